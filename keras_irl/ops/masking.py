@@ -1,0 +1,105 @@
+"""Sums and means over the tokens that count, and what a mask says.
+
+A mask has the shape `(B, T)` of the actions and reaches every Keras loss and
+metric as the sample weight. It knows three entries:
+
+| entry  | the token                                                |
+|--------|----------------------------------------------------------|
+| `1.0`  | an action that counts                                    |
+| `0.0`  | prompt or padding; a text before it has ended            |
+| `-0.0` | no action that counts, but the text before it goes on    |
+
+A text ends with its last action: the state after it is terminal, and its value
+is 0. A text that was cut off by length does not end: the state after its last
+action exists, and `CONTINUES`, the negative zero, marks it. It weighs nothing
+in any sum, product or Keras metric, so everything that knows only zeros and
+ones treats it as padding, and `next_values` alone asks for its sign.
+"""
+
+import numpy as np
+from keras import ops
+
+CONTINUES = np.float32(-0.0)
+
+
+def is_action(mask):
+    """Tells which tokens are actions that count.
+
+    Args:
+        mask: Tensor of shape `(B, T)`; see this module.
+
+    Returns:
+        Boolean tensor of shape `(B, T)`.
+    """
+    return ops.cast(mask, "float32") > 0
+
+
+def continues(mask):
+    """Tells in which states a text goes on: at an action, or where it was cut.
+
+    Args:
+        mask: Tensor of shape `(B, T)`; see this module.
+
+    Returns:
+        Boolean tensor of shape `(B, T)`, false on prompt and padding.
+    """
+    mask = ops.cast(mask, "float32")
+    cut = ops.logical_and(ops.equal(mask, 0.0), ops.signbit(mask))
+    return ops.logical_or(mask > 0, cut)
+
+
+def is_start(mask):
+    """Tells which states are the first of a text: an action, and none before.
+
+    Args:
+        mask: Tensor of shape `(B, T)`; see this module.
+
+    Returns:
+        Boolean tensor of shape `(B, T)`.
+    """
+    actions = is_action(mask)
+    before = ops.pad(actions[:, :-1], [[0, 0], [1, 0]])
+    return ops.logical_and(actions, ops.logical_not(before))
+
+
+def masked_sum(values, mask):
+    """Sums the entries that count, each as often as the mask says.
+
+    Whatever stands elsewhere, infinities and NaN included, leaves no trace in
+    the sum or its gradient.
+
+    Args:
+        values: Tensor of shape `(B, T)`.
+        mask: Tensor of shape `(B, T)`; see this module.
+
+    Returns:
+        Float32 scalar.
+    """
+    counts = is_action(mask)
+    weights = ops.where(counts, ops.cast(mask, "float32"), 0.0)
+    values = ops.where(counts, ops.cast(values, "float32"), 0.0)
+    return ops.sum(weights * values)
+
+
+def masked_mean(values, mask):
+    """Averages over the entries that count, with their number as divisor.
+
+    Args:
+        values: Tensor of shape `(B, T)`.
+        mask: Tensor of shape `(B, T)`; see this module.
+
+    Returns:
+        Float32 scalar. Where nothing counts there is no mean: it is NaN, so
+        that the mistake shows, and its gradient is zero, so that it does not
+        destroy the weights.
+
+    Example:
+    >>> from keras import ops
+    >>> mean = masked_mean(ops.array([[1.0, 5.0, 9.0]]), [[1.0, 1.0, 0.0]])
+    >>> float(mean)
+    3.0
+    """
+    mask = ops.convert_to_tensor(mask)
+    num_counted = masked_sum(ops.ones_like(mask, dtype="float32"), mask)
+    mean = masked_sum(values, mask) / ops.maximum(num_counted, 1e-30)
+    return ops.where(num_counted > 0, mean, np.nan)

@@ -1,0 +1,74 @@
+"""The numbers per token on which every objective, metric and reward is written.
+
+A language model is read as a soft Q-function: its logits are the action values
+of the next token. All that the objectives ask of a vocabulary of any size is
+the value of the token that was taken and the log-sum-exp over all of them.
+"""
+
+from typing import Any
+from typing import NamedTuple
+
+from keras import ops
+
+from keras_irl.ops.shapes import check_shapes
+
+
+class TokenStatistics(NamedTuple):
+    """What is known of each token, as float32 tensors of shape `(B, T)`.
+
+    Attributes:
+        action_values: Q(sₜ, aₜ), the value of the token taken: its logit.
+        values: V(sₜ), the soft value of the state: the log-sum-exp of all
+            logits.
+        entropies: H(π(· | sₜ)), the entropy of the policy, in nats.
+        greedy_hits: 1 where no other token has a higher value than the one
+            taken, else 0.
+    """
+
+    action_values: Any
+    values: Any
+    entropies: Any
+    greedy_hits: Any
+
+
+def token_statistics(q_values, actions):
+    """Computes the statistics of the tokens taken from all action values.
+
+    With Q(sₜ, ·) the logits at position t, and π their softmax:
+
+        V(sₜ) = log Σₐ exp Q(sₜ, a)
+        H(π(· | sₜ)) = V(sₜ) − Σₐ π(a | sₜ) Q(sₜ, a)
+
+    Args:
+        q_values: Float tensor of shape `(B, T, V)`, the logits, finite and of
+            any precision; they are computed with in float32.
+        actions: Integer tensor of shape `(B, T)`, the tokens taken.
+
+    Returns:
+        `TokenStatistics` of float32 tensors of shape `(B, T)`.
+
+    Raises:
+        ValueError: If the shapes disagree.
+
+    Example:
+    >>> import numpy as np
+    >>> statistics = token_statistics(np.zeros((1, 1, 4)), np.array([[2]]))
+    >>> round(float(statistics.values[0, 0]), 4)  # log 4
+    1.3863
+
+    References:
+        - [Wulfmeier et al., 2024](https://arxiv.org/abs/2409.01369), sec. 3.1.
+    """
+    check_shapes(q_values=(q_values, "BTV"), actions=(actions, "BT"))
+    q_values = ops.cast(q_values, "float32")
+    actions = ops.cast(actions, "int32")
+    action_values = ops.squeeze(
+        ops.take_along_axis(q_values, ops.expand_dims(actions, -1), -1), -1
+    )
+    values = ops.logsumexp(q_values, axis=-1)
+    probabilities = ops.exp(q_values - ops.expand_dims(values, -1))
+    entropies = values - ops.sum(probabilities * q_values, axis=-1)
+    greedy_hits = action_values >= ops.max(q_values, axis=-1)
+    return TokenStatistics(
+        action_values, values, entropies, ops.cast(greedy_hits, "float32")
+    )

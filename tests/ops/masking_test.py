@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+from testing import gradient
+from testing import numpy
+
+from keras_irl.ops import CONTINUES
+from keras_irl.ops import check_shapes
+from keras_irl.ops import continues
+from keras_irl.ops import is_action
+from keras_irl.ops import is_start
+from keras_irl.ops import masked_mean
+from keras_irl.ops import masked_sum
+
+VALUES = np.array([[1.0, 2.0, 4.0, 8.0]], "float32")
+
+
+def test_only_the_tokens_that_count_enter_the_mean():
+    mask = np.array([[1.0, 0.0, 1.0, CONTINUES]], "float32")
+    assert numpy(masked_sum(VALUES, mask)) == 5.0
+    assert numpy(masked_mean(VALUES, mask)) == 2.5
+
+
+def test_weights_of_tokens_are_respected():
+    mask = np.array([[0.5, 0.0, 1.5, 0.0]], "float32")
+    assert numpy(masked_mean(VALUES, mask)) == pytest.approx(6.5 / 2)
+
+
+@pytest.mark.parametrize("rubbish", [np.nan, np.inf, -np.inf])
+def test_rubbish_in_padding_leaves_no_trace_in_value_or_gradient(rubbish):
+    mask = np.array([[1.0, 1.0, 0.0, CONTINUES]], "float32")
+    values = VALUES.copy()
+    values[0, 2:] = rubbish
+    assert numpy(masked_mean(values, mask)) == 1.5
+    (slope,) = gradient(lambda values: masked_mean(values, mask), values)
+    np.testing.assert_array_equal(slope, [[0.5, 0.5, 0.0, 0.0]])
+
+
+def test_the_mean_of_nothing_is_nan_and_has_no_gradient():
+    mask = np.zeros((1, 4), "float32")
+    assert np.isnan(numpy(masked_mean(VALUES, mask)))
+    (slope,) = gradient(lambda values: masked_mean(values, mask), VALUES)
+    np.testing.assert_array_equal(slope, np.zeros((1, 4)))
+
+
+def test_boolean_and_integer_masks_mean_the_same():
+    mask = np.array([[True, False, True, False]])
+    for same in (mask, mask.astype("int32"), mask.astype("float32")):
+        assert numpy(masked_mean(VALUES, same)) == 2.5
+
+
+def test_a_cut_is_told_from_an_end():
+    mask = np.array([[0.0, 1.0, 1.0, CONTINUES, 0.0]], "float32")
+    assert numpy(is_action(mask)).tolist() == [
+        [False, True, True, False, False]
+    ]
+    assert numpy(continues(mask)).tolist() == [[False, True, True, True, False]]
+
+
+def test_each_text_starts_once():
+    mask = np.array([[0, 1, 1, 0, 1], [1, 1, 0, 0, 0]], "float32")
+    assert numpy(is_start(mask)).astype(int).tolist() == [
+        [0, 1, 0, 0, 1],
+        [1, 0, 0, 0, 0],
+    ]
+
+
+def test_disagreeing_shapes_are_named():
+    with pytest.raises(
+        ValueError, match=r"Expected: mask \(B, T\).*Received: "
+    ):
+        check_shapes(mask=(np.ones((2, 3, 1)), "BT"))
+    with pytest.raises(ValueError, match=r"values \(2, 3\); mask \(2, 4\)"):
+        check_shapes(
+            values=(np.ones((2, 3)), "BT"), mask=(np.ones((2, 4)), "BT")
+        )
