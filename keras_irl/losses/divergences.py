@@ -1,0 +1,144 @@
+"""How far the policy may stray from the demonstrations, and what that costs.
+
+Inverse soft-Q learning minimises a divergence between the policy's and the
+expert's behaviour. Written as a maximisation over rewards, a divergence with
+generator f asks for φ(r), a concave function of the reward:
+
+    φ(r) = −f*(−r),    f*(t) = supᵤ  u t − f(u)
+
+so that the loss of a token is −φ(r) + V − γ V' = −log π(a | s) + [r − φ(r)].
+The bracket is the penalty below: what the divergence adds to likelihood.
+
+| divergence        | f(u)                        | φ(r)          | domain    |
+|-------------------|-----------------------------|---------------|-----------|
+| `chi2`            | (u − 1)² / 4λ               | r − λ r²      | all r     |
+| `hellinger`       | (√u − 1)²                   | r / (1 + r)   | r > −1    |
+| `reverse_kl`      | u log u                     | −exp(−r − 1)  | all r     |
+| `jensen_shannon`  | u log u − (u+1) log (u+1)/2 | log(2 − e⁻ʳ)  | r > −ln 2 |
+| `total_variation` | abs(u − 1) / 2              | r             | ±1/2      |
+
+Below a point inside its domain each φ is continued by its tangent, so that it
+stays concave, its gradient finite, and a reward from outside is pulled back in.
+
+References:
+    - [Garg et al., 2021](https://arxiv.org/abs/2106.12142), table 4.
+"""
+
+import math
+
+from keras import ops
+
+# Where the tangent takes over, and φ and its slope there.
+_HELLINGER_EDGE = -0.9
+_REVERSE_KL_EDGE = -10.0
+_JENSEN_SHANNON_EDGE = -0.65
+
+
+def _with_tangent_below(edge, slope, function, rewards):
+    below = rewards < edge
+    # The function only sees its domain: a branch that is not taken must still
+    # be finite, or its gradient is NaN.
+    inside = function(ops.where(below, edge, rewards))
+    return inside + slope * ops.where(below, rewards - edge, 0.0)
+
+
+def _chi2(rewards):
+    return rewards - ops.square(rewards)
+
+
+def _hellinger(rewards):
+    return _with_tangent_below(
+        _HELLINGER_EDGE,
+        1.0 / (1.0 + _HELLINGER_EDGE) ** 2,
+        lambda r: r / (1.0 + r),
+        rewards,
+    )
+
+
+def _reverse_kl(rewards):
+    return _with_tangent_below(
+        _REVERSE_KL_EDGE,
+        math.exp(-_REVERSE_KL_EDGE - 1.0),
+        lambda r: -ops.exp(-r - 1.0),
+        rewards,
+    )
+
+
+def _jensen_shannon(rewards):
+    return _with_tangent_below(
+        _JENSEN_SHANNON_EDGE,
+        1.0 / (2.0 * math.exp(_JENSEN_SHANNON_EDGE) - 1.0),
+        lambda r: ops.log(2.0 - ops.exp(-r)),
+        rewards,
+    )
+
+
+def _total_variation(rewards):
+    # Slope 2 below the domain, 1 inside, 0 above.
+    inside = ops.where(rewards > 0.5, 0.5, rewards)
+    return inside + ops.where(rewards < -0.5, rewards + 0.5, 0.0)
+
+
+_CONCAVE = {
+    "chi2": _chi2,
+    "hellinger": _hellinger,
+    "reverse_kl": _reverse_kl,
+    "jensen_shannon": _jensen_shannon,
+    "total_variation": _total_variation,
+}
+
+
+def divergence_penalty(rewards, divergence="chi2"):
+    """Computes what a divergence charges for each reward: r − φ(r).
+
+    Args:
+        rewards: Float tensor of any shape, the implicit rewards, in nats.
+        divergence: `"chi2"`, `"hellinger"`, `"reverse_kl"`,
+            `"jensen_shannon"` or `"total_variation"`; see this module.
+            `"chi2"` charges r². Defaults to `"chi2"`.
+
+    Returns:
+        Float tensor of the shape of `rewards`, in nats.
+
+    Raises:
+        ValueError: If there is no such divergence.
+
+    Example:
+    >>> float(divergence_penalty(3.0, "chi2"))
+    9.0
+    """
+    rewards = ops.cast(rewards, "float32")
+    if divergence == "chi2":
+        # As r − φ(r) it would lose digits where r is large.
+        return ops.square(rewards)
+    return rewards - concave_reward(rewards, divergence)
+
+
+def concave_reward(rewards, divergence="chi2"):
+    """Computes φ(r), the concave function of the reward of a divergence.
+
+    Args:
+        rewards: Float tensor of any shape, the implicit rewards, in nats.
+        divergence: Name of the divergence; see `divergence_penalty`.
+
+    Returns:
+        Float tensor of the shape of `rewards`.
+
+    Raises:
+        ValueError: If there is no such divergence.
+    """
+    check_divergence(divergence)
+    return _CONCAVE[divergence](ops.cast(rewards, "float32"))
+
+
+def check_divergence(divergence):
+    """Checks that a divergence exists.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    if divergence not in _CONCAVE:
+        raise ValueError(
+            f"`divergence` must be one of {', '.join(_CONCAVE)}. "
+            f"Received: divergence={divergence!r}"
+        )

@@ -1,0 +1,102 @@
+"""Maximum likelihood, with the entropy bonus of the paper's baseline."""
+
+import keras
+from keras import ops
+
+from keras_irl.losses.token_loss import TokenLoss
+from keras_irl.ops import log_probs
+
+
+def mle_loss(action_values, values):
+    """Computes the negative log-likelihood of every demonstrated token.
+
+        lossₜ = −log π(aₜ | sₜ) = V(sₜ) − Q(sₜ, aₜ)
+
+    Args:
+        action_values: Float tensor of shape `(B, T)`, Q of the demonstrated
+            tokens.
+        values: Float tensor of shape `(B, T)`, V of the states they were
+            chosen in.
+
+    Returns:
+        Float tensor of shape `(B, T)`, in nats.
+
+    Raises:
+        ValueError: If the shapes disagree.
+    """
+    return -log_probs(action_values, values)
+
+
+def entropy_loss(entropies, entropy_weight):
+    """Computes the bonus for staying undecided, as a loss.
+
+        lossₜ = −w H(π(· | sₜ))
+
+    Args:
+        entropies: Float tensor of shape `(B, T)`, entropy of the policy in the
+            states of the demonstrations, in nats.
+        entropy_weight: The weight w, at least 0.
+
+    Returns:
+        Float tensor of shape `(B, T)`, in nats.
+
+    References:
+        - [Wulfmeier et al., 2024](https://arxiv.org/abs/2409.01369), eq. 18,
+          with weights 0, 0.01, 0.05 and 0.1.
+    """
+    return ops.multiply(-entropy_weight, entropies)
+
+
+def check_entropy_weight(entropy_weight):
+    """Checks that an entropy weight rewards, and does not punish, entropy.
+
+    Raises:
+        ValueError: If it is negative.
+    """
+    if entropy_weight < 0:
+        raise ValueError(
+            "`entropy_weight` must be at least 0; a negative weight would "
+            "drive the policy to a single answer. "
+            f"Received: entropy_weight={entropy_weight}"
+        )
+
+
+@keras.saving.register_keras_serializable(package="keras_irl")
+class MLELoss(TokenLoss):
+    """Maximum likelihood over the demonstrated tokens.
+
+    What `keras.losses.SparseCategoricalCrossentropy` computes, but averaged
+    over the tokens that count rather than over all positions: the same text
+    weighs the same with any amount of padding.
+
+        loss = mean of −log π(aₜ | sₜ) − w H(π(· | sₜ))
+
+    Args:
+        entropy_weight: The weight w of the entropy bonus. Defaults to 0.
+        name: Name of the loss. Defaults to `"mle_loss"`.
+
+    Raises:
+        ValueError: If `entropy_weight` is negative, or the loss is called
+            without a mask as the sample weight.
+
+    Example:
+    ```python
+    policy.compile(optimizer="adam", loss=keras_irl.losses.MLELoss())
+    policy.fit(keras_irl.data.demonstrations(policy, prompts, responses, 32))
+    ```
+    """
+
+    def __init__(self, entropy_weight=0.0, name="mle_loss"):
+        super().__init__(name=name)
+        check_entropy_weight(entropy_weight)
+        self.entropy_weight = entropy_weight
+
+    def token_losses(self, statistics, mask):
+        action_values, values, entropies, _ = statistics
+        losses = mle_loss(action_values, values)
+        if self.entropy_weight:
+            losses += entropy_loss(entropies, self.entropy_weight)
+        return losses
+
+    def get_config(self):
+        return {"entropy_weight": self.entropy_weight, "name": self.name}

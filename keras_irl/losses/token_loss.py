@@ -1,0 +1,67 @@
+"""The way from logits to a scalar that all losses share."""
+
+import keras
+from keras import ops
+
+from keras_irl.ops import check_shapes
+from keras_irl.ops import masked_mean
+from keras_irl.ops import token_statistics
+
+
+def require_mask(sample_weight, owner):
+    """Returns the mask, which must have come as the sample weight.
+
+    Args:
+        sample_weight: Tensor of shape `(B, T)`, or `None`.
+        owner: Name of the class that asks, for the error.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if sample_weight is None:
+        raise ValueError(
+            f"`{owner}` needs to know which tokens were demonstrated, to tell "
+            "the end of a text from its padding. Train on batches of `(inputs, "
+            "actions, mask)`, as made by `keras_irl.data.demonstrations()`, or "
+            "pass the mask as `sample_weight`. Received: sample_weight=None"
+        )
+    return ops.cast(sample_weight, "float32")
+
+
+class TokenLoss(keras.losses.Loss):
+    """A loss of one number a token, averaged over the tokens that count.
+
+    A subclass says what a token costs, in `token_losses`. It is called as any
+    Keras loss with the actions as `y_true`, the logits of the policy as
+    `y_pred` and the mask as `sample_weight`.
+
+    Unlike the losses of Keras it keeps the actions integers whatever the
+    floating-point precision, computes in float32, and divides by the number
+    of tokens that count instead of the number of positions.
+    """
+
+    def __init__(self, name):
+        super().__init__(name=name, dtype="float32")
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        mask = require_mask(sample_weight, type(self).__name__)
+        check_shapes(
+            actions=(y_true, "BT"),
+            q_values=(y_pred, "BTV"),
+            mask=(mask, "BT"),
+        )
+        statistics = token_statistics(y_pred, y_true)
+        return masked_mean(self.token_losses(statistics, mask), mask)
+
+    def token_losses(self, statistics, mask):
+        """Computes the loss of every token.
+
+        Args:
+            statistics: `keras_irl.ops.TokenStatistics` of tensors of shape
+                `(B, T)`.
+            mask: Float32 tensor of shape `(B, T)`.
+
+        Returns:
+            Float32 tensor of shape `(B, T)`.
+        """
+        raise NotImplementedError
