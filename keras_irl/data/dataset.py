@@ -1,0 +1,159 @@
+"""The data set of demonstrations, which every `fit` takes as it is."""
+
+import functools
+import inspect
+
+import grain
+import keras_hub
+
+# Tokenizers are fast and hold the interpreter's lock: more threads than these
+# take time from the training, and a longer buffer only takes memory.
+_READ_OPTIONS = grain.ReadOptions(num_threads=2, prefetch_buffer_size=8)
+
+
+class Demonstrations(grain.MapDataset):
+    """Batches of demonstrations, as made by `demonstrations`.
+
+    `policy.fit` and `policy.evaluate` of keras-hub, and `fit` of every
+    `keras.Model`, take it as it is. It stays a `Demonstrations` when it is
+    sliced, repeated or mapped. Batches are made when they are asked for, so
+    `dataset[i]` costs one batch wherever it stands.
+
+    Only a run over several epochs is shuffled anew in each: `dataset.epochs`,
+    `dataset.repeat`, and the `fit` of keras-hub. Each `iter(dataset)` begins
+    with the order of the first.
+
+    `train_on_batch` of keras-hub preprocesses whatever it is given, these
+    batches too: set `policy.preprocessor = None` before calling it.
+
+    Args:
+        batches: A `grain.MapDataset` of the batches.
+        num_rows: The number of texts.
+        num_truncated: The number of texts that are cut by `max_length`.
+        dropped: Dict from reasons to the numbers of rows left out for them.
+    """
+
+    def __init__(self, batches, num_rows, num_truncated, dropped):
+        super().__init__(batches)
+        self.num_rows = num_rows
+        self.num_truncated = num_truncated
+        self.dropped = dropped
+
+    def __len__(self):
+        return len(self.parents[0])
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return self.slice(index)
+        return self.parents[0][index]
+
+    def batches(self, start=0, stop=None):
+        """Streams the batches of the training steps from `start` to `stop`.
+
+        The batch of a step is a function of the seed and of the step alone.
+        So a run that stopped after n steps continues with `batches(n)`, in
+        the middle of any epoch, and reads no batch that it skips.
+
+        Args:
+            start: The first step, counted over all epochs from 0.
+            stop: The step to stop before. Defaults to None, never.
+
+        Returns:
+            A `grain.IterDataset`.
+
+        Raises:
+            ValueError: If there is no such step.
+        """
+        if start < 0 or (stop is not None and stop <= start):
+            raise ValueError(
+                "`start` counts steps from 0 and must come before `stop`. "
+                f"Received: start={start}, stop={stop}"
+            )
+        return self.repeat()[start:stop].to_iter_dataset()
+
+    def epochs(self, num_epochs, initial_epoch=0):
+        """Streams whole epochs, each in its own order.
+
+        It gives `policy.fit(dataset, epochs=num_epochs)` of keras-hub and
+        `fit` of a plain `keras.Model` the same batches:
+        `model.fit(dataset.epochs(n), epochs=n, steps_per_epoch=len(dataset))`.
+
+        Args:
+            num_epochs: The epoch to stop before, counted from 0.
+            initial_epoch: The first epoch. Defaults to 0.
+
+        Returns:
+            A `grain.IterDataset` of `len(dataset)` batches an epoch.
+
+        Raises:
+            ValueError: If there is no such epoch.
+        """
+        if not 0 <= initial_epoch < num_epochs:
+            raise ValueError(
+                "`initial_epoch` counts epochs from 0 and must come before "
+                f"`num_epochs`. Received: num_epochs={num_epochs}, "
+                f"initial_epoch={initial_epoch}"
+            )
+        return self.batches(initial_epoch * len(self), num_epochs * len(self))
+
+    def slice(self, sl):
+        """Slices the batches of an epoch, in every epoch."""
+        return self._with(super().slice(sl))
+
+    def repeat(self, num_epochs=None, *, reseed_each_epoch=True):
+        """Joins epochs to one data set, each shuffled in its own way."""
+        return self._with(
+            super().repeat(num_epochs, reseed_each_epoch=reseed_each_epoch)
+        )
+
+    def map(self, transform):
+        """Maps the batches, which keras-hub need not preprocess any more."""
+        if _is_preprocessing(transform):
+            return self
+        return self._with(super().map(transform))
+
+    def to_iter_dataset(self, read_options=None, *, allow_nones=False):
+        """Streams the batches, read ahead by background threads."""
+        return DemonstrationStream(
+            super().to_iter_dataset(
+                read_options or _READ_OPTIONS, allow_nones=allow_nones
+            )
+        )
+
+    def _with(self, batches):
+        return Demonstrations(
+            batches, self.num_rows, self.num_truncated, self.dropped
+        )
+
+
+class DemonstrationStream(grain.IterDataset):
+    """Batches of demonstrations in a row, as read by a training.
+
+    Args:
+        batches: A `grain.IterDataset` of the batches.
+    """
+
+    def __iter__(self):
+        return iter(self.parents[0])
+
+    def map(self, transform):
+        """Maps the batches, which keras-hub need not preprocess any more."""
+        if _is_preprocessing(transform):
+            return self
+        return DemonstrationStream(super().map(transform))
+
+
+def _is_preprocessing(transform):
+    """Tells whether keras-hub asks for its own preprocessing.
+
+    `fit` and `evaluate` of keras-hub map the policy's `preprocess_samples`
+    over every data set. These batches are tokenised already, and the
+    preprocessor must stay attached for `generate` to read strings: so the data
+    set, which alone knows, leaves that one map out.
+    """
+    return isinstance(transform, functools.partial) and any(
+        inspect.ismethod(argument)
+        and argument.__name__ == "preprocess_samples"
+        and isinstance(argument.__self__, keras_hub.models.Task)
+        for argument in transform.args
+    )

@@ -1,0 +1,181 @@
+"""Demonstrations: prompts and responses as batches of states and actions."""
+
+import functools
+import warnings
+
+import grain
+import numpy as np
+
+from keras_irl.data.dataset import Demonstrations
+from keras_irl.data.tokenization import text_packer
+from keras_irl.data.validation import check_columns
+from keras_irl.data.validation import check_tokens
+from keras_irl.data.validation import read_row
+from keras_irl.data.validation import survey
+
+
+def demonstrations(
+    policy,
+    prompts,
+    responses,
+    batch_size,
+    max_length=None,
+    seed=None,
+    on_invalid="raise",
+):
+    """Makes batches of demonstrations from prompts and their responses.
+
+    A batch is a tuple `(inputs, actions, mask)` of NumPy arrays. Position t of
+    a row holds a state, the text up to there, and the action taken in it, the
+    next token:
+
+    - `inputs`, the dict that the policy reads. For a `CausalLM`: `token_ids`,
+      int32, and `padding_mask`, bool, of shape `(B, T)`. For a `Seq2SeqLM`:
+      the same two of the decoder, and of the encoder with shape `(B, S)`.
+    - `actions`, int32 of shape `(B, T)`: the next tokens.
+    - `mask`, float32 of shape `(B, T)`, the sample weight of Keras: 1.0 where
+      an action was demonstrated, that is for the response's tokens and for
+      the end token; 0.0 on the prompt and on padding.
+
+    The state of a text before its first action is what the policy's
+    `generate_preprocess` feeds it. Prompt and response are tokenised apart,
+    and joined without a space.
+
+    **Truncated texts.** A text whose states fill more than T positions is cut
+    there. It gets no end token, since none was demonstrated there, and the
+    state after its last action is not terminal: position T - 1 holds it, with
+    a mask of *negative* zero, `keras_irl.ops.CONTINUES`. Losses, metrics and
+    sums see a zero weight. `numpy.signbit` sees a state whose value counts as
+    the next value of the last action. After the last action of a text that
+    ended comes a mask of 0.0, or the end of the array: its next value is 0.
+
+    | text, T = 5         | actions   | mask             |
+    |---------------------|-----------|------------------|
+    | `<s> p a </s>`      | p a / - - | 0 1 1 0 0        |
+    | `<s> p a b c </s>`  | p a b c / | 0 1 1 1 1        |
+    | `<s> p a b c d </s>`| p a b c d | 0 1 1 1 -0       |
+
+    Every batch has the same shape. Rows that are missing in the last are
+    copies of its first row with a mask of 0.0.
+
+    Args:
+        policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM` with its
+            preprocessor attached. It may be detached afterwards.
+        prompts: The prompts, a sequence of strings. Anything with a length
+            and an index will do; rows are read when their batch is made.
+        responses: The expert's responses, a sequence as long.
+        batch_size: The number of texts in a batch, B.
+        max_length: The number of states of a text, T: of prompt and response
+            for a `CausalLM`, of the response for a `Seq2SeqLM`. Defaults to
+            the preprocessor's `sequence_length`, or its
+            `decoder_sequence_length`. The length of the prompts of a
+            `Seq2SeqLM`, S, is the preprocessor's `encoder_sequence_length`.
+        seed: None keeps the order of the rows. An integer of at least 0
+            shuffles them, anew in every epoch, and the same on all machines.
+        on_invalid: What to do with a row that can't be imitated: one that is
+            no string or not valid UTF-8, whose response is empty, or whose
+            prompt fills the window. `"raise"` an error that names the row, or
+            `"drop"` such rows, count them and warn.
+
+    Returns:
+        A `Demonstrations`, a `grain.MapDataset` of batches.
+
+    Raises:
+        ValueError: If a row or an argument is invalid.
+
+    Example:
+    ```python
+    dataset = keras_irl.data.demonstrations(
+        policy, ["2 + 3 =", "4 + 4 ="], ["5", "8"], batch_size=2, seed=0
+    )
+    inputs, actions, mask = dataset[0]
+    policy.fit(dataset, epochs=3)
+    ```
+    """
+    _check_arguments(batch_size, seed, on_invalid)
+    check_columns(prompts, responses)
+    packer = text_packer(policy, max_length)
+    found = survey(packer, prompts, responses, on_invalid)
+    num_rows = len(prompts) if found.rows is None else len(found.rows)
+    if found.dropped:
+        _report_dropped(found.dropped, len(prompts), num_rows)
+    if len(found.truncated):
+        _report_truncated(found.truncated, num_rows, packer.max_length)
+    rows = grain.MapDataset.range(num_rows)
+    if seed is not None:
+        # Grain adds the epoch to its seed. Hashed, seeds 0 and 1 do not share
+        # their epochs.
+        rows = rows.shuffle(
+            seed=int(np.random.SeedSequence(seed).generate_state(1)[0])
+        )
+    read = functools.partial(
+        _read_batch, packer, prompts, responses, batch_size, found.rows
+    )
+    return Demonstrations(
+        rows.batch(batch_size, batch_fn=list).map(read),
+        num_rows=num_rows,
+        num_truncated=len(found.truncated),
+        dropped=found.dropped,
+    )
+
+
+def _read_batch(packer, prompts, responses, batch_size, valid, indices):
+    """Reads, tokenises and packs the rows of one batch."""
+    rows = [int(i if valid is None else valid[i]) for i in indices]
+    texts = [read_row(prompts, responses, row) for row in rows]
+    prompt_ids = packer.tokenize([prompt for prompt, _ in texts])
+    response_ids = packer.tokenize([response for _, response in texts])
+    for row, pair, *tokens in zip(
+        rows, texts, prompt_ids, response_ids, strict=True
+    ):
+        check_tokens(packer, row, pair, tokens)
+    return packer.pack(prompt_ids, response_ids, batch_size)
+
+
+def _check_arguments(batch_size, seed, on_invalid):
+    if not _is_count(batch_size) or batch_size < 1:
+        raise ValueError(
+            "`batch_size` must be an integer of at least 1. "
+            f"Received: batch_size={batch_size!r}"
+        )
+    if seed is not None and (not _is_count(seed) or seed < 0):
+        raise ValueError(
+            "`seed` must be an integer of at least 0, or None to keep the "
+            f"order of the rows. Received: seed={seed!r}"
+        )
+    if on_invalid not in ("raise", "drop"):
+        raise ValueError(
+            '`on_invalid` must be "raise" or "drop". '
+            f"Received: on_invalid={on_invalid!r}"
+        )
+
+
+def _is_count(number):
+    is_integer = isinstance(number, int | np.integer)
+    return is_integer and not isinstance(number, bool)
+
+
+def _report_dropped(dropped, num_rows, num_left):
+    counts = ", ".join(f"{reason}: {n}" for reason, n in dropped.items())
+    if not num_left:
+        raise ValueError(
+            "Every row is invalid, so there is nothing to imitate. Pass "
+            '`on_invalid="raise"` to see the first. '
+            f"Received: {num_rows} rows ({counts})"
+        )
+    warnings.warn(
+        f"Dropped {num_rows - num_left} of {num_rows} rows that can't be "
+        f"imitated ({counts}).",
+        stacklevel=3,
+    )
+
+
+def _report_truncated(truncated, num_rows, max_length):
+    first = ", ".join(map(str, truncated[:3]))
+    warnings.warn(
+        f"{len(truncated)} of {num_rows} texts do not fit and were cut, with "
+        f"no end token (rows {first}{', ...' if len(truncated) > 3 else ''}). "
+        "To keep them whole, pass a larger `max_length`. "
+        f"Received: max_length={max_length}",
+        stacklevel=3,
+    )

@@ -1,0 +1,139 @@
+"""GSM8k: grade-school mathematics, solved in words and with a calculator."""
+
+import re
+
+from keras_irl.data.calculator import NUMBER
+from keras_irl.data.calculator import parse_number
+from keras_irl.data.calculator import recalculate
+from keras_irl.data.json_lines import parse_object
+from keras_irl.data.json_lines import text_of
+from keras_irl.data.lines import LineError
+from keras_irl.data.lines import check_folder
+from keras_irl.data.lines import excerpt
+from keras_irl.data.lines import numbered_lines
+from keras_irl.data.task import check_split
+from keras_irl.data.task import task_from_pairs
+from keras_irl.evaluation.quality import check_references
+
+# What looks like a part of a longer number, such as of 3/4, is no answer.
+_ANSWER = re.compile(rf"####\s*(-?\$?-?(?>{NUMBER.pattern}))(?![,/]?[0-9])")
+
+
+def load_gsm8k(split="train", path=None):
+    """Loads a split of GSM8k from a folder.
+
+    Args:
+        split: `"train"` or `"test"`. Defaults to `"train"`.
+        path: Path of the folder with `train.jsonl` and `test.jsonl`, lines of
+            `{"question": ..., "answer": ...}`.
+
+    Returns:
+        A `Task`.
+
+    Raises:
+        ValueError: If there is no such split or file, or a line is not a
+            problem with a solution that ends in `#### answer`.
+
+    References:
+        - [Cobbe et al., 2021](https://arxiv.org/abs/2110.14168)
+    """
+    check_split("gsm8k", split, ("train", "test"))
+    folder = check_folder("gsm8k", path, "train.jsonl and test.jsonl")
+    file = folder / f"{split}.jsonl"
+    pairs = []
+    num_blank_lines = 0
+    for number, _, line in numbered_lines(file):
+        if not line.strip():
+            num_blank_lines += 1
+            continue
+        try:
+            pairs.append(_problem(line))
+        except LineError as error:
+            raise error.at(file, number) from None
+    if not pairs:
+        raise ValueError(
+            f"{file} holds no problems, only blank lines; get it anew. "
+            f"Received: path={str(file)!r}"
+        )
+    metrics = {
+        "accuracy": accuracy,
+        "accuracy_with_calculator": accuracy_with_calculator,
+    }
+    return task_from_pairs("gsm8k", split, pairs, metrics, num_blank_lines)
+
+
+def final_answer(text):
+    """Finds the first number after `####` in a solution.
+
+    Thousands separators, a dollar sign, a trailing dot and trailing zeros
+    make no difference.
+
+    Args:
+        text: String.
+
+    Returns:
+        `fractions.Fraction`, or `None` if there is no answer.
+
+    Example:
+    >>> final_answer("That is $<<600*2=1200>>1,200. #### $1,200.00.") == 1200
+    True
+    """
+    match = _ANSWER.search(text)
+    return parse_number(match[1]) if match else None
+
+
+def accuracy(responses, references):
+    """Percentage of the responses with the right final answer.
+
+    Args:
+        responses: List of strings.
+        references: List of lists of strings, solutions of each problem.
+
+    Returns:
+        Float in `[0, 100]`.
+
+    Raises:
+        ValueError: If the lists are empty, their lengths differ, or a
+            reference has no answer.
+    """
+    check_references(responses, references)
+    right = 0
+    for row, texts in enumerate(references):
+        answers = list(map(final_answer, texts))
+        if None in answers:
+            raise ValueError(
+                "A reference ends in `#### answer`. Received: "
+                f"references[{row}]={texts!r}"
+            )
+        right += final_answer(responses[row]) in answers
+    return 100.0 * right / len(references)
+
+
+def accuracy_with_calculator(responses, references):
+    """As `accuracy`, where a calculator corrects the responses first.
+
+    See `keras_irl.data.calculator.recalculate` for what it corrects.
+
+    Args:
+        responses: List of strings.
+        references: List of lists of strings, solutions of each problem.
+
+    Returns:
+        Float in `[0, 100]`.
+
+    Raises:
+        ValueError: As `accuracy`.
+    """
+    check_references(responses, references)
+    return accuracy(list(map(recalculate, responses)), references)
+
+
+def _problem(line):
+    row = parse_object(line)
+    question, answer = text_of(row, "question"), text_of(row, "answer")
+    if final_answer(answer) is None:
+        raise LineError(
+            "the column 'answer' has no number after ####",
+            f"answer={excerpt(answer)}",
+        )
+    return question, answer

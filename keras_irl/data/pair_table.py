@@ -1,0 +1,174 @@
+"""The pairs of a file, parsed when they are asked for."""
+
+import array
+import collections.abc
+import hashlib
+import operator
+import os
+import pathlib
+
+import numpy as np
+
+from keras_irl.data.json_lines import check_text
+from keras_irl.data.json_lines import parse_object
+from keras_irl.data.json_lines import text_of
+from keras_irl.data.lines import LineError
+from keras_irl.data.lines import excerpt
+from keras_irl.data.lines import numbered_lines
+
+
+class PairTable:
+    """Index of the pairs in a file of `{"prompt": ..., "response": ...}` lines.
+
+    Reads the file once and checks every line, but keeps only where each pair
+    begins and a hash of its prompt: 20 bytes a pair. No file stays open, so a
+    table may be read by several threads and sent to other processes.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        ValueError: If there is no such file, a line is not such an object, or
+            all lines are blank.
+    """
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        self.num_blank_lines = 0
+        offsets, places = array.array("q"), array.array("i")
+        keys = array.array("Q")
+        for number, offset, line in numbered_lines(self.path):
+            if not line.strip():
+                self.num_blank_lines += 1
+                continue
+            try:
+                prompt, responses = _parse(line)
+            except LineError as error:
+                raise error.at(self.path, number) from None
+            key = _hash(prompt)
+            for place in range(len(responses)):
+                offsets.append(offset)
+                places.append(place)
+                keys.append(key)
+        if not keys:
+            raise ValueError(
+                f"{self.path} holds no pairs, only blank lines; write one on "
+                f"each line. Received: path={str(self.path)!r}"
+            )
+        self.offsets = np.frombuffer(offsets, dtype=np.int64)
+        self.places = np.frombuffer(places, dtype=np.int32)
+        self.keys = np.frombuffer(keys, dtype=np.uint64)
+        self._version = _version(os.stat(self.path))
+        self._last = (None, None)
+
+    def pair(self, index):
+        """Reads one pair.
+
+        Args:
+            index: Integer.
+
+        Returns:
+            Tuple of two strings, prompt and response.
+
+        Raises:
+            ValueError: If the file has changed since it was indexed.
+        """
+        prompt, responses = self.line(self.offsets[index])
+        return prompt, responses[self.places[index]]
+
+    def line(self, offset):
+        """Reads the prompt and all responses of the line at an offset."""
+        last_offset, row = self._last
+        if last_offset == offset:
+            return row
+        with open(self.path, "rb") as file:
+            if _version(os.fstat(file.fileno())) != self._version:
+                raise ValueError(
+                    "The file has changed since it was opened; load the task "
+                    f"again. Received: path={str(self.path)!r}"
+                )
+            file.seek(offset)
+            row = _parse(file.readline())
+        # Prompt and response of a pair are asked for one after the other.
+        self._last = (offset, row)
+        return row
+
+
+class Column(collections.abc.Sequence):
+    """The prompts, or the responses, of some pairs of a table.
+
+    Args:
+        table: A `PairTable`.
+        indices: Integer array, which of its pairs.
+        side: 0 for the prompts and 1 for the responses.
+    """
+
+    def __init__(self, table, indices, side):
+        self._table = table
+        self._indices = indices
+        self._side = side
+
+    def __len__(self):
+        return len(self._indices)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return Column(self._table, self._indices[index], self._side)
+        index = self._indices[operator.index(index)]
+        return self._table.pair(index)[self._side]
+
+
+class References(collections.abc.Sequence):
+    """For each of some pairs, all responses to the same prompt.
+
+    Args:
+        table: A `PairTable`.
+        pairs: Integer array, the pairs of the table that count.
+        rows: Integer array, which of `pairs` to give references for.
+    """
+
+    def __init__(self, table, pairs, rows):
+        _, group_of = np.unique(table.keys[pairs], return_inverse=True)
+        self._table = table
+        self._groups = group_of[rows]
+        self._pairs = pairs[np.argsort(group_of, kind="stable")]
+        self._starts = np.append(0, np.cumsum(np.bincount(group_of)))
+
+    def __len__(self):
+        return len(self._groups)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        group = self._groups[operator.index(index)]
+        pairs = self._pairs[self._starts[group] : self._starts[group + 1]]
+        offsets = np.unique(self._table.offsets[pairs])
+        return [text for at in offsets for text in self._table.line(at)[1]]
+
+
+def _parse(line):
+    row = parse_object(line)
+    prompt = text_of(row, "prompt")
+    if "responses" not in row:
+        return prompt, [text_of(row, "response")]
+    responses = row["responses"]
+    if "response" in row:
+        raise LineError(
+            "there are both columns, 'response' and 'responses'",
+            f"columns={excerpt(list(row))}",
+        )
+    if not isinstance(responses, list) or not responses:
+        raise LineError(
+            "the column 'responses' must be a list of strings",
+            f"responses={excerpt(responses)}",
+        )
+    return prompt, [check_text(text, "responses") for text in responses]
+
+
+def _hash(prompt):
+    digest = hashlib.blake2b(prompt.encode("utf-8"), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
+
+
+def _version(stat):
+    return stat.st_size, stat.st_mtime_ns

@@ -1,0 +1,122 @@
+"""One split of a task: the texts to imitate, and how to judge imitations."""
+
+
+class Task:
+    """Prompts, responses, references and metrics of one split.
+
+    `prompts`, `responses` and `references` are aligned sequences with random
+    access. A training split has a row for each demonstration, so prompts may
+    repeat. Any other split has a row for each *different* prompt, to generate
+    from; its `responses` are the first reference of each. `references[i]` is
+    the list of all responses of the split that are acceptable for
+    `prompts[i]`.
+
+    `pairs` is `(prompts, responses)` with a row for each demonstration on
+    every split, for training and for the likelihood of a split.
+
+    `metrics` maps a name to a function `(responses, references)` that returns
+    a percentage; the first is the metric that the task is known by.
+    `sample_metrics` maps a name to a function `(samples, references)` of a
+    list of several samples for each prompt, if the task has any.
+
+    Args:
+        name: String, the name of the task.
+        split: String, the name of the split.
+        rows: Tuple of the three sequences `prompts`, `responses`,
+            `references`.
+        pairs: Tuple of the two sequences `prompts`, `responses`.
+        metrics: Dictionary of functions.
+        sample_metrics: Dictionary of functions. Defaults to none.
+        num_blank_lines: Number of blank lines that were skipped in the file.
+
+    Raises:
+        ValueError: If aligned sequences have different lengths.
+
+    Example:
+    >>> from keras_irl.data import load_task
+    >>> task = load_task("arithmetic", "test")
+    >>> len(task.prompts), len(task.responses), len(task.references)
+    (240, 240, 240)
+    >>> task.metrics["valid"](task.responses, task.references)
+    100.0
+    """
+
+    def __init__(
+        self,
+        name,
+        split,
+        rows,
+        pairs,
+        metrics,
+        sample_metrics=None,
+        num_blank_lines=0,
+    ):
+        for sequences in (rows, pairs):
+            lengths = [len(sequence) for sequence in sequences]
+            if len(set(lengths)) != 1:
+                raise ValueError(
+                    "The texts of a task are aligned, but their numbers "
+                    f"differ. Received: lengths={lengths}"
+                )
+        self.name = name
+        self.split = split
+        self.prompts, self.responses, self.references = rows
+        self.pairs = tuple(pairs)
+        self.metrics = dict(metrics)
+        self.sample_metrics = dict(sample_metrics or {})
+        self.num_blank_lines = num_blank_lines
+
+    def __repr__(self):
+        return (
+            f"<Task {self.name}, {self.split}: {len(self.prompts)} prompts, "
+            f"{len(self.pairs[0])} pairs>"
+        )
+
+
+def task_from_pairs(name, split, pairs, metrics, num_blank_lines=0):
+    """Makes a task of pairs that are in memory.
+
+    Args:
+        name: String, the name of the task.
+        split: String, the name of the split.
+        pairs: List of tuples `(prompt, response)`.
+        metrics: Dictionary of functions.
+        num_blank_lines: Number of blank lines that were skipped in the file.
+
+    Returns:
+        A `Task`.
+    """
+    answers = {}
+    for prompt, response in pairs:
+        answers.setdefault(prompt, []).append(response)
+    prompts, responses = map(list, zip(*pairs, strict=True))
+    rows = (prompts, responses, [answers[prompt] for prompt in prompts])
+    if split != "train":
+        references = list(answers.values())
+        rows = (list(answers), [texts[0] for texts in references], references)
+    return Task(
+        name,
+        split,
+        rows=rows,
+        pairs=(prompts, responses),
+        metrics=metrics,
+        num_blank_lines=num_blank_lines,
+    )
+
+
+def check_split(name, split, splits):
+    """Checks that a task has a split of that name.
+
+    Args:
+        name: String, the name of the task.
+        split: String, the name of the split.
+        splits: Names of the splits there are.
+
+    Raises:
+        ValueError: If there is no such split.
+    """
+    if split not in splits:
+        raise ValueError(
+            f"The task '{name}' has the splits {', '.join(splits)}. "
+            f"Received: split={split!r}"
+        )

@@ -1,0 +1,54 @@
+"""Tasks by name."""
+
+from keras_irl.data.arithmetic import load_arithmetic
+from keras_irl.data.e2e import load_e2e
+from keras_irl.data.e2e_delexicalised import load_e2e_delexicalised
+from keras_irl.data.gsm8k import load_gsm8k
+from keras_irl.data.jsonl import load_jsonl
+from keras_irl.data.task import Task
+
+__all__ = ["TASKS", "Task", "load_task"]
+
+TASKS = {
+    "arithmetic": load_arithmetic,
+    "gsm8k": load_gsm8k,
+    "e2e": load_e2e,
+    "e2e-delexicalised": load_e2e_delexicalised,
+    "jsonl": load_jsonl,
+}
+
+
+def load_task(name, split="train", path=None):
+    """Loads one split of a task.
+
+    | name                | what is learned             | files            |
+    |---------------------|-----------------------------|------------------|
+    | `arithmetic`        | sums with several solutions | none, generated  |
+    | `gsm8k`             | grade-school problems       | `train.jsonl`    |
+    | `e2e`               | descriptions of restaurants | `devset.csv`     |
+    | `e2e-delexicalised` | the same, with placeholders | `devset.csv`     |
+    | `jsonl`             | what the file demonstrates  | any              |
+
+    Args:
+        name: String, one of the above.
+        split: String, `"train"` or `"test"`; of `e2e` with a `trainset.csv`
+            also `"validation"`. Defaults to `"train"`.
+        path: Path of the data, unless the task is generated.
+
+    Returns:
+        A `keras_irl.data.Task`.
+
+    Raises:
+        ValueError: If there is no such task, split, file or column, or if a
+            file does not hold what it should.
+
+    Example:
+    >>> task = load_task("arithmetic")
+    >>> len(task.prompts)
+    7750
+    """
+    if name not in TASKS:
+        raise ValueError(
+            f"The tasks are {', '.join(TASKS)}. Received: name={name!r}"
+        )
+    return TASKS[name](split, path)

@@ -1,0 +1,267 @@
+"""From texts to the arrays that a policy reads.
+
+keras-hub packs a text for training in one piece: it weighs the prompt like the
+response, and appends an end token to a text that it has cut. A `TextPacker`
+keeps prompt and response apart. What stands around a prompt (start tokens, the
+end token of an encoder) is learned from the preprocessor's own
+`generate_preprocess`, so training and generation start from the same state in
+every family.
+"""
+
+import abc
+import string
+
+import keras
+import keras_hub
+import numpy as np
+
+from keras_irl.ops import CONTINUES
+
+_PROBES = string.ascii_letters + string.digits
+_PROBE_LENGTH = 64
+
+
+def text_packer(policy, max_length=None):
+    """Makes the `TextPacker` that fits a policy.
+
+    Args:
+        policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM` with its
+            preprocessor attached.
+        max_length: See `keras_irl.data.demonstrations`.
+
+    Returns:
+        A `TextPacker`.
+
+    Raises:
+        ValueError: If the policy is of another kind, has no preprocessor or
+            no end token, or if `max_length` leaves no room for an action.
+    """
+    # In keras-hub, a Seq2SeqLM is a CausalLM too: ask for it first.
+    if isinstance(policy, keras_hub.models.Seq2SeqLM):
+        packer_class = Seq2SeqPacker
+    elif isinstance(policy, keras_hub.models.CausalLM):
+        packer_class = CausalPacker
+    else:
+        raise ValueError(
+            "`policy` must be a `keras_hub.models.CausalLM` or `Seq2SeqLM`: "
+            f"demonstrations are made for its tokens. Received: policy={policy}"
+        )
+    preprocessor = policy.preprocessor
+    if preprocessor is None:
+        raise ValueError(
+            "`policy` has no preprocessor, so its tokenizer is unknown. Build "
+            "the demonstrations first and detach the preprocessor later, or "
+            "set `policy.preprocessor`. Received: policy.preprocessor=None"
+        )
+    if preprocessor.tokenizer.end_token_id is None:
+        raise ValueError(
+            "The policy's tokenizer has no end token, so no response could "
+            "ever end. Use a tokenizer that has one. Received: "
+            f"tokenizer={preprocessor.tokenizer}, end_token_id=None"
+        )
+    return packer_class(preprocessor, max_length)
+
+
+class TextPacker(abc.ABC):
+    """Packs prompts and responses into batches of one fixed shape.
+
+    Args:
+        preprocessor: The preprocessor of a policy.
+        max_length: The number of states of a text, T.
+
+    Attributes:
+        prompt_room: The number of tokens that a prompt may have.
+        needs_prompt: Whether a prompt without tokens would leave the policy
+            nothing to read.
+        known: Characters that surely leave a token. A tokenizer without an
+            unknown token swallows the characters that it does not know.
+    """
+
+    prompt_room: int
+    needs_prompt: bool
+    pad_id: int
+
+    def __init__(self, preprocessor, max_length):
+        self.tokenizer = preprocessor.tokenizer
+        self.max_length = max_length
+        self.end_id = self.tokenizer.end_token_id
+        tokens = self.tokenize([*_PROBES])
+        self.known = frozenset(
+            probe for probe, ids in zip(_PROBES, tokens, strict=True) if ids
+        )
+        if not self.known:
+            raise ValueError(
+                "The policy's tokenizer turns every letter and digit into "
+                "nothing. Give it a vocabulary that covers the texts. "
+                f"Received: tokenizer={self.tokenizer}"
+            )
+
+    @abc.abstractmethod
+    def prefix(self, prompt):
+        """Lists what the policy has read when it takes its first action."""
+
+    @abc.abstractmethod
+    def prefix_length(self, num_prompt_tokens):
+        """Counts what `prefix` lists."""
+
+    @abc.abstractmethod
+    def name_inputs(self, prompts, token_ids, padding_mask):
+        """Makes the dict that the policy reads."""
+
+    def check_max_length(self):
+        """Raises a `ValueError` if no text could have an action."""
+        shortest = self.prefix_length(int(self.needs_prompt)) + 1
+        is_count = isinstance(self.max_length, int | np.integer)
+        if not is_count or self.max_length < shortest:
+            raise ValueError(
+                "`max_length` counts the states of a text and must be an "
+                "integer with room for one action and the state after it: at "
+                f"least {shortest} for this policy. Received: "
+                f"max_length={self.max_length}"
+            )
+
+    def tokenize(self, texts):
+        """Turns texts into lists of ids without special tokens."""
+        rows = self.tokenizer(texts) if texts else []
+        # Lists as a rule, but a layer may also give tensors, ragged or not.
+        return [np.asarray(row, "int32").tolist() for row in rows]
+
+    def num_states(self, num_prompt_tokens, num_response_tokens):
+        """Counts the states in which a text takes its actions."""
+        # The end token is an action and never a state.
+        return self.prefix_length(num_prompt_tokens) + num_response_tokens
+
+    def pack(self, prompts, responses, batch_size):
+        """Packs tokenised texts; see `keras_irl.data.demonstrations`.
+
+        Args:
+            prompts: Lists of ids, at least one and at most `batch_size`.
+            responses: Lists of ids, as many.
+            batch_size: The number of rows, B. A row without a text is a copy
+                of the first with a mask of 0.0.
+
+        Returns:
+            The tuple `(inputs, actions, mask)`.
+        """
+        shape = (batch_size, self.max_length)
+        token_ids = np.full(shape, self.pad_id, "int32")
+        padding_mask = np.zeros(shape, "bool")
+        actions = np.full(shape, self.pad_id, "int32")
+        mask = np.zeros(shape, "float32")
+        texts = zip(prompts, responses, strict=True)
+        for row, (prompt, response) in enumerate(texts):
+            prefix = self.prefix(prompt)
+            text = [*prefix, *response, self.end_id]
+            end = min(len(text) - 1, self.max_length)
+            token_ids[row, :end] = text[:end]
+            padding_mask[row, :end] = True
+            actions[row, :end] = text[1 : end + 1]
+            mask[row, len(prefix) - 1 : end] = 1.0
+            if self.num_states(len(prompt), len(response)) > end:
+                mask[row, -1] = CONTINUES
+        for array in (token_ids, padding_mask, actions):
+            array[len(prompts) :] = array[0]
+        prompts = [*prompts, *[prompts[0]] * (batch_size - len(prompts))]
+        inputs = self.name_inputs(prompts, token_ids, padding_mask)
+        return inputs, actions, mask
+
+
+class CausalPacker(TextPacker):
+    """Packs texts for a decoder, which reads prompt and response as one."""
+
+    def __init__(self, preprocessor, max_length=None):
+        if max_length is None:
+            max_length = preprocessor.sequence_length
+        super().__init__(preprocessor, max_length)
+        probe = min(self.known)
+        packed = preprocessor.generate_preprocess(
+            ["", probe], sequence_length=_PROBE_LENGTH
+        )
+        (bare, framed), self.pad_id = _real_ids(packed)
+        self.head, self.tail = _frame(bare, framed, *self.tokenize([probe]))
+        self.needs_prompt = not bare
+        self.check_max_length()
+        # The first action and the state after it.
+        self.prompt_room = self.max_length - len(bare) - 1
+
+    def prefix(self, prompt):
+        """Lists what the policy has read when it takes its first action."""
+        return [*self.head, *prompt, *self.tail]
+
+    def prefix_length(self, num_prompt_tokens):
+        """Counts what `prefix` lists."""
+        return len(self.head) + num_prompt_tokens + len(self.tail)
+
+    def name_inputs(self, prompts, token_ids, padding_mask):
+        """Makes the dict that the policy reads."""
+        return {"token_ids": token_ids, "padding_mask": padding_mask}
+
+
+class Seq2SeqPacker(TextPacker):
+    """Packs prompts for an encoder and responses for a decoder."""
+
+    def __init__(self, preprocessor, max_length=None):
+        if max_length is None:
+            max_length = preprocessor.decoder_sequence_length
+        super().__init__(preprocessor, max_length)
+        self.prompt_length = preprocessor.encoder_sequence_length
+        probe = min(self.known)
+        packed = preprocessor.generate_preprocess(
+            {"encoder_text": ["", probe], "decoder_text": ["", ""]},
+            encoder_sequence_length=_PROBE_LENGTH,
+            decoder_sequence_length=_PROBE_LENGTH,
+        )
+        (bare, framed), self.encoder_pad_id = _real_ids(packed, "encoder_")
+        self.head, self.tail = _frame(bare, framed, *self.tokenize([probe]))
+        (self.start, _), self.pad_id = _real_ids(packed, "decoder_")
+        self.needs_prompt = not bare
+        self.check_max_length()
+        self.prompt_room = self.prompt_length - len(bare)
+
+    def prefix(self, prompt):
+        """Lists what the policy has read when it takes its first action."""
+        return self.start
+
+    def prefix_length(self, num_prompt_tokens):
+        """Counts what `prefix` lists."""
+        return len(self.start)
+
+    def name_inputs(self, prompts, token_ids, padding_mask):
+        """Makes the dict that the policy reads."""
+        shape = (len(prompts), self.prompt_length)
+        encoder_token_ids = np.full(shape, self.encoder_pad_id, "int32")
+        encoder_padding_mask = np.zeros(shape, "bool")
+        for row, prompt in enumerate(prompts):
+            ids = [*self.head, *prompt, *self.tail]
+            encoder_token_ids[row, : len(ids)] = ids
+            encoder_padding_mask[row, : len(ids)] = True
+        return {
+            "encoder_token_ids": encoder_token_ids,
+            "encoder_padding_mask": encoder_padding_mask,
+            "decoder_token_ids": token_ids,
+            "decoder_padding_mask": padding_mask,
+        }
+
+
+def _real_ids(packed, name=""):
+    """The unpadded rows of what a preprocessor packed, and its padding id."""
+    token_ids = keras.ops.convert_to_numpy(packed[f"{name}token_ids"])
+    is_real = keras.ops.convert_to_numpy(packed[f"{name}padding_mask"])
+    rows = [
+        ids[real].tolist() for ids, real in zip(token_ids, is_real, strict=True)
+    ]
+    return rows, int(token_ids[~is_real][0])
+
+
+def _frame(bare, framed, tokens):
+    """Splits the special tokens of a prompt into those before and after it."""
+    for split in range(len(bare) + 1):
+        head, tail = bare[:split], bare[split:]
+        if [*head, *tokens, *tail] == framed:
+            return head, tail
+    raise ValueError(
+        "The policy's preprocessor does more with a prompt than to put special "
+        "tokens around its own tokens, so the state in which generation starts "
+        "is unknown. Use a policy that reads plain text. Received: "
+        f"generate_preprocess gives {framed} for the tokens {tokens}"
+    )

@@ -1,0 +1,260 @@
+"""Which rows can be imitated, told before the training starts.
+
+The rows stay where they are: the survey reads each once, tokenises only those
+long enough to overflow, and keeps one number for each row that is left.
+"""
+
+import collections
+import unicodedata
+
+import numpy as np
+import tqdm
+
+_CHUNK = 2048
+_PATIENCE = 2.0  # Seconds before a progress bar appears.
+
+Survey = collections.namedtuple("Survey", "rows truncated dropped")
+
+
+class InvalidRowError(ValueError):
+    """A row that holds nothing to imitate.
+
+    Args:
+        reason: A few words that all rows with this fault share.
+        message: What is wrong and how to mend it.
+        name: `"prompts"` or `"responses"`.
+        row: The index of the row.
+        value: What was found there.
+    """
+
+    def __init__(self, reason, message, name, row, value):
+        # The head of a long text is enough to find it.
+        short = value[:60] if isinstance(value, str | bytes) else value
+        excerpt = repr(short)[:72] + ("..." if short is not value else "")
+        super().__init__(
+            f"Row {row}: {message} To leave such rows out and have them "
+            'counted, pass `on_invalid="drop"`. Received: '
+            f"{name}[{row}]={excerpt}"
+        )
+        self.reason = reason
+
+
+def check_columns(prompts, responses):
+    """Raises a `ValueError` unless these are two columns of as many rows."""
+    for name, column in (("prompts", prompts), ("responses", responses)):
+        advice = (
+            f"`{name}` must be a sequence with one string for each row: a "
+            "list, an array, or anything with a length and an index."
+        )
+        if isinstance(column, str | bytes):
+            raise ValueError(
+                f"{advice} For a single row, pass a list of one. Received: "
+                f"{name}={column[:60]!r}"
+            )
+        try:
+            if len(column):
+                column[0]
+        except (TypeError, KeyError, IndexError) as error:
+            raise ValueError(
+                f"{advice} Received: {name} of type {type(column).__name__}"
+            ) from error
+    if len(prompts) != len(responses):
+        raise ValueError(
+            "Each prompt needs one response. Repeat a prompt that has several. "
+            f"Received: {len(prompts)} prompts, {len(responses)} responses"
+        )
+    if not len(prompts):
+        raise ValueError(
+            "There are no rows, so there is nothing to imitate. Pass at least "
+            "one prompt and its response. Received: prompts=[], responses=[]"
+        )
+
+
+def read_row(prompts, responses, row):
+    """Reads the prompt and the response of a row, as strings.
+
+    Args:
+        prompts: A sequence of strings, or of bytes in UTF-8.
+        responses: Another, as long.
+        row: The index of the row.
+
+    Returns:
+        The tuple `(prompt, response)`.
+
+    Raises:
+        InvalidRowError: If one of them is no text, or the response is blank.
+    """
+    prompt = _read_text("prompts", row, prompts[row])
+    response = _read_text("responses", row, responses[row])
+    if not response.strip():
+        raise _empty_response(row, response)
+    return prompt, response
+
+
+def check_tokens(packer, row, texts, tokens):
+    """Checks that a tokenised row leaves an action and a state to take it in.
+
+    Args:
+        packer: A `TextPacker`.
+        row: The index of the row.
+        texts: The tuple `(prompt, response)` of strings.
+        tokens: The same as lists of ids.
+
+    Raises:
+        InvalidRowError: If the mask of this row would be zero, or its prompt
+            would be cut.
+    """
+    prompt, response = tokens
+    if not response:
+        raise _empty_response(row, texts[1])
+    if packer.needs_prompt and not prompt:
+        raise InvalidRowError(
+            "empty prompt",
+            "the prompt is empty and this policy has no start token, so it "
+            "has nothing to read before its first action. Fill it in.",
+            "prompts",
+            row,
+            texts[0],
+        )
+    if len(prompt) > packer.prompt_room:
+        raise InvalidRowError(
+            "prompt fills the window",
+            f"the prompt has {len(prompt)} tokens, and there is room for "
+            f"{packer.prompt_room}. Shorten it, or widen the window (by "
+            "`max_length` for a decoder, for an encoder by "
+            "`policy.preprocessor.encoder_sequence_length`).",
+            "prompts",
+            row,
+            texts[0],
+        )
+
+
+def survey(packer, prompts, responses, on_invalid):
+    """Reads all rows once, to find those that are invalid or too long.
+
+    Args:
+        packer: A `TextPacker`.
+        prompts: A sequence of strings.
+        responses: Another, as long.
+        on_invalid: `"raise"` or `"drop"`.
+
+    Returns:
+        A tuple of `rows`, the indices of the valid rows in an int64 array or
+        None where all are valid; `truncated`, an int64 array of the rows whose
+        response is cut; `dropped`, a dict from reasons to counts.
+
+    Raises:
+        InvalidRowError: For an invalid row, if `on_invalid="raise"`.
+    """
+    num_rows = len(prompts)
+    is_valid = np.ones(num_rows, "bool")
+    is_truncated = np.zeros(num_rows, "bool")
+    dropped = collections.Counter()
+    for start in tqdm.trange(
+        0,
+        num_rows,
+        _CHUNK,
+        desc="Checking texts",
+        unit=" texts",
+        unit_scale=_CHUNK,
+        delay=_PATIENCE,
+    ):
+        rows = range(start, min(start + _CHUNK, num_rows))
+        for row, error in _findings(packer, prompts, responses, rows):
+            if error is None:
+                is_truncated[row] = True
+            elif on_invalid == "raise":
+                raise error
+            else:
+                is_valid[row] = False
+                dropped[error.reason] += 1
+    return Survey(
+        rows=None if is_valid.all() else np.flatnonzero(is_valid),
+        truncated=np.flatnonzero(is_truncated),
+        dropped=dict(dropped),
+    )
+
+
+def _findings(packer, prompts, responses, rows):
+    """Yields `(row, error)` for invalid rows, `(row, None)` for cut ones."""
+    doubtful = {}
+    for row in rows:
+        try:
+            texts = read_row(prompts, responses, row)
+        except InvalidRowError as error:
+            yield row, error
+            continue
+        if _needs_tokens(packer, *texts):
+            doubtful[row] = texts
+    for row, tokens in _tokenize(packer, doubtful):
+        try:
+            check_tokens(packer, row, doubtful[row], tokens)
+        except InvalidRowError as error:
+            yield row, error
+            continue
+        if packer.num_states(*map(len, tokens)) > packer.max_length:
+            yield row, None
+
+
+def _read_text(name, row, value):
+    try:
+        text = value.decode() if isinstance(value, bytes) else value
+        if isinstance(text, str):
+            text.encode()  # Half of a surrogate pair has no UTF-8.
+            return str(text)
+    except UnicodeError as error:
+        raise InvalidRowError(
+            "not UTF-8",
+            "the text is not valid UTF-8. Decode the file with the encoding "
+            "it was written in.",
+            name,
+            row,
+            value,
+        ) from error
+    raise InvalidRowError(
+        "not a string",
+        "every prompt and response must be a string. Look for a missing value "
+        "or the wrong column.",
+        name,
+        row,
+        value,
+    )
+
+
+def _empty_response(row, response):
+    return InvalidRowError(
+        "empty response",
+        "the response is empty or tokenises to nothing, so there is no action "
+        "to imitate. Fill it in.",
+        "responses",
+        row,
+        response,
+    )
+
+
+def _needs_tokens(packer, prompt, response):
+    """Tells whether the characters alone do not show that a row is fine."""
+    lengths = _most_tokens(prompt), _most_tokens(response)
+    return (
+        lengths[0] > packer.prompt_room
+        or packer.num_states(*lengths) > packer.max_length
+        or packer.known.isdisjoint(response)
+        or (packer.needs_prompt and packer.known.isdisjoint(prompt))
+    )
+
+
+def _most_tokens(text):
+    """An upper bound on the number of tokens of a text."""
+    # A token covers a byte or more, of the text or of what a tokenizer's
+    # normaliser makes of it, and a leading space may be put before it.
+    if text.isascii():
+        return len(text) + 1
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return max(len(text.encode()), len(folded.encode())) + 1
+
+
+def _tokenize(packer, texts):
+    """Yields `(row, (prompt, response))` in ids, for a dict of texts."""
+    prompts = packer.tokenize([prompt for prompt, _ in texts.values()])
+    responses = packer.tokenize([response for _, response in texts.values()])
+    return zip(texts, zip(prompts, responses, strict=True), strict=True)
