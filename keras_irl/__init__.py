@@ -1,0 +1,29 @@
+"""Inverse reinforcement learning for language models, on Keras.
+
+A `keras_irl` trainer is a `keras.Model`; if you can call `fit()`, you can
+imitate.
+"""
+
+import importlib
+
+from keras_irl.version import __version__ as __version__
+
+# Rooms and trainers are imported when first asked for: keras-hub takes seconds
+# to import, and the command line must choose the backend before Keras does.
+_ROOMS = ("data", "evaluation", "losses", "models", "ops", "trainers")
+_TRAINERS = ("IQLearn", "MLE", "Trainer")
+
+__all__ = [*_ROOMS, *_TRAINERS]
+
+
+def __getattr__(name):
+    if name in _ROOMS:
+        return importlib.import_module(f"keras_irl.{name}")
+    if name in _TRAINERS:
+        trainers = importlib.import_module("keras_irl.trainers")
+        return getattr(trainers, name)
+    raise AttributeError(f"module 'keras_irl' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,4 @@
+"""Policies: presets of keras-hub, and small ones made from scratch."""
+
+from keras_irl.models.presets import load_policy as load_policy
+from keras_irl.models.scratch import scratch_policy as scratch_policy

@@ -1,0 +1,103 @@
+"""Policies by name."""
+
+import keras_hub
+
+from keras_irl.models.scratch import FAMILIES
+from keras_irl.models.scratch import SIZES
+from keras_irl.models.scratch import scratch_policy
+from keras_irl.models.scratch import seeded
+
+
+def load_policy(
+    preset, texts=None, max_prompt_length=None, max_length=None, seed=0
+):
+    """Loads a language model, or makes a small one from scratch.
+
+    Args:
+        preset: The name of a scratch policy, such as `t5-scratch-mini` or
+            `gpt2-scratch-tiny`; or what keras-hub's `from_preset` takes: the
+            name of a preset, a handle such as `hf://owner/model`, or the
+            folder that `policy.save_to_preset()` wrote.
+        texts: The texts of the task, an iterable of strings that the tokenizer
+            of a scratch policy is trained on. A preset has its own tokenizer
+            and ignores them.
+        max_prompt_length: The longest prompt in tokens that an encoder reads.
+            Means nothing to a decoder. Defaults to that of the preset, and to
+            128 from scratch.
+        max_length: The longest text in tokens: of prompt and response for a
+            `CausalLM`, of the response for a `Seq2SeqLM`. Defaults to that of
+            the preset, and to 256 from scratch.
+        seed: The seed of all that is random in the policy: the weights of one
+            from scratch, and dropout. Global seeds stay as they are. Defaults
+            to 0.
+
+    Returns:
+        A `keras_hub.models.CausalLM` or `keras_hub.models.Seq2SeqLM`, whose
+        preprocessor packs texts to these lengths.
+
+    Raises:
+        ValueError: If there is no such preset, it can't be loaded or is no
+            language model, or its positions do not reach as far.
+
+    Example:
+    ```python
+    policy = keras_irl.models.load_policy("./runs/my_policy", max_length=64)
+    ```
+    """
+    preset = str(preset)
+    if "-scratch" in preset and "/" not in preset:
+        return scratch_policy(
+            preset,
+            texts,
+            128 if max_prompt_length is None else max_prompt_length,
+            256 if max_length is None else max_length,
+            seed=seed,
+        )
+    with seeded(seed):
+        policy = _from_preset(preset)
+    _set_lengths(policy, max_prompt_length, max_length)
+    return policy
+
+
+def _from_preset(preset):
+    # keras-hub does not tell beforehand what a preset holds. A class that does
+    # not fit says so before any weight is read.
+    reasons = {}
+    for kind in (keras_hub.models.CausalLM, keras_hub.models.Seq2SeqLM):
+        try:
+            return kind.from_preset(preset)
+        # Every place that presets come from fails in its own ways.
+        except Exception as error:
+            reasons.setdefault(_first_line(error), error)
+    raise ValueError(
+        "No language model could be loaded. Pass the name of a scratch policy "
+        f"({'|'.join(FAMILIES)}-scratch-{'|'.join(SIZES)}), the name of a "
+        "keras-hub preset, which is downloaded unless it is in the cache, or "
+        "the folder of a saved one. "
+        f"keras-hub said: {' / '.join(reasons)} "
+        f"Received: preset={preset!r}"
+    ) from next(iter(reasons.values()))
+
+
+def _first_line(error):
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:300]
+
+
+def _set_lengths(policy, max_prompt_length, max_length):
+    lengths = {"sequence_length": max_length}
+    if isinstance(policy, keras_hub.models.Seq2SeqLM):
+        lengths["encoder_sequence_length"] = max_prompt_length
+    # Policies with relative positions have no such limit.
+    limit = policy.backbone.get_config().get("max_sequence_length")
+    for name, length in lengths.items():
+        if length is None:
+            continue
+        if limit is not None and length > limit:
+            raise ValueError(
+                f"The policy has {limit} positions and no more: pass shorter "
+                "lengths, or a preset that reaches as far. Received: "
+                f"max_prompt_length={max_prompt_length}, "
+                f"max_length={max_length}"
+            )
+        setattr(policy.preprocessor, name, length)

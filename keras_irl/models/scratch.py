@@ -1,0 +1,191 @@
+"""Small random policies, with tokenizers of their own."""
+
+import contextlib
+import random
+
+import keras_hub
+import numpy as np
+
+from keras_irl.models.tokenizers import byte_pair_vocabulary
+from keras_irl.models.tokenizers import sample_texts
+from keras_irl.models.tokenizers import sentence_piece_tokenizer
+
+FAMILIES = ("t5", "gpt2", "bart")
+SIZES = {
+    "tiny": {"num_layers": 2, "num_heads": 4, "hidden_dim": 64},
+    "mini": {"num_layers": 2, "num_heads": 4, "hidden_dim": 128},
+    "small": {"num_layers": 4, "num_heads": 8, "hidden_dim": 256},
+}
+
+
+def scratch_policy(
+    name,
+    texts,
+    max_prompt_length=128,
+    max_length=256,
+    vocabulary_size=1000,
+    seed=0,
+):
+    """Makes a small random policy and trains its tokenizer.
+
+    Texts and numbers alike make the same policy: the same tokens, and the
+    same weights on every backend. No global seed is touched.
+
+    Kernels start at a variance of 1 / fan-in, and the vocabulary's head so
+    that logits deviate by 0.5: the first loss is about the logarithm of the
+    vocabulary, and so is the first value of every state. There is no dropout.
+
+    Args:
+        name: `t5-scratch-tiny`, `-mini` or `-small`; likewise with `gpt2` and
+            `bart`.
+        texts: The texts that the tokenizer is trained on, prompts and
+            responses of the task: an iterable of strings. It is read once; of
+            more than 50,000 a sample is used.
+        max_prompt_length: The longest prompt in tokens that an encoder reads.
+            Means nothing to a decoder. Defaults to 128.
+        max_length: The longest text in tokens: of prompt and response for
+            GPT-2, of the response for T5 and BART. Defaults to 256.
+        vocabulary_size: The number of tokens aimed at. Defaults to 1000.
+        seed: The seed of the weights. Defaults to 0.
+
+    Returns:
+        A `keras_hub.models.Seq2SeqLM`, or a `CausalLM` for GPT-2, with its
+        preprocessor.
+
+    Raises:
+        ValueError: If there is no such policy, or no text.
+
+    Example:
+    ```python
+    policy = keras_irl.models.scratch_policy(
+        "t5-scratch-tiny", ["2 + 3 =", "5"], max_prompt_length=8, max_length=8
+    )
+    policy.generate("2 + 3 =")
+    ```
+    """
+    family, size = _parse(name)
+    texts = sample_texts(texts)
+    build = {"t5": _t5, "gpt2": _gpt2, "bart": _bart}[family]
+    sizes = {**SIZES[size], "dropout": 0.0}
+    with seeded(seed):
+        policy = build(
+            texts, vocabulary_size, max_prompt_length, max_length, sizes
+        )
+    _initialise(policy.backbone, seed)
+    return policy
+
+
+@contextlib.contextmanager
+def seeded(seed):
+    """Seeds the layers that are made inside, and nothing else.
+
+    Keras draws the seed of a layer from Python's global generator, which is
+    afterwards as if nothing had been drawn.
+
+    Args:
+        seed: An integer.
+    """
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+def _parse(name):
+    family, _, size = name.partition("-scratch-")
+    if family not in FAMILIES or size not in SIZES:
+        raise ValueError(
+            "There is no such scratch policy. A name is one of "
+            f"{', '.join(FAMILIES)}, then `-scratch-`, then one of "
+            f"{', '.join(SIZES)}. Received: name={name!r}"
+        )
+    return family, size
+
+
+def _t5(texts, vocabulary_size, max_prompt_length, max_length, sizes):
+    tokenizer = sentence_piece_tokenizer(texts, vocabulary_size)
+    backbone = keras_hub.models.T5Backbone(
+        vocabulary_size=tokenizer.vocabulary_size(),
+        # Gated, it has three matrices where the others have two.
+        intermediate_dim=2 * sizes["hidden_dim"],
+        tie_embedding_weights=False,
+        **sizes,
+    )
+    preprocessor = keras_hub.models.T5Seq2SeqLMPreprocessor(
+        tokenizer,
+        encoder_sequence_length=max_prompt_length,
+        decoder_sequence_length=max_length,
+    )
+    return keras_hub.models.T5Seq2SeqLM(backbone, preprocessor)
+
+
+def _gpt2(texts, vocabulary_size, max_prompt_length, max_length, sizes):
+    # Padding has id 0, which a special token should fill, not a letter.
+    vocabulary, merges = byte_pair_vocabulary(
+        texts, vocabulary_size, ["<|endoftext|>"]
+    )
+    tokenizer = keras_hub.models.GPT2Tokenizer(vocabulary, merges)
+    backbone = keras_hub.models.GPT2Backbone(
+        vocabulary_size=tokenizer.vocabulary_size(),
+        intermediate_dim=4 * sizes["hidden_dim"],
+        max_sequence_length=max_length,
+        **sizes,
+    )
+    preprocessor = keras_hub.models.GPT2CausalLMPreprocessor(
+        tokenizer, sequence_length=max_length
+    )
+    return keras_hub.models.GPT2CausalLM(backbone, preprocessor)
+
+
+def _bart(texts, vocabulary_size, max_prompt_length, max_length, sizes):
+    vocabulary, merges = byte_pair_vocabulary(
+        texts, vocabulary_size, ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    )
+    tokenizer = keras_hub.models.BartTokenizer(vocabulary, merges)
+    backbone = keras_hub.models.BartBackbone(
+        vocabulary_size=tokenizer.vocabulary_size(),
+        intermediate_dim=4 * sizes["hidden_dim"],
+        max_sequence_length=max(max_prompt_length, max_length),
+        **sizes,
+    )
+    preprocessor = keras_hub.models.BartSeq2SeqLMPreprocessor(
+        tokenizer,
+        encoder_sequence_length=max_prompt_length,
+        decoder_sequence_length=max_length,
+    )
+    return keras_hub.models.BartSeq2SeqLM(backbone, preprocessor)
+
+
+def _initialise(backbone, seed):
+    # keras-hub starts its backbones with standard deviations made for a width
+    # of 768, and T5 with embeddings near 1.0 that hardly tell tokens apart.
+    generator = np.random.default_rng(seed)
+    for variable in backbone.trainable_variables:
+        scale = _scale(variable, backbone)
+        if scale is not None:
+            noise = generator.standard_normal(variable.shape, "float32")
+            variable.assign(scale * noise)
+
+
+def _scale(variable, backbone):
+    """The standard deviation of a weight, None for biases and norms."""
+    width = backbone.hidden_dim
+    if variable.path == "token_embedding/embeddings" and _is_untied(backbone):
+        return 1.0
+    if "embeddings" in variable.name:
+        # The last hidden state has the length √width: logits deviate by 0.5.
+        return 0.5 * width**-0.5
+    if variable.name != "kernel":
+        return None
+    # A kernel of three axes maps the hidden state to heads, or heads to it.
+    fan_in = variable.shape[0] if len(variable.shape) == 2 else width
+    if "query_projector" in variable.path:
+        # T5 does not divide its attention scores by the width of a head.
+        fan_in *= width // backbone.num_heads
+    return fan_in**-0.5
+
+
+def _is_untied(backbone):
+    return isinstance(backbone, keras_hub.models.T5Backbone)

@@ -1,0 +1,137 @@
+"""Tokenizers trained on the texts of a task."""
+
+import io
+import json
+import random
+import string
+
+import keras_hub
+import sentencepiece
+import tokenizers
+from tokenizers import pre_tokenizers
+
+MAX_TEXTS = 50_000
+_MAX_TEXT_BYTES = 2**16
+
+
+def sentence_piece_tokenizer(texts, vocabulary_size):
+    """Trains the byte-pair tokenizer of a T5.
+
+    What it tokenises it gives back: characters are not normalised, spaces not
+    merged, and a newline is a token of its own. Numbers are split into digits.
+    A character that none of the texts has, digits aside, becomes the unknown
+    token.
+
+    Args:
+        texts: A list of strings.
+        vocabulary_size: The number of tokens aimed at. There will be fewer if
+            the texts have too few words, and more if they have too many
+            characters.
+
+    Returns:
+        A `keras_hub.models.T5Tokenizer`.
+    """
+    num_characters = len(set(string.digits).union(*texts))
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts),
+        model_writer=model,
+        # Unigrams would fall apart to characters where the texts are few words.
+        model_type="bpe",
+        # Besides its characters it needs four special tokens and a space.
+        vocab_size=max(vocabulary_size, num_characters + 8),
+        hard_vocab_limit=False,
+        character_coverage=1.0,
+        # Numbers that no text has can still be calculated.
+        required_chars=string.digits,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        user_defined_symbols=["\n"],
+        split_digits=True,
+        max_sentence_length=_MAX_TEXT_BYTES,
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        pad_piece="<pad>",
+        eos_piece="</s>",
+        unk_piece="<unk>",
+        minloglevel=2,
+    )
+    return keras_hub.models.T5Tokenizer(proto=model.getvalue())
+
+
+def byte_pair_vocabulary(texts, vocabulary_size, special_tokens):
+    """Trains a byte-level byte-pair encoding, as GPT-2 and BART have.
+
+    Every text can be tokenised, since every byte is a token. No pair crosses
+    the border of a word, a digit or a newline, so keras-hub's two ways to
+    split texts, that of TensorFlow and that without it, give the same tokens.
+
+    Args:
+        texts: A list of strings.
+        vocabulary_size: The number of tokens aimed at. There will be fewer if
+            the texts have too few words, and at least one for each byte.
+        special_tokens: A list of strings, the first tokens.
+
+    Returns:
+        A pair of the dict from tokens to ids and the list of merged pairs.
+    """
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.Split("\n", "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=vocabulary_size,
+        special_tokens=special_tokens,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    model = json.loads(tokenizer.to_str())["model"]
+    vocabulary = model["vocab"]
+    merges = [" ".join(pair) for pair in model["merges"]]
+    if not merges:
+        # Texts of single letters; keras-hub's tokenizer needs one pair.
+        vocabulary["th"] = len(vocabulary)
+        merges = ["t h"]
+    return vocabulary, merges
+
+
+def sample_texts(texts, seed=0):
+    """Draws at most `MAX_TEXTS` texts, holding no more than that in memory.
+
+    Args:
+        texts: An iterable of strings, read once.
+        seed: The seed of the draw, which is the same for the same texts.
+
+    Returns:
+        A list of strings.
+
+    Raises:
+        ValueError: If there are no texts, or one of them is no string.
+    """
+    generator = random.Random(seed)
+    sample = []
+    is_one = texts is None or isinstance(texts, str)
+    for row, text in enumerate(() if is_one else texts):
+        if not isinstance(text, str):
+            raise ValueError(
+                "A tokenizer is trained on strings. "
+                f"Received: texts[{row}]={text!r:.200}"
+            )
+        if len(sample) < MAX_TEXTS:
+            sample.append(text)
+        elif (place := generator.randrange(row + 1)) < MAX_TEXTS:
+            sample[place] = text
+    if not any(text.strip() for text in sample):
+        raise ValueError(
+            "A scratch policy trains its tokenizer on the texts of its task, "
+            "and there are none. Pass prompts and responses as `texts`. "
+            f"Received: texts={texts!r:.200}"
+        )
+    return sample

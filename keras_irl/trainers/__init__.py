@@ -1,0 +1,5 @@
+"""The glue: one `keras.Model` for each way to train a policy."""
+
+from keras_irl.trainers.iq_learn import IQLearn as IQLearn
+from keras_irl.trainers.mle import MLE as MLE
+from keras_irl.trainers.trainer import Trainer as Trainer

@@ -1,0 +1,102 @@
+"""Inverse soft-Q learning from demonstrations alone."""
+
+import keras
+
+from keras_irl.losses.divergences import check_divergence
+from keras_irl.losses.iq_learn import check_discount
+from keras_irl.losses.iq_learn import td_penalty
+from keras_irl.losses.mle import mle_loss
+from keras_irl.losses.schedules import Schedule
+from keras_irl.trainers.trainer import Trainer
+
+
+@keras.saving.register_keras_serializable(package="keras_irl")
+class IQLearn(Trainer):
+    """Imitates demonstrations, and learns the rewards that explain them.
+
+        loss = mean of −log π(aₜ | sₜ) + λ rₜ²,    rₜ = Q(sₜ, aₜ) − γ V(sₜ₊₁)
+
+    The same training as with `keras_irl.losses.IQLearnLoss`, with more to see
+    and with a step count that is saved with the weights. What is logged is
+    described in `Trainer`; the weighted second term is `td_loss`.
+
+    Args:
+        policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM`, the model to
+            train.
+        td_weight: The weight λ, a number or a schedule: a function of the
+            number of training steps so far, such as those of
+            `keras.optimizers.schedules`. Defaults to 0.1.
+        discount: The discount factor γ, in `[0, 1]`. Defaults to 0.99.
+        divergence: The divergence that is minimised: `"chi2"`,
+            `"hellinger"`, `"reverse_kl"`, `"jensen_shannon"` or
+            `"total_variation"`. Defaults to `"chi2"`.
+        stop_value_gradient: Whether V(sₜ₊₁) is held fixed in the penalty.
+            Defaults to `False`.
+        warm_up_steps: Number of first training steps in which the loss is that
+            of maximum likelihood. Defaults to 0.
+        **kwargs: Passed to `keras.Model`.
+
+    Raises:
+        ValueError: If `policy` is not a language model of keras-hub, or an
+            argument is out of its range.
+
+    Example:
+    ```python
+    trainer = keras_irl.IQLearn(policy, td_weight=0.1, discount=0.99)
+    trainer.compile(optimizer="adam")
+    trainer.fit(keras_irl.data.demonstrations(policy, prompts, responses, 32))
+    ```
+
+    References:
+        - [Wulfmeier et al., 2024](https://arxiv.org/abs/2409.01369), eq. 14.
+
+    Departures from the paper:
+        - See `keras_irl.losses.iq_learn_loss`.
+    """
+
+    loss_names = ("negative_log_likelihood", "td_loss")
+
+    def __init__(
+        self,
+        policy,
+        td_weight=0.1,
+        discount=0.99,
+        divergence="chi2",
+        stop_value_gradient=False,
+        warm_up_steps=0,
+        **kwargs,
+    ):
+        super().__init__(policy, discount=discount, **kwargs)
+        check_discount(discount)
+        check_divergence(divergence)
+        self.td_weight = Schedule(td_weight, warm_up_steps)
+        self.divergence = divergence
+        self.stop_value_gradient = stop_value_gradient
+
+    def token_losses(self, statistics, mask):
+        action_values, values = statistics.action_values, statistics.values
+        penalties = td_penalty(
+            action_values,
+            values,
+            mask,
+            self.discount,
+            self.divergence,
+            self.stop_value_gradient,
+        )
+        return {
+            "negative_log_likelihood": mle_loss(action_values, values),
+            "td_loss": self._current_td_weight() * penalties,
+        }
+
+    def _current_td_weight(self):
+        if self.td_weight.constant is not None:
+            return self.td_weight.constant
+        return self.td_weight(self.step.value)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            **self.td_weight.get_config(),
+            "divergence": self.divergence,
+            "stop_value_gradient": self.stop_value_gradient,
+        }

@@ -1,0 +1,56 @@
+"""Maximum likelihood."""
+
+import keras
+
+from keras_irl.losses.mle import check_entropy_weight
+from keras_irl.losses.mle import entropy_loss
+from keras_irl.losses.mle import mle_loss
+from keras_irl.trainers.trainer import Trainer
+
+
+@keras.saving.register_keras_serializable(package="keras_irl")
+class MLE(Trainer):
+    """Imitates demonstrations by maximum likelihood, the common fine-tuning.
+
+        loss = mean of −log π(aₜ | sₜ) − w H(π(· | sₜ))
+
+    With an entropy weight it is the diversity baseline of the paper. What is
+    logged is described in `Trainer`; the term of the bonus is `entropy_loss`.
+
+    Args:
+        policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM`, the model to
+            train.
+        entropy_weight: The weight w of the entropy bonus. Defaults to 0.
+        **kwargs: Passed to `keras.Model`.
+
+    Raises:
+        ValueError: If `policy` is not a language model of keras-hub, or
+            `entropy_weight` is negative.
+
+    Example:
+    ```python
+    trainer = keras_irl.MLE(policy)
+    trainer.compile(optimizer="adam")
+    trainer.fit(keras_irl.data.demonstrations(policy, prompts, responses, 32))
+    ```
+
+    References:
+        - [Wulfmeier et al., 2024](https://arxiv.org/abs/2409.01369), eq. 18.
+    """
+
+    loss_names = ("negative_log_likelihood", "entropy_loss")
+
+    def __init__(self, policy, entropy_weight=0.0, **kwargs):
+        super().__init__(policy, **kwargs)
+        check_entropy_weight(entropy_weight)
+        self.entropy_weight = entropy_weight
+
+    def token_losses(self, statistics, mask):
+        action_values, values, entropies, _ = statistics
+        return {
+            "negative_log_likelihood": mle_loss(action_values, values),
+            "entropy_loss": entropy_loss(entropies, self.entropy_weight),
+        }
+
+    def get_config(self):
+        return {**super().get_config(), "entropy_weight": self.entropy_weight}

@@ -1,0 +1,209 @@
+"""What every way to train has in common."""
+
+import keras
+import keras_hub
+from keras import ops
+
+from keras_irl.data.demonstrations import Demonstrations
+from keras_irl.losses.token_loss import require_mask
+from keras_irl.ops import implicit_rewards
+from keras_irl.ops import is_start
+from keras_irl.ops import log_probs
+from keras_irl.ops import masked_mean
+from keras_irl.ops import masked_sum
+from keras_irl.ops import token_statistics
+from keras_irl.trainers.gradient_norm import measure_gradient_norm
+from keras_irl.trainers.metrics import MaskedMean
+from keras_irl.trainers.metrics import Perplexity
+
+
+class Trainer(keras.Model):
+    """Trains a language model on batches of `(inputs, actions, mask)`.
+
+    A trainer is a `keras.Model` around the policy: `compile`, `fit`,
+    `evaluate`, callbacks, mixed precision and distribution are those of Keras,
+    on every backend. A subclass says what a token costs, in `token_losses`.
+    The policy stays usable on its own, after and between fits.
+
+    Besides the `loss` and its terms, these are averaged over tokens and logged:
+
+    | name             | meaning                                              |
+    |------------------|------------------------------------------------------|
+    | `token_accuracy` | share of demonstrated tokens the policy ranks first  |
+    | `perplexity`     | exponential of the mean negative log-likelihood      |
+    | `entropy`        | of the policy on the demonstrations' states, in nats |
+    | `reward`         | r = Q − γ V', the implicit reward, in nats           |
+    | `start_value`    | V(s₀), averaged over texts, in nats                  |
+    | `gradient_norm`  | of the last batch, before clipping                   |
+
+    Args:
+        policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM`, the model to
+            train.
+        discount: The discount factor γ of the rewards. Defaults to 0.99.
+        **kwargs: Passed to `keras.Model`.
+
+    Raises:
+        ValueError: If `policy` is not a language model of keras-hub.
+    """
+
+    def __init__(self, policy, discount=0.99, **kwargs):
+        super().__init__(**kwargs)
+        _check_policy(policy)
+        self.policy = policy
+        self.discount = discount
+        self.step = self.add_weight(
+            shape=(),
+            initializer="zeros",
+            dtype="int32",
+            trainable=False,
+            name="step",
+        )
+        names = (*self.loss_names, "token_accuracy", "entropy", "reward")
+        self.means = {name: MaskedMean(name=name) for name in names}
+        self.means["start_value"] = MaskedMean(name="start_value")
+        self.means["perplexity"] = Perplexity(name="perplexity")
+
+    # The names of the terms that `token_losses` returns.
+    loss_names = ("negative_log_likelihood",)
+
+    def token_losses(self, statistics, mask):
+        """Computes the terms of the loss of every token.
+
+        Args:
+            statistics: `keras_irl.ops.TokenStatistics` of tensors of shape
+                `(B, T)`.
+            mask: Float32 tensor of shape `(B, T)`.
+
+        Returns:
+            A dictionary of float32 tensors of shape `(B, T)`, one for each of
+            `loss_names`. The loss is their sum.
+        """
+        raise NotImplementedError
+
+    def compile(self, optimizer="adam", **kwargs):
+        if kwargs.get("loss") is not None:
+            raise ValueError(
+                f"`{type(self).__name__}` brings its own loss. To choose one, "
+                "compile the policy itself: `policy.compile(optimizer, loss)`. "
+                f"Received: loss={kwargs['loss']}"
+            )
+        if not self.policy.trainable_variables:
+            raise ValueError(
+                "The policy has no trainable variables, so training would "
+                "change nothing. Set `policy.trainable = True`, or, for LoRA, "
+                "name layers that exist in `enable_lora`. "
+                "Received: len(policy.trainable_variables)=0"
+            )
+        super().compile(optimizer=optimizer, **kwargs)
+        measure_gradient_norm(self.optimizer)
+
+    def compile_from_config(self, config):
+        # Keras restores only models that leave `compile` alone.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def call(self, x, training=False):
+        return self.policy(x, training=training)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        mask = require_mask(sample_weight, type(self).__name__)
+        statistics = token_statistics(y_pred, y)
+        losses = self.token_losses(statistics, mask)
+        if training:
+            self.step.assign(self.step + 1)
+        self._update_metrics(statistics, losses, mask)
+        return masked_mean(sum(losses.values()), mask)
+
+    def _update_metrics(self, statistics, losses, mask):
+        action_values, values, entropies, greedy_hits = statistics
+        per_token = {
+            **losses,
+            "token_accuracy": greedy_hits,
+            "perplexity": -log_probs(action_values, values),
+            "entropy": entropies,
+            "reward": implicit_rewards(
+                action_values, values, mask, self.discount
+            ),
+        }
+        num_tokens = masked_sum(ops.ones_like(mask), mask)
+        for name, tokens in per_token.items():
+            self.means[name].add(masked_sum(tokens, mask), num_tokens)
+        starts = is_start(mask)
+        self.means["start_value"].add(
+            masked_sum(values, starts), masked_sum(ops.ones_like(mask), starts)
+        )
+
+    def train_step(self, *args):
+        norm = measure_gradient_norm(self.optimizer)
+        result = super().train_step(*args)
+        # The step is a function of the whole state under JAX, which hands the
+        # optimizer's variables back; elsewhere they are up to date.
+        if not isinstance(result, tuple):
+            return {**result, "gradient_norm": norm.value}
+        logs, state = result
+        position = [id(v) for v in self.optimizer.variables].index(id(norm))
+        return {**logs, "gradient_norm": state[2][position]}, state
+
+    def fit(self, x=None, *args, epochs=1, initial_epoch=0, **kwargs):
+        if isinstance(x, Demonstrations):
+            steps = kwargs.setdefault("steps_per_epoch", len(x))
+            # Each epoch in an order of its own; Keras would repeat the first.
+            x = x.batches(initial_epoch * steps, epochs * steps)
+            kwargs.setdefault("shuffle", False)
+        validation_data = kwargs.get("validation_data")
+        if isinstance(validation_data, Demonstrations):
+            kwargs.setdefault("validation_steps", len(validation_data))
+            # Keras keeps one iterator for the validations of all epochs.
+            kwargs["validation_data"] = validation_data.batches()
+        return super().fit(
+            x, *args, epochs=epochs, initial_epoch=initial_epoch, **kwargs
+        )
+
+    def evaluate(self, x=None, *args, **kwargs):
+        is_cached = kwargs.get("_use_cached_eval_dataset", False)
+        if isinstance(x, Demonstrations) and not is_cached:
+            kwargs.setdefault("steps", len(x))
+            x = x.epochs(1)
+        return super().evaluate(x, *args, **kwargs)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "policy": keras.saving.serialize_keras_object(self.policy),
+            "discount": self.discount,
+            "sequence_lengths": _sequence_lengths(self.policy.preprocessor),
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = keras.saving.deserialize_keras_object(
+            config, custom_objects=custom_objects
+        )
+        sequence_lengths = config.pop("sequence_lengths")
+        trainer = cls(**config)
+        for name, length in sequence_lengths.items():
+            setattr(trainer.policy.preprocessor, name, length)
+        return trainer
+
+
+def _sequence_lengths(preprocessor):
+    # Those of an encoder-decoder; its preprocessor forgets them when saved.
+    if not isinstance(preprocessor, keras_hub.models.Seq2SeqLMPreprocessor):
+        return {}
+    return {
+        "encoder_sequence_length": preprocessor.encoder_sequence_length,
+        "decoder_sequence_length": preprocessor.decoder_sequence_length,
+    }
+
+
+def _check_policy(policy):
+    # A `Seq2SeqLM` is a `CausalLM`, by inheritance.
+    if not isinstance(policy, keras_hub.models.CausalLM):
+        raise ValueError(
+            "`policy` must be a language model: a `keras_hub.models.CausalLM` "
+            "or `keras_hub.models.Seq2SeqLM`, for example from "
+            "`keras_hub.models.Seq2SeqLM.from_preset(...)`. "
+            f"Received: policy={policy!r} of type {type(policy).__name__}"
+        )
