@@ -1,0 +1,14 @@
+"""The judges: what the responses of a policy are worth, however trained."""
+
+from keras_irl.evaluation.diversity import distinct_n as distinct_n
+from keras_irl.evaluation.diversity import self_bleu as self_bleu
+from keras_irl.evaluation.generation import Responses as Responses
+from keras_irl.evaluation.generation import ResponseSampler as ResponseSampler
+from keras_irl.evaluation.generation import sample_responses as sample_responses
+from keras_irl.evaluation.quality import bleu as bleu
+from keras_irl.evaluation.quality import chrf as chrf
+from keras_irl.evaluation.quality import exact_match as exact_match
+from keras_irl.evaluation.report import write_report as write_report
+from keras_irl.evaluation.sweep import pick_samples as pick_samples
+from keras_irl.evaluation.sweep import sweep as sweep
+from keras_irl.evaluation.tables import format_table as format_table

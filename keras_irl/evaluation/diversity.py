@@ -1,0 +1,190 @@
+"""How different the responses to one prompt are from each other."""
+
+import collections
+import math
+import statistics
+
+from sacrebleu.tokenizers import tokenizer_13a
+
+# What a precision without a single match counts as: nltk's default ε.
+_EPSILON = 0.1
+
+
+def self_bleu(samples_per_prompt, max_order=4):
+    """Computes Self-BLEU: how alike the responses to the same prompt are.
+
+    Each sample is scored by BLEU as a hypothesis, with all other samples of
+    its prompt as references. The mean is taken over the samples of a prompt,
+    then over prompts: 100 says that all samples of a prompt are the same; the
+    lower, the more diverse. With pₙ the clipped n-gram precision, c the
+    length of a sample and r the closest length among the others,
+
+        BLEU = min(1, exp(1 − r / c)) · (p₁ ⋯ p_N)^(1/N)
+
+    This is nltk's `sentence_bleu` with smoothing method 1: where no n-gram of
+    an order n > 1 matches, its count is taken as 0.1. Without any matching
+    token the BLEU is 0. Tokens are those of sacrebleu's tokenisation 13a, so
+    that Self-BLEU and corpus BLEU count the same words.
+
+    Samples of fewer than `max_order` tokens miss the long n-grams, and so score
+    below 100 even against themselves; an empty sample scores 0. Read
+    Self-BLEU beside quality: garbage is diverse too.
+
+    Args:
+        samples_per_prompt: For each prompt, a list of at least two strings.
+        max_order: The longest n-gram counted, N. Defaults to 4.
+
+    Returns:
+        A float in per cent, `[0, 100]`.
+
+    Raises:
+        ValueError: If there are no prompts, a prompt has fewer than two
+            samples, or `max_order` is below 1.
+
+    Example:
+    >>> alike = ["the cat sat on the mat", "the cat sat on the mat"]
+    >>> differ = ["the cat sat on the mat", "a dog ran to my house"]
+    >>> round(self_bleu([alike]), 1), round(self_bleu([differ]), 1)
+    (100.0, 0.0)
+
+    References:
+        - [Zhu et al., 2018](https://arxiv.org/abs/1802.01886): Self-BLEU.
+        - [Papineni et al., 2002](https://aclanthology.org/P02-1040): BLEU.
+        - [Chen and Cherry, 2014](https://aclanthology.org/W14-3346):
+          smoothing method 1.
+
+    Departures from the paper:
+        - Its references are all other texts of a model. Here they answer the
+          same prompt, so that prompts that differ do not count as diversity.
+    """
+    _require_order(max_order=max_order)
+    _require_samples(samples_per_prompt)
+    for row, samples in enumerate(samples_per_prompt):
+        if len(samples) < 2:
+            raise ValueError(
+                "Self-BLEU compares the samples of a prompt with each other, "
+                "and is undefined for fewer than two. Draw more samples. "
+                f"Received: samples_per_prompt[{row}]={samples!r:.200}"
+            )
+    return 100.0 * statistics.fmean(
+        statistics.fmean(
+            _bleu_of_each([_tokens(s) for s in samples], max_order)
+        )
+        for samples in samples_per_prompt
+    )
+
+
+def distinct_n(samples_per_prompt, n=2):
+    """Computes the share of different n-grams among all n-grams of a prompt.
+
+    The n-grams of all samples of a prompt are pooled; the mean is taken over
+    prompts. The share falls with the length and number of samples, so compare
+    only sweeps with as many. A prompt with no n-gram at all counts as 0.
+
+    Args:
+        samples_per_prompt: For each prompt, a list of strings.
+        n: Tokens of an n-gram. Defaults to 2.
+
+    Returns:
+        A float in per cent, `[0, 100]`: 100 if no n-gram occurs twice.
+
+    Raises:
+        ValueError: If there are no prompts or samples, or `n` is below 1.
+
+    Example:
+    >>> distinct_n([["a b a b", "a b"]], n=2)
+    50.0
+
+    References:
+        - [Li et al., 2016](https://arxiv.org/abs/1510.03055)
+    """
+    _require_order(n=n)
+    _require_samples(samples_per_prompt)
+    shares = []
+    for samples in samples_per_prompt:
+        counts = sum((_count(_tokens(s), n) for s in samples), _NOTHING)
+        shares.append(len(counts) / max(1, counts.total()))
+    return 100.0 * statistics.fmean(shares)
+
+
+_NOTHING = collections.Counter()
+_tokenize_13a = tokenizer_13a.Tokenizer13a()
+
+
+def _tokens(text):
+    return _tokenize_13a(text).split()
+
+
+def _count(tokens, order):
+    spans = (tokens[i:] for i in range(order))
+    return collections.Counter(zip(*spans, strict=False))
+
+
+def _bleu_of_each(samples, max_order):
+    """BLEU of each tokenised sample against all others."""
+    matches = [
+        _matches_of_each([_count(tokens, order) for tokens in samples])
+        for order in range(1, max_order + 1)
+    ]
+    lengths = [len(tokens) for tokens in samples]
+    for i, length in enumerate(lengths):
+        if matches[0][i] == 0:
+            yield 0.0
+            continue
+        log_precision = statistics.fmean(
+            math.log((matched[i] or _EPSILON) / max(1, length - order))
+            for order, matched in enumerate(matches)
+        )
+        closest = min(
+            lengths[:i] + lengths[i + 1 :],
+            key=lambda other: (abs(other - length), other),
+        )
+        yield min(1.0, math.exp(1.0 - closest / length)) * math.exp(
+            log_precision
+        )
+
+
+def _matches_of_each(counts):
+    """Clipped n-gram matches of each sample against all others, in one pass.
+
+    The largest count among the others is the largest of all, or the second
+    largest for the one sample that holds the largest itself.
+    """
+    largest, second = {}, {}
+    for i, count in enumerate(counts):
+        for ngram, number in count.items():
+            if number > largest.get(ngram, (0, -1))[0]:
+                second[ngram] = largest.get(ngram, (0, -1))[0]
+                largest[ngram] = (number, i)
+            elif number > second[ngram]:
+                second[ngram] = number
+    return [
+        sum(
+            min(number, second[g] if largest[g][1] == i else largest[g][0])
+            for g, number in count.items()
+        )
+        for i, count in enumerate(counts)
+    ]
+
+
+def _require_order(**argument):
+    ((name, value),) = argument.items()
+    if value < 1:
+        raise ValueError(
+            f"An n-gram has at least one token. Received: {name}={value}"
+        )
+
+
+def _require_samples(samples_per_prompt):
+    if not len(samples_per_prompt):
+        raise ValueError(
+            "Diversity is undefined without a prompt: pass, for each prompt, "
+            "the list of its samples. Received: samples_per_prompt=[]"
+        )
+    for row, samples in enumerate(samples_per_prompt):
+        if isinstance(samples, str) or not len(samples):
+            raise ValueError(
+                "For each prompt, pass the list of its samples, such as "
+                '[["one answer", "another"]]. '
+                f"Received: samples_per_prompt[{row}]={samples!r:.200}"
+            )

@@ -1,0 +1,84 @@
+"""What a policy reads before it takes its first action."""
+
+import warnings
+
+import keras_hub
+from keras import ops
+
+
+def encode_prompts(policy, prompts, max_length):
+    """Encodes prompts as `policy.generate` starts from them.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM` with its preprocessor.
+        prompts: A list of strings.
+        max_length: The window in tokens: of prompt and response for a
+            `CausalLM`, of the response for a `Seq2SeqLM`.
+
+    Returns:
+        The dictionary of NumPy arrays that the policy reads. Where the padding
+        mask (for a `Seq2SeqLM` that of the decoder) is false, tokens are still
+        to be generated.
+
+    Raises:
+        ValueError: If there are no prompts, one of them is no string, or one
+            leaves no room for a response. The encoder of a `Seq2SeqLM` cuts
+            prompts that are too long: this warns, with their number.
+    """
+    prompts = _require_texts(prompts)
+    preprocessor = policy.preprocessor
+    if isinstance(policy, keras_hub.models.Seq2SeqLM):
+        _warn_of_cut_prompts(preprocessor, prompts)
+        inputs = preprocessor.generate_preprocess(
+            prompts,
+            encoder_sequence_length=preprocessor.encoder_sequence_length,
+            decoder_sequence_length=max_length,
+        )
+        mask = inputs["decoder_padding_mask"]
+    else:
+        inputs = preprocessor.generate_preprocess(
+            prompts, sequence_length=max_length
+        )
+        mask = inputs["padding_mask"]
+    full = ops.convert_to_numpy(mask).all(axis=1)
+    if full.any():
+        row = int(full.argmax())
+        raise ValueError(
+            f"The prefix of prompt {row} fills the window of {max_length} "
+            "tokens and leaves no room for a response. Raise `max_length` or "
+            "shorten the prompt. "
+            f"Received: prompts[{row}]={prompts[row]!r:.200}"
+        )
+    return {name: ops.convert_to_numpy(v) for name, v in inputs.items()}
+
+
+def _warn_of_cut_prompts(preprocessor, prompts):
+    window = preprocessor.encoder_sequence_length
+    # One position more than the encoder reads shows which prompts it cuts.
+    wider = preprocessor.generate_preprocess(
+        prompts, encoder_sequence_length=window + 1
+    )
+    cut = ops.convert_to_numpy(wider["encoder_padding_mask"])[:, -1]
+    if cut.any():
+        warnings.warn(
+            f"{cut.sum()} of {len(cut)} prompts are longer than the encoder's "
+            f"window of {window} tokens and will be cut, the first of them "
+            f"prompts[{cut.argmax()}]. Raise `encoder_sequence_length` of the "
+            "policy's preprocessor.",
+            stacklevel=2,
+        )
+
+
+def _require_texts(prompts):
+    if isinstance(prompts, str) or not len(prompts):
+        raise ValueError(
+            "There is nothing to answer: pass a list of at least one prompt. "
+            f"Received: prompts={prompts!r:.200}"
+        )
+    for row, prompt in enumerate(prompts):
+        if not isinstance(prompt, str):
+            raise ValueError(
+                "Every prompt must be a string. "
+                f"Received: prompts[{row}]={prompt!r:.200}"
+            )
+    return list(prompts)

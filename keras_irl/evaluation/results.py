@@ -1,0 +1,107 @@
+"""The shape of what a comparison found: plain dictionaries and lists.
+
+```python
+results = {
+    "task": "e2e",
+    "metric": "bleu",  # The one of the rows' metrics to draw.
+    "policy": "t5-scratch-mini",  # Any other texts and numbers are reported.
+    "steps": 1500,
+    "objectives": {"mle": [run, ...], "iqlearn": [run, ...]},  # One per seed.
+}
+run = {
+    "seed": 0,
+    "negative_log_likelihood": 1.32,  # Any number here becomes a column.
+    "token_entropy": 1.05,
+    "seconds_per_step": 0.041,
+    "rows": [row, ...],  # Of `sweep`, for the policy of this seed.
+    "history": {"step": [...], "negative_log_likelihood": [...]},  # Optional.
+    "samples": [...],  # Of `pick_samples`, optional.
+}
+```
+"""
+
+import math
+import numbers
+
+
+def check_results(results):
+    """Checks that results can be reported.
+
+    Args:
+        results: See above.
+
+    Raises:
+        ValueError: If results, an objective or a run are incomplete.
+    """
+    _require(results, "results", ("task", "metric", "objectives"))
+    if not results["objectives"]:
+        raise ValueError(
+            "A report compares at least one objective. "
+            "Received: results['objectives']={}"
+        )
+    for name, runs in results["objectives"].items():
+        if not runs:
+            raise ValueError(
+                "Each objective needs a run of at least one seed. "
+                f"Received: results['objectives'][{name!r}]=[]"
+            )
+        for run in runs:
+            _require(run, f"a run of {name!r}", ("rows",))
+            for row in run["rows"]:
+                where = f"a row of {name!r}"
+                _require(row, where, ("temperature", "metrics"))
+                _require(row["metrics"], where, (results["metric"],))
+
+
+def without_texts(results):
+    """Copies results, but for the responses and samples in them."""
+    return results | {
+        "objectives": {
+            name: [
+                _without(run, "samples")
+                | {"rows": [_without(row, "responses") for row in run["rows"]]}
+                for run in runs
+            ]
+            for name, runs in results["objectives"].items()
+        }
+    }
+
+
+def finite(value, path="results"):
+    """Makes plain values of finite numbers, as JSON knows them.
+
+    Args:
+        value: Dictionaries, lists, texts and numbers, NumPy's included.
+        path: What to call the value.
+
+    Returns:
+        The value with `None` for every number that is NaN or infinite, and the
+        list of these numbers, such as `"results['loss'] = nan"`.
+    """
+    if isinstance(value, dict):
+        items = [
+            (str(k), *finite(v, f"{path}[{k!r}]")) for k, v in value.items()
+        ]
+        return {k: v for k, v, _ in items}, [b for *_, bs in items for b in bs]
+    if isinstance(value, list | tuple):
+        items = [finite(v, f"{path}[{i}]") for i, v in enumerate(value)]
+        return [v for v, _ in items], [b for _, bs in items for b in bs]
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            return None, [f"{path} = {value}"]
+        is_whole = isinstance(value, numbers.Integral)
+        return int(value) if is_whole else float(value), []
+    return value, []
+
+
+def _without(dictionary, name):
+    return {key: value for key, value in dictionary.items() if key != name}
+
+
+def _require(dictionary, where, names):
+    for name in names:
+        if name not in dictionary:
+            raise ValueError(
+                f"To be reported, {where} must have the entry {name!r}. "
+                f"Received: the entries {sorted(dictionary)}"
+            )

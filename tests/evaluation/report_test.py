@@ -1,0 +1,275 @@
+import copy
+import json
+import math
+
+import numpy as np
+import pytest
+
+from keras_irl.evaluation import report
+from keras_irl.evaluation.pictures import draw_learning_curves
+from keras_irl.evaluation.pictures import draw_quality_vs_diversity
+from keras_irl.evaluation.report import write_report
+from keras_irl.evaluation.results import finite
+from keras_irl.evaluation.summary import estimate
+from keras_irl.evaluation.summary import history_estimates
+from keras_irl.evaluation.summary import row_estimates
+from keras_irl.evaluation.tables import format_table
+
+FILES = {
+    "metrics.json",
+    "report.md",
+    "quality_vs_diversity.png",
+    "learning_curves.png",
+    "samples.txt",
+}
+
+
+def make_row(temperature, quality, alike):
+    return {
+        "policy": "any",
+        "temperature": temperature,
+        "num_samples": 1 if alike is None else 8,
+        "metrics": {"bleu": quality, "chrf": quality + 10},
+        "sample_metrics": {"coverage": None if alike is None else 30.0},
+        "self_bleu": alike,
+        "responses": [["a long text"]],
+    }
+
+
+def make_run(seed, shift=0.0):
+    return {
+        "seed": seed,
+        "negative_log_likelihood": np.float32(1.5 + shift),
+        "seconds_per_step": 0.0412,
+        "rows": [
+            make_row(0.0, 45.0 + shift, None),
+            make_row(1.0, 30.0 + shift, 55.0),
+            make_row(0.5, 40.0 + shift, 75.0),
+        ],
+        "history": {
+            "step": [0, 10, 20],
+            "negative_log_likelihood": [4.0, 2.0 + shift, 1.5 + shift],
+        },
+        "samples": [
+            {
+                "prompt": "name[Alimentum]",
+                "references": ["Alimentum, ein Café."],
+                "responses": [
+                    {"temperature": 0.0, "texts": [f"text {seed}"]},
+                    {"temperature": 1.0, "texts": ["one", "other"]},
+                ],
+            }
+        ],
+    }
+
+
+@pytest.fixture
+def results():
+    return {
+        "task": "e2e",
+        "metric": "bleu",
+        "policy": "t5-tiny",
+        "steps": 20,
+        "objectives": {
+            "mle": [make_run(0), make_run(1, shift=2.0)],
+            "iqlearn": [make_run(0, shift=1.0), make_run(1, shift=1.0)],
+        },
+    }
+
+
+def test_writes_every_file(results, tmp_path):
+    paths = write_report(results, tmp_path / "runs" / "e2e")
+    assert {path.name for path in paths} == FILES
+    assert set((tmp_path / "runs" / "e2e").iterdir()) == set(paths)
+    for path in paths:
+        if path.suffix == ".png":
+            assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_leaves_the_results_as_they_were(results, tmp_path):
+    before = copy.deepcopy(results)
+    write_report(results, tmp_path)
+    assert results == before
+
+
+def test_metrics_are_the_results_without_their_texts(results, tmp_path):
+    write_report(results, tmp_path)
+    metrics = json.loads((tmp_path / "metrics.json").read_text("utf-8"))
+    assert list(metrics["objectives"]) == ["mle", "iqlearn"]
+    run = metrics["objectives"]["mle"][1]
+    assert run["negative_log_likelihood"] == 3.5
+    assert run["rows"][0]["metrics"] == {"bleu": 47.0, "chrf": 57.0}
+    assert "samples" not in run
+    assert "responses" not in run["rows"][0]
+    assert "not_finite" not in metrics
+
+
+def test_equal_results_are_equal_files(results, tmp_path):
+    first = write_report(results, tmp_path / "first")
+    second = write_report(results, tmp_path / "second")
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_samples_of_all_objectives_stand_below_their_prompt(results, tmp_path):
+    write_report(results, tmp_path)
+    text = (tmp_path / "samples.txt").read_text("utf-8")
+    assert text.count("name[Alimentum]") == 1
+    assert "reference  Alimentum, ein Café." in text
+    assert "mle, temperature 0: text 0" in text
+    assert "iqlearn, temperature 1: other" in text
+
+
+def test_numbers_that_are_not_finite_are_null_and_told(results, tmp_path):
+    results["objectives"]["mle"][0]["negative_log_likelihood"] = math.nan
+    results["objectives"]["mle"][1]["rows"][1]["metrics"]["bleu"] = math.inf
+    results["objectives"]["iqlearn"][0]["history"][
+        "negative_log_likelihood"
+    ] = np.array([1.0, np.nan, 2.0]).tolist()
+    write_report(results, tmp_path)
+    text = (tmp_path / "metrics.json").read_text("utf-8")
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    metrics = json.loads(text)
+    assert metrics["objectives"]["mle"][0]["negative_log_likelihood"] is None
+    place = "results['objectives']['mle'][0]['negative_log_likelihood'] = nan"
+    assert place in metrics["not_finite"]
+    assert len(metrics["not_finite"]) == 3
+    markdown = (tmp_path / "report.md").read_text("utf-8")
+    assert place in markdown
+    assert "nan" in format_table(results)
+    assert "inf" in format_table(results)
+
+
+def test_numpy_values_become_plain():
+    value = {"a": np.float32(0.5), "b": [np.int64(3), True, None, "x"]}
+    plain, not_finite = finite(value)
+    assert plain == {"a": 0.5, "b": [3, True, None, "x"]}
+    assert type(plain["b"][0]) is int
+    assert plain["b"][1] is True
+    assert not_finite == []
+
+
+@pytest.mark.parametrize("broken", ["make", "write"])
+def test_an_error_changes_nothing_that_was_there(
+    results, tmp_path, monkeypatch, broken
+):
+    write_report(results, tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    results["objectives"]["mle"][0]["rows"][0]["metrics"]["bleu"] = 1.0
+    if broken == "make":
+        results["steps"] = object()
+        results["extra"] = {"json": object()}
+        error = TypeError
+    else:
+        error = OSError
+        write_bytes = report.pathlib.Path.write_bytes
+
+        def full_disk(path, data):
+            if "metrics" in path.name:
+                raise OSError("No space left on device")
+            return write_bytes(path, data)
+
+        monkeypatch.setattr(report.pathlib.Path, "write_bytes", full_disk)
+    with pytest.raises(error):
+        write_report(results, tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_leaves_out_what_there_is_not(results, tmp_path):
+    for runs in results["objectives"].values():
+        for run in runs:
+            del run["history"], run["samples"]
+            run["rows"] = run["rows"][:1]
+    paths = write_report(results, tmp_path)
+    assert {path.name for path in paths} == {"metrics.json", "report.md"}
+    assert "png" not in (tmp_path / "report.md").read_text("utf-8")
+
+
+def test_the_table_has_means_and_standard_errors(results):
+    table = format_table(results)
+    assert "2.500 ± 1.000" in table  # Of the negative log-likelihood.
+    assert "46.0 ± 1.0" in table
+    assert "Self-BLEU" in table
+
+
+def test_the_table_of_one_seed_has_no_standard_errors(results):
+    for runs in results["objectives"].values():
+        del runs[1:]
+    assert "±" not in format_table(results)
+
+
+def test_the_columns_of_the_table_are_aligned(results):
+    for table in format_table(results).split("\n\n"):
+        lines = table.splitlines()
+        bars = [[i for i, c in enumerate(x) if c == "|"] for x in lines]
+        assert all(positions == bars[0] for positions in bars)
+
+
+def test_estimates_a_mean_and_its_standard_error():
+    found = estimate([1.0, 2.0, 6.0])
+    assert found.mean == 3.0
+    assert found.standard_error == pytest.approx(math.sqrt(7.0 / 3.0))
+    assert estimate([1.0]).standard_error is None
+    assert estimate([None, None]) is None
+    assert math.isnan(estimate([1.0, math.nan]).mean)
+
+
+def test_rows_are_matched_by_temperature(results):
+    rows = row_estimates(results["objectives"]["mle"])
+    assert list(rows) == [0.0, 0.5, 1.0]
+    assert rows[0.5]["bleu"].mean == 41.0
+    assert rows[0.0]["self_bleu"] is None
+
+
+def test_histories_meet_at_the_steps_of_all_seeds(results):
+    runs = results["objectives"]["mle"]
+    runs[1]["history"] = {"step": [10], "negative_log_likelihood": [4.0]}
+    curve = history_estimates(runs, "negative_log_likelihood")
+    assert {step: e.mean for step, e in curve.items()} == {10: 3.0}
+    assert history_estimates([{}], "negative_log_likelihood") == {}
+
+
+def test_many_objectives_and_flat_curves_are_drawn(results):
+    runs = results["objectives"]["mle"]
+    results["objectives"] = {f"objective {i}": runs for i in range(9)}
+    for run in runs:
+        run["history"]["negative_log_likelihood"] = [1.0, 1.0, 1.0]
+    assert draw_quality_vs_diversity(results)
+    assert draw_learning_curves(results)
+
+
+def break_results(results, how):
+    runs = results["objectives"]["mle"]
+    if how == "task":
+        del results["task"]
+    elif how == "objectives":
+        results["objectives"] = {}
+    elif how == "runs":
+        runs.clear()
+    elif how == "rows":
+        del runs[0]["rows"]
+    elif how == "temperature":
+        del runs[0]["rows"][0]["temperature"]
+    elif how == "metric":
+        results["metric"] = "rouge"
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("task", "results must have the entry 'task'"),
+        ("objectives", r"at least one objective.*Received: .*={}"),
+        ("runs", r"Received: results\['objectives'\]\['mle'\]=\[\]"),
+        ("rows", "a run of 'mle' must have the entry 'rows'"),
+        ("temperature", "a row of 'mle' must have the entry 'temperature'"),
+        ("metric", r"entry 'rouge'.*Received: the entries \['bleu', 'chrf'\]"),
+    ],
+)
+def test_says_what_is_missing(results, tmp_path, how, message):
+    break_results(results, how)
+    with pytest.raises(ValueError, match=message):
+        write_report(results, tmp_path)
+    with pytest.raises(ValueError, match=message):
+        format_table(results)
+    assert not list(tmp_path.iterdir())
