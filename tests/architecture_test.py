@@ -1,0 +1,300 @@
+"""The rules of the house that a machine can check."""
+
+import ast
+import collections
+import importlib
+import pathlib
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import keras_irl
+
+ROOT = pathlib.Path(keras_irl.__file__).parents[1]
+PACKAGE = ROOT / "keras_irl"
+FILES = sorted(PACKAGE.rglob("*.py"))
+TREES = {path: ast.parse(path.read_text("utf-8")) for path in FILES}
+
+BACKENDS = {"jax", "tensorflow", "torch"}
+# The files that may name a backend, and what they need it for.
+NAMES_A_BACKEND = {
+    "commands/arguments.py": "offers the backends as a choice",
+    "losses/step_counter.py": "counts steps inside a compiled JAX step",
+}
+# What a room may import from the package; where none is named, anything.
+MAY_IMPORT = {"ops": {"ops"}, "losses": {"ops", "losses"}}
+MAY_NOT_IMPORT = {
+    "models": {"losses", "trainers", "data", "evaluation", "rewards"},
+    "data": {"losses", "trainers", "rewards"},
+    "evaluation": {"trainers"},
+    "rewards": {"trainers"},
+    "trainers": {"evaluation", "rewards"},
+}
+MAX_FILE_LINES = 300
+MAX_FUNCTION_LINES = 40
+MAX_ARGUMENTS = 7
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def place(path):
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def room(path):
+    parts = path.relative_to(PACKAGE).parts
+    return parts[0] if len(parts) > 1 else ""
+
+
+def imports(tree):
+    """Every module that is imported, or from which something is."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield "." * node.level + (node.module or "")
+            if node.module == "keras_irl":
+                yield from (f"keras_irl.{alias.name}" for alias in node.names)
+
+
+def functions(tree):
+    return (node for node in ast.walk(tree) if isinstance(node, FUNCTIONS))
+
+
+def strings(node):
+    """Every string in the code below a node, docstrings aside."""
+    docstrings = {
+        id(child.body[0].value)
+        for child in ast.walk(node)
+        if isinstance(child, (ast.Module, ast.ClassDef, *FUNCTIONS))
+        and ast.get_docstring(child) is not None
+    }
+    for child in ast.walk(node):
+        if isinstance(child, ast.Constant) and isinstance(child.value, str):
+            if id(child) not in docstrings:
+                yield child.value
+
+
+def called(node):
+    """The names of the functions that are called below a node."""
+    for child in ast.walk(node):
+        if isinstance(child, ast.Call):
+            yield ast.unparse(child.func)
+
+
+def violations(check):
+    """What `check(path, tree)` finds, with the file before it."""
+    return [
+        f"{place(path)}: {found}"
+        for path, tree in TREES.items()
+        for found in check(path, tree)
+    ]
+
+
+def test_imports_point_down():
+    def check(path, tree):
+        for module in imports(tree):
+            parts = module.split(".")
+            if parts[0] != "keras_irl" or len(parts) == 1:
+                continue
+            allowed = MAY_IMPORT.get(room(path), {parts[1]})
+            forbidden = MAY_NOT_IMPORT.get(room(path), set())
+            if room(path) not in ("", "commands"):
+                forbidden = forbidden | {"commands"}
+            if parts[1] not in allowed or parts[1] in forbidden:
+                yield f"imports {module}"
+
+    assert violations(check) == []
+
+
+def test_imports_are_absolute_and_public():
+    def check(_, tree):
+        for module in imports(tree):
+            if module.startswith(".") or ".src" in module:
+                yield f"imports {module}"
+            elif module.split(".")[0] in ("pickle", "dill", "cloudpickle"):
+                yield f"imports {module}"
+
+    assert violations(check) == []
+
+
+def test_the_equations_need_only_keras_and_numpy():
+    def check(path, tree):
+        allowed = {"keras", "numpy", "keras_irl", *sys.stdlib_module_names}
+        if place(path) in NAMES_A_BACKEND:
+            allowed |= BACKENDS
+        if room(path) in ("ops", "losses"):
+            for module in imports(tree):
+                if module.split(".")[0] not in allowed:
+                    yield f"imports {module}"
+
+    assert violations(check) == []
+
+
+def names_a_backend(tree):
+    yield from (m for m in imports(tree) if m.split(".")[0] in BACKENDS)
+    yield from (text for text in strings(tree) if text in BACKENDS)
+
+
+def test_a_backend_is_named_only_where_it_is_needed():
+    named = {place(p) for p, t in TREES.items() if any(names_a_backend(t))}
+    assert named == set(NAMES_A_BACKEND)
+
+
+def test_nothing_is_evaluated_or_probed():
+    def check(_, tree):
+        for name in called(tree):
+            if name in ("eval", "exec", "hasattr", "compile", "__import__"):
+                yield f"calls {name}"
+
+    assert violations(check) == []
+
+
+def test_keyword_arguments_are_passed_on_to_keras_alone():
+    def check(_, tree):
+        for function in functions(tree):
+            if function.args.kwarg is None:
+                continue
+            name = function.args.kwarg.arg
+            for call in ast.walk(function):
+                if not isinstance(call, ast.Call):
+                    continue
+                passed = any(
+                    word.arg is None and ast.unparse(word.value) == name
+                    for word in call.keywords
+                )
+                if passed and not ast.unparse(call.func).startswith("super()"):
+                    yield f"{function.name} passes **{name} on"
+
+    assert violations(check) == []
+
+
+def test_files_are_short():
+    def check(path, _):
+        lines = len(path.read_text("utf-8").splitlines())
+        if lines > MAX_FILE_LINES:
+            yield f"{lines} lines"
+
+    assert violations(check) == []
+
+
+def test_functions_are_short():
+    def check(_, tree):
+        for function in functions(tree):
+            body = function.body
+            if ast.get_docstring(function) is not None:
+                body = body[1:]
+            lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+            if lines > MAX_FUNCTION_LINES:
+                yield f"{function.name} has {lines} lines"
+
+    assert violations(check) == []
+
+
+def public_signatures(tree):
+    """Public functions, and the constructors of public classes."""
+    for node in tree.body:
+        if isinstance(node, FUNCTIONS) and not node.name.startswith("_"):
+            yield node.name, node.args
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            for method in node.body:
+                if isinstance(method, FUNCTIONS):
+                    if method.name == "__init__" or method.name[0] != "_":
+                        yield f"{node.name}.{method.name}", method.args
+
+
+def test_signatures_are_short():
+    def check(_, tree):
+        for name, args in public_signatures(tree):
+            arguments = [*args.posonlyargs, *args.args, *args.kwonlyargs]
+            count = sum(a.arg not in ("self", "cls") for a in arguments)
+            if count > MAX_ARGUMENTS:
+                yield f"{name} has {count} arguments"
+
+    assert violations(check) == []
+
+
+def test_names_of_files_say_something():
+    empty = {"utils", "util", "helpers", "common", "misc", "base"}
+    assert [place(p) for p in FILES if p.stem.strip("_") in empty] == []
+
+
+def test_what_is_public_is_documented():
+    def check(_, tree):
+        if tree.body and ast.get_docstring(tree) is None:
+            yield "has no docstring"
+        for node in tree.body:
+            if isinstance(node, (ast.ClassDef, *FUNCTIONS)):
+                documented = ast.get_docstring(node) is not None
+                if not node.name.startswith("_") and not documented:
+                    yield f"{node.name} has no docstring"
+
+    assert violations(check) == []
+
+
+def test_errors_say_what_was_received():
+    # A message may be put together by a function, or in a local variable.
+    says_received = collections.defaultdict(bool)
+    for tree in TREES.values():
+        for function in functions(tree):
+            says = any("Received" in text for text in strings(function))
+            says_received[function.name] |= says
+
+    def says(node, around):
+        if any("Received" in text for text in strings(node)):
+            return True
+        if any(says_received[name] for name in called(node)):
+            return True
+        return (
+            any(isinstance(a, ast.Name) for a in node.args)
+            and (says_received[around])
+        )
+
+    def check(_, tree):
+        for function in functions(tree):
+            for node in ast.walk(function):
+                if isinstance(node, ast.Call):
+                    if ast.unparse(node.func) == "ValueError":
+                        if not says(node, function.name):
+                            yield f"line {node.lineno}: {ast.unparse(node)}"
+
+    assert violations(check) == []
+
+
+def test_every_public_name_is_listed_once_and_exists():
+    names = keras_irl.__all__
+    assert names
+    assert sorted(set(names)) == sorted(names)
+    missing = object()
+    assert [n for n in names if getattr(keras_irl, n, missing) is missing] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=place)
+def test_every_file_can_be_imported(path):
+    if path.stem != "__main__":
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        importlib.import_module(".".join(parts).removesuffix(".__init__"))
+
+
+def test_importing_makes_no_network_access():
+    code = """
+        import os, socket
+
+        def refuse(*args, **kwargs):
+            print("network access:", args[1:] or args, flush=True)
+            os._exit(3)
+
+        socket.socket.connect = socket.socket.connect_ex = refuse
+        socket.getaddrinfo = socket.gethostbyname = refuse
+        import keras_irl
+        for name in keras_irl.__all__:
+            getattr(keras_irl, name)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]

@@ -1,0 +1,135 @@
+import os
+import re
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from keras_irl.__main__ import main
+from keras_irl.commands.arguments import DIVERGENCES
+from keras_irl.commands.arguments import OBJECTIVES
+from keras_irl.commands.arguments import TASKS
+from keras_irl.commands.arguments import parse_arguments
+from keras_irl.data import tasks
+from keras_irl.losses.divergences import check_divergence
+
+
+def compare_help(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as exit_code:
+        main(["compare", "--help"])
+    assert exit_code.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_every_flag_has_a_help_line(capsys, monkeypatch):
+    _, *entries = re.split(
+        r"\n  (?=-)", compare_help(capsys, monkeypatch).partition("\n\n")[2]
+    )
+    assert len(entries) > 20
+    for entry in entries:
+        flag, *text = re.split(r"\s{2,}", entry.partition("\n\n")[0].strip())
+        text = re.sub(r"\(default: .*\)", "", " ".join(text)).strip()
+        assert len(text) > 4, flag
+
+
+def test_the_help_names_every_task_and_objective(capsys, monkeypatch):
+    text = compare_help(capsys, monkeypatch)
+    for name in (
+        *TASKS,
+        *OBJECTIVES,
+        *DIVERGENCES,
+        "t5-",
+        "gpt2-",
+        "bart-scratch-",
+    ):
+        assert name in text
+
+
+def test_the_names_in_the_help_are_those_there_are():
+    assert set(TASKS) == set(tasks.TASKS)
+    for name in DIVERGENCES:
+        check_divergence(name)
+    with pytest.raises(ValueError, match=f"of {', '.join(DIVERGENCES)}[.]"):
+        check_divergence("kl")
+
+
+def test_lists_have_defaults():
+    options = parse_arguments("compare --task arithmetic".split())
+    assert options.objectives == ["mle", "iqlearn"]
+    assert options.td_weight == [0.1]
+    assert options.temperatures == [0.0, 0.5, 1.0]
+
+
+def test_help_comes_without_importing_keras():
+    code = """
+        import sys
+        from keras_irl.__main__ import main
+        try:
+            main(["compare", "--help"])
+        finally:
+            slow = {"keras", "keras_hub", "numpy", "matplotlib"}
+            print("imported:", sorted(slow & sys.modules.keys()))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("imported: []\n")
+
+
+def test_lists_are_separated_by_commas():
+    options = parse_arguments(
+        "compare --task jsonl --objectives mle,iqlearn --td-weight 0,0.5 "
+        "--temperatures 0,1,".split()
+    )
+    assert options.objectives == ["mle", "iqlearn"]
+    assert options.td_weight == [0.0, 0.5]
+    assert options.temperatures == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "required: command"),
+        ("train", "choose from"),
+        ("compare", "required: --task"),
+        ("compare --task e2e --steps 0", "--steps: .*at least 1.*Received: 0"),
+        (
+            "compare --task e2e --batch-size many",
+            "--batch-size: a whole number.*Received: many",
+        ),
+        (
+            "compare --task e2e --td-weight heavy",
+            "--td-weight: a number.*Received: heavy",
+        ),
+        (
+            "compare --task e2e --temperatures hot",
+            "--temperatures: a number.*Received: hot",
+        ),
+        ("compare --task e2e --discount some", "--discount: .*some"),
+        (
+            "compare --task e2e --td-warm-up-steps -1",
+            "--td-warm-up-steps: .*Received: -1",
+        ),
+        (
+            "compare --task e2e --backend mxnet",
+            "'mxnet'.*jax.*tensorflow.*torch",
+        ),
+        ("compare --task e2e --on-invalid keep", "'keep'.*raise.*drop"),
+    ],
+)
+def test_wrong_flags_are_refused_in_one_line(arguments, message, capsys):
+    with pytest.raises(SystemExit) as exit_code:
+        main(arguments.split())
+    assert exit_code.value.code == 2
+    output = capsys.readouterr()
+    assert not output.out
+    line = output.err.splitlines()[-1]
+    assert re.match(r"keras-irl( compare)?: error: ", line)
+    assert re.search(message, line)

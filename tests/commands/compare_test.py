@@ -1,0 +1,332 @@
+import json
+import math
+import re
+import shutil
+
+import keras
+import pytest
+
+from keras_irl.__main__ import main
+from keras_irl.commands import compare as compare_module
+from keras_irl.commands import training
+
+SMALL = (
+    "--steps 6 --batch-size 4 --learning-rate-warm-up 2 --evaluate-every 2 "
+    "--num-test 3 --num-samples 2 --temperatures 0,1"
+).split()
+ARITHMETIC = [
+    *"compare --task arithmetic --preset t5-scratch-tiny".split(),
+    *"--num-train 40 --td-warm-up-steps 3".split(),
+    *SMALL,
+]
+OBJECTIVES = ["mle", "mle-entropy", "iqlearn"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled(tmp_path_factory):
+    """Compiles what several runs have in common only once."""
+    if keras.config.backend() != "jax":
+        yield
+        return
+    import jax
+    from jax.experimental.compilation_cache import compilation_cache
+
+    settings = {
+        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
+        "jax_persistent_cache_min_compile_time_secs": 0.05,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: getattr(jax.config, name) for name in settings}
+    for values in (settings, before):
+        for name, value in values.items():
+            jax.config.update(name, value)
+        compilation_cache.reset_cache()
+        if values is settings:
+            yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, compiled):
+    """The output of a comparison that ran to its end."""
+    folder = tmp_path_factory.mktemp("arithmetic")
+    assert compare(folder, "--objectives", ",".join(OBJECTIVES)) == 0
+    return folder
+
+
+def compare(folder, *arguments):
+    return main([*ARITHMETIC, "--output", str(folder), *arguments])
+
+
+def read_metrics(folder):
+    metrics = json.loads((folder / "metrics.json").read_text())
+    # What a newcomer is told to look at is a number.
+    assert "not_finite" not in metrics
+    return metrics
+
+
+def check_run(run, steps):
+    for name in (
+        "negative_log_likelihood",
+        "best_negative_log_likelihood",
+        "token_entropy",
+        "token_accuracy",
+        "seconds_per_step",
+    ):
+        assert math.isfinite(run[name]), name
+    assert run["seconds_per_step"] > 0
+    assert run["history"]["step"] == steps
+    assert all(len(curve) == len(steps) for curve in run["history"].values())
+    assert [row["temperature"] for row in run["rows"]] == [0.0, 1.0]
+    assert [row["num_samples"] for row in run["rows"]] == [1, 2]
+    assert math.isfinite(run["rows"][1]["self_bleu"])
+    for row in run["rows"]:
+        for name in ("distinct_2", "finished", "num_tokens"):
+            assert math.isfinite(row[name]), name
+        assert all(map(math.isfinite, row["metrics"].values()))
+
+
+def check_files(folder, objectives):
+    for name in ("quality_vs_diversity.png", "learning_curves.png"):
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+    report = (folder / "report.md").read_text()
+    samples = (folder / "samples.txt").read_text()
+    for name in objectives:
+        assert name in report
+        assert f"{name}, temperature 1: " in samples
+    assert not list((folder / "checkpoints").iterdir())
+
+
+def refuse_to_train(*args):
+    raise AssertionError("Training has begun.")
+
+
+def test_the_arithmetic_task_is_learned_by_every_objective(folder):
+    check_files(folder, OBJECTIVES)
+    metrics = read_metrics(folder)
+    assert metrics["metric"] == "valid"
+    assert metrics["train_pairs"] == 40
+    assert metrics["test_prompts"] == 3
+    assert metrics["test_pairs"] == 12
+    assert list(metrics["objectives"]) == OBJECTIVES
+    for (run,) in metrics["objectives"].values():
+        check_run(run, steps=[2, 4, 6])
+        assert run["rows"][1]["sample_metrics"].keys() == {"coverage"}
+
+
+def test_objectives_start_alike_and_differ_in_the_end(folder):
+    curves = {
+        name: runs[0]["history"]["negative_log_likelihood"]
+        for name, runs in read_metrics(folder)["objectives"].items()
+    }
+    # In the first two steps, IQLearn is warmed up by maximum likelihood.
+    assert curves["iqlearn"][0] == pytest.approx(curves["mle"][0], rel=1e-4)
+    assert abs(curves["iqlearn"][-1] - curves["mle"][-1]) > 1e-4
+    assert abs(curves["mle-entropy"][-1] - curves["mle"][-1]) > 1e-4
+
+
+def test_an_interrupted_comparison_continues(
+    folder, tmp_path, monkeypatch, capsys
+):
+    evaluate, steps = training._evaluate, []
+
+    def interrupted_evaluate(trainer, demonstrations, progress):
+        steps.append(progress["step"])
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+        evaluate(trainer, demonstrations, progress)
+
+    monkeypatch.setattr(training, "_evaluate", interrupted_evaluate)
+    assert compare(tmp_path, "--objectives", "iqlearn") == 130
+    assert "The same command goes on" in capsys.readouterr().err
+    assert not list((tmp_path / "runs").iterdir())
+    assert compare(tmp_path, "--objectives", "iqlearn") == 0
+    # The steps up to the second checkpoint were not made again.
+    assert steps == [2, 4, 6, 6]
+
+    (again,) = read_metrics(tmp_path)["objectives"]["iqlearn"]
+    (whole,) = read_metrics(folder)["objectives"]["iqlearn"]
+    assert again["history"]["step"] == whole["history"]["step"]
+    for name, curve in whole["history"].items():
+        assert again["history"][name] == pytest.approx(curve, abs=1e-4), name
+    for name in ("negative_log_likelihood", "token_entropy"):
+        assert again[name] == pytest.approx(whole[name], abs=1e-4)
+
+
+def test_finished_runs_are_reported_again_and_not_trained(
+    folder, monkeypatch, capsys
+):
+    names = ("report.md", "metrics.json", "samples.txt")
+    before = [(folder / name).read_text() for name in names]
+    monkeypatch.setattr(compare_module, "train", refuse_to_train)
+    assert compare(folder, "--objectives", ",".join(OBJECTIVES)) == 0
+    assert capsys.readouterr().out.count("finished before") == 3
+    assert [(folder / name).read_text() for name in names] == before
+
+
+def test_another_setting_in_the_same_folder_is_refused(
+    folder, monkeypatch, capsys
+):
+    monkeypatch.setattr(compare_module, "train", refuse_to_train)
+    for _ in range(2):
+        assert compare(folder, "--steps", "8") == 2
+        error = one_line(capsys)
+        assert "`--output`" in error and "`--overwrite`" in error
+        assert "steps=8 (there 6)" in error
+    assert len(list((folder / "runs").iterdir())) == 3
+
+
+def test_another_seed_is_added_and_gives_an_error_of_the_mean(
+    folder, tmp_path, capsys
+):
+    folder = shutil.copytree(folder, tmp_path / "copy")
+    assert compare(folder, "--objectives", "mle", "--seeds", "2") == 0
+    output = capsys.readouterr().out
+    assert "mle, seed 0: finished before." in output
+    assert "±" in output
+    assert "±" in (folder / "report.md").read_text()
+    runs = read_metrics(folder)["objectives"]["mle"]
+    assert [run["seed"] for run in runs] == [0, 1]
+    first, second = (run["negative_log_likelihood"] for run in runs)
+    assert first != second
+
+
+def test_a_decoder_learns_from_a_file_and_replaces_another_comparison(tmp_path):
+    output = tmp_path / "output"
+    (output / "runs").mkdir(parents=True)
+    (output / "settings.json").write_text('{"steps": 8}')
+    (output / "runs" / "mle-0.json").write_text("{}")
+    rows = [
+        {"prompt": f"count to {n}", "response": " " + "1 2 3 4 5"[: 2 * n - 1]}
+        for n in (1, 2, 3, 4, 5)
+    ]
+    rows.append({"prompt": "say", "responses": [" yes", " no"]})
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    arguments = [
+        *f"compare --task jsonl --path {path} --output {output}".split(),
+        *"--preset gpt2-scratch-tiny --objectives iqlearn".split(),
+        *SMALL,
+    ]
+    assert main(arguments) == 2
+    assert main([*arguments, "--overwrite"]) == 0
+    check_files(output, ["iqlearn"])
+    metrics = read_metrics(output)
+    assert metrics["metric"] == "bleu"
+    (run,) = metrics["objectives"]["iqlearn"]
+    check_run(run, steps=[2, 4, 6])
+    assert not (output / "runs" / "mle-0.json").exists()
+
+
+def one_line(capsys):
+    error = capsys.readouterr().err
+    assert error.startswith("keras-irl: error: ")
+    assert error.count("\n") == 1
+    return error
+
+
+def refuse_to_load(*args):
+    raise AssertionError("The task is loaded.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            "--objectives mle,gail",
+            "mle, mle-entropy, iqlearn. Received: objectives=mle,gail",
+        ),
+        (
+            "--objectives ,",
+            "at least one name, of mle, mle-entropy, iqlearn.*objectives=$",
+        ),
+        ("--td-weight -0.1", "at least 0.*Received: td_weight=-0.1"),
+        ("--td-weight 0.1,nan", "at least 0.*Received: td_weight=nan"),
+        ("--td-weight ,", "at least one number.*Received: td_weight="),
+        ("--discount 1.1", "lie in .0, 1..*Received: discount=1.1"),
+        ("--discount -1", "lie in .0, 1..*Received: discount=-1.0"),
+        ("--divergence kl", "chi2, .*reverse_kl.*Received: divergence='kl'"),
+        (
+            "--objectives mle-entropy --entropy-weight -1",
+            "at least 0.*Received: entropy_weight=-1.0",
+        ),
+        ("--temperatures -1", "at least 0.*Received: temperatures=-1.0"),
+        ("--temperatures ,", "at least one number.*Received: temperatures="),
+        ("--learning-rate 0", "above 0.*Received: learning_rate=0.0"),
+        ("--learning-rate nan", "above 0.*Received: learning_rate=nan"),
+        (
+            "--final-learning-rate -1",
+            "between 0 and 1.*Received: final_learning_rate=-1.0",
+        ),
+    ],
+)
+def test_wrong_numbers_and_names_are_refused_before_any_work(
+    arguments, message, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(compare_module, "load_task", refuse_to_load)
+    assert compare(tmp_path / "output", *arguments.split()) == 2
+    assert re.search(message, one_line(capsys))
+    assert not (tmp_path / "output").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--task sums", "arithmetic, gsm8k, .*jsonl. Received: name='sums'"),
+        ("--task jsonl", "train.jsonl.*Received: path=None"),
+        ("--task gsm8k", "Received: path=None"),
+        ("--task e2e --path nowhere", "folder.*Received: path='nowhere'"),
+        ("--task jsonl --path no.jsonl", "no such file.*path='no.jsonl'"),
+        ("--path here", "leave `path` out. Received: path='here'"),
+        (
+            "--preset t5-scratch-giant",
+            "t5, gpt2, bart,.*tiny, mini, small. Received: .*giant'",
+        ),
+        (
+            "--preset ./no/such/folder",
+            "keras-hub preset.*Received: preset='./no/such/folder'",
+        ),
+        ("--max-length 1", "1 tokens.*`max_length`"),
+        (
+            "--preset gpt2-scratch-tiny --max-length 6",
+            "6 tokens.*`max_length`.*Received: prompts",
+        ),
+        (
+            "--max-prompt-length 6",
+            "Row 0: the prompt has 8 tokens, and there is room for 5",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_the_training(
+    arguments, message, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(compare_module, "train", refuse_to_train)
+    assert compare("output", *arguments.split()) == 2
+    assert re.search(message, one_line(capsys))
+
+
+def test_a_file_without_a_column_is_refused(tmp_path, capsys):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"prompt": "a", "response": "b"}\n{"prompt": "c"}\n')
+    arguments = ["--task", "jsonl", "--path", str(path)]
+    assert compare(tmp_path / "output", *arguments) == 2
+    assert "line 2: the column 'response' is missing" in one_line(capsys)
+
+
+def test_an_output_that_is_a_file_is_refused(tmp_path, capsys):
+    path = tmp_path / "file"
+    path.write_text("mine")
+    assert compare(path) == 2
+    assert str(path) in one_line(capsys)
+    assert path.read_text() == "mine"
+
+
+def test_an_overwriting_command_is_to_be_continued_without(
+    tmp_path, monkeypatch, capsys
+):
+    def interrupt(options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(compare_module, "compare", interrupt)
+    assert compare(tmp_path, "--overwrite") == 130
+    assert "without `--overwrite`, goes on" in capsys.readouterr().err

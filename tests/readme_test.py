@@ -1,0 +1,62 @@
+"""Everything in the README that a reader would type works."""
+
+import pathlib
+import re
+import runpy
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def blocks(*languages):
+    text = (ROOT / "README.md").read_text("utf-8")
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.M | re.S)
+    return [code for language, code in found if language in languages]
+
+
+def commands():
+    """Every command of the shell blocks, as one line."""
+    for block in blocks("shell", "bash", "sh", "console"):
+        for line in block.replace("\\\n", " ").splitlines():
+            yield re.split(r"\s#", line.removeprefix("$ "))[0].strip()
+
+
+def test_the_python_examples_run_one_after_the_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    examples = blocks("python")
+    assert examples, "The README shows no Python."
+    namespace = {}
+    for i, example in enumerate(examples):
+        file = tmp_path / f"example_{i}.py"
+        file.write_text(example, "utf-8")
+        namespace = runpy.run_path(str(file), init_globals=namespace)
+
+
+def test_the_flags_of_the_commands_exist():
+    jobs = {}
+    for command in commands():
+        match = re.search(r"(?:keras-irl|-m keras_irl) +(\w+)(.*)", command)
+        if match:
+            flags = re.findall(r"(?<=\s)--[\w-]+", match[2])
+            jobs.setdefault(match[1], set()).update(flags)
+    assert jobs, "The README shows no `keras-irl` command."
+    for job, flags in jobs.items():
+        shown = subprocess.run(
+            [sys.executable, "-m", "keras_irl", job, "--help"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert flags <= set(re.findall(r"--[\w-]+", shown))
+
+
+def test_the_targets_of_make_exist():
+    targets = re.findall(r"^([\w.]+):", (ROOT / "Makefile").read_text(), re.M)
+    asked = [re.findall(r"\bmake ((?:\w+ ?)*)", line) for line in commands()]
+    asked = {
+        target for line in asked for names in line for target in names.split()
+    }
+    assert asked, "The README shows no `make` command."
+    assert asked <= set(targets)

@@ -1,0 +1,260 @@
+"""Tiny policies and data that the tests share; nothing is downloaded."""
+
+import functools
+import io
+import os
+import pathlib
+import tempfile
+
+import keras
+import keras_hub
+import numpy as np
+import pytest
+import sentencepiece
+
+from keras_irl.data import demonstrations
+
+CORPUS = (
+    "the quick brown fox jumped over the lazy dog",
+    "call me ishmael",
+    "a b c d e f g h i j k l m n o p q r s t u v w x y z",
+    "the earth is round",
+    "der schnelle braune fuchs",
+)
+PROMPTS = ("the quick brown fox", "call me ishmael", "the earth is round")
+RESPONSES = ("der schnelle braune fuchs", "call me", "the dog")
+
+FAMILIES = ("t5", "bart", "gpt2")
+
+
+def shared_data(name):
+    """Path of a real data set beside the project, or a skip."""
+    root = os.environ.get(
+        "KERAS_IRL_DATA",
+        pathlib.Path(__file__).parents[2] / "shared" / "data",
+    )
+    path = pathlib.Path(root) / name
+    if not path.exists():
+        pytest.skip(f"The data set {name} is not beside the project.")
+    return path
+
+
+@functools.cache
+def sentence_piece_proto():
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(CORPUS),
+        model_writer=model,
+        vocab_size=64,
+        model_type="WORD",
+        hard_vocab_limit=False,
+        minloglevel=2,
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        pad_piece="<pad>",
+        eos_piece="</s>",
+        unk_piece="<unk>",
+    )
+    return model.getvalue()
+
+
+def _characters(specials):
+    # A byte-pair vocabulary of single characters; keras-hub needs one merge.
+    tokens = [*specials, *map(chr, range(33, 127)), "Ġ", "th"]
+    return {token: i for i, token in enumerate(tokens)}, ["t h"]
+
+
+def tiny_t5(max_length=12, dropout=0.0, dtype=None):
+    tokenizer = keras_hub.models.T5Tokenizer(proto=sentence_piece_proto())
+    backbone = keras_hub.models.T5Backbone(
+        vocabulary_size=tokenizer.vocabulary_size(),
+        num_layers=2,
+        num_heads=4,
+        hidden_dim=32,
+        intermediate_dim=64,
+        dropout=dropout,
+        dtype=dtype,
+    )
+    preprocessor = keras_hub.models.T5Seq2SeqLMPreprocessor(
+        tokenizer,
+        encoder_sequence_length=max_length,
+        decoder_sequence_length=max_length,
+    )
+    return keras_hub.models.T5Seq2SeqLM(
+        backbone=backbone, preprocessor=preprocessor
+    )
+
+
+def tiny_bart(max_length=32, dropout=0.0, dtype=None):
+    vocabulary, merges = _characters(
+        ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    )
+    tokenizer = keras_hub.models.BartTokenizer(
+        vocabulary=vocabulary, merges=merges
+    )
+    backbone = keras_hub.models.BartBackbone(
+        vocabulary_size=tokenizer.vocabulary_size(),
+        num_layers=2,
+        num_heads=4,
+        hidden_dim=32,
+        intermediate_dim=64,
+        max_sequence_length=64,
+        dropout=dropout,
+        dtype=dtype,
+    )
+    preprocessor = keras_hub.models.BartSeq2SeqLMPreprocessor(
+        tokenizer,
+        encoder_sequence_length=max_length,
+        decoder_sequence_length=max_length,
+    )
+    return keras_hub.models.BartSeq2SeqLM(
+        backbone=backbone, preprocessor=preprocessor
+    )
+
+
+def tiny_gpt2(max_length=48, dropout=0.0, dtype=None):
+    vocabulary, merges = _characters([])
+    # The end token stands last, so that id 0, the padding, is a real token.
+    vocabulary["<|endoftext|>"] = len(vocabulary)
+    tokenizer = keras_hub.models.GPT2Tokenizer(
+        vocabulary=vocabulary, merges=merges
+    )
+    backbone = keras_hub.models.GPT2Backbone(
+        vocabulary_size=tokenizer.vocabulary_size(),
+        num_layers=2,
+        num_heads=4,
+        hidden_dim=32,
+        intermediate_dim=64,
+        max_sequence_length=64,
+        dropout=dropout,
+        dtype=dtype,
+    )
+    preprocessor = keras_hub.models.GPT2CausalLMPreprocessor(
+        tokenizer, sequence_length=max_length
+    )
+    return keras_hub.models.GPT2CausalLM(
+        backbone=backbone, preprocessor=preprocessor
+    )
+
+
+def tiny_policy(family, **kwargs):
+    builders = {"t5": tiny_t5, "bart": tiny_bart, "gpt2": tiny_gpt2}
+    return builders[family](**kwargs)
+
+
+def value_and_gradient(function):
+    """A compiled function that also returns its gradients, as arrays."""
+    backend = keras.config.backend()
+    if backend == "jax":
+        import jax
+
+        compiled = {}
+
+        def evaluate(*arrays):
+            argnums = tuple(range(len(arrays)))
+            if argnums not in compiled:
+                compiled[argnums] = jax.jit(
+                    jax.value_and_grad(function, argnums=argnums)
+                )
+            return compiled[argnums](*arrays)
+
+    elif backend == "tensorflow":
+        import tensorflow
+
+        @tensorflow.function
+        def evaluate(*tensors):
+            with tensorflow.GradientTape() as tape:
+                tape.watch(tensors)
+                value = function(*tensors)
+            return value, tape.gradient(value, tensors)
+
+    else:
+        import torch
+
+        def evaluate(*tensors):
+            for tensor in tensors:
+                tensor.requires_grad_(True)
+            value = function(*tensors)
+            return value, torch.autograd.grad(value, tensors)
+
+    def call(*arrays):
+        value, gradients = evaluate(
+            *[keras.ops.convert_to_tensor(np.asarray(a)) for a in arrays]
+        )
+        return numpy(value), [numpy(gradient) for gradient in gradients]
+
+    return call
+
+
+def gradient(function, *arrays):
+    """Gradients of a scalar function with respect to each of its arguments."""
+    return value_and_gradient(function)(*arrays)[1]
+
+
+def numpy(tensor):
+    return np.asarray(keras.ops.convert_to_numpy(tensor))
+
+
+def ragged_batch(seed=0, lengths=(6, 4, 1, 3), extra=0, vocabulary_size=7):
+    """Random logits, actions and a right-padded mask, as float32 arrays."""
+    generator = np.random.default_rng(seed)
+    num_texts, width = len(lengths), max(lengths) + extra
+    q_values = np.zeros((num_texts, width, vocabulary_size), "float32")
+    actions = np.zeros((num_texts, width), "int32")
+    mask = np.zeros((num_texts, width), "float32")
+    for row, length in enumerate(lengths):
+        shape = (length, vocabulary_size)
+        q_values[row, :length] = generator.normal(0.0, 2.0, shape)
+        actions[row, :length] = generator.integers(vocabulary_size, size=length)
+        mask[row, :length] = 1.0
+    return q_values, actions, mask
+
+
+def run_trainer_test(trainer_class, policy, **arguments):
+    """What every trainer must do: learn, log, save, load, and go on."""
+    dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
+    trainer = trainer_class(policy, **arguments)
+    trainer.compile(keras.optimizers.Adam(5e-3))
+    # A T5 from keras-hub's initial weights learns slowly.
+    for epoch in range(0, 400, 50):
+        history = trainer.fit(
+            dataset, initial_epoch=epoch, epochs=epoch + 50, verbose=0
+        ).history
+        if history["negative_log_likelihood"][-1] < 0.1:
+            break
+    logged = {"token_accuracy", "perplexity", "entropy", "reward"}
+    logged |= {"loss", "start_value", "gradient_norm", *trainer.loss_names}
+    assert history.keys() == logged
+    assert all(np.isfinite(values).all() for values in history.values())
+    assert history["token_accuracy"][-1] == 1.0
+
+    policy.compile(sampler="greedy")
+    outputs = policy.generate(list(PROMPTS), strip_prompt=is_causal(policy))
+    assert [output.strip() for output in outputs] == list(RESPONSES)
+
+    with tempfile.TemporaryDirectory() as folder:
+        trainer.save(f"{folder}/trainer.keras")
+        loaded = keras.saving.load_model(f"{folder}/trainer.keras")
+    assert type(loaded) is trainer_class
+    first, again = (
+        model.evaluate(dataset, verbose=0, return_dict=True)
+        for model in (trainer, loaded)
+    )
+    for name, value in first.items():
+        np.testing.assert_allclose(again[name], value, rtol=1e-5, err_msg=name)
+    # Both go on alike: optimizer, step and data are where they were.
+    ends = []
+    for model in (trainer, loaded):
+        model.fit(dataset, epochs=402, initial_epoch=400, verbose=0)
+        ends.append(model.evaluate(dataset, verbose=0, return_dict=True))
+    for name, value in ends[0].items():
+        np.testing.assert_allclose(
+            ends[1][name], value, rtol=1e-3, atol=1e-4, err_msg=name
+        )
+
+
+def is_causal(policy):
+    # An encoder-decoder is a `CausalLM` too, by inheritance.
+    return not isinstance(policy, keras_hub.models.Seq2SeqLM)
