@@ -212,23 +212,41 @@ def ragged_batch(seed=0, lengths=(6, 4, 1, 3), extra=0, vocabulary_size=7):
     return q_values, actions, mask
 
 
+def quick_start(policy, seed=0):
+    """Gives a tiny policy weights that learn fast, the same in every run.
+
+    keras-hub's initial weights are made for a width of 768; a tiny T5 hardly
+    learns from them.
+    """
+    generator = np.random.default_rng(seed)
+    # T5 divides its last hidden states by the root of their width.
+    is_t5 = isinstance(policy, keras_hub.models.T5Seq2SeqLM)
+    for variable in policy.backbone.trainable_variables:
+        if len(variable.shape) > 1:
+            is_table = "embedding" in variable.path
+            scale = variable.shape[-1 if is_table else 0] ** -0.5
+            scale = 1.0 if is_table and is_t5 else 0.5 * scale
+            variable.assign(scale * generator.standard_normal(variable.shape))
+    return policy
+
+
 def run_trainer_test(trainer_class, policy, **arguments):
     """What every trainer must do: learn, log, save, load, and go on."""
     dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
-    trainer = trainer_class(policy, **arguments)
+    trainer = trainer_class(quick_start(policy), **arguments)
     trainer.compile(keras.optimizers.Adam(5e-3))
-    # A T5 from keras-hub's initial weights learns slowly.
-    for epoch in range(0, 400, 50):
+    for epoch in range(0, 400, 40):
         history = trainer.fit(
-            dataset, initial_epoch=epoch, epochs=epoch + 50, verbose=0
+            dataset, initial_epoch=epoch, epochs=epoch + 40, verbose=0
         ).history
-        if history["negative_log_likelihood"][-1] < 0.1:
+        if history["negative_log_likelihood"][-1] < 0.05:
             break
     logged = {"token_accuracy", "perplexity", "entropy", "reward"}
     logged |= {"loss", "start_value", "gradient_norm", *trainer.loss_names}
     assert history.keys() == logged
     assert all(np.isfinite(values).all() for values in history.values())
-    assert history["token_accuracy"][-1] == 1.0
+    logs = trainer.evaluate(dataset, verbose=0, return_dict=True)
+    assert logs["token_accuracy"] == 1.0
 
     policy.compile(sampler="greedy")
     outputs = policy.generate(list(PROMPTS), strip_prompt=is_causal(policy))
@@ -253,6 +271,17 @@ def run_trainer_test(trainer_class, policy, **arguments):
         np.testing.assert_allclose(
             ends[1][name], value, rtol=1e-3, atol=1e-4, err_msg=name
         )
+
+
+class StepLosses(keras.callbacks.Callback):
+    """Keeps the running mean of the loss after each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.losses = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.losses.append(float(logs["loss"]))
 
 
 def is_causal(policy):

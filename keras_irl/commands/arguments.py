@@ -140,6 +140,16 @@ def _add_objectives(group):
         help="first steps in which iqlearn is maximum likelihood",
     )
     add(
+        "--value-offset",
+        type=_number_or_auto,
+        default="0",
+        metavar="NATS",
+        help=(
+            "what iqlearn adds to all values inside its loss; `auto` finds it "
+            "on the first batches"
+        ),
+    )
+    add(
         "--entropy-weight",
         type=float,
         default=0.1,
@@ -233,6 +243,10 @@ def _numbers(text):
 
 def _positive(text):
     return _number(text, int, minimum=1)
+
+
+def _number_or_auto(text):
+    return text if text == "auto" else _number(text, float)
 
 
 def _not_negative(text):

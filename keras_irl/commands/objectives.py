@@ -70,6 +70,7 @@ def _iq_learn_makers(options):
             discount=options.discount,
             divergence=options.divergence,
             warm_up_steps=options.td_warm_up_steps,
+            value_offset=options.value_offset,
         )
         for td_weight in options.td_weight
     }

@@ -3,3 +3,4 @@
 from keras_irl.trainers.iq_learn import IQLearn as IQLearn
 from keras_irl.trainers.mle import MLE as MLE
 from keras_irl.trainers.trainer import Trainer as Trainer
+from keras_irl.trainers.value_offset import ValueOffset as ValueOffset

@@ -34,6 +34,10 @@ class IQLearn(Trainer):
             Defaults to `False`.
         warm_up_steps: Number of first training steps in which the loss is that
             of maximum likelihood. Defaults to 0.
+        value_offset: What is added to the logits inside the loss only, in
+            nats, so that rewards start small though the logits of a pretrained
+            policy may be large; `"auto"` finds it on the first batches. The
+            policy stays what it is. Defaults to 0.
         **kwargs: Passed to `keras.Model`.
 
     Raises:
@@ -64,9 +68,10 @@ class IQLearn(Trainer):
         divergence="chi2",
         stop_value_gradient=False,
         warm_up_steps=0,
+        value_offset=0.0,
         **kwargs,
     ):
-        super().__init__(policy, discount=discount, **kwargs)
+        super().__init__(policy, discount, value_offset, **kwargs)
         check_discount(discount)
         check_divergence(divergence)
         self.td_weight = Schedule(td_weight, warm_up_steps)

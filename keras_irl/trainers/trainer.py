@@ -15,6 +15,7 @@ from keras_irl.ops import token_statistics
 from keras_irl.trainers.gradient_norm import measure_gradient_norm
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
+from keras_irl.trainers.value_offset import ValueOffset
 
 
 class Trainer(keras.Model):
@@ -40,17 +41,21 @@ class Trainer(keras.Model):
         policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM`, the model to
             train.
         discount: The discount factor γ of the rewards. Defaults to 0.99.
+        value_offset: What is added to all values before the loss and the
+            rewards are computed: nats, or `"auto"`; see
+            `keras_irl.trainers.ValueOffset`. Defaults to 0.
         **kwargs: Passed to `keras.Model`.
 
     Raises:
         ValueError: If `policy` is not a language model of keras-hub.
     """
 
-    def __init__(self, policy, discount=0.99, **kwargs):
+    def __init__(self, policy, discount=0.99, value_offset=0.0, **kwargs):
         super().__init__(**kwargs)
         _check_policy(policy)
         self.policy = policy
         self.discount = discount
+        self.offset = ValueOffset(value_offset)
         self.step = self.add_weight(
             shape=(),
             initializer="zeros",
@@ -79,6 +84,11 @@ class Trainer(keras.Model):
             `loss_names`. The loss is their sum.
         """
         raise NotImplementedError
+
+    @property
+    def value_offset(self):
+        """What is added to all values, in nats; calibrated, if it was asked."""
+        return float(ops.convert_to_numpy(self.offset.offset))
 
     def compile(self, optimizer="adam", **kwargs):
         if kwargs.get("loss") is not None:
@@ -109,7 +119,9 @@ class Trainer(keras.Model):
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         mask = require_mask(sample_weight, type(self).__name__)
-        statistics = token_statistics(y_pred, y)
+        statistics = self.offset.shift(
+            token_statistics(y_pred, y), mask, self.discount, training
+        )
         losses = self.token_losses(statistics, mask)
         if training:
             self.step.assign(self.step + 1)
@@ -173,6 +185,7 @@ class Trainer(keras.Model):
             **super().get_config(),
             "policy": keras.saving.serialize_keras_object(self.policy),
             "discount": self.discount,
+            "value_offset": self.offset.value_offset,
             "sequence_lengths": _sequence_lengths(self.policy.preprocessor),
         }
 

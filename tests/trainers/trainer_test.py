@@ -4,6 +4,7 @@ import pytest
 from testing import FAMILIES
 from testing import PROMPTS
 from testing import RESPONSES
+from testing import StepLosses
 from testing import numpy
 from testing import run_trainer_test
 from testing import tiny_policy
@@ -54,17 +55,6 @@ def test_a_trainer_and_a_compiled_policy_learn_the_same(family):
         np.testing.assert_allclose(*histories, rtol=2e-5)
         for ours, theirs in zip(*ends, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=2e-4)
-
-
-class StepLosses(keras.callbacks.Callback):
-    """Keeps the running mean of the loss after each step."""
-
-    def __init__(self):
-        super().__init__()
-        self.losses = []
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.losses.append(float(logs["loss"]))
 
 
 def test_without_a_penalty_iq_learn_is_mle():

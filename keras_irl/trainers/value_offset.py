@@ -1,0 +1,104 @@
+"""Where zero lies among the values of a policy."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_irl.ops import TokenStatistics
+from keras_irl.ops import implicit_rewards
+from keras_irl.ops import is_action
+from keras_irl.ops import masked_sum
+from keras_irl.ops import next_values
+
+CALIBRATION_STEPS = 10
+
+
+class ValueOffset(keras.layers.Layer):
+    """Adds a number to all values, which leaves the policy as it is.
+
+    A softmax ignores what is added to all logits alike, so the level of a
+    pretrained model's logits is arbitrary. Rewards do depend on it: with
+    discount 1 through the end of a text alone, where nothing is subtracted.
+    Training would first have to move the level, which no likelihood asks for.
+
+    With the offset c, rₜ(c) = rₜ + c kₜ, where kₜ is 1 after the last action of
+    a text and 1 − γ elsewhere. The calibrated offset makes the rewards of the
+    first batches as small as an offset can:
+
+        c = −Σ kₜ rₜ / Σ kₜ²
+
+    Args:
+        value_offset: A number, in nats, or `"auto"` to calibrate it on the
+            first 10 batches of training and keep it from then on.
+
+    Attributes:
+        offset: A `keras.Variable`, the number that is added now.
+
+    Raises:
+        ValueError: If `value_offset` is neither.
+
+    Departures from the paper:
+        - It does not mention the level of the logits.
+    """
+
+    def __init__(self, value_offset=0.0):
+        super().__init__(name="value_offset", dtype="float32", trainable=False)
+        is_auto = isinstance(value_offset, str) and value_offset == "auto"
+        is_number = isinstance(value_offset, (int, float))
+        if not is_auto and not (is_number and math.isfinite(value_offset)):
+            raise ValueError(
+                '`value_offset` must be a number of nats, or "auto" to find '
+                f"one. Received: value_offset={value_offset!r}"
+            )
+        self.value_offset = value_offset
+        self.offset = self._scalar("offset", 0.0 if is_auto else value_offset)
+        if is_auto:
+            self.products = self._scalar("products")
+            self.squares = self._scalar("squares")
+            self.num_batches = self._scalar("num_batches")
+        self.built = True
+
+    def _scalar(self, name, value=0.0):
+        initializer = keras.initializers.Constant(value)
+        return self.add_weight(shape=(), initializer=initializer, name=name)
+
+    def shift(self, statistics, mask, discount, training):
+        """Adds the offset to the values of a batch.
+
+        Args:
+            statistics: `keras_irl.ops.TokenStatistics` of tensors of shape
+                `(B, T)`.
+            mask: Tensor of shape `(B, T)`.
+            discount: The discount factor γ.
+            training: Whether the batch is trained on, and may calibrate.
+
+        Returns:
+            `keras_irl.ops.TokenStatistics`, with the same differences.
+        """
+        if self.value_offset == 0.0:
+            return statistics
+        if self.value_offset == "auto" and training:
+            self._calibrate(statistics, mask, discount)
+        return TokenStatistics(
+            statistics.action_values + self.offset,
+            statistics.values + self.offset,
+            statistics.entropies,
+            statistics.greedy_hits,
+        )
+
+    def _calibrate(self, statistics, mask, discount):
+        action_values, values = map(ops.stop_gradient, statistics[:2])
+        rewards = implicit_rewards(action_values, values, mask, discount)
+        # What one more nat in every value adds to each reward.
+        slopes = 1.0 - discount * next_values(ops.ones_like(values), mask)
+        counts = ops.cast(is_action(mask), "float32")
+        calibrates = ops.cast(self.num_batches < CALIBRATION_STEPS, "float32")
+        self.num_batches.assign_add(1.0)
+        self.products.assign_add(
+            calibrates * masked_sum(slopes * rewards, counts)
+        )
+        self.squares.assign_add(
+            calibrates * masked_sum(ops.square(slopes), counts)
+        )
+        self.offset.assign(-ops.divide_no_nan(self.products, self.squares))
