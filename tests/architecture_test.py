@@ -21,6 +21,10 @@ BACKENDS = {"jax", "tensorflow", "torch"}
 # The files that may name a backend, and what they need it for.
 NAMES_A_BACKEND = {
     "commands/arguments.py": "offers the backends as a choice",
+    "ops/tiles_jax.py": "loops over tiles in place",
+    "ops/tiles_tensorflow.py": "loops over tiles in the graph",
+    "ops/tiles_torch.py": "loops over tiles in place",
+    "trainers/tile_vocabulary.py": "knows what XLA can't compile",
     "losses/step_counter.py": "counts steps inside a compiled JAX step",
 }
 # What a room may import from the package; where none is named, anything.

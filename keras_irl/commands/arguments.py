@@ -45,7 +45,9 @@ def _add_compare(commands):
     )
     _add_task(parser.add_argument_group("the task"))
     _add_policy(parser.add_argument_group("the policy"))
-    _add_objectives(parser.add_argument_group("the objectives"))
+    objectives = parser.add_argument_group("the objectives")
+    _add_objectives(objectives)
+    _add_iq_learn(objectives)
     _add_optimisation(parser.add_argument_group("optimisation"))
     _add_evaluation(parser.add_argument_group("evaluation"))
 
@@ -120,6 +122,17 @@ def _add_objectives(group):
         help=f"comma-separated, of {', '.join(OBJECTIVES)}",
     )
     add(
+        "--entropy-weight",
+        type=float,
+        default=0.1,
+        metavar="NUMBER",
+        help="weight of mle-entropy's bonus",
+    )
+
+
+def _add_iq_learn(group):
+    add = group.add_argument
+    add(
         "--td-weight",
         type=_numbers,
         default="0.1",
@@ -148,13 +161,6 @@ def _add_objectives(group):
             "what iqlearn adds to all values inside its loss; `auto` finds it "
             "on the first batches"
         ),
-    )
-    add(
-        "--entropy-weight",
-        type=float,
-        default=0.1,
-        metavar="NUMBER",
-        help="weight of mle-entropy's bonus",
     )
 
 

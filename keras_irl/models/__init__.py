@@ -1,4 +1,6 @@
 """Policies: presets of keras-hub, and small ones made from scratch."""
 
+from keras_irl.models.heads import hidden_states as hidden_states
+from keras_irl.models.heads import vocabulary_head as vocabulary_head
 from keras_irl.models.presets import load_policy as load_policy
 from keras_irl.models.scratch import scratch_policy as scratch_policy

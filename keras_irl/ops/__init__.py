@@ -7,8 +7,12 @@ from keras_irl.ops.masking import is_start as is_start
 from keras_irl.ops.masking import masked_mean as masked_mean
 from keras_irl.ops.masking import masked_sum as masked_sum
 from keras_irl.ops.shapes import check_shapes as check_shapes
+from keras_irl.ops.tiled_token_statistics import (
+    tiled_token_statistics as tiled_token_statistics,
+)
 from keras_irl.ops.token_statistics import TokenStatistics as TokenStatistics
 from keras_irl.ops.token_statistics import token_statistics as token_statistics
 from keras_irl.ops.values import implicit_rewards as implicit_rewards
 from keras_irl.ops.values import log_probs as log_probs
 from keras_irl.ops.values import next_values as next_values
+from keras_irl.ops.vocabulary_head import VocabularyHead as VocabularyHead

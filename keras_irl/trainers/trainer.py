@@ -6,15 +6,19 @@ from keras import ops
 
 from keras_irl.data.demonstrations import Demonstrations
 from keras_irl.losses.token_loss import require_mask
+from keras_irl.models.heads import hidden_states
+from keras_irl.models.heads import vocabulary_head
 from keras_irl.ops import implicit_rewards
 from keras_irl.ops import is_start
 from keras_irl.ops import log_probs
 from keras_irl.ops import masked_mean
 from keras_irl.ops import masked_sum
+from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops import token_statistics
 from keras_irl.trainers.gradient_norm import measure_gradient_norm
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
+from keras_irl.trainers.tile_vocabulary import tiles_vocabulary
 from keras_irl.trainers.value_offset import ValueOffset
 
 
@@ -56,6 +60,7 @@ class Trainer(keras.Model):
         self.policy = policy
         self.discount = discount
         self.offset = ValueOffset(value_offset)
+        self.tiles_vocabulary = False
         self.step = self.add_weight(
             shape=(),
             initializer="zeros",
@@ -90,7 +95,23 @@ class Trainer(keras.Model):
         """What is added to all values, in nats; calibrated, if it was asked."""
         return float(ops.convert_to_numpy(self.offset.offset))
 
-    def compile(self, optimizer="adam", **kwargs):
+    def compile(self, optimizer="adam", tile_vocabulary="auto", **kwargs):
+        """Configures the training, as in Keras, but with a loss of its own.
+
+        Args:
+            optimizer: Name or instance of an optimizer. Defaults to `"adam"`.
+            tile_vocabulary: Whether the losses are computed tile by tile of
+                the vocabulary, without ever holding the logits; see
+                `keras_irl.ops.tiled_token_statistics`. What this model returns
+                when it is called are then hidden states. `"auto"` does so for
+                vocabularies of 8192 and more, unless there are `metrics`, which
+                would need the logits. Defaults to `"auto"`.
+            **kwargs: Passed to `keras.Model.compile`, except for `loss`.
+
+        Raises:
+            ValueError: If there is a loss, the policy has nothing to train, or
+                its vocabulary can't be tiled.
+        """
         if kwargs.get("loss") is not None:
             raise ValueError(
                 f"`{type(self).__name__}` brings its own loss. To choose one, "
@@ -104,8 +125,16 @@ class Trainer(keras.Model):
                 "name layers that exist in `enable_lora`. "
                 "Received: len(policy.trainable_variables)=0"
             )
+        self.tiles_vocabulary = tiles_vocabulary(
+            self.policy, tile_vocabulary, kwargs
+        )
         super().compile(optimizer=optimizer, **kwargs)
         measure_gradient_norm(self.optimizer)
+        self._tile_vocabulary = tile_vocabulary
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        return {**config, "tile_vocabulary": self._tile_vocabulary}
 
     def compile_from_config(self, config):
         # Keras restores only models that leave `compile` alone.
@@ -113,14 +142,36 @@ class Trainer(keras.Model):
         self.optimizer.build(self.trainable_variables)
 
     def call(self, x, training=False):
+        if self.tiles_vocabulary:
+            return hidden_states(self.policy, x, training=training)
         return self.policy(x, training=training)
+
+    def token_statistics(self, y_pred, y, mask):
+        """Computes the statistics of a batch from what `call` returned.
+
+        Args:
+            y_pred: Float tensor, the logits of shape `(B, T, V)` or, where
+                the vocabulary is tiled, hidden states of shape `(B, T, D)`.
+            y: Integer tensor of shape `(B, T)`, the tokens taken.
+            mask: Tensor of shape `(B, T)`.
+
+        Returns:
+            `keras_irl.ops.TokenStatistics` of tensors of shape `(B, T)`.
+        """
+        if not self.tiles_vocabulary:
+            return token_statistics(y_pred, y)
+        head = vocabulary_head(self.policy)
+        return tiled_token_statistics(y_pred, head, y, mask)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         mask = require_mask(sample_weight, type(self).__name__)
         statistics = self.offset.shift(
-            token_statistics(y_pred, y), mask, self.discount, training
+            self.token_statistics(y_pred, y, mask),
+            mask,
+            self.discount,
+            training,
         )
         losses = self.token_losses(statistics, mask)
         if training:

@@ -61,7 +61,7 @@ def test_a_shift_of_all_logits_changes_nothing(discount):
     policy.set_weights(start)
     _, bad_losses, bad_logs = train(shifted(policy), 0.0, discount)
     assert bad_losses[0] > 2 * losses[0]
-    assert bad_logs["gradient_norm"][0] > 2 * logs["gradient_norm"][0]
+    assert bad_logs["gradient_norm"][0] > 1.5 * logs["gradient_norm"][0]
 
 
 def test_no_other_offset_makes_the_rewards_smaller():

@@ -1,0 +1,79 @@
+"""Token statistics from hidden states, without ever holding the logits."""
+
+import importlib
+
+import keras
+from keras import ops
+
+from keras_irl.ops.masking import continues
+from keras_irl.ops.shapes import check_shapes
+from keras_irl.ops.tiling import Tiling
+from keras_irl.ops.token_statistics import TokenStatistics
+
+# Tiles that fit the caches of a processor, and feed its matrix units.
+BLOCK_SIZE = 1024
+TILE_SIZE = 2048
+
+
+def tiled_token_statistics(
+    hidden_states, head, actions, mask, block_size=None, tile_size=None
+):
+    """Computes what `token_statistics` does, tile by tile of the vocabulary.
+
+    The logits of all tokens, `(B, T, V)`, are never in memory, forward or
+    backward: the log-sum-exp runs over tiles of the vocabulary, and the
+    gradient computes each tile once more. Tokens outside the mask are not
+    looked at, nor, in the gradient, tiles whose probabilities vanish.
+
+    Args:
+        hidden_states: Float tensor of shape `(B, T, D)`, what the head reads.
+            Products are taken in its precision, sums in float32.
+        head: A `keras_irl.ops.VocabularyHead`.
+        actions: Integer tensor of shape `(B, T)`, the tokens taken.
+        mask: Tensor of shape `(B, T)`, 1 where an action was taken and 0 on
+            prompt and padding.
+        block_size: Tokens a tile. Defaults to 1024, or to all where the batch
+            is distributed over devices.
+        tile_size: Vocabulary entries a tile. Defaults to 2048.
+
+    Returns:
+        `TokenStatistics` of float32 tensors of shape `(B, T)`, zero where the
+        mask is, except for the state in which a text was cut.
+
+    Raises:
+        ValueError: If the shapes disagree.
+
+    Departures from the paper:
+        - It does not say how its losses are computed. Tiles whose entries hold
+          less than 1e-7 of the probability, all together, get no gradient.
+    """
+    check_shapes(
+        hidden_states=(hidden_states, "BTD"),
+        kernel=(head.kernel, head.axes),
+        actions=(actions, "BT"),
+        mask=(mask, "BT"),
+    )
+    hidden_states = ops.convert_to_tensor(hidden_states)
+    if head.scale != 1.0:
+        scale = ops.cast(head.scale, hidden_states.dtype)
+        hidden_states = hidden_states * scale
+    shape = ops.shape(actions)
+    counts = ops.reshape(continues(mask), (-1,))
+    block_size = block_size or BLOCK_SIZE
+    if keras.distribution.distribution() is not None:
+        # To sort or cut the tokens would move them from device to device.
+        counts, block_size = None, actions.shape[0] * actions.shape[1]
+    backend = importlib.import_module(
+        f"keras_irl.ops.tiles_{keras.config.backend()}"
+    )
+    size = head.vocabulary_size
+    results = backend.statistics_of_tokens(
+        ops.reshape(hidden_states, (-1, hidden_states.shape[-1])),
+        ops.convert_to_tensor(head.kernel),
+        None if head.bias is None else ops.convert_to_tensor(head.bias),
+        ops.reshape(ops.cast(actions, "int32"), (-1,)),
+        counts,
+        head._replace(kernel=None, bias=None),
+        Tiling(size, block_size, min(tile_size or TILE_SIZE, size)),
+    )
+    return TokenStatistics(*(ops.reshape(x, shape) for x in results))

@@ -1,0 +1,255 @@
+"""Token statistics tile by tile on TensorFlow: loops in the graph.
+
+The forward pass keeps a running log-sum-exp over the tiles of the vocabulary.
+The backward pass computes the logits of each tile once more, except where all
+probabilities in it vanish. Neither holds more logits than one tile. A tile has
+all tokens: TensorFlow copies what is updated in part.
+"""
+
+import tensorflow as tf
+
+
+def statistics_of_tokens(
+    hidden_states, kernel, bias, actions, counts, head, tiling
+):
+    """Computes the statistics of those tokens of a list that count.
+
+    Args:
+        hidden_states: Float tensor of shape `(N, D)`.
+        kernel: Float tensor, `(V, D)` or `(D, V)`.
+        bias: Float tensor of shape `(V,)`, or `None`.
+        actions: Integer tensor of shape `(N,)`.
+        counts: Boolean tensor of shape `(N,)`, or `None` if all count.
+        head: A `VocabularyHead` without tensors.
+        tiling: A `Tiling`.
+
+    Returns:
+        Four float32 tensors of shape `(N,)`: action values, values, entropies
+        and greedy hits; zero for tokens that don't count.
+    """
+    if counts is None:
+        return _tiled_statistics(
+            hidden_states, kernel, bias, actions, head, tiling
+        )
+    rows = tf.where(counts)
+    results = _tiled_statistics(
+        tf.gather_nd(hidden_states, rows),
+        kernel,
+        bias,
+        tf.gather_nd(actions, rows),
+        head,
+        tiling,
+    )
+    shape = tf.shape(actions, out_type=rows.dtype)
+    return tuple(tf.scatter_nd(rows, result, shape) for result in results)
+
+
+def _tiled_statistics(hidden_states, kernel, bias, actions, head, tiling):
+    @tf.custom_gradient
+    def compute(hidden_states, kernel, *bias):
+        tiles = _Tiles(kernel, *(bias or [None]), head, tiling)
+        statistics, active = _forward(tiles, hidden_states, actions)
+
+        def gradient(*upstream, variables=None):
+            del variables
+            sums = _backward(tiles, hidden_states, statistics, upstream, active)
+            sums = _add_taken(tiles, sums, hidden_states, actions, upstream[0])
+            tensors = (hidden_states, kernel, *bias)
+            sums = sums[: len(tensors)]
+            return [
+                None if total is None else tf.cast(total, tensor.dtype)
+                for total, tensor in zip(sums, tensors, strict=True)
+            ]
+
+        return statistics, gradient
+
+    bias = [] if bias is None else [tf.convert_to_tensor(bias)]
+    return compute(hidden_states, tf.convert_to_tensor(kernel), *bias)
+
+
+def _forward(tiles, hidden, actions):
+    num_tokens = tf.shape(actions)[0]
+
+    def tile(number, running, peaks):
+        highest, total, moment, action_values = running
+        logits, first = tiles.logits(hidden, number)
+        # The last tile reaches back; what it has in common was seen before.
+        is_here = actions >= number * tiles.size
+        found = _found(logits, actions - first, is_here)
+        peak = tf.reduce_max(logits, axis=1)
+        new_highest = tf.maximum(highest, peak)
+        rise = tf.where(number > 0, highest - new_highest, 0.0)
+        depths = logits - new_highest[:, None]
+        weights = tf.exp(depths)
+        # Entries beyond the vocabulary are -inf; they add 0, not 0 * inf.
+        products = tf.math.multiply_no_nan(depths, weights)
+        shrink = tf.exp(rise)
+        running = (
+            new_highest,
+            total * shrink + tf.reduce_sum(weights, axis=1),
+            (moment + rise * total) * shrink + tf.reduce_sum(products, axis=1),
+            action_values + found,
+        )
+        return number + 1, running, peaks.write(number, peak)
+
+    zeros = tf.zeros([num_tokens])
+    running = (tf.fill([num_tokens], -float("inf")), zeros, zeros, zeros)
+    peaks = tf.TensorArray(tf.float32, tiles.num_tiles, element_shape=[None])
+    _, running, peaks = tiles.walk(tile, running, peaks)
+    highest, total, moment, action_values = running
+    values = highest + tf.math.log(total)
+    # The moment is taken about the highest logit, or it would lose digits.
+    entropies = values - highest - moment / total
+    hits = tf.cast(action_values >= highest, "float32")
+    # Where a token may come to an entry of the tile at all.
+    reached = peaks.stack() - values > tiles.tiling.log_negligible
+    active = tf.reduce_any(reached, axis=1)
+    return (action_values, values, entropies, hits), active
+
+
+def _found(logits, columns, is_here):
+    """The logits of one column a row where it is in the tile, else 0."""
+    is_here &= columns < tf.shape(logits)[1]
+    columns = tf.where(is_here, columns, 0)[:, None]
+    found = tf.gather(logits, columns, batch_dims=1)[:, 0]
+    return tf.where(is_here, found, 0.0)
+
+
+def _backward(tiles, hidden, statistics, upstream, active):
+    _, values, entropies, _ = statistics
+    columns = [values, values - entropies, *upstream[1:3]]
+    columns = [column[:, None] for column in columns]
+    is_trained, width = tiles.head.is_trained, hidden.shape[1]
+
+    def tile(number, to_hidden, *parts):
+        def visit():
+            logits, _ = tiles.logits(hidden, number)
+            slopes = _slopes(logits, *columns, tiles.head.soft_cap)
+            low = tf.cast(slopes, hidden.dtype)
+            entries = tf.cast(tiles.entries(number), hidden.dtype)
+            found = [_dot(low, entries)]
+            if is_trained:
+                found += [_dot(low, hidden, transpose_a=True)]
+                found += [tf.reduce_sum(slopes, axis=0)]
+            return found
+
+        def pass_by():
+            found = [tf.zeros_like(to_hidden)]
+            if is_trained:
+                found += [tf.zeros([tiles.size, width]), tf.zeros([tiles.size])]
+            return found
+
+        found = tf.cond(active[number], visit, pass_by)
+        parts = [
+            part.write(number, value)
+            for part, value in zip(parts, found[1:], strict=True)
+        ]
+        return number + 1, to_hidden + found[0], *parts
+
+    shapes = [[tiles.size, width], [tiles.size]] if is_trained else []
+    parts = [
+        tf.TensorArray(tf.float32, tiles.num_tiles, element_shape=shape)
+        for shape in shapes
+    ]
+    _, to_hidden, *parts = tiles.walk(tile, tf.zeros(tf.shape(hidden)), *parts)
+    return to_hidden, *(tiles.join(part) for part in parts)
+
+
+def _slopes(logits, values, means, to_values, to_entropies, soft_cap):
+    """The derivative of values and entropies by each logit of a tile."""
+    probabilities = tf.exp(logits - values)
+    inside = tf.where(probabilities > 0, logits, 0.0)
+    factors = to_values - to_entropies * (inside - means)
+    if soft_cap is not None:
+        factors *= 1.0 - tf.square(inside / soft_cap)
+    return probabilities * factors
+
+
+def _add_taken(tiles, sums, hidden, actions, upstream):
+    """Adds the gradient of the action values: one row of the head a token."""
+    to_hidden, *others = sums
+    rows = tf.cast(tf.gather(tiles.kernel, actions, axis=tiles.axis), "float32")
+    rows = rows if tiles.axis == 0 else tf.transpose(rows)
+    hidden = tf.cast(hidden, "float32")
+    if tiles.head.soft_cap is not None:
+        logits = tf.reduce_sum(hidden * rows, axis=1)
+        if tiles.bias is not None:
+            logits += tf.cast(tf.gather(tiles.bias, actions), "float32")
+        upstream *= 1.0 - tf.tanh(logits / tiles.head.soft_cap) ** 2
+    to_hidden += upstream[:, None] * rows
+    if not others:
+        return to_hidden, None, None
+    to_kernel, to_bias = others
+    parts = upstream[:, None] * hidden
+    to_kernel = tf.tensor_scatter_nd_add(to_kernel, actions[:, None], parts)
+    to_bias = tf.tensor_scatter_nd_add(to_bias, actions[:, None], upstream)
+    if tiles.axis == 1:
+        to_kernel = tf.transpose(to_kernel)
+    return to_hidden, to_kernel, to_bias
+
+
+class _Tiles:
+    """The vocabulary head, a tile at a time."""
+
+    def __init__(self, kernel, bias, head, tiling):
+        self.kernel = kernel
+        self.bias = bias
+        self.head = head
+        self.tiling = tiling
+        self.size = tiling.tile_size
+        self.num_tiles = tiling.num_tiles
+        self.axis = head.axes.index("V")
+
+    def entries(self, number):
+        """The tile's part of the kernel, of shape `(v, D)`."""
+        start = self._start(number)
+        if self.axis == 0:
+            return self.kernel[start : start + self.size]
+        return tf.transpose(self.kernel[:, start : start + self.size])
+
+    def logits(self, hidden, number):
+        """The float32 logits of a tile, and the first token they are of."""
+        start = self._start(number)
+        entries = tf.cast(self.entries(number), hidden.dtype)
+        logits = _dot(hidden, entries, transpose_b=True)
+        if self.bias is not None:
+            bias = self.bias[start : start + self.size]
+            logits += tf.cast(bias, "float32")
+        if self.head.soft_cap is not None:
+            logits = self.head.soft_cap * tf.tanh(logits / self.head.soft_cap)
+        if self.tiling.vocabulary_size % self.size:
+            ids = start + tf.range(self.size)
+            logits = tf.where(ids >= number * self.size, logits, -float("inf"))
+        return logits, start
+
+    def walk(self, tile, *state):
+        """Calls `tile(number, *state)` for one tile after the other."""
+        return tf.while_loop(
+            lambda number, *_: number < self.num_tiles,
+            tile,
+            (0, *state),
+            parallel_iterations=1,
+        )
+
+    def join(self, parts):
+        """Puts the parts of all tiles together, as `(V, ...)`."""
+        size, total = self.size, self.tiling.vocabulary_size
+        excess = self.num_tiles * size - total
+        if not excess:
+            return parts.concat()
+        parts = parts.stack()
+        last = parts[-1, excess:]
+        first = parts[:-1]
+        first = tf.reshape(first, tf.concat([[-1], tf.shape(first)[2:]], 0))
+        return tf.concat([first, last], axis=0)
+
+    def _start(self, number):
+        last = self.tiling.vocabulary_size - self.size
+        return tf.minimum(number * self.size, last)
+
+
+def _dot(left, right, transpose_a=False, transpose_b=False):
+    """A matrix product that is accumulated and returned in float32."""
+    if left.dtype != tf.float32:
+        left, right = tf.cast(left, tf.float32), tf.cast(right, tf.float32)
+    return tf.matmul(left, right, transpose_a, transpose_b)

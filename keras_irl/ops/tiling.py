@@ -1,0 +1,35 @@
+"""The sizes of the tiles in which a vocabulary is walked through."""
+
+import math
+from typing import NamedTuple
+
+# Of the probability of a token's state, what all skipped tiles may hold.
+NEGLIGIBLE = 1e-7
+
+
+class Tiling(NamedTuple):
+    """How a matrix of tokens by vocabulary entries is cut.
+
+    Attributes:
+        vocabulary_size: The number V of entries.
+        block_size: The number of tokens of a block.
+        tile_size: The number of entries of a tile, at most V.
+    """
+
+    vocabulary_size: int
+    block_size: int
+    tile_size: int
+
+    @property
+    def num_tiles(self):
+        """The number of tiles, the last one perhaps a smaller one."""
+        return -(-self.vocabulary_size // self.tile_size)
+
+    @property
+    def log_negligible(self):
+        """The log-probability below which an entry need not be looked at.
+
+        All entries of a state that lie below it hold less than `NEGLIGIBLE` of
+        the probability together, and so of its gradient.
+        """
+        return math.log(NEGLIGIBLE / self.vocabulary_size)

@@ -1,0 +1,55 @@
+"""How hidden states become the values of all tokens."""
+
+from typing import Any
+from typing import NamedTuple
+
+from keras import ops
+
+
+class VocabularyHead(NamedTuple):
+    """The last layer of a language model: one value for every token.
+
+        Q(s, ·) = c tanh((α W h + b) / c)
+
+    Attributes:
+        kernel: The matrix W, a tensor or variable of shape `(V, D)`, or
+            `(D, V)` as `axes` says; tied to the token embedding or not.
+        bias: The vector b of shape `(V,)`, or `None`.
+        scale: The number α.
+        soft_cap: The number c that no value exceeds, or `None` for
+            Q(s, ·) = α W h + b.
+        axes: `"VD"` or `"DV"`, the order of the kernel's axes.
+        is_trained: Whether a gradient of kernel and bias is wanted. Without,
+            none is computed, which saves a quarter of the work.
+    """
+
+    kernel: Any
+    bias: Any = None
+    scale: float = 1.0
+    soft_cap: float | None = None
+    axes: str = "VD"
+    is_trained: bool = True
+
+    @property
+    def vocabulary_size(self):
+        """The number of tokens V."""
+        return self.kernel.shape[self.axes.index("V")]
+
+    def q_values(self, hidden_states):
+        """Computes the values of all tokens, in an array of all of them.
+
+        Args:
+            hidden_states: Float tensor of shape `(B, T, D)`.
+
+        Returns:
+            Float32 tensor of shape `(B, T, V)`.
+        """
+        kernel = ops.cast(self.kernel, hidden_states.dtype)
+        equation = f"btd,{self.axes.lower()}->btv"
+        logits = ops.einsum(equation, hidden_states * self.scale, kernel)
+        logits = ops.cast(logits, "float32")
+        if self.bias is not None:
+            logits += ops.cast(self.bias, "float32")
+        if self.soft_cap is not None:
+            logits = self.soft_cap * ops.tanh(logits / self.soft_cap)
+        return logits

@@ -1,0 +1,177 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from testing import gradient
+from testing import numpy
+
+from keras_irl.losses import iq_learn_loss
+from keras_irl.ops import CONTINUES
+from keras_irl.ops import TokenStatistics
+from keras_irl.ops import VocabularyHead
+from keras_irl.ops import masked_mean
+from keras_irl.ops import tiled_token_statistics
+from keras_irl.ops import token_statistics
+
+WIDTH, VOCABULARY_SIZE = 6, 37
+HEADS = {
+    "tied": {},
+    "untied": {"axes": "DV"},
+    "scaled": {"scale": 0.3},
+    "capped": {"soft_cap": 2.0},
+    "untied, capped": {"soft_cap": 2.0, "axes": "DV"},
+}
+
+
+def batch(seed=0):
+    """Hidden states, a kernel, a bias, actions and a mask with a cut text."""
+    generator = np.random.default_rng(seed)
+    hidden_states = generator.normal(size=(3, 5, WIDTH)).astype("float32")
+    kernel = generator.normal(size=(VOCABULARY_SIZE, WIDTH)).astype("float32")
+    bias = generator.normal(size=VOCABULARY_SIZE).astype("float32")
+    actions = generator.integers(VOCABULARY_SIZE, size=(3, 5))
+    mask = np.array(
+        [[0, 1, 1, 1, 0], [1, 1, CONTINUES, 0, 0], [0, 0, 0, 1, 1]], "float32"
+    )
+    return hidden_states, kernel, bias, actions.astype("int32"), mask
+
+
+def head_of(kernel, bias, settings):
+    if settings.get("axes") == "DV":
+        kernel = ops.transpose(kernel)
+    return VocabularyHead(kernel, bias, **settings)
+
+
+def plain(hidden_states, head, actions, mask, **sizes):
+    return token_statistics(head.q_values(hidden_states), actions)
+
+
+def loss(statistics, mask):
+    """Depends on every statistic that has a gradient."""
+    action_values, values, entropies, _ = statistics
+    losses = iq_learn_loss(action_values, values, mask)
+    return masked_mean(losses - 0.3 * entropies, mask)
+
+
+@pytest.mark.parametrize("sizes", [(4, 8), (100, 100), (1, 37), (3, 5)])
+@pytest.mark.parametrize("has_bias", [True, False])
+@pytest.mark.parametrize("settings", HEADS.values(), ids=HEADS.keys())
+def test_equals_the_plain_path(settings, has_bias, sizes):
+    hidden_states, kernel, bias, actions, mask = batch()
+    sizes = dict(zip(("block_size", "tile_size"), sizes, strict=True))
+
+    def run(statistics):
+        def function(hidden_states, kernel, bias):
+            head = head_of(kernel, bias if has_bias else None, settings)
+            found = statistics(hidden_states, head, actions, mask, **sizes)
+            zero = 0.0 if has_bias else ops.sum(bias) * 0.0
+            return loss(found, mask) + zero
+
+        return gradient(function, hidden_states, kernel, bias)
+
+    for ours, theirs in zip(
+        run(tiled_token_statistics), run(plain), strict=True
+    ):
+        assert np.linalg.norm(ours - theirs) <= 1e-5 * np.linalg.norm(theirs)
+    head = head_of(kernel, bias if has_bias else None, settings)
+    pair = [
+        statistics(hidden_states, head, actions, mask, **sizes)
+        for statistics in (tiled_token_statistics, plain)
+    ]
+    needed = (mask > 0) | np.signbit(mask)
+    for name in TokenStatistics._fields:
+        ours, theirs = (numpy(getattr(found, name)) for found in pair)
+        np.testing.assert_allclose(
+            ours[needed], theirs[needed], rtol=1e-5, atol=1e-5, err_msg=name
+        )
+        assert not ours[~needed].any()
+
+
+def test_tokens_that_do_not_count_are_not_looked_at():
+    hidden_states, kernel, bias, actions, mask = batch()
+    needed = (mask > 0) | np.signbit(mask)
+    spoilt = np.where(needed[..., None], hidden_states, np.nan)
+
+    def function(hidden_states):
+        head = VocabularyHead(kernel, bias)
+        found = tiled_token_statistics(
+            hidden_states, head, actions, mask, block_size=1
+        )
+        return loss(found, mask)
+
+    clean, dirty = (gradient(function, x)[0] for x in (hidden_states, spoilt))
+    np.testing.assert_allclose(dirty, clean, rtol=1e-6)
+    assert not dirty[~needed].any()
+
+
+def test_tiles_whose_probabilities_vanish_change_nothing():
+    hidden_states, kernel, bias, actions, mask = batch()
+    # A second tile far below the first, with one of the actions in it.
+    bias[8:16] = -200.0
+    actions[0, 1] = 9
+
+    def run(statistics):
+        def function(hidden_states, kernel, bias):
+            head = VocabularyHead(kernel, bias)
+            found = statistics(hidden_states, head, actions, mask, tile_size=8)
+            return loss(found, mask)
+
+        return gradient(function, hidden_states, kernel, bias)
+
+    for ours, theirs in zip(
+        run(tiled_token_statistics), run(plain), strict=True
+    ):
+        assert np.linalg.norm(ours - theirs) <= 1e-5 * np.linalg.norm(theirs)
+
+
+def test_a_frozen_head_gets_no_gradient_and_changes_no_other():
+    hidden_states, kernel, bias, actions, mask = batch()
+
+    def run(is_trained):
+        def function(hidden_states, kernel, bias):
+            head = VocabularyHead(kernel, bias, is_trained=is_trained)
+            found = tiled_token_statistics(hidden_states, head, actions, mask)
+            unused = 0.0 * (ops.sum(kernel) + ops.sum(bias))
+            return loss(found, mask) + unused
+
+        return gradient(function, hidden_states, kernel, bias)
+
+    free, frozen = run(True), run(False)
+    np.testing.assert_allclose(frozen[0], free[0], rtol=1e-6)
+    assert np.abs(free[1]).max() > 0 and np.abs(free[2]).max() > 0
+    assert not frozen[1].any() and not frozen[2].any()
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_is_finite_whatever_the_size_and_precision(dtype, scale):
+    hidden_states, kernel, _, actions, mask = batch()
+
+    def function(hidden_states, kernel):
+        head = VocabularyHead(ops.cast(kernel, dtype))
+        found = tiled_token_statistics(
+            ops.cast(hidden_states, dtype), head, actions, mask, tile_size=8
+        )
+        return ops.sum(masked_mean(found.values - found.entropies, mask))
+
+    for found in gradient(function, hidden_states * scale, kernel):
+        assert np.isfinite(found).all()
+
+
+def test_sums_are_taken_in_float32():
+    # In bfloat16 a sum of so many equal parts would stop at 256.
+    head = VocabularyHead(np.zeros((5000, 2), "float32"))
+    hidden_states = ops.zeros((1, 1, 2), "bfloat16")
+    found = tiled_token_statistics(
+        hidden_states, head, np.array([[3]]), np.ones((1, 1), "float32")
+    )
+    assert float(numpy(found.values)[0, 0]) == pytest.approx(np.log(5000))
+    assert float(numpy(found.entropies)[0, 0]) == pytest.approx(np.log(5000))
+    assert keras.backend.standardize_dtype(found.values.dtype) == "float32"
+
+
+def test_a_head_of_another_width_is_refused():
+    hidden_states, kernel, _, actions, mask = batch()
+    head = VocabularyHead(kernel[:, 1:])
+    with pytest.raises(ValueError, match=r"Received:.*kernel \(37, 5\)"):
+        tiled_token_statistics(hidden_states, head, actions, mask)
