@@ -15,6 +15,7 @@ from keras_irl.ops import masked_mean
 from keras_irl.ops import masked_sum
 from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops import token_statistics
+from keras_irl.trainers.accumulation import TokenWeights
 from keras_irl.trainers.gradient_norm import measure_gradient_norm
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
@@ -129,6 +130,7 @@ class Trainer(keras.Model):
             self.policy, tile_vocabulary, kwargs
         )
         super().compile(optimizer=optimizer, **kwargs)
+        self._token_weights = TokenWeights(self.optimizer)
         measure_gradient_norm(self.optimizer)
         self._tile_vocabulary = tile_vocabulary
 
@@ -200,6 +202,7 @@ class Trainer(keras.Model):
 
     def train_step(self, *args):
         norm = measure_gradient_norm(self.optimizer)
+        self._token_weights.see(args[-1])
         result = super().train_step(*args)
         # The step is a function of the whole state under JAX, which hands the
         # optimizer's variables back; elsewhere they are up to date.
