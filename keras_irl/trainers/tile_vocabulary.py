@@ -4,11 +4,9 @@ import warnings
 
 import keras
 
+from keras_irl.models.heads import MIN_VOCABULARY_SIZE
 from keras_irl.models.heads import has_known_head
 from keras_irl.models.heads import vocabulary_head
-
-# Below, the logits are no larger than what the layers keep anyway.
-MIN_VOCABULARY_SIZE = 8192
 
 
 def tiles_vocabulary(policy, tile_vocabulary, compile_arguments):

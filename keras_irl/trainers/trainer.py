@@ -56,8 +56,10 @@ class Trainer(keras.Model):
     """
 
     def __init__(self, policy, discount=0.99, value_offset=0.0, **kwargs):
-        super().__init__(**kwargs)
         _check_policy(policy)
+        # Keras scales the loss for the precision of the model it trains.
+        kwargs.setdefault("dtype", policy.backbone.dtype_policy)
+        super().__init__(**kwargs)
         self.policy = policy
         self.discount = discount
         self.offset = ValueOffset(value_offset)

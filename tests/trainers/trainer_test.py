@@ -205,3 +205,18 @@ def test_training_without_a_mask_is_refused():
 def test_arguments_out_of_range_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         keras_irl.IQLearn(tiny_policy("t5"), **arguments)
+
+
+def test_a_batch_in_which_no_token_counts_shows_and_destroys_nothing():
+    policy = tiny_policy("gpt2")
+    dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
+    inputs, actions, mask = dataset[0]
+    trainer = keras_irl.IQLearn(policy)
+    trainer.compile(keras.optimizers.SGD(0.1))
+    before = policy.get_weights()
+    logs = trainer.fit(inputs, actions, sample_weight=mask * 0, verbose=0)
+    assert np.isnan(logs.history["loss"][0])
+    for ours, theirs in zip(before, policy.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    logs = trainer.fit(inputs, actions, sample_weight=mask, verbose=0)
+    assert np.isfinite(logs.history["loss"][0])
