@@ -2,8 +2,6 @@
 
 import json
 import numbers
-import os
-import pathlib
 
 from keras_irl.evaluation.pictures import draw_learning_curves
 from keras_irl.evaluation.pictures import draw_quality_vs_diversity
@@ -11,6 +9,7 @@ from keras_irl.evaluation.results import check_results
 from keras_irl.evaluation.results import finite
 from keras_irl.evaluation.results import without_texts
 from keras_irl.evaluation.tables import format_table
+from keras_irl.evaluation.whole_files import write_whole
 
 _CAPTIONS = {
     "quality_vs_diversity.png": "Quality against diversity",
@@ -58,7 +57,7 @@ def write_report(results, folder):
     files = {name: data for name, data in files.items() if data}
     files["report.md"] = _report(results, not_finite, _CAPTIONS.keys() & files)
     files["metrics.json"] = _json(plain, not_finite)
-    return _write_whole(files, pathlib.Path(folder))
+    return write_whole(files, folder)
 
 
 def _json(plain, not_finite):
@@ -102,19 +101,3 @@ def _samples(results):
         f"{header}\n\n" + "\n".join(lines) + f"\n\n{'-' * 72}\n"
         for header, lines in sections.items()
     )
-
-
-def _write_whole(files, folder):
-    """Writes under other names first, so that no file is ever half there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    parts = {folder / name: folder / f".{name}.part" for name in files}
-    try:
-        for path, part in parts.items():
-            data = files[path.name]
-            part.write_bytes(data.encode() if isinstance(data, str) else data)
-        for path, part in parts.items():
-            os.replace(part, path)
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
-    return list(parts)

@@ -55,7 +55,7 @@ def load_policy(
         )
     with seeded(seed):
         policy = _from_preset(preset)
-    _set_lengths(policy, max_prompt_length, max_length)
+    set_lengths(policy, max_prompt_length, max_length)
     return policy
 
 
@@ -84,7 +84,17 @@ def _first_line(error):
     return lines[0][:300]
 
 
-def _set_lengths(policy, max_prompt_length, max_length):
+def set_lengths(policy, max_prompt_length, max_length):
+    """Sets the lengths that the preprocessor of a policy packs texts to.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM` with its preprocessor.
+        max_prompt_length: See `load_policy`. `None` leaves it.
+        max_length: See `load_policy`. `None` leaves it.
+
+    Raises:
+        ValueError: If the policy's positions do not reach as far.
+    """
     lengths = {"sequence_length": max_length}
     if isinstance(policy, keras_hub.models.Seq2SeqLM):
         lengths["encoder_sequence_length"] = max_prompt_length

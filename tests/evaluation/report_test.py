@@ -1,11 +1,11 @@
 import copy
 import json
 import math
+import pathlib
 
 import numpy as np
 import pytest
 
-from keras_irl.evaluation import report
 from keras_irl.evaluation.pictures import draw_learning_curves
 from keras_irl.evaluation.pictures import draw_quality_vs_diversity
 from keras_irl.evaluation.report import write_report
@@ -163,14 +163,14 @@ def test_an_error_changes_nothing_that_was_there(
         error = TypeError
     else:
         error = OSError
-        write_bytes = report.pathlib.Path.write_bytes
+        write_bytes = pathlib.Path.write_bytes
 
         def full_disk(path, data):
             if "metrics" in path.name:
                 raise OSError("No space left on device")
             return write_bytes(path, data)
 
-        monkeypatch.setattr(report.pathlib.Path, "write_bytes", full_disk)
+        monkeypatch.setattr(pathlib.Path, "write_bytes", full_disk)
     with pytest.raises(error):
         write_report(results, tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -1,0 +1,86 @@
+"""Texts with the numbers that somebody gave them."""
+
+import dataclasses
+import math
+
+from keras_irl.data.json_lines import parse_object
+from keras_irl.data.json_lines import text_of
+from keras_irl.data.lines import LineError
+from keras_irl.data.lines import excerpt
+from keras_irl.data.lines import numbered_lines
+
+
+@dataclasses.dataclass
+class JudgedTexts:
+    """The columns of a file.
+
+    Attributes:
+        prompts: List of strings.
+        responses: List of strings.
+        finished: List of booleans, whether each response ended.
+        metrics: Dictionary from names to lists of floats.
+    """
+
+    prompts: list
+    responses: list
+    finished: list
+    metrics: dict
+
+
+def read_texts(path, metrics):
+    """Reads a file of `{"prompt": ..., "response": ...}` lines.
+
+    Args:
+        path: Path of the file.
+        metrics: Names of further columns, with a number each.
+
+    Returns:
+        `JudgedTexts`.
+
+    Raises:
+        ValueError: If there is no such file, a line is not such an object, a
+            column is missing, or there are no lines.
+    """
+    texts = JudgedTexts([], [], [], {name: [] for name in metrics})
+    for number, _, line in numbered_lines(path):
+        if not line.strip():
+            continue
+        try:
+            _read(texts, parse_object(line))
+        except LineError as error:
+            raise error.at(path, number) from None
+    if not texts.prompts:
+        raise ValueError(
+            "The file holds no texts, only blank lines; write one on each "
+            f"line. Received: path={str(path)!r}"
+        )
+    return texts
+
+
+def _read(texts, row):
+    texts.prompts.append(text_of(row, "prompt"))
+    texts.responses.append(text_of(row, "response"))
+    finished = row.get("finished", True)
+    if not isinstance(finished, bool):
+        raise LineError(
+            "the column 'finished' must be true or false",
+            f"finished={excerpt(finished)}",
+        )
+    texts.finished.append(finished)
+    for name, numbers in texts.metrics.items():
+        numbers.append(_number_of(row, name))
+
+
+def _number_of(row, column):
+    if column not in row:
+        raise LineError(
+            f"the column {column!r} is missing", f"columns={excerpt(list(row))}"
+        )
+    value = row[column]
+    # Booleans are numbers: whether a response is right.
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise LineError(
+            f"the column {column!r} must hold a finite number",
+            f"{column}={excerpt(value)}",
+        )
+    return float(value)

@@ -1,0 +1,233 @@
+"""Rewards of texts, in compiled batches of one shape."""
+
+import math
+
+import keras
+import numpy as np
+import tqdm
+from keras import ops
+
+from keras_irl.losses.iq_learn import check_discount
+from keras_irl.models.heads import MIN_VOCABULARY_SIZE
+from keras_irl.models.heads import has_known_head
+from keras_irl.models.heads import hidden_states
+from keras_irl.models.heads import vocabulary_head
+from keras_irl.ops import implicit_rewards
+from keras_irl.ops import is_action
+from keras_irl.ops import tiled_token_statistics
+from keras_irl.ops import token_statistics
+from keras_irl.rewards.texts import TextBatches
+from keras_irl.rewards.texts import check_finished
+from keras_irl.rewards.texts import check_texts
+from keras_irl.rewards.token_rewards import TextRewards
+
+
+class RewardReader:
+    """Reads the rewards of texts in a policy, again and again, compiled once.
+
+    The policy is only borrowed, and always read with its current weights; in
+    a callback, reach it through `self.model`. Change the discount, quantise
+    the policy or enable LoRA, and make a new reader.
+
+    As in training, large vocabularies are read tile by tile, without ever
+    holding the logits, where the head of the policy's family is known.
+
+    Args:
+        policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM` with its
+            preprocessor, trained in any way.
+        discount: The discount factor γ, in `[0, 1]`; as a rule, that of the
+            training. Defaults to 0.99.
+        value_offset: What is added to all values, in nats; as a rule, the
+            `value_offset` of the trainer. Defaults to 0.
+        batch_size: Rows of every batch. Defaults to 32.
+
+    Raises:
+        ValueError: If an argument is out of its range, or the policy is no
+            language model with a preprocessor.
+
+    Example:
+    ```python
+    reader = keras_irl.rewards.RewardReader(policy, discount=0.99)
+    (text,) = reader(["2 + 3 ="], ["5"])
+    text.total
+    dict(zip(text.tokens, text.rewards))
+    ```
+    """
+
+    def __init__(self, policy, discount=0.99, value_offset=0.0, batch_size=32):
+        check_discount(discount)
+        _check_value_offset(value_offset)
+        _check_batch_size(batch_size)
+        self._batches = TextBatches(policy, int(batch_size))
+        self._model = _RewardModel(policy, discount, value_offset)
+
+    def __call__(self, prompts, responses, finished=None):
+        """Reads the rewards of texts, whoever wrote them.
+
+        Args:
+            prompts: A list of strings.
+            responses: A list of strings, as long. They are tokenised as
+                demonstrations are, apart from their prompt; what the policy
+                sampled may have had other tokens.
+            finished: Booleans, whether each response ended, and the policy is
+                rewarded for its end token; see `Responses.finished`. Where
+                not, the value of the state in which the text was cut counts.
+                Defaults to `None`: all of them ended.
+
+        Returns:
+            A list of `TextRewards`, one for each text.
+
+        Raises:
+            ValueError: If there are no texts, the lists disagree, a text is
+                no string or does not fit the policy's window, or the policy's
+                logits are not finite.
+        """
+        check_texts(prompts, responses)
+        finished = check_finished(finished, len(prompts))
+        texts = []
+        with tqdm.tqdm(
+            total=len(prompts),
+            desc="Reading rewards",
+            unit="text",
+            leave=False,
+            disable=None,
+        ) as progress:
+            for batch in self._batches(prompts, responses, finished):
+                rows = self._read(*batch, len(texts), finished)
+                texts += rows
+                progress.update(len(rows))
+        return texts
+
+    def _read(self, inputs, actions, mask, first, finished):
+        """Reads a batch, whose first row is that of number `first`."""
+        numbers = self._model.predict_on_batch(
+            {"inputs": inputs, "actions": actions, "mask": mask}
+        )
+        texts = []
+        for row, has_ended in enumerate(finished[first : first + len(mask)]):
+            counts = mask[row] > 0
+            action_values, values, rewards = (
+                np.asarray(array[row][counts], "float64") for array in numbers
+            )
+            if not np.isfinite([action_values, values, rewards]).all():
+                raise ValueError(
+                    "The policy's logits are not finite, so that its rewards "
+                    "would be garbage. Did its training diverge? Received: "
+                    f"row {first + row} with rewards={rewards}"[:400]
+                )
+            tokens = self._batches.names(actions[row][counts].tolist())
+            texts.append(
+                TextRewards(tokens, rewards, action_values, values, has_ended)
+            )
+        return texts
+
+
+class _RewardModel(keras.Model):
+    """Reads action values, values and rewards off a policy, `(B, T)` each."""
+
+    def __init__(self, policy, discount, value_offset):
+        # The policy has precisions of its own, and a mask needs its sign.
+        super().__init__(name="reward_model", autocast=False)
+        self.policy = policy
+        self.discount = discount
+        self.value_offset = value_offset
+        vocabulary_size = policy.output.shape[-1]
+        is_large = vocabulary_size >= MIN_VOCABULARY_SIZE
+        self.tiles_vocabulary = is_large and has_known_head(policy)
+        if self.tiles_vocabulary and keras.config.backend() == "tensorflow":
+            # XLA can't compile the tiles there.
+            self.supports_jit = False
+        # The policy is; Keras would call this model once without compiling it.
+        self.built = True
+
+    def call(self, batch):
+        inputs, actions, mask = (
+            batch[name] for name in ("inputs", "actions", "mask")
+        )
+        statistics = self._statistics(inputs, actions, mask)
+        action_values = statistics.action_values + self.value_offset
+        values = statistics.values + self.value_offset
+        rewards = implicit_rewards(action_values, values, mask, self.discount)
+        return tuple(
+            ops.where(is_action(mask), numbers, 0.0)
+            for numbers in (action_values, values, rewards)
+        )
+
+    def _statistics(self, inputs, actions, mask):
+        if not self.tiles_vocabulary:
+            return token_statistics(self.policy(inputs), actions)
+        hidden = hidden_states(self.policy, inputs)
+        head = vocabulary_head(self.policy)
+        return tiled_token_statistics(hidden, head, actions, mask)
+
+
+def token_rewards(
+    policy,
+    prompts,
+    responses,
+    discount=0.99,
+    value_offset=0.0,
+    batch_size=32,
+    finished=None,
+):
+    """Reads the rewards of every token of some texts, whoever wrote them.
+
+    A policy's logits are soft action values; the reward under which they would
+    be optimal follows from the soft Bellman equation:
+
+        rₜ = Q(sₜ, aₜ) − γ V(sₜ₊₁)
+
+    Each call compiles once. To read several times with one policy, keep a
+    `RewardReader`, which describes the arguments and errors further.
+
+    Args:
+        policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM` with its
+            preprocessor.
+        prompts: A list of strings.
+        responses: A list of strings, as long.
+        discount: The discount factor γ, in `[0, 1]`. Defaults to 0.99.
+        value_offset: What is added to all values, in nats. Defaults to 0.
+        batch_size: Rows of every batch. Defaults to 32.
+        finished: Booleans, whether each response ended. Defaults to `None`:
+            all of them did.
+
+    Returns:
+        A list of `TextRewards`: `tokens`, `rewards`, `action_values`,
+        `values` and `log_probs` of each token, and the `total`, their
+        accumulated reward.
+
+    Raises:
+        ValueError: If an argument, a text or the policy's logits are invalid.
+
+    Example:
+    ```python
+    texts = keras_irl.rewards.token_rewards(
+        trainer.policy, ["2 + 3 ="], ["5"], trainer.discount
+    )
+    texts[0].total
+    ```
+
+    References:
+        - [Wulfmeier et al., 2024](https://arxiv.org/abs/2409.01369), sec. 3.4.
+    """
+    reader = RewardReader(policy, discount, value_offset, batch_size)
+    return reader(prompts, responses, finished)
+
+
+def _check_value_offset(value_offset):
+    is_number = isinstance(value_offset, int | float | np.number)
+    if not is_number or not math.isfinite(value_offset):
+        raise ValueError(
+            "`value_offset` must be a finite number of nats. Of a trainer that "
+            "found its own, pass `trainer.value_offset`. "
+            f"Received: value_offset={value_offset!r}"
+        )
+
+
+def _check_batch_size(batch_size):
+    is_integer = isinstance(batch_size, int | np.integer)
+    if not is_integer or isinstance(batch_size, bool) or batch_size < 1:
+        raise ValueError(
+            "`batch_size` must be an integer of at least 1. "
+            f"Received: batch_size={batch_size!r}"
+        )

@@ -1,0 +1,166 @@
+"""Texts to be read for their rewards, checked and packed into batches.
+
+They need not be imitable: an empty response is one action, the end token.
+"""
+
+import keras_hub
+import numpy as np
+
+from keras_irl.data.tokenization import text_packer
+from keras_irl.ops import CONTINUES
+
+_WORD_MARK = "▁"  # What stands for a space in the tokens of SentencePiece.
+
+
+def check_texts(prompts, responses):
+    """Raises a `ValueError` unless these are two lists of as many strings."""
+    for name, texts in (("prompts", prompts), ("responses", responses)):
+        if isinstance(texts, str | bytes) or not isinstance(
+            texts, list | tuple
+        ):
+            raise ValueError(
+                f"`{name}` must be a list of strings; for a single text, pass "
+                f"a list of one. Received: {name}={texts!r:.200}"
+            )
+        for row, text in enumerate(texts):
+            _check_text(name, row, text)
+    if len(prompts) != len(responses):
+        raise ValueError(
+            "Each response needs its prompt. Repeat a prompt that has several. "
+            f"Received: {len(prompts)} prompts, {len(responses)} responses"
+        )
+    if not prompts:
+        raise ValueError(
+            "There is nothing to reward: pass at least one prompt and its "
+            "response. Received: prompts=[], responses=[]"
+        )
+
+
+def check_finished(finished, num_texts):
+    """Returns whether each text ended, as a list of booleans.
+
+    Args:
+        finished: A sequence of booleans, or `None` where all did.
+        num_texts: How many there should be.
+
+    Raises:
+        ValueError: If their number differs, or one is no boolean.
+    """
+    if finished is None:
+        return [True] * num_texts
+    finished = np.asarray(finished)
+    if finished.shape != (num_texts,) or finished.dtype != bool:
+        raise ValueError(
+            "`finished` must hold one boolean for each response, or be `None` "
+            f"where all of them ended. Received: finished={finished!r:.200} "
+            f"for {num_texts} responses"
+        )
+    return finished.tolist()
+
+
+class TextBatches:
+    """Packs any texts into batches of one shape, for a policy to read.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM` with its preprocessor.
+        batch_size: Rows of every batch.
+    """
+
+    def __init__(self, policy, batch_size):
+        self.packer = text_packer(policy)
+        self.batch_size = batch_size
+        self._names = {}
+
+    def __call__(self, prompts, responses, finished):
+        """Yields `(inputs, actions, mask)` for each batch of texts.
+
+        Args:
+            prompts: List of strings.
+            responses: List of strings.
+            finished: List of booleans.
+
+        Yields:
+            NumPy arrays as those of `keras_irl.data.demonstrations`. After the
+            last action of a text that is not finished, the mask `CONTINUES`.
+        """
+        prompts, responses = map(self._tokenize, (prompts, responses))
+        for row, texts in enumerate(
+            zip(prompts, responses, finished, strict=True)
+        ):
+            self._check_fit(row, *texts)
+        for start in range(0, len(prompts), self.batch_size):
+            rows = slice(start, start + self.batch_size)
+            inputs, actions, mask = self.packer.pack(
+                prompts[rows], responses[rows], self.batch_size
+            )
+            for row, has_ended in enumerate(finished[rows]):
+                if not has_ended:
+                    # Instead of the end token, which nobody wrote.
+                    mask[row, np.flatnonzero(mask[row])[-1]] = CONTINUES
+            yield inputs, actions, mask
+
+    def names(self, ids):
+        """The strings that a reader sees for the ids of some tokens."""
+        new = [int(i) for i in set(ids) - self._names.keys()]
+        self._names |= zip(new, map(self._name, new), strict=True)
+        return [self._names[i] for i in ids]
+
+    def _name(self, token):
+        tokenizer = self.packer.tokenizer
+        if token in tokenizer.special_token_ids:
+            return tokenizer.id_to_token(token)
+        if isinstance(tokenizer, keras_hub.tokenizers.SentencePieceTokenizer):
+            # Alone, a token would lose its space to `detokenize`.
+            return tokenizer.id_to_token(token).replace(_WORD_MARK, " ")
+        return str(tokenizer.detokenize([[token]])[0])
+
+    def _tokenize(self, texts):
+        # Tokenizers take a list with an empty text, but not all of them one
+        # that has nothing else.
+        filled = [text for text in texts if text]
+        rows = iter(self.packer.tokenize(filled))
+        return [next(rows) if text else [] for text in texts]
+
+    def _check_fit(self, row, prompt, response, has_ended):
+        packer = self.packer
+        if packer.needs_prompt and not prompt:
+            raise ValueError(
+                f"Row {row}: the prompt is empty and this policy has no start "
+                "token, so it has nothing to read before its first action. "
+                f"Fill it in. Received: prompts[{row}] with 0 tokens"
+            )
+        if not (response or has_ended):
+            raise ValueError(
+                f"Row {row}: the response is empty and not finished, so there "
+                "is no action to reward. Leave it out. "
+                f"Received: responses[{row}] with 0 tokens"
+            )
+        num_states = packer.num_states(len(prompt), len(response))
+        # The window of an encoder-decoder has no room for prompts.
+        is_long = len(prompt) > packer.prompt_room
+        if is_long or num_states > packer.max_length:
+            raise ValueError(
+                f"Row {row}: the text does not fit the policy's window. "
+                "Shorten it, or widen the window: `policy.preprocessor."
+                "sequence_length`, or for the prompts of an encoder "
+                "`policy.preprocessor.encoder_sequence_length`; from the shell "
+                "`--max-length` and `--max-prompt-length`. "
+                f"Received: {len(prompt)} tokens of prompt, {len(response)} of "
+                f"response, a window of {packer.max_length} states with room "
+                f"for {packer.prompt_room} tokens of prompt"
+            )
+
+
+def _check_text(name, row, text):
+    if not isinstance(text, str):
+        raise ValueError(
+            "Every prompt and response must be a string. "
+            f"Received: {name}[{row}]={text!r:.200}"
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(
+            "A text holds half a surrogate pair, which is no character and "
+            f"has no tokens. Received: {name}[{row}]={text!a:.200}"
+        ) from None

@@ -1,0 +1,105 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from keras_irl.rewards import TextRewards
+from keras_irl.rewards import best_of_n
+from keras_irl.rewards import format_best_of_n
+from keras_irl.rewards import pick_best
+
+
+def mean_of_best(scores, metric, n):
+    """The mean over all choices of n samples, one by one; equals share."""
+    results = []
+    for choice in itertools.combinations(range(len(scores)), n):
+        best = max(scores[i] for i in choice)
+        results.append(
+            np.mean([metric[i] for i in choice if scores[i] == best])
+        )
+    return np.mean(results)
+
+
+def test_means_are_those_over_all_choices():
+    generator = np.random.default_rng(0)
+    scores = generator.integers(0, 4, (3, 6)).astype(float)  # With ties.
+    likelihoods = generator.normal(size=(3, 6))
+    metric = generator.integers(0, 3, (3, 6)).astype(float)
+    rows = best_of_n(
+        scores.ravel(),
+        metric.ravel(),
+        np.repeat(["a", "b", "c"], 6),
+        likelihoods.ravel(),
+        num_resamples=50,
+    )
+    assert [row.n for row in rows] == [1, 2, 4, 6]
+    for row in rows:
+        for name, numbers in (
+            ("reward", scores),
+            ("log_likelihood", likelihoods),
+            ("oracle", metric),
+        ):
+            expected = np.mean(
+                [
+                    mean_of_best(*pair, row.n)
+                    for pair in zip(numbers, metric, strict=True)
+                ]
+            )
+            assert getattr(row, name) == pytest.approx(expected), (name, row.n)
+        assert row.random == pytest.approx(metric.mean())
+        assert row.gain_over_random.value == pytest.approx(
+            row.reward - row.random
+        )
+        assert row.gain_over_log_likelihood.value == pytest.approx(
+            row.reward - row.log_likelihood
+        )
+
+
+def test_one_sample_gains_nothing():
+    row = best_of_n([1.0, 2.0, 0.0], [5, 6, 7], ["a", "a", "b"])[0]
+    assert row.n == 1
+    assert row.random == row.reward == row.oracle
+    assert row.gain_over_random.value == 0.0
+    assert math.isnan(row.log_likelihood)
+    assert "no log-likelihoods" in row.gain_over_log_likelihood.reason
+
+
+def test_a_perfect_reward_reaches_the_oracle():
+    generator = np.random.default_rng(1)
+    metric = generator.normal(size=80)
+    row = best_of_n(metric, metric, np.repeat(range(20), 4), -metric)[-1]
+    assert row.reward == row.oracle
+    assert 0 < row.gain_over_random.low < row.gain_over_random.high
+    assert row.log_likelihood < row.random < row.reward
+
+
+def test_texts_bring_their_totals_and_likelihoods():
+    def text(total, log_likelihood):
+        return TextRewards(
+            ["a"], np.array([total]), np.array([log_likelihood]), np.zeros(1)
+        )
+
+    texts = [text(1.0, -2.0), text(2.0, -3.0), text(0.0, -1.0)]
+    rows = best_of_n(texts, [10, 20, 30], ["a"] * 3)
+    assert (rows[-1].reward, rows[-1].log_likelihood) == (20, 30)
+    assert pick_best(texts, ["a", "b", "b"]) == {"a": 0, "b": 1}
+    assert len(format_best_of_n(rows).splitlines()) == 2 + 3
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"scores": []}, r"Received: scores=\[\]"),
+        ({"metric": []}, r"Received: metric=\[\]"),
+        ({"scores": [1.0]}, "Received: 1 of scores for 2 texts"),
+        ({"metric": [1.0, math.nan]}, r"Received: metric\[1\]=nan"),
+        ({"prompt_ids": ["a"]}, "Received: 1 prompt_ids for 2 texts"),
+        ({"log_likelihoods": [1.0]}, "Received: 1 of log_likelihoods"),
+        ({"num_resamples": 1.5}, "Received: num_resamples=1.5"),
+    ],
+)
+def test_says_what_is_wrong_with_its_arguments(keywords, message):
+    arguments = {"scores": [1.0, 2.0], "metric": [1, 2], "prompt_ids": "aa"}
+    with pytest.raises(ValueError, match=message):
+        best_of_n(**arguments | keywords)

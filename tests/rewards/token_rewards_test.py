@@ -1,0 +1,278 @@
+import keras
+import numpy as np
+import pytest
+from testing import PROMPTS
+from testing import RESPONSES
+from testing import quick_start
+from testing import tiny_policy
+
+import keras_irl
+from keras_irl.data import demonstrations
+from keras_irl.rewards import RewardReader
+from keras_irl.rewards import as_scorer
+from keras_irl.rewards import reward_reader
+from keras_irl.rewards import token_rewards
+
+PROMPTS, RESPONSES = list(PROMPTS), list(RESPONSES)
+compiled_only = pytest.mark.skipif(
+    keras.config.backend() == "torch", reason="PyTorch runs eagerly."
+)
+
+
+@pytest.fixture(scope="module", params=["t5", "gpt2"])
+def policy(request):
+    return quick_start(tiny_policy(request.param))
+
+
+@pytest.fixture(scope="module")
+def reader(policy):
+    """Two rows a batch: the last of three texts is padded with a copy."""
+    return RewardReader(policy, discount=0.9, value_offset=0.5, batch_size=2)
+
+
+@pytest.fixture(scope="module")
+def sum_reader(policy):
+    return RewardReader(policy, 1.0, value_offset=-2.5, batch_size=2)
+
+
+@pytest.fixture(scope="module")
+def gpt2():
+    return quick_start(tiny_policy("gpt2"))
+
+
+@pytest.fixture(scope="module")
+def gpt2_reader(gpt2):
+    return RewardReader(gpt2, discount=0.9, value_offset=0.5, batch_size=3)
+
+
+def logits_of(policy, prompt, response):
+    """Logits, actions and length of one text, at its actions."""
+    inputs, actions, mask = demonstrations(policy, [prompt], [response], 1)[0]
+    # A task of keras-hub would tokenise what it is given.
+    logits = keras.Model.predict_on_batch(policy, inputs)
+    counts = mask[0] > 0
+    return logits[0][counts].astype("float64"), actions[0][counts]
+
+
+def test_rewards_are_those_of_the_equation(policy, reader):
+    texts = reader(PROMPTS, RESPONSES)
+    assert len(texts) == 3
+    for text, prompt, response in zip(texts, PROMPTS, RESPONSES, strict=True):
+        logits, actions = logits_of(policy, prompt, response)
+        values = np.log(np.exp(logits).sum(axis=1)) + 0.5
+        taken = np.take_along_axis(logits, actions[:, None], 1)[:, 0] + 0.5
+        rewards = taken - 0.9 * np.append(values[1:], 0.0)
+        assert len(text.tokens) == len(actions)
+        np.testing.assert_allclose(text.action_values, taken, atol=1e-4)
+        np.testing.assert_allclose(text.values, values, atol=1e-4)
+        np.testing.assert_allclose(text.rewards, rewards, atol=1e-4)
+        assert text.total == pytest.approx(rewards.sum(), abs=1e-3)
+        assert text.mean == pytest.approx(rewards.mean(), abs=1e-4)
+
+
+def test_without_discount_the_total_is_start_value_plus_log_likelihood(
+    reader, sum_reader
+):
+    texts = sum_reader(PROMPTS, RESPONSES)
+    for text, other in zip(texts, reader(PROMPTS, RESPONSES), strict=True):
+        expected = text.values[0] + text.log_likelihood
+        assert text.total == pytest.approx(expected, abs=1e-4)
+        # The offset counts once, in the start value, and moves no likelihood.
+        np.testing.assert_allclose(text.values, other.values - 3.0, atol=1e-4)
+        np.testing.assert_allclose(text.log_probs, other.log_probs, atol=1e-4)
+
+
+def test_a_cut_text_gets_no_end_token_and_keeps_the_value_of_its_end(
+    sum_reader,
+):
+    (whole,) = sum_reader(PROMPTS[:1], RESPONSES[:1])
+    (cut,) = sum_reader(PROMPTS[:1], RESPONSES[:1], finished=[False])
+    assert cut.tokens == whole.tokens[:-1]
+    assert not cut.finished
+    np.testing.assert_allclose(cut.values, whole.values[:-1], atol=1e-5)
+    expected = whole.values[0] + cut.log_likelihood - whole.values[-1]
+    assert cut.total == pytest.approx(expected, abs=1e-4)
+
+
+def test_tokens_spell_the_response_and_its_end(policy, reader):
+    for text, response in zip(
+        reader(PROMPTS, RESPONSES), RESPONSES, strict=True
+    ):
+        *tokens, end = text.tokens
+        assert "".join(tokens).strip() == response
+        assert end == policy.preprocessor.tokenizer.end_token
+
+
+def test_an_empty_response_is_the_end_token_alone(policy, reader):
+    (text,) = reader(PROMPTS[:1], [""])
+    assert text.tokens == [policy.preprocessor.tokenizer.end_token]
+    assert np.isfinite(text.total)
+
+
+def test_rows_do_not_see_each_other(reader):
+    together = reader(PROMPTS, RESPONSES)
+    for row, text in enumerate(together):
+        (alone,) = reader(PROMPTS[row : row + 1], RESPONSES[row : row + 1])
+        np.testing.assert_allclose(alone.rewards, text.rewards, atol=1e-4)
+
+
+@compiled_only
+def test_compiles_once_and_reads_the_current_weights(policy, reader):
+    model, traces = reader._model, []
+    call = model._statistics
+    model._statistics = lambda *args: traces.append(1) or call(*args)
+    reader(PROMPTS[:1], RESPONSES[:1])  # Now it is compiled, if not before.
+    traces.clear()
+    before = reader(PROMPTS, RESPONSES)
+    weights = policy.get_weights()
+    policy.set_weights([0.5 * weight for weight in weights])
+    after = reader(PROMPTS[:1], RESPONSES[:1])
+    policy.set_weights(weights)
+    again = reader(PROMPTS, RESPONSES)
+    model._statistics = call
+    assert traces == []
+    assert abs(after[0].total - before[0].total) > 1e-3
+    assert again[0].total == pytest.approx(before[0].total, abs=1e-5)
+
+
+def test_large_vocabularies_are_tiled_with_the_same_rewards(
+    policy, reader, monkeypatch
+):
+    plain = reader(PROMPTS, RESPONSES, [True, False, True])
+    monkeypatch.setattr(reward_reader, "MIN_VOCABULARY_SIZE", 10)
+    tiled_reader = RewardReader(policy, 0.9, 0.5, batch_size=3)
+    assert tiled_reader._model.tiles_vocabulary
+    assert not reader._model.tiles_vocabulary
+    tiled = tiled_reader(PROMPTS, RESPONSES, [True, False, True])
+    for one, other in zip(tiled, plain, strict=True):
+        np.testing.assert_allclose(one.rewards, other.rewards, atol=1e-4)
+        np.testing.assert_allclose(one.values, other.values, atol=1e-4)
+
+
+def test_a_policy_stays_what_it_was(policy, reader):
+    before = {n: id(v) for n, v in vars(policy).items() if n[0] != "_"}
+    weights = policy.get_weights()
+    reader(PROMPTS, RESPONSES)
+    after = {n: id(v) for n, v in vars(policy).items() if n[0] != "_"}
+    assert after == before
+    for one, other in zip(weights, policy.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+class Watch(keras.callbacks.Callback):
+    """Reads rewards after every epoch with one reader."""
+
+    def __init__(self, reader):
+        super().__init__()
+        self.reader = reader
+        self.totals = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        assert self.model.policy is not None
+        self.totals.append(self.reader(PROMPTS, RESPONSES)[0].total)
+
+
+def test_rewards_are_read_during_fit_with_the_weights_of_the_moment(
+    gpt2, gpt2_reader
+):
+    start = gpt2.get_weights()
+    trainer = keras_irl.IQLearn(gpt2)
+    trainer.compile("adam")
+    watch = Watch(gpt2_reader)
+    dataset = demonstrations(gpt2, PROMPTS, RESPONSES, batch_size=3)
+    trainer.fit(dataset, epochs=3, callbacks=[watch], verbose=0)
+    watch.on_epoch_end(3)
+    assert len(set(watch.totals[:3])) == 3
+    assert watch.totals[3] == pytest.approx(watch.totals[2], abs=1e-4)
+    gpt2.set_weights(start)
+
+
+def test_scores_are_totals_and_trl_may_ask_for_them(gpt2, gpt2_reader):
+    score = as_scorer(gpt2, 0.9, 0.5, batch_size=2)
+    expected = [text.total for text in gpt2_reader(PROMPTS, RESPONSES)]
+    scores = score(PROMPTS, RESPONSES)
+    assert scores == pytest.approx(expected, abs=1e-4)
+    assert all(type(number) is float for number in scores)
+    # As `GRPOTrainer` calls it, and as it asks for a name to log.
+    rows = {"completion_ids": [[1]] * 3, "answer": ["5"] * 3}
+    asked = score(
+        prompts=PROMPTS, completions=RESPONSES, trainer_state=None, **rows
+    )
+    assert asked == pytest.approx(scores, abs=1e-6)
+    assert score.__name__ == "accumulated_reward"
+    chat = [[{"role": "assistant", "content": "5"}]] * 3
+    with pytest.raises(ValueError, match=r"a string. Received: responses\[0\]"):
+        score(prompts=PROMPTS, completions=chat)
+    with pytest.raises(ValueError, match="either `responses` or.*Received: "):
+        score(PROMPTS, response=RESPONSES)
+
+
+def test_logits_that_are_not_finite_are_an_error(gpt2, gpt2_reader):
+    weights = gpt2.get_weights()
+    gpt2.set_weights([weight * np.nan for weight in weights])
+    with pytest.raises(ValueError, match="not finite.*Received: row 0"):
+        gpt2_reader(PROMPTS, RESPONSES)
+    gpt2.set_weights(weights)
+    assert np.isfinite(gpt2_reader(PROMPTS, RESPONSES)[0].total)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "responses", "message"),
+    [
+        ([], [], r"at least one prompt.*Received: prompts=\[\]"),
+        ("a", ["b"], "list of one. Received: prompts='a'"),
+        (["a"], "b", "list of one. Received: responses='b'"),
+        (["a"], None, "Received: responses=None"),
+        (["a", "b"], ["c"], "Received: 2 prompts, 1 responses"),
+        (["a"], [3], r"Received: responses\[0\]=3"),
+        (["a"], ["\ud800"], r"surrogate.*Received: responses\[0\]='.ud800'"),
+        (["a", "a"], ["b", "b" * 99], "Row 1: the text does not fit.* 99 of"),
+        (["a" * 99], [""], "Row 0: the text does not fit.*Received: 99 tokens"),
+    ],
+)
+def test_says_what_is_wrong_with_texts(gpt2, prompts, responses, message):
+    with pytest.raises(ValueError, match=message):
+        RewardReader(gpt2)(prompts, responses)
+
+
+def test_a_policy_without_a_start_token_needs_a_prompt(gpt2):
+    reader = RewardReader(gpt2)
+    reader._batches.packer.needs_prompt = True
+    with pytest.raises(ValueError, match=r"Row 1: .*empty.*prompts\[1\]"):
+        reader(["a", ""], ["b", "b"])
+
+
+def test_a_prompt_longer_than_the_encoder_is_an_error():
+    policy = tiny_policy("t5", max_length=4)
+    with pytest.raises(
+        ValueError, match=r"Row 0: .*\.encoder_sequence_length`"
+    ):
+        token_rewards(policy, ["call me ishmael call me"], ["call"])
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"discount": 1.5}, "Received: discount=1.5"),
+        ({"discount": float("nan")}, "Received: discount=nan"),
+        ({"value_offset": "auto"}, "Received: value_offset='auto'"),
+        ({"value_offset": float("inf")}, "Received: value_offset=inf"),
+        ({"batch_size": 0}, "Received: batch_size=0"),
+        ({"batch_size": 2.0}, "Received: batch_size=2.0"),
+        ({"finished": [True]}, "for 3 responses"),
+        ({"finished": [1, 0, 1]}, "one boolean"),
+    ],
+)
+def test_says_what_is_wrong_with_arguments(gpt2, keywords, message):
+    with pytest.raises(ValueError, match=message):
+        token_rewards(gpt2, PROMPTS, RESPONSES, **keywords)
+
+
+def test_an_unfinished_response_must_have_a_token(gpt2):
+    with pytest.raises(ValueError, match=r"Row 0: the response is empty and n"):
+        token_rewards(gpt2, ["a"], [""], finished=[False])
+
+
+def test_a_policy_must_be_a_language_model():
+    with pytest.raises(ValueError, match="Received: policy=None"):
+        RewardReader(None)
