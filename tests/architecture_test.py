@@ -24,6 +24,7 @@ NAMES_A_BACKEND = {
     "ops/tiles_jax.py": "loops over tiles in place",
     "ops/tiles_tensorflow.py": "loops over tiles in the graph",
     "ops/tiles_torch.py": "loops over tiles in place",
+    "rewards/reward_reader.py": "knows what XLA can't compile",
     "trainers/tile_vocabulary.py": "knows what XLA can't compile",
     "losses/step_counter.py": "counts steps inside a compiled JAX step",
 }
@@ -168,7 +169,9 @@ def test_keyword_arguments_are_passed_on_to_keras_alone():
                     word.arg is None and ast.unparse(word.value) == name
                     for word in call.keywords
                 )
-                if passed and not ast.unparse(call.func).startswith("super()"):
+                # A stand-in for a layer's `call` takes what the layer takes.
+                known = ("super()", "self._call")
+                if passed and not ast.unparse(call.func).startswith(known):
                     yield f"{function.name} passes **{name} on"
 
     assert violations(check) == []

@@ -50,6 +50,20 @@ def tiles_vocabulary(policy, tile_vocabulary, compile_arguments):
     return True
 
 
+def without_xla(compile_arguments):
+    """Keeps TensorFlow from compiling the tiles by XLA, which it can't.
+
+    Args:
+        compile_arguments: Dictionary of arguments of `compile`.
+
+    Returns:
+        A dictionary of arguments of `compile`.
+    """
+    if keras.config.backend() != "tensorflow":
+        return compile_arguments
+    return {**compile_arguments, "jit_compile": False}
+
+
 def _needs_logits(compile_arguments):
     names = ("metrics", "weighted_metrics")
     if any(compile_arguments.get(name) for name in names):

@@ -20,6 +20,7 @@ from keras_irl.trainers.gradient_norm import measure_gradient_norm
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
 from keras_irl.trainers.tile_vocabulary import tiles_vocabulary
+from keras_irl.trainers.tile_vocabulary import without_xla
 from keras_irl.trainers.value_offset import ValueOffset
 
 
@@ -64,6 +65,7 @@ class Trainer(keras.Model):
         self.discount = discount
         self.offset = ValueOffset(value_offset)
         self.tiles_vocabulary = False
+        self._tile_vocabulary = "auto"
         self.step = self.add_weight(
             shape=(),
             initializer="zeros",
@@ -131,6 +133,8 @@ class Trainer(keras.Model):
         self.tiles_vocabulary = tiles_vocabulary(
             self.policy, tile_vocabulary, kwargs
         )
+        if self.tiles_vocabulary:
+            kwargs = without_xla(kwargs)
         super().compile(optimizer=optimizer, **kwargs)
         self._token_weights = TokenWeights(self.optimizer)
         measure_gradient_norm(self.optimizer)
@@ -148,6 +152,10 @@ class Trainer(keras.Model):
     def call(self, x, training=False):
         if self.tiles_vocabulary:
             return hidden_states(self.policy, x, training=training)
+        if "segment_ids" in x:
+            # A policy sees rows of several texts as one.
+            states = hidden_states(self.policy, x, training=training)
+            return vocabulary_head(self.policy).q_values(states)
         return self.policy(x, training=training)
 
     def token_statistics(self, y_pred, y, mask):
@@ -181,7 +189,9 @@ class Trainer(keras.Model):
         if training:
             self.step.assign(self.step + 1)
         self._update_metrics(statistics, losses, mask)
-        return masked_mean(sum(losses.values()), mask)
+        loss = masked_mean(sum(losses.values()), mask)
+        # What layers ask for themselves, such as a balance among experts.
+        return loss + sum(ops.cast(extra, "float32") for extra in self.losses)
 
     def _update_metrics(self, statistics, losses, mask):
         action_values, values, entropies, greedy_hits = statistics

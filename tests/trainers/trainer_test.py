@@ -220,3 +220,17 @@ def test_a_batch_in_which_no_token_counts_shows_and_destroys_nothing():
         np.testing.assert_array_equal(ours, theirs)
     logs = trainer.fit(inputs, actions, sample_weight=mask, verbose=0)
     assert np.isfinite(logs.history["loss"][0])
+
+
+def test_what_layers_ask_for_is_added_to_the_loss():
+    policy = tiny_policy("gpt2")
+    dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
+    kernel = policy.backbone.token_embedding.embeddings
+    kernel.regularizer = keras.regularizers.L2(0.1)
+    trainer = keras_irl.IQLearn(policy)
+    trainer.compile("sgd")
+    logs = trainer.evaluate(dataset, return_dict=True, verbose=0)
+    ours = logs["negative_log_likelihood"] + logs["td_loss"]
+    extra = 0.1 * np.sum(np.square(numpy(kernel)))
+    assert extra > 0.01
+    assert logs["loss"] - ours == pytest.approx(extra, rel=1e-2)

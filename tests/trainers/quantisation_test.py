@@ -1,0 +1,62 @@
+import keras
+import numpy as np
+import pytest
+from testing import PROMPTS
+from testing import RESPONSES
+from testing import numpy
+from testing import quick_start
+from testing import tiny_gpt2
+
+import keras_irl
+from keras_irl.data import demonstrations
+from keras_irl.models import enable_lora
+from keras_irl.models import vocabulary_head
+
+
+def first_gradient(policy, dataset):
+    """How a step of plain gradient descent moves the adapters."""
+    # Adapters start at zero on one side; the other alone has a gradient.
+    before = [numpy(variable) for variable in policy.trainable_variables]
+    trainer = keras_irl.IQLearn(policy, td_weight=0.1)
+    trainer.compile(keras.optimizers.SGD(1.0))
+    trainer.fit(dataset, verbose=0)
+    moved = [
+        numpy(variable) - start
+        for variable, start in zip(
+            policy.trainable_variables, before, strict=True
+        )
+    ]
+    return np.concatenate([array.ravel() for array in moved])
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4"])
+def test_adapters_on_a_quantised_base_learn_as_on_the_full_one(mode):
+    gradients = []
+    for is_quantised in (False, True):
+        keras.utils.set_random_seed(3)
+        policy = quick_start(tiny_gpt2())
+        dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
+        # The layers of the preprocessor can't be quantised unbuilt.
+        policy = type(policy)(policy.backbone, preprocessor=None)
+        enable_lora(policy, rank=4)
+        if is_quantised:
+            policy.quantize(
+                mode, filters=lambda layer: "embedding" not in layer.name
+            )
+        frozen = [numpy(v) for v in policy.non_trainable_variables]
+        gradients.append(first_gradient(policy, dataset))
+        for variable, start in zip(
+            policy.non_trainable_variables, frozen, strict=True
+        ):
+            np.testing.assert_array_equal(numpy(variable), start)
+    full, quantised = gradients
+    cosine = full @ quantised / np.linalg.norm(full) / np.linalg.norm(quantised)
+    assert cosine > {"int8": 0.99, "int4": 0.8}[mode]
+
+
+def test_a_quantised_head_is_refused():
+    policy = quick_start(tiny_gpt2())
+    policy = type(policy)(policy.backbone, preprocessor=None)
+    policy.quantize("int8")
+    with pytest.raises(ValueError, match="head is quantised.*Received: quanti"):
+        vocabulary_head(policy)
