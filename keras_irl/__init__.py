@@ -10,10 +10,19 @@ from keras_irl.version import __version__ as __version__
 
 # Rooms and trainers are imported when first asked for: keras-hub takes seconds
 # to import, and the command line must choose the backend before Keras does.
-_ROOMS = ("data", "evaluation", "losses", "models", "ops", "trainers")
+_ROOMS = (
+    "data",
+    "diagnosis",
+    "evaluation",
+    "losses",
+    "models",
+    "ops",
+    "rewards",
+    "trainers",
+)
 _TRAINERS = ("IQLearn", "MLE", "Trainer")
 
-__all__ = [*_ROOMS, *_TRAINERS]
+__all__ = [*_ROOMS, *_TRAINERS, "doctor"]
 
 
 def __getattr__(name):
@@ -22,6 +31,8 @@ def __getattr__(name):
     if name in _TRAINERS:
         trainers = importlib.import_module("keras_irl.trainers")
         return getattr(trainers, name)
+    if name == "doctor":
+        return importlib.import_module("keras_irl.diagnosis").doctor
     raise AttributeError(f"module 'keras_irl' has no attribute {name!r}")
 
 

@@ -2,6 +2,8 @@
 
 import argparse
 
+from keras_irl.commands.reward_arguments import add_rewards
+
 OBJECTIVES = ("mle", "mle-entropy", "iqlearn")
 DIVERGENCES = (
     "chi2",
@@ -28,6 +30,8 @@ def parse_arguments(arguments=None):
     )
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_compare(commands)
+    _add_doctor(commands)
+    add_rewards(commands)
     return parser.parse_args(arguments)
 
 
@@ -43,6 +47,7 @@ def _add_compare(commands):
         ),
         formatter_class=_HelpFormatter,
     )
+    parser.set_defaults(job="compare")
     _add_task(parser.add_argument_group("the task"))
     _add_policy(parser.add_argument_group("the policy"))
     objectives = parser.add_argument_group("the objectives")
@@ -50,6 +55,23 @@ def _add_compare(commands):
     _add_iq_learn(objectives)
     _add_optimisation(parser.add_argument_group("optimisation"))
     _add_evaluation(parser.add_argument_group("evaluation"))
+
+
+def _add_doctor(commands):
+    parser = commands.add_parser(
+        "doctor",
+        help="tell what a training would train, before it costs a day",
+        description=(
+            "Shows a batch with its trained tokens marked, counts what is "
+            "trained, estimates memory, and lists what is wrong with its fix. "
+            "Exits with 1 where training would be wrong or do nothing."
+        ),
+        formatter_class=_HelpFormatter,
+    )
+    parser.set_defaults(job="doctor")
+    _add_task(parser.add_argument_group("the task"))
+    _add_policy(parser.add_argument_group("the policy"))
+    _add_machine(parser.add_argument_group("the training"))
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -167,7 +189,6 @@ def _add_iq_learn(group):
 def _add_optimisation(group):
     add = group.add_argument
     add("--steps", type=_positive, default=1500, metavar="N", help="batches")
-    add("--batch-size", type=_positive, default=32, metavar="N", help="texts")
     add(
         "--learning-rate",
         type=float,
@@ -190,6 +211,12 @@ def _add_optimisation(group):
         help="of the learning rate, reached on a cosine; 1 keeps it constant",
     )
     add("--seeds", type=_positive, default=1, metavar="N", help="runs each")
+    _add_machine(group)
+
+
+def _add_machine(group):
+    add = group.add_argument
+    add("--batch-size", type=_positive, default=32, metavar="N", help="texts")
     add(
         "--backend",
         choices=("jax", "tensorflow", "torch"),

@@ -20,7 +20,7 @@ from keras_irl.evaluation import write_report
 from keras_irl.evaluation.prompts import encode_prompts
 
 # What the results are told apart by, and not how they are stored or shown.
-_NOT_SETTINGS = ("output", "overwrite", "seeds", "objectives")
+_NOT_SETTINGS = ("job", "output", "overwrite", "seeds", "objectives")
 
 
 def compare(options):

@@ -31,13 +31,27 @@ class Demonstrations(grain.MapDataset):
         num_rows: The number of texts.
         num_truncated: The number of texts that are cut by `max_length`.
         dropped: Dict from reasons to the numbers of rows left out for them.
+        end_token_id: The token that ends a text, if it is another than that
+            of the policy's tokenizer. Defaults to `None`.
+        is_packed: Whether rows hold several texts, which only the trainers of
+            `keras_irl` keep apart. Defaults to `False`.
     """
 
-    def __init__(self, batches, num_rows, num_truncated, dropped):
+    def __init__(
+        self,
+        batches,
+        num_rows,
+        num_truncated,
+        dropped,
+        end_token_id=None,
+        is_packed=False,
+    ):
         super().__init__(batches)
         self.num_rows = num_rows
         self.num_truncated = num_truncated
         self.dropped = dropped
+        self.end_token_id = end_token_id
+        self.is_packed = is_packed
 
     def __len__(self):
         return len(self.parents[0])
@@ -109,6 +123,7 @@ class Demonstrations(grain.MapDataset):
     def map(self, transform):
         """Maps the batches, which keras-hub need not preprocess any more."""
         if _is_preprocessing(transform):
+            _check_is_not_packed(self.is_packed)
             return self
         return self._with(super().map(transform))
 
@@ -117,12 +132,18 @@ class Demonstrations(grain.MapDataset):
         return DemonstrationStream(
             super().to_iter_dataset(
                 read_options or _READ_OPTIONS, allow_nones=allow_nones
-            )
+            ),
+            self.is_packed,
         )
 
     def _with(self, batches):
         return Demonstrations(
-            batches, self.num_rows, self.num_truncated, self.dropped
+            batches,
+            self.num_rows,
+            self.num_truncated,
+            self.dropped,
+            self.end_token_id,
+            self.is_packed,
         )
 
 
@@ -131,7 +152,12 @@ class DemonstrationStream(grain.IterDataset):
 
     Args:
         batches: A `grain.IterDataset` of the batches.
+        is_packed: Whether rows hold several texts. Defaults to `False`.
     """
+
+    def __init__(self, batches, is_packed=False):
+        super().__init__(batches)
+        self.is_packed = is_packed
 
     def __iter__(self):
         return iter(self.parents[0])
@@ -139,8 +165,19 @@ class DemonstrationStream(grain.IterDataset):
     def map(self, transform):
         """Maps the batches, which keras-hub need not preprocess any more."""
         if _is_preprocessing(transform):
+            _check_is_not_packed(self.is_packed)
             return self
-        return DemonstrationStream(super().map(transform))
+        return DemonstrationStream(super().map(transform), self.is_packed)
+
+
+def _check_is_not_packed(is_packed):
+    if is_packed:
+        raise ValueError(
+            "The `fit` of keras-hub would let the texts of a row see each "
+            "other. Train packed texts with a trainer, such as "
+            "`keras_irl.IQLearn(policy)`, or use `demonstrations()`. "
+            "Received: packed demonstrations"
+        )
 
 
 def _is_preprocessing(transform):

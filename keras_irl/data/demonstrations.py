@@ -1,12 +1,12 @@
 """Demonstrations: prompts and responses as batches of states and actions."""
 
 import functools
-import warnings
-
-import grain
-import numpy as np
 
 from keras_irl.data.dataset import Demonstrations
+from keras_irl.data.rows import check_arguments
+from keras_irl.data.rows import ordered_rows
+from keras_irl.data.rows import report_dropped
+from keras_irl.data.rows import report_truncated
 from keras_irl.data.tokenization import text_packer
 from keras_irl.data.validation import check_columns
 from keras_irl.data.validation import check_tokens
@@ -32,6 +32,7 @@ def demonstrations(
     - `inputs`, the dict that the policy reads. For a `CausalLM`: `token_ids`,
       int32, and `padding_mask`, bool, of shape `(B, T)`. For a `Seq2SeqLM`:
       the same two of the decoder, and of the encoder with shape `(B, S)`.
+      Gemma4 reads `position_ids` besides.
     - `actions`, int32 of shape `(B, T)`: the next tokens.
     - `mask`, float32 of shape `(B, T)`, the sample weight of Keras: 1.0 where
       an action was demonstrated, that is for the response's tokens and for
@@ -92,22 +93,16 @@ def demonstrations(
     policy.fit(dataset, epochs=3)
     ```
     """
-    _check_arguments(batch_size, seed, on_invalid)
+    check_arguments(batch_size, seed, on_invalid)
     check_columns(prompts, responses)
     packer = text_packer(policy, max_length)
     found = survey(packer, prompts, responses, on_invalid)
     num_rows = len(prompts) if found.rows is None else len(found.rows)
     if found.dropped:
-        _report_dropped(found.dropped, len(prompts), num_rows)
+        report_dropped(found.dropped, len(prompts), num_rows)
     if len(found.truncated):
-        _report_truncated(found.truncated, num_rows, packer.max_length)
-    rows = grain.MapDataset.range(num_rows)
-    if seed is not None:
-        # Grain adds the epoch to its seed. Hashed, seeds 0 and 1 do not share
-        # their epochs.
-        rows = rows.shuffle(
-            seed=int(np.random.SeedSequence(seed).generate_state(1)[0])
-        )
+        report_truncated(found.truncated, num_rows, packer.max_length)
+    rows = ordered_rows(num_rows, seed)
     read = functools.partial(
         _read_batch, packer, prompts, responses, batch_size, found.rows
     )
@@ -119,63 +114,34 @@ def demonstrations(
     )
 
 
-def _read_batch(packer, prompts, responses, batch_size, valid, indices):
-    """Reads, tokenises and packs the rows of one batch."""
-    rows = [int(i if valid is None else valid[i]) for i in indices]
-    texts = [read_row(prompts, responses, row) for row in rows]
+def read_tokens(packer, prompts, responses, rows):
+    """Reads and tokenises rows, and checks that they can be imitated.
+
+    Args:
+        packer: A `TextPacker`.
+        prompts: A sequence of strings.
+        responses: Another, as long.
+        rows: The indices of the rows.
+
+    Returns:
+        A tuple of two lists with a list of ids for each row, those of the
+        prompts and those of the responses.
+
+    Raises:
+        ValueError: If a row can't be imitated.
+    """
+    texts = [read_row(prompts, responses, int(row)) for row in rows]
     prompt_ids = packer.tokenize([prompt for prompt, _ in texts])
     response_ids = packer.tokenize([response for _, response in texts])
     for row, pair, *tokens in zip(
         rows, texts, prompt_ids, response_ids, strict=True
     ):
-        check_tokens(packer, row, pair, tokens)
-    return packer.pack(prompt_ids, response_ids, batch_size)
+        check_tokens(packer, int(row), pair, tokens)
+    return prompt_ids, response_ids
 
 
-def _check_arguments(batch_size, seed, on_invalid):
-    if not _is_count(batch_size) or batch_size < 1:
-        raise ValueError(
-            "`batch_size` must be an integer of at least 1. "
-            f"Received: batch_size={batch_size!r}"
-        )
-    if seed is not None and (not _is_count(seed) or seed < 0):
-        raise ValueError(
-            "`seed` must be an integer of at least 0, or None to keep the "
-            f"order of the rows. Received: seed={seed!r}"
-        )
-    if on_invalid not in ("raise", "drop"):
-        raise ValueError(
-            '`on_invalid` must be "raise" or "drop". '
-            f"Received: on_invalid={on_invalid!r}"
-        )
-
-
-def _is_count(number):
-    is_integer = isinstance(number, int | np.integer)
-    return is_integer and not isinstance(number, bool)
-
-
-def _report_dropped(dropped, num_rows, num_left):
-    counts = ", ".join(f"{reason}: {n}" for reason, n in dropped.items())
-    if not num_left:
-        raise ValueError(
-            "Every row is invalid, so there is nothing to imitate. Pass "
-            '`on_invalid="raise"` to see the first. '
-            f"Received: {num_rows} rows ({counts})"
-        )
-    warnings.warn(
-        f"Dropped {num_rows - num_left} of {num_rows} rows that can't be "
-        f"imitated ({counts}).",
-        stacklevel=3,
-    )
-
-
-def _report_truncated(truncated, num_rows, max_length):
-    first = ", ".join(map(str, truncated[:3]))
-    warnings.warn(
-        f"{len(truncated)} of {num_rows} texts do not fit and were cut, with "
-        f"no end token (rows {first}{', ...' if len(truncated) > 3 else ''}). "
-        "To keep them whole, pass a larger `max_length`. "
-        f"Received: max_length={max_length}",
-        stacklevel=3,
-    )
+def _read_batch(packer, prompts, responses, batch_size, valid, indices):
+    """Reads, tokenises and packs the rows of one batch."""
+    rows = indices if valid is None else [valid[i] for i in indices]
+    tokens = read_tokens(packer, prompts, responses, rows)
+    return packer.pack(*tokens, batch_size)

@@ -59,7 +59,10 @@ def text_packer(policy, max_length=None):
             "ever end. Use a tokenizer that has one. Received: "
             f"tokenizer={preprocessor.tokenizer}, end_token_id=None"
         )
-    return packer_class(preprocessor, max_length)
+    packer = packer_class(preprocessor, max_length)
+    # Gemma4 alone asks where its tokens stand.
+    packer.reads_positions = "position_ids" in policy.input
+    return packer
 
 
 class TextPacker(abc.ABC):
@@ -73,12 +76,14 @@ class TextPacker(abc.ABC):
         prompt_room: The number of tokens that a prompt may have.
         needs_prompt: Whether a prompt without tokens would leave the policy
             nothing to read.
+        reads_positions: Whether the policy reads the positions of tokens.
         known: Characters that surely leave a token. A tokenizer without an
             unknown token swallows the characters that it does not know.
     """
 
     prompt_room: int
     needs_prompt: bool
+    reads_positions: bool = False
     pad_id: int
 
     def __init__(self, preprocessor, max_length):
@@ -194,7 +199,11 @@ class CausalPacker(TextPacker):
 
     def name_inputs(self, prompts, token_ids, padding_mask):
         """Makes the dict that the policy reads."""
-        return {"token_ids": token_ids, "padding_mask": padding_mask}
+        inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
+        if self.reads_positions:
+            positions = np.arange(token_ids.shape[1], dtype="int32")
+            inputs["position_ids"] = np.tile(positions, (len(token_ids), 1))
+        return inputs
 
 
 class Seq2SeqPacker(TextPacker):

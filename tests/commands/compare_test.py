@@ -276,7 +276,7 @@ def test_wrong_numbers_and_names_are_refused_before_any_work(
         ("--task gsm8k", "Received: path=None"),
         ("--task e2e --path nowhere", "folder.*Received: path='nowhere'"),
         ("--task jsonl --path no.jsonl", "no such file.*path='no.jsonl'"),
-        ("--path here", "leave `path` out. Received: path='here'"),
+        ("--path here", "leave `--path` out. Received: path='here'"),
         (
             "--preset t5-scratch-giant",
             "t5, gpt2, bart,.*tiny, mini, small. Received: .*giant'",
@@ -285,14 +285,15 @@ def test_wrong_numbers_and_names_are_refused_before_any_work(
             "--preset ./no/such/folder",
             "keras-hub preset.*Received: preset='./no/such/folder'",
         ),
-        ("--max-length 1", "1 tokens.*`max_length`"),
+        ("--max-length 1", "1 tokens.*`--max-length`"),
         (
             "--preset gpt2-scratch-tiny --max-length 6",
-            "6 tokens.*`max_length`.*Received: prompts",
+            "6 tokens.*`--max-length`.*Received: prompts",
         ),
         (
             "--max-prompt-length 6",
-            "Row 0: the prompt has 8 tokens, and there is room for 5",
+            "Row 0: the prompt has 8 tokens, and there is room for 5.*"
+            "`--max-prompt-length`",
         ),
     ],
 )
@@ -303,6 +304,23 @@ def test_what_does_not_fit_is_refused_before_the_training(
     monkeypatch.setattr(compare_module, "train", refuse_to_train)
     assert compare("output", *arguments.split()) == 2
     assert re.search(message, one_line(capsys))
+
+
+def test_school_sums_run_through_and_are_marked_with_and_without_help(
+    tmp_path,
+):
+    data = tmp_path / "data"
+    data.mkdir()
+    row = {"question": "2 and 3?", "answer": "It is <<2+3=5>>5.\n#### 5"}
+    for name in ("train.jsonl", "test.jsonl"):
+        (data / name).write_text(4 * (json.dumps(row) + "\n"))
+    arguments = [*"compare --task gsm8k --preset t5-scratch-tiny".split()]
+    arguments += ["--objectives", "mle", "--path", str(data), *SMALL]
+    assert main([*arguments, "--output", str(tmp_path / "out")]) == 0
+    results = read_metrics(tmp_path / "out")
+    assert results["metric"] == "accuracy"
+    row = results["objectives"]["mle"][0]["rows"][0]
+    assert {"accuracy", "accuracy_with_calculator"} <= row["metrics"].keys()
 
 
 def test_a_file_without_a_column_is_refused(tmp_path, capsys):

@@ -3,7 +3,7 @@ import keras
 import keras_hub
 import numpy as np
 import pytest
-from families import ALL_FAMILIES
+from families import EXAMPLES
 from families import shared_policy
 from hypothesis import strategies as st
 from testing import CORPUS
@@ -112,7 +112,7 @@ def many(family="t5", **kwargs):
     )
 
 
-@pytest.mark.parametrize("family", ALL_FAMILIES)
+@pytest.mark.parametrize("family", EXAMPLES)
 def test_rows_are_what_generate_reads_and_the_response(family):
     policy = shared_policy(family)
     dataset = demonstrations(policy, PROMPTS, RESPONSES, 3)
@@ -122,7 +122,7 @@ def test_rows_are_what_generate_reads_and_the_response(family):
 
 
 @pytest.mark.filterwarnings("ignore:.*were cut:UserWarning")
-@pytest.mark.parametrize("family", ALL_FAMILIES)
+@pytest.mark.parametrize("family", EXAMPLES)
 @hypothesis.settings(max_examples=15, deadline=None)
 @hypothesis.given(
     texts=st.lists(
@@ -156,7 +156,7 @@ def test_matches_a_loop_over_tokens(family, texts, batch_size, max_length):
         assert_row_is(batch, i % batch_size, row, policy)
 
 
-@pytest.mark.parametrize("family", ALL_FAMILIES)
+@pytest.mark.parametrize("family", EXAMPLES)
 def test_dtypes_and_names_are_those_the_policy_reads(family):
     policy = shared_policy(family)
     inputs, actions, mask = demonstrations(policy, PROMPTS, RESPONSES, 2)[0]
@@ -167,7 +167,7 @@ def test_dtypes_and_names_are_those_the_policy_reads(family):
     assert (actions.dtype, mask.dtype) == ("int32", "float32")
 
 
-@pytest.mark.parametrize("family", ALL_FAMILIES)
+@pytest.mark.parametrize("family", EXAMPLES)
 def test_actions_decode_to_the_response(family):
     policy = shared_policy(family)
     tokenizer = policy.preprocessor.tokenizer

@@ -1,0 +1,92 @@
+"""What all ways to make demonstrations do with their rows."""
+
+import warnings
+
+import grain
+import numpy as np
+
+
+def ordered_rows(num_rows, seed):
+    """Puts rows into the order in which they are read.
+
+    Args:
+        num_rows: The number of rows.
+        seed: None keeps the order. An integer shuffles, anew in every epoch.
+
+    Returns:
+        A `grain.MapDataset` of row numbers.
+    """
+    rows = grain.MapDataset.range(num_rows)
+    if seed is None:
+        return rows
+    # Grain adds the epoch to its seed. Hashed, seeds 0 and 1 do not share
+    # their epochs.
+    state = np.random.SeedSequence(seed).generate_state(1)
+    return rows.shuffle(seed=int(state[0]))
+
+
+def check_arguments(batch_size, seed, on_invalid):
+    """Raises a `ValueError` unless these are what `demonstrations` takes."""
+    if not _is_count(batch_size) or batch_size < 1:
+        raise ValueError(
+            "`batch_size` must be an integer of at least 1. "
+            f"Received: batch_size={batch_size!r}"
+        )
+    if seed is not None and (not _is_count(seed) or seed < 0):
+        raise ValueError(
+            "`seed` must be an integer of at least 0, or None to keep the "
+            f"order of the rows. Received: seed={seed!r}"
+        )
+    if on_invalid not in ("raise", "drop"):
+        raise ValueError(
+            '`on_invalid` must be "raise" or "drop". '
+            f"Received: on_invalid={on_invalid!r}"
+        )
+
+
+def _is_count(number):
+    is_integer = isinstance(number, int | np.integer)
+    return is_integer and not isinstance(number, bool)
+
+
+def report_dropped(dropped, num_rows, num_left):
+    """Warns of rows that were left out, and raises if there is no other.
+
+    Args:
+        dropped: Dict from reasons to counts.
+        num_rows: The number of rows.
+        num_left: The number of those that are left.
+
+    Raises:
+        ValueError: If none is left.
+    """
+    counts = ", ".join(f"{reason}: {n}" for reason, n in dropped.items())
+    if not num_left:
+        raise ValueError(
+            "Every row is invalid, so there is nothing to imitate. Pass "
+            '`on_invalid="raise"` to see the first. '
+            f"Received: {num_rows} rows ({counts})"
+        )
+    warnings.warn(
+        f"Dropped {num_rows - num_left} of {num_rows} rows that can't be "
+        f"imitated ({counts}).",
+        stacklevel=3,
+    )
+
+
+def report_truncated(truncated, num_rows, max_length):
+    """Warns of texts that are cut.
+
+    Args:
+        truncated: Array of the rows that are cut.
+        num_rows: The number of rows.
+        max_length: The number of states that fit.
+    """
+    first = ", ".join(map(str, truncated[:3]))
+    warnings.warn(
+        f"{len(truncated)} of {num_rows} texts do not fit and were cut, with "
+        f"no end token (rows {first}{', ...' if len(truncated) > 3 else ''}). "
+        "To keep them whole, pass a larger `max_length`. "
+        f"Received: max_length={max_length}",
+        stacklevel=3,
+    )

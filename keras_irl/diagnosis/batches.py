@@ -1,0 +1,135 @@
+"""The batches that are looked at, whatever they come from, as arrays."""
+
+import itertools
+from typing import Any
+from typing import NamedTuple
+
+import keras
+import keras_hub
+import numpy as np
+
+_FIX = (
+    "Pass what `fit` takes: batches of `(inputs, actions, mask)`, as made by "
+    "`keras_irl.data.demonstrations()`."
+)
+
+
+class Batch(NamedTuple):
+    """One batch, with what the policy generates from by the same names.
+
+    Attributes:
+        token_ids: Integer array of shape `(B, T)`, the states; those of the
+            decoder where there are two.
+        padding_mask: Boolean array of shape `(B, T)`.
+        actions: Integer array of shape `(B, T)`.
+        mask: Float array of shape `(B, T)`, see `keras_irl.ops.masking`.
+        segment_ids: Integer array of shape `(B, T)`, which text of the row a
+            state belongs to.
+        prompt_ids: Integer array of shape `(B, S)`, what an encoder reads, or
+            `None`.
+        prompt_mask: Boolean array of shape `(B, S)`, or `None`.
+    """
+
+    token_ids: Any
+    padding_mask: Any
+    actions: Any
+    mask: Any
+    segment_ids: Any
+    prompt_ids: Any = None
+    prompt_mask: Any = None
+
+
+def read_batches(policy, dataset, num_batches):
+    """Reads the first batches of a data set.
+
+    Args:
+        policy: The language model that they are made for.
+        dataset: Anything that iterates over batches `(inputs, actions, mask)`,
+            a `keras.utils.PyDataset`, or one such batch.
+        num_batches: The number of batches to read at most.
+
+    Returns:
+        A list of `Batch`.
+
+    Raises:
+        ValueError: If there are no batches, or they are something else.
+    """
+    if isinstance(dataset, tuple) and dataset and isinstance(dataset[0], dict):
+        dataset = [dataset]
+    if isinstance(dataset, keras.utils.PyDataset):
+        dataset = map(dataset.__getitem__, range(len(dataset)))
+    try:
+        elements = list(itertools.islice(dataset, num_batches))
+    except TypeError as error:
+        raise ValueError(
+            f"The data set can't be iterated over. {_FIX} Received: dataset of "
+            f"type {type(dataset).__name__}"
+        ) from error
+    if not elements:
+        raise ValueError(
+            "The data set has no batches, so there is nothing to look at. "
+            f"{_FIX} Received: {dataset!r:.80}"
+        )
+    is_seq2seq = isinstance(policy, keras_hub.models.Seq2SeqLM)
+    return [
+        _read(element, number, is_seq2seq)
+        for number, element in enumerate(elements)
+    ]
+
+
+def without_filling(batch):
+    """Leaves out the copies that fill up the last batch of demonstrations.
+
+    Args:
+        batch: A `Batch`.
+
+    Returns:
+        A `Batch` of the rows with a trained token.
+    """
+    is_text = (batch.mask > 0).any(axis=1)
+    return Batch(
+        *(None if array is None else array[is_text] for array in batch)
+    )
+
+
+def _read(element, number, is_seq2seq):
+    is_batch = isinstance(element, tuple | list) and len(element) == 3
+    if not is_batch or not isinstance(element[0], dict):
+        parts = element if isinstance(element, tuple | list) else [element]
+        kinds = ", ".join(type(part).__name__ for part in parts)
+        raise ValueError(
+            f"Batch {number} is something else than three parts of which the "
+            f"first is a dict. {_FIX} Received: ({kinds})"
+        )
+    inputs, actions, mask = element
+    side = "decoder_" if is_seq2seq else ""
+    names = [f"{side}token_ids", f"{side}padding_mask"]
+    if is_seq2seq:
+        names += ["encoder_token_ids", "encoder_padding_mask"]
+    missing = [name for name in names if name not in inputs]
+    if missing:
+        raise ValueError(
+            f"The inputs of batch {number} lack {', '.join(missing)}, which "
+            f"this policy reads. {_FIX} Received: inputs of {list(inputs)}"
+        )
+    arrays = [np.asarray(inputs[name]) for name in names]
+    arrays[1::2] = [array.astype("bool") for array in arrays[1::2]]
+    actions, mask = np.asarray(actions), np.asarray(mask, "float32")
+    _check_shapes(number, arrays[0], arrays[1], actions, mask)
+    segments = inputs.get("segment_ids")
+    if segments is None:
+        segments = np.zeros(actions.shape, "int32")
+    return Batch(*arrays[:2], actions, mask, np.asarray(segments), *arrays[2:])
+
+
+def _check_shapes(number, *arrays):
+    shapes = [array.shape for array in arrays]
+    if len(set(shapes)) > 1 or len(shapes[0]) != 2:
+        names = ("token_ids", "padding_mask", "actions", "mask")
+        received = ", ".join(
+            f"{name} {shape}" for name, shape in zip(names, shapes, strict=True)
+        )
+        raise ValueError(
+            f"Shapes disagree in batch {number}: all must be (B, T). {_FIX} "
+            f"Received: {received}"
+        )

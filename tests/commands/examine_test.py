@@ -1,0 +1,51 @@
+import json
+
+import pytest
+
+from keras_irl.__main__ import main
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "texts.jsonl"
+    rows = [
+        {"prompt": f"{i}+", "response": f"{i}\033\n and so on"}
+        for i in range(9)
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def doctor(path, *arguments):
+    return main(
+        [
+            *"doctor --task jsonl --preset gpt2-scratch-tiny".split(),
+            *("--path", str(path), "--batch-size", "2", *arguments),
+        ]
+    )
+
+
+def test_shows_texts_that_do_not_steer_the_terminal(path, capsys):
+    assert doctor(path) == 0
+    printed = capsys.readouterr().out
+    assert r"1+[1\x1b\n and so on<|endoftext|>]" in printed
+    assert "Nothing is wrong" in printed
+
+
+@pytest.mark.filterwarnings("ignore:.*were cut:UserWarning")
+def test_exits_with_1_where_training_would_be_wrong(path, capsys):
+    assert doctor(path, "--max-length", "6") == 1
+    assert "ERROR (no-end-token)" in capsys.readouterr().out
+
+
+def test_exits_with_2_and_one_line_where_the_input_is_wrong(path, capsys):
+    assert doctor(path.with_name("missing")) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_every_flag_has_a_help_line(capsys):
+    with pytest.raises(SystemExit):
+        main(["doctor", "--help"])
+    text = capsys.readouterr().out
+    for flag in ("--task", "--path", "--preset", "--batch-size", "--backend"):
+        assert flag in text
