@@ -60,7 +60,7 @@ def sentence_piece_proto():
     return model.getvalue()
 
 
-def _characters(specials):
+def characters(specials):
     # A byte-pair vocabulary of single characters; keras-hub needs one merge.
     tokens = [*specials, *map(chr, range(33, 127)), "Ġ", "th"]
     return {token: i for i, token in enumerate(tokens)}, ["t h"]
@@ -88,9 +88,7 @@ def tiny_t5(max_length=12, dropout=0.0, dtype=None):
 
 
 def tiny_bart(max_length=32, dropout=0.0, dtype=None):
-    vocabulary, merges = _characters(
-        ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    )
+    vocabulary, merges = characters(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
     tokenizer = keras_hub.models.BartTokenizer(
         vocabulary=vocabulary, merges=merges
     )
@@ -115,7 +113,7 @@ def tiny_bart(max_length=32, dropout=0.0, dtype=None):
 
 
 def tiny_gpt2(max_length=48, dropout=0.0, dtype=None):
-    vocabulary, merges = _characters([])
+    vocabulary, merges = characters([])
     # The end token stands last, so that id 0, the padding, is a real token.
     vocabulary["<|endoftext|>"] = len(vocabulary)
     tokenizer = keras_hub.models.GPT2Tokenizer(

@@ -2,5 +2,7 @@
 
 from keras_irl.models.heads import hidden_states as hidden_states
 from keras_irl.models.heads import vocabulary_head as vocabulary_head
+from keras_irl.models.lora import enable_lora as enable_lora
 from keras_irl.models.presets import load_policy as load_policy
+from keras_irl.models.rematerialisation import rematerialise as rematerialise
 from keras_irl.models.scratch import scratch_policy as scratch_policy

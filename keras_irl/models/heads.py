@@ -6,10 +6,16 @@ add to it, such as a scale or a soft cap, is written down here. Families are
 known by the exact class of the task: a subclass may compute something else.
 """
 
+import keras
 import keras_hub
 from keras import ops
 
+from keras_irl.models.segments import segmented_states
 from keras_irl.ops import VocabularyHead
+
+# Of smaller vocabularies, the logits are no larger than what the layers keep
+# anyway; those of larger ones are computed tile by tile.
+MIN_VOCABULARY_SIZE = 8192
 
 
 def vocabulary_head(policy):
@@ -23,7 +29,8 @@ def vocabulary_head(policy):
         `head.q_values(hidden_states(policy, x))` are its logits.
 
     Raises:
-        ValueError: If the family is not known, or its head is quantised.
+        ValueError: If the family is not known, or its head can't be written as
+            one: it is quantised, or caps the logits twice.
     """
     return _family(policy).head(policy)
 
@@ -33,7 +40,8 @@ def hidden_states(policy, inputs, training=False):
 
     Args:
         policy: A language model of keras-hub.
-        inputs: The inputs of the policy, as its preprocessor makes them.
+        inputs: The inputs of the policy, as its preprocessor makes them; with
+            `segment_ids`, see `keras_irl.models.segments`.
         training: Whether dropout is active. Defaults to `False`.
 
     Returns:
@@ -43,26 +51,35 @@ def hidden_states(policy, inputs, training=False):
         ValueError: If the family is not known.
     """
     family = _family(policy)
-    outputs = policy.backbone(inputs, training=training)
+    if "segment_ids" in inputs:
+        outputs = segmented_states(policy, inputs, training)
+    else:
+        outputs = family.hidden_states(policy, inputs, training)
     if isinstance(outputs, dict):
         outputs = outputs["decoder_sequence_output"]
-    dtype = family.embedding(policy).reverse_dtype
+    dtype = family.precision(policy)
     return outputs if dtype is None else ops.cast(outputs, dtype)
 
 
 def has_known_head(policy):
-    """Tells whether `vocabulary_head` knows the family of a policy."""
-    return type(policy) in _FAMILIES and not _is_quantised(
-        _FAMILIES[type(policy)].embedding(policy)
-    )
+    """Tells whether `vocabulary_head` knows the head of a policy."""
+    family = _FAMILIES.get(type(policy))
+    return family is not None and family.obstacle(policy) is None
 
 
 class _Family:
     """A family whose logits are those of the token embedding alone."""
 
-    def embedding(self, policy):
+    def layer(self, policy):
         """The layer that holds the kernel."""
         return policy.backbone.token_embedding
+
+    def kernel(self, policy):
+        """The kernel, and the order of its axes."""
+        layer = self.layer(policy)
+        if layer.tie_weights:
+            return layer.embeddings, "VD"
+        return layer.reverse_embeddings, "DV"
 
     def scale(self, policy):
         """What hidden states are multiplied by."""
@@ -70,30 +87,42 @@ class _Family:
 
     def soft_cap(self, policy):
         """What the logits can't exceed, or `None`."""
-        return self.embedding(policy).logit_soft_cap
+        return self.layer(policy).logit_soft_cap
+
+    def hidden_states(self, policy, inputs, training):
+        """What the backbone returns."""
+        return policy.backbone(inputs, training=training)
+
+    def precision(self, policy):
+        """The type in which the head computes, or that of its input."""
+        return self.layer(policy).reverse_dtype
+
+    def obstacle(self, policy):
+        """Why no `VocabularyHead` does the same and what says so, or `None`."""
+        quantization_mode = self.layer(policy).quantization_mode
+        if quantization_mode is None:
+            return None
+        return (
+            "The vocabulary head is quantised, and the tiled statistics "
+            "need its weights. Quantise the other layers only, with "
+            '`filters=lambda layer: "embedding" not in layer.name`, or '
+            "train with `compile(tile_vocabulary=False)`.",
+            f"quantization_mode={quantization_mode!r}",
+        )
 
     def head(self, policy):
         """The head as the losses take it."""
-        embedding = self.embedding(policy)
-        if _is_quantised(embedding):
-            raise ValueError(
-                "The vocabulary head is quantised, and the tiled statistics "
-                "need its weights. Quantise the other layers only, with "
-                '`filters=lambda layer: "embedding" not in layer.name`, or '
-                "train with `compile(tile_vocabulary=False)`. "
-                f"Received: quantization_mode={embedding.quantization_mode!r}"
-            )
-        is_tied = embedding.tie_weights
+        obstacle = self.obstacle(policy)
+        if obstacle is not None:
+            reason, received = obstacle
+            raise ValueError(f"{reason} Received: {received}")
+        kernel, axes = self.kernel(policy)
         return VocabularyHead(
-            kernel=(
-                embedding.embeddings
-                if is_tied
-                else embedding.reverse_embeddings
-            ),
+            kernel=kernel,
             scale=self.scale(policy),
             soft_cap=self.soft_cap(policy),
-            axes="VD" if is_tied else "DV",
-            is_trained=_is_trained(embedding),
+            axes=axes,
+            is_trained=bool(self.layer(policy).trainable_variables),
         )
 
 
@@ -110,22 +139,68 @@ class _T5(_Family):
 class _T5Gemma(_Family):
     """Has an embedding of its own for the decoder, and a cap outside it."""
 
-    def embedding(self, policy):
+    def layer(self, policy):
         return policy.backbone.decoder_token_embedding
 
     def soft_cap(self, policy):
         return policy.backbone.final_logit_softcapping
 
 
-def _is_quantised(embedding):
-    return embedding.quantization_mode is not None
+class _Gemma3n(_Family):
+    """Multiplies by the embedding itself, inside its language model."""
+
+    def layer(self, policy):
+        return policy.backbone.language_model.embed_tokens.embedding
+
+    def kernel(self, policy):
+        return self.layer(policy).embeddings, "VD"
+
+    def soft_cap(self, policy):
+        return policy.backbone.final_logit_soft_cap
+
+    def precision(self, policy):
+        return None
 
 
-def _is_trained(embedding):
-    return any(
-        "embeddings" in variable.name
-        for variable in embedding.trainable_variables
-    )
+class _Gemma4(_Family):
+    """Has a cap in the embedding, or in the task."""
+
+    def soft_cap(self, policy):
+        in_embedding = super().soft_cap(policy)
+        in_task = policy.final_logit_cap
+        return in_task if in_embedding is None else in_embedding
+
+    def obstacle(self, policy):
+        caps = super().soft_cap(policy), policy.final_logit_cap
+        if None in caps:
+            return super().obstacle(policy)
+        return (
+            "The logits are capped twice, by the backbone and by the task. "
+            "Make the task without `final_logit_cap`, or train with "
+            "`compile(tile_vocabulary=False)`.",
+            f"final_logit_soft_cap={caps[0]}, final_logit_cap={caps[1]}",
+        )
+
+
+class _RWKV7(_Family):
+    """Has its head inside the backbone."""
+
+    def layer(self, policy):
+        return policy.backbone.head
+
+    def kernel(self, policy):
+        return self.layer(policy).kernel, "DV"
+
+    def soft_cap(self, policy):
+        return None
+
+    def hidden_states(self, policy, inputs, training):
+        backbone = policy.backbone
+        below = keras.Model(backbone.input, backbone.head.input)
+        return below(inputs, training=training)
+
+    def precision(self, policy):
+        return None
 
 
 def _family(policy):
@@ -153,6 +228,8 @@ _FAMILIES = {
     _models.GPTNeoXCausalLM: _Family(),
     _models.GemmaCausalLM: _Family(),
     _models.Gemma3CausalLM: _Family(),
+    _models.Gemma3nCausalLM: _Gemma3n(),
+    _models.Gemma4CausalLM: _Gemma4(),
     _models.GptOssCausalLM: _Family(),
     _models.LlamaCausalLM: _Family(),
     _models.Llama3CausalLM: _Family(),
@@ -166,5 +243,6 @@ _FAMILIES = {
     _models.Qwen3_5MoeCausalLM: _Family(),
     _models.Qwen3CausalLM: _Family(),
     _models.Qwen3MoeCausalLM: _Family(),
+    _models.RWKV7CausalLM: _RWKV7(),
     _models.SmolLM3CausalLM: _Family(),
 }

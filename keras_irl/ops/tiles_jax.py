@@ -139,7 +139,6 @@ def _block_statistics(tiles, hidden, taken):
     running, peaks = lax.fori_loop(0, num_tiles, tile, (running, peaks))
     highest, total, moment, action_values = running
     values = highest + jnp.log(total)
-    # The moment is taken about the highest logit, or it would lose digits.
     entropies = values - highest - moment / total
     hits = (action_values >= highest).astype("float32")
     return (action_values, values, entropies, hits), peaks

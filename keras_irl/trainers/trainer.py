@@ -1,13 +1,15 @@
 """What every way to train has in common."""
 
+import warnings
+
 import keras
-import keras_hub
 from keras import ops
 
 from keras_irl.data.demonstrations import Demonstrations
 from keras_irl.losses.token_loss import require_mask
 from keras_irl.models.heads import hidden_states
 from keras_irl.models.heads import vocabulary_head
+from keras_irl.models.lora import has_lora
 from keras_irl.ops import implicit_rewards
 from keras_irl.ops import is_start
 from keras_irl.ops import log_probs
@@ -19,6 +21,9 @@ from keras_irl.trainers.accumulation import TokenWeights
 from keras_irl.trainers.gradient_norm import measure_gradient_norm
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
+from keras_irl.trainers.policies import check_policy
+from keras_irl.trainers.policies import check_trainable
+from keras_irl.trainers.policies import sequence_lengths
 from keras_irl.trainers.tile_vocabulary import tiles_vocabulary
 from keras_irl.trainers.tile_vocabulary import without_xla
 from keras_irl.trainers.value_offset import ValueOffset
@@ -57,7 +62,7 @@ class Trainer(keras.Model):
     """
 
     def __init__(self, policy, discount=0.99, value_offset=0.0, **kwargs):
-        _check_policy(policy)
+        check_policy(policy)
         # Keras scales the loss for the precision of the model it trains.
         kwargs.setdefault("dtype", policy.backbone.dtype_policy)
         super().__init__(**kwargs)
@@ -66,6 +71,7 @@ class Trainer(keras.Model):
         self.offset = ValueOffset(value_offset)
         self.tiles_vocabulary = False
         self._tile_vocabulary = "auto"
+        self._was_low_rank = False
         self.step = self.add_weight(
             shape=(),
             initializer="zeros",
@@ -123,13 +129,7 @@ class Trainer(keras.Model):
                 "compile the policy itself: `policy.compile(optimizer, loss)`. "
                 f"Received: loss={kwargs['loss']}"
             )
-        if not self.policy.trainable_variables:
-            raise ValueError(
-                "The policy has no trainable variables, so training would "
-                "change nothing. Set `policy.trainable = True`, or, for LoRA, "
-                "name layers that exist in `enable_lora`. "
-                "Received: len(policy.trainable_variables)=0"
-            )
+        check_trainable(self.policy)
         self.tiles_vocabulary = tiles_vocabulary(
             self.policy, tile_vocabulary, kwargs
         )
@@ -145,6 +145,15 @@ class Trainer(keras.Model):
         return {**config, "tile_vocabulary": self._tile_vocabulary}
 
     def compile_from_config(self, config):
+        if self._was_low_rank:
+            warnings.warn(
+                "Only low-rank updates of the policy were trained when this "
+                "was saved, and they have been added to its weights. To go on "
+                "like that, call `keras_irl.models.enable_lora` again; then "
+                "call `compile`, which loading has left out.",
+                stacklevel=2,
+            )
+            return
         # Keras restores only models that leave `compile` alone.
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
@@ -219,7 +228,7 @@ class Trainer(keras.Model):
         # The step is a function of the whole state under JAX, which hands the
         # optimizer's variables back; elsewhere they are up to date.
         if not isinstance(result, tuple):
-            return {**result, "gradient_norm": norm.value}
+            return {**result, "gradient_norm": ops.convert_to_tensor(norm)}
         logs, state = result
         position = [id(v) for v in self.optimizer.variables].index(id(norm))
         return {**logs, "gradient_norm": state[2][position]}, state
@@ -252,7 +261,8 @@ class Trainer(keras.Model):
             "policy": keras.saving.serialize_keras_object(self.policy),
             "discount": self.discount,
             "value_offset": self.offset.value_offset,
-            "sequence_lengths": _sequence_lengths(self.policy.preprocessor),
+            "sequence_lengths": sequence_lengths(self.policy.preprocessor),
+            "is_low_rank": has_lora(self.policy),
         }
 
     @classmethod
@@ -260,29 +270,10 @@ class Trainer(keras.Model):
         config = keras.saving.deserialize_keras_object(
             config, custom_objects=custom_objects
         )
-        sequence_lengths = config.pop("sequence_lengths")
+        lengths = config.pop("sequence_lengths")
+        was_low_rank = config.pop("is_low_rank")
         trainer = cls(**config)
-        for name, length in sequence_lengths.items():
+        trainer._was_low_rank = was_low_rank
+        for name, length in lengths.items():
             setattr(trainer.policy.preprocessor, name, length)
         return trainer
-
-
-def _sequence_lengths(preprocessor):
-    # Those of an encoder-decoder; its preprocessor forgets them when saved.
-    if not isinstance(preprocessor, keras_hub.models.Seq2SeqLMPreprocessor):
-        return {}
-    return {
-        "encoder_sequence_length": preprocessor.encoder_sequence_length,
-        "decoder_sequence_length": preprocessor.decoder_sequence_length,
-    }
-
-
-def _check_policy(policy):
-    # A `Seq2SeqLM` is a `CausalLM`, by inheritance.
-    if not isinstance(policy, keras_hub.models.CausalLM):
-        raise ValueError(
-            "`policy` must be a language model: a `keras_hub.models.CausalLM` "
-            "or `keras_hub.models.Seq2SeqLM`, for example from "
-            "`keras_hub.models.Seq2SeqLM.from_preset(...)`. "
-            f"Received: policy={policy!r} of type {type(policy).__name__}"
-        )

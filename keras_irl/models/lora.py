@@ -1,0 +1,119 @@
+"""Low-rank adaptation of any policy: few weights to train, the rest frozen."""
+
+import math
+
+import keras_hub
+
+# Where keras-hub's own defaults name no layer, or not those that attention
+# reads its queries and values with.
+_TARGETS = {
+    keras_hub.models.Gemma3nBackbone: ("q_proj", "v_proj"),
+    keras_hub.models.GPTNeoXBackbone: ("query_key_value",),
+    keras_hub.models.RWKV7Backbone: ("receptance", "value"),
+    keras_hub.models.SmolLM3Backbone: ("q_proj", "v_proj"),
+    keras_hub.models.T5Backbone: ("query_projector", "value_projector"),
+}
+
+
+def enable_lora(policy, rank=8, target_layer_names=None):
+    """Freezes a policy and gives some of its layers low-rank updates to train.
+
+    The kernel W of a layer becomes W + A B, where A and B are as thin as the
+    rank and alone are trained. B starts at zero, so the policy stays what it
+    was. All else is frozen, biases included. Call it before `compile`.
+
+    keras-hub's `policy.backbone.enable_lora` is what does it; its own default
+    names no layer in some families, T5 among them, and then nothing is left to
+    train. `policy.backbone.save_lora_weights` saves the updates alone; whoever
+    saves the whole policy saves W + A B.
+
+    Args:
+        policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM`.
+        rank: The number of columns of A, at least 1. Defaults to 8.
+        target_layer_names: The names of the layers to update, a list of
+            strings; every layer of a name is. Defaults to
+            `default_lora_targets(policy)`.
+
+    Returns:
+        The number of parameters that are trained, an integer.
+
+    Raises:
+        ValueError: If a name is that of no layer with a kernel, the rank is
+            below 1, or the policy has low-rank updates already.
+
+    Example:
+    ```python
+    keras_irl.models.enable_lora(policy, rank=8)
+    trainer = keras_irl.IQLearn(policy)
+    trainer.compile("adam")
+    ```
+
+    References:
+        - [Hu et al., 2021](https://arxiv.org/abs/2106.09685)
+    """
+    if target_layer_names is None:
+        target_layer_names = default_lora_targets(policy)
+    _check_arguments(policy, rank, target_layer_names)
+    # Thaws what would hide the layers inside it; keras-hub freezes them.
+    policy.trainable = True
+    policy.backbone.enable_lora(rank, list(target_layer_names))
+    for variable in policy.trainable_variables:
+        # keras-hub leaves the biases of these layers free.
+        variable.trainable = _is_low_rank(variable)
+    return sum(math.prod(v.shape) for v in policy.trainable_variables)
+
+
+def default_lora_targets(policy):
+    """Names the layers that `enable_lora` updates if it is told none.
+
+    They are those that attention reads its queries and values with.
+
+    Args:
+        policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM`.
+
+    Returns:
+        A list of strings.
+    """
+    backbone = policy.backbone
+    names = _TARGETS.get(type(backbone), backbone.default_lora_layer_names())
+    known = _layers_with_a_kernel(backbone)
+    return sorted(name for name in names if name in known)
+
+
+def has_lora(policy):
+    """Tells whether a policy has low-rank updates."""
+    return any(_is_low_rank(variable) for variable in policy.variables)
+
+
+def _check_arguments(policy, rank, target_layer_names):
+    known = _layers_with_a_kernel(policy.backbone)
+    is_list = isinstance(target_layer_names, list | tuple)
+    if not is_list or not target_layer_names or set(target_layer_names) - known:
+        raise ValueError(
+            "`target_layer_names` must be a list of names of layers of the "
+            "policy that have a kernel, or nothing would be trained. Those of "
+            f"{type(policy.backbone).__name__} are {', '.join(sorted(known))}. "
+            f"Received: target_layer_names={target_layer_names!r}"
+        )
+    if not isinstance(rank, int) or rank < 1:
+        raise ValueError(
+            f"`rank` must be an integer of at least 1. Received: rank={rank!r}"
+        )
+    if has_lora(policy):
+        raise ValueError(
+            "The policy has low-rank updates already, and Keras adds them only "
+            "once. Load the policy anew to choose others. "
+            f"Received: policy={policy.name!r}"
+        )
+
+
+def _layers_with_a_kernel(backbone):
+    return {
+        variable.path.split("/")[-2]
+        for variable in backbone.variables
+        if variable.name in ("kernel", "embeddings")
+    }
+
+
+def _is_low_rank(variable):
+    return variable.name.startswith("lora_")

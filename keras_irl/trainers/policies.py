@@ -1,0 +1,51 @@
+"""What a trainer asks of the policy it is given."""
+
+import keras_hub
+
+
+def check_policy(policy):
+    """Checks that a policy is a language model of keras-hub.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    # A `Seq2SeqLM` is a `CausalLM`, by inheritance.
+    if not isinstance(policy, keras_hub.models.CausalLM):
+        raise ValueError(
+            "`policy` must be a language model: a `keras_hub.models.CausalLM` "
+            "or `keras_hub.models.Seq2SeqLM`, for example from "
+            "`keras_hub.models.Seq2SeqLM.from_preset(...)`. "
+            f"Received: policy={policy!r} of type {type(policy).__name__}"
+        )
+
+
+def check_trainable(policy):
+    """Checks that training a policy would change something.
+
+    Raises:
+        ValueError: If it would not.
+    """
+    if not policy.trainable_variables:
+        raise ValueError(
+            "The policy has no trainable variables, so training would change "
+            "nothing. Set `policy.trainable = True`, or, for LoRA, call "
+            "`keras_irl.models.enable_lora(policy)`, which knows the layers of "
+            "each family. Received: len(policy.trainable_variables)=0"
+        )
+
+
+def sequence_lengths(preprocessor):
+    """Reads the lengths that an encoder-decoder's preprocessor forgets.
+
+    Args:
+        preprocessor: The preprocessor of a policy, or `None`.
+
+    Returns:
+        A dictionary of its attributes, empty for that of a decoder.
+    """
+    if not isinstance(preprocessor, keras_hub.models.Seq2SeqLMPreprocessor):
+        return {}
+    return {
+        "encoder_sequence_length": preprocessor.encoder_sequence_length,
+        "decoder_sequence_length": preprocessor.decoder_sequence_length,
+    }

@@ -1,0 +1,108 @@
+import math
+
+import keras
+import numpy as np
+import pytest
+from families import FAMILIES
+from families import family_policy
+from families import shared_policy
+from testing import numpy
+
+import keras_irl
+from keras_irl.data import demonstrations
+from keras_irl.models import enable_lora
+from keras_irl.models import vocabulary_head
+from keras_irl.models.lora import default_lora_targets
+
+TEXTS = ("the fox", "call me"), ("a dog", "the lazy")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_only_low_rank_updates_are_trained(family):
+    policy = family_policy(family, max_length=24)
+    size = policy.count_params()
+    num_trained = enable_lora(policy, rank=2)
+    trained = policy.trainable_variables
+    assert {variable.name[:5] for variable in trained} == {"lora_"}
+    assert num_trained == policy.count_params() - size > 0
+    assert not vocabulary_head(policy).is_trained
+
+
+@pytest.mark.parametrize("family", ["t5", "gpt2"])
+def test_nothing_but_the_updates_moves(family):
+    policy = family_policy(family, max_length=24)
+    assert vocabulary_head(policy).is_trained
+    dataset = demonstrations(policy, *TEXTS, batch_size=2)
+    inputs, _, _ = dataset[0]
+    before = numpy(policy(inputs))
+    enable_lora(policy, rank=2)
+    np.testing.assert_allclose(numpy(policy(inputs)), before, atol=1e-5)
+    start = [numpy(variable).copy() for variable in policy.variables]
+    trainer = keras_irl.IQLearn(policy)
+    trainer.compile(keras.optimizers.Adam(0.1), tile_vocabulary=True)
+    trainer.fit(dataset, epochs=2, verbose=0)
+    for variable, value in zip(policy.variables, start, strict=True):
+        moved = (numpy(variable) != value).any()
+        assert moved == variable.name.startswith("lora_"), variable.path
+
+
+def test_layers_can_be_named():
+    policy = family_policy("llama", max_length=24)
+    assert default_lora_targets(policy) == ["query", "value"]
+    enable_lora(policy, rank=2, target_layer_names=["key"])
+    names = {v.path.split("/")[-2] for v in policy.trainable_variables}
+    assert names == {"key"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"target_layer_names": ["query", "value"]},
+            r"T5Backbone are .*query_projector.*Received: target_layer_names=",
+        ),
+        (
+            {"target_layer_names": ["query_projector", "typo"]},
+            r"Received: target_layer_names=\['query_projector', 'typo'\]",
+        ),
+        ({"target_layer_names": "query_projector"}, "Received: target_layer"),
+        ({"target_layer_names": []}, r"Received: target_layer_names=\[\]"),
+        ({"rank": 0}, "Received: rank=0"),
+    ],
+)
+def test_what_would_train_nothing_is_refused(arguments, message):
+    policy = shared_policy("t5", 24)
+    num_trained = len(policy.trainable_variables)
+    with pytest.raises(ValueError, match=message):
+        enable_lora(policy, **arguments)
+    assert len(policy.trainable_variables) == num_trained > 0
+
+
+def test_updates_are_added_once():
+    policy = family_policy("llama", max_length=24)
+    enable_lora(policy, rank=2)
+    with pytest.raises(ValueError, match="already.*Received: policy="):
+        enable_lora(policy, rank=4)
+
+
+def test_a_loaded_trainer_says_that_its_updates_were_added(tmp_path):
+    policy = family_policy("gpt2", max_length=24)
+    dataset = demonstrations(policy, *TEXTS, batch_size=2)
+    enable_lora(policy, rank=2)
+    trainer = keras_irl.MLE(policy)
+    trainer.compile(keras.optimizers.Adam(0.1))
+    trainer.fit(dataset, verbose=0)
+    inputs, _, _ = dataset[0]
+    trainer.save(tmp_path / "trainer.keras")
+    with pytest.warns(UserWarning, match="Only low-rank updates.*enable_lora"):
+        loaded = keras.saving.load_model(tmp_path / "trainer.keras")
+    np.testing.assert_allclose(
+        numpy(loaded.policy(inputs)), numpy(policy(inputs)), atol=1e-5
+    )
+    num_trained = enable_lora(loaded.policy, rank=2)
+    loaded.compile(keras.optimizers.Adam(0.1))
+    loaded.fit(dataset, verbose=0)
+    assert (
+        sum(math.prod(v.shape) for v in loaded.trainable_variables)
+        == num_trained
+    )
