@@ -2,6 +2,7 @@
 
 import functools
 import io
+import json
 import os
 import pathlib
 import tempfile
@@ -37,6 +38,13 @@ def shared_data(name):
     if not path.exists():
         pytest.skip(f"The data set {name} is not beside the project.")
     return path
+
+
+def write_json_lines(folder, *rows, name="train.jsonl"):
+    """Writes rows to a file, strings as they are, and returns its folder."""
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    (folder / name).write_text("\n".join(lines) + "\n", "utf-8")
+    return folder
 
 
 @functools.cache

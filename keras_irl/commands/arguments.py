@@ -12,7 +12,7 @@ DIVERGENCES = (
     "jensen_shannon",
     "total_variation",
 )
-TASKS = ("arithmetic", "gsm8k", "e2e", "e2e-delexicalised", "jsonl")
+TASKS = "arithmetic gsm8k e2e e2e-delexicalised xsum tldr wmt22 jsonl".split()
 
 
 def parse_arguments(arguments=None):

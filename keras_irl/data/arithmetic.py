@@ -95,6 +95,23 @@ def solution_paths(prompt):
     return sorted(set(map(_solution, orders)))
 
 
+def final_answer(text):
+    """Finds what follows the first word `answer`.
+
+    Args:
+        text: String.
+
+    Returns:
+        String, or `None` if there is no answer.
+
+    Example:
+    >>> final_answer("1 + 2 = 3 , answer 3")
+    '3'
+    """
+    _, marker, answer = words(text).partition("answer ")
+    return answer if marker else None
+
+
 def answer_accuracy(responses, references):
     """Percentage of the responses whose final answer is right.
 
@@ -113,7 +130,7 @@ def answer_accuracy(responses, references):
     """
     check_references(responses, references)
     right = [
-        _answer(response) == _answer(solutions[0])
+        final_answer(response) == final_answer(solutions[0])
         for response, solutions in zip(responses, references, strict=True)
     ]
     return 100.0 * sum(right) / len(right)
@@ -193,8 +210,3 @@ def _all_pairs(prompts, references):
 
 def _is_number(text):
     return text.isascii() and text.isdigit() and len(text) <= 9
-
-
-def _answer(text):
-    _, marker, answer = words(text).partition("answer ")
-    return answer if marker else None

@@ -4,10 +4,8 @@ import pathlib
 
 import numpy as np
 
-from keras_irl.data.pair_table import Column
 from keras_irl.data.pair_table import PairTable
-from keras_irl.data.pair_table import References
-from keras_irl.data.task import Task
+from keras_irl.data.pair_table import task_from_table
 from keras_irl.data.task import check_split
 from keras_irl.evaluation.quality import bleu
 from keras_irl.evaluation.quality import chrf
@@ -43,26 +41,11 @@ def load_jsonl(split="train", path=None):
     check_split("jsonl", split, ("train", "test"))
     file, is_whole = _file(split, path)
     table = PairTable(file)
-    pairs = np.arange(len(table.keys))
+    pairs = None
     if not is_whole:
         pairs = np.flatnonzero(_is_held_out(table) == (split == "test"))
-    rows = np.arange(len(pairs))
-    if split == "test":
-        _, first = np.unique(table.keys[pairs], return_index=True)
-        rows = np.sort(first)
-    chosen = pairs[rows]
-    return Task(
-        "jsonl",
-        split,
-        rows=(
-            Column(table, chosen, 0),
-            Column(table, chosen, 1),
-            References(table, pairs, rows),
-        ),
-        pairs=(Column(table, pairs, 0), Column(table, pairs, 1)),
-        metrics={"bleu": bleu, "chrf": chrf, "exact_match": exact_match},
-        num_blank_lines=table.num_blank_lines,
-    )
+    metrics = {"bleu": bleu, "chrf": chrf, "exact_match": exact_match}
+    return task_from_table("jsonl", split, table, metrics, pairs)
 
 
 def _file(split, path):

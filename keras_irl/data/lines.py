@@ -25,10 +25,10 @@ class LineError(ValueError):
         reason, received, place = self.args
         return f"{place}{reason}. Received: {received}"
 
-    def at(self, path, number):
+    def at(self, path, number, unit="line"):
         """The same error, with the file and the number of the line."""
         reason, received, _ = self.args
-        return LineError(reason, received, f"{path}, line {number}: ")
+        return LineError(reason, received, f"{path}, {unit} {number}: ")
 
 
 def numbered_lines(path):

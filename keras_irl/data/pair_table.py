@@ -15,6 +15,7 @@ from keras_irl.data.json_lines import text_of
 from keras_irl.data.lines import LineError
 from keras_irl.data.lines import excerpt
 from keras_irl.data.lines import numbered_lines
+from keras_irl.data.task import Task
 
 
 class PairTable:
@@ -26,14 +27,18 @@ class PairTable:
 
     Args:
         path: Path of the file.
+        parse: Function from a line to its prompt and the list of its
+            responses, for files with other columns. It raises a `LineError`
+            where a line has none. Defaults to such lines.
 
     Raises:
         ValueError: If there is no such file, a line is not such an object, or
             all lines are blank.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, parse=None):
         self.path = pathlib.Path(path)
+        self._parse = parse or _parse
         self.num_blank_lines = 0
         offsets, places = array.array("q"), array.array("i")
         keys = array.array("Q")
@@ -42,7 +47,7 @@ class PairTable:
                 self.num_blank_lines += 1
                 continue
             try:
-                prompt, responses = _parse(line)
+                prompt, responses = self._parse(line)
             except LineError as error:
                 raise error.at(self.path, number) from None
             key = _hash(prompt)
@@ -88,7 +93,7 @@ class PairTable:
                     f"again. Received: path={str(self.path)!r}"
                 )
             file.seek(offset)
-            row = _parse(file.readline())
+            row = self._parse(file.readline())
         # Prompt and response of a pair are asked for one after the other.
         self._last = (offset, row)
         return row
@@ -144,6 +149,41 @@ class References(collections.abc.Sequence):
         pairs = self._pairs[self._starts[group] : self._starts[group + 1]]
         offsets = np.unique(self._table.offsets[pairs])
         return [text for at in offsets for text in self._table.line(at)[1]]
+
+
+def task_from_table(name, split, table, metrics, pairs=None):
+    """Makes a task of pairs that are read from a file when asked for.
+
+    Args:
+        name: String, the name of the task.
+        split: String, the name of the split.
+        table: A `PairTable`.
+        metrics: Dictionary of functions.
+        pairs: Integer array, the pairs of the table that the split has.
+            Defaults to all.
+
+    Returns:
+        A `Task`.
+    """
+    if pairs is None:
+        pairs = np.arange(len(table.keys))
+    rows = np.arange(len(pairs))
+    if split != "train":
+        _, first = np.unique(table.keys[pairs], return_index=True)
+        rows = np.sort(first)
+    chosen = pairs[rows]
+    return Task(
+        name,
+        split,
+        rows=(
+            Column(table, chosen, 0),
+            Column(table, chosen, 1),
+            References(table, pairs, rows),
+        ),
+        pairs=(Column(table, pairs, 0), Column(table, pairs, 1)),
+        metrics=metrics,
+        num_blank_lines=table.num_blank_lines,
+    )
 
 
 def _parse(line):

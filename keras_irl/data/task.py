@@ -1,5 +1,7 @@
 """One split of a task: the texts to imitate, and how to judge imitations."""
 
+import copy
+
 
 class Task:
     """Prompts, responses, references and metrics of one split.
@@ -65,6 +67,22 @@ class Task:
         self.metrics = dict(metrics)
         self.sample_metrics = dict(sample_metrics or {})
         self.num_blank_lines = num_blank_lines
+
+    def first(self, num_prompts):
+        """Returns the same task with its first prompts only.
+
+        Args:
+            num_prompts: How many, or `None` for all. `pairs` stays whole.
+
+        Returns:
+            A `Task`.
+        """
+        task = copy.copy(self)
+        rows = (self.prompts, self.responses, self.references)
+        if num_prompts is not None and num_prompts < len(self.prompts):
+            rows = tuple([row[i] for i in range(num_prompts)] for row in rows)
+        task.prompts, task.responses, task.references = rows
+        return task
 
     def __repr__(self):
         return (

@@ -6,6 +6,9 @@ from keras_irl.data.e2e_delexicalised import load_e2e_delexicalised
 from keras_irl.data.gsm8k import load_gsm8k
 from keras_irl.data.jsonl import load_jsonl
 from keras_irl.data.task import Task
+from keras_irl.data.tldr import load_tldr
+from keras_irl.data.wmt22 import load_wmt22
+from keras_irl.data.xsum import load_xsum
 
 __all__ = ["TASKS", "Task", "load_task"]
 
@@ -14,6 +17,9 @@ TASKS = {
     "gsm8k": load_gsm8k,
     "e2e": load_e2e,
     "e2e-delexicalised": load_e2e_delexicalised,
+    "xsum": load_xsum,
+    "tldr": load_tldr,
+    "wmt22": load_wmt22,
     "jsonl": load_jsonl,
 }
 
@@ -27,13 +33,19 @@ def load_task(name, split="train", path=None):
     | `gsm8k`             | grade-school problems       | `train.jsonl`    |
     | `e2e`               | descriptions of restaurants | `devset.csv`     |
     | `e2e-delexicalised` | the same, with placeholders | `devset.csv`     |
+    | `xsum`              | summaries of news           | `train.jsonl`    |
+    | `tldr`              | summaries of posts          | `train.jsonl`    |
+    | `wmt22`             | English to German           | `train.jsonl`    |
     | `jsonl`             | what the file demonstrates  | any              |
 
     Args:
         name: String, one of the above.
-        split: String, `"train"` or `"test"`; of `e2e` with a `trainset.csv`
-            also `"validation"`. Defaults to `"train"`.
-        path: Path of the data, unless the task is generated.
+        split: String, `"train"` or `"test"`; of `xsum`, `tldr` and `wmt22`,
+            and of `e2e` with a `trainset.csv`, also `"validation"`. Defaults
+            to `"train"`.
+        path: Path of the data, unless the task is generated. Without it,
+            `xsum`, `tldr` and `wmt22` are read from the Hugging Face hub, with
+            the library `datasets`.
 
     Returns:
         A `keras_irl.data.Task`.

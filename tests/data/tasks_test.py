@@ -46,11 +46,11 @@ def test_metrics_are_percentages(name):
         assert metric(loaded.responses[:20], references) == pytest.approx(100)
 
 
-@pytest.mark.parametrize("name", ["xsum", "", None, "GSM8K"])
+@pytest.mark.parametrize("name", ["sums", "", None, "GSM8K"])
 def test_an_unknown_name_lists_the_tasks(name):
     message = (
-        "The tasks are arithmetic, gsm8k, e2e, e2e-delexicalised, jsonl. "
-        "Received: name="
+        "The tasks are arithmetic, gsm8k, e2e, e2e-delexicalised, xsum, tldr, "
+        "wmt22, jsonl. Received: name="
     )
     with pytest.raises(ValueError, match=message):
         load_task(name)

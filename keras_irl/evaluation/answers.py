@@ -1,0 +1,131 @@
+"""What several samples are worth where each ends in an answer.
+
+An answer is found by a function from a text to something that can be compared
+and hashed, or to `None` where the text has none, such as
+`keras_irl.data.gsm8k.final_answer` or `keras_irl.data.arithmetic.final_answer`.
+A sample is right if its answer is that of a reference.
+"""
+
+import collections
+import math
+import statistics
+
+from keras_irl.evaluation.quality import check_references
+
+
+def pass_at_k(samples_per_prompt, references, answer, k=1):
+    """Estimates how often at least one of `k` samples is right.
+
+    Of n samples of a prompt c are right. Drawn without replacement, k of them
+    are all wrong with the probability C(n − c, k) / C(n, k), so that
+
+        pass@k = 1 − C(n − c, k) / C(n, k)
+
+    is its unbiased estimate, unlike 1 − (1 − c / n)ᵏ. The mean is taken over
+    prompts. At k = 1 it is the accuracy.
+
+    Args:
+        samples_per_prompt: For each prompt, a list of at least `k` strings.
+        references: List of lists of strings, solutions of each problem.
+        answer: Function from a text to its answer or `None`.
+        k: The number of samples. Defaults to 1.
+
+    Returns:
+        Float in `[0, 100]`.
+
+    Raises:
+        ValueError: If `k` is below 1, a prompt has fewer samples, the lists
+            are empty or their lengths differ, or a reference has no answer.
+
+    Example:
+    >>> from keras_irl.data.gsm8k import final_answer
+    >>> samples = [["#### 1", "#### 2", "#### 3", "?"]]
+    >>> pass_at_k(samples, [["#### 2"]], final_answer, k=2)
+    50.0
+
+    References:
+        - [Chen et al., 2021](https://arxiv.org/abs/2107.03374)
+    """
+    answers, right = _answers(samples_per_prompt, references, answer)
+    fewest = min(map(len, answers))
+    if not isinstance(k, int) or not 1 <= k <= fewest:
+        row = list(map(len, answers)).index(fewest)
+        raise ValueError(
+            "`k` is a whole number from 1 to the number of samples of every "
+            f"prompt; draw more samples, or lower it. Received: k={k!r}, "
+            f"len(samples_per_prompt[{row}])={fewest}"
+        )
+    return 100.0 * statistics.fmean(
+        _pass_at_k(len(found), sum(a in rights for a in found), k)
+        for found, rights in zip(answers, right, strict=True)
+    )
+
+
+def majority_vote(samples_per_prompt, references, answer):
+    """Percentage of the prompts whose most frequent answer is right.
+
+    Samples without an answer do not vote; a prompt without any vote is wrong.
+    Of answers that tie one would be drawn, so a tie counts as the share of
+    them that are right: the order of the samples makes no difference.
+
+    Args:
+        samples_per_prompt: For each prompt, a list of at least one string.
+        references: List of lists of strings, solutions of each problem.
+        answer: Function from a text to its answer or `None`.
+
+    Returns:
+        Float in `[0, 100]`.
+
+    Raises:
+        ValueError: If the lists are empty or their lengths differ, or a
+            reference has no answer.
+
+    Example:
+    >>> from keras_irl.data.gsm8k import final_answer
+    >>> samples = [["#### 2", "#### 3", "so 1 + 1 = 2 #### 2.0"]]
+    >>> majority_vote(samples, [["#### 2"]], final_answer)
+    100.0
+
+    References:
+        - [Wang et al., 2022](https://arxiv.org/abs/2203.11171)
+    """
+    answers, right = _answers(samples_per_prompt, references, answer)
+    return 100.0 * statistics.fmean(
+        _vote(found, rights)
+        for found, rights in zip(answers, right, strict=True)
+    )
+
+
+def _pass_at_k(num_samples, num_right, k):
+    all_wrong = math.comb(num_samples - num_right, k)
+    return 1.0 - all_wrong / math.comb(num_samples, k)
+
+
+def _vote(found, rights):
+    votes = collections.Counter(a for a in found if a is not None)
+    if not votes:
+        return 0.0
+    most = max(votes.values())
+    tied = [a for a, number in votes.items() if number == most]
+    return sum(a in rights for a in tied) / len(tied)
+
+
+def _answers(samples_per_prompt, references, answer):
+    """The answers of the samples, and the right ones, of each prompt."""
+    for row, samples in enumerate(samples_per_prompt):
+        is_list = isinstance(samples, list | tuple) and len(samples) > 0
+        if not is_list or not all(isinstance(text, str) for text in samples):
+            raise ValueError(
+                "Each prompt needs a list of at least one sample, a string. "
+                f"Received: samples_per_prompt[{row}]={samples!r:.200}"
+            )
+    check_references([samples[0] for samples in samples_per_prompt], references)
+    right = []
+    for row, texts in enumerate(references):
+        right.append(set(map(answer, texts)))
+        if None in right[-1]:
+            raise ValueError(
+                "Every reference needs an answer to compare with. "
+                f"Received: references[{row}]={texts!r:.200}"
+            )
+    return [list(map(answer, samples)) for samples in samples_per_prompt], right

@@ -1,0 +1,219 @@
+"""Quality and diversity at once: fronts, and the areas under them.
+
+A point is a pair `(quality, diversity)`, both in per cent and both better the
+higher. Self-BLEU is a cost: the diversity that goes with it is
+`100 - self_bleu`. The points of a policy are those of its temperatures.
+"""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class AreaDifference:
+    """How much larger one area is than another, and where that may lie.
+
+    Attributes:
+        value: The difference, in per cent of the largest area there can be.
+        low: Lower end of the bootstrap interval.
+        high: Upper end of it.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+def pareto_front(points):
+    """Finds the points that no other point beats.
+
+    A point is beaten by one that is at least as good in both, and better in
+    one. Of points that are equal one is kept.
+
+    Args:
+        points: Numbers of shape `(num_points, 2)`, quality and diversity.
+
+    Returns:
+        Float64 array of shape `(num_front, 2)`: diversity rises, quality
+        falls.
+
+    Raises:
+        ValueError: If there are no points, or one is not finite.
+
+    Example:
+    >>> pareto_front([[40, 20], [30, 50], [30, 40], [10, 50]]).tolist()
+    [[40.0, 20.0], [30.0, 50.0]]
+    """
+    points = np.unique(_check_points("points", points, ndim=2), axis=0)
+    # Each is at least as good as itself, and after `unique` as no other.
+    beaten = [np.all(points >= point, axis=1).sum() > 1 for point in points]
+    front = points[~np.array(beaten)]
+    return front[np.argsort(front[:, 1])]
+
+
+def area_under_front(points, reference=(0.0, 0.0)):
+    """Computes the share of all pairs of quality and diversity that is reached.
+
+    A point (q, d) reaches the rectangle between itself and the reference
+    point (q₀, d₀), the worst that counts. The area is that of the union of
+    all rectangles, which has the shape of stairs: nothing is interpolated
+    between points. It is divided by the largest there can be,
+
+        100 · area(⋃ᵢ [q₀, qᵢ] × [d₀, dᵢ]) / ((100 − q₀) (100 − d₀))
+
+    so that 100 says that a point is perfect in both. Points that are worse
+    than the reference in quality or diversity reach nothing. Only points on
+    the front matter; another point never makes it smaller, so compare only
+    policies with as many.
+
+    Args:
+        points: Numbers of shape `(num_points, 2)`, quality and diversity in
+            per cent.
+        reference: The pair (q₀, d₀), below 100. Defaults to `(0.0, 0.0)`.
+
+    Returns:
+        Float in `[0, 100]`.
+
+    Raises:
+        ValueError: If there are no points, a point is not finite or above
+            100, or the reference is not below 100.
+
+    Example:
+    >>> area_under_front([[50, 20], [40, 50]])
+    22.0
+
+    References:
+        - [Zitzler and Thiele, 1999](https://doi.org/10.1109/4235.797969): the
+          area under a front, as the hypervolume indicator.
+    """
+    points = _check_points("points", points, ndim=2, largest=100.0)
+    return float(_areas(points, _check_reference(reference)))
+
+
+def area_difference(
+    first,
+    second,
+    reference=(0.0, 0.0),
+    num_resamples=1000,
+    level=0.95,
+    seed=0,
+):
+    """Compares the areas of two policies that answered the same prompts.
+
+    A policy's points are means over prompts. The interval is that of a paired
+    percentile bootstrap: prompts are drawn with replacement, the same for both
+    policies and for all their points, and both areas are computed anew. Swap
+    the policies, and the difference and its interval change their sign.
+
+    Args:
+        first: Numbers of shape `(num_points, num_prompts, 2)`: the quality and
+            the diversity of each prompt, for every temperature.
+        second: Another, of as many prompts in the same order; the number of
+            points may differ.
+        reference: See `area_under_front`. Defaults to `(0.0, 0.0)`.
+        num_resamples: How often prompts are drawn. Defaults to 1000.
+        level: Share of the resamples inside the interval. Defaults to 0.95.
+        seed: Seed of the draws. Defaults to 0.
+
+    Returns:
+        An `AreaDifference`, the area of the first minus that of the second.
+
+    Raises:
+        ValueError: If there are fewer than two prompts or resamples, the
+            policies differ in their prompts, `level` is not between 0 and 1,
+            or as `area_under_front`.
+
+    Example:
+    >>> first = [[[60.0, 50.0], [40.0, 50.0]]]
+    >>> second = [[[50.0, 50.0], [30.0, 50.0]]]
+    >>> area_difference(first, second)
+    AreaDifference(value=5.0, low=5.0, high=5.0)
+
+    References:
+        - [Efron and Tibshirani, 1993](https://doi.org/10.1201/9780429246593)
+    """
+    first = _check_points("first", first, ndim=3, largest=100.0)
+    second = _check_points("second", second, ndim=3, largest=100.0)
+    reference = _check_reference(reference)
+    num_prompts = first.shape[1]
+    _check_bootstrap(num_prompts, second.shape[1], num_resamples, level)
+    draws = np.random.default_rng(seed).multinomial(
+        num_prompts, np.full(num_prompts, 1 / num_prompts), num_resamples
+    )
+    # The first row, each prompt once, is no resample but the estimate.
+    weights = np.vstack([np.ones(num_prompts), draws]) / num_prompts
+    # (num_points, num_prompts, 2) -> (1 + num_resamples, num_points, 2)
+    value, *resampled = np.subtract(
+        *(
+            _areas(np.einsum("rn,pnx->rpx", weights, points), reference)
+            for points in (first, second)
+        )
+    )
+    tail = 50 * (1 - level)
+    low, high = np.percentile(resampled, [tail, 100 - tail])
+    return AreaDifference(float(value), float(low), float(high))
+
+
+def _areas(points, reference):
+    """The areas of sets of points, `(..., num_points, 2)`, in per cent."""
+    # From the most diverse on, the best quality so far is the height of the
+    # stairs down to the diversity of the next point.
+    sides = np.maximum(points - reference, 0.0)
+    order = np.argsort(-sides[..., 1], axis=-1)
+    sides = np.take_along_axis(sides, order[..., None], axis=-2)
+    heights = np.maximum.accumulate(sides[..., 0], axis=-1)
+    widths = -np.diff(sides[..., 1], axis=-1, append=0.0)
+    areas = np.sum(heights * widths, axis=-1)
+    return 100.0 * areas / np.prod(100.0 - reference)
+
+
+def _check_points(name, points, ndim, largest=np.inf):
+    shape = "(num_points, num_prompts, 2)" if ndim == 3 else "(num_points, 2)"
+    try:
+        array = np.asarray(points, "float64")
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if array.ndim != ndim or array.shape[-1] != 2 or not array.size:
+        raise ValueError(
+            f"`{name}` are pairs of quality and diversity of shape {shape}, "
+            f"at least one. Received: {name}={points!r:.200}"
+        )
+    wrong = np.argwhere(~(np.isfinite(array) & (array <= largest)))
+    if len(wrong):
+        *place, side = wrong[0].tolist()
+        raise ValueError(
+            "Quality and diversity are finite, and in per cent where they "
+            "span an area; leave points without them out, such as greedy "
+            f"decoding. Received: {name}{[*place, side]}="
+            f"{array[tuple(wrong[0])]}"
+        )
+    return array
+
+
+def _check_reference(reference):
+    array = np.asarray(reference, "float64")
+    if array.shape != (2,) or not np.all(np.isfinite(array) & (array < 100.0)):
+        raise ValueError(
+            "The reference is the worst quality and diversity that count, two "
+            f"numbers below 100. Received: reference={reference!r}"
+        )
+    return array
+
+
+def _check_bootstrap(num_first, num_second, num_resamples, level):
+    if num_first != num_second or num_first < 2:
+        raise ValueError(
+            "Both policies must have answered the same prompts, at least two. "
+            f"Received: first of {num_first} and second of {num_second} prompts"
+        )
+    if not isinstance(num_resamples, int) or num_resamples < 2:
+        raise ValueError(
+            "`num_resamples` must be an integer of at least 2. "
+            f"Received: num_resamples={num_resamples!r}"
+        )
+    if not 0.0 < level < 1.0:
+        raise ValueError(
+            "`level` is a share between 0 and 1, such as 0.95. "
+            f"Received: level={level!r}"
+        )

@@ -1,0 +1,67 @@
+"""ROUGE by hand, and the identities it satisfies."""
+
+import pytest
+
+from keras_irl.evaluation.rouge import ROUGE
+from keras_irl.evaluation.rouge import rouge_1
+from keras_irl.evaluation.rouge import rouge_2
+from keras_irl.evaluation.rouge import rouge_lsum
+
+METRICS = tuple(ROUGE.values())
+
+
+def test_counts_words_and_their_pairs():
+    responses, references = ["the cat sat"], [["the cat ran off"]]
+    # Of 3 words and 4, two are shared; of 2 pairs and 3, one.
+    assert rouge_1(responses, references) == pytest.approx(100 * 4 / 7)
+    assert rouge_2(responses, references) == pytest.approx(100 * 2 / 5)
+
+
+def test_words_in_another_order_share_a_subsequence():
+    responses, references = ["a b c d"], [["a c b d"]]
+    assert rouge_1(responses, references) == pytest.approx(100)
+    assert rouge_2(responses, references) == 0.0
+    assert rouge_lsum(responses, references) == pytest.approx(75)
+
+
+def test_sentences_are_lines_and_not_what_ends_in_a_dot():
+    # As sentences their order makes no difference; as one text it does.
+    assert rouge_lsum(["c d\na b"], [["a b\nc d"]]) == pytest.approx(100)
+    assert rouge_lsum(["c d. a b."], [["a b. c d."]]) == pytest.approx(50)
+
+
+def test_the_best_reference_counts():
+    score = rouge_1(["a b"], [["a b c d"]])
+    assert rouge_1(["a b"], [["x", "a b c d", "y"]]) == score
+    assert rouge_1(["a b"], [["a b c d", "a b"]]) == 100.0
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_is_the_mean_over_rows(metric):
+    one, other = (["the cat"], [["the cat"]]), (["the dog"], [["some fish"]])
+    both = metric(one[0] + other[0], one[1] + other[1])
+    assert both == pytest.approx((metric(*one) + metric(*other)) / 2)
+    assert metric(*one) == 100.0
+    assert metric(*other) == 0.0
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_case_and_marks_make_no_difference(metric):
+    assert metric(["The cat, sat!"], [["the CAT sat"]]) == 100.0
+    assert metric([""], [["the cat sat"]]) == 0.0
+    assert metric(["the cat"], [[""]]) == 0.0
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize(
+    ("responses", "references", "message"),
+    [
+        ([], [], "at least one"),
+        (["a"], [], "row of references"),
+        (["a"], [[]], r"references\[0\]"),
+        ([3], [["a"]], r"responses\[0\]=3"),
+    ],
+)
+def test_refuses_what_it_cannot_judge(metric, responses, references, message):
+    with pytest.raises(ValueError, match=message):
+        metric(responses, references)
