@@ -2,4 +2,4 @@
 
 from keras_irl.diagnosis.doctor import Diagnosis as Diagnosis
 from keras_irl.diagnosis.doctor import doctor as doctor
-from keras_irl.diagnosis.finding import Finding as Finding
+from keras_irl.models.finding import Finding as Finding

@@ -14,11 +14,11 @@ from keras_irl.diagnosis.counts import end_ids
 from keras_irl.diagnosis.marked_text import marked_texts
 from keras_irl.diagnosis.memory import memory_estimate
 from keras_irl.diagnosis.memory import num_weights
-from keras_irl.diagnosis.policy_findings import policy_findings
 from keras_irl.diagnosis.text_findings import text_findings
 from keras_irl.diagnosis.text_findings import vocabulary_findings
 from keras_irl.models.heads import has_known_head
 from keras_irl.models.heads import vocabulary_head
+from keras_irl.models.policy_findings import policy_findings
 from keras_irl.trainers import Trainer
 from keras_irl.trainers.tile_vocabulary import tiles_vocabulary
 

@@ -5,6 +5,7 @@ import math
 import keras
 import numpy as np
 
+from keras_irl.models.inner_optimizer import inner_optimizer
 from keras_irl.ops.tiled_token_statistics import BLOCK_SIZE
 from keras_irl.ops.tiled_token_statistics import TILE_SIZE
 
@@ -48,13 +49,6 @@ def memory_estimate(policy, optimizer, shape, tiles_vocabulary):
         # And as much for their gradient.
         name: 2 * _FLOAT32_BYTES * num_tokens * num_entries,
     }
-
-
-def inner_optimizer(optimizer):
-    """The optimizer that does the work: loss scaling is taken off."""
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        return optimizer.inner_optimizer
-    return optimizer
 
 
 def num_weights(variables):

@@ -1,7 +1,7 @@
 """What can be wrong with the texts, before they reach a policy."""
 
-from keras_irl.diagnosis.finding import error
-from keras_irl.diagnosis.finding import warning
+from keras_irl.models.finding import error
+from keras_irl.models.finding import warning
 
 _MANY = 0.5  # Of all texts.
 

@@ -3,10 +3,10 @@
 import keras
 import keras_hub
 
-from keras_irl.diagnosis.finding import error
-from keras_irl.diagnosis.finding import warning
-from keras_irl.diagnosis.memory import inner_optimizer
+from keras_irl.models.finding import error
+from keras_irl.models.finding import warning
 from keras_irl.models.heads import has_known_head
+from keras_irl.models.inner_optimizer import inner_optimizer
 
 _ADAMS = (
     keras.optimizers.Adam,
@@ -32,8 +32,8 @@ def policy_findings(policy, optimizer):
             "nothing-trainable",
             "The policy has no trainable variables, so training would change "
             "nothing.",
-            "Set `policy.trainable = True`. For LoRA on a T5, pass "
-            '`target_layer_names=["query_projector", "value_projector"]`.',
+            "Set `policy.trainable = True`. For LoRA, call "
+            "`keras_irl.models.enable_lora(policy)`.",
         )
     yield from _precision(policy, optimizer)
     yield from _head(policy)

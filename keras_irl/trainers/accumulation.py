@@ -3,7 +3,25 @@
 import keras
 from keras import ops
 
+from keras_irl.models.inner_optimizer import inner_optimizer
 from keras_irl.ops import masked_sum
+from keras_irl.trainers.gradient_norm import dense
+
+
+def weigh_tokens(optimizer):
+    """Lets an optimizer weigh accumulated gradients by tokens, once.
+
+    Args:
+        optimizer: A `keras.optimizers.Optimizer`.
+
+    Returns:
+        Its `TokenWeights`, the same each time.
+    """
+    weights = getattr(optimizer, "token_weights", None)
+    if weights is None:
+        # Compiled again with the same optimizer, nothing is weighed twice.
+        weights = optimizer.token_weights = TokenWeights(optimizer)
+    return weights
 
 
 class TokenWeights:
@@ -29,8 +47,7 @@ class TokenWeights:
     def __init__(self, optimizer):
         self._num_tokens = 0.0
         self._total = None
-        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-            optimizer = optimizer.inner_optimizer
+        optimizer = inner_optimizer(optimizer)
         if optimizer.gradient_accumulation_steps:
             self._optimizer = optimizer
             self._total = self._scalar("accumulated_tokens")
@@ -73,11 +90,6 @@ class TokenWeights:
         self._total.assign(goes_on * total)
         grads = [
             grad if grad is None else grad * ops.cast(weight, grad.dtype)
-            for grad in map(_dense, grads)
+            for grad in map(dense, grads)
         ]
         return self._apply(grads, trainable_variables)
-
-
-def _dense(gradient):
-    # The gradient of an embedding may list only the rows that were read.
-    return None if gradient is None else ops.convert_to_tensor(gradient)

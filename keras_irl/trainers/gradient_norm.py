@@ -1,7 +1,8 @@
 """The norm of the gradient, seen on its way into the optimizer."""
 
-import keras
 from keras import ops
+
+from keras_irl.models.inner_optimizer import inner_optimizer
 
 
 def measure_gradient_norm(optimizer):
@@ -20,8 +21,7 @@ def measure_gradient_norm(optimizer):
         A `keras.Variable`, the float32 norm over all gradients of the last
         step, before any clipping.
     """
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        optimizer = optimizer.inner_optimizer
+    optimizer = inner_optimizer(optimizer)
     for variable in optimizer.variables:
         if variable.name == "gradient_norm":
             return variable
@@ -41,12 +41,15 @@ def measure_gradient_norm(optimizer):
 def _global_norm(gradients):
     squares = [
         ops.sum(ops.square(ops.cast(gradient, "float32")))
-        for gradient in map(_dense, gradients)
+        for gradient in map(dense, gradients)
         if gradient is not None
     ]
     return ops.sqrt(sum(squares)) if squares else ops.zeros(())
 
 
-def _dense(gradient):
-    # The gradient of an embedding may list only the rows that were read.
+def dense(gradient):
+    """The array of a gradient, or `None`.
+
+    That of an embedding may list only the rows that were read.
+    """
     return None if gradient is None else ops.convert_to_tensor(gradient)

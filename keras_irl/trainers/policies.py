@@ -1,6 +1,10 @@
 """What a trainer asks of the policy it is given."""
 
+import warnings
+
 import keras_hub
+
+from keras_irl.models.policy_findings import policy_findings
 
 
 def check_policy(policy):
@@ -32,6 +36,20 @@ def check_trainable(policy):
             "`keras_irl.models.enable_lora(policy)`, which knows the layers of "
             "each family. Received: len(policy.trainable_variables)=0"
         )
+
+
+def check_training(policy, optimizer):
+    """Warns of what would keep an optimizer from training a policy.
+
+    These are the errors that `keras_irl.doctor` finds without data.
+
+    Args:
+        policy: The language model that is trained.
+        optimizer: Its `keras.optimizers.Optimizer`.
+    """
+    for finding in policy_findings(policy, optimizer):
+        if finding.is_error:
+            warnings.warn(f"{finding.problem} {finding.fix}", stacklevel=3)
 
 
 def sequence_lengths(preprocessor):

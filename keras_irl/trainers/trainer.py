@@ -17,12 +17,13 @@ from keras_irl.ops import masked_mean
 from keras_irl.ops import masked_sum
 from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops import token_statistics
-from keras_irl.trainers.accumulation import TokenWeights
+from keras_irl.trainers.accumulation import weigh_tokens
 from keras_irl.trainers.gradient_norm import measure_gradient_norm
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
 from keras_irl.trainers.policies import check_policy
 from keras_irl.trainers.policies import check_trainable
+from keras_irl.trainers.policies import check_training
 from keras_irl.trainers.policies import sequence_lengths
 from keras_irl.trainers.tile_vocabulary import tiles_vocabulary
 from keras_irl.trainers.tile_vocabulary import without_xla
@@ -136,7 +137,8 @@ class Trainer(keras.Model):
         if self.tiles_vocabulary:
             kwargs = without_xla(kwargs)
         super().compile(optimizer=optimizer, **kwargs)
-        self._token_weights = TokenWeights(self.optimizer)
+        check_training(self.policy, self.optimizer)
+        self._token_weights = weigh_tokens(self.optimizer)
         measure_gradient_norm(self.optimizer)
         self._tile_vocabulary = tile_vocabulary
 

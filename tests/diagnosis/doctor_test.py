@@ -10,7 +10,7 @@ from testing import tiny_policy
 
 import keras_irl
 from keras_irl.data import demonstrations
-from keras_irl.diagnosis.policy_findings import policy_findings
+from keras_irl.models.policy_findings import policy_findings
 from keras_irl.ops import CONTINUES
 
 

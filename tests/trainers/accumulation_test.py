@@ -17,6 +17,8 @@ def weights_after(policy, start, batch_size, optimizer, epochs=1):
     policy.set_weights(start)
     trainer = keras_irl.IQLearn(policy, td_weight=0.1)
     trainer.compile(optimizer)
+    # Compiled again, the same optimizer must not weigh twice.
+    trainer.compile(optimizer)
     trainer.fit(
         demonstrations(policy, PROMPTS, RESPONSES, batch_size),
         epochs=epochs,

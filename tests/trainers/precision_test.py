@@ -38,3 +38,9 @@ def test_lower_precision_learns_as_float32_does(dtype, tiles):
     assert low[-1] < 0.8 * low[0]
     scales = isinstance(trainer.optimizer, keras.optimizers.LossScaleOptimizer)
     assert scales == (dtype == "mixed_float16")
+
+
+def test_a_precision_in_which_nothing_is_learned_is_warned_of():
+    trainer = keras_irl.MLE(tiny_policy("gpt2", dtype="bfloat16"))
+    with pytest.warns(UserWarning, match="beta_2 of Adam.*mixed_bfloat16"):
+        trainer.compile(keras.optimizers.Adam(5e-3))
