@@ -8,7 +8,6 @@ from keras_irl.commands.objectives import trainer_makers
 from keras_irl.commands.run_folder import RunFolder
 from keras_irl.commands.training import train
 from keras_irl.commands.window import Window
-from keras_irl.commands.window import first_prompts
 from keras_irl.commands.window import first_rows
 from keras_irl.commands.window import spread_pairs
 from keras_irl.data import demonstrations
@@ -68,7 +67,7 @@ class Comparison:
         train_task = load_task(options.task, "train", options.path)
         test_task = load_task(options.task, "test", options.path)
         self.train_pairs = first_rows(train_task.pairs, options.num_train)
-        self.test_task = first_prompts(test_task, options.num_test)
+        self.test_task = test_task.first(options.num_test)
         self.test_pairs = spread_pairs(test_task.pairs, 4 * options.num_test)
         settings = {
             name: value
@@ -114,6 +113,7 @@ class Comparison:
             options,
             self.folder.checkpoint(name, seed),
         )
+        self.folder.save_policy(name, seed, trainer)
         rows = sweep(
             {name: policy},
             self.test_task,

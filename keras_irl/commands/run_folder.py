@@ -5,15 +5,18 @@ import os
 import pathlib
 import shutil
 
+_FOLDERS = ("runs", "checkpoints", "policies")
+
 
 class RunFolder:
     """Keeps what a comparison has got so far.
 
-    | file                     | content                                       |
-    |--------------------------|-----------------------------------------------|
-    | `settings.json`          | what the runs have in common                  |
-    | `runs/NAME-SEED.json`    | a finished run                                |
-    | `checkpoints/NAME-SEED/` | where an unfinished run stands                |
+    | file                       | content                                     |
+    |----------------------------|---------------------------------------------|
+    | `settings.json`            | what the runs have in common                |
+    | `runs/NAME-SEED.json`      | a finished run                              |
+    | `checkpoints/NAME-SEED/`   | where an unfinished run stands              |
+    | `policies/NAME-SEED.keras` | the trainer, with its policy, as trained    |
 
     Args:
         folder: Path of the folder, made if it does not exist.
@@ -28,11 +31,11 @@ class RunFolder:
         self.folder = pathlib.Path(folder)
         path = self.folder / "settings.json"
         if overwrite:
-            for name in ("runs", "checkpoints"):
+            for name in _FOLDERS:
                 shutil.rmtree(self.folder / name, ignore_errors=True)
         elif path.exists() and self._is_begun():
             _check_same(json.loads(path.read_text()), settings, folder)
-        for name in ("runs", "checkpoints"):
+        for name in _FOLDERS:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         _write_whole(path, json.dumps(settings, indent=1))
 
@@ -45,6 +48,13 @@ class RunFolder:
         """Keeps a finished run, and drops its checkpoint."""
         _write_whole(self._run_path(name, seed), _json(run))
         shutil.rmtree(self.checkpoint(name, seed).folder, ignore_errors=True)
+
+    def save_policy(self, name, seed, trainer):
+        """Keeps a trained policy; `keras.saving.load_model` reads it."""
+        path = self.folder / "policies" / f"{_file_name(name, seed)}.keras"
+        partial = path.with_name(f"partial-{path.name}")
+        trainer.save(partial)
+        os.replace(partial, path)
 
     def checkpoint(self, name, seed):
         """Returns the place for the checkpoints of a run."""

@@ -1,7 +1,5 @@
 """How much of a task is used, and how long its texts are."""
 
-import copy
-
 import keras_hub
 import numpy as np
 
@@ -87,13 +85,3 @@ def spread_pairs(pairs, num_pairs):
     size = len(pairs[0])
     rows = np.linspace(0, size - 1, min(size, num_pairs)).round().astype(int)
     return tuple([column[int(row)] for row in rows] for column in pairs)
-
-
-def first_prompts(task, num_prompts):
-    """The same task with its first prompts only."""
-    task = copy.copy(task)
-    rows = (task.prompts, task.responses, task.references)
-    task.prompts, task.responses, task.references = first_rows(
-        rows, num_prompts
-    )
-    return task

@@ -1,6 +1,5 @@
 from keras_irl.commands.arguments import parse_arguments
 from keras_irl.commands.window import Window
-from keras_irl.commands.window import first_prompts
 from keras_irl.commands.window import first_rows
 from keras_irl.commands.window import spread_pairs
 from keras_irl.data import load_task
@@ -50,7 +49,7 @@ def test_rows_are_taken_from_the_start_or_evenly():
 
 def test_a_task_of_its_first_prompts_is_a_copy():
     task = load_task("arithmetic", "test")
-    fewer = first_prompts(task, 3)
+    fewer = task.first(3)
     assert fewer.prompts == task.prompts[:3]
     assert fewer.references == task.references[:3]
     assert len(task.prompts) == 240
