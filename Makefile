@@ -15,6 +15,9 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 export MPLBACKEND := agg
 PYTEST ?= --numprocesses 2 --dist loadfile
 suite: export OMP_NUM_THREADS := 1
+# What is compiled is run a few times: compiling it well takes longer.
+suite: export XLA_FLAGS := --xla_backend_optimization_level=0 \
+	--xla_llvm_disable_expensive_passes=true
 
 .PHONY: demo test lint suite clean
 .DELETE_ON_ERROR:

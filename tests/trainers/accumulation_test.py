@@ -32,11 +32,9 @@ def distance(left, right):
     return np.sqrt(sum(np.sum((a - b) ** 2) for a, b in pairs))
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 3])
-def test_accumulated_batches_are_one_large_batch(batch_size):
+def test_accumulated_batches_are_one_large_batch():
     policy = quick_start(tiny_gpt2(max_length=32))
     start = policy.get_weights()
-    steps = len(PROMPTS) // batch_size
     whole, parts = (
         weights_after(
             policy,
@@ -45,21 +43,20 @@ def test_accumulated_batches_are_one_large_batch(batch_size):
             keras.optimizers.SGD(0.1, gradient_accumulation_steps=count),
             epochs=2,
         )
-        for size, count in ((6, None), (batch_size, steps))
+        for size, count in ((6, None), (2, 3))
     )
     moved = distance(whole, start)
     assert distance(whole, parts) < 1e-3 * moved
-    if batch_size == 2:
-        # The mean of the means, which Keras would take, is something else.
-        policy.set_weights(start)
-        policy.compile(
-            keras.optimizers.SGD(0.1, gradient_accumulation_steps=3),
-            loss=keras_irl.losses.IQLearnLoss(td_weight=0.1),
-        )
-        data = demonstrations(policy, PROMPTS, RESPONSES, batch_size=2)
-        policy.fit(data, epochs=2, verbose=0)
-        means = [numpy(weight) for weight in policy.weights]
-        assert distance(whole, means) > 0.03 * moved
+    # The mean of the means, which Keras would take, is something else.
+    policy.set_weights(start)
+    policy.compile(
+        keras.optimizers.SGD(0.1, gradient_accumulation_steps=3),
+        loss=keras_irl.losses.IQLearnLoss(td_weight=0.1),
+    )
+    data = demonstrations(policy, PROMPTS, RESPONSES, batch_size=2)
+    policy.fit(data, epochs=2, verbose=0)
+    means = [numpy(weight) for weight in policy.weights]
+    assert distance(whole, means) > 0.03 * moved
 
 
 def test_clipping_sees_the_accumulated_gradient():

@@ -15,9 +15,8 @@ from keras_irl.data import demonstrations
 from keras_irl.trainers import tile_vocabulary
 
 
-@pytest.mark.parametrize("family", ["t5", "gpt2"])
-def test_tiled_or_not_a_policy_learns_the_same(family):
-    policy = quick_start(tiny_policy(family))
+def test_tiled_or_not_a_policy_learns_the_same():
+    policy = quick_start(tiny_policy("t5"))
     dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=2, seed=1)
     start, ends, losses, logs = policy.get_weights(), [], [], []
     trainer = keras_irl.IQLearn(policy, td_weight=0.1)
@@ -25,9 +24,11 @@ def test_tiled_or_not_a_policy_learns_the_same(family):
         policy.set_weights(start)
         trainer.compile(keras.optimizers.SGD(0.005), tile_vocabulary=tiles)
         steps = StepLosses()
-        trainer.fit(dataset, epochs=2, verbose=0, callbacks=[steps])
+        history = trainer.fit(
+            dataset, epochs=2, verbose=0, callbacks=[steps]
+        ).history
         losses.append(steps.losses)
-        logs.append(trainer.evaluate(dataset, verbose=0, return_dict=True))
+        logs.append({name: values[-1] for name, values in history.items()})
         ends.append([numpy(weight) for weight in policy.weights])
     np.testing.assert_allclose(*losses, rtol=2e-5)
     for name, value in logs[0].items():

@@ -24,7 +24,7 @@ def test_iq_learn_conforms(family):
     run_trainer_test(keras_irl.IQLearn, tiny_policy(family), td_weight=0.05)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["t5", "gpt2"])
 def test_a_trainer_and_a_compiled_policy_learn_the_same(family):
     policy = tiny_policy(family)
     dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=2, seed=1)
