@@ -75,13 +75,14 @@ class Comparison:
             if name not in _NOT_SETTINGS
         }
         settings["backend"] = keras.config.backend()
-        self.folder = RunFolder(options.output, settings, options.overwrite)
         self.window = Window(
             options,
             self.train_pairs,
             self.test_pairs,
             (self.test_task.prompts, self.test_task.responses),
         )
+        # Last: it may delete what is there, and what is wrong is known by now.
+        self.folder = RunFolder(options.output, settings, options.overwrite)
 
     def run(self, name, make_trainer, seed):
         """Trains and judges one policy, or finds that this was done.

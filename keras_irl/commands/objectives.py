@@ -9,6 +9,7 @@ from keras_irl.losses.mle import check_entropy_weight
 from keras_irl.losses.schedules import Schedule
 from keras_irl.trainers import MLE
 from keras_irl.trainers import IQLearn
+from keras_irl.trainers import ValueOffset
 
 
 def trainer_makers(options):
@@ -59,8 +60,9 @@ def _iq_learn_makers(options):
             "`--td-weight` takes at least one number of at least 0. "
             "Received: td_weight="
         )
+    # Offset and schedules of the trainers, made here for what they check.
+    ValueOffset(options.value_offset)
     for td_weight in options.td_weight:
-        # The schedule of the trainer, made here only for what it checks.
         Schedule(td_weight, options.td_warm_up_steps)
     several = len(options.td_weight) > 1
     return {

@@ -82,7 +82,8 @@ def doctor(policy, dataset, num_batches=_NUM_BATCHES):
     trainer = policy if isinstance(policy, Trainer) else None
     policy = trainer.policy if trainer else policy
     _check_policy(policy)
-    optimizer = (trainer or policy).optimizer
+    # Keras has none before `compile`.
+    optimizer = getattr(trainer or policy, "optimizer", None)
     batches = read_batches(policy, dataset, num_batches)
     shape = batches[0].actions.shape
     is_made_here = isinstance(dataset, Demonstrations)

@@ -1,5 +1,7 @@
 """Maximum likelihood, with the entropy bonus of the paper's baseline."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -53,10 +55,10 @@ def check_entropy_weight(entropy_weight):
     Raises:
         ValueError: If it is negative.
     """
-    if entropy_weight < 0:
+    if not 0 <= entropy_weight < math.inf:
         raise ValueError(
-            "`entropy_weight` must be at least 0; a negative weight would "
-            "drive the policy to a single answer. "
+            "`entropy_weight` must be a number of at least 0; a negative one "
+            "would drive the policy to a single answer. "
             f"Received: entropy_weight={entropy_weight}"
         )
 

@@ -1,5 +1,7 @@
 """Weights that change while training goes on."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -21,10 +23,10 @@ class Schedule:
     """
 
     def __init__(self, td_weight, warm_up_steps=0):
-        if not callable(td_weight) and not td_weight >= 0:
+        if not callable(td_weight) and not 0 <= td_weight < math.inf:
             raise ValueError(
-                "`td_weight` must be at least 0: a negative weight rewards "
-                "ever larger values. Pass 0 for maximum likelihood, or a "
+                "`td_weight` must be a number of at least 0: a negative one "
+                "rewards ever larger values. Pass 0 for maximum likelihood, or a "
                 "function of the step for a schedule. "
                 f"Received: td_weight={td_weight}"
             )

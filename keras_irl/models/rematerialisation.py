@@ -1,6 +1,7 @@
 """Trades time for memory: what layers computed is computed once more."""
 
 import keras
+import keras_hub
 from keras import ops
 
 # Where the backbones of keras-hub keep their blocks.
@@ -8,6 +9,13 @@ _BLOCKS = (
     "transformer_layers",
     "encoder_transformer_layers",
     "decoder_transformer_layers",
+)
+# Their routers ask for a loss of their own while they are called.
+_MIXTURES = (
+    keras_hub.models.MixtralBackbone,
+    keras_hub.models.QwenMoeBackbone,
+    keras_hub.models.Qwen3MoeBackbone,
+    keras_hub.models.Qwen3_5MoeBackbone,
 )
 
 
@@ -26,7 +34,8 @@ def rematerialise(policy):
         The number of blocks.
 
     Raises:
-        ValueError: If the backbone keeps its blocks where none are found.
+        ValueError: If the backbone keeps its blocks where none are found, or
+            they are mixtures of experts.
 
     Example:
     ```python
@@ -40,10 +49,11 @@ def rematerialise(policy):
         for name in _BLOCKS
         for block in getattr(backbone, name, None) or ()
     ]
-    if not blocks:
+    if not blocks or isinstance(backbone, _MIXTURES):
         raise ValueError(
-            "No blocks were found that could be computed once more. Backbones "
-            f"are expected to keep them in one of {', '.join(_BLOCKS)}. "
+            "No blocks were found that can be computed once more. Backbones "
+            f"are expected to keep them in one of {', '.join(_BLOCKS)}; those "
+            "of experts would lose the loss that balances them. "
             f"Received: policy.backbone of type {type(backbone).__name__}"
         )
     for block in blocks:

@@ -32,8 +32,8 @@ def tiled_token_statistics(
         actions: Integer tensor of shape `(B, T)`, the tokens taken.
         mask: Tensor of shape `(B, T)`, 1 where an action was taken and 0 on
             prompt and padding.
-        block_size: Tokens a tile. Defaults to 1024, or to all where the batch
-            is distributed over devices.
+        block_size: Tokens a tile. Defaults to 1024 at most, so that all tiles
+            are full, or to all where the batch is distributed over devices.
         tile_size: Vocabulary entries a tile. Defaults to 2048.
 
     Returns:
@@ -59,7 +59,7 @@ def tiled_token_statistics(
         hidden_states = hidden_states * scale
     shape = ops.shape(actions)
     counts = ops.reshape(continues(mask), (-1,))
-    block_size = block_size or BLOCK_SIZE
+    block_size = block_size or _block_size(actions.shape)
     if keras.distribution.distribution() is not None:
         # To sort or cut the tokens would move them from device to device.
         counts, block_size = None, actions.shape[0] * actions.shape[1]
@@ -77,3 +77,12 @@ def tiled_token_statistics(
         Tiling(size, block_size, min(tile_size or TILE_SIZE, size)),
     )
     return TokenStatistics(*(ops.reshape(x, shape) for x in results))
+
+
+def _block_size(shape):
+    """Cuts the tokens into equal blocks: those of a last one would be empty."""
+    if None in shape:
+        return BLOCK_SIZE
+    num_tokens = shape[0] * shape[1]
+    num_blocks = -(-num_tokens // BLOCK_SIZE)
+    return -(-num_tokens // num_blocks)

@@ -41,14 +41,11 @@ def statistics_of_tokens(
     order = jnp.argsort(~counts, stable=True)
     padding = -size % tiling.block_size
     order = jnp.pad(order, (0, padding), constant_values=order[-1])
+    # What stands elsewhere, NaN included, must not reach a sum.
+    states = jnp.where(counts[order][:, None], hidden_states[order], 0.0)
+    num_tokens = jnp.sum(counts)
     results = _tiled_statistics(
-        hidden_states[order],
-        kernel,
-        bias,
-        actions[order],
-        jnp.sum(counts),
-        head,
-        tiling,
+        states, kernel, bias, actions[order], num_tokens, head, tiling
     )
     places = jnp.argsort(order[:size])
     return tuple(

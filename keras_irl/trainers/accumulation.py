@@ -17,6 +17,8 @@ def weigh_tokens(optimizer):
     Returns:
         Its `TokenWeights`, the same each time.
     """
+    # Loss scaling is wrapped around an optimizer anew at every `compile`.
+    optimizer = inner_optimizer(optimizer)
     weights = getattr(optimizer, "token_weights", None)
     if weights is None:
         # Compiled again with the same optimizer, nothing is weighed twice.
@@ -40,14 +42,12 @@ class TokenWeights:
         Aⱼ = Aⱼ₋₁ Nⱼ₋₁ / Nⱼ + k gⱼ nⱼ / Nⱼ
 
     Args:
-        optimizer: A `keras.optimizers.Optimizer`, built or not. If it scales
-            the loss, the optimizer inside it accumulates.
+        optimizer: A `keras.optimizers.Optimizer` that does not scale losses.
     """
 
     def __init__(self, optimizer):
         self._num_tokens = 0.0
         self._total = None
-        optimizer = inner_optimizer(optimizer)
         if optimizer.gradient_accumulation_steps:
             self._optimizer = optimizer
             self._total = self._scalar("accumulated_tokens")

@@ -23,7 +23,8 @@ def tiles_vocabulary(policy, tile_vocabulary, compile_arguments):
     Raises:
         ValueError: If tiling was asked for, and can't be.
     """
-    if tile_vocabulary not in (True, False, "auto"):
+    is_choice = isinstance(tile_vocabulary, bool) or tile_vocabulary == "auto"
+    if not is_choice:
         raise ValueError(
             '`tile_vocabulary` must be `True`, `False` or "auto". '
             f"Received: tile_vocabulary={tile_vocabulary!r}"

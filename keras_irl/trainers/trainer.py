@@ -38,7 +38,9 @@ class Trainer(keras.Model):
     on every backend. A subclass says what a token costs, in `token_losses`.
     The policy stays usable on its own, after and between fits.
 
-    Besides the `loss` and its terms, these are averaged over tokens and logged:
+    The `loss` is logged as by Keras: the mean over the batches of an epoch, all
+    batches alike. Its terms, and these, are means over tokens, whatever the
+    batches; to choose an epoch, `monitor="val_negative_log_likelihood"`:
 
     | name             | meaning                                              |
     |------------------|------------------------------------------------------|
@@ -235,7 +237,16 @@ class Trainer(keras.Model):
         position = [id(v) for v in self.optimizer.variables].index(id(norm))
         return {**logs, "gradient_norm": state[2][position]}, state
 
-    def fit(self, x=None, *args, epochs=1, initial_epoch=0, **kwargs):
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        initial_epoch=0,
+        **kwargs,
+    ):
         if isinstance(x, Demonstrations):
             steps = kwargs.setdefault("steps_per_epoch", len(x))
             # Each epoch in an order of its own; Keras would repeat the first.
@@ -247,7 +258,13 @@ class Trainer(keras.Model):
             # Keras keeps one iterator for the validations of all epochs.
             kwargs["validation_data"] = validation_data.batches()
         return super().fit(
-            x, *args, epochs=epochs, initial_epoch=initial_epoch, **kwargs
+            x,
+            y,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=verbose,
+            initial_epoch=initial_epoch,
+            **kwargs,
         )
 
     def evaluate(self, x=None, *args, **kwargs):

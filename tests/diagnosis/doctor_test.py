@@ -53,6 +53,10 @@ def test_finds_nothing_wrong_with_demonstrations(policy, dataset, capsys):
     assert "the quick brown fox[der schnelle braune fuchs<|end" in printed
 
 
+def test_takes_a_trainer_that_is_not_compiled_yet(policy, dataset):
+    assert keras_irl.doctor(keras_irl.MLE(policy), dataset).is_healthy
+
+
 def test_shows_what_an_encoder_reads():
     policy = shared_policy("t5")
     dataset = demonstrations(policy, PROMPTS[1:2], RESPONSES[1:2], 1)

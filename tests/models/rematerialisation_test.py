@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from families import family_policy
 from testing import PROMPTS
 from testing import RESPONSES
 from testing import quick_start
@@ -30,6 +31,11 @@ def test_learns_as_before_with_the_same_dropout():
             assert rematerialise(policy) == 4
         losses.append(losses_after(policy, dataset, policy.get_weights()))
     np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+def test_experts_are_refused():
+    with pytest.raises(ValueError, match="would lose.*MixtralBackbone"):
+        rematerialise(family_policy("mixtral", max_length=24))
 
 
 def test_keeps_less_for_the_backward_pass():

@@ -59,6 +59,23 @@ def test_accumulated_batches_are_one_large_batch():
     assert distance(whole, means) > 0.03 * moved
 
 
+def test_loss_scaling_is_wrapped_anew_around_the_same_optimizer():
+    policy = quick_start(tiny_gpt2(max_length=32))
+    start = policy.get_weights()
+    ends = []
+    for count in (1, 2):
+        policy.set_weights(start)
+        inner = keras.optimizers.SGD(0.1, gradient_accumulation_steps=3)
+        trainer = keras_irl.MLE(policy)
+        for _ in range(count):
+            trainer.compile(keras.optimizers.LossScaleOptimizer(inner))
+        data = demonstrations(policy, PROMPTS, RESPONSES, batch_size=2)
+        trainer.fit(data, verbose=0)
+        ends.append([numpy(weight) for weight in policy.weights])
+    assert distance(ends[0], start) > 0
+    assert distance(*ends) < 1e-4 * distance(ends[0], start)
+
+
 def test_clipping_sees_the_accumulated_gradient():
     policy = quick_start(tiny_gpt2(max_length=32))
     start = policy.get_weights()
