@@ -25,6 +25,7 @@ NAMES_A_BACKEND = {
     "ops/tiles_tensorflow.py": "loops over tiles in the graph",
     "ops/tiles_torch.py": "loops over tiles in place",
     "rewards/reward_reader.py": "knows what XLA can't compile",
+    "trainers/stale_gradients.py": "clears what Keras misses",
     "trainers/tile_vocabulary.py": "knows what XLA can't compile",
     "losses/step_counter.py": "counts steps inside a compiled JAX step",
 }

@@ -26,8 +26,8 @@ class Schedule:
         if not callable(td_weight) and not 0 <= td_weight < math.inf:
             raise ValueError(
                 "`td_weight` must be a number of at least 0: a negative one "
-                "rewards ever larger values. Pass 0 for maximum likelihood, or a "
-                "function of the step for a schedule. "
+                "rewards ever larger values. Pass 0 for maximum likelihood, "
+                "or a function of the step for a schedule. "
                 f"Received: td_weight={td_weight}"
             )
         if warm_up_steps < 0:

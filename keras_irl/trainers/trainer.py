@@ -25,6 +25,7 @@ from keras_irl.trainers.policies import check_policy
 from keras_irl.trainers.policies import check_trainable
 from keras_irl.trainers.policies import check_training
 from keras_irl.trainers.policies import sequence_lengths
+from keras_irl.trainers.stale_gradients import clear_gradients
 from keras_irl.trainers.tile_vocabulary import tiles_vocabulary
 from keras_irl.trainers.tile_vocabulary import without_xla
 from keras_irl.trainers.value_offset import ValueOffset
@@ -228,6 +229,7 @@ class Trainer(keras.Model):
     def train_step(self, *args):
         norm = measure_gradient_norm(self.optimizer)
         self._token_weights.see(args[-1])
+        clear_gradients(self.trainable_variables)
         result = super().train_step(*args)
         # The step is a function of the whole state under JAX, which hands the
         # optimizer's variables back; elsewhere they are up to date.

@@ -6,6 +6,7 @@ from testing import PROMPTS
 from testing import RESPONSES
 from testing import StepLosses
 from testing import numpy
+from testing import quick_start
 from testing import run_trainer_test
 from testing import tiny_policy
 
@@ -234,3 +235,13 @@ def test_what_layers_ask_for_is_added_to_the_loss():
     extra = 0.1 * np.sum(np.square(numpy(kernel)))
     assert extra > 0.01
     assert logs["loss"] - ours == pytest.approx(extra, rel=1e-2)
+
+
+def test_gradients_of_earlier_steps_are_forgotten():
+    # Encoder and decoder of a T5 have variables of the same path.
+    policy = quick_start(tiny_policy("t5"))
+    dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
+    trainer = keras_irl.MLE(policy)
+    trainer.compile(keras.optimizers.SGD(0.0))
+    norms = trainer.fit(dataset, epochs=5, verbose=0).history["gradient_norm"]
+    np.testing.assert_allclose(norms, norms[0], rtol=1e-4)

@@ -1,0 +1,19 @@
+"""Gradients that PyTorch would add to those of the steps before."""
+
+import keras
+
+
+def clear_gradients(variables):
+    """Forgets the gradients of earlier steps.
+
+    Keras clears those of the parameters that it has registered with PyTorch,
+    by the paths of their variables. The relative position biases of encoder
+    and decoder of a T5 have the same path, so that one of them is missed, and
+    its gradients pile up from step to step.
+
+    Args:
+        variables: List of `keras.Variable`s.
+    """
+    if keras.config.backend() == "torch":
+        for variable in variables:
+            variable.value.grad = None
