@@ -13,8 +13,8 @@ round. Run nothing else beside it.
 makes a virtual environment for the peers in `runs/peers`; without `--peers`
 they are left out. `--models t5-mini,gpt2-mini` are quick.
 
-A third of the tokens are prompt, which no contender trains on. Memory is the
-peak of the resident set during the steps, the weights included.
+A third of the decoder's tokens are prompt, which no contender trains on. Memory
+is the peak of the resident set, the weights included.
 """
 
 import argparse
@@ -212,15 +212,14 @@ def run_trl(sizes, steps):
     import tempfile
 
     import datasets
+    import numpy as np
     import transformers
     import trl
 
     ids, mask = sizes.arrays()
+    labels = np.where(mask > 0, ids[:, :-1], -100)
     rows = datasets.Dataset.from_dict(
-        {
-            "input_ids": ids[:, :-1].tolist(),
-            "completion_mask": mask.astype(int).tolist(),
-        }
+        {"input_ids": ids[:, :-1].tolist(), "labels": labels.tolist()}
     )
     times = []
 
