@@ -249,6 +249,12 @@ def refuse_to_load(*args):
             "--objectives mle-entropy --entropy-weight -1",
             "at least 0.*Received: entropy_weight=-1.0",
         ),
+        (
+            "--objectives mle-entropy --entropy-weight nan",
+            "at least 0.*Received: entropy_weight=nan",
+        ),
+        ("--td-weight inf", "at least 0.*Received: td_weight=inf"),
+        ("--value-offset nan", "number of nats.*Received: value_offset=nan"),
         ("--temperatures -1", "at least 0.*Received: temperatures=-1.0"),
         ("--temperatures ,", "at least one number.*Received: temperatures="),
         ("--learning-rate 0", "above 0.*Received: learning_rate=0.0"),
@@ -321,6 +327,15 @@ def test_school_sums_run_through_and_are_marked_with_and_without_help(
     assert results["metric"] == "accuracy"
     row = results["objectives"]["mle"][0]["rows"][0]
     assert {"accuracy", "accuracy_with_calculator"} <= row["metrics"].keys()
+
+
+def test_what_is_refused_deletes_nothing(tmp_path, capsys):
+    kept = tmp_path / "output" / "runs" / "mle-0.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("{}")
+    arguments = ["--overwrite", "--preset", "t5-scratch-giant"]
+    assert compare(tmp_path / "output", *arguments) == 2
+    assert kept.exists()
 
 
 def test_a_file_without_a_column_is_refused(tmp_path, capsys):

@@ -90,3 +90,16 @@ def test_the_choice_is_saved(tmp_path):
 def test_what_can_not_be_tiled_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         keras_irl.MLE(tiny_gpt2()).compile("sgd", **arguments)
+
+
+def test_tiles_are_not_compiled_by_xla_on_tensorflow():
+    trainer = keras_irl.MLE(tiny_gpt2())
+    arguments = {"tile_vocabulary": True, "jit_compile": True}
+    if keras.config.backend() != "tensorflow":
+        trainer.compile("sgd", **arguments)
+        assert trainer.tiles_vocabulary
+        return
+    with pytest.raises(ValueError, match="XLA can't compile.*Received: tile"):
+        trainer.compile("sgd", **arguments)
+    trainer.compile("sgd", tile_vocabulary=True)
+    assert not trainer.jit_compile
