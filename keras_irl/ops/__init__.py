@@ -6,6 +6,10 @@ from keras_irl.ops.masking import is_action as is_action
 from keras_irl.ops.masking import is_start as is_start
 from keras_irl.ops.masking import masked_mean as masked_mean
 from keras_irl.ops.masking import masked_sum as masked_sum
+from keras_irl.ops.returns import discounted_returns as discounted_returns
+from keras_irl.ops.returns import (
+    generalised_advantages as generalised_advantages,
+)
 from keras_irl.ops.shapes import check_shapes as check_shapes
 from keras_irl.ops.tiled_token_statistics import (
     tiled_token_statistics as tiled_token_statistics,

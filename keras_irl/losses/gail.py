@@ -1,0 +1,106 @@
+"""Adversarial imitation: who wrote it, and what that is worth as a reward.
+
+The discriminator's logit D is positive where a token looks demonstrated. Where
+it has learned all there is to learn, it is the log-ratio of how often expert
+and policy come to a state and act like that: D = log μ_E / μ_π.
+"""
+
+from keras import ops
+
+# r(D), the reward of a token, by its name.
+_REWARD_FORMS = {
+    "softplus": ops.softplus,
+    "logit": lambda logits: logits,
+    "log_sigmoid": lambda logits: -ops.softplus(-logits),
+}
+
+
+def discriminator_loss(demonstration_logits, is_demonstration):
+    """Computes the binary cross-entropy of every token.
+
+        lossₜ = −log σ(Dₜ)         on demonstrations
+        lossₜ = −log(1 − σ(Dₜ))    on rollouts
+
+    Args:
+        demonstration_logits: Float tensor of shape `(B, T)`, D: above 0 for
+            "demonstrated".
+        is_demonstration: Whether the tokens are, a boolean for all of them.
+
+    Returns:
+        Float32 tensor of shape `(B, T)`, in nats.
+
+    Example:
+    >>> import numpy as np
+    >>> loss = discriminator_loss(np.zeros((1, 1)), is_demonstration=True)
+    >>> round(float(loss[0, 0]), 4)  # log 2: no idea
+    0.6931
+
+    References:
+        - [Ho & Ermon, 2016](https://arxiv.org/abs/1606.03476), eq. 17, with the
+          labels the other way round: there D is high for the policy.
+    """
+    logits = ops.cast(demonstration_logits, "float32")
+    return ops.softplus(-logits if is_demonstration else logits)
+
+
+def adversarial_rewards(demonstration_logits, reward_form="softplus"):
+    """Computes the reward of every token from what the discriminator says.
+
+    | form          | r(D)              | sign     | draws a policy to       |
+    |---------------|-------------------|----------|-------------------------|
+    | `softplus`    | −log(1 − σ(D))    | positive | go on: each token pays  |
+    | `logit`       | D                 | both     | neither                 |
+    | `log_sigmoid` | log σ(D)          | negative | end: each token costs   |
+
+    Args:
+        demonstration_logits: Float tensor of any shape, D: above 0 for
+            "demonstrated".
+        reward_form: `"softplus"`, `"logit"` or `"log_sigmoid"`. Defaults to
+            `"softplus"`.
+
+    Returns:
+        Float32 tensor of the same shape, in nats. No gradient flows from it
+        to the discriminator.
+
+    Raises:
+        ValueError: If there is no such form.
+
+    Example:
+    >>> round(float(adversarial_rewards(0.0, "log_sigmoid")), 4)
+    -0.6931
+
+    References:
+        - [Wulfmeier et al., 2024](https://arxiv.org/abs/2409.01369), appendix
+          A.1.3, which takes log(1 + exp D).
+    """
+    check_reward_form(reward_form)
+    logits = ops.cast(demonstration_logits, "float32")
+    return ops.stop_gradient(_REWARD_FORMS[reward_form](logits))
+
+
+def discriminator_entropies(demonstration_logits):
+    """Computes how undecided the discriminator is about every token.
+
+        H = −σ(D) log σ(D) − (1 − σ(D)) log(1 − σ(D)) = softplus(D) − σ(D) D
+
+    Args:
+        demonstration_logits: Float tensor of any shape.
+
+    Returns:
+        Float32 tensor of the same shape, in nats: log 2 at most.
+    """
+    logits = ops.cast(demonstration_logits, "float32")
+    return ops.softplus(logits) - ops.sigmoid(logits) * logits
+
+
+def check_reward_form(reward_form):
+    """Checks that a form of the reward exists.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    if reward_form not in _REWARD_FORMS:
+        raise ValueError(
+            f"`reward_form` must be one of {', '.join(_REWARD_FORMS)}. "
+            f"Received: reward_form={reward_form!r}"
+        )

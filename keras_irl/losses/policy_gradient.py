@@ -1,0 +1,172 @@
+"""Learning from a reward: clipped policy gradients that stay near a start."""
+
+from keras import ops
+
+from keras_irl.ops import is_action
+from keras_irl.ops import masked_mean
+
+
+def policy_gradient_loss(log_probs, old_log_probs, advantages, clip_ratio=0.2):
+    """Computes the clipped loss of every action that was sampled.
+
+    With ρₜ = π(aₜ | sₜ) / π_old(aₜ | sₜ), π_old being the policy that sampled,
+
+        lossₜ = −min(ρₜ Aₜ, clip(ρₜ, 1 − ε, 1 + ε) Aₜ)
+
+    Where nothing was updated since the sampling, ρ = 1 and the gradient is
+    −Aₜ ∇ log π(aₜ | sₜ), that of REINFORCE.
+
+    Args:
+        log_probs: Float tensor of shape `(B, T)`, of the policy as it is.
+        old_log_probs: Float tensor of shape `(B, T)`, when it sampled.
+        advantages: Float tensor of shape `(B, T)`. Neither these nor the old
+            log-probabilities get a gradient.
+        clip_ratio: ε. Defaults to 0.2.
+
+    Returns:
+        Float32 tensor of shape `(B, T)`.
+
+    References:
+        - [Schulman et al., 2017](https://arxiv.org/abs/1707.06347), eq. 7.
+    """
+    ratios = _ratios(log_probs, old_log_probs)
+    advantages = ops.stop_gradient(ops.cast(advantages, "float32"))
+    clipped = ops.clip(ratios, 1.0 - clip_ratio, 1.0 + clip_ratio)
+    return -ops.minimum(ratios * advantages, clipped * advantages)
+
+
+def is_clipped(log_probs, old_log_probs, advantages, clip_ratio=0.2):
+    """Tells which actions `policy_gradient_loss` gives no gradient.
+
+    Args:
+        log_probs: As in `policy_gradient_loss`, like all arguments.
+        old_log_probs: As in `policy_gradient_loss`.
+        advantages: As in `policy_gradient_loss`.
+        clip_ratio: As in `policy_gradient_loss`.
+
+    Returns:
+        Boolean tensor of shape `(B, T)`.
+    """
+    ratios = _ratios(log_probs, old_log_probs)
+    too_high = ops.logical_and(advantages > 0, ratios > 1.0 + clip_ratio)
+    too_low = ops.logical_and(advantages < 0, ratios < 1.0 - clip_ratio)
+    return ops.logical_or(too_high, too_low)
+
+
+def _ratios(log_probs, old_log_probs):
+    old_log_probs = ops.stop_gradient(ops.cast(old_log_probs, "float32"))
+    # Outside the mask may stand anything: keep it finite.
+    differences = ops.cast(log_probs, "float32") - old_log_probs
+    return ops.exp(ops.clip(differences, -20.0, 20.0))
+
+
+def kl_loss(log_probs, reference_log_probs):
+    """Computes a loss whose gradient is that of the KL to a reference policy.
+
+    With dₜ = log π(aₜ | sₜ) − log π_ref(aₜ | sₜ) of sampled actions,
+
+        lossₜ = dₜ² / 2,    E[∇ lossₜ] = E[dₜ ∇ log π] = ∇ KL(π ‖ π_ref)
+
+    It needs the actions that were taken and no others, so the logits of
+    neither policy. Its value is not the KL; see `kl_estimates`.
+
+    Args:
+        log_probs: Float tensor of shape `(B, T)`, of actions sampled from the
+            policy.
+        reference_log_probs: Float tensor of shape `(B, T)`, of the reference;
+            no gradient flows to it.
+
+    Returns:
+        Float32 tensor of shape `(B, T)`, in squared nats.
+    """
+    return 0.5 * ops.square(_log_ratios(log_probs, reference_log_probs))
+
+
+def kl_estimates(log_probs, reference_log_probs):
+    """Estimates the KL to a reference policy from sampled actions.
+
+        KL(π ‖ π_ref) = E[exp(−dₜ) − 1 + dₜ],    dₜ as in `kl_loss`
+
+    Each term is at least 0, and varies less than dₜ itself.
+
+    Args:
+        log_probs: As in `kl_loss`.
+        reference_log_probs: As in `kl_loss`.
+
+    Returns:
+        Float32 tensor of shape `(B, T)`, in nats.
+    """
+    ratios = _log_ratios(log_probs, reference_log_probs)
+    return ops.exp(-ops.clip(ratios, -20.0, 20.0)) - 1.0 + ratios
+
+
+def _log_ratios(log_probs, reference_log_probs):
+    reference = ops.cast(reference_log_probs, "float32")
+    return ops.cast(log_probs, "float32") - ops.stop_gradient(reference)
+
+
+def value_loss(values, targets):
+    """Computes the squared error of the values of states.
+
+        lossₜ = (V(sₜ) − targetₜ)² / 2
+
+    Args:
+        values: Float tensor of shape `(B, T)`.
+        targets: Float tensor of shape `(B, T)`, advantages plus values; no
+            gradient flows to them.
+
+    Returns:
+        Float32 tensor of shape `(B, T)`.
+    """
+    targets = ops.stop_gradient(ops.cast(targets, "float32"))
+    return 0.5 * ops.square(ops.cast(values, "float32") - targets)
+
+
+def normalised(advantages, mask, least=1.0):
+    """Shifts advantages to mean 0, and scales large ones down.
+
+        (Aₜ − mean A) / max(least, deviation of A)
+
+    Small ones stay small. To bring them up to a deviation of 1 as well would
+    make the noise of a discriminator that can tell nothing yet as loud as what
+    it says later, and a good policy would be led astray by it.
+
+    Args:
+        advantages: Float tensor of shape `(B, T)`.
+        mask: Tensor of shape `(B, T)`.
+        least: Positive number; a tiny one scales all advantages to a standard
+            deviation of 1. Defaults to 1.
+
+    Returns:
+        Float32 tensor of shape `(B, T)`, with a standard deviation of at most
+        1 over the tokens that count, and 0 elsewhere.
+    """
+    advantages = ops.cast(advantages, "float32")
+    centred = advantages - masked_mean(advantages, mask)
+    variance = masked_mean(ops.square(centred), mask)
+    scaled = centred / ops.sqrt(ops.maximum(variance, least**2))
+    return ops.where(is_action(mask), scaled, 0.0)
+
+
+def explained_variance(values, targets, mask):
+    """Computes what share of the variance of the targets the values explain.
+
+        1 − Var(targets − V) / Var(targets)
+
+    Args:
+        values: Float tensor of shape `(B, T)`.
+        targets: Float tensor of shape `(B, T)`.
+        mask: Tensor of shape `(B, T)`.
+
+    Returns:
+        Float32 scalar: 1 for perfect values, 0 for constant ones, negative for
+        worse.
+    """
+    left = _variance(ops.subtract(targets, values), mask)
+    return 1.0 - left / ops.maximum(_variance(targets, mask), 1e-12)
+
+
+def _variance(numbers, mask):
+    numbers = ops.cast(numbers, "float32")
+    mean = masked_mean(numbers, mask)
+    return masked_mean(ops.square(numbers - mean), mask)
