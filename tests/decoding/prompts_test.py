@@ -2,8 +2,8 @@ import keras
 import pytest
 import testing
 
+from keras_irl.decoding import encode_prompts
 from keras_irl.evaluation.generation import sample_responses
-from keras_irl.evaluation.prompts import encode_prompts
 
 
 @pytest.fixture(scope="module")

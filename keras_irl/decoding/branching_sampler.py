@@ -1,0 +1,116 @@
+"""What all decoders share: rows a prompt, ends of texts, state in a loop."""
+
+import keras
+import keras_hub
+import numpy as np
+from keras import ops
+
+
+class BranchingSampler(keras_hub.samplers.Sampler):
+    """A keras-hub sampler that continues every prompt several times.
+
+    A subclass keeps in variables what changes between calls, so that one
+    compiled function serves all their values. It is meant for `lent` and
+    `draw`, which hand it `num_branches` rows of each prompt.
+
+    Args:
+        num_branches: Rows that continue one prompt. They follow each other:
+            prompt 0 row 0, prompt 0 row 1, and so on.
+        stop_token_ids: Ids of the tokens that end a text. Where there are
+            none, texts fill their window.
+        max_tokens: Tokens that a row is continued by at most. Defaults to
+            `None`, for what the window holds.
+
+    Raises:
+        ValueError: If `num_branches` or `max_tokens` is below 1, or an id
+            below 0.
+    """
+
+    def __init__(self, num_branches=1, stop_token_ids=(), max_tokens=None):
+        super().__init__()
+        if num_branches < 1 or (max_tokens is not None and max_tokens < 1):
+            raise ValueError(
+                "A prompt is continued at least once, by one token at least. "
+                "Received: "
+                f"num_branches={num_branches}, max_tokens={max_tokens}"
+            )
+        self.num_branches = num_branches
+        self.max_tokens = max_tokens
+        self.stop_token_ids = tuple(int(i) for i in stop_token_ids)
+        if any(i < 0 for i in self.stop_token_ids):
+            raise ValueError(
+                "Stop tokens are ids of the vocabulary, 0 or greater. "
+                f"Received: stop_token_ids={self.stop_token_ids}"
+            )
+        self.num_broken_states = keras.Variable(
+            0, dtype="int32", trainable=False
+        )
+
+    @property
+    def variables(self):
+        """All state that a compiled function reads and writes."""
+        return [*super().variables, self.num_broken_states]
+
+    def count_broken_states(self, logits):
+        """Counts states without a distribution over next tokens.
+
+        Their logits are NaN, +∞, or all −∞. The counter is the variable
+        `num_broken_states`.
+
+        Args:
+            logits: Float tensor of shape `(B, V)`.
+        """
+        broken = ops.logical_not(ops.isfinite(ops.logsumexp(logits, axis=-1)))
+        self.num_broken_states.assign_add(ops.sum(ops.cast(broken, "int32")))
+
+    def is_stop(self, tokens):
+        """Whether each of the tokens ends a text: bool, of their shape."""
+        stop = ops.zeros_like(tokens, dtype="bool")
+        for token in self.stop_token_ids:
+            stop = ops.logical_or(stop, ops.equal(tokens, token))
+        return stop
+
+    def is_long(self, num_tokens):
+        """Whether rows of so many drawn tokens may have no more: bool."""
+        if self.max_tokens is None:
+            return ops.zeros_like(num_tokens, dtype="bool")
+        return ops.greater_equal(num_tokens, self.max_tokens)
+
+    def run_loop(
+        self, cond, body, model=None, loop_vars=None, maximum_iterations=None
+    ):
+        # Assignments inside a loop would be lost on JAX, and leave the graph
+        # of the loop on TensorFlow in a stateless scope: state goes through.
+        ours = self.variables
+        theirs = [] if model is None else model.variables
+        fixed = keras.StatelessScope([(v, v.value) for v in theirs])
+
+        def stateless_cond(state, *loop_vars):
+            return cond(*loop_vars)
+
+        def stateless_body(state, *loop_vars):
+            scope = keras.StatelessScope(zip(ours, state, strict=True))
+            # Checking these in every step costs time where steps are eager.
+            scope.state_mapping.update(fixed.state_mapping)
+            with scope:
+                loop_vars = body(*loop_vars)
+            state = [scope.get_current_value(variable) for variable in ours]
+            return tuple(state), *loop_vars
+
+        state, *loop_vars = ops.while_loop(
+            stateless_cond,
+            stateless_body,
+            (tuple(ops.convert_to_tensor(v.value) for v in ours), *loop_vars),
+            maximum_iterations=maximum_iterations,
+        )
+        for variable, value in zip(ours, state, strict=True):
+            variable.assign(value)
+        return loop_vars
+
+
+def set_seed(seed_generator, seed):
+    """Seeds a generator with an integer, or a tuple of them, of at least 0."""
+    # PyTorch adds the parts of Keras's random state up, so that seeds next to
+    # each other would share their streams; mixed ones do not.
+    mixed = np.random.SeedSequence(seed).generate_state(1)[0] >> 1
+    seed_generator.state.assign(np.array([mixed, 0]))

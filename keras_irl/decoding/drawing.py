@@ -1,0 +1,124 @@
+"""Tokens of a policy, several rows from one encoding of each prompt."""
+
+import keras
+from keras import ops
+
+from keras_irl.decoding.lending import lent
+
+
+def draw(policy, inputs, sampler):
+    """Draws continuations of prompts, also inside a training step.
+
+    In a training step this reads the weights of the moment, without gradient
+    and without dropout. Each prompt is encoded once, however many rows
+    continue it. A Keras model that draws in its `call` keeps the state of the
+    sampler, or its noise would be the same in every step:
+
+    ```python
+    def __init__(self, policy):
+        super().__init__()
+        self.policy = policy
+        self.sampler = TokenSampler(num_samples=4, stop_token_ids=[1])
+        self.sampler_state = self.sampler.variables
+
+    def call(self, inputs, training=False):
+        tokens = draw(self.policy, inputs, self.sampler)
+        ...
+    ```
+
+    Args:
+        policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM`.
+        inputs: What the policy's `generate_step` reads: a dictionary of
+            tensors of shape `(B, ...)`, as from `generate_preprocess` of its
+            preprocessor. Where the padding mask (for a `Seq2SeqLM` that of
+            the decoder) is false, tokens are to be drawn.
+        sampler: A `TokenSampler` or `BeamSearcher` with K rows a prompt.
+
+    Returns:
+        Int tensor of shape `(B * K, T)`, where T is the width of that mask:
+        prompt 0 row 0, prompt 0 row 1, and so on. Whatever follows a row's
+        first stop token means nothing: see `drawn_mask`.
+    """
+    return _AtInference(policy, sampler)(inputs)
+
+
+def drawn_mask(tokens, inputs, sampler):
+    """Marks the tokens that were drawn, up to and with the stop token.
+
+    Of `max_tokens` that a sampler may have, no more are marked.
+
+    Args:
+        tokens: Int tensor of shape `(B * K, T)`, from `draw`.
+        inputs: What the tokens were drawn for.
+        sampler: What they were drawn with.
+
+    Returns:
+        Bool tensor of shape `(B * K, T)`.
+    """
+    given = prefix_mask(inputs)
+    given = ops.repeat(ops.cast(given, "bool"), sampler.num_branches, axis=0)
+    drawn = ops.logical_not(given)
+    stops = ops.cast(ops.logical_and(sampler.is_stop(tokens), drawn), "int32")
+    stops_before = ops.cumsum(stops, axis=1) - stops
+    positions = ops.cumsum(ops.cast(drawn, "int32"), axis=1)
+    past = ops.logical_or(
+        ops.greater(stops_before, 0), sampler.is_long(positions - 1)
+    )
+    return ops.logical_and(drawn, ops.logical_not(past))
+
+
+class _AtInference(keras.Layer):
+    """Draws as at inference, whatever the layer that this is called in does.
+
+    A layer, because layers are what Keras tells about training and about the
+    precision of variables.
+    """
+
+    def __init__(self, policy, sampler):
+        super().__init__(name="draw", autocast=False, dtype="float32")
+        # Within a function, as this layer does not own the policy.
+        self._draw = lambda inputs: _draw(policy, inputs, sampler)
+
+    def call(self, inputs, training=False):
+        if not training:
+            return self._draw(inputs)
+        tokens = self(inputs, training=False)
+        # Layers that are called next inherit from the last one that was told.
+        return keras.layers.Dropout(0.0)(tokens, training=True)
+
+
+def _draw(policy, inputs, sampler):
+    mapping = [(v, ops.stop_gradient(v.value)) for v in policy.variables]
+    mapping += [(v, v.value) for v in sampler.variables]
+    rows = {
+        name: None if x is None else ops.repeat(x, sampler.num_branches, axis=0)
+        for name, x in inputs.items()
+    }
+    with keras.StatelessScope(state_mapping=mapping) as scope:
+        with lent(policy, sampler):
+            outputs = policy.generate_step(rows, stop_token_ids=None)
+    for variable in sampler.variables:
+        variable.assign(scope.get_current_value(variable))
+    return drawn_window(outputs, inputs)
+
+
+def drawn_window(outputs, inputs):
+    """Picks the tokens that stand where the mask of the inputs does.
+
+    Args:
+        outputs: What `generate_step` returned.
+        inputs: What it was called with.
+
+    Returns:
+        Int tensor of shape `(rows, T)`. RWKV7 returns prompt and response one
+        after the other, but its mask and T are those of the response.
+    """
+    is_seq_2_seq = "decoder_token_ids" in outputs
+    tokens = outputs["decoder_token_ids" if is_seq_2_seq else "token_ids"]
+    return tokens[:, -ops.shape(prefix_mask(inputs))[1] :]
+
+
+def prefix_mask(inputs):
+    """The mask `(B, T)` that is false where tokens are to be drawn."""
+    is_seq_2_seq = "decoder_padding_mask" in inputs
+    return inputs["decoder_padding_mask" if is_seq_2_seq else "padding_mask"]

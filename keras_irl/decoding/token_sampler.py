@@ -1,0 +1,215 @@
+"""Greedy decoding and sampling at any temperature, compiled as one."""
+
+import keras
+from keras import ops
+
+from keras_irl.decoding.branching_sampler import BranchingSampler
+from keras_irl.decoding.branching_sampler import set_seed
+
+
+class TokenSampler(BranchingSampler):
+    """Draws tokens from `softmax(logits / temperature)`, or the likelier ones.
+
+    With gᵢ independent standard Gumbel variables and a temperature τ,
+
+        a = argmaxᵢ (logitsᵢ + τ gᵢ)   is distributed as   softmax(logits / τ)
+
+    and at τ = 0 it is the argmax itself, with no second path to compile.
+    Where tokens are left out, their logits are −∞, and the others keep their
+    proportions. The temperature, `top_p` and the random state are variables
+    that a compiled function reads, not constants that it was compiled with.
+    `top_k`, and whether there is a `top_p`, are constants: the former is a
+    shape, and both cost time that a sampler without them does not spend.
+
+    Args:
+        num_samples: Samples of each prompt. Defaults to 1.
+        temperature: What the logits are divided by; 0 is greedy decoding.
+            Defaults to 1.0.
+        top_k: Leaves only the `top_k` likeliest tokens. Tokens as likely as
+            the last of them stay too. Defaults to `None`, for all.
+        top_p: Leaves only the fewest likeliest tokens, of those that `top_k`
+            leaves, whose probabilities at the temperature sum to `top_p`.
+            Equally likely ones stay or go together. Defaults to `None`, for
+            all.
+        stop_token_ids: Ids of the tokens that end a text. Defaults to none.
+        max_tokens: Tokens of a sample at most. Defaults to `None`, for what
+            the window holds.
+        seed: Integer of at least 0. Defaults to 0.
+
+    Raises:
+        ValueError: If `num_samples`, `top_k` or `max_tokens` is below 1,
+            `top_p` outside (0, 1], or the temperature below 0.
+
+    References:
+        - [Holtzman et al., 2020](https://arxiv.org/abs/1904.09751), `top_p`.
+    """
+
+    def __init__(
+        self,
+        num_samples=1,
+        temperature=1.0,
+        top_k=None,
+        top_p=None,
+        stop_token_ids=(),
+        max_tokens=None,
+        seed=0,
+    ):
+        super().__init__(num_samples, stop_token_ids, max_tokens)
+        check_sampling(temperature, top_k, top_p)
+        self.top_k = top_k
+        self.temperature = keras.Variable(
+            temperature, dtype="float32", trainable=False
+        )
+        self.top_p = None
+        if top_p is not None:
+            self.top_p = keras.Variable(top_p, dtype="float32", trainable=False)
+        self.seed_generator = keras.random.SeedGenerator(seed=0)
+        set_seed(self.seed_generator, seed)
+
+    @property
+    def variables(self):
+        top_p = [] if self.top_p is None else [self.top_p]
+        return [*super().variables, self.temperature, *top_p]
+
+    def prepare(self, seed, temperature=1.0, top_p=None):
+        """Sets what is no constant, and counts broken states from 0 again.
+
+        Args:
+            seed: An integer, or a tuple of them, of at least 0.
+            temperature: See the constructor. Defaults to 1.0.
+            top_p: See the constructor; only of use to a sampler that was made
+                with one. Defaults to `None`, for all tokens.
+        """
+        set_seed(self.seed_generator, seed)
+        self.temperature.assign(temperature)
+        if self.top_p is not None:
+            self.top_p.assign(1.0 if top_p is None else top_p)
+        self.num_broken_states.assign(0)
+
+    def __call__(
+        self,
+        next,
+        prompt,
+        cache=None,
+        index=0,
+        mask=None,
+        stop_token_ids=None,
+        hidden_states=None,
+        model=None,
+        **kwargs,
+    ):
+        # Gemma4 offers a draft model besides, which is not asked.
+        index = ops.cast(index, "int32")
+        mask = ops.cast(mask, "bool")
+        lengths = ops.sum(ops.cast(mask, "int32"), axis=1)
+        finished = ops.zeros_like(prompt[:, 0], dtype="bool")
+
+        def unfinished(prompt, cache, index, finished):
+            return ops.logical_not(ops.all(finished))
+
+        def add_token(prompt, cache, index, finished):
+            logits, _, cache = next(prompt, cache, index)
+            token = self.get_next_token(self.compute_probabilities(logits))
+            token = ops.cast(token, prompt.dtype)
+            # Prompts that are longer than the shortest are not written over.
+            given = mask[:, index]
+            token = ops.where(given, prompt[:, index], token)
+            stop = ops.logical_and(self.is_stop(token), ops.logical_not(given))
+            prompt = ops.slice_update(prompt, [0, index], token[:, None])
+            index = index + 1
+            if self.max_tokens is not None:
+                stop = ops.logical_or(stop, self.is_long(index - lengths))
+            return prompt, cache, index, ops.logical_or(finished, stop)
+
+        return self.run_loop(
+            unfinished,
+            add_token,
+            model=model,
+            loop_vars=(prompt, () if cache is None else cache, index, finished),
+            maximum_iterations=ops.shape(prompt)[1] - index,
+        )[0]
+
+    def compute_probabilities(self, logits):
+        """Hands the logits on: the noise belongs on them."""
+        return ops.cast(logits, "float32")
+
+    def get_next_token(self, logits):
+        """Draws a token for every row of logits, `(B, V)`."""
+        self.count_broken_states(logits)
+        # Above 0, or a Gumbel variable were infinite and 0 times it NaN.
+        uniform = keras.random.uniform(
+            ops.shape(logits),
+            minval=1e-30,
+            dtype="float32",
+            seed=self.seed_generator,
+        )
+        gumbel = -ops.log(-ops.log(uniform))
+        noisy = self._likelier(logits) + self.temperature * gumbel
+        return ops.argmax(noisy, axis=-1)
+
+    def _likelier(self, logits):
+        """Logits of shape `(B, V)`, −∞ where a token is left out."""
+        if self.top_k is None and self.top_p is None:
+            return logits
+        # From the likeliest on.
+        if self.top_k is None:
+            ranked = -ops.sort(-logits, axis=-1)
+        else:
+            num_kept = min(self.top_k, logits.shape[-1])
+            ranked = ops.top_k(logits, num_kept)[0]
+        least = ranked[:, -1:]
+        if self.top_p is not None:
+            # At 0, the likeliest alone has a probability.
+            heat = ops.maximum(self.temperature, 1e-6)
+            chances = ops.softmax((ranked - ranked[:, :1]) / heat, axis=-1)
+            before = ops.cumsum(chances, axis=-1) - chances
+            needed = ops.less(before, self.top_p)
+            # The first always is, whatever rounding does.
+            count = ops.sum(ops.cast(needed, "int32"), axis=-1, keepdims=True)
+            last = ops.maximum(count - 1, 0)
+            least = ops.take_along_axis(ranked, last, axis=-1)
+        return ops.where(ops.less(logits, least), -float("inf"), logits)
+
+
+class GreedySampler(TokenSampler):
+    """Takes the likeliest token; what a temperature of 0 does, without noise.
+
+    Args:
+        num_samples: Rows of each prompt, all the same. Defaults to 1.
+        stop_token_ids: Ids of the tokens that end a text. Defaults to none.
+        max_tokens: Tokens of a text at most. Defaults to `None`, for what the
+            window holds.
+    """
+
+    def __init__(self, num_samples=1, stop_token_ids=(), max_tokens=None):
+        super().__init__(
+            num_samples,
+            temperature=0.0,
+            stop_token_ids=stop_token_ids,
+            max_tokens=max_tokens,
+        )
+
+    def get_next_token(self, logits):
+        """Takes the likeliest token of every row of logits, `(B, V)`."""
+        self.count_broken_states(logits)
+        return ops.argmax(logits, axis=-1)
+
+
+def check_sampling(temperature, top_k, top_p):
+    """Refuses numbers that describe no distribution over tokens."""
+    if not 0.0 <= temperature < float("inf"):
+        raise ValueError(
+            "`temperature` must be a finite number, 0 or greater. "
+            f"Received: temperature={temperature}"
+        )
+    if top_k is not None and (top_k < 1 or int(top_k) != top_k):
+        raise ValueError(
+            "`top_k` counts the tokens that may be drawn: pass an integer of "
+            f"at least 1, or `None` for all. Received: top_k={top_k}"
+        )
+    if top_p is not None and not 0.0 < top_p <= 1.0:
+        raise ValueError(
+            "`top_p` is the probability of the tokens that may be drawn: pass "
+            "a number in (0, 1], or `None` for all. "
+            f"Received: top_p={top_p}"
+        )

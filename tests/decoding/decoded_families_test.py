@@ -1,0 +1,57 @@
+import families
+import keras
+import numpy as np
+import pytest
+import testing
+from keras import ops
+
+from keras_irl.decoding import BeamSearcher
+from keras_irl.decoding import TokenSampler
+from keras_irl.decoding import drawn_mask
+from keras_irl.decoding import encode_prompts
+from keras_irl.decoding.compiled_decoder import CompiledDecoder
+
+# Compiling 27 families would take minutes, and their code is the same.
+is_eager = keras.config.backend() == "torch"
+FAMILIES = families.FAMILIES if is_eager else testing.FAMILIES
+
+
+def counted(policy):
+    """Makes a list of how many rows are encoded each time."""
+    encode, rows = policy._build_cache, []
+
+    def count(*args, **kwargs):
+        rows.append(ops.shape([*args, *kwargs.values()][0])[0])
+        return encode(*args, **kwargs)
+
+    policy._build_cache = count
+    return rows
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rows_of_a_prompt_share_its_encoding(family):
+    policy = families.family_policy(family, max_length=24)
+    if family != "rwkv7":
+        policy = testing.quick_start(policy)
+    inputs = encode_prompts(policy, ["the fox", "the brown dog"], 24)
+    stop = [policy.preprocessor.tokenizer.end_token_id]
+    rows = counted(policy)
+    (one, several, one_beam) = (
+        CompiledDecoder(policy, sampler)(inputs)
+        for sampler in (
+            TokenSampler(1, 0.0, stop_token_ids=stop),
+            TokenSampler(3, 0.0, stop_token_ids=stop),
+            BeamSearcher(1, stop_token_ids=stop),
+        )
+    )
+    assert rows == [2, 2, 2]
+    mask = drawn_mask(
+        ops.convert_to_tensor(one[:, 0]),
+        {name: ops.convert_to_tensor(x) for name, x in inputs.items()},
+        TokenSampler(stop_token_ids=stop),
+    )
+    mask = ops.convert_to_numpy(mask)
+    assert mask.any(axis=1).all()
+    for row in range(3):
+        np.testing.assert_array_equal(several[:, row][mask], one[:, 0][mask])
+    np.testing.assert_array_equal(one_beam[:, 0][mask], one[:, 0][mask])
