@@ -2,7 +2,9 @@
 
 import math
 
+import keras
 import keras_hub
+from keras import ops
 
 # Where keras-hub's own defaults name no layer, or not those that attention
 # reads its queries and values with.
@@ -59,7 +61,7 @@ def enable_lora(policy, rank=8, target_layer_names=None):
     policy.backbone.enable_lora(rank, list(target_layer_names))
     for variable in policy.trainable_variables:
         # keras-hub leaves the biases of these layers free.
-        variable.trainable = _is_low_rank(variable)
+        variable.trainable = is_low_rank(variable)
     return sum(math.prod(v.shape) for v in policy.trainable_variables)
 
 
@@ -80,9 +82,26 @@ def default_lora_targets(policy):
     return sorted(name for name in names if name in known)
 
 
+def restart_lora(policy):
+    """Brings low-rank updates back to life that were loaded as zeros.
+
+    Keras saves W + A B in place of W, and loads zeros for A and B, which then
+    have no gradient any more. Here A is drawn anew where both are zero: the
+    policy stays what it is, and its updates begin again.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM`, with or without such updates.
+    """
+    variables = [v for v in policy.variables if is_low_rank(v)]
+    for a, b in zip(variables[::2], variables[1::2], strict=True):
+        if not (ops.any(a != 0) or ops.any(b != 0)):
+            initializer = keras.initializers.HeUniform()
+            a.assign(initializer(a.shape, dtype=a.dtype))
+
+
 def has_lora(policy):
     """Tells whether a policy has low-rank updates."""
-    return any(_is_low_rank(variable) for variable in policy.variables)
+    return any(is_low_rank(variable) for variable in policy.variables)
 
 
 def _check_arguments(policy, rank, target_layer_names):
@@ -115,5 +134,6 @@ def _layers_with_a_kernel(backbone):
     }
 
 
-def _is_low_rank(variable):
+def is_low_rank(variable):
+    """Tells whether a variable is part of a low-rank update."""
     return variable.name.startswith("lora_")

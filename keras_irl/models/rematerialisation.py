@@ -57,9 +57,14 @@ def rematerialise(policy):
             f"Received: policy.backbone of type {type(backbone).__name__}"
         )
     for block in blocks:
-        if not isinstance(block.call, _Rematerialised):
+        if not is_rematerialised(block):
             block.call = _Rematerialised(block)
     return len(blocks)
+
+
+def is_rematerialised(layer):
+    """Tells whether a layer computes once more what its gradient needs."""
+    return isinstance(layer.call, _Rematerialised)
 
 
 class _Rematerialised:

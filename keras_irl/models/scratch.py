@@ -122,10 +122,10 @@ def _t5(texts, vocabulary_size, max_prompt_length, max_length, sizes):
 
 
 def _gpt2(texts, vocabulary_size, max_prompt_length, max_length, sizes):
-    # Padding has id 0, which a special token should fill, not a letter.
-    vocabulary, merges = byte_pair_vocabulary(
-        texts, vocabulary_size, ["<|endoftext|>"]
-    )
+    vocabulary, merges = byte_pair_vocabulary(texts, vocabulary_size - 1, [])
+    # Last, as in the GPT-2 that was published: padding has id 0, and
+    # keras-hub's `generate` takes padding with the id of the end for an end.
+    vocabulary["<|endoftext|>"] = len(vocabulary)
     tokenizer = keras_hub.models.GPT2Tokenizer(vocabulary, merges)
     backbone = keras_hub.models.GPT2Backbone(
         vocabulary_size=tokenizer.vocabulary_size(),

@@ -106,3 +106,27 @@ def test_a_loaded_trainer_says_that_its_updates_were_added(tmp_path):
         sum(math.prod(v.shape) for v in loaded.trainable_variables)
         == num_trained
     )
+
+
+def test_updates_go_on_after_weights_were_loaded(tmp_path):
+    policy, other = (family_policy("gpt2") for _ in range(2))
+    trainers = []
+    for model in (policy, other):
+        enable_lora(model, rank=2)
+        trainer = keras_irl.MLE(model)
+        trainer.compile(keras.optimizers.Adam(1e-2))
+        trainers.append(trainer)
+    data = demonstrations(
+        policy, ["call me", "the"], ["the", "dog"], batch_size=2
+    )
+    trainers[0].fit(data, epochs=3, verbose=0)
+    trainers[0].save_weights(tmp_path / "lora.weights.h5")
+    trainers[1].build(None)
+    trainers[1].load_weights(tmp_path / "lora.weights.h5")
+    inputs = data[0][0]
+    np.testing.assert_allclose(
+        numpy(other(inputs)), numpy(policy(inputs)), rtol=1e-3, atol=1e-4
+    )
+    # Keras loads zeros for both factors, which would never move again.
+    logs = trainers[1].fit(data, epochs=1, verbose=0).history
+    assert logs["gradient_norm"][0] > 1e-4

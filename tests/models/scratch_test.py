@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import testing
 
+from keras_irl.data import demonstrations
 from keras_irl.models import load_policy
 from keras_irl.models import scratch_policy
 from keras_irl.models.tokenizers import MAX_TEXTS
@@ -106,7 +107,7 @@ def test_starts_with_the_loss_of_guessing(policy):
     np.testing.assert_allclose(nll, guessing, atol=0.5)
 
 
-def test_learns_to_repeat_what_it_reads(policy):
+def test_learns_to_repeat_what_it_reads_and_writes_it(policy):
     x, actions, mask = inputs(policy, list(TEXTS))
     before = policy.get_weights()
     policy.compile(
@@ -114,6 +115,7 @@ def test_learns_to_repeat_what_it_reads(policy):
         loss=keras.losses.SparseCategoricalCrossentropy(
             from_logits=True, reduction="mean_with_sample_weight"
         ),
+        sampler="greedy",
     )
     history = keras.Model.fit(
         policy,
@@ -123,18 +125,34 @@ def test_learns_to_repeat_what_it_reads(policy):
         epochs=40,
         verbose=0,
     )
+    outputs = policy.generate(
+        ["der schnelle", "call"], strip_prompt=testing.is_causal(policy)
+    )
     policy.set_weights(before)
     losses = history.history["loss"]
     assert losses[-1] < 0.2 * losses[0]
+    assert all(output.strip() for output in outputs)
 
 
-def test_generates_up_to_the_length_of_the_job(policy):
-    texts = policy.generate(["call me", "the dog"], stop_token_ids=None)
-    assert all(isinstance(text, str) for text in texts)
+def test_texts_are_as_long_as_the_job_needs(policy):
     preprocessor = policy.preprocessor
     assert preprocessor.sequence_length == 24
     if isinstance(policy, keras_hub.models.Seq2SeqLM):
         assert preprocessor.encoder_sequence_length == 16
+
+
+def test_the_token_that_gpt2_pads_with_is_trained_where_it_is_text():
+    policy = tiny("gpt2")
+    tokenizer = policy.preprocessor.tokenizer
+    last = tokenizer.vocabulary_size() - 1
+    assert tokenizer.end_token_id == last != tokenizer.pad_token_id
+    padding = tokenizer.id_to_token(tokenizer.pad_token_id)
+    response = f"me{padding}"
+    ((_, actions, mask),) = demonstrations(policy, ["call"], [response], 1)
+    *tokens, end = actions[mask > 0].tolist()
+    assert tokens[-1] == tokenizer.pad_token_id
+    assert tokenizer.detokenize(tokens) == response
+    assert end == tokenizer.end_token_id
 
 
 def test_a_saved_policy_is_loaded_from_its_folder(policy, tmp_path):

@@ -1,0 +1,37 @@
+"""Copies of a policy, with weights of their own."""
+
+from keras import ops
+
+from keras_irl.models.lora import has_lora
+
+
+def copy_policy(policy):
+    """Makes a second policy with equal weights.
+
+    Args:
+        policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM`, without low-rank
+            updates.
+
+    Returns:
+        A policy of the same class that shares nothing with the first: neither
+        weights nor, for it has none, a preprocessor.
+
+    Raises:
+        ValueError: If the policy has low-rank updates.
+    """
+    if has_lora(policy):
+        raise ValueError(
+            "The policy has low-rank updates, which its configuration does not "
+            "tell of. Copy it before `enable_lora`, or share its backbone: "
+            "`keras_irl.models.AdaptedScorer(policy)`. "
+            f"Received: policy={policy.name!r} with low-rank updates"
+        )
+    backbone = type(policy.backbone).from_config(policy.backbone.get_config())
+    task = policy.get_config()
+    task |= {"backbone": backbone, "preprocessor": None, "compile": False}
+    copy = type(policy)(**task)
+    for ours, theirs in zip(copy.variables, policy.variables, strict=True):
+        # Without the copy they would share an array on JAX, which a training
+        # step may not give away twice.
+        ours.assign(ops.copy(ops.convert_to_tensor(theirs)))
+    return copy
