@@ -3,6 +3,11 @@
 import keras
 from keras import ops
 
+from keras_irl.ops import implicit_rewards
+from keras_irl.ops import is_start
+from keras_irl.ops import log_probs
+from keras_irl.ops import masked_sum
+
 
 class MaskedMean(keras.metrics.Metric):
     """The sum of a quantity over the tokens seen, divided by their number.
@@ -41,3 +46,40 @@ class Perplexity(MaskedMean):
 
     def result(self):
         return ops.exp(super().result())
+
+
+def add_tokens(means, statistics, losses, mask, discount):
+    """Adds a batch to what every trainer logs.
+
+    Args:
+        means: Dictionary from names to `MaskedMean`s, those of the losses and
+            of what is described in `keras_irl.Trainer`.
+        statistics: `keras_irl.ops.TokenStatistics` of tensors of shape
+            `(B, T)`.
+        losses: Dictionary from names to tensors of shape `(B, T)`.
+        mask: Float32 tensor of shape `(B, T)`.
+        discount: The discount factor of the rewards.
+    """
+    action_values, values, entropies, greedy_hits = statistics
+    per_token = {
+        **losses,
+        "token_accuracy": greedy_hits,
+        "perplexity": -log_probs(action_values, values),
+        "entropy": entropies,
+        "reward": implicit_rewards(action_values, values, mask, discount),
+    }
+    for name, tokens in per_token.items():
+        add_mean(means[name], tokens, mask)
+    add_mean(means["start_value"], values, is_start(mask))
+
+
+def add_mean(mean, tokens, mask):
+    """Adds the tokens of a batch to a mean.
+
+    Args:
+        mean: A `MaskedMean`.
+        tokens: Tensor of shape `(B, T)`.
+        mask: Tensor of shape `(B, T)`.
+    """
+    ones = ops.ones_like(mask, dtype="float32")
+    mean.add(masked_sum(tokens, mask), masked_sum(ones, mask))

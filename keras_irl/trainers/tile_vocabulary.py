@@ -52,16 +52,24 @@ def tiles_vocabulary(policy, tile_vocabulary, compile_arguments):
 
 
 def without_xla(compile_arguments):
-    """Keeps TensorFlow from compiling the tiles by XLA, which it can't.
+    """Keeps TensorFlow from compiling by XLA what it can't.
 
     Args:
         compile_arguments: Dictionary of arguments of `compile`.
 
     Returns:
         A dictionary of arguments of `compile`.
+
+    Raises:
+        ValueError: If XLA was asked for.
     """
     if keras.config.backend() != "tensorflow":
         return compile_arguments
+    if compile_arguments.get("jit_compile") is True:
+        raise ValueError(
+            "XLA can't compile this training step on TensorFlow. Leave "
+            "`jit_compile` out, or use JAX. Received: jit_compile=True"
+        )
     return {**compile_arguments, "jit_compile": False}
 
 

@@ -10,17 +10,15 @@ from keras_irl.losses.token_loss import require_mask
 from keras_irl.models.heads import hidden_states
 from keras_irl.models.heads import vocabulary_head
 from keras_irl.models.lora import has_lora
-from keras_irl.ops import implicit_rewards
-from keras_irl.ops import is_start
-from keras_irl.ops import log_probs
+from keras_irl.models.lora import restart_lora
 from keras_irl.ops import masked_mean
-from keras_irl.ops import masked_sum
 from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops import token_statistics
 from keras_irl.trainers.accumulation import weigh_tokens
 from keras_irl.trainers.gradient_norm import measure_gradient_norm
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
+from keras_irl.trainers.metrics import add_tokens
 from keras_irl.trainers.policies import check_policy
 from keras_irl.trainers.policies import check_trainable
 from keras_irl.trainers.policies import check_training
@@ -115,10 +113,9 @@ class Trainer(keras.Model):
 
         Args:
             optimizer: Name or instance of an optimizer. Defaults to `"adam"`.
-            tile_vocabulary: Whether the losses are computed tile by tile of
-                the vocabulary, without ever holding the logits; see
-                `keras_irl.ops.tiled_token_statistics`. What this model returns
-                when it is called are then hidden states. `"auto"` does so for
+            tile_vocabulary: Whether the losses are computed without holding
+                the logits; see `keras_irl.ops.tiled_token_statistics`. Called,
+                this model then returns hidden states. `"auto"` does so for
                 vocabularies of 8192 and more, unless there are `metrics`, which
                 would need the logits. Defaults to `"auto"`.
             **kwargs: Passed to `keras.Model.compile`, except for `loss`.
@@ -142,8 +139,13 @@ class Trainer(keras.Model):
         super().compile(optimizer=optimizer, **kwargs)
         check_training(self.policy, self.optimizer)
         self._token_weights = weigh_tokens(self.optimizer)
-        measure_gradient_norm(self.optimizer)
+        measure_gradient_norm(self.policy_optimizer)
         self._tile_vocabulary = tile_vocabulary
+
+    @property
+    def policy_optimizer(self):
+        """The optimizer that the policy is trained by."""
+        return self.optimizer
 
     def get_compile_config(self):
         config = super().get_compile_config()
@@ -193,41 +195,39 @@ class Trainer(keras.Model):
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         mask = require_mask(sample_weight, type(self).__name__)
-        statistics = self.offset.shift(
-            self.token_statistics(y_pred, y, mask),
-            mask,
-            self.discount,
-            training,
-        )
-        losses = self.token_losses(statistics, mask)
+        statistics = self.token_statistics(y_pred, y, mask)
+        loss = self.batch_loss(statistics, mask, training, (x, y_pred))
         if training:
             self.step.assign(self.step + 1)
-        self._update_metrics(statistics, losses, mask)
-        loss = masked_mean(sum(losses.values()), mask)
         # What layers ask for themselves, such as a balance among experts.
         return loss + sum(ops.cast(extra, "float32") for extra in self.losses)
 
-    def _update_metrics(self, statistics, losses, mask):
-        action_values, values, entropies, greedy_hits = statistics
-        per_token = {
-            **losses,
-            "token_accuracy": greedy_hits,
-            "perplexity": -log_probs(action_values, values),
-            "entropy": entropies,
-            "reward": implicit_rewards(
-                action_values, values, mask, self.discount
-            ),
-        }
-        num_tokens = masked_sum(ops.ones_like(mask), mask)
-        for name, tokens in per_token.items():
-            self.means[name].add(masked_sum(tokens, mask), num_tokens)
-        starts = is_start(mask)
-        self.means["start_value"].add(
-            masked_sum(values, starts), masked_sum(ops.ones_like(mask), starts)
+    def batch_loss(self, statistics, mask, training, batch):
+        """Computes the loss of a batch, and updates what is logged of it.
+
+        Args:
+            statistics: `keras_irl.ops.TokenStatistics` of tensors of shape
+                `(B, T)`.
+            mask: Float32 tensor of shape `(B, T)`.
+            training: Whether the batch is trained on.
+            batch: The tuple of what `call` was given, and what it returned.
+
+        Returns:
+            Float32 scalar.
+        """
+        statistics = self.offset.shift(
+            statistics, mask, self.discount, training
         )
+        losses = self.token_losses(statistics, mask)
+        add_tokens(self.means, statistics, losses, mask, self.discount)
+        return masked_mean(sum(losses.values()), mask)
+
+    def load_weights(self, filepath, **kwargs):
+        super().load_weights(filepath, **kwargs)
+        restart_lora(self.policy)
 
     def train_step(self, *args):
-        norm = measure_gradient_norm(self.optimizer)
+        norm = measure_gradient_norm(self.policy_optimizer)
         self._token_weights.see(args[-1])
         clear_gradients(self.trainable_variables)
         result = super().train_step(*args)

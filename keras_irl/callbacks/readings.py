@@ -1,0 +1,96 @@
+"""What alerts look at, read from the logs of any trainer."""
+
+import collections
+import statistics
+
+# How many looks back the norm of the gradient is compared with, and how many
+# there must be.
+_NUM_LOOKS = 50
+_MIN_LOOKS = 5
+_TINY = 1e-9
+
+
+class Readings:
+    """Numbers whose bounds mean the same for every task and policy.
+
+    | reading            | computed from the logs                             |
+    |--------------------|----------------------------------------------------|
+    | `weaker_accuracy`  | the lower of the discriminator's two accuracies    |
+    | `mean_accuracy`    | their mean                                         |
+    | `length_ratio`     | `rollout_length` / `demonstration_length`          |
+    | `td_ratio`         | (`td_loss` + `rollout_td_loss`) /                  |
+    |                    | `negative_log_likelihood`                          |
+    | `entropy_ratio`    | `entropy` or `rollout_entropy`, whichever fell     |
+    |                    | lower, over its value at the first look            |
+    | `gradient_ratio`   | median `gradient_norm` since the last look, over   |
+    |                    | the median of the looks before                     |
+
+    All that is logged can be read by its own name as well.
+    """
+
+    def __init__(self):
+        self._first_entropies = {}
+        self._medians = collections.deque(maxlen=_NUM_LOOKS)
+
+    def read(self, means, gradient_norms):
+        """Computes the readings of a look.
+
+        Args:
+            means: Dictionary from the names in the logs to means since the
+                last look.
+            gradient_norms: The norms since the last look, one a step.
+
+        Returns:
+            A dictionary from names to numbers. What can't be computed from
+            these logs is missing.
+        """
+        return {
+            **means,
+            **_accuracies(means),
+            **_ratios(means),
+            **self._entropy_ratio(means),
+            **self._gradient_ratio(gradient_norms),
+        }
+
+    def _entropy_ratio(self, means):
+        ratios = []
+        for name in ("entropy", "rollout_entropy"):
+            if name in means:
+                first = self._first_entropies.setdefault(name, means[name])
+                ratios.append(means[name] / max(first, _TINY))
+        return {"entropy_ratio": min(ratios)} if ratios else {}
+
+    def _gradient_ratio(self, gradient_norms):
+        if not gradient_norms:
+            return {}
+        median = statistics.median(gradient_norms)
+        if median == 0.0:
+            # A policy that is left alone yet says nothing of what is usual.
+            return {}
+        before = list(self._medians)
+        self._medians.append(median)
+        if len(before) < _MIN_LOOKS:
+            return {}
+        return {
+            "gradient_ratio": median / max(statistics.median(before), _TINY)
+        }
+
+
+def _accuracies(means):
+    names = ("demonstration_accuracy", "rollout_accuracy")
+    both = [means[name] for name in names if name in means]
+    if len(both) < 2:
+        return {}
+    return {"weaker_accuracy": min(both), "mean_accuracy": sum(both) / 2}
+
+
+def _ratios(means):
+    ratios = {}
+    if {"rollout_length", "demonstration_length"} <= means.keys():
+        expected = max(means["demonstration_length"], _TINY)
+        ratios["length_ratio"] = means["rollout_length"] / expected
+    if {"td_loss", "negative_log_likelihood"} <= means.keys():
+        penalty = means["td_loss"] + means.get("rollout_td_loss", 0.0)
+        likelihood = max(means["negative_log_likelihood"], _TINY)
+        ratios["td_ratio"] = penalty / likelihood
+    return ratios

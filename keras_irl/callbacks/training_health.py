@@ -1,0 +1,189 @@
+"""Reads the logs of a training, and says in words what is wrong."""
+
+import math
+import threading
+
+import keras
+
+from keras_irl.callbacks.alerts import Alert
+from keras_irl.callbacks.alerts import check_names
+from keras_irl.callbacks.alerts import rules_with
+from keras_irl.callbacks.readings import Readings
+from keras_irl.callbacks.recent_means import RecentMeans
+
+
+class TrainingHealth(keras.callbacks.Callback):
+    """Alerts, in plain language, when a training goes wrong.
+
+    It reads what any trainer of `keras_irl` logs, every few steps: means since
+    the last look, not since the epoch began, which Keras logs. An alert is
+    given when what it watches has been past its limit for `patience` steps,
+    and not again until that has been over. It is printed on a line of its own
+    and kept in `alerts`, a list of `keras_irl.callbacks.Alert`, tuples of step,
+    name and message. What a trainer does not log, it is not alerted of.
+
+    | name                      | what has been seen                   | limit |
+    |---------------------------|--------------------------------------|-------|
+    | `not_finite`              | a `loss` of NaN or infinity; at once |       |
+    | `gradient_explodes`       | `gradient_norm`, median since the    | 10    |
+    |                           | last look, over the median of the 50 |       |
+    |                           | looks before; at once                |       |
+    | `td_dominates`            | `td_loss` + `rollout_td_loss` over   | 5     |
+    |                           | `negative_log_likelihood`            |       |
+    | `entropy_collapse`        | `entropy` or `rollout_entropy` below | 0.1   |
+    |                           | this share of its first value        |       |
+    | `texts_too_long`          | `rollout_length` over                | 1.5   |
+    |                           | `demonstration_length`               |       |
+    | `texts_too_short`         | the same, below                      | 0.5   |
+    | `texts_unfinished`        | `rollout_finished` below             | 0.1   |
+    | `discriminator_wins`      | `demonstration_accuracy` and         | 0.99  |
+    |                           | `rollout_accuracy`, both above       |       |
+    | `discriminator_at_chance` | the mean of both below               | 0.55  |
+    | `kl_high`                 | `kl`, nats a token                   | 1     |
+    | `clip_share_high`         | `clip_share`                         | 0.5   |
+    | `value_explains_nothing`  | `explained_variance` below           | 0.05  |
+
+    The limits are rules of thumb, and an alert is a reason to look, not a
+    verdict: a discriminator at chance may have nothing left to tell apart, and
+    entropy falls as it should when a policy that starts from random weights
+    learns its first words.
+
+    What `keras_irl.GAIL` logs besides, for eyes only: `discriminator_loss`, its
+    cross-entropy in nats, 0.69 where it can't tell; `discriminator_entropy`,
+    how undecided it is, whether right or wrong, 0.69 where fully;
+    `reward_mean` and `reward_std`, of the rewards of rollouts. A spread near 0
+    leaves the policy nothing to learn from.
+
+    Every `fit` starts anew, with no alerts, and its own first entropy. Steps
+    are counted from the first epoch, also in a `fit` that goes on from a later
+    one, as with `keras.callbacks.BackupAndRestore`. Except under TensorFlow,
+    training does not wait for this callback, unless another one makes it wait;
+    it then stops some steps after the alert.
+
+    Args:
+        stop_on: Names of alerts that stop the training, or `"all"`. Defaults to
+            `()`, for none.
+        every: Steps between looks, and over which means are taken. There is
+            also one at the end of every epoch. Defaults to 10.
+        patience: For how many steps something must be past its limit. Defaults
+            to 100.
+        limits: Dictionary from names of alerts to other limits, or to `None`
+            for no such alert. Defaults to `None`, for those above.
+        verbose: Whether alerts are printed. Defaults to `True`.
+
+    Raises:
+        ValueError: If there is no alert of a name, `every` is below 1 or
+            `patience` below 0.
+
+    Example:
+    ```python
+    health = keras_irl.callbacks.TrainingHealth(
+        stop_on=("not_finite", "texts_too_long"), limits={"kl_high": 3.0}
+    )
+    trainer.fit(dataset, epochs=10, callbacks=[health])
+    for step, name, message in health.alerts:
+        print(step, name, message)
+    ```
+    """
+
+    def __init__(
+        self, stop_on=(), every=10, patience=100, limits=None, verbose=True
+    ):
+        super().__init__()
+        self._rules = rules_with({} if limits is None else limits)
+        stop_on = tuple(self._rules) if stop_on == "all" else stop_on
+        check_names("stop_on", stop_on)
+        if every < 1 or patience < 0:
+            raise ValueError(
+                "Logs are looked at every step or every few, and alerts may "
+                "come at once or later. "
+                f"Received: every={every}, patience={patience}"
+            )
+        self.stop_on = stop_on
+        self.every = every
+        self.patience = patience
+        self.verbose = verbose
+        # Else Keras would wait for every step, to call this with its logs.
+        self.async_safe = True
+        self._lock = threading.Lock()
+        self._start()
+
+    def _start(self):
+        self.alerts = []
+        self._readings = Readings()
+        self._recent = RecentMeans()
+        self._gradient_norms = []
+        # For how many steps each has been past its limit, and whether it has
+        # been told.
+        self._num_past = dict.fromkeys(self._rules, 0)
+        self._told = set()
+        self._begin_epoch(0)
+
+    def _begin_epoch(self, num_steps_before):
+        self._num_steps_before = num_steps_before
+        self._recent.reset()
+        self._num_batches = 0
+        self._logs = {}
+
+    def set_model(self, model):
+        super().set_model(model)
+        # Under JAX, asking for `self.model` copies the weights back into it,
+        # which only the thread that trains may do.
+        self._trained = model
+
+    def on_train_begin(self, logs=None):
+        self._start()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        num_steps = (self.params or {}).get("steps")
+        seen = self._num_steps_before + self._num_batches
+        self._begin_epoch(seen if num_steps is None else epoch * num_steps)
+
+    def on_train_batch_end(self, batch, logs=None):
+        with self._lock:
+            self._see(batch + 1, logs or {})
+
+    def on_epoch_end(self, epoch, logs=None):
+        with self._lock:
+            if self._num_batches > self._recent.num_batches:
+                self._look()
+
+    def _see(self, num_batches, logs):
+        # Threads may come a little out of order.
+        if "gradient_norm" in logs:
+            self._gradient_norms.append(logs["gradient_norm"])
+        if num_batches <= self._num_batches:
+            return
+        self._num_batches, self._logs = num_batches, logs
+        is_due = num_batches - self._recent.num_batches >= self.every
+        if is_due or not math.isfinite(logs.get("loss", 0.0)):
+            self._look()
+
+    def _look(self):
+        num_new = self._num_batches - self._recent.num_batches
+        means = self._recent.look(self._num_batches, self._logs)
+        readings = self._readings.read(means, self._gradient_norms)
+        self._gradient_norms = []
+        for name, rule in self._rules.items():
+            value = readings.get(rule.reading)
+            if value is None or not rule.is_past(value, rule.limit):
+                self._num_past[name] = 0
+                self._told.discard(name)
+                continue
+            self._num_past[name] += num_new
+            is_late = self._num_past[name] >= self.patience
+            if (rule.at_once or is_late) and name not in self._told:
+                self._tell(name, rule.message.format(value=value))
+
+    def _tell(self, name, message):
+        self._told.add(name)
+        step = self._num_steps_before + self._num_batches
+        self.alerts.append(Alert(step, name, message))
+        stops = name in self.stop_on
+        if stops:
+            self._trained.stop_training = True
+        if self.verbose:
+            # The first break ends the line of the progress bar, which goes on
+            # below; it writes to standard output too.
+            end = " Training stops." if stops else ""
+            print(f"\nStep {step}, {name}: {message}{end}", flush=True)

@@ -1,0 +1,300 @@
+"""Generative adversarial imitation."""
+
+import contextlib
+
+import keras
+from keras import ops
+
+from keras_irl.losses.gail import adversarial_rewards
+from keras_irl.losses.gail import check_reward_form
+from keras_irl.losses.gail import discriminator_loss
+from keras_irl.losses.mle import mle_loss
+from keras_irl.losses.policy_gradient import value_loss
+from keras_irl.models.adapted_scorer import AdaptedScorer
+from keras_irl.models.copying import copy_policy
+from keras_irl.models.lora import has_lora
+from keras_irl.ops import log_probs
+from keras_irl.ops import masked_mean
+from keras_irl.trainers.gail_health import HEALTH
+from keras_irl.trainers.gail_health import log_health
+from keras_irl.trainers.gail_networks import check_learning
+from keras_irl.trainers.gail_networks import check_networks
+from keras_irl.trainers.gail_networks import default_scorer
+from keras_irl.trainers.gail_networks import three_optimizers
+from keras_irl.trainers.network_optimizers import NetworkOptimizers
+from keras_irl.trainers.online_trainer import OnlineTrainer
+from keras_irl.trainers.policies import check_policy
+from keras_irl.trainers.policy_gradient import PolicyGradient
+from keras_irl.trainers.reference import policy_log_probs
+from keras_irl.trainers.reference import with_low_rank
+from keras_irl.trainers.start_check import StartCheck
+from keras_irl.trainers.whole_texts import whole_texts
+
+# What a step hands to its networks besides the inputs of the policy.
+_EXTRAS = ("mask", "texts", "old_log_probs", "reference_log_probs")
+
+
+@keras.saving.register_keras_serializable(package="keras_irl")
+class GAIL(OnlineTrainer):
+    """Learns from a discriminator that tells rollouts from demonstrations.
+
+    Three networks are trained in one compiled step, each by an optimizer of
+    its own, and no gradient flows from one to another:
+
+    - the discriminator, by binary cross-entropy, a logit D a token that is
+      positive where the token looks demonstrated;
+    - the policy, by clipped policy gradients on rewards r(D), held near what
+      it was at first; see `keras_irl.PolicyGradient`;
+    - the value function, by squared error, the baseline of the gradients.
+
+    Start from a policy that was trained on the demonstrations by likelihood.
+    The policy's dropout is off. A step updates all three; to update the
+    discriminator n times for each update of the policy, give the policy's
+    optimizer `gradient_accumulation_steps=n`, and the other way round.
+
+    Besides what every `OnlineTrainer` logs there are the losses of the three
+    and what `keras_irl.callbacks.TrainingHealth` explains. `gradient_norm` is
+    the policy's. In evaluation the loss is the negative log-likelihood.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM` with its preprocessor, the model to
+            train.
+        discriminator: A `keras_irl.models.TokenScorer`, or an `AdaptedScorer`
+            of the policy. Defaults to `None`, for one that starts as a copy of
+            the policy, or shares its backbone where that has LoRA.
+        value: The value function, likewise.
+        reward_form: `"softplus"`, `"logit"` or `"log_sigmoid"`; see
+            `keras_irl.losses.adversarial_rewards`. Defaults to `"softplus"`.
+        mle_weight: The weight of the likelihood of the demonstrations.
+            Defaults to 0.
+        policy_gradient: A `keras_irl.PolicyGradient`. Defaults to `None`, for
+            one with its defaults.
+        rollouts: A `keras_irl.Rollouts`. Defaults to `None`, for one of each
+            prompt.
+        **kwargs: Passed to `keras.Model`.
+
+    Raises:
+        ValueError: If the policy is not a language model of keras-hub, has no
+            preprocessor, or an argument is out of its range.
+
+    Example:
+    ```python
+    trainer = keras_irl.GAIL(policy)  # After keras_irl.MLE(policy).
+    trainer.compile()
+    trainer.fit(keras_irl.data.demonstrations(policy, prompts, responses, 32))
+    ```
+
+    References:
+        - [Wulfmeier et al., 2024](https://arxiv.org/abs/2409.01369), appendix
+          A.1.3.
+        - [Ho & Ermon, 2016](https://arxiv.org/abs/1606.03476).
+
+    Departures from the paper:
+        - All networks are updated at once, and the gradient of the KL is that
+          of each state, not of what follows it.
+    """
+
+    loss_names = ("negative_log_likelihood",)
+    rollout_names = (*OnlineTrainer.rollout_names, *HEALTH)
+
+    def __init__(
+        self,
+        policy,
+        discriminator=None,
+        value=None,
+        reward_form="softplus",
+        mle_weight=0.0,
+        policy_gradient=None,
+        rollouts=None,
+        **kwargs,
+    ):
+        check_policy(policy)
+        check_reward_form(reward_form)
+        if policy_gradient is None:
+            policy_gradient = PolicyGradient()
+        check_learning(policy_gradient, rollouts, mle_weight)
+        discount = policy_gradient.discount
+        super().__init__(policy, discount, rollouts=rollouts, **kwargs)
+        if discriminator is None:
+            discriminator = default_scorer(policy)
+        self.discriminator = discriminator
+        self.value = default_scorer(policy) if value is None else value
+        check_networks(policy, self.discriminator, self.value)
+        self.reward_form = reward_form
+        self.mle_weight = mle_weight
+        self.policy_gradient = policy_gradient
+        self.reference_policy = self.first_updates = None
+        if policy_gradient.has_reference and has_lora(policy):
+            self.first_updates = AdaptedScorer(policy).adapters
+            for update in self.first_updates:
+                update.trainable = False
+        elif policy_gradient.has_reference:
+            self.reference_policy = copy_policy(policy)
+            self.reference_policy.trainable = False
+
+    def compile(
+        self,
+        optimizer=None,
+        tile_vocabulary="auto",
+        discriminator_optimizer=None,
+        value_optimizer=None,
+        **kwargs,
+    ):
+        """Configures the training, as `Trainer.compile`, of three networks.
+
+        Args:
+            optimizer: Name or instance of the policy's optimizer. Defaults to
+                `None`, for Adam with a constant learning rate of 1e-4 after
+                2,000 steps of linear warm-up, as in the paper.
+            tile_vocabulary: See `Trainer.compile`. Defaults to `"auto"`.
+            discriminator_optimizer: Likewise. Defaults to `None`, for one like
+                the policy's.
+            value_optimizer: Likewise.
+            **kwargs: Passed to `keras.Model.compile`, except for `loss`.
+        """
+        self.optimizers = three_optimizers(
+            optimizer, discriminator_optimizer, value_optimizer
+        )
+        networks = [self.policy, self.discriminator, self.value]
+        optimizer = NetworkOptimizers(self.optimizers, networks)
+        super().compile(optimizer, tile_vocabulary, **kwargs)
+
+    @property
+    def policy_optimizer(self):
+        return self.optimizers[0]
+
+    def get_compile_config(self):
+        names = ("optimizer", "discriminator_optimizer", "value_optimizer")
+        config = {
+            name: keras.saving.serialize_keras_object(optimizer)
+            for name, optimizer in zip(names, self.optimizers, strict=True)
+        }
+        return {**config, "tile_vocabulary": self._tile_vocabulary}
+
+    def load_weights(self, filepath, **kwargs):
+        if has_lora(self.policy):
+            raise ValueError(
+                "Keras adds low-rank updates to the backbone that it saves, "
+                "and the other networks read it. Go on from a policy that was "
+                f"saved alone. Received: filepath={str(filepath)!r}"
+            )
+        super().load_weights(filepath, **kwargs)
+
+    def own_callbacks(self):
+        if int(self.step.numpy()):
+            return super().own_callbacks()
+        check = StartCheck(self.policy.output.shape[-1])
+        return [check, *super().own_callbacks()]
+
+    def extend(self, data):
+        x, y, mask = super().extend(data)
+        extras = {"mask": mask, "texts": whole_texts(x, y, mask)}
+        rollouts = self._rollouts_of(x), self.split(y)[1], self.split(mask)[1]
+        tiles = self.tiles_vocabulary
+        if self.policy_gradient.has_reference:
+            with self._reference() as reference:
+                extras["reference_log_probs"] = policy_log_probs(
+                    reference, rollouts, tiles
+                )
+        if self.rollouts.num_updates > 1:
+            extras["old_log_probs"] = policy_log_probs(
+                self.policy, rollouts, tiles
+            )
+        return {**x, **extras}, y, mask
+
+    def call(self, x, training=False):
+        inputs = {name: x[name] for name in x if name not in _EXTRAS}
+        # With dropout, a policy would not be the one that wrote the rollouts.
+        outputs = super().call(inputs, training=False)
+        if "texts" not in x:
+            return outputs
+        rollouts = self._rollouts_of(x["texts"])
+        scores = self.discriminator(x["texts"], training=training)
+        return {
+            "outputs": outputs,
+            # What is read up to an action, and up to the state before it.
+            "demonstration_logits": scores[:, 1:],
+            "values": self.value(rollouts, training=training)[:, :-1],
+        }
+
+    def token_statistics(self, y_pred, y, mask):
+        if isinstance(y_pred, dict):
+            y_pred = y_pred["outputs"]
+        return super().token_statistics(y_pred, y, mask)
+
+    def token_losses(self, statistics, mask):
+        return {
+            "negative_log_likelihood": mle_loss(
+                statistics.action_values, statistics.values
+            )
+        }
+
+    @property
+    def demonstration_weight(self):
+        return self.mle_weight * self._is_warm()
+
+    def rollout_loss(self, statistics, mask, batch):
+        x, y_pred = batch
+        logits = y_pred["demonstration_logits"]
+        values = y_pred["values"]
+        rewards = adversarial_rewards(self.split(logits)[1], self.reward_form)
+        advantages, targets = self.policy_gradient.advantages(
+            rewards, ops.stop_gradient(values), mask
+        )
+        ours = log_probs(statistics.action_values, statistics.values)
+        old = x.get("old_log_probs", ours)
+        reference = x.get("reference_log_probs")
+        losses, kl_terms = self.policy_gradient.token_losses(
+            ours, old, reference, advantages, statistics.entropies
+        )
+        kl_weight = self.policy_gradient.current_kl_weight(self.step.value)
+        per_network = {
+            "policy_loss": masked_mean(losses + kl_weight * kl_terms, mask),
+            "value_loss": masked_mean(value_loss(values, targets), mask),
+            "discriminator_loss": self._discriminator_loss(logits, x["mask"]),
+        }
+        log_health(
+            self,
+            (x, logits, rewards, values),
+            (ours, old),
+            (advantages, targets),
+        )
+        for name, loss in per_network.items():
+            self.means[name].add(loss, 1.0)
+        per_network["policy_loss"] *= self._is_warm()
+        return sum(per_network.values())
+
+    def _discriminator_loss(self, logits, mask):
+        halves = zip(
+            self.split(logits), self.split(mask), (True, False), strict=True
+        )
+        return 0.5 * sum(
+            masked_mean(discriminator_loss(half, is_demonstration), which)
+            for half, which, is_demonstration in halves
+        )
+
+    def _is_warm(self):
+        warm_up_steps = self.policy_gradient.warm_up_steps
+        return ops.cast(self.step.value >= warm_up_steps, "float32")
+
+    def _rollouts_of(self, inputs):
+        return {name: self.split(x)[1] for name, x in inputs.items()}
+
+    def _reference(self):
+        """The policy as it was at first, in a context."""
+        if self.reference_policy is None:
+            return with_low_rank(self.policy, self.first_updates)
+        return contextlib.nullcontext(self.reference_policy)
+
+    def get_config(self):
+        config = super().get_config()
+        # That of `PolicyGradient`, and nothing to add to values.
+        del config["discount"], config["value_offset"]
+        for name in ("discriminator", "value", "policy_gradient"):
+            part = getattr(self, name)
+            config[name] = keras.saving.serialize_keras_object(part)
+        return {
+            **config,
+            "reward_form": self.reward_form,
+            "mle_weight": self.mle_weight,
+        }

@@ -1,0 +1,109 @@
+"""The networks and optimizers that GAIL makes where it is given none."""
+
+import keras
+
+from keras_irl.models.adapted_scorer import AdaptedScorer
+from keras_irl.models.copying import copy_policy
+from keras_irl.models.lora import has_lora
+from keras_irl.models.token_scorer import TokenScorer
+from keras_irl.trainers.policy_gradient import PolicyGradient
+from keras_irl.trainers.rollouts import check_rollouts
+
+
+def default_scorer(policy):
+    """Makes a discriminator or value function that starts as the policy.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM`.
+
+    Returns:
+        An `AdaptedScorer` where the policy has LoRA, else a `TokenScorer`.
+    """
+    if has_lora(policy):
+        return AdaptedScorer(policy)
+    return TokenScorer(copy_policy(policy))
+
+
+def check_networks(policy, discriminator, value):
+    """Checks that there are three networks, and that they are three.
+
+    Raises:
+        ValueError: If a scorer is none, or networks have weights in common
+            that both would train.
+    """
+    for name, scorer in (("discriminator", discriminator), ("value", value)):
+        if not isinstance(scorer, TokenScorer | AdaptedScorer):
+            raise ValueError(
+                f"`{name}` gives each token a number: pass a "
+                "`keras_irl.models.TokenScorer(language_model)`. "
+                f"Received: {name}={scorer!r} of type {type(scorer).__name__}"
+            )
+    seen = {}
+    networks = {"policy": policy, "discriminator": discriminator}
+    for name, network in (networks | {"value": value}).items():
+        for variable in network.trainable_variables:
+            if id(variable) in seen:
+                raise ValueError(
+                    f"`{seen[id(variable)]}` and `{name}` would train the same "
+                    "weights against each other. Give each network its own, as "
+                    "with `keras_irl.models.copy_policy`, or share a frozen "
+                    "backbone: `keras_irl.models.AdaptedScorer`. "
+                    f"Received: both with {variable.path}"
+                )
+            seen[id(variable)] = name
+
+
+def check_learning(policy_gradient, rollouts, mle_weight):
+    """Checks how the policy is to learn.
+
+    Raises:
+        ValueError: If it is told by something else, rollouts are kept that
+            were written by policies of the past, or a weight is negative.
+    """
+    if not 0 <= mle_weight < float("inf"):
+        raise ValueError(
+            "`mle_weight` must be a number of at least 0. "
+            f"Received: mle_weight={mle_weight}"
+        )
+    if not isinstance(policy_gradient, PolicyGradient):
+        raise ValueError(
+            "`policy_gradient` must be a `keras_irl.PolicyGradient(...)`. "
+            f"Received: policy_gradient={policy_gradient!r}"
+        )
+    if rollouts is not None and check_rollouts(rollouts).buffer_size:
+        raise ValueError(
+            "A policy gradient holds for what the policy writes now, not for "
+            "past rollouts. Use `Rollouts(num_updates=...)` to learn more from "
+            "each, without a buffer. "
+            f"Received: buffer_size={rollouts.buffer_size}"
+        )
+
+
+def three_optimizers(policy, discriminator, value):
+    """Makes the optimizers of the three networks.
+
+    Args:
+        policy: Name or instance of an optimizer, or `None` for the paper's.
+        discriminator: Likewise, but `None` for one like the policy's.
+        value: Likewise.
+
+    Returns:
+        A list of three `keras.optimizers.Optimizer`s.
+    """
+    if policy is None:
+        policy = _paper_optimizer()
+    optimizers = [keras.optimizers.get(policy)]
+    for other in (discriminator, value):
+        if other is None:
+            first = optimizers[0]
+            other = type(first).from_config(first.get_config())
+        optimizers.append(keras.optimizers.get(other))
+    return optimizers
+
+
+def _paper_optimizer():
+    """Makes Adam with 1e-4 after 2,000 steps of linear warm-up."""
+    learning_rate = keras.optimizers.schedules.PolynomialDecay(
+        0.0, decay_steps=2000, end_learning_rate=1e-4
+    )
+    return keras.optimizers.Adam(learning_rate, global_clipnorm=1.0)

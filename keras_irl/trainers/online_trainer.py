@@ -1,0 +1,230 @@
+"""What the ways to train on a policy's own texts have in common."""
+
+import keras
+from keras import ops
+
+from keras_irl.data.dataset import Demonstrations
+from keras_irl.ops import is_action
+from keras_irl.ops import is_start
+from keras_irl.ops import masked_sum
+from keras_irl.trainers.metrics import MaskedMean
+from keras_irl.trainers.metrics import add_mean
+from keras_irl.trainers.rollouts import Rollouts
+from keras_irl.trainers.rollouts import check_rollouts
+from keras_irl.trainers.step_cost import StepCost
+from keras_irl.trainers.tile_vocabulary import without_xla
+from keras_irl.trainers.trainer import Trainer
+
+
+class OnlineTrainer(Trainer):
+    """Trains on demonstrations, and on what the policy writes meanwhile.
+
+    Each training step lets the policy of that moment answer the prompts of its
+    batch, and appends these rollouts to the demonstrations. All of it is one
+    compiled function. Evaluation sees demonstrations alone. Besides what every
+    `Trainer` logs, of the demonstrations, there are
+
+    | name                   | meaning                                         |
+    |------------------------|-------------------------------------------------|
+    | `rollout_length`       | mean number of tokens, the end token included   |
+    | `demonstration_length` | the same of the demonstrations                  |
+    | `rollout_finished`     | share of rollouts that the policy ended itself  |
+    | `rollout_entropy`      | of the policy on its own states, in nats        |
+    | `sampling_seconds`     | what the sampling of a batch took               |
+    | `update_seconds`       | what the rest of its step took; each epoch      |
+    | `sampling_ratio`       | of the two; each epoch                          |
+
+    Under a `keras.distribution` the seconds of the sampling are not known: 0.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM` with its preprocessor.
+        discount: The discount factor γ of the rewards. Defaults to 0.99.
+        value_offset: See `Trainer`. Defaults to 0.
+        rollouts: A `Rollouts`, or `None` for one of each prompt.
+        **kwargs: Passed to `keras.Model`.
+
+    Raises:
+        ValueError: If `policy` is not a language model of keras-hub, or has no
+            preprocessor.
+    """
+
+    # What is logged of the rollouts besides; a subclass adds its own.
+    rollout_names = (
+        "rollout_length",
+        "demonstration_length",
+        "rollout_finished",
+        "rollout_entropy",
+        "sampling_seconds",
+    )
+
+    def __init__(
+        self, policy, discount=0.99, value_offset=0.0, rollouts=None, **kwargs
+    ):
+        super().__init__(policy, discount, value_offset, **kwargs)
+        if rollouts is None:
+            rollouts = Rollouts()
+        self.rollouts = check_rollouts(rollouts)
+        self.rollouts.prepare(policy)
+        for name in self.rollout_names:
+            self.means[name] = MaskedMean(name=name)
+
+    @property
+    def needs_rollouts(self):
+        """Whether training steps draw rollouts at all."""
+        return True
+
+    def compile(self, optimizer="adam", tile_vocabulary="auto", **kwargs):
+        if any(kwargs.get(name) for name in ("metrics", "weighted_metrics")):
+            raise ValueError(
+                "Keras would compute these metrics on rollouts too, as if they "
+                "had been demonstrated. Use what the trainer logs, or "
+                "`keras_irl.evaluation.EvaluateGeneration`. Received: "
+                f"metrics={kwargs.get('metrics')}, "
+                f"weighted_metrics={kwargs.get('weighted_metrics')}"
+            )
+        if self.needs_rollouts:
+            # The clock of the sampling is read in between.
+            kwargs = without_xla(kwargs)
+        super().compile(optimizer, tile_vocabulary, **kwargs)
+
+    def fit(self, x=None, *args, **kwargs):
+        if self.needs_rollouts and isinstance(x, Demonstrations):
+            if x.end_token_id is not None:
+                raise ValueError(
+                    "A policy answers one prompt a row, and ends with its end "
+                    "token. Train it on `keras_irl.data.demonstrations(...)`. "
+                    f"Received: end_token_id={x.end_token_id}"
+                )
+        if self.needs_rollouts:
+            callbacks = kwargs.get("callbacks") or []
+            if isinstance(callbacks, keras.callbacks.CallbackList):
+                for callback in self.own_callbacks():
+                    callbacks.append(callback)
+            else:
+                # First, so that the others find its logs.
+                callbacks = keras.tree.flatten(callbacks)
+                callbacks = [*self.own_callbacks(), *callbacks]
+            kwargs["callbacks"] = callbacks
+        return super().fit(x, *args, **kwargs)
+
+    def own_callbacks(self):
+        """What watches a training without being asked to."""
+        return [StepCost()]
+
+    def test_step(self, *args):
+        return self._without_rollouts(super().test_step(*args))
+
+    def _without_rollouts(self, result):
+        """Leaves out what is logged of rollouts where there are none."""
+        logs, *state = result if isinstance(result, tuple) else (result,)
+        kept = {n: v for n, v in logs.items() if n not in self.rollout_names}
+        return (kept, *state) if state else kept
+
+    def train_step(self, *args):
+        if not self.needs_rollouts:
+            return self._without_rollouts(super().train_step(*args))
+        *states, data = args
+        if not states:
+            data = self.extend(data)
+            for _ in range(self.rollouts.num_updates):
+                logs = super().train_step(data)
+            return logs
+        # Under JAX the weights are not in the model, but handed on.
+        data, state = self._extend_under(states[0], data)
+        for _ in range(self.rollouts.num_updates):
+            logs, state = super().train_step(state, data)
+        return logs, state
+
+    def extend(self, data):
+        """Appends rollouts to a batch.
+
+        Args:
+            data: The batch, as a Keras training step is given it.
+
+        Returns:
+            The batch `(inputs, actions, mask)` to update the policy with:
+            demonstrations first, then rollouts.
+        """
+        x, y, mask = keras.utils.unpack_x_y_sample_weight(data)
+        batch, seconds = self.rollouts.append(self.policy, x, y, mask)
+        self.means["sampling_seconds"].add(seconds, 1.0)
+        return batch
+
+    def _extend_under(self, state, data):
+        trainable, untrainable, optimizer, metrics = state
+        variables = (self.non_trainable_variables, self.metrics_variables)
+        mapping = [
+            *zip(self.trainable_variables, trainable, strict=True),
+            *zip(variables[0], untrainable, strict=True),
+            *zip(variables[1], metrics, strict=True),
+        ]
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            data = self.extend(data)
+        untrainable, metrics = (
+            [scope.get_current_value(v) for v in group] for group in variables
+        )
+        return data, (trainable, untrainable, optimizer, metrics)
+
+    def batch_loss(self, statistics, mask, training, batch):
+        if not (training and self.needs_rollouts):
+            return super().batch_loss(statistics, mask, training, batch)
+        demonstrated, sampled = self.split(mask)
+        self._log_lengths(demonstrated, sampled)
+        parts = [self.split(tokens) for tokens in statistics]
+        ours, theirs = (
+            type(statistics)(*tokens) for tokens in zip(*parts, strict=True)
+        )
+        add_mean(self.means["rollout_entropy"], theirs.entropies, sampled)
+        loss = super().batch_loss(ours, demonstrated, training, batch)
+        weight = self.demonstration_weight
+        return weight * loss + self.rollout_loss(theirs, sampled, batch)
+
+    # What the loss on demonstrations counts for.
+    demonstration_weight = 1.0
+
+    def rollout_loss(self, statistics, mask, batch):
+        """Computes what the rollouts of a batch add to its loss.
+
+        Args:
+            statistics: `keras_irl.ops.TokenStatistics` of the rollouts,
+                tensors of shape `(B · K, T)`.
+            mask: Float32 tensor of shape `(B · K, T)`.
+            batch: The tuple of what `call` was given, and what it returned.
+
+        Returns:
+            Float32 scalar.
+        """
+        raise NotImplementedError
+
+    def split(self, tokens):
+        """Splits what belongs to a batch into demonstrations and rollouts.
+
+        Args:
+            tokens: Tensor of shape `(B · (1 + K), ...)`.
+
+        Returns:
+            A tuple of tensors of B and of B · K rows.
+        """
+        num_rows = ops.shape(tokens)[0] // (1 + self.rollouts.num_samples)
+        return tokens[:num_rows], tokens[num_rows:]
+
+    def _log_lengths(self, demonstrated, sampled):
+        for name, mask in (
+            ("demonstration_length", demonstrated),
+            ("rollout_length", sampled),
+        ):
+            starts = ops.cast(is_start(mask), "float32")
+            num_texts = ops.sum(starts)
+            self.means[name].add(
+                masked_sum(ops.ones_like(mask), mask), num_texts
+            )
+        is_cut = ops.logical_and(
+            ops.logical_not(is_action(sampled)), ops.signbit(sampled)
+        )
+        num_cut = ops.sum(ops.cast(is_cut, "float32"))
+        # `num_texts` is that of the rollouts, which came last.
+        self.means["rollout_finished"].add(num_texts - num_cut, num_texts)
+
+    def get_config(self):
+        rollouts = keras.saving.serialize_keras_object(self.rollouts)
+        return {**super().get_config(), "rollouts": rollouts}

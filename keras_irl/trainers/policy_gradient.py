@@ -1,0 +1,171 @@
+"""How a policy learns from rewards, and how far it may go."""
+
+import keras
+from keras import ops
+
+from keras_irl.losses.iq_learn import check_discount
+from keras_irl.losses.policy_gradient import kl_loss
+from keras_irl.losses.policy_gradient import normalised
+from keras_irl.losses.policy_gradient import policy_gradient_loss
+from keras_irl.ops import generalised_advantages
+
+
+@keras.saving.register_keras_serializable(package="keras_irl")
+class PolicyGradient:
+    """The policy's part of the loss of `keras_irl.GAIL`.
+
+        lossₜ = −min(ρₜ Aₜ, clip(ρₜ, 1 − ε, 1 + ε) Aₜ) − w H(π(· | sₜ))
+                + β ½ (log π(aₜ | sₜ) − log π_ref(aₜ | sₜ))²
+
+    with generalised advantages A, normalised over the batch; see
+    `keras_irl.losses.policy_gradient_loss`, `keras_irl.losses.kl_loss` and
+    `keras_irl.ops.generalised_advantages`.
+
+    Args:
+        clip_ratio: ε, how far a probability may move with one batch of
+            rollouts. It matters where `Rollouts(num_updates=...)` is above 1.
+            Defaults to 0.2.
+        kl_weight: The weight β, a number or a function of the number of
+            updates so far, such as those of `keras.optimizers.schedules`; 0
+            spares the reference policy. Defaults to `None`, for 0.1 that goes
+            down to 1e-3 over 10,000 updates.
+        entropy_weight: The weight w, of the entropy in the states of rollouts.
+            Defaults to 0.
+        discount: The discount factor γ of the rewards. Defaults to 0.99.
+        trace_decay: λ of the advantages, in `[0, 1]`. Defaults to 0.95.
+        normalize: Whether advantages are normalised: `True` scales large ones
+            down, `"always"` small ones up too, `False` leaves them; see
+            `keras_irl.losses.normalised`. Defaults to `True`.
+        warm_up_steps: Number of first updates in which the policy's loss is 0,
+            while discriminator and values learn. An optimizer that decays
+            weights moves it all the same. Defaults to 200.
+
+    Raises:
+        ValueError: If a number is out of its range.
+
+    References:
+        - [Wulfmeier et al., 2024](https://arxiv.org/abs/2409.01369), appendix
+          A.1.3.
+        - [Wu et al., 2021](https://arxiv.org/abs/2004.13796), TextGAIL: the
+          clip, and the discriminator's head start.
+
+    Departures from the paper:
+        - It leaves open where the weight of the KL starts, and λ.
+        - It normalises advantages to a deviation of 1; here small ones are
+          not scaled up.
+    """
+
+    def __init__(
+        self,
+        clip_ratio=0.2,
+        kl_weight=None,
+        entropy_weight=0.0,
+        discount=0.99,
+        trace_decay=0.95,
+        normalize=True,
+        warm_up_steps=200,
+    ):
+        check_discount(discount)
+        if kl_weight is None:
+            kl_weight = keras.optimizers.schedules.PolynomialDecay(
+                0.1, decay_steps=10_000, end_learning_rate=1e-3
+            )
+        numbers = {
+            "clip_ratio": clip_ratio,
+            "kl_weight": 0.0 if callable(kl_weight) else kl_weight,
+            "entropy_weight": entropy_weight,
+            "trace_decay": trace_decay,
+            "warm_up_steps": warm_up_steps,
+        }
+        for name, number in numbers.items():
+            most = 1.0 if name == "trace_decay" else float("inf")
+            if not 0 <= number <= most or number == float("inf"):
+                raise ValueError(
+                    f"`{name}` must be a number of at least 0"
+                    f"{' and at most 1' if most == 1 else ''}. "
+                    f"Received: {name}={number}"
+                )
+        if not isinstance(normalize, bool) and normalize != "always":
+            raise ValueError(
+                '`normalize` must be `True`, `False` or "always". '
+                f"Received: normalize={normalize!r}"
+            )
+        self.clip_ratio = clip_ratio
+        self.kl_weight = kl_weight
+        self.entropy_weight = entropy_weight
+        self.discount = discount
+        self.trace_decay = trace_decay
+        self.normalize = normalize
+        self.warm_up_steps = warm_up_steps
+
+    @property
+    def has_reference(self):
+        """Whether there is a policy to stay near."""
+        return callable(self.kl_weight) or self.kl_weight > 0
+
+    def advantages(self, rewards, values, mask):
+        """Computes the advantages, and what the values should have been.
+
+        Args:
+            rewards: Float32 tensor of shape `(B, T)`.
+            values: Float32 tensor of shape `(B, T)`.
+            mask: Float32 tensor of shape `(B, T)`.
+
+        Returns:
+            A tuple of two float32 tensors of shape `(B, T)`, without gradient.
+        """
+        advantages = generalised_advantages(
+            rewards, values, mask, self.discount, self.trace_decay
+        )
+        targets = ops.stop_gradient(advantages + values)
+        if self.normalize:
+            least = 1e-6 if self.normalize == "always" else 1.0
+            advantages = normalised(advantages, mask, least)
+        return ops.stop_gradient(advantages), targets
+
+    def token_losses(self, log_probs, old, reference, advantages, entropies):
+        """Computes the loss of every sampled token, without the KL's weight.
+
+        Args:
+            log_probs: Float32 tensor of shape `(B, T)`.
+            old: The same when the rollouts were drawn.
+            reference: The same of the reference policy, or `None`.
+            advantages: Float32 tensor of shape `(B, T)`.
+            entropies: Float32 tensor of shape `(B, T)`.
+
+        Returns:
+            A tuple of two float32 tensors of shape `(B, T)`: the loss, and the
+            term of the KL, which has no weight yet.
+        """
+        losses = policy_gradient_loss(
+            log_probs, old, advantages, self.clip_ratio
+        )
+        if self.entropy_weight:
+            losses -= self.entropy_weight * entropies
+        if reference is None:
+            return losses, ops.zeros_like(losses)
+        return losses, kl_loss(log_probs, reference)
+
+    def current_kl_weight(self, step):
+        """Computes the weight of the KL after so many updates."""
+        if callable(self.kl_weight):
+            return ops.cast(self.kl_weight(step), "float32")
+        return self.kl_weight
+
+    def get_config(self):
+        weight = self.kl_weight
+        if callable(weight):
+            weight = keras.saving.serialize_keras_object(weight)
+        return {
+            "clip_ratio": self.clip_ratio,
+            "kl_weight": weight,
+            "entropy_weight": self.entropy_weight,
+            "discount": self.discount,
+            "trace_decay": self.trace_decay,
+            "normalize": self.normalize,
+            "warm_up_steps": self.warm_up_steps,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**keras.saving.deserialize_keras_object(config))

@@ -1,0 +1,233 @@
+"""Texts that the policy writes itself, as batches to train on."""
+
+import keras
+import keras_hub
+from keras import ops
+
+from keras_irl.decoding import TokenSampler
+from keras_irl.decoding import draw
+from keras_irl.ops import CONTINUES
+from keras_irl.ops import is_action
+from keras_irl.trainers.replay_buffer import ReplayBuffer
+from keras_irl.trainers.stopwatch import Stopwatch
+
+
+@keras.saving.register_keras_serializable(package="keras_irl")
+class Rollouts(keras.layers.Layer):
+    """Lets a policy answer the prompts of a batch, inside a training step.
+
+    The rollouts are drawn from the policy with the weights of the moment, by
+    the compiled training step itself, and look like demonstrations: `(inputs,
+    actions, mask)`, of the same width. A text ends with its end token; nothing
+    that follows is an action. A text that fills the width without one is cut,
+    not ended: its last state is marked with `keras_irl.ops.CONTINUES`.
+
+    Args:
+        num_samples: Rollouts of each prompt. They share its encoding.
+            Defaults to 1.
+        num_updates: How often the policy is updated with each batch and its
+            rollouts, before others are drawn. Defaults to 1.
+        buffer_size: Number of past rollouts to keep. Each batch then trains on
+            as many rollouts as it draws, picked from those kept, its own
+            among them. Their widths are those of the policy's preprocessor.
+            Defaults to 0, for training on those just drawn.
+        seed: Seed of the noise, at least 0. Defaults to 0.
+
+    Raises:
+        ValueError: If a number is below its least.
+
+    Departures from the paper:
+        - It leaves the number of samples open, and mentions no buffer.
+    """
+
+    def __init__(self, num_samples=1, num_updates=1, buffer_size=0, seed=0):
+        super().__init__(name="rollouts", dtype="float32", trainable=False)
+        _check_numbers(num_samples, num_updates, buffer_size, seed)
+        self.num_samples = num_samples
+        self.num_updates = num_updates
+        self.buffer_size = buffer_size
+        self.seed = seed
+        self._stopwatch = Stopwatch()
+        self.built = True
+
+    def prepare(self, policy):
+        """Makes what depends on the policy, before any training.
+
+        Args:
+            policy: The language model that will write.
+
+        Raises:
+            ValueError: If it has no preprocessor, and so no end token.
+        """
+        if policy.preprocessor is None:
+            raise ValueError(
+                "To write texts, `policy` must have a preprocessor, which "
+                "knows its end token: build it with `preprocessor=...`. "
+                "Received: policy.preprocessor=None"
+            )
+        if isinstance(policy, keras_hub.models.RWKV7CausalLM):
+            raise ValueError(
+                "The policy reads prompts and responses apart when it "
+                "generates, and rollouts read them as one. Use "
+                "`keras_irl.IQLearn`. Received: policy of type RWKV7CausalLM"
+            )
+        is_seq_2_seq = isinstance(policy, keras_hub.models.Seq2SeqLM)
+        self._prefix = "decoder_" if is_seq_2_seq else ""
+        self.sampler = TokenSampler(self.num_samples, seed=self.seed)
+        # Keras keeps the variables that it finds in the attributes of layers.
+        self.sampler_state = list(self.sampler.variables)
+        self.seed_generator = self.sampler.seed_generator
+        self.buffer = None
+        if self.buffer_size:
+            self.buffer = ReplayBuffer(self.buffer_size, policy, self.seed)
+
+    def append(self, policy, inputs, actions, mask):
+        """Appends rollouts to a batch of demonstrations.
+
+        Args:
+            policy: The language model, as given to `prepare`.
+            inputs: Dictionary of tensors, of the demonstrations.
+            actions: Integer tensor of shape `(B, T)`.
+            mask: Tensor of shape `(B, T)`.
+
+        Returns:
+            A tuple `(batch, seconds)`: the batch `(inputs, actions, mask)`
+            with B · `num_samples` rows more, and what the sampling took.
+        """
+        inputs, actions, mask = keras.tree.map_structure(
+            ops.convert_to_tensor, (inputs, actions, mask)
+        )
+        mask = ops.cast(mask, "float32")
+        *rollouts, seconds = self.sample(policy, inputs, mask)
+        if self.buffer is not None:
+            rollouts = self.buffer.exchange(*rollouts)
+        batch = keras.tree.map_structure(
+            lambda ours, theirs: ops.concatenate(
+                [ours, ops.cast(theirs, ours.dtype)]
+            ),
+            (inputs, actions, mask),
+            tuple(rollouts),
+        )
+        return batch, seconds
+
+    def sample(self, policy, inputs, mask):
+        """Lets a policy answer the prompts of demonstrations.
+
+        Args:
+            policy: The language model, as given to `prepare`.
+            inputs: Dictionary of tensors, of the demonstrations.
+            mask: Float32 tensor of shape `(B, T)`: a prompt ends where the
+                first action is taken.
+
+        Returns:
+            A tuple `(inputs, actions, mask, seconds)` of rollouts.
+        """
+        _check_inputs(policy, inputs, mask.shape[1])
+        # A policy that is being loaded knows no tokens when this is made.
+        self.end_token_id = int(policy.preprocessor.tokenizer.end_token_id)
+        self.sampler.stop_token_ids = (self.end_token_id,)
+        prompts, first = self._prompts(inputs, mask)
+        key = self._prefix + "token_ids"
+        prompts[key] = self._stopwatch.start(prompts[key])
+        tokens = draw(policy, prompts, self.sampler)
+        tokens, seconds = self._stopwatch.stop(tokens)
+        first = ops.repeat(first, self.num_samples, axis=0)
+        actions = tokens[:, 1:]
+        mask, is_state = self._masks(actions, first)
+        drawn = {
+            name: ops.repeat(x, self.num_samples, axis=0)
+            for name, x in inputs.items()
+        }
+        drawn[key] = ops.where(is_state, tokens[:, :-1], 0)
+        drawn[self._prefix + "padding_mask"] = is_state
+        return drawn, actions, mask, seconds
+
+    def _prompts(self, inputs, mask):
+        """The prompts, with a position more, and where they end."""
+        key = self._prefix + "padding_mask"
+        acts = is_action(mask)
+        # Rows without an action are there to fill the batch.
+        counts = ops.any(acts, axis=1)
+        first = ops.argmax(ops.cast(acts, "int32"), axis=1)
+        first = ops.where(counts, ops.cast(first, "int32"), -1)[:, None]
+        places = ops.arange(mask.shape[1], dtype="int32")[None]
+        is_given = ops.where(
+            counts[:, None], places <= first, ops.cast(inputs[key], "bool")
+        )
+        # The last action leads out of the states that a demonstration has.
+        wider = [[0, 0], [0, 1]]
+        tokens = self._prefix + "token_ids"
+        prompts = {**inputs, key: ops.pad(is_given, wider)}
+        prompts[tokens] = ops.pad(ops.cast(inputs[tokens], "int32"), wider)
+        if "position_ids" in inputs:
+            positions = inputs["position_ids"]
+            last = positions[:, -1:] + 1
+            prompts["position_ids"] = ops.concatenate([positions, last], axis=1)
+        return prompts, first
+
+    def _masks(self, actions, first):
+        """Which positions are actions, and which hold a state."""
+        places = ops.arange(actions.shape[1], dtype="int32")[None]
+        is_drawn = ops.logical_and(places >= first, first >= 0)
+        ends = ops.logical_and(is_drawn, ops.equal(actions, self.end_token_id))
+        ends = ops.cast(ends, "int32")
+        goes_on = ops.equal(ops.cumsum(ends, axis=1) - ends, 0)
+        counts = ops.logical_and(is_drawn, goes_on)
+        # The text fills the width, and its last action did not end it.
+        is_cut = ops.logical_and(counts[:, -1:], ops.equal(ends[:, -1:], 0))
+        is_cut = ops.logical_and(is_cut, places == actions.shape[1] - 1)
+        mask = ops.where(counts, 1.0, 0.0)
+        mask = ops.where(is_cut, CONTINUES, mask)
+        is_state = ops.logical_or(places <= first, counts)
+        return mask, is_state
+
+    def get_config(self):
+        return {
+            "num_samples": self.num_samples,
+            "num_updates": self.num_updates,
+            "buffer_size": self.buffer_size,
+            "seed": self.seed,
+        }
+
+
+def _check_inputs(policy, inputs, width):
+    if "segment_ids" in inputs:
+        raise ValueError(
+            "A policy answers one prompt a row. Train it on "
+            "`keras_irl.data.demonstrations(...)`. "
+            "Received: packed demonstrations"
+        )
+    # Only backbones that embed positions have a limit.
+    limit = getattr(policy.backbone, "max_sequence_length", None)
+    if limit is not None and width >= limit:
+        raise ValueError(
+            "Rollouts need one position more than the states of a batch, and "
+            "the policy has no more. Lower the sequence length of its "
+            f"preprocessor, or `max_length`, to {limit - 1} at most. "
+            f"Received: {width} states and {limit} positions"
+        )
+
+
+def check_rollouts(rollouts):
+    """Returns rollouts, which must be some.
+
+    Raises:
+        ValueError: If they are anything else.
+    """
+    if not isinstance(rollouts, Rollouts):
+        raise ValueError(
+            "`rollouts` must be a `keras_irl.Rollouts(num_samples=...)`. "
+            f"Received: rollouts={rollouts!r}"
+        )
+    return rollouts
+
+
+def _check_numbers(num_samples, num_updates, buffer_size, seed):
+    least = {"num_samples": 1, "num_updates": 1, "buffer_size": 0, "seed": 0}
+    numbers = (num_samples, num_updates, buffer_size, seed)
+    for (name, minimum), number in zip(least.items(), numbers, strict=True):
+        if not isinstance(number, int) or number < minimum:
+            raise ValueError(
+                f"`{name}` of rollouts must be an integer of at least "
+                f"{minimum}. Received: {name}={number!r}"
+            )

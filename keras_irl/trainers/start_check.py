@@ -1,0 +1,46 @@
+"""Whether a policy knows what it is to imitate, before an adversary comes."""
+
+import math
+import warnings
+
+import keras
+
+
+class StartCheck(keras.callbacks.Callback):
+    """Warns where a policy was not trained on the demonstrations by likelihood.
+
+    It can't know, but it looks at the first batch. A policy that was finds the
+    tokens about as unlikely as its own entropy says, a fraction of what a
+    uniform policy does, and writes texts that end, of about their length.
+
+    Args:
+        vocabulary_size: Number of tokens.
+    """
+
+    def __init__(self, vocabulary_size):
+        super().__init__()
+        self.uniform = math.log(vocabulary_size)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.uniform is None:
+            return
+        likelihood = float(logs["negative_log_likelihood"])
+        entropy = float(logs["entropy"])
+        finished = float(logs["rollout_finished"])
+        expected = float(logs["demonstration_length"])
+        length = float(logs["rollout_length"]) / max(expected, 1.0)
+        is_unlikely = likelihood > min(0.5 * self.uniform, entropy + 1.0)
+        if is_unlikely or finished < 0.5 or not 0.5 <= length <= 2.0:
+            warnings.warn(
+                "The policy seems not to have been trained on these "
+                "demonstrations by maximum likelihood: their tokens cost it "
+                f"{likelihood:.2f} nats each (its own entropy is {entropy:.2f},"
+                f" a uniform policy has {self.uniform:.2f}), it ends "
+                f"{finished:.0%} of its texts, and they are {length:.1f} times "
+                "as long as the demonstrations. A discriminator tells such "
+                "texts apart at once and teaches it nothing, so GAIL gets "
+                "unstable. Train it with `keras_irl.MLE(policy)` first.",
+                stacklevel=2,
+            )
+        # Only the first batch shows the policy as it was.
+        self.uniform = None

@@ -1,0 +1,255 @@
+"""What a policy writes in a training step, with scripted and real policies."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from testing import FAMILIES
+from testing import PROMPTS
+from testing import RESPONSES
+from testing import numpy
+from testing import quick_start
+from testing import tiny_gpt2
+from testing import tiny_policy
+from testing import tiny_t5
+
+from keras_irl.data import demonstrations
+from keras_irl.data import packed_demonstrations
+from keras_irl.trainers import Rollouts
+from keras_irl.trainers.stopwatch import Stopwatch
+
+
+def batch(policy, batch_size=3):
+    return demonstrations(policy, PROMPTS, RESPONSES, batch_size)[0]
+
+
+def sampled(policy, data, **arguments):
+    """Demonstrations with rollouts, as arrays, and their `Rollouts`."""
+    rollouts = Rollouts(**arguments)
+    rollouts.prepare(policy)
+    found, _ = rollouts.append(policy, *data)
+    return keras.tree.map_structure(numpy, found), rollouts
+
+
+def key_of(inputs):
+    return "decoder_" if "decoder_token_ids" in inputs else ""
+
+
+@pytest.fixture
+def writes(monkeypatch):
+    """Lets policies write texts that a test chooses."""
+
+    def write(tokens):
+        def draw(policy, inputs, sampler):
+            given = inputs[key_of(inputs) + "padding_mask"]
+            ids = inputs[key_of(inputs) + "token_ids"]
+            ids, given = (
+                np.repeat(numpy(x), sampler.num_branches, axis=0)
+                for x in (ids, given)
+            )
+            texts = np.resize(tokens, ids.shape)
+            return ops.convert_to_tensor(np.where(given, ids, texts))
+
+        monkeypatch.setattr("keras_irl.trainers.rollouts.draw", draw)
+
+    return write
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rollouts_answer_the_prompts_of_the_batch(family):
+    policy = quick_start(tiny_policy(family))
+    data = inputs, _, demonstrated = batch(policy)
+    found, _ = sampled(policy, data, num_samples=2)
+    # Demonstrations come first, as they are.
+    for ours, theirs in zip(
+        keras.tree.flatten(data), keras.tree.flatten(found), strict=True
+    ):
+        assert theirs.shape == (9, *ours.shape[1:])
+        np.testing.assert_array_equal(theirs[:3], ours)
+    states, actions, mask = found
+    prefix, first = key_of(inputs), demonstrated.argmax(axis=1)
+    ids, is_state = (
+        states[prefix + name] for name in ("token_ids", "padding_mask")
+    )
+    for row in range(3, 9):
+        prompt = (row - 3) // 2
+        start = first[prompt] + 1
+        np.testing.assert_array_equal(
+            ids[row, :start], inputs[prefix + "token_ids"][prompt, :start]
+        )
+        (places,) = np.nonzero(mask[row] > 0)
+        # One action after the other, and each leads to the next state.
+        np.testing.assert_array_equal(
+            places, np.arange(start - 1, places[-1] + 1)
+        )
+        np.testing.assert_array_equal(
+            ids[row, places[1:]], actions[row, places[:-1]]
+        )
+        assert is_state[row, : places[-1] + 1].all()
+    if "encoder_token_ids" in inputs:
+        np.testing.assert_array_equal(
+            states["encoder_token_ids"][3:],
+            np.repeat(inputs["encoder_token_ids"], 2, axis=0),
+        )
+
+
+@pytest.mark.parametrize("tiny", (tiny_t5, tiny_gpt2))
+def test_a_text_ends_with_its_end_token(tiny, writes):
+    policy = tiny()
+    end = policy.preprocessor.tokenizer.end_token_id
+    writes([7, 8, end])
+    (states, actions, mask), _ = sampled(policy, batch(policy))
+    for row in range(3, 6):
+        written = actions[row][mask[row] > 0]
+        assert written[-1] == end
+        assert (written[:-1] != end).all()
+        # Whatever the policy wrote after that is no state.
+        (places,) = np.nonzero(states[key_of(states) + "padding_mask"][row])
+        assert places[-1] == np.nonzero(mask[row])[0][-1]
+    assert not np.signbit(mask).any()
+
+
+@pytest.mark.parametrize("tiny", (tiny_t5, tiny_gpt2))
+def test_a_text_that_fills_the_width_is_cut_and_not_ended(tiny, writes):
+    policy = tiny()
+    writes([7])
+    (states, actions, mask), _ = sampled(policy, batch(policy))
+    for row in range(3, 6):
+        assert mask[row, -1] == 0 and np.signbit(mask[row, -1])
+        (places,) = np.nonzero(mask[row] > 0)
+        assert places[-1] == mask.shape[1] - 2
+        assert (actions[row, places] == 7).all()
+        # The state after the last action is there, to be valued.
+        assert states[key_of(states) + "padding_mask"][row, -1]
+
+
+def test_a_text_may_end_with_the_last_action_of_the_width(writes):
+    policy = tiny_t5()
+    end = policy.preprocessor.tokenizer.end_token_id
+    writes([*[7] * 12, end])
+    (_, actions, mask), _ = sampled(policy, batch(policy))
+    assert (mask[3:] > 0).all()
+    assert (actions[3:, -1] == end).all()
+
+
+def test_rows_that_only_fill_a_batch_get_no_rollouts(writes):
+    policy = tiny_gpt2()
+    writes([7])
+    (_, _, mask), _ = sampled(policy, batch(policy, batch_size=5))
+    assert (mask[:3] > 0).any(axis=1).all()
+    assert (mask[5:8] > 0).any(axis=1).all()
+    assert not (mask[8:] > 0).any()
+    assert not np.signbit(mask[8:]).any()
+
+
+def test_each_step_draws_others_and_seeds_reproduce_them():
+    policy = quick_start(tiny_t5())
+    data = batch(policy)
+    (_, first, _), rollouts = sampled(policy, data, num_samples=4)
+    second = numpy(rollouts.append(policy, *data)[0][1])
+    (_, again, _), _ = sampled(policy, data, num_samples=4)
+    (_, other, _), _ = sampled(policy, data, num_samples=4, seed=1)
+    np.testing.assert_array_equal(first, again)
+    assert (first != second).any()
+    assert (first != other).any()
+
+
+def test_a_buffer_gives_back_what_it_was_given(writes):
+    policy = tiny_t5()
+    data = batch(policy)
+    end = policy.preprocessor.tokenizer.end_token_id
+    writes([7, 8, 9, end, 5])
+    rollouts = Rollouts(num_samples=2, buffer_size=8, seed=3)
+    rollouts.prepare(policy)
+    (inputs, actions, mask), _ = rollouts.append(policy, *data)
+    buffer = rollouts.buffer
+    assert int(buffer.num_kept) == 6 and int(buffer.next_place) == 6
+    assert rows(actions[3:], mask[3:]) <= rows(buffer.actions, buffer.mask)
+    kept = rows(buffer.actions, buffer.mask)
+    writes([10, 11, end])
+    rollouts.append(policy, *data)
+    # The newest took the places of the oldest.
+    assert int(buffer.num_kept) == 8 and int(buffer.next_place) == 4
+    left = rows(buffer.actions[4:6], buffer.mask[4:6])
+    assert left <= kept
+
+
+def rows(actions, mask):
+    actions, mask = numpy(actions), numpy(mask)
+    return {
+        (*a.tolist(), *m.tolist(), *np.signbit(m).tolist())
+        for a, m in zip(actions, mask, strict=True)
+    }
+
+
+def test_a_buffer_keeps_the_mark_of_a_text_that_was_cut(writes):
+    policy = tiny_t5()
+    writes([7])
+    (_, _, mask), _ = sampled(policy, batch(policy), buffer_size=3)
+    assert np.signbit(mask[3:, -1]).all()
+
+
+def test_a_buffer_refuses_batches_that_do_not_fit(writes):
+    policy = tiny_t5()
+    writes([7])
+    with pytest.raises(ValueError, match="hold those of a batch.*Received"):
+        sampled(policy, batch(policy), buffer_size=2)
+    data = demonstrations(policy, PROMPTS, RESPONSES, 3, max_length=9)[0]
+    with pytest.raises(ValueError, match="max_length.*Received"):
+        sampled(policy, data, buffer_size=8)
+
+
+def test_a_buffer_keeps_no_rows_that_only_fill_a_batch(writes):
+    policy = tiny_gpt2()
+    writes([7])
+    (_, _, mask), rollouts = sampled(
+        policy, batch(policy, batch_size=5), buffer_size=6
+    )
+    assert int(rollouts.buffer.num_kept) == 3
+    assert int(rollouts.buffer.next_place) == 3
+    # All that is given back is a text.
+    assert (mask[5:] > 0).any(axis=1).all()
+
+
+def test_packed_texts_are_refused_however_they_come():
+    policy = tiny_gpt2()
+    packed = packed_demonstrations(policy, PROMPTS, RESPONSES, 1)[0]
+    with pytest.raises(ValueError, match="one prompt a row.*Received"):
+        sampled(policy, packed)
+
+
+def test_a_policy_without_a_position_to_spare_is_refused():
+    policy = tiny_gpt2(max_length=64)
+    with pytest.raises(ValueError, match="63 at most.*Received: 64 states"):
+        sampled(policy, batch(policy))
+
+
+@pytest.mark.parametrize(
+    "name, number",
+    (
+        ("num_samples", 0),
+        ("num_updates", 0),
+        ("buffer_size", -1),
+        ("seed", -1),
+        ("num_samples", 1.5),
+    ),
+)
+def test_numbers_out_of_range_are_refused(name, number):
+    with pytest.raises(ValueError, match=f"`{name}`.*Received: {name}="):
+        Rollouts(**{name: number})
+
+
+def test_a_policy_without_a_preprocessor_can_not_write():
+    policy = tiny_t5()
+    policy.preprocessor = None
+    with pytest.raises(ValueError, match="preprocessor.*Received"):
+        Rollouts().prepare(policy)
+
+
+def test_a_stopwatch_takes_the_time_and_changes_nothing():
+    stopwatch = Stopwatch()
+    tokens = np.arange(6, dtype="int32").reshape(2, 3)
+    started = stopwatch.start(ops.convert_to_tensor(tokens))
+    stopped, seconds = stopwatch.stop(started + 0)
+    np.testing.assert_array_equal(numpy(stopped), tokens)
+    assert 0 < float(seconds) < 60
