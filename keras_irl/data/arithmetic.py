@@ -17,9 +17,11 @@ import numpy as np
 
 from keras_irl.data.task import Task
 from keras_irl.data.task import check_split
-from keras_irl.evaluation.quality import check_references
+from keras_irl.evaluation.answers import answer_metrics
 from keras_irl.evaluation.quality import exact_match
 from keras_irl.evaluation.quality import words
+from keras_irl.evaluation.text_metrics import check_references
+from keras_irl.evaluation.text_metrics import mean_over_texts
 
 NUM_OPERANDS = 3
 LARGEST_OPERAND = 20
@@ -65,7 +67,7 @@ def load_arithmetic(split="train", path=None, seed=0):
         rows=(prompts, responses, references),
         pairs=pairs,
         metrics={"valid": exact_match, "answer": answer_accuracy},
-        sample_metrics={"coverage": coverage},
+        sample_metrics={"coverage": coverage, **answer_metrics(final_answer)},
     )
 
 
@@ -112,28 +114,17 @@ def final_answer(text):
     return answer if marker else None
 
 
+@mean_over_texts
 def answer_accuracy(responses, references):
     """Percentage of the responses whose final answer is right.
 
     The final answer is what follows the first word `answer`; the steps before
-    it may be wrong.
-
-    Args:
-        responses: List of strings.
-        references: List of lists of strings, the solutions of each problem.
-
-    Returns:
-        Float in `[0, 100]`.
-
-    Raises:
-        ValueError: If the lists are empty or their lengths differ.
+    it may be wrong. A metric as `keras_irl.evaluation.quality` has them.
     """
-    check_references(responses, references)
-    right = [
-        final_answer(response) == final_answer(solutions[0])
+    return [
+        100.0 * (final_answer(response) == final_answer(solutions[0]))
         for response, solutions in zip(responses, references, strict=True)
     ]
-    return 100.0 * sum(right) / len(right)
 
 
 def coverage(samples, references):

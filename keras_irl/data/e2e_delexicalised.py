@@ -15,6 +15,7 @@ import re
 
 from keras_irl.data.e2e import load_e2e
 from keras_irl.data.task import Task
+from keras_irl.evaluation.text_metrics import after_change
 
 PLACEHOLDERS = {
     "name": "XNAME",
@@ -119,13 +120,8 @@ def _values(meaning):
 
 
 def _on_lexicalised(metric, meanings):
-    def judge(responses, references):
-        texts = [
-            lexicalise(meaning, text)
-            for meaning, text in zip(
-                meanings[: len(responses)], responses, strict=True
-            )
-        ]
-        return metric(texts, references)
+    def lexicalised(responses):
+        pairs = zip(meanings[: len(responses)], responses, strict=True)
+        return [lexicalise(meaning, text) for meaning, text in pairs]
 
-    return judge
+    return after_change(metric, lexicalised)

@@ -13,7 +13,9 @@ from keras_irl.data.lines import excerpt
 from keras_irl.data.lines import numbered_lines
 from keras_irl.data.task import check_split
 from keras_irl.data.task import task_from_pairs
-from keras_irl.evaluation.quality import check_references
+from keras_irl.evaluation.answers import answer_metrics
+from keras_irl.evaluation.text_metrics import after_change
+from keras_irl.evaluation.text_metrics import mean_over_texts
 
 # What looks like a part of a longer number, such as of 3/4, is no answer.
 _ANSWER = re.compile(rf"####\s*(-?\$?-?(?>{NUMBER.pattern}))(?![,/]?[0-9])")
@@ -59,7 +61,14 @@ def load_gsm8k(split="train", path=None):
         "accuracy": accuracy,
         "accuracy_with_calculator": accuracy_with_calculator,
     }
-    return task_from_pairs("gsm8k", split, pairs, metrics, num_blank_lines)
+    return task_from_pairs(
+        "gsm8k",
+        split,
+        pairs,
+        metrics,
+        num_blank_lines,
+        sample_metrics=answer_metrics(final_answer),
+    )
 
 
 def final_answer(text):
@@ -82,50 +91,29 @@ def final_answer(text):
     return parse_number(match[1]) if match else None
 
 
+@mean_over_texts
 def accuracy(responses, references):
     """Percentage of the responses with the right final answer.
 
-    Args:
-        responses: List of strings.
-        references: List of lists of strings, solutions of each problem.
-
-    Returns:
-        Float in `[0, 100]`.
-
-    Raises:
-        ValueError: If the lists are empty, their lengths differ, or a
-            reference has no answer.
+    A metric as `keras_irl.evaluation.quality` has them. It raises a ValueError
+    also if a reference has no answer.
     """
-    check_references(responses, references)
-    right = 0
+    right = []
     for row, texts in enumerate(references):
         answers = list(map(final_answer, texts))
         if None in answers:
             raise ValueError(
                 "A reference ends in `#### answer`. Received: "
-                f"references[{row}]={texts!r}"
+                f"references[{row}]={texts!r:.200}"
             )
-        right += final_answer(responses[row]) in answers
-    return 100.0 * right / len(references)
+        right.append(100.0 * (final_answer(responses[row]) in answers))
+    return right
 
 
-def accuracy_with_calculator(responses, references):
-    """As `accuracy`, where a calculator corrects the responses first.
-
-    See `keras_irl.data.calculator.recalculate` for what it corrects.
-
-    Args:
-        responses: List of strings.
-        references: List of lists of strings, solutions of each problem.
-
-    Returns:
-        Float in `[0, 100]`.
-
-    Raises:
-        ValueError: As `accuracy`.
-    """
-    check_references(responses, references)
-    return accuracy(list(map(recalculate, responses)), references)
+# A calculator corrects the responses first.
+accuracy_with_calculator = after_change(
+    accuracy, lambda responses: list(map(recalculate, responses))
+)
 
 
 def _problem(line):

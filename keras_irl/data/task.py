@@ -2,6 +2,8 @@
 
 import copy
 
+from keras_irl.evaluation.text_metrics import given_prompts
+
 
 class Task:
     """Prompts, responses, references and metrics of one split.
@@ -19,7 +21,8 @@ class Task:
     `metrics` maps a name to a function `(responses, references)` that returns
     a percentage; the first is the metric that the task is known by.
     `sample_metrics` maps a name to a function `(samples, references)` of a
-    list of several samples for each prompt, if the task has any.
+    list of several samples for each prompt, if the task has any; it returns
+    `None` where there are too few. `with_metrics` adds others to both.
 
     Args:
         name: String, the name of the task.
@@ -84,6 +87,64 @@ class Task:
         task.prompts, task.responses, task.references = rows
         return task
 
+    def with_metrics(
+        self, metrics=None, prompt_metrics=None, sample_metrics=None
+    ):
+        """Returns the same task with further metrics, such as learned ones.
+
+        A metric is any function `(responses, references)` that returns a
+        number, a percentage where the area under a front shall be computed.
+        One that reads the prompts too, as COMET reads its sources, is a
+        function `(prompts, responses, references)`. All are aligned lists. Of
+        a plain function only the number itself is known. Where each text has
+        a number of its own, return these and decorate the function with
+        `keras_irl.evaluation.mean_over_texts`: then it gets standard errors
+        and intervals too.
+
+        Args:
+            metrics: Dictionary of functions `(responses, references)`.
+                Defaults to none.
+            prompt_metrics: Dictionary of functions
+                `(prompts, responses, references)`. Defaults to none.
+            sample_metrics: Dictionary of functions `(samples, references)`.
+                Defaults to none.
+
+        Returns:
+            A `Task`. A metric of the same name is replaced, in its place.
+
+        Raises:
+            ValueError: If a metric is not a function.
+
+        Example:
+        >>> from keras_irl.data import load_task
+        >>> from keras_irl.evaluation import mean_over_texts
+        >>> def comet(prompts, responses, references):
+        ...     # Here `comet.predict` of the model, 100 times its scores.
+        ...     return [100.0 * (len(r) > len(p)) for p, r in
+        ...             zip(prompts, responses)]
+        >>> task = load_task("arithmetic", "test").with_metrics(
+        ...     prompt_metrics={"comet": mean_over_texts(comet)}
+        ... )
+        >>> task.metrics["comet"](task.responses, task.references)
+        100.0
+        """
+        groups = metrics or {}, prompt_metrics or {}, sample_metrics or {}
+        for name, metric in [
+            item for group in groups for item in group.items()
+        ]:
+            if not callable(metric):
+                raise ValueError(
+                    "A metric is a function. "
+                    f"Received: metrics[{name!r}]={metric!r:.200}"
+                )
+        given = {
+            n: given_prompts(m, self.prompts) for n, m in groups[1].items()
+        }
+        task = copy.copy(self)
+        task.metrics = self.metrics | groups[0] | given
+        task.sample_metrics = self.sample_metrics | groups[2]
+        return task
+
     def __repr__(self):
         return (
             f"<Task {self.name}, {self.split}: {len(self.prompts)} prompts, "
@@ -91,7 +152,9 @@ class Task:
         )
 
 
-def task_from_pairs(name, split, pairs, metrics, num_blank_lines=0):
+def task_from_pairs(
+    name, split, pairs, metrics, num_blank_lines=0, sample_metrics=None
+):
     """Makes a task of pairs that are in memory.
 
     Args:
@@ -100,6 +163,7 @@ def task_from_pairs(name, split, pairs, metrics, num_blank_lines=0):
         pairs: List of tuples `(prompt, response)`.
         metrics: Dictionary of functions.
         num_blank_lines: Number of blank lines that were skipped in the file.
+        sample_metrics: Dictionary of functions. Defaults to none.
 
     Returns:
         A `Task`.
@@ -118,6 +182,7 @@ def task_from_pairs(name, split, pairs, metrics, num_blank_lines=0):
         rows=rows,
         pairs=(prompts, responses),
         metrics=metrics,
+        sample_metrics=sample_metrics,
         num_blank_lines=num_blank_lines,
     )
 

@@ -29,17 +29,16 @@ def load_wmt22(split="train", path=None):
     several references, so that scores on the test split are near those of
     others, but not the same.
 
-    A metric of your own, such as COMET or BLEURT, is a function
-    `(responses, references)` that you add to `metrics`. Where it reads the
-    sources too, let it close over `prompts`, the rows of which are aligned
-    with both:
+    COMET reads the sources too, and scores each text:
 
     ```python
-    task = keras_irl.data.load_task("wmt22", "test", folder)
-    task.metrics["comet"] = lambda responses, references: 100 * comet_score(
-        sources=task.prompts,
-        translations=responses,
-        references=[texts[0] for texts in references],
+    def comet(prompts, responses, references):
+        columns = zip(prompts, responses, references, strict=True)
+        rows = [{"src": p, "mt": r, "ref": t[0]} for p, r, t in columns]
+        return [100 * score for score in model.predict(rows).scores]
+
+    task = keras_irl.data.load_task("wmt22", "test", folder).with_metrics(
+        prompt_metrics={"comet": keras_irl.evaluation.mean_over_texts(comet)}
     )
     rows = keras_irl.evaluation.sweep({"mle": policy}, task)
     ```

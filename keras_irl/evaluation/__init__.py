@@ -7,6 +7,9 @@ from keras_irl.evaluation.callbacks import (
 )
 from keras_irl.evaluation.diversity import distinct_n as distinct_n
 from keras_irl.evaluation.diversity import self_bleu as self_bleu
+from keras_irl.evaluation.front_comparison import (
+    compare_fronts as compare_fronts,
+)
 from keras_irl.evaluation.fronts import AreaDifference as AreaDifference
 from keras_irl.evaluation.fronts import area_difference as area_difference
 from keras_irl.evaluation.fronts import area_under_front as area_under_front
@@ -24,3 +27,6 @@ from keras_irl.evaluation.rouge import rouge_lsum as rouge_lsum
 from keras_irl.evaluation.sweep import pick_samples as pick_samples
 from keras_irl.evaluation.sweep import sweep as sweep
 from keras_irl.evaluation.tables import format_table as format_table
+from keras_irl.evaluation.text_metrics import TextMetric as TextMetric
+from keras_irl.evaluation.text_metrics import mean_over_texts as mean_over_texts
+from keras_irl.evaluation.text_metrics import sum_over_texts as sum_over_texts

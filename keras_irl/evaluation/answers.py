@@ -7,10 +7,33 @@ A sample is right if its answer is that of a reference.
 """
 
 import collections
+import functools
 import math
 import statistics
 
-from keras_irl.evaluation.quality import check_references
+from keras_irl.evaluation.text_metrics import check_references
+
+_NUM_SAMPLES = (2, 4, 8, 16, 32, 64)
+
+
+def answer_metrics(answer):
+    """Makes the metrics of several samples of a task with exact answers.
+
+    Args:
+        answer: Function from a text to its answer or `None`.
+
+    Returns:
+        A dictionary of functions `(samples, references)`, as a
+        `keras_irl.data.Task` has them: `majority_vote`, and `pass_at_2`,
+        `pass_at_4` and so on to `pass_at_64`, which return `None` where there
+        are fewer samples.
+    """
+    metrics = {"majority_vote": functools.partial(majority_vote, answer=answer)}
+    for k in _NUM_SAMPLES:
+        metrics[f"pass_at_{k}"] = functools.partial(
+            _pass_at_k_or_none, answer=answer, k=k
+        )
+    return metrics
 
 
 def pass_at_k(samples_per_prompt, references, answer, k=1):
@@ -94,6 +117,12 @@ def majority_vote(samples_per_prompt, references, answer):
         _vote(found, rights)
         for found, rights in zip(answers, right, strict=True)
     )
+
+
+def _pass_at_k_or_none(samples_per_prompt, references, answer, k):
+    if min(map(len, samples_per_prompt)) < k:
+        return None
+    return pass_at_k(samples_per_prompt, references, answer, k)
 
 
 def _pass_at_k(num_samples, num_right, k):

@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 
+from keras_irl.decoding import as_decoder
 from keras_irl.evaluation.generation import ResponseSampler
-from keras_irl.evaluation.sweep import judge
+from keras_irl.evaluation.judge import judge
 from keras_irl.evaluation.whole_files import write_whole
 
 _NUM_SHOWN = 5
@@ -14,9 +15,9 @@ class EvaluateGeneration(keras.callbacks.Callback):
     """Adds what generated texts are worth to the logs of an epoch.
 
     The loss on demonstrations says little about what a policy writes. After
-    each epoch this answers the prompts of a task at some temperatures, by one
-    function that is compiled once, and adds to the logs, for a temperature of
-    0.5,
+    each epoch this answers the prompts of a task at some temperatures, or by
+    other decoders, with functions that are compiled once, and adds to the
+    logs, for a temperature of 0.5,
 
     | name                | meaning                                            |
     |---------------------|----------------------------------------------------|
@@ -25,15 +26,18 @@ class EvaluateGeneration(keras.callbacks.Callback):
     | `finished_t0.5`     | texts that the policy ended itself, in per cent    |
     | `length_t0.5`       | mean length in tokens, over the demonstrations'    |
 
+    With `Sampling(top_p=0.9)` they end in `_t1_top_p_0.9`, and with
+    `BeamSearch()` in `_beam_4_penalty_0.6`.
+
     Place it before the callbacks that read the logs: `CSVLogger`,
     `TensorBoard`, `EarlyStopping(monitor="bleu_t0", mode="max")`,
     `ModelCheckpoint`.
 
     Args:
         task: A `keras_irl.data.Task` to answer; its first `num_prompts` are.
-        temperatures: Numbers of at least 0; 0 is greedy decoding. Defaults to
-            `(0.0, 1.0)`.
-        num_samples: Responses a prompt at temperatures above 0. Defaults to 4.
+        temperatures: Numbers of at least 0, of which 0 is greedy decoding, or
+            decoders of `keras_irl.decoding`. Defaults to `(0.0, 1.0)`.
+        num_samples: Responses a prompt where they are random. Defaults to 4.
         num_prompts: How many prompts are answered. Defaults to 64.
         every: Epochs between judgements; on others the logs lack the names.
             Defaults to 1.
@@ -42,8 +46,8 @@ class EvaluateGeneration(keras.callbacks.Callback):
             `None`, for none.
 
     Raises:
-        ValueError: If there is no prompt, no temperature, or `every` is below
-            1.
+        ValueError: If there is no prompt, no temperature or one below 0, or
+            `every` is below 1.
 
     Example:
     ```python
@@ -73,7 +77,7 @@ class EvaluateGeneration(keras.callbacks.Callback):
                 f"every={every}"
             )
         self.task = task.first(num_prompts)
-        self.temperatures = temperatures
+        self.decoders = [as_decoder(decoder) for decoder in temperatures]
         self.num_samples = num_samples
         self.every = every
         self.batch_size = batch_size
@@ -86,15 +90,15 @@ class EvaluateGeneration(keras.callbacks.Callback):
         logs = {} if logs is None else logs
         sampler = self._current_sampler()
         rows = []
-        for temperature in self.temperatures:
+        for decoder in self.decoders:
             responses = sampler(
                 self.task.prompts,
-                temperature,
-                num_samples=1 if temperature == 0 else self.num_samples,
+                num_samples=self.num_samples if decoder.is_random else 1,
+                decoder=decoder,
             )
             row = judge(responses, self.task)
-            rows.append(row | {"temperature": temperature})
-            logs.update(self._logs(row, f"_t{temperature:g}"))
+            rows.append(row | {"decoder": decoder.name})
+            logs.update(self._logs(row, _suffix(decoder)))
         if self.output is not None:
             self._write(epoch, rows)
 
@@ -125,7 +129,14 @@ class EvaluateGeneration(keras.callbacks.Callback):
             lines.append(f"prompt: {prompt}")
             for row in rows:
                 for text in row["responses"][i]:
-                    lines.append(f"T = {row['temperature']:g}: {text}")
+                    lines.append(f"{row['decoder']}: {text}")
             lines.append("")
         name = f"epoch-{epoch + 1:04d}.txt"
         write_whole({name: "\n".join(lines)}, self.output)
+
+
+def _suffix(decoder):
+    """What the names in the logs end in: letters that all loggers take."""
+    name = "T=0" if decoder.name == "greedy" else decoder.name
+    name = name.replace("T=", "t").replace(" ", "_").replace("-", "_")
+    return f"_{name}"

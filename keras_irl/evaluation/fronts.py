@@ -9,6 +9,8 @@ import dataclasses
 
 import numpy as np
 
+from keras_irl.evaluation.text_metrics import resampling_weights
+
 
 @dataclasses.dataclass(frozen=True)
 class AreaDifference:
@@ -88,7 +90,7 @@ def area_under_front(points, reference=(0.0, 0.0)):
           area under a front, as the hypervolume indicator.
     """
     points = _check_points("points", points, ndim=2, largest=100.0)
-    return float(_areas(points, _check_reference(reference)))
+    return float(areas(points, _check_reference(reference)))
 
 
 def area_difference(
@@ -138,15 +140,13 @@ def area_difference(
     reference = _check_reference(reference)
     num_prompts = first.shape[1]
     _check_bootstrap(num_prompts, second.shape[1], num_resamples, level)
-    draws = np.random.default_rng(seed).multinomial(
-        num_prompts, np.full(num_prompts, 1 / num_prompts), num_resamples
-    )
+    draws = resampling_weights(num_prompts, num_resamples, seed)
     # The first row, each prompt once, is no resample but the estimate.
     weights = np.vstack([np.ones(num_prompts), draws]) / num_prompts
     # (num_points, num_prompts, 2) -> (1 + num_resamples, num_points, 2)
     value, *resampled = np.subtract(
         *(
-            _areas(np.einsum("rn,pnx->rpx", weights, points), reference)
+            areas(np.einsum("rn,pnx->rpx", weights, points), reference)
             for points in (first, second)
         )
     )
@@ -155,8 +155,17 @@ def area_difference(
     return AreaDifference(float(value), float(low), float(high))
 
 
-def _areas(points, reference):
-    """The areas of sets of points, `(..., num_points, 2)`, in per cent."""
+def areas(points, reference=(0.0, 0.0)):
+    """Computes the areas of many sets of points, which it does not check.
+
+    Args:
+        points: Float array of shape `(..., num_points, 2)`.
+        reference: See `area_under_front`. Defaults to `(0.0, 0.0)`.
+
+    Returns:
+        Float array of shape `(...)`, in per cent.
+    """
+    reference = np.asarray(reference)
     # From the most diverse on, the best quality so far is the height of the
     # stairs down to the diversity of the next point.
     sides = np.maximum(points - reference, 0.0)
@@ -164,8 +173,8 @@ def _areas(points, reference):
     sides = np.take_along_axis(sides, order[..., None], axis=-2)
     heights = np.maximum.accumulate(sides[..., 0], axis=-1)
     widths = -np.diff(sides[..., 1], axis=-1, append=0.0)
-    areas = np.sum(heights * widths, axis=-1)
-    return 100.0 * areas / np.prod(100.0 - reference)
+    reached = np.sum(heights * widths, axis=-1)
+    return 100.0 * reached / np.prod(100.0 - reference)
 
 
 def _check_points(name, points, ndim, largest=np.inf):

@@ -1,21 +1,16 @@
-"""Responses of a policy, in compiled batches of one shape.
+"""Responses of a policy, in compiled batches of few shapes."""
 
-Greedy decoding and sampling at any temperature run through one compiled
-function. New weights, a last partial batch and another number of samples
-compile nothing either.
-"""
-
-import contextlib
 import dataclasses
 import time
 
-import keras_hub
 import numpy as np
 import tqdm
-from keras import ops
 
-from keras_irl.evaluation.prompts import encode_prompts
-from keras_irl.evaluation.temperature_sampler import TemperatureSampler
+from keras_irl.decoding import as_decoder
+from keras_irl.decoding import encode_prompts
+from keras_irl.decoding.compiled_decoder import CompiledDecoder
+from keras_irl.decoding.windows import Windows
+from keras_irl.evaluation.stops import Stops
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,11 +18,13 @@ class Responses:
     """What a policy answered to `P` prompts, `K` times each.
 
     Attributes:
-        texts: `P` lists of `K` strings, without prompt and special tokens.
-        finished: Bool array `(P, K)`: whether the policy ended the text with
-            its end token. Where False, the window cut the text.
+        texts: `P` lists of `K` strings, without prompt, special tokens and
+            what was given as a stop.
+        finished: Bool array `(P, K)`: whether the policy ended the text, with
+            its end token or a stop. Where False, the window or
+            `max_response_length` cut the text.
         num_tokens: Int array `(P, K)`: the tokens that were generated, the
-            end token among them.
+            end token or stop among them.
         seconds: Wall-clock time, of which the first call spends some on
             compiling.
     """
@@ -46,6 +43,12 @@ class Responses:
 class ResponseSampler:
     """Answers prompts with a policy, again and again, compiled once.
 
+    Temperatures above 0, seeds, penalties and weights share a compiled
+    function. So that a prompt is encoded once however many samples it has,
+    each number of samples has a function of its own, as have greedy decoding,
+    sampling with a `top_p`, each `top_k` and each number of beams. A function
+    compiles for at most `num_windows` widths.
+
     The policy is only borrowed: its sampler, its compiled `generate` and its
     compile state are the same before and after a call. In a callback, reach
     the policy through `self.model`, which hands it its current weights on
@@ -57,11 +60,22 @@ class ResponseSampler:
         max_length: The window in tokens: of prompt and response for a
             `CausalLM`, of the response for a `Seq2SeqLM`. Defaults to
             that of the preprocessor.
-        batch_size: Rows of every batch. Defaults to 32.
+        batch_size: Rows of every batch at most: prompts times samples.
+            Defaults to 32.
+        stop: Strings that end a response, and ids of tokens that do, beside
+            the end token. They are no part of the response. Where a string is
+            a token, generating ends there too. Defaults to none.
+        max_response_length: Tokens of a response at most. It lets a
+            `CausalLM` answer short prompts in shorter windows. Defaults to
+            `None`, for what the window holds.
+        num_windows: Widths to compile for at most: the whole window, a half,
+            a quarter, and so on, each as soon as four batches fit in it.
+            Defaults to 4.
 
     Raises:
-        ValueError: If the policy has no preprocessor, or if `max_length` or
-            `batch_size` is below 1.
+        ValueError: If the policy has no preprocessor, if `max_length`,
+            `batch_size`, `max_response_length` or `num_windows` is below 1,
+            or if `stop` is one string or has an entry that is empty.
 
     Example:
     ```python
@@ -69,10 +83,19 @@ class ResponseSampler:
     greedy = sampler(prompts, temperature=0.0)
     diverse = sampler(prompts, temperature=1.0, num_samples=8)
     diverse.texts[0]  # Eight answers to the first prompt.
+    best = sampler(prompts, decoder=keras_irl.decoding.BeamSearch())
     ```
     """
 
-    def __init__(self, policy, max_length=None, batch_size=32):
+    def __init__(
+        self,
+        policy,
+        max_length=None,
+        batch_size=32,
+        stop=(),
+        max_response_length=None,
+        num_windows=4,
+    ):
         if policy.preprocessor is None:
             raise ValueError(
                 "To answer prompts, `policy` must have a preprocessor: build "
@@ -80,16 +103,20 @@ class ResponseSampler:
             )
         self.policy = policy
         self.tokenizer = policy.preprocessor.tokenizer
-        is_seq_2_seq = isinstance(policy, keras_hub.models.Seq2SeqLM)
-        self._prefix = "decoder_" if is_seq_2_seq else ""
         if max_length is None:
             max_length = policy.preprocessor.sequence_length
         self.max_length = _at_least(1, max_length=max_length)
         self.batch_size = _at_least(1, batch_size=batch_size)
-        self._sampler = TemperatureSampler()
-        self._generate = None
+        self.num_windows = _at_least(1, num_windows=num_windows)
+        if max_response_length is not None:
+            _at_least(1, max_response_length=max_response_length)
+        self.max_response_length = max_response_length
+        self._stops = Stops(self.tokenizer, stop)
+        self._compiled = {}
 
-    def __call__(self, prompts, temperature=1.0, num_samples=1, seed=0):
+    def __call__(
+        self, prompts, temperature=1.0, num_samples=1, seed=0, decoder=None
+    ):
         """Answers every prompt `num_samples` times.
 
         Args:
@@ -100,113 +127,108 @@ class ResponseSampler:
             seed: Equal seeds give equal responses from equal weights, and
                 share their noise between temperatures and policies. Batches
                 have independent noise. Defaults to 0.
+            decoder: A `keras_irl.decoding.Sampling` or `BeamSearch`, instead
+                of the temperature. Defaults to `None`.
 
         Returns:
             `Responses`, in the order of the prompts.
 
         Raises:
             ValueError: If there are no prompts, one of them is no string or
-                fills the window, an argument is out of range, or the
-                policy's logits are not finite.
+                fills the window, an argument is out of range, a search has
+                fewer beams than samples, or the policy's logits are not
+                finite.
         """
-        _at_least(0.0, temperature=temperature)
-        _at_least(1, num_samples=num_samples)
+        decoder = as_decoder(temperature if decoder is None else decoder)
         _at_least(0, seed=seed)
-        inputs = encode_prompts(self.policy, prompts, self.max_length)
-        lengths = inputs[self._prefix + "padding_mask"].sum(axis=1)
-        # Rows are prompt 0 sample 0, prompt 0 sample 1, and so on.
-        rows = np.repeat(np.arange(len(prompts)), num_samples)
+        compiled, windows, batches = self._plan(prompts, decoder, num_samples)
+        tokens = [[] for _ in prompts]
         start = time.perf_counter()
-        tokens = []
-        for batch, batch_rows in self._batches(rows):
-            self._sampler.prepare(temperature, seed=(seed, batch))
-            ids = self._generate_batch(inputs, batch_rows)
-            tokens += [
-                self._response(row, length)
-                for row, length in zip(ids, lengths[batch_rows], strict=True)
-            ]
+        with _progress(len(prompts) * num_samples) as progress:
+            for number, (rows, width, num_prompts) in enumerate(batches):
+                decoder.prepare(compiled.sampler, seed=(seed, number))
+                found = compiled(windows.take(rows, width, num_prompts))
+                for row, samples in zip(rows, found, strict=False):
+                    tokens[row] += [
+                        self._response(sample, windows.starts[row])
+                        for sample in samples
+                    ]
+                    progress.update(len(samples))
         seconds = time.perf_counter() - start
-        return self._pack(tokens, num_samples, seconds)
-
-    def _batches(self, rows):
-        """Numbers and rows of the batches; the last may hold fewer rows."""
-        with tqdm.tqdm(
-            total=len(rows),
-            desc="Generating",
-            unit="response",
-            leave=False,
-            disable=None,
-        ) as progress:
-            for start in range(0, len(rows), self.batch_size):
-                batch_rows = rows[start : start + self.batch_size]
-                yield start // self.batch_size, batch_rows
-                progress.update(len(batch_rows))
-
-    def _generate_batch(self, inputs, rows):
-        """Token ids of the given rows, prefix and response, `(rows, T)`."""
-        # Copies of a row fill a partial batch up: another shape would compile.
-        filled = np.resize(rows, self.batch_size)
-        batch = {
-            name: ops.convert_to_tensor(array[filled])
-            for name, array in inputs.items()
-        }
-        with self._borrowed_policy() as generate:
-            outputs = generate(
-                batch, stop_token_ids=(int(self.tokenizer.end_token_id),)
-            )
-        num_broken_states = int(
-            ops.convert_to_numpy(self._sampler.num_broken_states.value)
+        return self._pack(
+            [row for samples in tokens for row in samples[:num_samples]],
+            num_samples,
+            seconds,
         )
-        if num_broken_states:
-            raise ValueError(
-                "The policy's logits are not finite, so that its responses "
-                "would be garbage. Did its training diverge? "
-                f"Received: num_broken_states={num_broken_states}"
+
+    def warm_up(self, prompts, decoder, num_samples=1):
+        """Compiles all that a call with the same arguments needs.
+
+        It answers a batch of each width, so that a later call takes the time
+        of generating alone.
+
+        Args:
+            prompts: A list of strings.
+            decoder: A decoder, or a temperature.
+            num_samples: Responses per prompt. Defaults to 1.
+        """
+        decoder = as_decoder(decoder)
+        compiled, windows, batches = self._plan(prompts, decoder, num_samples)
+        for rows, width, size in {
+            batch[1]: batch for batch in batches
+        }.values():
+            decoder.prepare(compiled.sampler, seed=0)
+            compiled(windows.take(rows, width, size))
+
+    def _plan(self, prompts, decoder, num_samples):
+        """What decodes, what it reads, and in which batches.
+
+        A batch is its rows of the prompts, the width of its window, and how
+        many prompts it is filled up to.
+        """
+        _at_least(1, num_samples=num_samples)
+        num_branches = decoder.num_branches(num_samples, self.batch_size)
+        num_prompts = max(1, self.batch_size // num_branches)
+        key = decoder.constants, num_branches
+        if key not in self._compiled:
+            sampler = decoder.make_sampler(
+                num_branches, self._stops.token_ids, self.max_response_length
             )
-        ids = ops.convert_to_numpy(outputs[self._prefix + "token_ids"])
-        return ids[: len(rows)]
+            self._compiled[key] = CompiledDecoder(self.policy, sampler)
+        inputs = encode_prompts(self.policy, prompts, self.max_length)
+        windows = Windows(inputs, self.max_response_length)
+        batches = [
+            (rows, width, num_prompts)
+            for rows, width in windows.batches(num_prompts, self.num_windows)
+            # Samples that are more than a batch holds take several.
+            for _ in range(-(-num_samples // num_branches))
+        ]
+        return self._compiled[key], windows, batches
 
-    @contextlib.contextmanager
-    def _borrowed_policy(self):
-        """Lends the policy our sampler, and yields the compiled function."""
-        names = ("sampler", "generate_function")
-        attributes = vars(self.policy)
-        before = {n: attributes[n] for n in names if n in attributes}
-        self.policy.sampler = self._sampler
-        self.policy.generate_function = self._generate
-        try:
-            self._generate = self.policy.make_generate_function()
-            yield self._generate
-        finally:
-            for name in names:
-                # A policy built with `compile=False` has neither.
-                delattr(self.policy, name)
-                if name in before:
-                    setattr(self.policy, name, before[name])
-
-    def _response(self, ids, prefix_length):
-        """Token ids after the prefix, up to and with the end token."""
-        response = ids[prefix_length:]
-        # Whatever follows a row's first end token is garbage.
-        (ends,) = np.nonzero(response == self.tokenizer.end_token_id)
-        return response[: ends[0] + 1] if len(ends) else response
+    def _response(self, ids, start):
+        return self._stops.cut_tokens(ids[start:][: self.max_response_length])
 
     def _pack(self, tokens, num_samples, seconds):
-        special = self.tokenizer.special_token_ids
-        texts = self.tokenizer.detokenize(
-            [[int(i) for i in row if i not in special] for row in tokens]
-        )
-        finished = [row[-1] == self.tokenizer.end_token_id for row in tokens]
-        texts = [str(text) for text in texts]
+        texts, finished, num_tokens = self._stops.read(tokens)
         return Responses(
             [
                 texts[start : start + num_samples]
                 for start in range(0, len(texts), num_samples)
             ],
             np.reshape(finished, (-1, num_samples)),
-            np.reshape([len(row) for row in tokens], (-1, num_samples)),
+            np.reshape(num_tokens, (-1, num_samples)),
             seconds,
         )
+
+
+def _progress(num_responses):
+    return tqdm.tqdm(
+        total=num_responses,
+        desc="Generating",
+        unit="response",
+        leave=False,
+        disable=None,
+    )
 
 
 def sample_responses(
@@ -220,13 +242,14 @@ def sample_responses(
 ):
     """Answers every prompt `num_samples` times with a policy.
 
-    Each call compiles once. To answer several times with one policy, keep a
+    Each call compiles anew. To answer several times with one policy, keep a
     `ResponseSampler`, which describes the arguments, result and errors.
 
     Args:
         policy: A `CausalLM` or `Seq2SeqLM` with its preprocessor.
         prompts: A list of strings.
-        temperature: 0 is greedy decoding. Defaults to 1.0.
+        temperature: 0 is greedy decoding; or a decoder of
+            `keras_irl.decoding`. Defaults to 1.0.
         num_samples: Responses per prompt. Defaults to 1.
         max_length: The window in tokens. Defaults to the preprocessor's.
         batch_size: Rows of every batch. Defaults to 32.

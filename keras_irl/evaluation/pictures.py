@@ -4,10 +4,14 @@ import io
 import math
 
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
+from keras_irl.evaluation.decodings import name_of
+from keras_irl.evaluation.shown_text import short
+from keras_irl.evaluation.summary import error_source
 from keras_irl.evaluation.summary import history_estimates
 from keras_irl.evaluation.summary import row_estimates
 
@@ -20,8 +24,10 @@ _MARKERS = "osD^vP"
 def draw_quality_vs_diversity(results):
     """Draws the metric against Self-BLEU, a curve through temperatures each.
 
-    Up is better and right is more diverse. The dashed levels are greedy
-    decoding, which has no diversity. Bars are standard errors over seeds.
+    Up is better and right is more diverse. Other decoders are hollow points.
+    The dashed levels are decodings with one sample a prompt, which have no
+    diversity, such as greedy decoding. Bars are standard errors, of which the
+    axis says what they are over.
 
     Args:
         results: See `keras_irl/evaluation/results.py`.
@@ -30,33 +36,37 @@ def draw_quality_vs_diversity(results):
         The bytes of a PNG, or `None` if no row has a Self-BLEU.
     """
     figure, axes = _figure()
-    labels, num_points = [], 0
+    labels, curves = [], {}
     for index, (name, runs) in enumerate(results["objectives"].items()):
         style = _style(index)
-        points = []
-        for temperature, row in row_estimates(runs).items():
-            quality, alike = row[results["metric"]], row.get("self_bleu")
-            if not _drawable(quality):
-                continue
-            if _drawable(alike):
-                points.append((alike, quality, temperature))
-            elif temperature == 0:
-                # Dashes of their own, should levels coincide.
-                dashes = (4 * index, (6, 6))
-                axes.axhline(
-                    quality.mean, ls=dashes, lw=1, color=style["color"]
-                )
-                text = f"{name}, greedy {quality.mean:.1f}"
-                labels.append((quality.mean, text, style["color"]))
-        _draw_curve(axes, points, name, style)
-        num_points += len(points)
-    if not num_points:
+        points, levels = _points_and_levels(runs, results["metric"])
+        for way, level in levels.items():
+            # Dashes of their own, should levels coincide.
+            dashes = (4 * len(labels), (6, 6))
+            axes.axhline(level, ls=dashes, lw=1, color=style["color"])
+            text = f"{_named(name)}, {_named(way)} {level:.1f}"
+            labels.append((level, text, style["color"]))
+        if points:
+            curves[name] = _draw_curve(axes, points, _plain_ways(runs), style)
+    if not curves:
         return None
     axes.invert_xaxis()
-    axes.set_xlabel("Self-BLEU, per cent (to the right: more diverse)")
-    axes.set_ylabel(f"{results['metric']}, per cent (higher is better)")
-    axes.set_title(_title(results), loc="left")
-    axes.legend(frameon=False, loc="best", handlelength=3)
+    axes.set_xlabel(
+        "Self-BLEU, per cent (to the right: more diverse)\n"
+        f"bars: standard error over {error_source(results)}"
+    )
+    label = f"{_named(results['metric'])}, per cent (higher is better)"
+    axes.set_ylabel(label, parse_math=False)
+    axes.set_title(_title(results), loc="left", parse_math=False)
+    legend = axes.legend(
+        curves.values(),
+        map(_named, curves),
+        frameon=False,
+        loc="best",
+        handlelength=3,
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
     _label_right(axes, labels)
     return _png(figure)
 
@@ -83,7 +93,7 @@ def draw_learning_curves(results):
         steps = list(curve)
         means = np.array([e.mean for e in curve.values()])
         errors = np.array([e.standard_error or 0.0 for e in curve.values()])
-        axes.plot(steps, means, label=name, markevery=0.15, **style)
+        axes.plot(steps, means, markevery=0.15, **style)
         axes.fill_between(
             steps,
             means - errors,
@@ -92,7 +102,8 @@ def draw_learning_curves(results):
             alpha=0.2,
             lw=0,
         )
-        labels.append((means[-1], f"{name} {means[-1]:.3f}", style["color"]))
+        text = f"{_named(name)} {means[-1]:.3f}"
+        labels.append((means[-1], text, style["color"]))
         # All curves fall from far above; what tells them apart comes later.
         late.extend(means[np.array(steps) >= steps[-1] / 5])
     if not labels:
@@ -102,37 +113,66 @@ def draw_learning_curves(results):
     axes.margins(x=0.02)
     axes.set_xlabel("Steps of training")
     axes.set_ylabel("Test negative log-likelihood, nats per token")
-    axes.set_title(_title(results), loc="left")
+    axes.set_title(_title(results), loc="left", parse_math=False)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _label_right(axes, labels)
     return _png(figure)
 
 
-def _draw_curve(axes, points, name, style):
-    if not points:
-        return
-    points = sorted(points, key=lambda point: point[2])
-    alike, quality, temperatures = zip(*points, strict=True)
-    axes.errorbar(
-        [e.mean for e in alike],
-        [e.mean for e in quality],
-        xerr=[e.standard_error or 0.0 for e in alike],
-        yerr=[e.standard_error or 0.0 for e in quality],
-        capsize=2,
-        elinewidth=1,
-        label=name,
-        **style,
-    )
-    for x, y, temperature in zip(alike, quality, temperatures, strict=True):
+def _points_and_levels(runs, metric):
+    """Decodings with a Self-BLEU, as pairs with it, and those without one."""
+    points, levels = {}, {}
+    for way, row in row_estimates(runs).items():
+        quality, alike = row[metric], row.get("self_bleu")
+        if _drawable(quality) and _drawable(alike):
+            points[way] = (alike, quality)
+        elif _drawable(quality) and alike is None:
+            levels[way] = quality.mean
+    return points, levels
+
+
+def _draw_curve(axes, points, plain, style):
+    """Draws points with their bars; a line joins the plain temperatures."""
+    on_curve = [way for way in points if way in plain]
+    alone = [way for way in points if way not in plain]
+    drawn = None
+    for ways, look in ((on_curve, {}), (alone, {"ls": "", "mfc": "white"})):
+        alike = [points[way][0] for way in ways]
+        quality = [points[way][1] for way in ways]
+        bars = axes.errorbar(
+            [e.mean for e in alike],
+            [e.mean for e in quality],
+            xerr=[e.standard_error or 0.0 for e in alike],
+            yerr=[e.standard_error or 0.0 for e in quality],
+            capsize=2,
+            elinewidth=1,
+            **style | look,
+        )
+        if ways and drawn is None:
+            drawn = bars
+    for way, (x, y) in points.items():
         axes.annotate(
-            f"T={temperature:g}",
+            _named(way),
             (x.mean, y.mean),
             xytext=(6, 5),
             textcoords="offset points",
             color=style["color"],
             fontsize=8,
             path_effects=[withStroke(linewidth=3, foreground="white")],
+            parse_math=False,
         )
+    return drawn
+
+
+def _plain_ways(runs):
+    """The names of decodings that are a temperature and nothing else."""
+    return {
+        name_of(row)
+        for run in runs
+        for row in run["rows"]
+        if row.get("temperature") is not None
+        and name_of(row) == name_of({"temperature": row["temperature"]})
+    }
 
 
 def _figure():
@@ -157,9 +197,17 @@ def _style(index):
 
 def _title(results):
     num_seeds = max(map(len, results["objectives"].values()))
-    seeds = f" · {num_seeds} seeds" if num_seeds > 1 else ""
-    policy = f" · {results['policy']}" if "policy" in results else ""
-    return f"{results['task']}{policy}{seeds}"
+    seeds = f" · {num_seeds} runs" if num_seeds > 1 else ""
+    policy = f" · {results['policy']}" if results.get("policy") else ""
+    return _named(f"{results['task']}{policy}{seeds}", 80)
+
+
+def _named(text, size=32):
+    """A text for a picture, of one line and of what its font can draw."""
+    font = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
+    return "".join(
+        c if font.get_char_index(ord(c)) else "▯" for c in short(text, size)
+    )
 
 
 def _label_right(axes, labels):
@@ -177,6 +225,7 @@ def _label_right(axes, labels):
             fontsize=8,
             va="center",
             annotation_clip=False,
+            parse_math=False,
         )
 
 

@@ -7,6 +7,7 @@ results = {
     "policy": "t5-scratch-mini",  # Any other texts and numbers are reported.
     "steps": 1500,
     "objectives": {"mle": [run, ...], "iqlearn": [run, ...]},  # One per seed.
+    "fronts": [...],  # Of `compare_fronts`, optional.
 }
 run = {
     "seed": 0,
@@ -22,6 +23,9 @@ run = {
 
 import math
 import numbers
+
+# What a row has for each text or prompt.
+LONG = ("responses", "statistics", "prompt_self_bleu")
 
 
 def check_results(results):
@@ -59,7 +63,7 @@ def without_texts(results):
         "objectives": {
             name: [
                 _without(run, "samples")
-                | {"rows": [_without(row, "responses") for row in run["rows"]]}
+                | {"rows": [_without(row, *LONG) for row in run["rows"]]}
                 for run in runs
             ]
             for name, runs in results["objectives"].items()
@@ -94,8 +98,8 @@ def finite(value, path="results"):
     return value, []
 
 
-def _without(dictionary, name):
-    return {key: value for key, value in dictionary.items() if key != name}
+def _without(dictionary, *names):
+    return {k: value for k, value in dictionary.items() if k not in names}
 
 
 def _require(dictionary, where, names):

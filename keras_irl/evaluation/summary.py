@@ -5,14 +5,22 @@ import math
 import numbers
 import statistics
 
+from keras_irl.evaluation.decodings import name_of
+from keras_irl.evaluation.results import LONG
+
+# What rows were made with, and not what came out.
+_NO_RESULTS = ("temperature", "num_samples", "seed", "replica", *LONG)
+# What standard errors are over: the first of these that there are several of.
+_SOURCES = ("training runs", "seeds of the samples", "prompts drawn anew")
+
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds and its standard error.
+    """A mean and its standard error.
 
     Attributes:
         mean: The mean; not finite if one of the values is not.
-        standard_error: Of the mean, or `None` for a single value.
+        standard_error: Of the mean, or `None` where it is not known.
     """
 
     mean: float
@@ -69,34 +77,48 @@ def run_estimates(runs):
 
 
 def row_estimates(runs):
-    """Estimates every number of the rows, temperature by temperature.
+    """Estimates every number of the rows, decoding by decoding.
+
+    The standard error is that over runs; with one run, that over the seeds of
+    its rows; with one seed, that over prompts, where the rows have it.
 
     Args:
         runs: One dictionary per seed; see `report.py`.
 
     Returns:
-        A dictionary from temperature, in rising order, to dictionaries of
-        `Estimate` or `None`, by name.
+        A dictionary from the names of decodings, in the order of their
+        temperatures, to dictionaries of `Estimate` or `None`, by name.
     """
     rows = [_flat(row) for run in runs for row in run["rows"]]
     names = {
         name: None
         for row in rows
         for name, value in row.items()
-        if value is None or _is_number(value)
+        if (value is None or _is_number(value)) and name not in _NO_RESULTS
     }
+    temperatures = {name_of(row): _temperature(row) for row in rows}
     return {
-        temperature: {
-            name: estimate(
-                row.get(name)
-                for row in rows
-                if row["temperature"] == temperature
-            )
-            for name in names
-            if name not in ("temperature", "num_samples")
-        }
-        for temperature in sorted({row["temperature"] for row in rows})
+        way: {name: _row_estimate(runs, way, name) for name in names}
+        for way in sorted(temperatures, key=temperatures.get)
     }
+
+
+def error_source(results):
+    """Tells what the standard errors of `row_estimates` are over.
+
+    Args:
+        results: See `results.py`.
+
+    Returns:
+        String.
+    """
+    used = set()
+    for runs in results["objectives"].values():
+        for way in {name_of(row) for run in runs for row in run["rows"]}:
+            groups = _groups(runs, way)
+            several = len(groups) > 1, len(groups[0]) > 1, True
+            used.add(several.index(True))
+    return ", else over ".join(_SOURCES[source] for source in sorted(used))
 
 
 def history_estimates(runs, name):
@@ -122,6 +144,32 @@ def history_estimates(runs, name):
         step: estimate(curve[step] for curve in curves)
         for step in sorted(steps)
     }
+
+
+def _row_estimate(runs, way, name):
+    groups = _groups(runs, way)
+    if len(groups) > 1:
+        means = [estimate(row.get(name) for row in rows) for rows in groups]
+        return estimate(mean and mean.mean for mean in means)
+    (rows,) = groups
+    found = estimate(row.get(name) for row in rows)
+    if len(rows) > 1 or found is None or not math.isfinite(found.mean):
+        return found
+    return Estimate(found.mean, rows[0].get("standard_errors", {}).get(name))
+
+
+def _groups(runs, way):
+    """The rows of a decoding, those of each run that has it."""
+    groups = [
+        [_flat(row) for row in run["rows"] if name_of(row) == way]
+        for run in runs
+    ]
+    return [rows for rows in groups if rows]
+
+
+def _temperature(row):
+    temperature = row.get("temperature")
+    return math.inf if temperature is None else temperature
 
 
 def _flat(row):

@@ -1,10 +1,15 @@
-"""Quality and diversity of policies over temperatures."""
+"""Quality and diversity of policies over temperatures and decoders."""
 
-import statistics
+import numbers
 
-from keras_irl.evaluation.diversity import distinct_n
-from keras_irl.evaluation.diversity import self_bleu
+import tqdm
+
+from keras_irl.evaluation.decodings import decodings
+from keras_irl.evaluation.decodings import name_of
+from keras_irl.evaluation.decodings import temperature_of
 from keras_irl.evaluation.generation import ResponseSampler
+from keras_irl.evaluation.judge import check_task
+from keras_irl.evaluation.judge import judge
 
 
 def sweep(
@@ -16,15 +21,18 @@ def sweep(
     batch_size=32,
     seed=0,
 ):
-    """Judges policies on the prompts of a task, at several temperatures.
+    """Judges policies on the prompts of a task, decoded in several ways.
 
     A row is a dictionary with the entries
 
     | key                 | meaning                                           |
     |---------------------|---------------------------------------------------|
     | `policy`            | name of the policy                                |
-    | `temperature`       | 0 is greedy decoding                              |
-    | `num_samples`       | responses per prompt; 1 at temperature 0          |
+    | `replica`           | which of the policies of that name, from 0        |
+    | `decoder`           | name of the decoding, such as `"T=0.5"`           |
+    | `temperature`       | 0 is greedy decoding; `None` where there is none  |
+    | `seed`              | seed of the noise                                 |
+    | `num_samples`       | responses per prompt; 1 where none is random      |
     | `metrics`           | the task's metrics by name, its main one first    |
     | `sample_metrics`    | those of its metrics that need several samples    |
     | `self_bleu`         | in per cent; the lower, the more diverse          |
@@ -32,95 +40,79 @@ def sweep(
     | `finished`          | texts that the policy ended itself, in per cent   |
     | `num_tokens`        | mean length, the end token included               |
     | `tokens_per_second` | of all rows of a batch, compiling excluded        |
+    | `standard_errors`   | over prompts, of metrics and `self_bleu`          |
+    | `prompt_self_bleu`  | Self-BLEU of each prompt                          |
+    | `statistics`        | what each sample of each prompt adds to a metric  |
     | `responses`         | for each prompt, the list of its samples          |
 
     A metric is computed over all prompts for the first samples, for the second
     samples, and so on, and averaged: a corpus metric keeps the size of its
-    corpus. What compares samples is `None` where there is one a prompt.
+    corpus. What compares samples is `None` where there is one a prompt:
+    greedy decoding and beam search are no points of a front of quality and
+    diversity. Standard errors are the deviations over prompts that are drawn
+    anew; `standard_errors` and `statistics` lack those metrics that are not
+    known text by text, see `keras_irl/evaluation/text_metrics.py`.
 
     Args:
         policies: Dictionary from name to `CausalLM` or `Seq2SeqLM`, with
-            preprocessors.
+            preprocessors, or to a list of them, of several training runs.
         task: A `keras_irl.data.Task`, or anything with its `prompts`,
             `references`, `metrics` and `sample_metrics`.
-        temperatures: Numbers >= 0. Defaults to `(0.0, 0.5, 1.0)`.
-        num_samples: Responses per prompt at temperatures above 0.
-            Defaults to 8.
+        temperatures: Numbers >= 0, and decoders of `keras_irl.decoding`.
+            Defaults to `(0.0, 0.5, 1.0)`.
+        num_samples: Responses per prompt where they are random. Defaults to 8.
         max_length: The window in tokens. Defaults to the preprocessor's.
         batch_size: Rows of every batch. Defaults to 32.
-        seed: Seed of the noise, which all policies share. Defaults to 0.
+        seed: Seed of the noise, which all policies share, or a sequence of
+            seeds, each with a row. Defaults to 0.
 
     Returns:
-        A list of rows, policy by policy, in the order of the temperatures.
+        A list of rows, policy by policy, in the order of the temperatures,
+        then of the seeds. What is not random has one row, of the first seed.
 
     Raises:
-        ValueError: If there is no policy, temperature, prompt or metric, or
-            as `ResponseSampler` does.
+        ValueError: If there is no policy, temperature, prompt or metric, a
+            prompt has no reference, a metric does not fit the task, or as
+            `ResponseSampler` does.
 
     Example:
     ```python
     task = keras_irl.data.load_task("arithmetic", "test")
-    rows = keras_irl.evaluation.sweep({"mle": policy}, task)
-    [(row["temperature"], row["metrics"]["valid"]) for row in rows]
+    rows = keras_irl.evaluation.sweep(
+        {"mle": mle, "iqlearn": [iqlearn_0, iqlearn_1]},
+        task,
+        temperatures=[0.0, 0.5, keras_irl.decoding.Sampling(top_p=0.9)],
+        seed=[0, 1, 2],
+    )
+    [(row["decoder"], row["metrics"]["valid"]) for row in rows]
     ```
     """
-    for name, values in (
-        ("policies", policies),
-        ("task.prompts", task.prompts),
-        ("temperatures", temperatures),
-        ("task.metrics", task.metrics),
-    ):
-        if not len(values):
-            raise ValueError(
-                "A sweep judges at least one policy on one prompt, at one "
-                f"temperature, by one metric. Received: {name}={values!r}"
-            )
-    rows = []
-    for name, policy in policies.items():
-        sampler = ResponseSampler(policy, max_length, batch_size)
-        # Compile now, so that no row's tokens per second pay for it.
-        sampler([task.prompts[0]], temperature=0.0)
-        for temperature in temperatures:
-            responses = sampler(
-                task.prompts,
-                temperature,
-                num_samples=1 if temperature == 0 else num_samples,
-                seed=seed,
-            )
-            row = {"policy": name, "temperature": float(temperature)}
-            rows.append(row | judge(responses, task))
-    return rows
-
-
-def judge(responses, task):
-    """Computes a row of a sweep, without its policy and temperature.
-
-    Args:
-        responses: `Responses` to all prompts of the task.
-        task: See `sweep`.
-
-    Returns:
-        A dictionary, see `sweep`.
-    """
-    num_samples = len(responses.texts[0])
-    several = num_samples > 1
-    return {
-        "num_samples": num_samples,
-        "metrics": {
-            name: _mean_over_samples(metric, responses.texts, task.references)
-            for name, metric in task.metrics.items()
-        },
-        "sample_metrics": {
-            name: metric(responses.texts, task.references) if several else None
-            for name, metric in task.sample_metrics.items()
-        },
-        "self_bleu": self_bleu(responses.texts) if several else None,
-        "distinct_2": distinct_n(responses.texts, n=2),
-        "finished": 100.0 * float(responses.finished.mean()),
-        "num_tokens": float(responses.num_tokens.mean()),
-        "tokens_per_second": responses.tokens_per_second,
-        "responses": responses.texts,
+    seeds = [seed] if isinstance(seed, numbers.Integral) else list(seed)
+    policies = {
+        name: list(group) if isinstance(group, list | tuple) else [group]
+        for name, group in policies.items()
     }
+    _check_given(policies, task, temperatures, seeds)
+    ways = decodings(temperatures)
+    check_task(task)
+    plan = [
+        (way, seed)
+        for way in ways
+        for seed in (seeds if way.is_random else seeds[:1])
+    ]
+    rows = []
+    num_rows = len(plan) * sum(map(len, policies.values()))
+    with tqdm.tqdm(total=num_rows, unit="row", disable=None) as progress:
+        for name, group in policies.items():
+            for replica, policy in enumerate(group):
+                sampler = ResponseSampler(policy, max_length, batch_size)
+                _compile(sampler, task, ways, num_samples)
+                for way, seed in plan:
+                    progress.set_description(f"{name}, {way.name}")
+                    row = _row(sampler, task, way, num_samples, seed)
+                    rows.append({"policy": name, "replica": replica} | row)
+                    progress.update()
+    return rows
 
 
 def pick_samples(rows, task, num_prompts=10):
@@ -133,26 +125,62 @@ def pick_samples(rows, task, num_prompts=10):
 
     Returns:
         For each of them a dictionary of the `prompt`, its `references` and its
-        `responses`: a list of `{"temperature": float, "texts": [...]}`.
+        `responses`: a list of `{"decoder": ..., "temperature": ...,
+        "texts": [...]}`, one for each decoding.
     """
+    # Another seed shows nothing new.
+    first = {name_of(row): row for row in reversed(rows)}
+    ways = dict.fromkeys(map(name_of, rows))
     return [
         {
             "prompt": task.prompts[i],
             "references": list(task.references[i]),
             "responses": [
                 {
-                    "temperature": row["temperature"],
-                    "texts": row["responses"][i],
+                    "decoder": name,
+                    "temperature": first[name]["temperature"],
+                    "texts": first[name]["responses"][i],
                 }
-                for row in rows
+                for name in ways
             ],
         }
         for i in range(min(num_prompts, len(task.prompts)))
     ]
 
 
-def _mean_over_samples(metric, texts, references):
-    return statistics.fmean(
-        metric(list(samples), references)
-        for samples in zip(*texts, strict=True)
+def _compile(sampler, task, ways, num_samples):
+    """Compiles now what ways share, so that no row's speed pays for it."""
+    for way in {(w.constants, w.is_random): w for w in ways}.values():
+        sampler.warm_up(task.prompts, way, num_samples if way.is_random else 1)
+
+
+def _row(sampler, task, way, num_samples, seed):
+    responses = sampler(
+        task.prompts,
+        num_samples=num_samples if way.is_random else 1,
+        seed=seed,
+        decoder=way,
     )
+    return {
+        "decoder": way.name,
+        "temperature": temperature_of(way),
+        "seed": seed,
+        **judge(responses, task),
+    }
+
+
+def _check_given(policies, task, temperatures, seeds):
+    for name, values in (
+        ("policies", policies),
+        *((f"policies[{name!r}]", group) for name, group in policies.items()),
+        ("task.prompts", task.prompts),
+        ("temperatures", temperatures),
+        ("task.metrics", task.metrics),
+        ("seed", seeds),
+    ):
+        if not len(values):
+            raise ValueError(
+                "A sweep judges at least one policy on one prompt, at one "
+                "temperature, with one seed, by one metric. "
+                f"Received: {name}={values!r}"
+            )

@@ -1,6 +1,10 @@
 """What a comparison found, as tables for a terminal and for Markdown."""
 
+import dataclasses
+
 from keras_irl.evaluation.results import check_results
+from keras_irl.evaluation.shown_text import in_markdown
+from keras_irl.evaluation.summary import error_source
 from keras_irl.evaluation.summary import row_estimates
 from keras_irl.evaluation.summary import run_estimates
 
@@ -9,19 +13,68 @@ _HEADERS = {
     "negative_log_likelihood": "test NLL",
     "token_entropy": "entropy",
     "seconds_per_step": "s/step",
-    "temperature": "T",
     "self_bleu": "Self-BLEU",
     "num_tokens": "length",
     "tokens_per_second": "tokens/s",
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        header: List of strings.
+        lines: List of lists of strings, as many in each.
+        note: What to know of it, or an empty string.
+    """
+
+    header: list
+    lines: list
+    note: str = ""
+
+
+def tables(results):
+    """Puts what a comparison found into tables.
+
+    Args:
+        results: See `keras_irl/evaluation/results.py`.
+
+    Returns:
+        A list of `Table`: a line for each objective, if its runs have numbers;
+        a line for each objective and decoding; and the areas under the fronts,
+        if there are any.
+
+    Raises:
+        ValueError: If results, an objective or a run are incomplete.
+    """
+    check_results(results)
+    runs = [
+        {"objective": name, "runs": len(runs)} | run_estimates(runs)
+        for name, runs in results["objectives"].items()
+    ]
+    rows = [
+        {"objective": name, "decoding": way} | row
+        for name, runs in results["objectives"].items()
+        for way, row in row_estimates(runs).items()
+    ]
+    # Policies that were trained elsewhere have no numbers of their own.
+    is_trained = any(len(numbers) > 2 for numbers in runs)
+    found = [_table(runs)] if is_trained else []
+    found.append(_table(rows, _row_note(rows, results)))
+    if results.get("fronts"):
+        found.append(_front_table(results["fronts"], results))
+    return found
+
+
 def format_table(results):
     """Formats what a comparison found, for people to read.
 
-    One table has a line for each objective, the other a line for each
-    objective and temperature. With several seeds, numbers are means ±
-    standard errors. The tables are aligned, and are Markdown too.
+    One table has a line for each objective, where its runs have numbers,
+    another a line for each objective and decoding, a third the areas under the
+    fronts of quality and diversity, if they were compared. Numbers are means ±
+    standard errors, where there are such. The tables are aligned, and are
+    Markdown too.
 
     Args:
         results: See `keras_irl/evaluation/results.py`.
@@ -32,25 +85,73 @@ def format_table(results):
     Raises:
         ValueError: If results, an objective or a run are incomplete.
     """
-    check_results(results)
-    runs = [
-        {"objective": name, "seeds": len(runs)} | run_estimates(runs)
-        for name, runs in results["objectives"].items()
-    ]
-    rows = [
-        {"objective": name, "temperature": f"{temperature:g}"} | row
-        for name, runs in results["objectives"].items()
-        for temperature, row in row_estimates(runs).items()
-    ]
-    return f"{_table(runs)}\n\n{_table(rows)}"
+    parts = []
+    for table in tables(results):
+        parts.append(_markdown(table))
+        if table.note:
+            parts.append(in_markdown(table.note, size=1000))
+    return "\n\n".join(parts)
 
 
-def _table(rows):
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    lines = [[_HEADERS.get(n, n.replace("_", " ")) for n in names]]
-    for row in rows:
-        cells = (row.get(name) for name in names)
-        lines.append(["–" if cell is None else str(cell) for cell in cells])
+def _table(rows, note=""):
+    names = [
+        name
+        for name in dict.fromkeys(name for row in rows for name in row)
+        # Several samples say nothing where all are one.
+        if any(row.get(name) is not None for row in rows)
+    ]
+    lines = [[_cell(row.get(name)) for name in names] for row in rows]
+    header = [_HEADERS.get(n, n.replace("_", " ")) for n in names]
+    return Table(header, lines, note)
+
+
+def _row_note(rows, results):
+    notes = []
+    if any("±" in _cell(cell) for row in rows for cell in row.values()):
+        notes.append(f"± standard error over {error_source(results)}.")
+    if any(row.get("self_bleu", "") is None for row in rows):
+        notes.append("One sample a prompt has no Self-BLEU (–).")
+    return " ".join(notes)
+
+
+def _front_table(fronts, results):
+    first = fronts[0]["policy"]
+    lines = [
+        [
+            front["policy"],
+            _cell(len(front["points"])),
+            _with_interval(front, "area"),
+            _with_interval(front, "difference"),
+        ]
+        for front in fronts
+    ]
+    note = (
+        f"Area under {results['metric']} against 100 − Self-BLEU, in per cent "
+        "of the largest there can be, with intervals of 95 % over prompts "
+        "that are drawn anew, the same for all. Greedy decoding and beam "
+        "search have one sample a prompt and are no points."
+    )
+    reasons = dict.fromkeys(f["reason"] for f in fronts if f["reason"])
+    note = " ".join([note, *(f"Missing: {reason}." for reason in reasons)])
+    header = ["objective", "points", "area", f"difference to {first}"]
+    return Table(header, lines, note)
+
+
+def _with_interval(front, name):
+    value, low, high = (front[f"{name}{end}"] for end in ("", "_low", "_high"))
+    if value is None:
+        return "–"
+    if low is None:
+        return f"{value:.2f}"
+    return f"{value:.2f} ({low:.2f} to {high:.2f})"
+
+
+def _cell(value):
+    return "–" if value is None else str(value)
+
+
+def _markdown(table):
+    lines = [[*map(in_markdown, x)] for x in (table.header, *table.lines)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rule = ["-" * (width - 1) + ":" for width in widths]
     rule[0] = "-" * widths[0]

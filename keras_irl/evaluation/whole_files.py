@@ -13,7 +13,11 @@ def write_whole(files, folder):
 
     Returns:
         List of the paths.
+
+    Raises:
+        ValueError: If the folder is a file, or below one.
     """
+    check_folder(folder)
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     parts = {folder / name: folder / f".{name}.part" for name in files}
@@ -27,3 +31,23 @@ def write_whole(files, folder):
         for part in parts.values():
             part.unlink(missing_ok=True)
     return list(parts)
+
+
+def check_folder(folder):
+    """Finds out early that files can't be written to a folder.
+
+    Args:
+        folder: Path, of which nothing need exist.
+
+    Raises:
+        ValueError: If it is a file, or below one.
+    """
+    path = pathlib.Path(folder)
+    for place in (path, *path.parents):
+        if place.exists():
+            if not place.is_dir():
+                raise ValueError(
+                    "`output` must be a folder, and a file has its name or "
+                    f"that of a folder above. Received: output={str(folder)!r}"
+                )
+            return

@@ -4,11 +4,11 @@ import html
 
 import numpy as np
 
+from keras_irl.evaluation.shown_text import visible
 from keras_irl.evaluation.whole_files import write_whole
 from keras_irl.rewards.heat_map_picture import draw_heat_map
 from keras_irl.rewards.shading import color
 from keras_irl.rewards.shading import color_limit
-from keras_irl.rewards.shading import visible
 from keras_irl.rewards.token_rewards import are_text_rewards
 
 _MAX_POLICIES = 2

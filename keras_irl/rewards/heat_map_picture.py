@@ -9,9 +9,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from keras_irl.evaluation.shown_text import visible
 from keras_irl.rewards.shading import color
 from keras_irl.rewards.shading import color_limit
-from keras_irl.rewards.shading import visible
 
 _FONT = "DejaVu Sans Mono"  # Comes with Matplotlib.
 _FONT_SIZE = 8

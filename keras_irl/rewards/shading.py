@@ -1,6 +1,4 @@
-"""How rewards are coloured, and tokens made visible."""
-
-import unicodedata
+"""How rewards are coloured."""
 
 import numpy as np
 
@@ -10,9 +8,6 @@ _NEGATIVE = np.array([0xD5, 0x5E, 0x00])
 _WHITE = np.array([255, 255, 255])
 _WEIGHTS = np.array([0.2126, 0.7152, 0.0722])
 _PERCENTILE = 98
-# What is no character of its own: control, format, surrogate, unassigned and
-# private code points, line and paragraph separators.
-_HIDDEN = ("Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp")
 
 
 def color_limit(policies):
@@ -54,29 +49,3 @@ def _luminance(rgb):
     return _WEIGHTS @ np.where(
         rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4
     )
-
-
-def visible(token):
-    r"""Shows what has no look, or changes that of other text, by its code.
-
-    Args:
-        token: String.
-
-    Returns:
-        String of at least one character, without control characters and marks
-        of writing direction.
-
-    Example:
-    >>> visible("a\n"), visible(chr(0x202E))
-    ('a␊', '⟨U+202E⟩')
-    """
-    return "".join(map(_visible, token)) or "∅"
-
-
-def _visible(character):
-    code = ord(character)
-    if code < 32:
-        return chr(0x2400 + code)
-    if unicodedata.category(character) in _HIDDEN:
-        return f"⟨U+{code:04X}⟩"
-    return character

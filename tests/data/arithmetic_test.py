@@ -156,6 +156,15 @@ def test_coverage_counts_different_solutions():
     assert coverage([[paths[0]], [wrong]], [paths, paths]) == 50
 
 
+def test_several_samples_vote_and_are_tried():
+    metrics = load_task("arithmetic", "test").sample_metrics
+    samples = [["answer 3", "1 + 2 = 3 , answer 3", "answer 4"]]
+    references = [solution_paths("1 + 2")]
+    assert metrics["majority_vote"](samples, references) == 100.0
+    assert metrics["pass_at_2"](samples, references) == 100.0
+    assert metrics["pass_at_4"](samples, references) is None
+
+
 @pytest.mark.parametrize("metric", [answer_accuracy, coverage])
 def test_refuses_what_it_cannot_judge(metric):
     with pytest.raises(ValueError, match="at least one"):

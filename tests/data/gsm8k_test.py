@@ -35,6 +35,20 @@ def test_gold_solutions_are_right_with_and_without_a_calculator(split, size):
         assert metric(task.responses, task.references) == 100.0
 
 
+def test_several_samples_vote_and_are_tried(tmp_path):
+    task = load_task("gsm8k", "train", write(tmp_path, problem()))
+    samples = [["#### 2", "#### 3", "no", "so #### 2.0"]]
+    found = {
+        name: metric(samples, task.references)
+        for name, metric in task.sample_metrics.items()
+    }
+    # Of four samples two are right: of six pairs, one has none of them.
+    assert found.pop("majority_vote") == 100.0
+    assert found.pop("pass_at_2") == pytest.approx(500 / 6)
+    assert found.pop("pass_at_4") == 100.0
+    assert set(found.values()) == {None}
+
+
 @pytest.mark.parametrize(("split", "size"), [("train", 23716), ("test", 4282)])
 def test_every_gold_note_evaluates_to_what_is_written(split, size):
     task = load_task("gsm8k", split, shared_data("gsm8k"))

@@ -11,6 +11,8 @@ from testing import tiny_policy
 import keras_irl
 from keras_irl.data import demonstrations
 from keras_irl.data.task import task_from_pairs
+from keras_irl.decoding import BeamSearch
+from keras_irl.decoding import Sampling
 from keras_irl.evaluation import EvaluateGeneration
 from keras_irl.evaluation import exact_match
 
@@ -63,7 +65,7 @@ def test_what_is_generated_reaches_the_logs_and_all_that_read_them(tmp_path):
     assert float(rows[-1]["exact_match_t0"]) == 100
     assert best.exists()
     text = (tmp_path / "texts" / "epoch-0002.txt").read_text()
-    assert f"prompt: {PROMPTS[0]}\nT = 0: {RESPONSES[0]}" in text
+    assert f"prompt: {PROMPTS[0]}\ngreedy: {RESPONSES[0]}" in text
 
 
 def test_epochs_between_judgements_are_left_alone():
@@ -85,6 +87,16 @@ def test_a_policy_that_is_trained_itself_is_judged_too():
     policy = quick_start(tiny_policy("gpt2"))
     dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
     policy.compile("sgd", loss=keras_irl.losses.IQLearnLoss())
-    judge = EvaluateGeneration(TASK, temperatures=[0.0], num_prompts=2)
+    decoders = [BeamSearch(num_beams=2), Sampling(0.5, top_p=0.9)]
+    judge = EvaluateGeneration(TASK, decoders, num_samples=2, num_prompts=2)
     history = policy.fit(dataset, verbose=0, callbacks=[judge]).history
-    assert np.isfinite(history["length_t0"]).all()
+    names = ("beam_2_penalty_0.6", "t0.5_top_p_0.9")
+    assert {f"finished_{name}" for name in names} <= history.keys()
+    assert "self_bleu_t0.5_top_p_0.9" in history
+    assert "self_bleu_beam_2_penalty_0.6" not in history
+    assert np.isfinite(history["length_beam_2_penalty_0.6"]).all()
+
+
+def test_what_is_no_decoder_is_refused_before_training():
+    with pytest.raises(ValueError, match="Received: temperature=-1.0"):
+        EvaluateGeneration(TASK, [0.0, -1.0])

@@ -2,10 +2,14 @@ import collections
 import types
 
 import keras
+import keras_hub
 import numpy as np
 import pytest
 import testing
 
+from keras_irl.decoding import BeamSearch
+from keras_irl.decoding import Sampling
+from keras_irl.decoding import TokenSampler
 from keras_irl.evaluation.generation import ResponseSampler
 from keras_irl.evaluation.generation import sample_responses
 
@@ -15,25 +19,25 @@ compiled_only = pytest.mark.skipif(
 )
 
 
-class CountingSampler(ResponseSampler):
-    """Counts how often Python runs through the sampling of a token."""
-
-    def __init__(self, policy, batch_size):
-        super().__init__(policy, batch_size=batch_size)
-        self.num_traces = 0
-        self.get_next_token = self._sampler.get_next_token
-        self._sampler.get_next_token = self.count
-
-    def count(self, logits):
-        self.num_traces += 1
-        return self.get_next_token(logits)
-
-
 @pytest.fixture(scope="module", params=testing.FAMILIES)
 def sampler(request):
     """One compiled sampler of a policy that no test changes."""
     keras.utils.set_random_seed(1)
-    return CountingSampler(testing.tiny_policy(request.param), batch_size=4)
+    return ResponseSampler(testing.tiny_policy(request.param), batch_size=4)
+
+
+@pytest.fixture
+def traces(monkeypatch):
+    """Lengthens whenever Python runs through the sampling of a token."""
+    traces = []
+    get_next_token = TokenSampler.get_next_token
+
+    def count(self, logits):
+        traces.append(logits.shape)
+        return get_next_token(self, logits)
+
+    monkeypatch.setattr(TokenSampler, "get_next_token", count)
+    return traces
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +146,54 @@ def test_the_other_rows_of_a_batch_change_no_greedy_response(sampler):
     assert [sampler([p], temperature=0.0).texts[0] for p in PROMPTS] == together
 
 
+def test_padding_does_not_end_a_text():
+    # Where the end token has the id of padding, keras-hub's own loop would
+    # end before the first token.
+    vocabulary, merges = testing.characters(["<|endoftext|>"])
+    tokenizer = keras_hub.models.GPT2Tokenizer(vocabulary, merges)
+    assert tokenizer.end_token_id == tokenizer.pad_token_id
+    preprocessor = keras_hub.models.GPT2CausalLMPreprocessor(
+        tokenizer, sequence_length=28
+    )
+    backbone = testing.tiny_gpt2().backbone
+    policy = keras_hub.models.GPT2CausalLM(backbone, preprocessor)
+    responses = sample_responses(policy, PROMPTS, 1.0)
+    assert responses.num_tokens.max() > 1
+    assert any(texts != [""] for texts in responses.texts)
+
+
+def test_a_decoder_stands_for_a_temperature(sampler):
+    greedy = sampler(PROMPTS, temperature=0.0).texts
+    # Of the likelier tokens at this temperature there is one.
+    nucleus = Sampling(0.5, top_p=1e-6)
+    assert sampler(PROMPTS, decoder=nucleus).texts == greedy
+    drawn = sampler(PROMPTS, 0.5, num_samples=2, seed=3).texts
+    decoder = Sampling(0.5)
+    assert sampler(PROMPTS, 0, 2, seed=3, decoder=decoder).texts == drawn
+
+
+def test_beams_are_the_samples_of_a_search(sampler):
+    beams = BeamSearch(num_beams=2)
+    two = sampler(PROMPTS, decoder=beams, num_samples=2)
+    one = sampler(PROMPTS, decoder=beams)
+    assert [texts[:1] for texts in two.texts] == one.texts
+    assert two.finished.shape == (3, 2)
+    with pytest.raises(ValueError, match="num_samples=3, num_beams=2"):
+        sampler(PROMPTS, decoder=beams, num_samples=3)
+
+
+@compiled_only
+def test_warmed_up_it_compiles_no_more(shared_t5, traces):
+    sampler = ResponseSampler(shared_t5, batch_size=2, max_length=3)
+    # The short prompts make a window of their own.
+    prompts = ["a", *["b c"] * 8, PROMPTS[0]]
+    sampler.warm_up(prompts, 0.5)
+    assert traces
+    traces.clear()
+    sampler(prompts, 1.0)
+    assert not traces
+
+
 def test_says_whether_the_policy_ended_a_text_itself(sampler):
     # An untrained policy draws any token, so some texts end and some are cut.
     responses = sampler(PROMPTS, temperature=1.0, num_samples=20)
@@ -157,17 +209,17 @@ def test_says_whether_the_policy_ended_a_text_itself(sampler):
 
 
 @compiled_only
-def test_compiles_once_whatever_changes(sampler):
-    sampler(PROMPTS[:1], temperature=0.0)
-    num_traces = sampler.num_traces
-    assert num_traces
-    before = sampler(PROMPTS, temperature=0.0, num_samples=2)
-    sampler(PROMPTS, temperature=0.7, num_samples=3, seed=9)
+def test_compiles_once_for_a_number_of_samples(sampler, traces):
+    TokenSampler().get_next_token(keras.ops.zeros((1, 2)))
+    assert traces  # They are counted.
+    before = sampler(PROMPTS, temperature=0.5, num_samples=4)
+    traces.clear()
+    sampler(PROMPTS[:1], temperature=0.7, num_samples=4, seed=9)
     weights = sampler.policy.get_weights()
     sampler.policy.set_weights([-2 * weight for weight in weights])
-    after = sampler(PROMPTS, temperature=0.0, num_samples=2)
+    after = sampler(PROMPTS, temperature=0.5, num_samples=4)
     sampler.policy.set_weights(weights)
-    assert sampler.num_traces == num_traces
+    assert not traces
     assert after.texts != before.texts  # The new weights are used.
 
 
@@ -275,6 +327,12 @@ def test_says_what_is_wrong_with_its_arguments(shared_t5, keywords, message):
     keywords = {"prompts": PROMPTS} | keywords
     with pytest.raises(ValueError, match=message):
         sample_responses(shared_t5, **keywords)
+
+
+@pytest.mark.parametrize("name", ["max_response_length", "num_windows"])
+def test_says_what_is_too_small(shared_t5, name):
+    with pytest.raises(ValueError, match=f"Received: {name}=0"):
+        ResponseSampler(shared_t5, **{name: 0})
 
 
 def test_needs_a_preprocessor():

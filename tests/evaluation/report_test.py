@@ -1,7 +1,9 @@
 import copy
+import html.parser
 import json
 import math
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from keras_irl.evaluation.pictures import draw_learning_curves
 from keras_irl.evaluation.pictures import draw_quality_vs_diversity
 from keras_irl.evaluation.report import write_report
 from keras_irl.evaluation.results import finite
+from keras_irl.evaluation.summary import error_source
 from keras_irl.evaluation.summary import estimate
 from keras_irl.evaluation.summary import history_estimates
 from keras_irl.evaluation.summary import row_estimates
@@ -18,6 +21,7 @@ from keras_irl.evaluation.tables import format_table
 FILES = {
     "metrics.json",
     "report.md",
+    "report.html",
     "quality_vs_diversity.png",
     "learning_curves.png",
     "samples.txt",
@@ -32,6 +36,7 @@ def make_row(temperature, quality, alike):
         "metrics": {"bleu": quality, "chrf": quality + 10},
         "sample_metrics": {"coverage": None if alike is None else 30.0},
         "self_bleu": alike,
+        "prompt_self_bleu": alike and [alike],
         "responses": [["a long text"]],
     }
 
@@ -116,8 +121,158 @@ def test_samples_of_all_objectives_stand_below_their_prompt(results, tmp_path):
     text = (tmp_path / "samples.txt").read_text("utf-8")
     assert text.count("name[Alimentum]") == 1
     assert "reference  Alimentum, ein Café." in text
-    assert "mle, temperature 0: text 0" in text
-    assert "iqlearn, temperature 1: other" in text
+    assert "mle, greedy: text 0" in text
+    assert "iqlearn, T=1: other" in text
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "a|b\n| c |",
+    "$\\frac{$",
+    "_hidden",
+    "\u202egnp.exe",
+    "שלום \U0001f600",
+    "`x` ![y](https://example.org/z.png)",
+    '" onload="alert(1)',
+    "",
+    "x" * 9000,
+]
+ALLOWED = (
+    "html head meta title style body h1 h2 ul li p div table thead tbody tr th "
+    "td dl dt dd img section"
+).split()
+
+
+class Page(html.parser.HTMLParser):
+    """What a browser reads."""
+
+    def __init__(self, source):
+        super().__init__()
+        self.tags, self.texts, self.attributes = set(), [], []
+        self.feed(source)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def hostile(results):
+    (runs, _) = results["objectives"].values()
+    run = runs[0]
+    for row in run["rows"]:
+        row["metrics"][HOSTILE[1]] = 1.0
+        row["decoder"] = f"{HOSTILE[1]} {row['temperature']}"
+    run["samples"] = [
+        {
+            "prompt": text,
+            "references": [text],
+            "responses": [
+                {"decoder": text, "temperature": 1.0, "texts": [text, "fine"]}
+            ],
+        }
+        for text in HOSTILE
+    ]
+    return results | {
+        "task": HOSTILE[0],
+        "policy": HOSTILE[2],
+        "metric": HOSTILE[1],
+        "objectives": dict.fromkeys(HOSTILE, [run]),
+    }
+
+
+@pytest.mark.filterwarnings("error")
+def test_hostile_texts_and_names_are_shown_and_not_interpreted(
+    results, tmp_path
+):
+    write_report(hostile(results), tmp_path)
+    source = (tmp_path / "report.html").read_text("utf-8")
+    page = Page(source)
+    assert page.tags <= set(ALLOWED)
+    names = {name for name, _ in page.attributes}
+    assert names <= set(
+        "lang charset http-equiv content name class alt src dir".split()
+    )
+    for name, value in page.attributes:
+        if name == "src":
+            assert value.startswith("data:image/png;base64,iVBOR")
+    assert "<script" not in source and "\u202e" not in source
+    shown = "".join(page.texts)
+    for text in (HOSTILE[0], HOSTILE[1], HOSTILE[5], HOSTILE[6], HOSTILE[7]):
+        assert text in shown
+    assert "⟨U+202E⟩gnp.exe" in shown
+    assert "xxx … (5000 more)" in shown
+    markdown = (tmp_path / "report.md").read_text("utf-8")
+    assert not re.search(r"(?<!\\)<", markdown)
+    assert not re.search(r"(?<!\\)\[y", markdown)
+    for table in re.findall(r"(?:^\|.*\n)+", markdown, re.MULTILINE):
+        bars = {len(re.findall(r"(?<!\\)\|", x)) for x in table.splitlines()}
+        assert len(bars) == 1
+    assert "\u202e" not in (tmp_path / "samples.txt").read_text("utf-8")
+
+
+def test_the_page_shows_all_objectives_beside_each_other(results, tmp_path):
+    results["fronts"] = [
+        front("mle", 20.0),
+        front("iqlearn", 22.0, (2.0, 0.5, 3.5)),
+    ]
+    write_report(results, tmp_path)
+    source = (tmp_path / "report.html").read_text("utf-8")
+    shown = " ".join(Page(source).texts)
+    assert source.count('<table class="texts">') == 1
+    assert "Alimentum, ein Café." in shown
+    assert "iqlearn +2.00 against mle; the interval of 95 %" in shown
+    assert "0.50 to 3.50, does not hold 0" in shown
+    assert "standard error over training runs" in shown
+    assert source.count("data:image/png") == 2
+    markdown = (tmp_path / "report.md").read_text("utf-8")
+    assert "2.00 (0.50 to 3.50)" in markdown
+    assert "no points" in markdown
+    metrics = json.loads((tmp_path / "metrics.json").read_text("utf-8"))
+    assert metrics["fronts"][1]["difference"] == 2.0
+
+
+def front(policy, area, difference=(None, None, None)):
+    ends = ("", "_low", "_high")
+    return {
+        "policy": policy,
+        "points": ["T=0.5", "T=1"],
+        **{f"area{e}": area for e in ends},
+        **{f"difference{e}": d for e, d in zip(ends, difference, strict=True)},
+        "reason": "",
+    }
+
+
+def test_errors_are_over_runs_then_seeds_then_prompts(results):
+    runs = results["objectives"]["mle"]
+    for run in runs:
+        for row in run["rows"]:
+            row["standard_errors"] = {"bleu": 7.0}
+    assert row_estimates(runs)["T=1"]["bleu"].standard_error == 1.0
+    assert error_source(results) == "training runs"
+    one = runs[:1]
+    assert row_estimates(one)["T=1"]["bleu"].standard_error == 7.0
+    assert row_estimates(one)["T=1"]["chrf"].standard_error is None
+    assert error_source({"objectives": {"mle": one}}).startswith("prompts")
+    rows = [make_row(1.0, q, 50.0) | {"seed": i} for i, q in enumerate((3, 5))]
+    seeds = [{"rows": rows}]
+    assert row_estimates(seeds)["T=1"]["bleu"].standard_error == 1.0
+    mixed = {"objectives": {"mle": seeds, "iqlearn": runs, "gail": one}}
+    assert error_source(mixed) == (
+        "training runs, else over seeds of the samples, "
+        "else over prompts drawn anew"
+    )
+
+
+def test_an_output_that_is_a_file_is_refused(results, tmp_path):
+    path = tmp_path / "file"
+    path.write_text("mine")
+    for folder in (path, path / "below"):
+        with pytest.raises(ValueError, match="must be a folder.*output="):
+            write_report(results, folder)
+    assert path.read_text() == "mine"
 
 
 def test_numbers_that_are_not_finite_are_null_and_told(results, tmp_path):
@@ -182,7 +337,8 @@ def test_leaves_out_what_there_is_not(results, tmp_path):
             del run["history"], run["samples"]
             run["rows"] = run["rows"][:1]
     paths = write_report(results, tmp_path)
-    assert {path.name for path in paths} == {"metrics.json", "report.md"}
+    names = {path.name for path in paths}
+    assert names == {"metrics.json", "report.md", "report.html"}
     assert "png" not in (tmp_path / "report.md").read_text("utf-8")
 
 
@@ -217,9 +373,9 @@ def test_estimates_a_mean_and_its_standard_error():
 
 def test_rows_are_matched_by_temperature(results):
     rows = row_estimates(results["objectives"]["mle"])
-    assert list(rows) == [0.0, 0.5, 1.0]
-    assert rows[0.5]["bleu"].mean == 41.0
-    assert rows[0.0]["self_bleu"] is None
+    assert list(rows) == ["greedy", "T=0.5", "T=1"]
+    assert rows["T=0.5"]["bleu"].mean == 41.0
+    assert rows["greedy"]["self_bleu"] is None
 
 
 def test_histories_meet_at_the_steps_of_all_seeds(results):

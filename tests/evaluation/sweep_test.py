@@ -5,10 +5,15 @@ import numpy as np
 import pytest
 import testing
 
+from keras_irl.data.gsm8k import accuracy
+from keras_irl.decoding import BeamSearch
+from keras_irl.decoding import Sampling
+from keras_irl.decoding.compiled_decoder import CompiledDecoder
 from keras_irl.evaluation.diversity import self_bleu
 from keras_irl.evaluation.generation import Responses
 from keras_irl.evaluation.generation import ResponseSampler
-from keras_irl.evaluation.sweep import judge
+from keras_irl.evaluation.judge import judge
+from keras_irl.evaluation.quality import exact_match
 from keras_irl.evaluation.sweep import pick_samples
 from keras_irl.evaluation.sweep import sweep
 
@@ -77,10 +82,47 @@ def test_samples_are_those_of_the_sampler(rows, policies):
     responses = sampler(testing.PROMPTS, temperature=1.0, num_samples=3)
     row = rows[1]
     assert row["responses"] == responses.texts
-    assert row["self_bleu"] == self_bleu(responses.texts)
+    assert row["self_bleu"] == pytest.approx(self_bleu(responses.texts))
     assert row["finished"] == pytest.approx(100 * responses.finished.mean())
     assert row["num_tokens"] == pytest.approx(responses.num_tokens.mean())
     assert row["tokens_per_second"] > 0
+
+
+def test_no_row_is_timed_while_something_compiles(policies, monkeypatch):
+    compiled, late = set(), []
+    answer = ResponseSampler.__call__
+    is_timed = False
+
+    def timed(self, *args, **kwargs):
+        nonlocal is_timed
+        is_timed = True
+        responses = answer(self, *args, **kwargs)
+        is_timed = False
+        return responses
+
+    def decode(self, inputs):
+        # Every shape of every function compiles anew.
+        shape = id(self), inputs["encoder_token_ids"].shape
+        if is_timed and shape not in compiled:
+            late.append(shape)
+        compiled.add(shape)
+        shape = len(inputs["decoder_token_ids"]), self.sampler.num_branches, 4
+        return np.zeros(shape, "int32")
+
+    monkeypatch.setattr(ResponseSampler, "__call__", timed)
+    monkeypatch.setattr(CompiledDecoder, "__call__", decode)
+    # Of two lengths, each with batches enough for a width of its own.
+    prompts = ["a"] * 8 + ["a b c d e f g h"] * 8
+    sweep(
+        {"one": policies["one"]},
+        make_task(prompts=prompts, references=[["a"]] * 16),
+        temperatures=(0.0, 0.5, 1.0, Sampling(top_p=0.9), BeamSearch(2)),
+        num_samples=2,
+        max_length=4,
+        batch_size=2,
+    )
+    assert len({shape for _, shape in compiled}) > 2
+    assert not late
 
 
 def test_a_metric_sees_all_prompts_once_for_each_sample():
@@ -104,13 +146,96 @@ def test_a_metric_sees_all_prompts_once_for_each_sample():
     assert row["tokens_per_second"] == 24.0
 
 
+def test_several_runs_and_seeds_have_a_row_each(policies):
+    policy = policies["one"]
+    rows = sweep(
+        {"both": [policy, policy]},
+        make_task(metrics={"match": exact_match}),
+        temperatures=(0, 1),
+        num_samples=2,
+        max_length=4,
+        batch_size=6,
+        seed=(0, 1),
+    )
+    found = [(row["replica"], row["decoder"], row["seed"]) for row in rows]
+    # What is not random is the same for all seeds.
+    own = [("greedy", 0), ("T=1", 0), ("T=1", 1)]
+    assert found == [(replica, *way) for replica in range(2) for way in own]
+    assert rows[1]["responses"] != rows[2]["responses"]
+    assert rows[1]["responses"] == rows[4]["responses"]
+    assert len(pick_samples(rows[:3], make_task())[0]["responses"]) == 2
+    assert rows[0]["prompt_self_bleu"] is None
+    assert np.mean(rows[1]["prompt_self_bleu"]) == rows[1]["self_bleu"]
+    assert np.shape(rows[1]["statistics"]["match"]) == (3, 2, 1)
+    assert rows[1]["standard_errors"].keys() == {"match", "self_bleu"}
+
+
+def test_standard_errors_are_those_of_the_mean_over_prompts():
+    texts = [[f"{i % 4}", "x"] for i in range(40)]
+    responses = Responses(texts, np.ones((40, 2)), np.ones((40, 2)), 1.0)
+    task = make_task(metrics={"match": exact_match})
+    task.references = [["0"]] * 40
+    row = judge(responses, task)
+    expected = np.std([50.0 * (i % 4 == 0) for i in range(40)]) / 40**0.5
+    assert row["standard_errors"]["match"] == pytest.approx(expected, rel=0.1)
+
+
+def raises(responses, references):
+    raise KeyError("no column 'score'")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"references": [["a"], ["b"]]}, "2 rows of references for 3 prompts"),
+        ({"references": [["a"], [], ["b"]]}, r"Received: references\[1\]=\[\]"),
+        ({"metrics": {"comet": raises}}, "'comet' does not fit.*KeyError"),
+        (
+            {"metrics": {"accuracy": accuracy}},
+            "'accuracy' does not fit the task.*ends in `#### answer`",
+        ),
+        ({"metrics": {"list": lambda *_: [1.0]}}, "returns a number.*'list'"),
+        ({"sample_metrics": {"x": lambda *_: "1"}}, "returns a number.*'x'"),
+    ],
+)
+def test_a_task_that_cannot_be_judged_is_refused_before_any_work(
+    changes, message
+):
+    # A policy of `None` could not answer anything.
+    with pytest.raises(ValueError, match=message):
+        sweep({"one": None}, make_task(**changes))
+
+
+@pytest.mark.parametrize("texts", [[], [[], []], [["a"], ["a", "b"]]])
+def test_empty_and_uneven_lists_of_samples_are_refused(texts):
+    responses = Responses(texts, np.ones(1), np.ones(1), 1.0)
+    task = make_task(references=[["a"]] * len(texts))
+    with pytest.raises(ValueError, match="as many responses as the others"):
+        judge(responses, task)
+
+
+def test_a_metric_that_finds_nothing_is_told():
+    responses = Responses([["a"]], np.ones((1, 1)), np.ones((1, 1)), 1.0)
+    task = make_task(references=[["a"]], metrics={"m": lambda *_: None})
+    with pytest.raises(ValueError, match="returns a number. Received: None"):
+        judge(responses, task)
+
+
 def test_picks_samples_for_people_to_read(rows):
     samples = pick_samples(rows[:2], make_task(), num_prompts=2)
     assert [sample["prompt"] for sample in samples] == list(testing.PROMPTS[:2])
     assert samples[1]["references"] == [testing.RESPONSES[1]]
     assert samples[1]["responses"] == [
-        {"temperature": 0.0, "texts": rows[0]["responses"][1]},
-        {"temperature": 1.0, "texts": rows[1]["responses"][1]},
+        {
+            "decoder": "greedy",
+            "temperature": 0.0,
+            "texts": rows[0]["responses"][1],
+        },
+        {
+            "decoder": "T=1",
+            "temperature": 1.0,
+            "texts": rows[1]["responses"][1],
+        },
     ]
     assert len(pick_samples(rows[:2], make_task(), num_prompts=99)) == 3
 
@@ -122,8 +247,16 @@ def test_picks_samples_for_people_to_read(rows):
         ({"one": None}, make_task(), (), r"Received: temperatures=\(\)"),
         ({"one": None}, make_task(prompts=[]), (0.0,), "task.prompts="),
         ({"one": None}, make_task(metrics={}), (0.0,), "task.metrics={}"),
+        ({"one": []}, make_task(), (0.0,), r"policies\['one'\]=\[\]"),
+        ({"one": None}, make_task(), (-1,), "Received: temperature=-1"),
+        ({"one": None}, make_task(), (1, 1.0), "Received: T=1 more than once"),
     ],
 )
 def test_says_what_is_missing(policies, task, temperatures, message):
     with pytest.raises(ValueError, match=message):
         sweep(policies, task, temperatures)
+
+
+def test_no_seed_is_refused():
+    with pytest.raises(ValueError, match=r"Received: seed=\[\]"):
+        sweep({"one": None}, make_task(), seed=[])

@@ -6,11 +6,11 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from keras_irl.evaluation.shown_text import visible
 from keras_irl.rewards import TextRewards
 from keras_irl.rewards import heat_map
 from keras_irl.rewards.shading import color
 from keras_irl.rewards.shading import color_limit
-from keras_irl.rewards.shading import visible
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -1,0 +1,164 @@
+"""Numbers for the responses of a policy to the prompts of a task."""
+
+import numbers
+import statistics
+
+import numpy as np
+
+from keras_irl.evaluation.diversity import distinct_n
+from keras_irl.evaluation.diversity import self_bleu
+from keras_irl.evaluation.text_metrics import TextMetric
+from keras_irl.evaluation.text_metrics import resampling_weights
+
+_NUM_RESAMPLES = 500
+
+
+def judge(responses, task):
+    """Computes what the responses are worth.
+
+    Args:
+        responses: `Responses` to all prompts of the task.
+        task: A `keras_irl.data.Task`, or anything with its `references`,
+            `metrics` and `sample_metrics`.
+
+    Returns:
+        A dictionary, the entries of a row of `sweep` from `num_samples` on.
+
+    Raises:
+        ValueError: If there are no responses, prompts have different numbers
+            of them or no references, or a metric can't judge them.
+    """
+    texts, references = responses.texts, task.references
+    _check_texts(texts, references)
+    several = len(texts[0]) > 1
+    alike = [self_bleu([samples]) for samples in texts] if several else None
+    added = {
+        name: _statistics(name, metric, texts, references)
+        for name, metric in task.metrics.items()
+        if isinstance(metric, TextMetric)
+    }
+    return {
+        "num_samples": len(texts[0]),
+        "metrics": {
+            name: _value(name, metric, added.get(name), texts, references)
+            for name, metric in task.metrics.items()
+        },
+        "sample_metrics": {
+            name: _judged(name, metric, texts, references) if several else None
+            for name, metric in task.sample_metrics.items()
+        },
+        "self_bleu": statistics.fmean(alike) if several else None,
+        "distinct_2": distinct_n(texts, n=2),
+        "finished": 100.0 * float(responses.finished.mean()),
+        "num_tokens": float(responses.num_tokens.mean()),
+        "tokens_per_second": responses.tokens_per_second,
+        "standard_errors": _standard_errors(task.metrics, added, alike),
+        "prompt_self_bleu": alike,
+        "statistics": {name: array.tolist() for name, array in added.items()},
+        "responses": texts,
+    }
+
+
+def check_task(task):
+    """Finds out that a task can't be judged before it has taken long.
+
+    Args:
+        task: See `judge`.
+
+    Raises:
+        ValueError: If a prompt has no reference, or a metric can't judge the
+            first of the references.
+    """
+    if len(task.references) != len(task.prompts):
+        raise ValueError(
+            "To judge responses, each prompt needs a row of references. "
+            f"Received: {len(task.references)} rows of references for "
+            f"{len(task.prompts)} prompts"
+        )
+    for row in range(len(task.prompts)):
+        if not len(task.references[row]):
+            raise ValueError(
+                "To judge responses, each prompt needs at least one "
+                f"reference. Received: references[{row}]=[]"
+            )
+    references = [list(task.references[0])]
+    for name, metric in task.metrics.items():
+        _judged(name, metric, references[0][:1], references)
+    for name, metric in task.sample_metrics.items():
+        _judged(name, metric, [2 * references[0][:1]], references)
+
+
+def _check_texts(texts, references):
+    sizes = sorted(set(map(len, texts)))
+    if len(sizes) != 1 or sizes == [0] or len(texts) != len(references):
+        raise ValueError(
+            "To be judged, each prompt needs as many responses as the others, "
+            "at least one, and a row of references. Received: "
+            f"{len(texts)} lists of {sizes} responses, {len(references)} rows "
+            "of references"
+        )
+
+
+def _judged(name, metric, texts, references):
+    """The number that a metric returns, or `None`."""
+    found = _explained(name, metric, texts, references)
+    if found is not None and not isinstance(found, numbers.Real):
+        raise ValueError(
+            "A metric returns a number. "
+            f"Received: {found!r:.200} from the metric {name!r}"
+        )
+    return None if found is None else float(found)
+
+
+def _explained(name, metric, texts, references):
+    try:
+        return metric(texts, references)
+    # A metric may be anybody's, and fails in its own way.
+    except Exception as error:
+        raise ValueError(
+            f"The metric {name!r} does not fit the task: {error} "
+            f"({type(error).__name__}) Received: metric={name!r}"
+        ) from error
+
+
+def _statistics(name, metric, texts, references):
+    """What each text adds to a metric, `(P, K, num_statistics)`."""
+    columns = [
+        _explained(name, metric.statistics, list(samples), references)
+        for samples in zip(*texts, strict=True)
+    ]
+    return np.stack(columns, axis=1)
+
+
+def _value(name, metric, added, texts, references):
+    if added is not None:
+        return float(metric.resampled(np.ones((1, len(texts))), added)[0])
+    return statistics.fmean(
+        _require_number(name, _judged(name, metric, list(samples), references))
+        for samples in zip(*texts, strict=True)
+    )
+
+
+def _require_number(name, found):
+    if found is None:
+        raise ValueError(
+            f"A metric returns a number. Received: None from {name!r}"
+        )
+    return found
+
+
+def _standard_errors(metrics, added, alike):
+    """Deviations of what is computed on prompts that are drawn anew."""
+    num_prompts = max(map(len, [*added.values(), alike or []]), default=0)
+    if num_prompts < 2:
+        return {}
+    weights = resampling_weights(num_prompts, _NUM_RESAMPLES, seed=0)
+    drawn = {
+        name: metrics[name].resampled(weights, array)
+        for name, array in added.items()
+    }
+    if alike is not None:
+        drawn["self_bleu"] = weights @ np.array(alike) / num_prompts
+    return {
+        name: float(np.std(values, ddof=1)) for name, values in drawn.items()
+    }

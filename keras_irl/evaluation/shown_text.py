@@ -1,0 +1,83 @@
+"""Texts of anybody, shown and not interpreted."""
+
+import html
+import unicodedata
+
+# What is no character of its own: control, format, surrogate, unassigned and
+# private code points, line and paragraph separators.
+_HIDDEN = ("Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp")
+# Of these, what emoji and some scripts are joined by.
+_JOINERS = "\u200c\u200d"
+_MAX_CHARACTERS = 4000
+
+
+def visible(text):
+    r"""Shows what has no look, or changes that of other text, by its code.
+
+    Args:
+        text: String.
+
+    Returns:
+        String of at least one character, without control characters and marks
+        of writing direction.
+
+    Example:
+    >>> visible("a\n"), visible(chr(0x202E))
+    ('a␊', '⟨U+202E⟩')
+    """
+    return "".join(map(_visible, text)) or "∅"
+
+
+def _visible(character):
+    code = ord(character)
+    if code < 32:
+        return chr(0x2400 + code)
+    if unicodedata.category(character) in _HIDDEN:
+        return f"⟨U+{code:04X}⟩"
+    return character
+
+
+def readable(text):
+    """Shows a text of several lines, without what changes that of others.
+
+    Args:
+        text: String.
+
+    Returns:
+        String in which lines end and emoji join as they did, and nothing else
+        is without a look. Of very long texts it has the beginning.
+    """
+    shown = "".join(
+        c if c in "\n\t" or c in _JOINERS else _visible(c)
+        for c in text[:_MAX_CHARACTERS]
+    )
+    left_out = len(text) - _MAX_CHARACTERS
+    if left_out > 0:
+        return f"{shown} … ({left_out} more)"
+    return shown or "∅"
+
+
+def short(text, size=60):
+    """The beginning of a text, of one line."""
+    shown = visible(text)
+    return shown if len(shown) <= size else f"{shown[: size - 1]}…"
+
+
+def in_markdown(text, size=60):
+    r"""Shows a name in a line or a table of Markdown.
+
+    Example:
+    >>> print(in_markdown("<b>|" + chr(10)))
+    \<b>\|␊
+    """
+    return "".join(f"\\{c}" if c in "\\|<[`*" else c for c in short(text, size))
+
+
+def in_html(text):
+    """Shows a name in a web page."""
+    return html.escape(visible(text), quote=True)
+
+
+def passage_in_html(text):
+    """Shows a text of several lines in a web page."""
+    return html.escape(readable(text), quote=True)

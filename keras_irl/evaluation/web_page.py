@@ -1,0 +1,165 @@
+"""What a comparison found, as one web page that needs nothing else."""
+
+import base64
+
+from keras_irl.evaluation.shown_text import in_html
+from keras_irl.evaluation.shown_text import passage_in_html
+from keras_irl.evaluation.tables import tables
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #222; --paper: #fff; --soft: #666;
+  --line: #ddd; --box: #f5f5f5; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e4e4;
+  --paper: #16181b; --soft: #a2a2a2; --line: #3c3f44; --box: #202327; } }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; padding: 0 1em;
+  max-width: 75em; color: var(--ink); background: var(--paper); }
+h1 { font-size: 1.5em; overflow-wrap: anywhere; }
+h1, th, td, dd, li { unicode-bidi: isolate; }
+h2 { font-size: 1.2em; margin-top: 2em; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; }
+th, td { border-bottom: 1px solid var(--line); padding: 3px 10px;
+  text-align: right; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+th, .note, dt { color: var(--soft); font-weight: normal; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1em; }
+dd { margin: 0; overflow-wrap: anywhere; }
+img { max-width: 100%; background: #fff; border-radius: 4px; }
+section { border-top: 1px solid var(--line); margin-top: 1.5em; }
+.texts { width: 100%; table-layout: fixed; }
+.texts th, .texts td { text-align: left; vertical-align: top;
+  white-space: normal; overflow-wrap: anywhere; }
+.texts th:first-child { width: 7em; }
+.text { white-space: pre-wrap; overflow-wrap: anywhere;
+  unicode-bidi: isolate; background: var(--box); border-radius: 4px;
+  margin: 3px 0; padding: 2px 8px; max-height: 20em; overflow-y: auto; }
+"""
+
+
+def web_page(results, facts, summary, pictures):
+    """Makes a web page of results.
+
+    It holds no script and loads nothing; whatever stands in a text or a name
+    is shown and not interpreted.
+
+    Args:
+        results: See `keras_irl/evaluation/results.py`.
+        facts: Dictionary from names to texts, what was done.
+        summary: List of sentences, what came out.
+        pictures: Dictionary from captions to the bytes of PNGs.
+
+    Returns:
+        String.
+    """
+    title = f"{', '.join(results['objectives'])} on {results['task']}"
+    return "\n".join(
+        [
+            '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
+            '<meta http-equiv="Content-Security-Policy" content="default-src '
+            "'none'; style-src 'unsafe-inline'; img-src data:\">",
+            '<meta name="viewport" content="width=device-width">',
+            f"<title>{in_html(title)}</title><style>{_STYLE}</style></head>",
+            f"<body><h1>{in_html(title)}</h1>",
+            "<h2>Summary</h2>",
+            _list(summary),
+            *(_picture(caption, png) for caption, png in pictures.items()),
+            "<h2>Numbers</h2>",
+            *map(_table, tables(results)),
+            "<h2>Settings</h2>",
+            _facts(facts),
+            _samples(results),
+            "</body></html>\n",
+        ]
+    )
+
+
+def _list(sentences):
+    items = "".join(f"<li>{in_html(text)}</li>" for text in sentences)
+    return f"<ul>{items}</ul>"
+
+
+def _facts(facts):
+    items = "".join(
+        f"<dt>{in_html(name)}</dt><dd>{in_html(text)}</dd>"
+        for name, text in facts.items()
+    )
+    return f"<dl>{items}</dl>"
+
+
+def _picture(caption, png):
+    data = base64.b64encode(png).decode("ascii")
+    name = in_html(caption)
+    return (
+        f'<h2>{name}</h2><img alt="{name}" src="data:image/png;base64,{data}">'
+    )
+
+
+def _table(table):
+    head = "".join(f"<th>{in_html(cell)}</th>" for cell in table.header)
+    lines = "".join(
+        f"<tr>{''.join(f'<td>{in_html(cell)}</td>' for cell in line)}</tr>"
+        for line in table.lines
+    )
+    note = f'<p class="note">{in_html(table.note)}</p>' if table.note else ""
+    return (
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{lines}</tbody></table></div>{note}"
+    )
+
+
+def _samples(results):
+    """The texts of the first run of each objective, side by side."""
+    columns = {
+        name: runs[0]["samples"]
+        for name, runs in results["objectives"].items()
+        if runs[0].get("samples")
+    }
+    if not columns:
+        return ""
+    first, *_ = columns.values()
+    sections = [
+        _section(
+            sample,
+            {
+                name: _texts_by_way(samples, row)
+                for name, samples in columns.items()
+            },
+        )
+        for row, sample in enumerate(first)
+    ]
+    return "\n".join(["<h2>Samples</h2>", *sections])
+
+
+def _texts_by_way(samples, row):
+    if row >= len(samples):
+        return {}
+    return {
+        responses["decoder"]: responses["texts"]
+        for responses in samples[row]["responses"]
+    }
+
+
+def _section(sample, columns):
+    references = "".join(map(_text, sample["references"]))
+    ways = dict.fromkeys(way for texts in columns.values() for way in texts)
+    head = "".join(f"<th>{in_html(name)}</th>" for name in columns)
+    lines = "".join(
+        f"<tr><th>{in_html(way)}</th>"
+        + "".join(
+            f"<td>{''.join(map(_text, texts.get(way, ())))}</td>"
+            for texts in columns.values()
+        )
+        + "</tr>"
+        for way in ways
+    )
+    return (
+        f'<section><p class="note">Prompt</p>{_text(sample["prompt"])}'
+        f'<p class="note">References</p>{references}'
+        f'<table class="texts"><tr><th></th>{head}</tr>{lines}</table>'
+        "</section>"
+    )
+
+
+def _text(text):
+    # Each text finds its own direction, and leaves that of others alone.
+    return f'<div class="text" dir="auto">{passage_in_html(text)}</div>'
