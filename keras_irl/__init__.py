@@ -5,13 +5,16 @@ imitate.
 """
 
 import importlib
+import sys
 
 from keras_irl.version import __version__ as __version__
 
 # Rooms and trainers are imported when first asked for: keras-hub takes seconds
 # to import, and the command line must choose the backend before Keras does.
 _ROOMS = (
+    "callbacks",
     "data",
+    "decoding",
     "diagnosis",
     "evaluation",
     "losses",
@@ -20,7 +23,15 @@ _ROOMS = (
     "rewards",
     "trainers",
 )
-_TRAINERS = ("IQLearn", "MLE", "Trainer")
+_TRAINERS = (
+    "GAIL",
+    "IQLearn",
+    "MLE",
+    "OnlineIQLearn",
+    "PolicyGradient",
+    "Rollouts",
+    "Trainer",
+)
 
 __all__ = [*_ROOMS, *_TRAINERS, "doctor"]
 
@@ -38,3 +49,9 @@ def __getattr__(name):
 
 def __dir__():
     return sorted([*__all__, "__version__"])
+
+
+# Whoever has Keras may load a trainer from a file next, whose class Keras only
+# finds once it is imported.
+if "keras" in sys.modules:
+    importlib.import_module("keras_irl.trainers")

@@ -29,7 +29,7 @@ def main(arguments=None):
         print(f"keras-irl: error: {message}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        if options.job != "compare":
+        if options.job not in ("compare", "evaluate"):
             return 130
         command = "The same command"
         if options.overwrite:
@@ -60,6 +60,11 @@ def _run(options):
         from keras_irl.commands.rewards import rewards
 
         rewards(options)
+        return 0
+    if options.job == "evaluate":
+        from keras_irl.commands.evaluate import evaluate
+
+        evaluate(options)
         return 0
     from keras_irl.commands.compare import compare
 

@@ -14,6 +14,7 @@ import pytest
 import sentencepiece
 
 from keras_irl.data import demonstrations
+from keras_irl.trainers.online_trainer import OnlineTrainer
 
 CORPUS = (
     "the quick brown fox jumped over the lazy dog",
@@ -26,6 +27,10 @@ PROMPTS = ("the quick brown fox", "call me ishmael", "the earth is round")
 RESPONSES = ("der schnelle braune fuchs", "call me", "the dog")
 
 FAMILIES = ("t5", "bart", "gpt2")
+# BART takes longest to compile, and is decoded as T5 is.
+DECODED_FAMILIES = (
+    FAMILIES if keras.config.backend() == "torch" else ("t5", "gpt2")
+)
 
 
 def shared_data(name):
@@ -249,6 +254,8 @@ def run_trainer_test(trainer_class, policy, **arguments):
             break
     logged = {"token_accuracy", "perplexity", "entropy", "reward"}
     logged |= {"loss", "start_value", "gradient_norm", *trainer.loss_names}
+    if isinstance(trainer, OnlineTrainer):
+        logged |= {"update_seconds", "sampling_ratio", *trainer.rollout_names}
     assert history.keys() == logged
     assert all(np.isfinite(values).all() for values in history.values())
     logs = trainer.evaluate(dataset, verbose=0, return_dict=True)
@@ -268,6 +275,8 @@ def run_trainer_test(trainer_class, policy, **arguments):
         for model in (trainer, loaded)
     )
     for name, values in ours.items():
+        if name.endswith(("_seconds", "_ratio")):
+            continue
         # Rounding shows in a gradient of almost nothing.
         tolerance = 5e-2 if name == "gradient_norm" else 1e-3
         np.testing.assert_allclose(

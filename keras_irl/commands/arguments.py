@@ -2,17 +2,17 @@
 
 import argparse
 
+from keras_irl.commands.decoder_types import decoders
+from keras_irl.commands.evaluate_arguments import add_evaluate
+from keras_irl.commands.number_types import HelpFormatter
+from keras_irl.commands.number_types import not_negative
+from keras_irl.commands.number_types import numbers
+from keras_irl.commands.number_types import positive
+from keras_irl.commands.objective_arguments import add_objectives
 from keras_irl.commands.reward_arguments import add_rewards
-
-OBJECTIVES = ("mle", "mle-entropy", "iqlearn")
-DIVERGENCES = (
-    "chi2",
-    "hellinger",
-    "reverse_kl",
-    "jensen_shannon",
-    "total_variation",
-)
-TASKS = "arithmetic gsm8k e2e e2e-delexicalised xsum tldr wmt22 jsonl".split()
+from keras_irl.commands.task_arguments import add_machine
+from keras_irl.commands.task_arguments import add_policy
+from keras_irl.commands.task_arguments import add_task
 
 
 def parse_arguments(arguments=None):
@@ -31,6 +31,7 @@ def parse_arguments(arguments=None):
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_compare(commands)
     _add_doctor(commands)
+    add_evaluate(commands)
     add_rewards(commands)
     return parser.parse_args(arguments)
 
@@ -45,16 +46,16 @@ def _add_compare(commands):
             "quality against diversity. Interrupted, the same command "
             "continues."
         ),
-        formatter_class=_HelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.set_defaults(job="compare")
-    _add_task(parser.add_argument_group("the task"))
-    _add_policy(parser.add_argument_group("the policy"))
-    objectives = parser.add_argument_group("the objectives")
-    _add_objectives(objectives)
-    _add_iq_learn(objectives)
+    add_task(parser.add_argument_group("the task"))
+    add_policy(parser.add_argument_group("the policy"))
+    add_objectives(parser.add_argument_group("the objectives"))
     _add_optimisation(parser.add_argument_group("optimisation"))
-    _add_evaluation(parser.add_argument_group("evaluation"))
+    evaluation = parser.add_argument_group("evaluation")
+    _add_decoding(evaluation)
+    _add_evaluation(evaluation)
 
 
 def _add_doctor(commands):
@@ -66,129 +67,17 @@ def _add_doctor(commands):
             "trained, estimates memory, and lists what is wrong with its fix. "
             "Exits with 1 where training would be wrong or do nothing."
         ),
-        formatter_class=_HelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.set_defaults(job="doctor")
-    _add_task(parser.add_argument_group("the task"))
-    _add_policy(parser.add_argument_group("the policy"))
-    _add_machine(parser.add_argument_group("the training"))
-
-
-class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows the defaults of those flags that have one."""
-
-    def _get_help_string(self, action):
-        if action.default in (None, False):
-            return action.help
-        return super()._get_help_string(action)
-
-
-def _add_task(group):
-    add = group.add_argument
-    add(
-        "--task",
-        required=True,
-        metavar="NAME",
-        help=f"what to learn: {', '.join(TASKS)}",
-    )
-    add("--path", help="folder or file of the task's data, if it needs any")
-    add(
-        "--num-train",
-        type=_positive,
-        metavar="N",
-        help="train on the first N demonstrations only",
-    )
-    add(
-        "--on-invalid",
-        choices=("raise", "drop"),
-        default="raise",
-        help="whether demonstrations that can't be imitated stop the job",
-    )
-
-
-def _add_policy(group):
-    add = group.add_argument
-    add(
-        "--preset",
-        default="t5-scratch-mini",
-        help=(
-            "the policy: a keras-hub preset, the folder of one, or a small "
-            "random one with a tokenizer of its own: t5-, gpt2- or "
-            "bart-scratch-, then tiny, mini or small"
-        ),
-    )
-    add(
-        "--max-prompt-length",
-        type=_positive,
-        metavar="N",
-        help="longest prompt of an encoder in tokens (default: the longest)",
-    )
-    add(
-        "--max-length",
-        type=_positive,
-        metavar="N",
-        help=(
-            "longest response in tokens, of a decoder prompt and response "
-            "(default: the longest); longer ones are cut and counted"
-        ),
-    )
-
-
-def _add_objectives(group):
-    add = group.add_argument
-    add(
-        "--objectives",
-        type=_names,
-        default="mle,iqlearn",
-        metavar="NAMES",
-        help=f"comma-separated, of {', '.join(OBJECTIVES)}",
-    )
-    add(
-        "--entropy-weight",
-        type=float,
-        default=0.1,
-        metavar="NUMBER",
-        help="weight of mle-entropy's bonus",
-    )
-
-
-def _add_iq_learn(group):
-    add = group.add_argument
-    add(
-        "--td-weight",
-        type=_numbers,
-        default="0.1",
-        metavar="NUMBERS",
-        help="weight of iqlearn's TD term; several give a policy each",
-    )
-    add("--discount", type=float, default=0.99, help="discount of iqlearn")
-    add(
-        "--divergence",
-        default="chi2",
-        help=f"what iqlearn minimises, of {', '.join(DIVERGENCES)}",
-    )
-    add(
-        "--td-warm-up-steps",
-        type=_not_negative,
-        default=0,
-        metavar="N",
-        help="first steps in which iqlearn is maximum likelihood",
-    )
-    add(
-        "--value-offset",
-        type=_number_or_auto,
-        default="0",
-        metavar="NATS",
-        help=(
-            "what iqlearn adds to all values inside its loss; `auto` finds it "
-            "on the first batches"
-        ),
-    )
+    add_task(parser.add_argument_group("the task"))
+    add_policy(parser.add_argument_group("the policy"))
+    add_machine(parser.add_argument_group("the training"))
 
 
 def _add_optimisation(group):
     add = group.add_argument
-    add("--steps", type=_positive, default=1500, metavar="N", help="batches")
+    add("--steps", type=positive, default=1500, metavar="N", help="batches")
     add(
         "--learning-rate",
         type=float,
@@ -198,7 +87,7 @@ def _add_optimisation(group):
     )
     add(
         "--learning-rate-warm-up",
-        type=_not_negative,
+        type=not_negative,
         default=100,
         metavar="N",
         help="steps of linear warm-up",
@@ -210,46 +99,49 @@ def _add_optimisation(group):
         metavar="SHARE",
         help="of the learning rate, reached on a cosine; 1 keeps it constant",
     )
-    add("--seeds", type=_positive, default=1, metavar="N", help="runs each")
-    _add_machine(group)
+    add("--seeds", type=positive, default=1, metavar="N", help="runs each")
+    add_machine(group)
 
 
-def _add_machine(group):
+def _add_decoding(group):
     add = group.add_argument
-    add("--batch-size", type=_positive, default=32, metavar="N", help="texts")
     add(
-        "--backend",
-        choices=("jax", "tensorflow", "torch"),
-        help="backend of Keras (default: KERAS_BACKEND, or Keras's own)",
+        "--temperatures",
+        type=numbers,
+        default="0,0.5,1",
+        metavar="NUMBERS",
+        help="comma-separated; 0 is greedy decoding",
+    )
+    add(
+        "--decoders",
+        type=decoders,
+        metavar="LIST",
+        help=(
+            "besides the temperatures, comma-separated: top-k=40, "
+            "T=0.7+top-p=0.9, beam=4, beam=4+length-penalty=1"
+        ),
+    )
+    add(
+        "--num-samples",
+        type=positive,
+        default=8,
+        metavar="N",
+        help="responses a prompt where they are random",
     )
 
 
 def _add_evaluation(group):
     add = group.add_argument
     add(
-        "--temperatures",
-        type=_numbers,
-        default="0,0.5,1",
-        metavar="NUMBERS",
-        help="comma-separated; 0 is greedy decoding",
-    )
-    add(
-        "--num-samples",
-        type=_positive,
-        default=8,
-        metavar="N",
-        help="responses a prompt at temperatures above 0",
-    )
-    add(
         "--num-test",
-        type=_positive,
+        type=positive,
         default=200,
         metavar="N",
         help="test prompts to generate from, and test pairs times four",
     )
     add(
         "--evaluate-every",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="steps between test losses and checkpoints (default: a tenth)",
     )
@@ -263,38 +155,4 @@ def _add_evaluation(group):
         "--overwrite",
         action="store_true",
         help="replace what another comparison left in the folder",
-    )
-
-
-def _names(text):
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _numbers(text):
-    return [_number(number, float) for number in _names(text)]
-
-
-def _positive(text):
-    return _number(text, int, minimum=1)
-
-
-def _number_or_auto(text):
-    return text if text == "auto" else _number(text, float)
-
-
-def _not_negative(text):
-    return _number(text, int, minimum=0)
-
-
-def _number(text, kind, minimum=None):
-    kinds = {int: "a whole number", float: "a number"}
-    at_least = "" if minimum is None else f" of at least {minimum}"
-    try:
-        number = kind(text)
-        if minimum is None or number >= minimum:
-            return number
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(
-        f"{kinds[kind]}{at_least} is needed. Received: {text}"
     )

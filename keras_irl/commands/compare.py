@@ -4,19 +4,23 @@ import math
 
 import keras
 
-from keras_irl.commands.objectives import trainer_makers
+from keras_irl.commands.chosen_decoders import chosen_decoders
+from keras_irl.commands.objectives import find_objectives
 from keras_irl.commands.run_folder import RunFolder
+from keras_irl.commands.run_folder import first_stage
 from keras_irl.commands.training import train
 from keras_irl.commands.window import Window
 from keras_irl.commands.window import first_rows
 from keras_irl.commands.window import spread_pairs
 from keras_irl.data import demonstrations
 from keras_irl.data import load_task
+from keras_irl.decoding import encode_prompts
+from keras_irl.evaluation import compare_fronts
 from keras_irl.evaluation import format_table
 from keras_irl.evaluation import pick_samples
 from keras_irl.evaluation import sweep
 from keras_irl.evaluation import write_report
-from keras_irl.evaluation.prompts import encode_prompts
+from keras_irl.trainers import MLE
 
 # What the results are told apart by, and not how they are stored or shown.
 _NOT_SETTINGS = ("job", "output", "overwrite", "seeds", "objectives")
@@ -39,16 +43,17 @@ def compare(options):
         ValueError: If a task, path, preset or objective is wrong, or the
             output folder holds another comparison.
     """
-    makers = trainer_makers(options)
+    objectives = find_objectives(options)
     _check_numbers(options)
     comparison = Comparison(options)
-    objectives = {
+    runs = {
         name: [
-            comparison.run(name, make, seed) for seed in range(options.seeds)
+            comparison.run(name, objective, seed)
+            for seed in range(options.seeds)
         ]
-        for name, make in makers.items()
+        for name, objective in objectives.items()
     }
-    results = comparison.results(objectives)
+    results = comparison.results(runs)
     paths = write_report(results, options.output)
     print(format_table(results))
     print("Written:", *paths, sep="\n  ")
@@ -64,6 +69,9 @@ class Comparison:
 
     def __init__(self, options):
         self.options = options
+        self.decoders = chosen_decoders(
+            options.decoders or [], options.temperatures
+        )
         train_task = load_task(options.task, "train", options.path)
         test_task = load_task(options.task, "test", options.path)
         self.train_pairs = first_rows(train_task.pairs, options.num_train)
@@ -84,12 +92,12 @@ class Comparison:
         # Last: it may delete what is there, and what is wrong is known by now.
         self.folder = RunFolder(options.output, settings, options.overwrite)
 
-    def run(self, name, make_trainer, seed):
+    def run(self, name, objective, seed):
         """Trains and judges one policy, or finds that this was done.
 
         Args:
             name: Name of the objective.
-            make_trainer: Function from a policy to its trainer.
+            objective: An `Objective`.
             seed: Seed of the initial weights and of the batches.
 
         Returns:
@@ -106,19 +114,17 @@ class Comparison:
         encode_prompts(
             policy, list(self.test_task.prompts), self.window.max_length
         )
-        trainer = make_trainer(policy)
-        trained = train(
-            trainer,
-            self._demonstrations(policy, self.train_pairs, seed),
-            self._demonstrations(policy, self.test_pairs, None),
-            options,
-            self.folder.checkpoint(name, seed),
+        if objective.is_second_stage:
+            self._train_first(policy, name, seed)
+        trainer = objective.make_trainer(policy)
+        trained = self._train(
+            trainer, objective.options, self.folder.checkpoint(name, seed)
         )
         self.folder.save_policy(name, seed, trainer)
         rows = sweep(
             {name: policy},
             self.test_task,
-            options.temperatures,
+            self.decoders,
             options.num_samples,
             batch_size=max(options.batch_size, 64),
             seed=seed,
@@ -131,6 +137,27 @@ class Comparison:
         }
         self.folder.finish_run(name, seed, run)
         return run
+
+    def _train(self, trainer, options, checkpoint):
+        policy, seed = trainer.policy, checkpoint.seed
+        return train(
+            trainer,
+            self._demonstrations(policy, self.train_pairs, seed),
+            self._demonstrations(policy, self.test_pairs, None),
+            options,
+            checkpoint,
+        )
+
+    def _train_first(self, policy, name, seed):
+        """Trains a policy by likelihood, or takes what was trained so."""
+        if self.folder.checkpoint(name, seed).exists():
+            return  # It knows the weights of the second stage.
+        trained = self.folder.saved_policy("mle", seed)
+        if trained is None:
+            checkpoint = self.folder.checkpoint(first_stage(name), seed)
+            self._train(MLE(policy), self.options, checkpoint)
+        else:
+            policy.set_weights(trained.get_weights())
 
     def results(self, objectives):
         """Puts runs together.
@@ -157,7 +184,15 @@ class Comparison:
             "max_prompt_length": window.max_prompt_length,
             "max_length": window.max_length,
             "objectives": objectives,
+            "fronts": self._fronts(objectives),
         }
+
+    def _fronts(self, objectives):
+        groups = objectives.values()
+        rows = [row for runs in groups for run in runs for row in run["rows"]]
+        # Runs of older versions lack what is known of each text.
+        known = all("statistics" in row for row in rows)
+        return compare_fronts(rows, self.test_task) if known else []
 
     def _demonstrations(self, policy, pairs, seed):
         return demonstrations(

@@ -4,10 +4,10 @@ import collections
 import dataclasses
 import json
 import math
-import pathlib
 
 from keras_irl.commands.judged_texts import read_texts
 from keras_irl.commands.saved_policies import load_saved
+from keras_irl.evaluation.whole_files import check_folder
 from keras_irl.evaluation.whole_files import write_whole
 from keras_irl.rewards import RewardReader
 from keras_irl.rewards import best_of_n
@@ -33,7 +33,8 @@ def rewards(options):
             then.
     """
     texts = read_texts(options.path, options.metric)
-    _check_output(options.output)
+    # What would otherwise be found out after the work.
+    check_folder(options.output)
     saved = load_saved(
         options.policy, options.max_prompt_length, options.max_length
     )
@@ -69,15 +70,6 @@ def rewards(options):
         print(report)
     print("Written:", *write_whole(files, options.output), sep="\n  ")
     return results
-
-
-def _check_output(folder):
-    # What would otherwise be found out after the work.
-    if pathlib.Path(folder).is_file():
-        raise ValueError(
-            "`--output` must be a folder, and a file has its name. "
-            f"Received: output={folder!r}"
-        )
 
 
 def _read(policy, texts, options, discount, value_offset):

@@ -41,22 +41,34 @@ def load_saved(path, max_prompt_length=None, max_length=None):
     Raises:
         ValueError: If there is no such file or folder, or it holds no policy.
     """
+    check_path(path)
     path = pathlib.Path(path)
     if path.is_dir():
         saved = SavedPolicy(
             load_policy(f"./{path}" if not path.is_absolute() else path)
         )
-    elif path.is_file():
-        saved = _from_file(path)
     else:
-        raise ValueError(
-            "Expected a .keras file, or the folder of a keras-hub preset, and "
-            f"found nothing there. Received: path={str(path)!r}"
-        )
+        saved = _from_file(path)
     # Without a preprocessor, its reader will say so.
     if saved.policy.preprocessor is not None:
         set_lengths(saved.policy, max_prompt_length, max_length)
     return saved
+
+
+def check_path(path):
+    """Checks that there is a file or a folder.
+
+    Args:
+        path: Path of a policy.
+
+    Raises:
+        ValueError: If there is neither.
+    """
+    if not pathlib.Path(path).exists():
+        raise ValueError(
+            "Expected a .keras file, or the folder of a keras-hub preset, and "
+            f"found nothing there. Received: path={str(path)!r}"
+        )
 
 
 def _from_file(path):

@@ -52,7 +52,8 @@ def read_batches(policy, dataset, num_batches):
         A list of `Batch`.
 
     Raises:
-        ValueError: If there are no batches, or they are something else.
+        ValueError: If there are no batches, or they are empty or something
+            else.
     """
     if isinstance(dataset, tuple) and dataset and isinstance(dataset[0], dict):
         dataset = [dataset]
@@ -132,4 +133,9 @@ def _check_shapes(number, *arrays):
         raise ValueError(
             f"Shapes disagree in batch {number}: all must be (B, T). {_FIX} "
             f"Received: {received}"
+        )
+    if not all(shapes[0]):
+        raise ValueError(
+            f"Batch {number} is empty: a batch has rows, and rows have tokens. "
+            f"{_FIX} Received: actions of shape {shapes[0]}"
         )

@@ -51,9 +51,8 @@ def count(batches, end_ids):
         A `Counts`.
     """
     texts = [text for batch in batches for text in _texts(batch, end_ids)]
-    trained, ends, cut, bare = (
-        np.array(column) for column in zip(*texts, strict=True)
-    )
+    # There is no text where all rows only fill up a batch.
+    trained, ends, cut, bare = np.reshape(texts, (-1, 4)).T
     padding = [batch.padding_mask for batch in batches]
     masks = [batch.mask > 0 for batch in batches]
     return Counts(

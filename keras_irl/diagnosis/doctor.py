@@ -70,7 +70,7 @@ def doctor(policy, dataset, num_batches=_NUM_BATCHES):
 
     Raises:
         ValueError: If the policy is no language model of keras-hub, or there
-            are no batches, or they are something else.
+            are no batches, or they are empty or something else.
 
     Example:
     ```python
@@ -85,7 +85,8 @@ def doctor(policy, dataset, num_batches=_NUM_BATCHES):
     # Keras has none before `compile`.
     optimizer = getattr(trainer or policy, "optimizer", None)
     batches = read_batches(policy, dataset, num_batches)
-    shape = batches[0].actions.shape
+    shape, prompts = batches[0].actions.shape, batches[0].prompt_ids
+    prompt_shape = None if prompts is None else prompts.shape
     is_made_here = isinstance(dataset, Demonstrations)
     if is_made_here:
         batches = [without_filling(batch) for batch in batches]
@@ -98,7 +99,8 @@ def doctor(policy, dataset, num_batches=_NUM_BATCHES):
         *vocabulary_findings(batches, policy),
     ]
     findings.sort(key=lambda finding: not finding.is_error)
-    memory = memory_estimate(policy, optimizer, shape, _tiles(policy, trainer))
+    tiles = _tiles(policy, trainer)
+    memory = memory_estimate(policy, optimizer, shape, tiles, prompt_shape)
     report = "\n".join(
         [
             *_describe_batch(batches[0], tokenizer),
@@ -189,7 +191,7 @@ def _describe_memory(memory, shape):
     parts = ", ".join(f"{name} {_size(n)}" for name, n in memory.items())
     return (
         f"Memory of a step, estimated for batches of {shape[0]} x {shape[1]}: "
-        f"{_size(sum(memory.values()))} ({parts}), and what the layers keep"
+        f"{_size(sum(memory.values()))} ({parts})"
     )
 
 

@@ -5,6 +5,7 @@ import math
 import keras
 import numpy as np
 
+from keras_irl.diagnosis.activations import activation_bytes
 from keras_irl.models.inner_optimizer import inner_optimizer
 from keras_irl.ops.tiled_token_statistics import BLOCK_SIZE
 from keras_irl.ops.tiled_token_statistics import TILE_SIZE
@@ -20,17 +21,21 @@ _NUM_SLOTS = {
 _FLOAT32_BYTES = 4
 
 
-def memory_estimate(policy, optimizer, shape, tiles_vocabulary):
+def memory_estimate(
+    policy, optimizer, shape, tiles_vocabulary, prompt_shape=None
+):
     """Estimates the memory that a training step takes at its peak.
 
-    What the layers keep for their gradients comes on top: it depends on the
-    backend and on rematerialisation.
+    Exact are weights and gradients, and the optimizer once it is built. What
+    the layers keep for their gradients, `activations`, is the roughest part,
+    see `activation_bytes`. Not counted is what the backend itself takes.
 
     Args:
         policy: The language model that is trained.
         optimizer: Its optimizer, built or not, or `None` for Adam.
         shape: The tuple `(B, T)` of a batch.
         tiles_vocabulary: Whether the logits are computed tile by tile.
+        prompt_shape: The tuple `(B, S)` of what an encoder reads, or `None`.
 
     Returns:
         A dictionary from the parts to bytes.
@@ -46,6 +51,7 @@ def memory_estimate(policy, optimizer, shape, tiles_vocabulary):
         "weights": sum(map(_num_bytes, policy.variables)),
         "gradients": gradients,
         "optimizer": _optimizer_bytes(optimizer, gradients),
+        "activations": activation_bytes(policy, shape, prompt_shape),
         # And as much for their gradient.
         name: 2 * _FLOAT32_BYTES * num_tokens * num_entries,
     }

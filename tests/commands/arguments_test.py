@@ -7,27 +7,29 @@ import textwrap
 import pytest
 
 from keras_irl.__main__ import main
-from keras_irl.commands.arguments import DIVERGENCES
-from keras_irl.commands.arguments import OBJECTIVES
-from keras_irl.commands.arguments import TASKS
 from keras_irl.commands.arguments import parse_arguments
+from keras_irl.commands.objective_arguments import DIVERGENCES
+from keras_irl.commands.objective_arguments import OBJECTIVES
+from keras_irl.commands.task_arguments import TASKS
 from keras_irl.data import tasks
 from keras_irl.losses.divergences import check_divergence
 
 
-def compare_help(capsys, monkeypatch):
+def help_of(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit) as exit_code:
-        main(["compare", "--help"])
+        main([command, "--help"])
     assert exit_code.value.code == 0
     return capsys.readouterr().out
 
 
-def test_every_flag_has_a_help_line(capsys, monkeypatch):
-    _, *entries = re.split(
-        r"\n  (?=-)", compare_help(capsys, monkeypatch).partition("\n\n")[2]
-    )
-    assert len(entries) > 20
+@pytest.mark.parametrize(
+    ("command", "num_flags"), [("compare", 20), ("evaluate", 15)]
+)
+def test_every_flag_has_a_help_line(command, num_flags, capsys, monkeypatch):
+    text = help_of(command, capsys, monkeypatch)
+    _, *entries = re.split(r"\n  (?=-)", text.partition("\n\n")[2])
+    assert len(entries) > num_flags
     for entry in entries:
         flag, *text = re.split(r"\s{2,}", entry.partition("\n\n")[0].strip())
         text = re.sub(r"\(default: .*\)", "", " ".join(text)).strip()
@@ -35,7 +37,7 @@ def test_every_flag_has_a_help_line(capsys, monkeypatch):
 
 
 def test_the_help_names_every_task_and_objective(capsys, monkeypatch):
-    text = compare_help(capsys, monkeypatch)
+    text = help_of("compare", capsys, monkeypatch)
     for name in (
         *TASKS,
         *OBJECTIVES,
@@ -122,6 +124,11 @@ def test_lists_are_separated_by_commas():
             "'mxnet'.*jax.*tensorflow.*torch",
         ),
         ("compare --task e2e --on-invalid keep", "'keep'.*raise.*drop"),
+        ("evaluate --task e2e", "required: --policy"),
+        (
+            "evaluate --task e2e --policy a --decoders nucleus",
+            "--decoders: a decoder is such as greedy.*Received: nucleus",
+        ),
     ],
 )
 def test_wrong_flags_are_refused_in_one_line(arguments, message, capsys):
@@ -131,5 +138,5 @@ def test_wrong_flags_are_refused_in_one_line(arguments, message, capsys):
     output = capsys.readouterr()
     assert not output.out
     line = output.err.splitlines()[-1]
-    assert re.match(r"keras-irl( compare)?: error: ", line)
+    assert re.match(r"keras-irl( compare| evaluate)?: error: ", line)
     assert re.search(message, line)

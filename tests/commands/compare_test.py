@@ -16,10 +16,10 @@ SMALL = (
 ).split()
 ARITHMETIC = [
     *"compare --task arithmetic --preset t5-scratch-tiny".split(),
-    *"--num-train 40 --td-warm-up-steps 3".split(),
+    *"--num-train 40 --td-warm-up-steps 3 --gail-warm-up-steps 1".split(),
     *SMALL,
 ]
-OBJECTIVES = ["mle", "mle-entropy", "iqlearn"]
+OBJECTIVES = ["mle", "mle-entropy", "iqlearn", "online-iqlearn", "gail"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -76,8 +76,8 @@ def check_run(run, steps):
     assert run["seconds_per_step"] > 0
     assert run["history"]["step"] == steps
     assert all(len(curve) == len(steps) for curve in run["history"].values())
-    assert [row["temperature"] for row in run["rows"]] == [0.0, 1.0]
-    assert [row["num_samples"] for row in run["rows"]] == [1, 2]
+    assert [row["temperature"] for row in run["rows"][:2]] == [0.0, 1.0]
+    assert [row["num_samples"] for row in run["rows"][:2]] == [1, 2]
     assert math.isfinite(run["rows"][1]["self_bleu"])
     for row in run["rows"]:
         for name in ("distinct_2", "finished", "num_tokens"):
@@ -92,7 +92,7 @@ def check_files(folder, objectives):
     samples = (folder / "samples.txt").read_text()
     for name in objectives:
         assert name in report
-        assert f"{name}, temperature 1: " in samples
+        assert f"{name}, T=1: " in samples
     assert not list((folder / "checkpoints").iterdir())
 
 
@@ -110,7 +110,9 @@ def test_the_arithmetic_task_is_learned_by_every_objective(folder):
     assert list(metrics["objectives"]) == OBJECTIVES
     for (run,) in metrics["objectives"].values():
         check_run(run, steps=[2, 4, 6])
-        assert run["rows"][1]["sample_metrics"].keys() == {"coverage"}
+        assert {"coverage", "majority_vote"} <= set(
+            run["rows"][1]["sample_metrics"]
+        )
 
 
 def test_objectives_start_alike_and_differ_in_the_end(folder):
@@ -122,6 +124,10 @@ def test_objectives_start_alike_and_differ_in_the_end(folder):
     assert curves["iqlearn"][0] == pytest.approx(curves["mle"][0], rel=1e-4)
     assert abs(curves["iqlearn"][-1] - curves["mle"][-1]) > 1e-4
     assert abs(curves["mle-entropy"][-1] - curves["mle"][-1]) > 1e-4
+    assert abs(curves["online-iqlearn"][-1] - curves["iqlearn"][-1]) > 1e-5
+    # It goes on from where likelihood ended, and moves.
+    assert curves["gail"][0] == pytest.approx(curves["mle"][-1], rel=1e-2)
+    assert curves["gail"][-1] != curves["mle"][-1]
 
 
 def test_an_interrupted_comparison_continues(
@@ -159,7 +165,7 @@ def test_finished_runs_are_reported_again_and_not_trained(
     before = [(folder / name).read_text() for name in names]
     monkeypatch.setattr(compare_module, "train", refuse_to_train)
     assert compare(folder, "--objectives", ",".join(OBJECTIVES)) == 0
-    assert capsys.readouterr().out.count("finished before") == 3
+    assert capsys.readouterr().out.count("finished before") == 5
     assert [(folder / name).read_text() for name in names] == before
 
 
@@ -172,7 +178,7 @@ def test_another_setting_in_the_same_folder_is_refused(
         error = one_line(capsys)
         assert "`--output`" in error and "`--overwrite`" in error
         assert "steps=8 (there 6)" in error
-    assert len(list((folder / "runs").iterdir())) == 3
+    assert len(list((folder / "runs").iterdir())) == 5
 
 
 def test_another_seed_is_added_and_gives_an_error_of_the_mean(
@@ -190,7 +196,9 @@ def test_another_seed_is_added_and_gives_an_error_of_the_mean(
     assert first != second
 
 
-def test_a_decoder_learns_from_a_file_and_replaces_another_comparison(tmp_path):
+def test_a_decoder_learns_from_a_file_and_replaces_another_comparison(
+    tmp_path, monkeypatch, capsys
+):
     output = tmp_path / "output"
     (output / "runs").mkdir(parents=True)
     (output / "settings.json").write_text('{"steps": 8}')
@@ -205,6 +213,7 @@ def test_a_decoder_learns_from_a_file_and_replaces_another_comparison(tmp_path):
     arguments = [
         *f"compare --task jsonl --path {path} --output {output}".split(),
         *"--preset gpt2-scratch-tiny --objectives iqlearn".split(),
+        *"--decoders T=1,T=0.5+top-k=2".split(),
         *SMALL,
     ]
     assert main(arguments) == 2
@@ -214,7 +223,18 @@ def test_a_decoder_learns_from_a_file_and_replaces_another_comparison(tmp_path):
     assert metrics["metric"] == "bleu"
     (run,) = metrics["objectives"]["iqlearn"]
     check_run(run, steps=[2, 4, 6])
+    assert [row["decoder"] for row in run["rows"]] == [
+        "greedy",
+        "T=1",
+        "T=0.5 top-k 2",
+    ]
     assert not (output / "runs" / "mle-0.json").exists()
+    # What is finished is known again, and other decoders are other settings.
+    monkeypatch.setattr(compare_module, "train", refuse_to_train)
+    assert main(arguments) == 0
+    capsys.readouterr()
+    assert main([*arguments, "--decoders", "beam=2"]) == 2
+    assert "beam=2" in one_line(capsys)
 
 
 def one_line(capsys):
@@ -232,8 +252,8 @@ def refuse_to_load(*args):
     ("arguments", "message"),
     [
         (
-            "--objectives mle,gail",
-            "mle, mle-entropy, iqlearn. Received: objectives=mle,gail",
+            "--objectives mle,dagger",
+            "online-iqlearn, gail. Received: objectives=mle,dagger",
         ),
         (
             "--objectives ,",
@@ -257,6 +277,8 @@ def refuse_to_load(*args):
         ("--value-offset nan", "number of nats.*Received: value_offset=nan"),
         ("--temperatures -1", "at least 0.*Received: temperatures=-1.0"),
         ("--temperatures ,", "at least one number.*Received: temperatures="),
+        ("--temperatures 1,1", "Received: T=1 more than once"),
+        ("--decoders top-p=2", "Received: top_p=2.0"),
         ("--learning-rate 0", "above 0.*Received: learning_rate=0.0"),
         ("--learning-rate nan", "above 0.*Received: learning_rate=nan"),
         (

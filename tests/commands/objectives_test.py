@@ -1,37 +1,88 @@
+import pytest
 from testing import tiny_policy
 
 import keras_irl
 from keras_irl.commands.arguments import parse_arguments
-from keras_irl.commands.objectives import trainer_makers
+from keras_irl.commands.objectives import find_objectives
 
 
-def makers(arguments):
+def objectives(arguments):
     options = parse_arguments(["compare", "--task=e2e", *arguments.split()])
-    return trainer_makers(options)
+    return find_objectives(options)
+
+
+def made(arguments):
+    """A trainer of each policy."""
+    policy = tiny_policy("t5")
+    return {
+        name: objective.make_trainer(policy)
+        for name, objective in objectives(arguments).items()
+    }
 
 
 def test_every_objective_has_its_trainer():
-    policy = tiny_policy("t5")
-    made = {
-        name: make(policy)
-        for name, make in makers(
-            "--objectives mle,mle-entropy,iqlearn --entropy-weight 0.2 "
-            "--td-weight 0.3 --discount 0.9 --divergence hellinger"
-        ).items()
-    }
-    assert list(made) == ["mle", "mle-entropy", "iqlearn"]
-    assert type(made["mle"]) is type(made["mle-entropy"]) is keras_irl.MLE
-    assert made["mle"].entropy_weight == 0.0
-    assert made["mle-entropy"].entropy_weight == 0.2
-    assert type(made["iqlearn"]) is keras_irl.IQLearn
-    assert made["iqlearn"].td_weight.constant == 0.3
-    assert made["iqlearn"].discount == 0.9
-    assert made["iqlearn"].divergence == "hellinger"
+    trainers = made(
+        "--objectives mle,mle-entropy,iqlearn --entropy-weight 0.2 "
+        "--td-weight 0.3 --discount 0.9 --divergence hellinger"
+    )
+    assert list(trainers) == ["mle", "mle-entropy", "iqlearn"]
+    mle, mle_entropy, iqlearn = trainers.values()
+    assert type(mle) is type(mle_entropy) is keras_irl.MLE
+    assert mle.entropy_weight == 0.0
+    assert mle_entropy.entropy_weight == 0.2
+    assert type(iqlearn) is keras_irl.IQLearn
+    assert iqlearn.td_weight.constant == 0.3
+    assert iqlearn.discount == 0.9
+    assert iqlearn.divergence == "hellinger"
+
+
+def test_online_objectives_are_told_their_numbers():
+    trainers = made(
+        "--objectives online-iqlearn,gail --td-weight 0.3 --discount 0.9 "
+        "--mix-in 0.2 --num-rollouts 3 --value-offset=-2 "
+        "--td-warm-up-steps 5 --reward-form log_sigmoid --mle-weight 0.4 "
+        "--gail-warm-up-steps 7"
+    )
+    online, gail = trainers.values()
+    assert type(online) is keras_irl.OnlineIQLearn
+    assert online.discount == gail.discount == 0.9
+    assert online.rollouts.num_samples == gail.rollouts.num_samples == 3
+    assert online.mix_in == 0.2
+    assert online.value_offset == -2.0
+    weights = [float(online.td_weight(step)) for step in (0, 4, 5)]
+    assert weights == pytest.approx([0.0, 0.0, 0.3])
+    assert type(gail) is keras_irl.GAIL
+    assert gail.reward_form == "log_sigmoid"
+    assert gail.mle_weight == 0.4
+    assert gail.policy_gradient.warm_up_steps == 7
+
+
+def test_gail_has_steps_and_a_learning_rate_of_its_own():
+    found = objectives(
+        "--objectives mle,gail --steps 500 --gail-steps 900 "
+        "--gail-learning-rate 0.001 --learning-rate 0.01"
+    )
+    mle, gail = found["mle"], found["gail"]
+    assert (mle.options.steps, gail.options.steps) == (500, 900)
+    assert mle.options.learning_rate == 0.01
+    assert gail.options.learning_rate == 0.001
+    assert gail.is_second_stage and not mle.is_second_stage
+
+
+def test_a_gail_that_would_never_train_its_policy_is_refused():
+    with pytest.raises(ValueError, match="gail-warm-up-steps.*Received"):
+        objectives("--objectives gail --steps 200")
 
 
 def test_several_td_weights_give_a_policy_each():
-    made = makers("--objectives mle,iqlearn --td-weight 0,0.1")
-    assert list(made) == ["mle", "iqlearn 0", "iqlearn 0.1"]
-    policy = tiny_policy("t5")
-    weights = [make(policy).td_weight.constant for make in [*made.values()][1:]]
-    assert weights == [0.0, 0.1]
+    arguments = "--objectives mle,iqlearn,online-iqlearn --td-weight 0,0.1"
+    trainers = made(arguments)
+    assert list(trainers) == [
+        "mle",
+        "iqlearn 0",
+        "iqlearn 0.1",
+        "online-iqlearn 0",
+        "online-iqlearn 0.1",
+    ]
+    weights = [t.td_weight.constant for t in [*trainers.values()][1:]]
+    assert weights == [0.0, 0.1, 0.0, 0.1]

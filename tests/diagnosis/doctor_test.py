@@ -34,6 +34,11 @@ def copied(batch):
     return inputs, actions.copy(), mask.copy()
 
 
+def empty(*shape):
+    ids = np.zeros(shape, "int32")
+    return {"token_ids": ids, "padding_mask": ids}, ids, ids
+
+
 def by_hand(dataset):
     """A batch that can be spoilt."""
     return copied(dataset[0])
@@ -92,6 +97,24 @@ def test_finds_that_nothing_is_trained(policy, dataset):
     diagnosis = keras_irl.doctor(policy, [(inputs, actions, 0 * mask)])
     assert names(diagnosis) == ["nothing-trained"]
     assert not diagnosis.is_healthy
+
+
+def test_finds_that_demonstrations_train_nothing(policy, monkeypatch):
+    dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=2)
+    inputs, actions, mask = by_hand(dataset)
+    untrained = inputs, actions, 0 * mask
+    monkeypatch.setattr(type(dataset), "__getitem__", lambda *_: untrained)
+    diagnosis = keras_irl.doctor(policy, dataset)
+    assert names(diagnosis) == ["nothing-trained"]
+    assert diagnosis.counts.num_texts == 0
+
+
+def test_finds_that_there_is_nothing_but_padding(policy, dataset):
+    inputs, actions, mask = by_hand(dataset)
+    inputs["padding_mask"][:] = False
+    diagnosis = keras_irl.doctor(policy, (inputs, actions, 0 * mask))
+    assert names(diagnosis) == ["nothing-trained"]
+    assert "(padding)" in diagnosis.report
 
 
 def test_finds_batches_and_texts_without_trained_tokens(policy, dataset):
@@ -245,6 +268,7 @@ def test_estimates_the_memory_of_a_trainer(dataset):
         "weights": weights,
         "gradients": weights,
         "optimizer": tiled.memory["optimizer"],
+        "activations": tiled.memory["activations"],
         "vocabulary tiles": 2 * 4 * 2 * 48 * 97,
     }
     assert tiled.memory["optimizer"] < 1.1 * weights
@@ -280,6 +304,8 @@ def test_rows_that_fill_up_a_batch_take_memory_and_are_no_texts(policy):
             ],
             r"Shapes disagree in batch 0.*mask \(1, 1\)",
         ),
+        (empty(0, 3), r"Batch 0 is empty.*Received: actions of shape \(0, 3\)"),
+        (empty(2, 0), r"Batch 0 is empty.*Received: actions of shape \(2, 0\)"),
     ],
 )
 def test_refuses_what_is_no_batch(policy, batches, message):

@@ -1,0 +1,193 @@
+"""Lets trained policies answer, judges the answers, writes the report."""
+
+import hashlib
+import pathlib
+
+import keras
+
+from keras_irl.commands.chosen_decoders import chosen_decoders
+from keras_irl.commands.run_folder import EvaluationFolder
+from keras_irl.commands.saved_policies import check_path
+from keras_irl.commands.saved_policies import load_saved
+from keras_irl.data import load_task
+from keras_irl.evaluation import compare_fronts
+from keras_irl.evaluation import format_table
+from keras_irl.evaluation import pick_samples
+from keras_irl.evaluation import sweep
+from keras_irl.evaluation.judge import check_task
+from keras_irl.evaluation.report import report_files
+from keras_irl.evaluation.whole_files import check_folder
+from keras_irl.evaluation.whole_files import write_whole
+
+# What the answers depend on.
+_SETTINGS = (
+    *("task", "path", "split", "num_test", "max_prompt_length", "max_length"),
+    *("batch_size", "decoders", "num_samples", "seeds"),
+)
+
+
+def evaluate(options):
+    """Runs `keras-irl evaluate`.
+
+    What a policy wrote is kept in the output folder as soon as it is judged:
+    the same command continues with the next one.
+
+    Args:
+        options: What `parse_arguments` returns.
+
+    Returns:
+        The results, see `keras_irl/evaluation/results.py`.
+
+    Raises:
+        ValueError: If a task, path, policy, decoder or metric is wrong, or the
+            output folder holds another evaluation. No report is written then.
+    """
+    _check_output(options)
+    groups = _named_paths(options.policy)
+    ways = chosen_decoders(options.decoders)
+    task = load_task(options.task, options.split, options.path)
+    task = task.first(options.num_test)
+    metric = _metric(options.metric, task)
+    check_task(task)
+    folder = _folder(options)
+    objectives = {
+        name: [
+            _run(folder, (name, replica, path), task, ways, options)
+            for replica, path in enumerate(paths)
+        ]
+        for name, paths in groups.items()
+    }
+    results = _results(objectives, task, metric, options)
+    files = report_files(results, "results.json")
+    paths = write_whole(files, options.output)
+    print(format_table(results))
+    print("Written:", *paths, sep="\n  ")
+    return results
+
+
+def _check_output(options):
+    # What would otherwise be found out after the work.
+    check_folder(options.output)
+    if (pathlib.Path(options.output) / "settings.json").exists():
+        raise ValueError(
+            "The output folder holds a comparison, whose report would be "
+            "replaced. Pass another `--output`. "
+            f"Received: output={options.output!r}"
+        )
+    if options.num_resamples < 2:
+        raise ValueError(
+            "An interval needs at least two resamples. "
+            f"Received: num_resamples={options.num_resamples}"
+        )
+
+
+def _named_paths(texts):
+    """Paths of policies by name, of a list of `NAME=PATH` or `PATH`."""
+    groups = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if not equals or pathlib.Path(text).exists():
+            name, path = pathlib.Path(text).stem, text
+        name = name.strip()
+        if not name or not path:
+            raise ValueError(
+                "`--policy` takes NAME=PATH, or a path with a name of its own."
+                f" Received: policy={text!r}"
+            )
+        check_path(path)
+        if path in groups.get(name, ()):
+            raise ValueError(
+                "The same policy twice tells nothing new. "
+                f"Received: policy={text!r} twice"
+            )
+        groups.setdefault(name, []).append(path)
+    return groups
+
+
+def _metric(name, task):
+    if name is None:
+        return next(iter(task.metrics))
+    if name not in task.metrics:
+        raise ValueError(
+            f"The metrics of the task '{task.name}' are "
+            f"{', '.join(task.metrics)}. Received: metric={name!r}"
+        )
+    return name
+
+
+def _folder(options):
+    settings = {name: vars(options)[name] for name in _SETTINGS}
+    settings["backend"] = keras.config.backend()
+    return EvaluationFolder(options.output, settings, options.overwrite)
+
+
+def _run(folder, policy, task, ways, options):
+    """Judges a policy, or finds that this was done."""
+    name, replica, path = policy
+    digest = _digest(path)
+    run = folder.finished_run(name, replica)
+    if run is not None:
+        if run["digest"] != digest:
+            raise ValueError(
+                f"Another policy was judged as {name!r}, number {replica}. "
+                "Pass another `--output`, or `--overwrite` to forget what was "
+                f"judged there. Received: policy={path!r}, before "
+                f"{run['path']!r}"
+            )
+        print(f"{name}, {path}: judged before.")
+        return run
+    print(f"{name}, {path}")
+    saved = load_saved(path, options.max_prompt_length, options.max_length)
+    rows = sweep(
+        {name: saved.policy},
+        task,
+        ways,
+        options.num_samples,
+        batch_size=options.batch_size,
+        seed=range(options.seeds),
+    )
+    run = {
+        "path": path,
+        "digest": digest,
+        "rows": [row | {"replica": replica} for row in rows],
+        "samples": pick_samples(rows, task),
+    }
+    folder.finish_run(name, replica, run)
+    return run
+
+
+def _digest(path):
+    """Tells one policy from another."""
+    path = pathlib.Path(path)
+    digest = hashlib.sha256()
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    for file in files:
+        if file.is_file():
+            with file.open("rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").hexdigest()
+            digest.update(f"{file.relative_to(path)} {content}\n".encode())
+    return digest.hexdigest()
+
+
+def _results(objectives, task, metric, options):
+    rows = [
+        row
+        for runs in objectives.values()
+        for run in runs
+        for row in run["rows"]
+    ]
+    fronts = compare_fronts(rows, task, metric, options.num_resamples)
+    paths = [run["path"] for runs in objectives.values() for run in runs]
+    return {
+        "task": options.task,
+        "split": options.split,
+        "metric": metric,
+        "policies": ", ".join(paths),
+        "backend": keras.config.backend(),
+        "test_prompts": len(task.prompts),
+        "num_samples": options.num_samples,
+        "seeds": options.seeds,
+        "num_resamples": options.num_resamples,
+        "objectives": objectives,
+        "fronts": fronts,
+    }

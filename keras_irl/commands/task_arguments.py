@@ -1,0 +1,91 @@
+"""The flags for the task, the policy and the machine."""
+
+from keras_irl.commands.number_types import positive
+
+TASKS = "arithmetic gsm8k e2e e2e-delexicalised xsum tldr wmt22 jsonl".split()
+
+
+def add_data(group):
+    """Adds where the texts come from.
+
+    Args:
+        group: An argument group of `argparse`.
+    """
+    add = group.add_argument
+    add(
+        "--task",
+        required=True,
+        metavar="NAME",
+        help=f"one of {', '.join(TASKS)}",
+    )
+    add("--path", help="folder or file of the task's data, if it needs any")
+
+
+def add_task(group):
+    """Adds what is learned.
+
+    Args:
+        group: An argument group of `argparse`.
+    """
+    add_data(group)
+    add = group.add_argument
+    add(
+        "--num-train",
+        type=positive,
+        metavar="N",
+        help="train on the first N demonstrations only",
+    )
+    add(
+        "--on-invalid",
+        choices=("raise", "drop"),
+        default="raise",
+        help="whether demonstrations that can't be imitated stop the job",
+    )
+
+
+def add_policy(group):
+    """Adds who learns it.
+
+    Args:
+        group: An argument group of `argparse`.
+    """
+    add = group.add_argument
+    add(
+        "--preset",
+        default="t5-scratch-mini",
+        help=(
+            "the policy: a keras-hub preset, the folder of one, or a small "
+            "random one with a tokenizer of its own: t5-, gpt2- or "
+            "bart-scratch-, then tiny, mini or small"
+        ),
+    )
+    add(
+        "--max-prompt-length",
+        type=positive,
+        metavar="N",
+        help="longest prompt of an encoder in tokens (default: the longest)",
+    )
+    add(
+        "--max-length",
+        type=positive,
+        metavar="N",
+        help=(
+            "longest response in tokens, of a decoder prompt and response "
+            "(default: the longest); longer ones are cut and counted"
+        ),
+    )
+
+
+def add_machine(group):
+    """Adds what it runs on.
+
+    Args:
+        group: An argument group of `argparse`.
+    """
+    add = group.add_argument
+    add("--batch-size", type=positive, default=32, metavar="N", help="texts")
+    add(
+        "--backend",
+        choices=("jax", "tensorflow", "torch"),
+        help="backend of Keras (default: KERAS_BACKEND, or Keras's own)",
+    )
