@@ -20,19 +20,23 @@ is the peak of the resident set, the weights included.
 import argparse
 import json
 import os
-import pathlib
 import statistics
-import subprocess
 import sys
-import threading
 import time
 
-MODELS = {
-    # layers, heads, width, inner width, vocabulary, batch, length
-    "t5-60m": (6, 8, 512, 2048, 32128, 4, 128),
-    "gpt2-124m": (12, 12, 768, 3072, 50257, 4, 128),
-    "t5-mini": (2, 4, 128, 256, 1000, 32, 64),
-    "gpt2-mini": (2, 4, 128, 512, 1000, 32, 64),
+from architectures import Sizes
+from architectures import keras_policy
+from architectures import torch_model
+from processes import PeakMemory
+from processes import measured
+from processes import python_of_peers
+
+BATCHES = {
+    # batch, length
+    "t5-60m": (4, 128),
+    "gpt2-124m": (4, 128),
+    "t5-mini": (32, 64),
+    "gpt2-mini": (32, 64),
 }
 CONTENDERS = (
     "keras-hub",
@@ -42,63 +46,20 @@ CONTENDERS = (
     "transformers",
     "trl",
 )
-PEERS = ("torch==2.13.0", "transformers", "trl", "datasets")
 WARM_UP_STEPS = 2
 
 
-class Sizes:
-    """The sizes of a model, and of the batch it is trained on."""
+def arrays(sizes):
+    """Token ids, and which of them count, from the second on."""
+    import numpy as np
 
-    def __init__(self, name):
-        self.name = name
-        self.is_t5 = name.startswith("t5")
-        (
-            self.layers,
-            self.heads,
-            self.width,
-            self.inner,
-            self.vocabulary,
-            self.batch,
-            self.length,
-        ) = MODELS[name]
-
-    def arrays(self):
-        """Token ids, and which of them count, from the second on."""
-        import numpy as np
-
-        generator = np.random.default_rng(0)
-        shape = (self.batch, self.length + 1)
-        ids = generator.integers(3, self.vocabulary, size=shape)
-        mask = np.ones((self.batch, self.length), "float32")
-        if not self.is_t5:
-            mask[:, : self.length // 3] = 0.0
-        return ids.astype("int32"), mask
-
-
-def keras_policy(sizes):
-    import keras_hub
-
-    shared = {
-        "vocabulary_size": sizes.vocabulary,
-        "num_layers": sizes.layers,
-        "num_heads": sizes.heads,
-        "hidden_dim": sizes.width,
-        "intermediate_dim": sizes.inner,
-        "dropout": 0.0,
-    }
-    models = keras_hub.models
-    if sizes.is_t5:
-        backbone = models.T5Backbone(
-            **shared,
-            key_value_dim=sizes.width // sizes.heads,
-            activation="relu",
-            use_gated_activation=False,
-        )
-        return models.T5Seq2SeqLM(backbone)
-    backbone = models.GPT2Backbone(
-        **shared, max_sequence_length=max(sizes.length, 128)
-    )
-    return models.GPT2CausalLM(backbone)
+    generator = np.random.default_rng(0)
+    shape = (sizes.batch, sizes.length + 1)
+    ids = generator.integers(3, sizes.vocabulary, size=shape)
+    mask = np.ones((sizes.batch, sizes.length), "float32")
+    if not sizes.is_t5:
+        mask[:, : sizes.length // 3] = 0.0
+    return ids.astype("int32"), mask
 
 
 def keras_inputs(sizes, ids):
@@ -130,7 +91,7 @@ def run_keras(contender, sizes, steps):
     else:
         model = getattr(keras_irl, contender)(policy)
         model.compile(optimizer)
-    ids, mask = sizes.arrays()
+    ids, mask = arrays(sizes)
     inputs = keras_inputs(sizes, ids)
     times = [time.perf_counter()]
 
@@ -153,43 +114,12 @@ def run_keras(contender, sizes, steps):
     return [b - a for a, b in zip(times, times[1:], strict=False)]
 
 
-def torch_model(sizes):
-    import transformers
-
-    if sizes.is_t5:
-        config = transformers.T5Config(
-            vocab_size=sizes.vocabulary,
-            d_model=sizes.width,
-            d_kv=sizes.width // sizes.heads,
-            d_ff=sizes.inner,
-            num_layers=sizes.layers,
-            num_heads=sizes.heads,
-            dropout_rate=0.0,
-            decoder_start_token_id=0,
-        )
-        return transformers.T5ForConditionalGeneration(config)
-    config = transformers.GPT2Config(
-        vocab_size=sizes.vocabulary,
-        n_positions=max(sizes.length + 1, 128),
-        n_embd=sizes.width,
-        n_layer=sizes.layers,
-        n_head=sizes.heads,
-        n_inner=sizes.inner,
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-        bos_token_id=0,
-        eos_token_id=0,
-    )
-    return transformers.GPT2LMHeadModel(config)
-
-
 def run_transformers(sizes, steps):
     import torch
 
     model = torch_model(sizes)
     optimizer = torch.optim.Adam(model.parameters(), 1e-4)
-    ids, mask = sizes.arrays()
+    ids, mask = arrays(sizes)
     states = torch.from_numpy(ids[:, :-1]).long()
     labels = torch.from_numpy(ids[:, 1:]).long()
     times = [time.perf_counter()]
@@ -216,7 +146,7 @@ def run_trl(sizes, steps):
     import transformers
     import trl
 
-    ids, mask = sizes.arrays()
+    ids, mask = arrays(sizes)
     labels = np.where(mask > 0, ids[:, :-1], -100)
     rows = datasets.Dataset.from_dict(
         {"input_ids": ids[:, :-1].tolist(), "labels": labels.tolist()}
@@ -274,7 +204,7 @@ def tokenizer(sizes):
 
 def measure(options):
     """Runs one contender in this process and prints what it took."""
-    sizes = Sizes(options.model)
+    sizes = Sizes(options.model, *BATCHES[options.model])
     peak = PeakMemory()
     peak.start()
     if options.contender == "transformers":
@@ -291,37 +221,6 @@ def measure(options):
     print(json.dumps(result))
 
 
-class PeakMemory(threading.Thread):
-    """Watches the resident set of this process."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.peak_bytes, self.runs = 0, True
-
-    def run(self):
-        while self.runs:
-            with open("/proc/self/statm") as file:
-                pages = int(file.read().split()[1])
-            size = pages * os.sysconf("SC_PAGE_SIZE")
-            self.peak_bytes = max(self.peak_bytes, size)
-            time.sleep(0.005)
-
-    def stop(self):
-        self.runs = False
-        self.join()
-        return self.peak_bytes / 2**20
-
-
-def python_of_peers(folder):
-    """The Python of a virtual environment with the peers, made if need be."""
-    python = pathlib.Path(folder) / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        install = [python, "-m", "pip", "install", "--quiet", *PEERS]
-        subprocess.run(install, check=True)
-    return str(python)
-
-
 def run(contender, model, options):
     name, _, backend = contender.partition("@")
     python = sys.executable
@@ -329,14 +228,7 @@ def run(contender, model, options):
         python = python_of_peers(options.peers)
     command = [python, __file__, "--contender", name, "--model", model]
     command += ["--steps", str(options.steps)]
-    environment = {**os.environ, "KERAS_BACKEND": backend or "torch"}
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=environment
-    )
-    if done.returncode:
-        print(f"{contender} failed: {done.stderr.strip()[-400:]}")
-        return None
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    return measured(contender, command, backend or "torch")
 
 
 def contenders(model, options):
@@ -353,7 +245,7 @@ def compare(model, options):
     for _ in range(options.rounds):
         for name, found in results.items():
             found.append(run(name, model, options))
-    sizes = Sizes(model)
+    sizes = Sizes(model, *BATCHES[model])
     print(f"\n{model}, batch {sizes.batch}, length {sizes.length}\n")
     print("| contender | s / step | tokens / s | MiB | time ratio (range) |")
     print("| --- | ---: | ---: | ---: | ---: |")

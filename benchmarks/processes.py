@@ -1,0 +1,71 @@
+"""Processes of their own for what is measured, and peers to measure against."""
+
+import importlib.metadata
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+import time
+
+PEERS = ("torch==2.13.0", "transformers", "trl", "datasets")
+
+
+class PeakMemory(threading.Thread):
+    """Watches the resident set of this process."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.peak_bytes, self.runs = 0, True
+
+    def run(self):
+        while self.runs:
+            with open("/proc/self/statm") as file:
+                pages = int(file.read().split()[1])
+            size = pages * os.sysconf("SC_PAGE_SIZE")
+            self.peak_bytes = max(self.peak_bytes, size)
+            time.sleep(0.005)
+
+    def stop(self):
+        self.runs = False
+        self.join()
+        return self.peak_bytes / 2**20
+
+
+def python_of_peers(folder):
+    """The Python of a virtual environment with the peers, made if need be."""
+    python = pathlib.Path(folder) / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        install = [python, "-m", "pip", "install", "--quiet", *PEERS]
+        subprocess.run(install, check=True)
+    return str(python)
+
+
+def measured(name, command, backend, num_threads=None):
+    """Runs a command, and reads what it measured from its last line.
+
+    With a number of threads, it runs on as many cores: JAX, TensorFlow and
+    PyTorch start a thread for each core they may use.
+    """
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    cores = sorted(os.sched_getaffinity(0))[:num_threads]
+    if num_threads is not None:
+        environment["OMP_NUM_THREADS"] = str(len(cores))
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env=environment,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+    )
+    if done.returncode:
+        print(f"{name} failed: {done.stderr.strip()[-400:]}")
+        return None
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def versions(*packages):
+    """The versions of what is installed beside this Python."""
+    return {name: importlib.metadata.version(name) for name in packages}
