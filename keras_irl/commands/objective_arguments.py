@@ -115,7 +115,7 @@ def _add_gail(group):
         type=float,
         default=1e-4,
         metavar="NUMBER",
-        help="of gail's three networks",
+        help="of gail's three networks, constant after the warm-up",
     )
     add(
         "--reward-form",

@@ -134,7 +134,12 @@ def _gail(options):
             "must be fewer than its steps. Received: "
             f"gail_warm_up_steps={options.gail_warm_up_steps} of {steps} steps"
         )
-    learning = {"steps": steps, "learning_rate": options.gail_learning_rate}
+    # Constant, as in the paper: an adversary never comes to an end.
+    learning = {
+        "steps": steps,
+        "learning_rate": options.gail_learning_rate,
+        "final_learning_rate": 1.0,
+    }
     return Objective(
         functools.partial(_make_gail, options),
         argparse.Namespace(**{**vars(options), **learning}),

@@ -60,12 +60,15 @@ def test_online_objectives_are_told_their_numbers():
 def test_gail_has_steps_and_a_learning_rate_of_its_own():
     found = objectives(
         "--objectives mle,gail --steps 500 --gail-steps 900 "
-        "--gail-learning-rate 0.001 --learning-rate 0.01"
+        "--gail-learning-rate 0.001 --learning-rate 0.01 "
+        "--final-learning-rate 0.1"
     )
     mle, gail = found["mle"], found["gail"]
     assert (mle.options.steps, gail.options.steps) == (500, 900)
     assert mle.options.learning_rate == 0.01
     assert gail.options.learning_rate == 0.001
+    assert mle.options.final_learning_rate == 0.1
+    assert gail.options.final_learning_rate == 1.0
     assert gail.is_second_stage and not mle.is_second_stage
 
 
