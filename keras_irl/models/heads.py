@@ -11,6 +11,7 @@ import keras_hub
 from keras import ops
 
 from keras_irl.models.segments import segmented_states
+from keras_irl.models.shared_prompts import shared_prompt_outputs
 from keras_irl.ops import VocabularyHead
 
 # Of smaller vocabularies, the logits are no larger than what the layers keep
@@ -41,7 +42,8 @@ def hidden_states(policy, inputs, training=False):
     Args:
         policy: A language model of keras-hub.
         inputs: The inputs of the policy, as its preprocessor makes them; with
-            `segment_ids`, see `keras_irl.models.segments`.
+            `segment_ids`, see `keras_irl.models.segments`; with `prompt_rows`,
+            see `keras_irl.models.shared_prompts`.
         training: Whether dropout is active. Defaults to `False`.
 
     Returns:
@@ -53,6 +55,8 @@ def hidden_states(policy, inputs, training=False):
     family = _family(policy)
     if "segment_ids" in inputs:
         outputs = segmented_states(policy, inputs, training)
+    elif "prompt_rows" in inputs:
+        outputs = shared_prompt_outputs(policy.backbone, inputs, training)
     else:
         outputs = family.hidden_states(policy, inputs, training)
     if isinstance(outputs, dict):

@@ -168,8 +168,8 @@ class Trainer(keras.Model):
     def call(self, x, training=False):
         if self.tiles_vocabulary:
             return hidden_states(self.policy, x, training=training)
-        if "segment_ids" in x:
-            # A policy sees rows of several texts as one.
+        if "segment_ids" in x or "prompt_rows" in x:
+            # A policy sees rows of several texts as one, and all prompts.
             states = hidden_states(self.policy, x, training=training)
             return vocabulary_head(self.policy).q_values(states)
         return self.policy(x, training=training)
