@@ -8,6 +8,10 @@ all tokens: TensorFlow copies what is updated in part.
 
 import tensorflow as tf
 
+# The logit of an entry that a tile has in common with the one before. Not −∞,
+# as 0 times it must be 0.
+_NONE = -1e30
+
 
 def statistics_of_tokens(
     hidden_states, kernel, bias, actions, counts, head, tiling
@@ -52,10 +56,12 @@ def _tiled_statistics(hidden_states, kernel, bias, actions, head, tiling):
 
         def gradient(*upstream, variables=None):
             del variables
-            sums = _backward(tiles, hidden_states, statistics, upstream, active)
-            sums = _add_taken(tiles, sums, hidden_states, actions, upstream[0])
             tensors = (hidden_states, kernel, *bias)
-            sums = sums[: len(tensors)]
+            taken = _Taken(tiles, hidden_states, actions, upstream[0])
+            sums = _backward(
+                tiles, hidden_states, statistics, upstream, active, taken
+            )
+            sums = [*sums, *[None] * (len(tensors) - len(sums))]
             return [
                 None if total is None else tf.cast(total, tensor.dtype)
                 for total, tensor in zip(sums, tensors, strict=True)
@@ -81,13 +87,12 @@ def _forward(tiles, hidden, actions):
         rise = tf.where(number > 0, highest - new_highest, 0.0)
         depths = logits - new_highest[:, None]
         weights = tf.exp(depths)
-        # Entries beyond the vocabulary are -inf; they add 0, not 0 * inf.
-        products = tf.math.multiply_no_nan(depths, weights)
         shrink = tf.exp(rise)
         running = (
             new_highest,
             total * shrink + tf.reduce_sum(weights, axis=1),
-            (moment + rise * total) * shrink + tf.reduce_sum(products, axis=1),
+            (moment + rise * total) * shrink
+            + tf.einsum("nv,nv->n", weights, depths),
             action_values + found,
         )
         return number + 1, running, peaks.write(number, peak)
@@ -115,77 +120,113 @@ def _found(logits, columns, is_here):
     return tf.where(is_here, found, 0.0)
 
 
-def _backward(tiles, hidden, statistics, upstream, active):
-    _, values, entropies, _ = statistics
-    columns = [values, values - entropies, *upstream[1:3]]
-    columns = [column[:, None] for column in columns]
-    is_trained, width = tiles.head.is_trained, hidden.shape[1]
+def _backward(tiles, hidden, statistics, upstream, active, taken):
+    """The gradients of hidden states and, where trained, kernel and bias."""
+    slopes = _Slopes(statistics, upstream, tiles.head.soft_cap)
+    has_bias = tiles.bias is not None
+    shapes = [[tiles.size, hidden.shape[1]], [tiles.size]][: 1 + has_bias]
+    shapes = shapes if tiles.head.is_trained else []
 
     def tile(number, to_hidden, *parts):
         def visit():
-            logits, _ = tiles.logits(hidden, number)
-            slopes = _slopes(logits, *columns, tiles.head.soft_cap)
-            low = tf.cast(slopes, hidden.dtype)
+            logits, first = tiles.logits(hidden, number)
+            found = slopes(logits)
+            low = tf.cast(found, hidden.dtype)
             entries = tf.cast(tiles.entries(number), hidden.dtype)
-            found = [_dot(low, entries)]
-            if is_trained:
-                found += [_dot(low, hidden, transpose_a=True)]
-                found += [tf.reduce_sum(slopes, axis=0)]
-            return found
+            to_parts = []
+            if shapes:
+                to_parts.append(_dot(low, hidden, transpose_a=True))
+            if len(shapes) > 1:
+                to_parts.append(tf.reduce_sum(found, axis=0))
+            return [to_hidden + _dot(low, entries), *to_parts]
 
         def pass_by():
-            found = [tf.zeros_like(to_hidden)]
-            if is_trained:
-                found += [tf.zeros([tiles.size, width]), tf.zeros([tiles.size])]
-            return found
+            return [to_hidden, *map(tf.zeros, shapes)]
 
-        found = tf.cond(active[number], visit, pass_by)
+        to_hidden, *found = tf.cond(active[number], visit, pass_by)
+        added = taken.parts(number)
         parts = [
-            part.write(number, value)
-            for part, value in zip(parts, found[1:], strict=True)
+            part.write(number, value + more)
+            for part, value, more in zip(parts, found, added, strict=False)
         ]
-        return number + 1, to_hidden + found[0], *parts
+        return number + 1, to_hidden, *parts
 
-    shapes = [[tiles.size, width], [tiles.size]] if is_trained else []
     parts = [
         tf.TensorArray(tf.float32, tiles.num_tiles, element_shape=shape)
         for shape in shapes
     ]
-    _, to_hidden, *parts = tiles.walk(tile, tf.zeros(tf.shape(hidden)), *parts)
-    return to_hidden, *(tiles.join(part) for part in parts)
+    _, to_hidden, *parts = tiles.walk(tile, taken.to_hidden, *parts)
+    joined = [tiles.join(part) for part in parts]
+    if joined and tiles.axis == 1:
+        joined[0] = tf.transpose(joined[0])
+    return to_hidden, *joined
 
 
-def _slopes(logits, values, means, to_values, to_entropies, soft_cap):
+class _Slopes:
     """The derivative of values and entropies by each logit of a tile."""
-    probabilities = tf.exp(logits - values)
-    inside = tf.where(probabilities > 0, logits, 0.0)
-    factors = to_values - to_entropies * (inside - means)
-    if soft_cap is not None:
-        factors *= 1.0 - tf.square(inside / soft_cap)
-    return probabilities * factors
+
+    def __init__(self, statistics, upstream, soft_cap):
+        _, values, entropies, _ = statistics
+        columns = (values, values - entropies, *upstream[1:3])
+        self.columns = [column[:, None] for column in columns]
+        # Each pass over a tile takes time, and few losses have an entropy.
+        self.has_entropies = tf.reduce_any(tf.not_equal(upstream[2], 0.0))
+        self.soft_cap = soft_cap
+
+    def __call__(self, logits):
+        values, means, to_values, to_entropies = self.columns
+        probabilities = tf.exp(logits - values)
+
+        def inside():
+            return tf.where(probabilities > 0, logits, 0.0)
+
+        found = tf.cond(
+            self.has_entropies,
+            lambda: (
+                probabilities * (to_values - to_entropies * (inside() - means))
+            ),
+            lambda: probabilities * to_values,
+        )
+        if self.soft_cap is None:
+            return found
+        return found * (1.0 - tf.square(inside() / self.soft_cap))
 
 
-def _add_taken(tiles, sums, hidden, actions, upstream):
-    """Adds the gradient of the action values: one row of the head a token."""
-    to_hidden, *others = sums
-    rows = tf.cast(tf.gather(tiles.kernel, actions, axis=tiles.axis), "float32")
-    rows = rows if tiles.axis == 0 else tf.transpose(rows)
-    hidden = tf.cast(hidden, "float32")
-    if tiles.head.soft_cap is not None:
-        logits = tf.reduce_sum(hidden * rows, axis=1)
-        if tiles.bias is not None:
-            logits += tf.cast(tf.gather(tiles.bias, actions), "float32")
-        upstream *= 1.0 - tf.tanh(logits / tiles.head.soft_cap) ** 2
-    to_hidden += upstream[:, None] * rows
-    if not others:
-        return to_hidden, None, None
-    to_kernel, to_bias = others
-    parts = upstream[:, None] * hidden
-    to_kernel = tf.tensor_scatter_nd_add(to_kernel, actions[:, None], parts)
-    to_bias = tf.tensor_scatter_nd_add(to_bias, actions[:, None], upstream)
-    if tiles.axis == 1:
-        to_kernel = tf.transpose(to_kernel)
-    return to_hidden, to_kernel, to_bias
+class _Taken:
+    """The gradient of the action values: one row of the head a token."""
+
+    def __init__(self, tiles, hidden, actions, upstream):
+        rows = tf.gather(tiles.kernel, actions, axis=tiles.axis)
+        rows = tf.cast(
+            rows if tiles.axis == 0 else tf.transpose(rows), "float32"
+        )
+        hidden = tf.cast(hidden, "float32")
+        if tiles.head.soft_cap is not None:
+            logits = tf.reduce_sum(hidden * rows, axis=1)
+            if tiles.bias is not None:
+                logits += tf.cast(tf.gather(tiles.bias, actions), "float32")
+            upstream *= 1.0 - tf.tanh(logits / tiles.head.soft_cap) ** 2
+        self.tiles = tiles
+        self.to_hidden = upstream[:, None] * rows
+        # In the order of the vocabulary, those of a tile stand together.
+        order = tf.argsort(actions)
+        self.actions = tf.gather(actions, order)
+        upstream = tf.gather(upstream, order)
+        self.to_rows = upstream[:, None] * tf.gather(hidden, order), upstream
+
+    def parts(self, number):
+        """What they add to a tile of the kernel, and of the bias."""
+        first, last = number * self.tiles.size, (number + 1) * self.tiles.size
+        begin, end = tf.unstack(
+            tf.searchsorted(self.actions, tf.stack([first, last]))
+        )
+        places = self.actions[begin:end] - self.tiles.start(number)
+        return [
+            tf.math.unsorted_segment_sum(
+                rows[begin:end], places, self.tiles.size
+            )
+            for rows in self.to_rows
+        ]
 
 
 class _Tiles:
@@ -202,14 +243,14 @@ class _Tiles:
 
     def entries(self, number):
         """The tile's part of the kernel, of shape `(v, D)`."""
-        start = self._start(number)
+        start = self.start(number)
         if self.axis == 0:
             return self.kernel[start : start + self.size]
         return tf.transpose(self.kernel[:, start : start + self.size])
 
     def logits(self, hidden, number):
         """The float32 logits of a tile, and the first token they are of."""
-        start = self._start(number)
+        start = self.start(number)
         entries = tf.cast(self.entries(number), hidden.dtype)
         logits = _dot(hidden, entries, transpose_b=True)
         if self.bias is not None:
@@ -219,7 +260,7 @@ class _Tiles:
             logits = self.head.soft_cap * tf.tanh(logits / self.head.soft_cap)
         if self.tiling.vocabulary_size % self.size:
             ids = start + tf.range(self.size)
-            logits = tf.where(ids >= number * self.size, logits, -float("inf"))
+            logits = tf.where(ids >= number * self.size, logits, _NONE)
         return logits, start
 
     def walk(self, tile, *state):
@@ -243,7 +284,8 @@ class _Tiles:
         first = tf.reshape(first, tf.concat([[-1], tf.shape(first)[2:]], 0))
         return tf.concat([first, last], axis=0)
 
-    def _start(self, number):
+    def start(self, number):
+        """The first token of a tile."""
         last = self.tiling.vocabulary_size - self.size
         return tf.minimum(number * self.size, last)
 
