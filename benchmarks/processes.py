@@ -17,20 +17,27 @@ class PeakMemory(threading.Thread):
 
     def __init__(self):
         super().__init__(daemon=True)
-        self.peak_bytes, self.runs = 0, True
+        self.start_bytes = self.peak_bytes = self.resident()
+        self.runs = True
+
+    def resident(self):
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def run(self):
         while self.runs:
-            with open("/proc/self/statm") as file:
-                pages = int(file.read().split()[1])
-            size = pages * os.sysconf("SC_PAGE_SIZE")
-            self.peak_bytes = max(self.peak_bytes, size)
-            time.sleep(0.005)
+            self.peak_bytes = max(self.peak_bytes, self.resident())
+            time.sleep(0.002)
 
     def stop(self):
+        """The largest number of MiB since this was made."""
         self.runs = False
         self.join()
         return self.peak_bytes / 2**20
+
+    def added(self):
+        """The same, without what was there before."""
+        return self.stop() - self.start_bytes / 2**20
 
 
 def python_of_peers(folder):
