@@ -7,6 +7,7 @@ from keras_irl.data.dataset import Demonstrations
 from keras_irl.ops import is_action
 from keras_irl.ops import is_start
 from keras_irl.ops import masked_sum
+from keras_irl.trainers.epoch_stream import with_callbacks
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import add_mean
 from keras_irl.trainers.rollouts import Rollouts
@@ -96,15 +97,7 @@ class OnlineTrainer(Trainer):
                     f"Received: end_token_id={x.end_token_id}"
                 )
         if self.needs_rollouts:
-            callbacks = kwargs.get("callbacks") or []
-            if isinstance(callbacks, keras.callbacks.CallbackList):
-                for callback in self.own_callbacks():
-                    callbacks.append(callback)
-            else:
-                # First, so that the others find its logs.
-                callbacks = keras.tree.flatten(callbacks)
-                callbacks = [*self.own_callbacks(), *callbacks]
-            kwargs["callbacks"] = callbacks
+            kwargs["callbacks"] = with_callbacks(self.own_callbacks(), kwargs)
         return super().fit(x, *args, **kwargs)
 
     def own_callbacks(self):
