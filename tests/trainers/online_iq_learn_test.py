@@ -254,7 +254,14 @@ def test_steps_are_compiled_once_and_their_cost_is_logged(monkeypatch):
     num_traces = len(traced)
     assert num_traces > 0
     data = demonstrations(trainer.policy, PROMPTS, RESPONSES, batch_size=3)
-    history = trainer.fit(data, epochs=3, verbose=0).history
+    told = []
+    watch = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: told.append(
+            "update_seconds" in logs
+        )
+    )
+    history = trainer.fit(data, epochs=3, verbose=0, callbacks=[watch]).history
+    assert told == [False, True, True]
     # PyTorch compiles nothing: there, every update comes by.
     again = 9 if keras.config.backend() == "torch" else 0
     assert len(traced) == num_traces + again

@@ -1,6 +1,7 @@
 """A training that was killed goes on as if nothing had happened."""
 
 import shutil
+import warnings
 
 import keras
 import numpy as np
@@ -51,9 +52,9 @@ class KeepBackup(keras.callbacks.Callback):
             shutil.copytree(self.backup, self.kept)
 
 
-def train(make, folder, *callbacks):
+def train(make, folder, seed, *callbacks):
     """Trains for two epochs, or what is left of them, as a new process."""
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(seed)
     policy = quick_start(tiny_t5())
     trainer = make(policy)
     trainer.compile(keras.optimizers.Adam(1e-3))
@@ -68,10 +69,15 @@ def train(make, folder, *callbacks):
 @pytest.mark.parametrize("name", TRAINERS)
 def test_a_training_that_was_killed_ends_where_it_would_have(name, tmp_path):
     make, backup, kept = TRAINERS[name], tmp_path / "backup", tmp_path / "kept"
-    through, epochs = train(make, backup, KeepBackup(backup, kept))
+    through, epochs = train(make, backup, 0, KeepBackup(backup, kept))
     assert epochs == [0, 1]
-    resumed, epochs = train(make, kept)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        # Whatever it begins with is replaced.
+        resumed, epochs = train(make, kept, 1)
     assert epochs == [1]
+    # It is not asked again whether it may begin.
+    assert not any("keras_irl.MLE" in str(w.message) for w in caught)
     for ours, theirs in zip(
         (*through.variables, *through.optimizer.variables),
         (*resumed.variables, *resumed.optimizer.variables),
