@@ -99,13 +99,14 @@ RULES = {
         "`mle_weight`. Else train by `MLE` first.",
     ),
     "texts_unfinished": Rule(
-        "rollout_finished",
+        "finished_ratio",
         operator.le,
-        0.1,
-        "Only {value:.2f} of all rollouts reach an end token; the others are "
-        "cut. Let them be longer, if demonstrations are; else the policy has "
-        "not learned to end, or has unlearned it: train it by `MLE` first, on "
-        "demonstrations that are not cut themselves.",
+        0.5,
+        "Rollouts reach an end token {value:.2f} times as often as "
+        "demonstrations; the others are cut. Let them be longer, if "
+        "demonstrations are; else the policy has not learned to end, or has "
+        "unlearned it, as it does in `GAIL` where each further token pays: try "
+        '`reward_form="logit"`, a larger `kl_weight`, or train by `MLE` first.',
     ),
     "discriminator_wins": Rule(
         "weaker_accuracy",

@@ -18,6 +18,7 @@ class Readings:
     | `weaker_accuracy`  | the lower of the discriminator's two accuracies    |
     | `mean_accuracy`    | their mean                                         |
     | `length_ratio`     | `rollout_length` / `demonstration_length`          |
+    | `finished_ratio`   | `rollout_finished` / `demonstration_finished`      |
     | `td_ratio`         | (`td_loss` + `rollout_td_loss`) /                  |
     |                    | `negative_log_likelihood`                          |
     | `entropy_ratio`    | `entropy` or `rollout_entropy`, whichever fell     |
@@ -86,9 +87,10 @@ def _accuracies(means):
 
 def _ratios(means):
     ratios = {}
-    if {"rollout_length", "demonstration_length"} <= means.keys():
-        expected = max(means["demonstration_length"], _TINY)
-        ratios["length_ratio"] = means["rollout_length"] / expected
+    for kind in ("length", "finished"):
+        ours, theirs = f"rollout_{kind}", f"demonstration_{kind}"
+        if {ours, theirs} <= means.keys():
+            ratios[f"{kind}_ratio"] = means[ours] / max(means[theirs], _TINY)
     if {"td_loss", "negative_log_likelihood"} <= means.keys():
         penalty = means["td_loss"] + means.get("rollout_td_loss", 0.0)
         likelihood = max(means["negative_log_likelihood"], _TINY)

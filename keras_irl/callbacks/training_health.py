@@ -35,13 +35,18 @@ class TrainingHealth(keras.callbacks.Callback):
     | `texts_too_long`          | `rollout_length` over                | 1.5   |
     |                           | `demonstration_length`               |       |
     | `texts_too_short`         | the same, below                      | 0.5   |
-    | `texts_unfinished`        | `rollout_finished` below             | 0.1   |
+    | `texts_unfinished`        | `rollout_finished` over              | 0.5   |
+    |                           | `demonstration_finished`, below      |       |
     | `discriminator_wins`      | `demonstration_accuracy` and         | 0.99  |
     |                           | `rollout_accuracy`, both above       |       |
     | `discriminator_at_chance` | the mean of both below               | 0.55  |
     | `kl_high`                 | `kl`, nats a token                   | 1     |
     | `clip_share_high`         | `clip_share`                         | 0.5   |
     | `value_explains_nothing`  | `explained_variance` below           | 0.05  |
+
+    The width of a batch cuts rollouts. Where it is less than 1.5 times the mean
+    length of the demonstrations, texts that run on are not too long, but they
+    are unfinished: to stop at either, name both alerts.
 
     The limits are rules of thumb, and an alert is a reason to look, not a
     verdict: a discriminator at chance may have nothing left to tell apart, and
@@ -78,7 +83,7 @@ class TrainingHealth(keras.callbacks.Callback):
     Example:
     ```python
     health = keras_irl.callbacks.TrainingHealth(
-        stop_on=("not_finite", "texts_too_long"), limits={"kl_high": 3.0}
+        stop_on=("not_finite", "texts_unfinished"), limits={"kl_high": 3.0}
     )
     trainer.fit(dataset, epochs=10, callbacks=[health])
     for step, name, message in health.alerts:

@@ -116,7 +116,7 @@ class Comparison:
         )
         if objective.is_second_stage:
             self._train_first(policy, name, seed)
-        trainer = objective.make_trainer(policy)
+        trainer = objective.make_trainer(policy, seed)
         trained = self._train(
             trainer, objective.options, self.folder.checkpoint(name, seed)
         )

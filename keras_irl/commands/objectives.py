@@ -27,7 +27,8 @@ class Objective(NamedTuple):
     """How the policy of an objective is trained.
 
     Attributes:
-        make_trainer: Function from a policy to its trainer.
+        make_trainer: Function from a policy and the seed of the run to its
+            trainer.
         options: What `parse_arguments` returns, with the number of steps and
             the learning rate of this objective.
         is_second_stage: Whether the policy is trained by likelihood first.
@@ -53,7 +54,7 @@ def find_objectives(options):
     """
     _check_names(options.objectives)
     makers = {
-        "mle": lambda: {"mle": MLE},
+        "mle": lambda: {"mle": _without_noise(MLE)},
         "mle-entropy": lambda: {"mle-entropy": _mle_entropy_maker(options)},
         "iqlearn": lambda: _iq_learn_makers(options),
         "online-iqlearn": lambda: _online_iq_learn_makers(options),
@@ -79,20 +80,28 @@ def _check_names(names):
 
 def _mle_entropy_maker(options):
     check_entropy_weight(options.entropy_weight)
-    return functools.partial(MLE, entropy_weight=options.entropy_weight)
+    make = functools.partial(MLE, entropy_weight=options.entropy_weight)
+    return _without_noise(make)
+
+
+def _without_noise(make):
+    """Nothing is drawn at random but batches and weights, seeded elsewhere."""
+    return lambda policy, seed: make(policy)
 
 
 def _iq_learn_makers(options):
     _check_iq_learn(options)
     check_divergence(options.divergence)
     return {
-        _name("iqlearn", td_weight, options): functools.partial(
-            IQLearn,
-            td_weight=td_weight,
-            discount=options.discount,
-            divergence=options.divergence,
-            warm_up_steps=options.td_warm_up_steps,
-            value_offset=options.value_offset,
+        _name("iqlearn", td_weight, options): _without_noise(
+            functools.partial(
+                IQLearn,
+                td_weight=td_weight,
+                discount=options.discount,
+                divergence=options.divergence,
+                warm_up_steps=options.td_warm_up_steps,
+                value_offset=options.value_offset,
+            )
         )
         for td_weight in options.td_weight
     }
@@ -109,7 +118,7 @@ def _online_iq_learn_makers(options):
     }
 
 
-def _online_iq_learn(td_weight, options, policy):
+def _online_iq_learn(td_weight, options, policy, seed):
     warm_up_steps = options.td_warm_up_steps
     if warm_up_steps:
         td_weight = keras.optimizers.schedules.PiecewiseConstantDecay(
@@ -121,7 +130,7 @@ def _online_iq_learn(td_weight, options, policy):
         discount=options.discount,
         mix_in=options.mix_in,
         value_offset=options.value_offset,
-        rollouts=Rollouts(num_samples=options.num_rollouts),
+        rollouts=Rollouts(num_samples=options.num_rollouts, seed=seed),
     )
 
 
@@ -147,7 +156,7 @@ def _gail(options):
     )
 
 
-def _make_gail(options, policy):
+def _make_gail(options, policy, seed):
     return GAIL(
         policy,
         reward_form=options.reward_form,
@@ -156,7 +165,7 @@ def _make_gail(options, policy):
             discount=options.discount,
             warm_up_steps=options.gail_warm_up_steps,
         ),
-        rollouts=Rollouts(num_samples=options.num_rollouts),
+        rollouts=Rollouts(num_samples=options.num_rollouts, seed=seed),
     )
 
 

@@ -159,11 +159,13 @@ def explained_variance(values, targets, mask):
         mask: Tensor of shape `(B, T)`.
 
     Returns:
-        Float32 scalar: 1 for perfect values, 0 for constant ones, negative for
-        worse.
+        Float32 scalar: 1 for perfect values, 0 for constant ones or where there
+        is nothing to explain, negative for worse.
     """
     left = _variance(ops.subtract(targets, values), mask)
-    return 1.0 - left / ops.maximum(_variance(targets, mask), 1e-12)
+    variance = _variance(targets, mask)
+    explained = 1.0 - left / ops.maximum(variance, 1e-12)
+    return ops.where(variance > 1e-12, explained, 0.0)
 
 
 def _variance(numbers, mask):

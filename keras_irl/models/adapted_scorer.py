@@ -62,9 +62,11 @@ class AdaptedScorer(keras.Model):
 
     def get_config(self):
         raise ValueError(
-            "A scorer that borrows the backbone of a policy can't be saved: "
-            "Keras adds low-rank updates to that backbone when it saves them. "
-            "Save the policy alone, `trainer.policy.save(...)`. "
+            "A model with a scorer that borrows the backbone of a policy can't "
+            "be saved whole. Save its weights, `trainer.save_weights(...)`, to "
+            "go on with the training (`ModelCheckpoint` does so with "
+            "`save_weights_only=True`), or the policy alone, "
+            "`trainer.policy.save(...)`. "
             "Received: a scorer without a backbone of its own"
         )
 

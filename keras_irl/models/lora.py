@@ -1,5 +1,6 @@
 """Low-rank adaptation of any policy: few weights to train, the rest frozen."""
 
+import contextlib
 import math
 
 import keras
@@ -97,6 +98,51 @@ def restart_lora(policy):
         if not (ops.any(a != 0) or ops.any(b != 0)):
             initializer = keras.initializers.HeUniform()
             a.assign(initializer(a.shape, dtype=a.dtype))
+
+
+class LowRankUpdates(keras.layers.Layer):
+    """Saves the low-rank updates of a policy as they are.
+
+    A trainer that has it among its attributes saves its weights in the context
+    of `apart`, and calls `restore` when it has loaded them.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM` with low-rank updates.
+    """
+
+    def __init__(self, policy):
+        super().__init__(name="low_rank_updates")
+        self.updates = [v for v in policy.variables if is_low_rank(v)]
+        # Only borrowed: a layer in an attribute would be one of this layer's.
+        self._layers_of_policy = lambda: policy._flatten_layers()
+        self._loaded = []
+        self.built = True
+
+    @contextlib.contextmanager
+    def apart(self):
+        """Lets the layers of the policy save W, where they save W + A B."""
+        layers = [
+            layer
+            for layer in self._layers_of_policy()
+            if getattr(layer, "lora_enabled", False)
+        ]
+        for layer in layers:
+            layer.lora_enabled = False
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer.lora_enabled = True
+
+    def load_own_variables(self, store):
+        super().load_own_variables(store)
+        self._loaded = [ops.convert_to_numpy(v) for v in self.updates]
+
+    def restore(self):
+        """Puts in what was loaded, and set to zero when W was."""
+        for update, value in zip(self.updates, self._loaded, strict=True):
+            update.assign(value)
+        self._loaded = []
 
 
 def has_lora(policy):

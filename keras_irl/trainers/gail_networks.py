@@ -1,6 +1,7 @@
 """The networks and optimizers that GAIL makes where it is given none."""
 
 import keras
+from keras import ops
 
 from keras_irl.models.adapted_scorer import AdaptedScorer
 from keras_irl.models.copying import copy_policy
@@ -79,31 +80,64 @@ def check_learning(policy_gradient, rollouts, mle_weight):
         )
 
 
-def three_optimizers(policy, discriminator, value):
+@keras.saving.register_keras_serializable(package="keras_irl")
+class LateWarmUp(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises linearly from 0, but not from the start.
+
+    Args:
+        learning_rate: Where it ends and stays.
+        first_step: The step at which it begins to rise.
+        num_steps: The number of steps in which it rises.
+    """
+
+    def __init__(self, learning_rate, first_step, num_steps):
+        super().__init__()
+        self.learning_rate = learning_rate
+        self.first_step = first_step
+        self.num_steps = num_steps
+
+    def __call__(self, step):
+        risen = ops.cast(step, "float32") - self.first_step
+        return self.learning_rate * ops.clip(risen / self.num_steps, 0.0, 1.0)
+
+    def get_config(self):
+        return {
+            "learning_rate": self.learning_rate,
+            "first_step": self.first_step,
+            "num_steps": self.num_steps,
+        }
+
+
+def three_optimizers(policy, discriminator, value, warm_up_steps):
     """Makes the optimizers of the three networks.
 
     Args:
-        policy: Name or instance of an optimizer, or `None` for the paper's.
-        discriminator: Likewise, but `None` for one like the policy's.
+        policy: Name or instance of an optimizer, or `None` for Adam at 1e-4,
+            which is reached over 2,000 steps after the head start.
+        discriminator: Likewise, but `None` for one like the policy's; if that
+            is `None` too, for Adam at 1e-4 from the start.
         value: Likewise.
+        warm_up_steps: The head start: number of first steps in which the
+            policy is left alone, and the others learn.
 
     Returns:
         A list of three `keras.optimizers.Optimizer`s.
     """
     if policy is None:
-        policy = _paper_optimizer()
-    optimizers = [keras.optimizers.get(policy)]
-    for other in (discriminator, value):
-        if other is None:
-            first = optimizers[0]
-            other = type(first).from_config(first.get_config())
-        optimizers.append(keras.optimizers.get(other))
-    return optimizers
+        policy = _adam(LateWarmUp(1e-4, warm_up_steps, 2000))
+        like_it = _adam(1e-4)
+    else:
+        policy = like_it = keras.optimizers.get(policy)
+    return [
+        policy,
+        *(
+            type(like_it).from_config(like_it.get_config())
+            if other is None
+            else keras.optimizers.get(other)
+            for other in (discriminator, value)
+        ),
+    ]
 
 
-def _paper_optimizer():
-    """Makes Adam with 1e-4 after 2,000 steps of linear warm-up."""
-    learning_rate = keras.optimizers.schedules.PolynomialDecay(
-        0.0, decay_steps=2000, end_learning_rate=1e-4
-    )
+def _adam(learning_rate):
     return keras.optimizers.Adam(learning_rate, global_clipnorm=1.0)

@@ -7,6 +7,8 @@ from keras_irl.data.dataset import Demonstrations
 from keras_irl.ops import is_action
 from keras_irl.ops import is_start
 from keras_irl.ops import masked_sum
+from keras_irl.trainers.accumulation import weigh_tokens
+from keras_irl.trainers.epoch_stream import with_callbacks
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import add_mean
 from keras_irl.trainers.rollouts import Rollouts
@@ -24,17 +26,23 @@ class OnlineTrainer(Trainer):
     compiled function. Evaluation sees demonstrations alone. Besides what every
     `Trainer` logs, of the demonstrations, there are
 
-    | name                   | meaning                                         |
-    |------------------------|-------------------------------------------------|
-    | `rollout_length`       | mean number of tokens, the end token included   |
-    | `demonstration_length` | the same of the demonstrations                  |
-    | `rollout_finished`     | share of rollouts that the policy ended itself  |
-    | `rollout_entropy`      | of the policy on its own states, in nats        |
-    | `sampling_seconds`     | what the sampling of a batch took               |
-    | `update_seconds`       | what the rest of its step took; each epoch      |
-    | `sampling_ratio`       | of the two; each epoch                          |
+    | name                     | meaning                                       |
+    |--------------------------|-----------------------------------------------|
+    | `rollout_length`         | mean number of tokens, the end token included |
+    | `demonstration_length`   | the same of the demonstrations                |
+    | `rollout_finished`       | share of texts that the policy ended itself   |
+    | `demonstration_finished` | share of demonstrations that are not cut      |
+    | `rollout_entropy`        | of the policy on its own states, in nats      |
+    | `sampling_seconds`       | what the sampling of a batch took             |
+    | `update_seconds`         | what the rest of its step took                |
+    | `sampling_ratio`         | of the two                                    |
 
-    Under a `keras.distribution` the seconds of the sampling are not known: 0.
+    The last three leave out the first step of a `fit`, which compiles. Under a
+    `keras.distribution` the seconds of the sampling are not known: 0.
+
+    Gradients that the optimizer accumulates are weighed by the tokens of the
+    demonstrations, so that for these, accumulated batches are exactly one
+    large batch. What is added for rollouts is weighed by the same numbers.
 
     Args:
         policy: A `CausalLM` or `Seq2SeqLM` with its preprocessor.
@@ -53,6 +61,7 @@ class OnlineTrainer(Trainer):
         "rollout_length",
         "demonstration_length",
         "rollout_finished",
+        "demonstration_finished",
         "rollout_entropy",
         "sampling_seconds",
     )
@@ -86,6 +95,8 @@ class OnlineTrainer(Trainer):
             # The clock of the sampling is read in between.
             kwargs = without_xla(kwargs)
         super().compile(optimizer, tile_vocabulary, **kwargs)
+        if self.needs_rollouts:
+            self._token_weights = DemonstrationWeights(self)
 
     def fit(self, x=None, *args, **kwargs):
         if self.needs_rollouts and isinstance(x, Demonstrations):
@@ -96,15 +107,7 @@ class OnlineTrainer(Trainer):
                     f"Received: end_token_id={x.end_token_id}"
                 )
         if self.needs_rollouts:
-            callbacks = kwargs.get("callbacks") or []
-            if isinstance(callbacks, keras.callbacks.CallbackList):
-                for callback in self.own_callbacks():
-                    callbacks.append(callback)
-            else:
-                # First, so that the others find its logs.
-                callbacks = keras.tree.flatten(callbacks)
-                callbacks = [*self.own_callbacks(), *callbacks]
-            kwargs["callbacks"] = callbacks
+            kwargs["callbacks"] = with_callbacks(self.own_callbacks(), kwargs)
         return super().fit(x, *args, **kwargs)
 
     def own_callbacks(self):
@@ -209,22 +212,44 @@ class OnlineTrainer(Trainer):
         return tokens[:num_rows], tokens[num_rows:]
 
     def _log_lengths(self, demonstrated, sampled):
-        for name, mask in (
-            ("demonstration_length", demonstrated),
-            ("rollout_length", sampled),
+        for kind, mask in (
+            ("demonstration", demonstrated),
+            ("rollout", sampled),
         ):
             starts = ops.cast(is_start(mask), "float32")
             num_texts = ops.sum(starts)
-            self.means[name].add(
-                masked_sum(ops.ones_like(mask), mask), num_texts
+            num_tokens = masked_sum(ops.ones_like(mask), mask)
+            self.means[f"{kind}_length"].add(num_tokens, num_texts)
+            is_cut = ops.logical_and(
+                ops.logical_not(is_action(mask)), ops.signbit(mask)
             )
-        is_cut = ops.logical_and(
-            ops.logical_not(is_action(sampled)), ops.signbit(sampled)
-        )
-        num_cut = ops.sum(ops.cast(is_cut, "float32"))
-        # `num_texts` is that of the rollouts, which came last.
-        self.means["rollout_finished"].add(num_texts - num_cut, num_texts)
+            num_ended = num_texts - ops.sum(ops.cast(is_cut, "float32"))
+            self.means[f"{kind}_finished"].add(num_ended, num_texts)
 
     def get_config(self):
         rollouts = keras.saving.serialize_keras_object(self.rollouts)
         return {**super().get_config(), "rollouts": rollouts}
+
+
+class DemonstrationWeights:
+    """Weighs accumulated gradients by the tokens of demonstrations alone.
+
+    The number of tokens that a policy writes says nothing of how much its
+    demonstrations count.
+
+    Args:
+        trainer: An `OnlineTrainer`, just compiled.
+    """
+
+    def __init__(self, trainer):
+        self._split = trainer.split
+        self._token_weights = weigh_tokens(trainer.optimizer)
+
+    def see(self, data):
+        """Counts the tokens of the batch whose gradient comes next.
+
+        Args:
+            data: The batch, demonstrations first.
+        """
+        inputs, actions, mask = data
+        self._token_weights.see((inputs, actions, self._split(mask)[0]))

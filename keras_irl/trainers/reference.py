@@ -4,13 +4,36 @@ import contextlib
 
 from keras import ops
 
+from keras_irl.models.adapted_scorer import AdaptedScorer
 from keras_irl.models.adapted_scorer import low_rank_updates
 from keras_irl.models.adapted_scorer import other_values
+from keras_irl.models.copying import copy_policy
 from keras_irl.models.heads import hidden_states
 from keras_irl.models.heads import vocabulary_head
+from keras_irl.models.lora import has_lora
 from keras_irl.ops import log_probs
 from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops import token_statistics
+
+
+def keep_as_it_is(policy):
+    """Keeps what a policy is now, to be compared with later.
+
+    Args:
+        policy: A language model.
+
+    Returns:
+        A tuple of a policy and of low-rank updates. One of them is `None`:
+        where the policy has such updates, they alone are kept.
+    """
+    if has_lora(policy):
+        updates = AdaptedScorer(policy).adapters
+        for update in updates:
+            update.trainable = False
+        return None, updates
+    copy = copy_policy(policy)
+    copy.trainable = False
+    return copy, None
 
 
 @contextlib.contextmanager

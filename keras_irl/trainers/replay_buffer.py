@@ -24,6 +24,8 @@ class ReplayBuffer(keras.layers.Layer):
         super().__init__(name="replay_buffer", trainable=False)
         self.buffer_size = buffer_size
         self.seed_generator = keras.random.SeedGenerator(seed)
+        # Keras saves the variables that it finds in attributes, no generators.
+        self.seed_state = [self.seed_generator.state]
         self.num_kept = self._kept("num_kept", (), "int32")
         self.next_place = self._kept("next_place", (), "int32")
         inputs, width = _inputs(policy)

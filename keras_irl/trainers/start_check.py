@@ -21,6 +21,11 @@ class StartCheck(keras.callbacks.Callback):
         super().__init__()
         self.uniform = math.log(vocabulary_size)
 
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch > 0:
+            # It goes on from what GAIL made of it.
+            self.uniform = None
+
     def on_train_batch_end(self, batch, logs=None):
         if self.uniform is None:
             return

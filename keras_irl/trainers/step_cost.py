@@ -6,49 +6,43 @@ import keras
 
 
 class StepCost(keras.callbacks.Callback):
-    """Adds seconds a step to the logs of an epoch.
+    """Adds seconds a step to the logs of every batch, and of an epoch.
 
     The step itself takes the time of its sampling, `sampling_seconds`. This
-    adds `update_seconds`, all the rest, and their ratio `sampling_ratio`. The
-    first step of a `fit` compiles, and is left out where there are others.
+    adds `update_seconds`, all the rest, and their ratio `sampling_ratio`. All
+    are means since the epoch began. The first step of a `fit` compiles: where
+    there are others, it is left out of all three.
     """
 
     def __init__(self):
         super().__init__()
         self._is_compiled = False
-        self._logs = None
 
     def on_epoch_begin(self, epoch, logs=None):
         self._start = time.perf_counter()
-        self._num_steps = 0
-        self._end = None
+        self._left_out = 0, 0.0
+        self._costs = {}
 
     def on_train_batch_end(self, batch, logs=None):
-        self._num_steps += 1
-        self._logs = logs
+        # Keras waited for the step, to call this with its numbers.
+        sampling = float(logs["sampling_seconds"])
+        now = time.perf_counter()
         if not self._is_compiled:
-            # Reading a number waits for the step, which runs beside.
-            float(logs["sampling_seconds"])
             self._is_compiled = True
-            self._first = time.perf_counter()
-            self._num_steps = 0
-
-    def on_test_begin(self, logs=None):
-        # A validation ends the steps of its epoch.
-        self._stop()
-
-    def _stop(self):
-        if self._logs is not None and self._end is None:
-            float(self._logs["sampling_seconds"])
-            self._end = time.perf_counter()
+            self._start = now
+            self._left_out = batch + 1, (batch + 1) * sampling
+            return
+        num_left_out, seconds_left_out = self._left_out
+        num_steps = batch + 1 - num_left_out
+        sampling = ((batch + 1) * sampling - seconds_left_out) / num_steps
+        update = max((now - self._start) / num_steps - sampling, 1e-9)
+        self._costs = {
+            "sampling_seconds": sampling,
+            "update_seconds": update,
+            "sampling_ratio": sampling / update,
+        }
+        logs.update(self._costs)
 
     def on_epoch_end(self, epoch, logs=None):
-        self._stop()
-        if logs is None or not self._num_steps:
-            return
-        start = max(self._start, self._first)
-        seconds = (self._end - start) / self._num_steps
-        sampling = float(logs["sampling_seconds"])
-        update = max(seconds - sampling, 1e-9)
-        logs["update_seconds"] = update
-        logs["sampling_ratio"] = sampling / update
+        if logs is not None:
+            logs.update(self._costs)

@@ -15,6 +15,7 @@ from keras_irl.ops import masked_mean
 from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops import token_statistics
 from keras_irl.trainers.accumulation import weigh_tokens
+from keras_irl.trainers.epoch_stream import stream_epochs
 from keras_irl.trainers.gradient_norm import measure_gradient_norm
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
@@ -250,10 +251,8 @@ class Trainer(keras.Model):
         **kwargs,
     ):
         if isinstance(x, Demonstrations):
-            steps = kwargs.setdefault("steps_per_epoch", len(x))
             # Each epoch in an order of its own; Keras would repeat the first.
-            x = x.batches(initial_epoch * steps, epochs * steps)
-            kwargs.setdefault("shuffle", False)
+            x, kwargs = stream_epochs(x, initial_epoch, epochs, kwargs)
         validation_data = kwargs.get("validation_data")
         if isinstance(validation_data, Demonstrations):
             kwargs.setdefault("validation_steps", len(validation_data))

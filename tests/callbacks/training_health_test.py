@@ -25,6 +25,7 @@ HEALTHY = {
     "rollout_length": 10.0,
     "demonstration_length": 10.0,
     "rollout_finished": 0.9,
+    "demonstration_finished": 1.0,
     "demonstration_accuracy": 0.8,
     "rollout_accuracy": 0.7,
     "kl": 0.1,
@@ -38,7 +39,7 @@ ILL = {
     "entropy_collapse": {"rollout_entropy": 0.1},
     "texts_too_long": {"rollout_length": 16.0},
     "texts_too_short": {"demonstration_length": 21.0},
-    "texts_unfinished": {"rollout_finished": 0.05},
+    "texts_unfinished": {"rollout_finished": 0.45},
     "discriminator_wins": {
         "demonstration_accuracy": 0.995,
         "rollout_accuracy": 0.999,
@@ -105,6 +106,19 @@ def test_each_alert_is_of_one_thing_given_once_and_says_what_to_do(
     # It begins on a new line, below the progress bar.
     assert capsys.readouterr().out == f"\nStep {step}, {name}: {message}\n"
     assert not fit.stop_training
+
+
+def test_texts_that_run_on_to_the_width_are_noticed():
+    # GAIL on arithmetic, paid by softplus: 31 tokens is all that fits.
+    ran_on = {
+        "rollout_length": 31.0,
+        "demonstration_length": 27.3,
+        "rollout_finished": 0.02,
+    }
+    assert FakeFit(TrainingHealth()).run(200, ran_on) == ["texts_unfinished"]
+    # What is demonstrated cut need not be finished.
+    as_shown = ran_on | {"demonstration_finished": 0.03}
+    assert FakeFit(TrainingHealth()).run(200, as_shown) == []
 
 
 def test_a_policy_that_begins_to_move_is_no_explosion():

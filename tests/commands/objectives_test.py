@@ -1,9 +1,15 @@
+import numpy as np
 import pytest
+from testing import PROMPTS
+from testing import RESPONSES
+from testing import numpy
+from testing import quick_start
 from testing import tiny_policy
 
 import keras_irl
 from keras_irl.commands.arguments import parse_arguments
 from keras_irl.commands.objectives import find_objectives
+from keras_irl.data import demonstrations
 
 
 def objectives(arguments):
@@ -11,11 +17,11 @@ def objectives(arguments):
     return find_objectives(options)
 
 
-def made(arguments):
+def made(arguments, seed=0):
     """A trainer of each policy."""
-    policy = tiny_policy("t5")
+    policy = quick_start(tiny_policy("t5"))
     return {
-        name: objective.make_trainer(policy)
+        name: objective.make_trainer(policy, seed)
         for name, objective in objectives(arguments).items()
     }
 
@@ -55,6 +61,21 @@ def test_online_objectives_are_told_their_numbers():
     assert gail.reward_form == "log_sigmoid"
     assert gail.mle_weight == 0.4
     assert gail.policy_gradient.warm_up_steps == 7
+
+
+def test_each_run_draws_rollouts_of_its_own():
+    drawn = {}
+    for run, seed in enumerate((0, 0, 1)):
+        for name, trainer in made(
+            "--objectives online-iqlearn,gail --num-rollouts 4", seed
+        ).items():
+            batch = demonstrations(trainer.policy, PROMPTS, RESPONSES, 3)[0]
+            _, actions, _ = trainer.extend(batch)
+            drawn[name, run] = numpy(actions)
+    for name in ("online-iqlearn", "gail"):
+        first, again, other = (drawn[name, run] for run in range(3))
+        np.testing.assert_array_equal(first, again)
+        assert (first != other).any()
 
 
 def test_gail_has_steps_and_a_learning_rate_of_its_own():

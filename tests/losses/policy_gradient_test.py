@@ -209,4 +209,6 @@ def test_explained_variance_is_1_for_perfect_and_0_for_constant_values():
     assert float(explained_variance(constant, targets, mask)) == (
         pytest.approx(0.0, abs=1e-6)
     )
+    # Nothing varies, so nothing is explained.
+    assert float(explained_variance(constant, constant, mask)) == 0.0
     assert float(explained_variance(-targets, targets, mask)) < 0

@@ -99,6 +99,26 @@ def test_the_loss_is_the_equation():
         assert float(loss) == pytest.approx(expected, rel=1e-4)
 
 
+def test_accumulated_demonstrations_are_one_large_batch(monkeypatch):
+    monkeypatch.setattr(
+        keras_irl.OnlineIQLearn, "rollout_loss", lambda *arguments: 0.0
+    )
+    policy = quick_start(tiny_t5())
+    start = policy.get_weights()
+    moves = []
+    for batch_size, num_batches in ((3, None), (1, 3)):
+        policy.set_weights(start)
+        trainer = keras_irl.OnlineIQLearn(policy, mix_in=0.5)
+        trainer.compile(SGD(0.1, gradient_accumulation_steps=num_batches))
+        data = demonstrations(policy, PROMPTS, RESPONSES, batch_size)
+        trainer.fit(data, verbose=0)
+        pairs = zip(policy.get_weights(), start, strict=True)
+        moves.append(np.concatenate([(w - s).ravel() for w, s in pairs]))
+    whole, parts = moves
+    distance = np.linalg.norm(whole - parts)
+    assert distance < 1e-3 * np.linalg.norm(whole)
+
+
 def test_rollouts_come_from_the_weights_of_the_moment():
     # A policy that learns to end its texts at once writes short ones.
     policy = quick_start(tiny_t5())
@@ -176,6 +196,31 @@ def test_xla_is_refused_where_it_can_not_compile_the_step():
         assert trainer.jit_compile
 
 
+def test_costs_are_told_every_step_without_the_one_that_compiles():
+    cost, told = StepCost(), []
+    cost.on_epoch_begin(0)
+    # As Keras logs them: means over the steps so far.
+    for step, mean in enumerate((9.0, 4.51, 3.02)):
+        time.sleep(0.03)
+        logs = {"sampling_seconds": mean}
+        cost.on_train_batch_end(step, logs)
+        told.append(logs)
+    assert told[0] == {"sampling_seconds": 9.0}
+    for logs, expected in zip(told[1:], (0.02, 0.03), strict=True):
+        assert logs["sampling_seconds"] == pytest.approx(expected)
+    assert 0 < told[1]["update_seconds"] < 9
+    assert told[1]["sampling_ratio"] == pytest.approx(
+        0.02 / told[1]["update_seconds"]
+    )
+    logs = {"sampling_seconds": 3.02, "loss": 1.0}
+    cost.on_epoch_end(0, logs)
+    assert logs == {**told[2], "loss": 1.0}
+    # In the next epoch, all steps count.
+    cost.on_epoch_begin(1)
+    cost.on_train_batch_end(0, logs := {"sampling_seconds": 0.5})
+    assert logs["sampling_seconds"] == 0.5 and "update_seconds" in logs
+
+
 def test_a_validation_is_no_part_of_what_a_step_costs():
     logs = {"sampling_seconds": 0.01}
     cost = StepCost()
@@ -209,7 +254,14 @@ def test_steps_are_compiled_once_and_their_cost_is_logged(monkeypatch):
     num_traces = len(traced)
     assert num_traces > 0
     data = demonstrations(trainer.policy, PROMPTS, RESPONSES, batch_size=3)
-    history = trainer.fit(data, epochs=3, verbose=0).history
+    told = []
+    watch = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: told.append(
+            "update_seconds" in logs
+        )
+    )
+    history = trainer.fit(data, epochs=3, verbose=0, callbacks=[watch]).history
+    assert told == [False, True, True]
     # PyTorch compiles nothing: there, every update comes by.
     again = 9 if keras.config.backend() == "torch" else 0
     assert len(traced) == num_traces + again
