@@ -65,6 +65,26 @@ def hidden_states(policy, inputs, training=False):
     return outputs if dtype is None else ops.cast(outputs, dtype)
 
 
+def q_values(policy, inputs, training=False):
+    """Computes the logits of a policy, also of inputs that it can't read.
+
+    Args:
+        policy: A language model of keras-hub.
+        inputs: See `hidden_states`.
+        training: Whether dropout is active. Defaults to `False`.
+
+    Returns:
+        Float tensor of shape `(B, T, V)`.
+
+    Raises:
+        ValueError: If texts share rows or prompts, and the family is not known.
+    """
+    if "segment_ids" in inputs or "prompt_rows" in inputs:
+        states = hidden_states(policy, inputs, training=training)
+        return vocabulary_head(policy).q_values(states)
+    return policy(inputs, training=training)
+
+
 def has_known_head(policy):
     """Tells whether `vocabulary_head` knows the head of a policy."""
     family = _FAMILIES.get(type(policy))

@@ -3,6 +3,44 @@
 import keras
 from keras import ops
 
+_PROMPTS = ("encoder_token_ids", "encoder_padding_mask")
+
+
+def share_prompts(inputs, prompts, num_samples):
+    """Leaves out the copies of prompts that have several responses.
+
+    Args:
+        inputs: Dictionary of tensors: P rows, and then `num_samples` more for
+            each of their prompts, as from `ops.repeat`.
+        prompts: Dictionary of tensors of P rows, with those of the encoder.
+        num_samples: Rows of each prompt after the first P.
+
+    Returns:
+        A dictionary like `inputs`, the encoder's of P rows, with `prompt_rows`.
+    """
+    rows = ops.arange(ops.shape(prompts[_PROMPTS[0]])[0], dtype="int32")
+    copies = ops.repeat(rows, num_samples, axis=0)
+    shared = {name: prompts[name] for name in _PROMPTS}
+    return {
+        **inputs,
+        **shared,
+        "prompt_rows": ops.concatenate([rows, copies]),
+    }
+
+
+def take_responses(inputs, take):
+    """Takes some rows of what may share prompts.
+
+    Args:
+        inputs: Dictionary of tensors.
+        take: Function from a tensor to its rows.
+
+    Returns:
+        A dictionary of tensors. Shared prompts stay.
+    """
+    kept = _PROMPTS if "prompt_rows" in inputs else ()
+    return {name: x if name in kept else take(x) for name, x in inputs.items()}
+
 
 def shared_prompt_outputs(backbone, inputs, training=False):
     """Computes what an encoder-decoder makes of responses to shared prompts.
@@ -22,10 +60,9 @@ def shared_prompt_outputs(backbone, inputs, training=False):
     Returns:
         Float tensor of shape `(B, T, D)`, the last states of the decoder.
     """
-    prompts = ("encoder_token_ids", "encoder_padding_mask")
-    responses = [name for name in backbone.input if name not in prompts]
-    encoder, decoder = _halves(backbone, prompts, responses)
-    states = encoder([inputs[name] for name in prompts], training=training)
+    responses = [name for name in backbone.input if name not in _PROMPTS]
+    encoder, decoder = _halves(backbone, responses)
+    states = encoder([inputs[name] for name in _PROMPTS], training=training)
     shared = [
         ops.take(x, inputs["prompt_rows"], axis=0)
         for x in (inputs["encoder_padding_mask"], states)
@@ -34,10 +71,10 @@ def shared_prompt_outputs(backbone, inputs, training=False):
     return decoder([*shared, *others], training=training)
 
 
-def _halves(backbone, prompts, responses):
+def _halves(backbone, responses):
     tensors = backbone.input
     states = backbone.output["encoder_sequence_output"]
-    encoder = keras.Model([tensors[name] for name in prompts], states)
+    encoder = keras.Model([tensors[name] for name in _PROMPTS], states)
     # It looks at the states of a prompt where this has tokens.
     given = [tensors["encoder_padding_mask"], states]
     given += [tensors[name] for name in responses]

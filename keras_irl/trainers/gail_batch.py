@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from keras import ops
 
 from keras_irl.losses.gail import adversarial_rewards
+from keras_irl.models.shared_prompts import take_responses
 from keras_irl.trainers.reference import policy_log_probs
 from keras_irl.trainers.reference import with_low_rank
 from keras_irl.trainers.whole_texts import whole_texts
@@ -74,7 +75,7 @@ def rollouts_of(trainer, inputs):
         trainer: A `keras_irl.GAIL`.
         inputs: Dictionary of tensors, of demonstrations and rollouts.
     """
-    return {name: trainer.split(x)[1] for name, x in inputs.items()}
+    return take_responses(inputs, lambda x: trainer.split(x)[1])
 
 
 def _reference(trainer):

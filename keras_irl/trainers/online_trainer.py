@@ -1,9 +1,12 @@
 """What the ways to train on a policy's own texts have in common."""
 
 import keras
+import keras_hub
 from keras import ops
 
 from keras_irl.data.dataset import Demonstrations
+from keras_irl.models.heads import has_known_head
+from keras_irl.models.shared_prompts import share_prompts
 from keras_irl.ops import is_action
 from keras_irl.ops import is_start
 from keras_irl.ops import masked_sum
@@ -151,7 +154,17 @@ class OnlineTrainer(Trainer):
         x, y, mask = keras.utils.unpack_x_y_sample_weight(data)
         batch, seconds = self.rollouts.append(self.policy, x, y, mask)
         self.means["sampling_seconds"].add(seconds, 1.0)
-        return batch
+        inputs, *others = batch
+        if self._shares_prompts():
+            inputs = share_prompts(inputs, x, self.rollouts.num_samples)
+        return inputs, *others
+
+    def _shares_prompts(self):
+        """Whether the encoder needs to read each prompt but once."""
+        is_seq_2_seq = isinstance(self.policy, keras_hub.models.Seq2SeqLM)
+        # Rollouts of the past answer other prompts.
+        is_fresh = self.rollouts.buffer is None
+        return is_seq_2_seq and is_fresh and has_known_head(self.policy)
 
     def _extend_under(self, state, data):
         trainable, untrainable, optimizer, metrics = state

@@ -9,6 +9,7 @@ from keras_irl.models.adapted_scorer import low_rank_updates
 from keras_irl.models.adapted_scorer import other_values
 from keras_irl.models.copying import copy_policy
 from keras_irl.models.heads import hidden_states
+from keras_irl.models.heads import q_values
 from keras_irl.models.heads import vocabulary_head
 from keras_irl.models.lora import has_lora
 from keras_irl.ops import log_probs
@@ -69,5 +70,5 @@ def policy_log_probs(policy, batch, tiles_vocabulary):
         head = vocabulary_head(policy)
         found = tiled_token_statistics(states, head, actions, mask)
     else:
-        found = token_statistics(policy(inputs, training=False), actions)
+        found = token_statistics(q_values(policy, inputs), actions)
     return ops.stop_gradient(log_probs(found.action_values, found.values))

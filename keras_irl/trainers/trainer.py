@@ -8,6 +8,7 @@ from keras import ops
 from keras_irl.data.demonstrations import Demonstrations
 from keras_irl.losses.token_loss import require_mask
 from keras_irl.models.heads import hidden_states
+from keras_irl.models.heads import q_values
 from keras_irl.models.heads import vocabulary_head
 from keras_irl.models.lora import has_lora
 from keras_irl.models.lora import restart_lora
@@ -169,11 +170,7 @@ class Trainer(keras.Model):
     def call(self, x, training=False):
         if self.tiles_vocabulary:
             return hidden_states(self.policy, x, training=training)
-        if "segment_ids" in x or "prompt_rows" in x:
-            # A policy sees rows of several texts as one, and all prompts.
-            states = hidden_states(self.policy, x, training=training)
-            return vocabulary_head(self.policy).q_values(states)
-        return self.policy(x, training=training)
+        return q_values(self.policy, x, training=training)
 
     def token_statistics(self, y_pred, y, mask):
         """Computes the statistics of a batch from what `call` returned.

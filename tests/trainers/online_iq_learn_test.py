@@ -51,6 +51,26 @@ def test_without_rollouts_it_is_iq_learn():
         np.testing.assert_array_equal(numpy(one), numpy(other))
 
 
+def test_a_prompt_that_is_encoded_once_teaches_the_same(monkeypatch):
+    rollouts = {"num_samples": 2, "seed": 3}
+    results = []
+    for shares_prompts in (True, False):
+        online = keras_irl.OnlineIQLearn
+        if not shares_prompts:
+            monkeypatch.setattr(online, "_shares_prompts", lambda self: False)
+        history, trainer = fit(
+            quick_start(tiny_t5()),
+            mix_in=0.5,
+            rollouts=keras_irl.Rollouts(**rollouts),
+        )
+        results.append((history, trainer.policy.get_weights()))
+    (ours, our_weights), (theirs, their_weights) = results
+    for name in ("loss", "rollout_td_loss", "gradient_norm"):
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-4)
+    for one, other in zip(our_weights, their_weights, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
 def expected_loss(trainer, logits, data, td_weight):
     """The equation, text by text, for what the trainer trained on."""
     _, actions, mask = data
