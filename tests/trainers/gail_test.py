@@ -1,3 +1,4 @@
+import types
 import warnings
 
 import keras
@@ -19,6 +20,7 @@ from keras_irl.models import TokenScorer
 from keras_irl.models import copy_policy
 from keras_irl.models import enable_lora
 from keras_irl.ops import token_statistics
+from keras_irl.trainers.gail_batch import extras
 from keras_irl.trainers.reference import policy_log_probs
 from keras_irl.trainers.whole_texts import whole_texts
 
@@ -289,27 +291,63 @@ def test_the_policy_is_held_less_and_less():
     assert learner.has_reference
 
 
-def test_all_updates_with_a_batch_learn_from_the_same_rewards():
-    trainer = keras_irl.GAIL(
-        policy := quick_start(tiny_t5()),
-        rollouts=keras_irl.Rollouts(num_updates=2),
-        policy_gradient=at_once(),
-    )
-    x, y, mask = trainer.extend(data(policy)[0])
-    # The first update changes the networks that judge.
-    trainer.discriminator.head.bias.assign([5.0])
-    trainer.value.head.bias.assign([5.0])
-    trainer.compute_loss(x, y, trainer(x), mask, training=True)
-    rewards = trainer.means["reward_mean"].result()
-    assert float(rewards) == pytest.approx(np.log(2.0), rel=1e-4)
-    rewards = np.full(y[3:].shape, np.log(2.0), "float32")
-    zeros = np.zeros_like(rewards)
-    expected = trainer.policy_gradient.advantages(rewards, zeros, mask[3:])
-    counts = numpy(mask)[3:] > 0
-    for name, array in zip(("advantages", "targets"), expected, strict=True):
-        np.testing.assert_allclose(
-            numpy(x[name])[counts], numpy(array)[counts], rtol=1e-4, atol=1e-5
+def test_rollouts_are_judged_once_for_all_updates_with_a_batch():
+    generator = np.random.default_rng(2)
+    scores = generator.normal(size=(2, 6, 5)).astype("float32")
+    q_values = generator.normal(size=(6, 4, 7)).astype("float32")
+    actions = generator.integers(7, size=(6, 4))
+    mask = np.ones((6, 4), "float32")
+    row = np.arange(6)[:, None].repeat(4, axis=1)
+    inputs = {"token_ids": row, "padding_mask": mask > 0}
+
+    def says(numbers):
+        # Each row of a batch holds its number.
+        return lambda texts, training: ops.convert_to_tensor(
+            numbers[numpy(texts["token_ids"])[:, 0]]
         )
+
+    trainer = types.SimpleNamespace(
+        policy=says(q_values),
+        discriminator=says(scores[0]),
+        value=says(scores[1]),
+        policy_gradient=(learner := at_once(kl_weight=0.0)),
+        rollouts=keras_irl.Rollouts(num_updates=2),
+        reward_form="logit",
+        tiles_vocabulary=False,
+        split=lambda tokens: (tokens[:3], tokens[3:]),
+    )
+    found = extras(trainer, (inputs, actions, mask))
+    rewards, values = scores[0, 3:, 1:], scores[1, 3:, :-1]
+    advantages, targets = learner.advantages(rewards, values, mask[3:])
+    statistics = token_statistics(q_values[3:], actions[3:])
+    for name, expected in {
+        "rewards": rewards,
+        "advantages": advantages,
+        "targets": targets,
+        "old_log_probs": statistics.action_values - statistics.values,
+    }.items():
+        np.testing.assert_allclose(
+            numpy(found[name]), numpy(expected), rtol=1e-5, atol=1e-5
+        )
+    trainer.rollouts = keras_irl.Rollouts()
+    found = extras(trainer, (inputs, actions, mask))
+    assert found.keys() == {"mask", "texts"}
+
+
+def test_what_was_judged_before_counts(problem):
+    trainer, statistics, mask, (x, y_pred) = problem
+    values = y_pred["values"]
+    judged = {
+        "rewards": 7.0 + 0.0 * values,
+        "advantages": 0.0 * values,
+        "targets": values,
+    }
+    means = trainer.means
+    for name in ("reward_mean", "value_loss"):
+        means[name].reset_state()
+    trainer.batch_loss(statistics, mask, True, ({**x, **judged}, y_pred))
+    assert float(means["reward_mean"].result()) == pytest.approx(7.0)
+    assert float(means["value_loss"].result()) == 0.0
 
 
 def test_the_discriminator_learns_to_tell_texts_apart(machine):
