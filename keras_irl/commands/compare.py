@@ -5,6 +5,7 @@ import math
 import keras
 
 from keras_irl.commands.chosen_decoders import chosen_decoders
+from keras_irl.commands.digests import digest_of_texts
 from keras_irl.commands.objectives import find_objectives
 from keras_irl.commands.run_folder import RunFolder
 from keras_irl.commands.run_folder import first_stage
@@ -83,6 +84,12 @@ class Comparison:
             if name not in _NOT_SETTINGS
         }
         settings["backend"] = keras.config.backend()
+        settings["texts"] = digest_of_texts(
+            *self.train_pairs,
+            *self.test_pairs,
+            self.test_task.prompts,
+            self.test_task.references,
+        )
         self.window = Window(
             options,
             self.train_pairs,

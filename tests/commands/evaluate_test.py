@@ -40,6 +40,8 @@ def folder(tmp_path_factory):
     variable = policy.backbone.trainable_variables[0]
     variable.assign(np.full(variable.shape, np.nan))
     policy.save(folder / "diverged.keras")
+    (folder / "m").mkdir()
+    shutil.copy(folder / "mle-1.keras", folder / "m" / "mle-0.keras")
     for name, rows in (("test", ROWS), ("train", ROWS[1:])):
         lines = "\n".join(map(json.dumps, rows))
         (folder / f"{name}.jsonl").write_text(lines)
@@ -131,6 +133,25 @@ def test_what_was_judged_is_not_judged_again(
     assert (output / "report.md").read_text("utf-8") == before
 
 
+def test_answers_to_other_texts_are_not_taken_for_these(folder, output, capsys):
+    """The path of the data stays the same, and the file there does not."""
+    file = folder / "test.jsonl"
+    arguments = command(folder, *POLICIES, "--seeds", "2")
+    before = file.read_text()
+    for rows in (
+        [*ROWS[:2], ROWS[2] | {"prompt": "count on"}],
+        [*ROWS[:2], ROWS[2] | {"response": "3 2 1"}],
+        [*ROWS, {"prompt": "one more", "response": "1"}],
+    ):
+        file.write_text("\n".join(map(json.dumps, rows)))
+        try:
+            assert main(arguments) == 2
+        finally:
+            file.write_text(before)
+        error = capsys.readouterr().err
+        assert re.search(r"of other texts.* texts=\w+ \(there \w+\)$", error)
+
+
 def test_an_interrupted_evaluation_goes_on(folder, tmp_path, monkeypatch):
     shutil.copytree(folder, tmp_path / "copy")
     folder = tmp_path / "copy"
@@ -187,6 +208,9 @@ def refuse_to_load(*args):
         ("--policy no.keras", "found nothing there.*path='no.keras'"),
         ("--policy =mle-0.keras", "NAME=PATH.*policy='=mle-0.keras'"),
         ("--policy m=mle-0.keras --policy m=mle-0.keras", "twice"),
+        ("--policy mle-0.keras --policy m/mle-0.keras", "be called 'mle-0'"),
+        ("--policy mle-0=mle-1.keras --policy mle-0.keras", "by NAME=PATH"),
+        ("--policy mle-0.keras --policy mle-0=mle-1.keras", "by NAME=PATH"),
         ("--policy mle-0.keras --metric rouge", "bleu, chrf.*metric='rouge'"),
         ("--policy mle-0.keras --task sums", "Received: name='sums'"),
         ("--policy mle-0.keras --split dev", "Received: split='dev'"),
