@@ -7,6 +7,8 @@ import keras
 from keras_irl.commands.chosen_decoders import chosen_decoders
 from keras_irl.commands.digests import digest_of_files
 from keras_irl.commands.digests import digest_of_texts
+from keras_irl.commands.output_folder import check_output
+from keras_irl.commands.output_folder import write_output
 from keras_irl.commands.run_folder import EvaluationFolder
 from keras_irl.commands.saved_policies import check_path
 from keras_irl.commands.saved_policies import load_saved
@@ -17,8 +19,6 @@ from keras_irl.evaluation import pick_samples
 from keras_irl.evaluation import sweep
 from keras_irl.evaluation.judge import check_task
 from keras_irl.evaluation.report import report_files
-from keras_irl.evaluation.whole_files import check_folder
-from keras_irl.evaluation.whole_files import write_whole
 
 # What the answers depend on.
 _SETTINGS = (
@@ -43,7 +43,7 @@ def evaluate(options):
         ValueError: If a task, path, policy, decoder or metric is wrong, or the
             output folder holds another evaluation. No report is written then.
     """
-    _check_output(options)
+    check_output("evaluate", options.output)
     groups = _named_paths(options.policy)
     ways = chosen_decoders(options.decoders)
     task = load_task(options.task, options.split, options.path)
@@ -60,26 +60,9 @@ def evaluate(options):
     }
     results = _results(objectives, task, metric, options)
     files = report_files(results, "results.json")
-    paths = write_whole(files, options.output)
     print(format_table(results))
-    print("Written:", *paths, sep="\n  ")
+    write_output("evaluate", files, options.output)
     return results
-
-
-def _check_output(options):
-    # What would otherwise be found out after the work.
-    check_folder(options.output)
-    if (pathlib.Path(options.output) / "settings.json").exists():
-        raise ValueError(
-            "The output folder holds a comparison, whose report would be "
-            "replaced. Pass another `--output`. "
-            f"Received: output={options.output!r}"
-        )
-    if options.num_resamples < 2:
-        raise ValueError(
-            "An interval needs at least two resamples. "
-            f"Received: num_resamples={options.num_resamples}"
-        )
 
 
 def _named_paths(texts):

@@ -191,7 +191,11 @@ def test_one_sample_a_prompt_has_no_diversity_and_says_so(folder, tmp_path):
     arguments = command(folder, "mle=mle-0.keras", decoders="T=1")
     output = tmp_path / "out"
     arguments += ["--num-samples", "1", "--output", str(output)]
-    assert main(arguments) == 0
+    output.mkdir()
+    # As an evaluation that had several samples would have left it.
+    for name in ("evaluation.json", "quality_vs_diversity.png"):
+        (output / name).write_text("{}")
+    assert main([*arguments, "--overwrite"]) == 0
     markdown = (output / "report.md").read_text("utf-8")
     assert "One sample a prompt has no Self-BLEU" in markdown
     assert "there is no decoding with several samples a prompt" in markdown
@@ -220,7 +224,6 @@ def refuse_to_load(*args):
         ("--policy mle-0.keras --decoders T=-1", "temperature=-1.0"),
         ("--policy mle-0.keras --decoders top-p=2", "top_p=2.0"),
         ("--policy mle-0.keras --decoders beam=0", "num_beams=0"),
-        ("--policy mle-0.keras --num-resamples 1", "num_resamples=1"),
     ],
 )
 def test_what_is_wrong_is_refused_before_any_work(
@@ -235,8 +238,26 @@ def test_what_is_wrong_is_refused_before_any_work(
     assert not (folder / "new").exists()
 
 
-def test_the_folder_of_a_comparison_is_left_alone(folder, tmp_path, capsys):
-    (tmp_path / "settings.json").write_text("{}")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("settings.json", "holds a comparison, whose report"),
+        ("rewards.json", "holds rewards that were read, whose report"),
+        ("samples.txt", "holds samples.txt, which `evaluate` did not write"),
+    ],
+)
+def test_what_it_did_not_write_is_left_alone(
+    folder, tmp_path, capsys, name, message
+):
+    (tmp_path / name).write_text("{}")
     arguments = command(folder, "mle=mle-0.keras")
     assert main([*arguments, "--output", str(tmp_path), "--overwrite"]) == 2
-    assert "holds a comparison" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_folder_in_the_place_of_a_report_is_refused(folder, tmp_path, capsys):
+    (tmp_path / "report.md").mkdir()
+    arguments = command(folder, "mle=mle-0.keras")
+    assert main([*arguments, "--output", str(tmp_path)]) == 2
+    assert "'report.md' is to be written, and a" in capsys.readouterr().err
