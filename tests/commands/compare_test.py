@@ -306,7 +306,6 @@ def test_wrong_numbers_and_names_are_refused_before_any_work(
     [
         ("--task sums", "arithmetic, gsm8k, .*jsonl. Received: name='sums'"),
         ("--task jsonl", "train.jsonl.*Received: path=None"),
-        ("--task gsm8k", "Received: path=None"),
         ("--task e2e --path nowhere", "folder.*Received: path='nowhere'"),
         ("--task jsonl --path no.jsonl", "no such file.*path='no.jsonl'"),
         ("--path here", "leave `--path` out. Received: path='here'"),
