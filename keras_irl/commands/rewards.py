@@ -68,7 +68,7 @@ def _check_source(options):
     if options.task is None and options.path is None:
         raise ValueError(
             "Pass `--task`, for samples of the policy, or `--path`, a file "
-            "with texts. Received: neither of them"
+            "with texts. Received: task=None, path=None"
         )
     if options.task is None and given:
         flags = " ".join(f"`--{name.replace('_', '-')}`" for name in given)

@@ -1,5 +1,8 @@
+import contextlib
+import io
 import json
 import re
+import shutil
 
 import keras
 import numpy as np
@@ -165,12 +168,27 @@ def test_what_is_wrong_is_told_in_one_line(
     assert not (folder / "nothing").exists()
 
 
+def test_texts_come_from_somewhere(folder, capsys):
+    arguments = ["rewards", "--policy", str(folder / "mle.keras")]
+    message = "Pass `--task`, .* or `--path`,.*task=None, path=None"
+    assert re.search(message, error_of(arguments, capsys))
+
+
 @pytest.fixture(scope="module")
 def sums(folder):
     """A policy for the arithmetic task, on which it was not trained."""
     policy = quick_start(tiny_gpt2(max_length=48), seed=3)
     policy.save(folder / "sums.keras")
     return folder
+
+
+@pytest.fixture(scope="module")
+def sampled(sums):
+    """What was written of its samples, and what was printed."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        assert sample(sums, "--control", str(sums / "mle.keras")) == 0
+    return sums / "sampled", printed.getvalue()
 
 
 def sample(folder, *arguments):
@@ -184,11 +202,9 @@ def sample(folder, *arguments):
     )
 
 
-def test_a_policy_is_sampled_and_its_samples_are_judged(sums, capsys):
-    assert sample(sums, "--control", str(sums / "mle.keras")) == 0
-    printed = capsys.readouterr().out
+def test_a_policy_is_sampled_and_its_samples_are_judged(sums, sampled):
+    output, printed = sampled
     assert "12 samples, " in printed and "## Best of n, valid" in printed
-    output = sums / "sampled"
     assert {path.name for path in output.iterdir()} == FILES
     results = json.loads((output / "rewards.json").read_text())
     assert results["samples"] == {
@@ -220,22 +236,22 @@ def test_a_policy_is_sampled_and_its_samples_are_judged(sums, capsys):
     assert "12 samples of " in report and "3 prompts of arithmetic" in report
 
 
-def test_rewards_are_replaced_when_asked_to_and_as_a_whole(sums, capsys):
-    output = sums / "sampled"
-    before = json.loads((output / "rewards.json").read_text())
-    assert sample(sums) == 2
-    assert "holds rewards that were read before" in capsys.readouterr().err
-    path = str(write_two(sums))
-    arguments = [*("rewards", "--policy", str(sums / "iqlearn.keras"))]
-    arguments += ["--path", path, "--output", str(output), "--overwrite"]
-    rows = [{"prompt": "count", "response": "1"}]
-    (sums / "two.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    assert main(arguments) == 0
+def test_rewards_are_replaced_when_asked_to_and_as_a_whole(
+    sums, sampled, tmp_path, capsys
+):
+    output = tmp_path / "output"
+    shutil.copytree(sampled[0], output)
+    arguments = [
+        *("rewards", "--policy", str(sums / "iqlearn.keras")),
+        *("--path", str(sums / "texts.jsonl"), "--output", str(output)),
+    ]
+    assert "rewards that were read before" in error_of(arguments, capsys)
+    assert main([*arguments, "--overwrite"]) == 0
     # Without a metric there is no report, and none of another reading.
     names = {path.name for path in output.iterdir()}
     assert names == FILES - {"report.md"}
     after = json.loads((output / "rewards.json").read_text())
-    assert after["samples"] is None and before["samples"] is not None
+    assert after["samples"] is None and len(after["texts"]) == len(TEXTS)
 
 
 def test_texts_without_a_token_are_left_out(sums, tmp_path, monkeypatch):
