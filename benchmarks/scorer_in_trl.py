@@ -4,9 +4,11 @@ A small GPT-2 of keras_irl learns the arithmetic task from demonstrations by
 IQLearn. `keras_irl.rewards.as_scorer` makes a reward function of it, and the
 `GRPOTrainer` of TRL trains a GPT-2 of transformers by that function alone. It
 has a token for each character, and started from random weights with some steps
-of likelihood: without them (`--warm-up-steps 0`) it soon ends every text at
-once, which costs less than to write what the reward never saw. Texts that are
-cut count as cut.
+of likelihood. Texts that are cut count as cut.
+
+The reward of what it writes rises. What is nearest to hand is to end a text at
+once, which costs less than to write what the reward never saw. Demonstrations
+have a higher reward than that: look at the lengths too.
 
     python benchmarks/scorer_in_trl.py
 
