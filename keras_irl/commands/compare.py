@@ -5,7 +5,10 @@ import math
 import keras
 
 from keras_irl.commands.chosen_decoders import chosen_decoders
+from keras_irl.commands.digests import digest_of_texts
 from keras_irl.commands.objectives import find_objectives
+from keras_irl.commands.output_folder import check_output
+from keras_irl.commands.output_folder import write_output
 from keras_irl.commands.run_folder import RunFolder
 from keras_irl.commands.run_folder import first_stage
 from keras_irl.commands.training import train
@@ -19,7 +22,7 @@ from keras_irl.evaluation import compare_fronts
 from keras_irl.evaluation import format_table
 from keras_irl.evaluation import pick_samples
 from keras_irl.evaluation import sweep
-from keras_irl.evaluation import write_report
+from keras_irl.evaluation.report import report_files
 from keras_irl.trainers import MLE
 
 # What the results are told apart by, and not how they are stored or shown.
@@ -45,6 +48,7 @@ def compare(options):
     """
     objectives = find_objectives(options)
     _check_numbers(options)
+    check_output("compare", options.output)
     comparison = Comparison(options)
     runs = {
         name: [
@@ -54,9 +58,9 @@ def compare(options):
         for name, objective in objectives.items()
     }
     results = comparison.results(runs)
-    paths = write_report(results, options.output)
+    files = report_files(results)
     print(format_table(results))
-    print("Written:", *paths, sep="\n  ")
+    write_output("compare", files, options.output)
     return results
 
 
@@ -83,6 +87,12 @@ class Comparison:
             if name not in _NOT_SETTINGS
         }
         settings["backend"] = keras.config.backend()
+        settings["texts"] = digest_of_texts(
+            *self.train_pairs,
+            *self.test_pairs,
+            self.test_task.prompts,
+            self.test_task.references,
+        )
         self.window = Window(
             options,
             self.train_pairs,

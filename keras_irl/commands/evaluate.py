@@ -1,11 +1,14 @@
 """Lets trained policies answer, judges the answers, writes the report."""
 
-import hashlib
 import pathlib
 
 import keras
 
 from keras_irl.commands.chosen_decoders import chosen_decoders
+from keras_irl.commands.digests import digest_of_files
+from keras_irl.commands.digests import digest_of_texts
+from keras_irl.commands.output_folder import check_output
+from keras_irl.commands.output_folder import write_output
 from keras_irl.commands.run_folder import EvaluationFolder
 from keras_irl.commands.saved_policies import check_path
 from keras_irl.commands.saved_policies import load_saved
@@ -16,8 +19,6 @@ from keras_irl.evaluation import pick_samples
 from keras_irl.evaluation import sweep
 from keras_irl.evaluation.judge import check_task
 from keras_irl.evaluation.report import report_files
-from keras_irl.evaluation.whole_files import check_folder
-from keras_irl.evaluation.whole_files import write_whole
 
 # What the answers depend on.
 _SETTINGS = (
@@ -42,14 +43,14 @@ def evaluate(options):
         ValueError: If a task, path, policy, decoder or metric is wrong, or the
             output folder holds another evaluation. No report is written then.
     """
-    _check_output(options)
+    check_output("evaluate", options.output)
     groups = _named_paths(options.policy)
     ways = chosen_decoders(options.decoders)
     task = load_task(options.task, options.split, options.path)
     task = task.first(options.num_test)
     metric = _metric(options.metric, task)
     check_task(task)
-    folder = _folder(options)
+    folder = _folder(options, task)
     objectives = {
         name: [
             _run(folder, (name, replica, path), task, ways, options)
@@ -59,49 +60,49 @@ def evaluate(options):
     }
     results = _results(objectives, task, metric, options)
     files = report_files(results, "results.json")
-    paths = write_whole(files, options.output)
     print(format_table(results))
-    print("Written:", *paths, sep="\n  ")
+    write_output("evaluate", files, options.output)
     return results
-
-
-def _check_output(options):
-    # What would otherwise be found out after the work.
-    check_folder(options.output)
-    if (pathlib.Path(options.output) / "settings.json").exists():
-        raise ValueError(
-            "The output folder holds a comparison, whose report would be "
-            "replaced. Pass another `--output`. "
-            f"Received: output={options.output!r}"
-        )
-    if options.num_resamples < 2:
-        raise ValueError(
-            "An interval needs at least two resamples. "
-            f"Received: num_resamples={options.num_resamples}"
-        )
 
 
 def _named_paths(texts):
     """Paths of policies by name, of a list of `NAME=PATH` or `PATH`."""
-    groups = {}
+    groups, named = {}, set()
     for text in texts:
-        name, equals, path = text.partition("=")
-        if not equals or pathlib.Path(text).exists():
-            name, path = pathlib.Path(text).stem, text
-        name = name.strip()
-        if not name or not path:
-            raise ValueError(
-                "`--policy` takes NAME=PATH, or a path with a name of its own."
-                f" Received: policy={text!r}"
-            )
-        check_path(path)
-        if path in groups.get(name, ()):
+        name, path, is_given = _name_and_path(text)
+        others = groups.setdefault(name, [])
+        if path in others:
             raise ValueError(
                 "The same policy twice tells nothing new. "
                 f"Received: policy={text!r} twice"
             )
-        groups.setdefault(name, []).append(path)
+        # Files of one name are not for that training runs of one method.
+        if others and not (is_given and name in named):
+            raise ValueError(
+                f"Two policies would be called {name!r}. Give each a name, by "
+                "NAME=PATH; the same one where they are training runs of one "
+                f"method. Received: policy={others[0]!r}, policy={path!r}"
+            )
+        others.append(path)
+        if is_given:
+            named.add(name)
     return groups
+
+
+def _name_and_path(text):
+    """A policy's name and path, and whether the name was given."""
+    name, equals, path = text.partition("=")
+    is_given = bool(equals) and not pathlib.Path(text).exists()
+    if not is_given:
+        name, path = pathlib.Path(text).stem, text
+    name = name.strip()
+    if not name or not path:
+        raise ValueError(
+            "`--policy` takes NAME=PATH, or a path with a name of its own."
+            f" Received: policy={text!r}"
+        )
+    check_path(path)
+    return name, path, is_given
 
 
 def _metric(name, task):
@@ -115,8 +116,9 @@ def _metric(name, task):
     return name
 
 
-def _folder(options):
+def _folder(options, task):
     settings = {name: vars(options)[name] for name in _SETTINGS}
+    settings["texts"] = digest_of_texts(task.prompts, task.references)
     settings["backend"] = keras.config.backend()
     return EvaluationFolder(options.output, settings, options.overwrite)
 
@@ -124,7 +126,7 @@ def _folder(options):
 def _run(folder, policy, task, ways, options):
     """Judges a policy, or finds that this was done."""
     name, replica, path = policy
-    digest = _digest(path)
+    digest = digest_of_files(path)
     run = folder.finished_run(name, replica)
     if run is not None:
         if run["digest"] != digest:
@@ -154,19 +156,6 @@ def _run(folder, policy, task, ways, options):
     }
     folder.finish_run(name, replica, run)
     return run
-
-
-def _digest(path):
-    """Tells one policy from another."""
-    path = pathlib.Path(path)
-    digest = hashlib.sha256()
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    for file in files:
-        if file.is_file():
-            with file.open("rb") as stream:
-                content = hashlib.file_digest(stream, "sha256").hexdigest()
-            digest.update(f"{file.relative_to(path)} {content}\n".encode())
-    return digest.hexdigest()
 
 
 def _results(objectives, task, metric, options):

@@ -3,6 +3,7 @@
 from keras_irl.commands.decoder_types import DECODERS
 from keras_irl.commands.decoder_types import decoders
 from keras_irl.commands.number_types import HelpFormatter
+from keras_irl.commands.number_types import at_least_two
 from keras_irl.commands.number_types import positive
 from keras_irl.commands.task_arguments import add_data
 from keras_irl.commands.task_arguments import add_machine
@@ -115,7 +116,7 @@ def _add_output(group):
     add = group.add_argument
     add(
         "--num-resamples",
-        type=positive,
+        type=at_least_two,
         default=1000,
         metavar="N",
         help="resamples of the bootstrap intervals",

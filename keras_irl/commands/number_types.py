@@ -37,6 +37,11 @@ def not_negative(text):
     return _number(text, int, minimum=0)
 
 
+def at_least_two(text):
+    """Reads a whole number of at least 2, such as of resamples."""
+    return _number(text, int, minimum=2)
+
+
 def _number(text, kind, minimum=None):
     kinds = {int: "a whole number", float: "a number"}
     at_least = "" if minimum is None else f" of at least {minimum}"

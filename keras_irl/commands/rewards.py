@@ -1,19 +1,21 @@
 """Reads the rewards of texts in a trained policy, and judges them."""
 
 import collections
-import dataclasses
-import json
-import math
 
 from keras_irl.commands.judged_texts import read_texts
+from keras_irl.commands.output_folder import check_output
+from keras_irl.commands.output_folder import check_unread
+from keras_irl.commands.output_folder import write_output
+from keras_irl.commands.reward_arguments import SAMPLING
+from keras_irl.commands.reward_report import as_json
+from keras_irl.commands.reward_report import report
+from keras_irl.commands.sampled_texts import load_prompts
+from keras_irl.commands.sampled_texts import sample_texts
 from keras_irl.commands.saved_policies import load_saved
-from keras_irl.evaluation.whole_files import check_folder
-from keras_irl.evaluation.whole_files import write_whole
 from keras_irl.rewards import RewardReader
 from keras_irl.rewards import best_of_n
 from keras_irl.rewards import correlation
-from keras_irl.rewards import format_best_of_n
-from keras_irl.rewards import format_correlations
+from keras_irl.rewards.fitting import check_prompts
 from keras_irl.rewards.heat_map import heat_map_files
 
 _CONTROL = "control"
@@ -32,49 +34,84 @@ def rewards(options):
         ValueError: If a file, a text or a number is wrong. Nothing is written
             then.
     """
-    texts = read_texts(options.path, options.metric)
-    # What would otherwise be found out after the work.
-    check_folder(options.output)
-    saved = load_saved(
-        options.policy, options.max_prompt_length, options.max_length
-    )
-    discount, value_offset = saved.discount, saved.value_offset
+    _check_source(options)
+    check_output("rewards", options.output)
+    check_unread(options.output, options.overwrite)
+    # Before the policies: what is wrong with texts is found out sooner.
+    task = load_prompts(options) if options.task else None
+    texts = None if task else read_texts(options.path, options.metric or [])
+    saved = _load(options)
+    numbers = _numbers(saved, options)
+    readers = {
+        name: RewardReader(known.policy, *numbers[name], options.batch_size)
+        for name, known in saved.items()
+    }
+    if task:
+        for known in saved.values():
+            check_prompts(known.policy, list(task.prompts))
+        texts = sample_texts(saved["policy"].policy, task, options)
+    read = {
+        name: reader(texts.prompts, texts.responses, texts.finished)
+        for name, reader in readers.items()
+    }
+    results = _results(read, texts, options)
+    results["discount"], results["value_offset"] = numbers["policy"]
+    if task:
+        results["samples"]["num_prompts"] = len(task.prompts)
+    _write(results, read, texts, options)
+    return results
+
+
+def _check_source(options):
+    """Checks where the texts come from, and fills in what was not said."""
+    given = [name for name in SAMPLING if vars(options)[name] is not None]
+    if options.task is None and options.path is None:
+        raise ValueError(
+            "Pass `--task`, for samples of the policy, or `--path`, a file "
+            "with texts. Received: task=None, path=None"
+        )
+    if options.task is None and given:
+        flags = " ".join(f"`--{name.replace('_', '-')}`" for name in given)
+        raise ValueError(
+            f"Without `--task` nothing is sampled: leave out {flags}, or name "
+            f"a task. Received: {given[0]}={vars(options)[given[0]]}"
+        )
+    for name in SAMPLING.keys() - given:
+        setattr(options, name, SAMPLING[name])
+
+
+def _load(options):
+    paths = {"policy": options.policy, _CONTROL: options.control}
+    return {
+        name: load_saved(path, options.max_prompt_length, options.max_length)
+        for name, path in paths.items()
+        if path is not None
+    }
+
+
+def _numbers(saved, options):
+    """The discount and the value offset that each policy is read with."""
+    policy = saved["policy"]
+    discount, value_offset = policy.discount, policy.value_offset
     if options.discount is not None:
         discount = options.discount
     if options.value_offset is not None:
         value_offset = options.value_offset
-    read = {
-        "policy": _read(saved.policy, texts, options, discount, value_offset)
-    }
-    if options.control is not None:
-        control = load_saved(
-            options.control, options.max_prompt_length, options.max_length
-        )
-        # By the discount of the policy: side by side, they are compared.
-        read[_CONTROL] = _read(
-            control.policy, texts, options, discount, control.value_offset
-        )
-    results = {
+    # By the discount of the policy: side by side, they are compared.
+    numbers = {name: (discount, s.value_offset) for name, s in saved.items()}
+    return numbers | {"policy": (discount, value_offset)}
+
+
+def _results(read, texts, options):
+    names = ("task", "seed", *SAMPLING)
+    samples = {name: vars(options)[name] for name in names}
+    return {
         "policy": options.policy,
         "control": options.control,
-        "discount": discount,
-        "value_offset": value_offset,
+        "samples": samples if options.task else None,
         **_judge(read, texts, options),
         "texts": _rows(read, texts),
     }
-    report = _report(results)
-    files = heat_map_files(read, texts.prompts, options.max_texts)
-    files["rewards.json"] = json.dumps(_plain(results), allow_nan=False)
-    if report:
-        files["report.md"] = report
-        print(report)
-    print("Written:", *write_whole(files, options.output), sep="\n  ")
-    return results
-
-
-def _read(policy, texts, options, discount, value_offset):
-    reader = RewardReader(policy, discount, value_offset, options.batch_size)
-    return reader(texts.prompts, texts.responses, texts.finished)
 
 
 def _judge(read, texts, options):
@@ -138,43 +175,10 @@ def _rows(read, texts):
     return rows
 
 
-def _report(results):
-    """Tables for people, or an empty string where there is no metric."""
-    correlations, gains = results["correlations"], results["best_of_n"]
-    if not correlations:
-        return ""
-    sections = [
-        "# Rewards and metrics",
-        f"{len(results['texts'])} texts, discount {results['discount']:g}, "
-        f"value offset {results['value_offset']:g}. Intervals are of 95 %, "
-        "over resampled prompts.",
-        "## Correlation",
-        "Within prompt: the mean over prompts of the coefficient among the "
-        "responses to one.",
-        format_correlations(correlations),
-    ]
-    reasons = {
-        f"- {row.coefficient}, {row.scope}, {row.score}: {row.estimate.reason}"
-        for row in correlations
-        if row.estimate.reason
-    }
-    if reasons:
-        sections.append("\n".join(["Left out:", "", *sorted(reasons)]))
-    for name, rows in gains.items():
-        sections += [f"## Best of n, {name}", format_best_of_n(rows)]
-    if not gains:
-        sections.append("Best of n needs several samples of each prompt.")
-    return "\n\n".join(sections) + "\n"
-
-
-def _plain(value):
-    """The same as JSON knows it: what there is not is null."""
-    if dataclasses.is_dataclass(value):
-        return _plain(dataclasses.asdict(value))
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+def _write(results, read, texts, options):
+    files = heat_map_files(read, texts.prompts, options.max_texts)
+    files["rewards.json"] = as_json(results)
+    if tables := report(results):
+        files["report.md"] = tables
+        print(tables)
+    write_output("rewards", files, options.output)

@@ -76,9 +76,9 @@ class ResultFolder:
                 for name in names
             )
             raise ValueError(
-                f"The output folder holds {self.what} with other settings. "
-                "Pass another `--output`, or `--overwrite` to replace it. "
-                f"Received: output={self.folder}, {changes}"
+                f"The output folder holds {self.what} with other settings, or "
+                "of other texts. Pass another `--output`, or `--overwrite` to "
+                f"replace it. Received: output={self.folder}, {changes}"
             )
 
 

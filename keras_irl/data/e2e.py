@@ -2,11 +2,16 @@
 
 import csv
 
+from keras_irl.data.json_lines import text_of
 from keras_irl.data.lines import LineError
 from keras_irl.data.lines import check_folder
 from keras_irl.data.lines import decode
 from keras_irl.data.lines import excerpt
 from keras_irl.data.lines import numbered_lines
+from keras_irl.data.published import CONVERTED
+from keras_irl.data.published import SPLITS
+from keras_irl.data.published import Published
+from keras_irl.data.published import load_published
 from keras_irl.data.task import check_split
 from keras_irl.data.task import task_from_pairs
 from keras_irl.evaluation.quality import bleu
@@ -16,34 +21,39 @@ _COLUMNS = ("mr", "ref")
 
 
 def load_e2e(split="train", path=None):
-    """Loads a split of the E2E challenge from a folder.
+    """Loads a split of the E2E challenge.
 
     The folder holds `testset_w_refs.csv`, and to train on `trainset.csv`.
     Where that is absent `devset.csv` is the training split, otherwise it is
     the validation split.
 
     Args:
-        split: `"train"`, `"test"` or, with a `trainset.csv`, `"validation"`.
-            Defaults to `"train"`.
-        path: Path of the folder.
+        split: `"train"`, `"test"` or, with a `trainset.csv` or from the hub,
+            `"validation"`. Defaults to `"train"`.
+        path: Path of the folder. `None` reads `tuetschek/e2e_nlg` from the
+            hub, with the library `datasets`: the same rows, in the columns
+            `meaning_representation` and `human_reference`.
 
     Returns:
         A `Task`.
 
     Raises:
-        ValueError: If there is no such split or file, or a file is not a
-            table with the columns `mr` and `ref`.
+        ValueError: If there is no such split or file, if a file is not a
+            table with the columns `mr` and `ref`, or if the hub is needed and
+            can't be read.
 
     References:
         - [Novikova et al., 2017](https://arxiv.org/abs/1706.09254)
     """
-    folder = check_folder("e2e", path, "devset.csv and testset_w_refs.csv")
+    if path is None:
+        return load_published(_E2E, split, None)
+    folder = check_folder("e2e", path, _E2E.files)
     files = {"train": "devset.csv", "test": "testset_w_refs.csv"}
     if (folder / "trainset.csv").exists():
         files |= {"train": "trainset.csv", "validation": "devset.csv"}
     check_split("e2e", split, files)
     pairs = list(_pairs(folder / files[split]))
-    return task_from_pairs("e2e", split, pairs, {"bleu": bleu, "chrf": chrf})
+    return task_from_pairs("e2e", split, pairs, _E2E.metrics)
 
 
 def _pairs(path):
@@ -92,11 +102,34 @@ def _column_indices(path, number, header):
 
 
 def _pair(path, number, row, columns):
-    if len(row) <= max(columns):
-        reason = f"the row has {len(row)} of {max(columns) + 1} columns"
-        raise LineError(reason, f"row={excerpt(row)}").at(path, number)
-    prompt, response = (row[column].strip() for column in columns)
+    try:
+        if len(row) <= max(columns):
+            reason = f"the row has {len(row)} of {max(columns) + 1} columns"
+            raise LineError(reason, f"row={excerpt(row)}")
+        return _stripped(*(row[column] for column in columns))
+    except LineError as error:
+        raise error.at(path, number) from None
+
+
+def _hub_pair(row):
+    columns = ("meaning_representation", "human_reference")
+    return _stripped(*(text_of(row, column) for column in columns))
+
+
+def _stripped(*pair):
+    prompt, response = (text.strip() for text in pair)
     if not prompt or not response:
         reason = "the meaning or its reference is empty"
-        raise LineError(reason, f"row={excerpt(row)}").at(path, number)
+        raise LineError(reason, f"row={excerpt(list(pair))}")
     return prompt, response
+
+
+_E2E = Published(
+    "e2e",
+    {"bleu": bleu, "chrf": chrf},
+    _hub_pair,
+    "tuetschek/e2e_nlg",
+    {split: split for split in SPLITS},
+    files="devset.csv and testset_w_refs.csv",
+    revision=CONVERTED,
+)

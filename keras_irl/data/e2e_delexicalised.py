@@ -30,7 +30,7 @@ def load_e2e_delexicalised(split="train", path=None):
 
     Args:
         split: As in `load_e2e`.
-        path: Path of the folder.
+        path: As in `load_e2e`.
 
     Returns:
         A `Task`. Its `references` are those of the challenge; its metrics take

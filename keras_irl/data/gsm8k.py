@@ -11,6 +11,8 @@ from keras_irl.data.lines import LineError
 from keras_irl.data.lines import check_folder
 from keras_irl.data.lines import excerpt
 from keras_irl.data.lines import numbered_lines
+from keras_irl.data.published import Published
+from keras_irl.data.published import hub_pairs
 from keras_irl.data.task import check_split
 from keras_irl.data.task import task_from_pairs
 from keras_irl.evaluation.answers import answer_metrics
@@ -22,26 +24,42 @@ _ANSWER = re.compile(rf"####\s*(-?\$?-?(?>{NUMBER.pattern}))(?![,/]?[0-9])")
 
 
 def load_gsm8k(split="train", path=None):
-    """Loads a split of GSM8k from a folder.
+    """Loads a split of GSM8k.
 
     Args:
         split: `"train"` or `"test"`. Defaults to `"train"`.
         path: Path of the folder with `train.jsonl` and `test.jsonl`, lines of
-            `{"question": ..., "answer": ...}`.
+            `{"question": ..., "answer": ...}`. `None` reads the same columns
+            of `openai/gsm8k` from the hub, with the library `datasets`.
 
     Returns:
         A `Task`.
 
     Raises:
-        ValueError: If there is no such split or file, or a line is not a
-            problem with a solution that ends in `#### answer`.
+        ValueError: If there is no such split or file, if a line is not a
+            problem with a solution that ends in `#### answer`, or if the hub
+            is needed and can't be read.
 
     References:
         - [Cobbe et al., 2021](https://arxiv.org/abs/2110.14168)
     """
-    check_split("gsm8k", split, ("train", "test"))
-    folder = check_folder("gsm8k", path, "train.jsonl and test.jsonl")
-    file = folder / f"{split}.jsonl"
+    check_split("gsm8k", split, _GSM8K.hub_splits)
+    if path is None:
+        pairs, num_blank_lines = hub_pairs(_GSM8K, split), 0
+    else:
+        pairs, num_blank_lines = _folder_pairs(split, path)
+    return task_from_pairs(
+        "gsm8k",
+        split,
+        pairs,
+        _GSM8K.metrics,
+        num_blank_lines,
+        sample_metrics=answer_metrics(final_answer),
+    )
+
+
+def _folder_pairs(split, path):
+    file = check_folder("gsm8k", path, _GSM8K.files) / f"{split}.jsonl"
     pairs = []
     num_blank_lines = 0
     for number, _, line in numbered_lines(file):
@@ -49,7 +67,7 @@ def load_gsm8k(split="train", path=None):
             num_blank_lines += 1
             continue
         try:
-            pairs.append(_problem(line))
+            pairs.append(_problem(parse_object(line)))
         except LineError as error:
             raise error.at(file, number) from None
     if not pairs:
@@ -57,18 +75,7 @@ def load_gsm8k(split="train", path=None):
             f"{file} holds no problems, only blank lines; get it anew. "
             f"Received: path={str(file)!r}"
         )
-    metrics = {
-        "accuracy": accuracy,
-        "accuracy_with_calculator": accuracy_with_calculator,
-    }
-    return task_from_pairs(
-        "gsm8k",
-        split,
-        pairs,
-        metrics,
-        num_blank_lines,
-        sample_metrics=answer_metrics(final_answer),
-    )
+    return pairs, num_blank_lines
 
 
 def final_answer(text):
@@ -116,8 +123,7 @@ accuracy_with_calculator = after_change(
 )
 
 
-def _problem(line):
-    row = parse_object(line)
+def _problem(row):
     question, answer = text_of(row, "question"), text_of(row, "answer")
     if final_answer(answer) is None:
         raise LineError(
@@ -125,3 +131,17 @@ def _problem(line):
             f"answer={excerpt(answer)}",
         )
     return question, answer
+
+
+_GSM8K = Published(
+    "gsm8k",
+    {
+        "accuracy": accuracy,
+        "accuracy_with_calculator": accuracy_with_calculator,
+    },
+    _problem,
+    "openai/gsm8k",
+    {"train": "train", "test": "test"},
+    "main",
+    "train.jsonl and test.jsonl",
+)

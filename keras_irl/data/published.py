@@ -13,6 +13,9 @@ from keras_irl.data.task import check_split
 from keras_irl.data.task import task_from_pairs
 
 SPLITS = ("train", "validation", "test")
+# Where the hub keeps the rows of a data set that was published as a script,
+# which `datasets` no longer runs.
+CONVERTED = "refs/convert/parquet"
 _FILES = "train.jsonl, validation.jsonl and test.jsonl"
 
 
@@ -27,6 +30,7 @@ class Published(typing.NamedTuple):
         hub_splits: Dictionary from splits to their names there.
         configuration: Which part of the repository it is, or `None`.
         files: What a folder of the data set holds.
+        revision: Which state of the repository to read, or `None`.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Published(typing.NamedTuple):
     hub_splits: dict
     configuration: str | None = None
     files: str = _FILES
+    revision: str | None = None
 
 
 def load_published(published, split, path):
@@ -52,11 +57,12 @@ def load_published(published, split, path):
 
     Raises:
         ValueError: If there is no such split or file, if `datasets` is needed
-            and not installed, or if a row is not what it should be.
+            and not installed or can't read the data set, or if a row is not
+            what it should be.
     """
     check_split(published.name, split, SPLITS)
     if path is None:
-        pairs = _hub_pairs(published, split)
+        pairs = hub_pairs(published, split)
         return task_from_pairs(published.name, split, pairs, published.metrics)
     folder = check_folder(published.name, path, published.files)
     parse = functools.partial(_parse_line, published.pair)
@@ -69,7 +75,19 @@ def _parse_line(pair, line):
     return prompt, [response]
 
 
-def _hub_pairs(published, split):
+def hub_pairs(published, split):
+    """Reads a split from the hub.
+
+    Args:
+        published: A `Published`.
+        split: The name of the split.
+
+    Returns:
+        List of pairs.
+
+    Raises:
+        ValueError: See `load_published`.
+    """
     name, place = published.name, published.repository
     if split not in published.hub_splits:
         raise ValueError(
@@ -77,11 +95,8 @@ def _hub_pairs(published, split):
             f"only {', '.join(published.hub_splits)}; give a folder with "
             f"{published.files} as `path`. Received: path=None, split={split!r}"
         )
-    rows = _datasets(published).load_dataset(
-        place, published.configuration, split=published.hub_splits[split]
-    )
     pairs = []
-    for number, row in enumerate(rows):
+    for number, row in enumerate(_hub_rows(published, split)):
         try:
             pairs.append(published.pair(row))
         except LineError as error:
@@ -92,6 +107,26 @@ def _hub_pairs(published, split):
             f"Received: path=None, split={split!r}"
         )
     return pairs
+
+
+def _hub_rows(published, split):
+    load_dataset = _datasets(published).load_dataset
+    try:
+        return load_dataset(
+            published.repository,
+            published.configuration,
+            split=published.hub_splits[split],
+            revision=published.revision,
+        )
+    # Without a network, or where the hub has changed, it fails in many ways.
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [""]
+        raise ValueError(
+            f"{published.repository} could not be read from the hub; give a "
+            f"folder with {published.files} as `path`. `datasets` said: "
+            f"{lines[0][:200]} ({type(error).__name__}) "
+            f"Received: path=None, split={split!r}"
+        ) from error
 
 
 def _datasets(published):

@@ -41,11 +41,11 @@ def load_task(name, split="train", path=None):
     Args:
         name: String, one of the above.
         split: String, `"train"` or `"test"`; of `xsum`, `tldr` and `wmt22`,
-            and of `e2e` with a `trainset.csv`, also `"validation"`. Defaults
-            to `"train"`.
-        path: Path of the data, unless the task is generated. Without it,
-            `xsum`, `tldr` and `wmt22` are read from the Hugging Face hub, with
-            the library `datasets`.
+            and of `e2e` with a `trainset.csv` or from the hub, also
+            `"validation"`. Defaults to `"train"`.
+        path: Path of the data, unless the task is generated. Without it, all
+            but `jsonl` are read from the Hugging Face hub, with the library
+            `datasets`.
 
     Returns:
         A `keras_irl.data.Task`.

@@ -1,6 +1,7 @@
 """XSum: news articles, each summarised in one sentence."""
 
 from keras_irl.data.json_lines import text_of
+from keras_irl.data.published import CONVERTED
 from keras_irl.data.published import SPLITS
 from keras_irl.data.published import Published
 from keras_irl.data.published import load_published
@@ -43,4 +44,5 @@ _XSUM = Published(
     _pair,
     "EdinburghNLP/xsum",
     {split: split for split in SPLITS},
+    revision=CONVERTED,
 )

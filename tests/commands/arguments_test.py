@@ -24,7 +24,8 @@ def help_of(command, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("command", "num_flags"), [("compare", 20), ("evaluate", 15)]
+    ("command", "num_flags"),
+    [("compare", 20), ("evaluate", 15), ("rewards", 15)],
 )
 def test_every_flag_has_a_help_line(command, num_flags, capsys, monkeypatch):
     text = help_of(command, capsys, monkeypatch)
@@ -126,6 +127,16 @@ def test_lists_are_separated_by_commas():
         ("compare --task e2e --on-invalid keep", "'keep'.*raise.*drop"),
         ("evaluate --task e2e", "required: --policy"),
         (
+            "evaluate --task e2e --policy a --num-resamples 1",
+            "--num-resamples: .*at least 2.*Received: 1",
+        ),
+        ("rewards", "required: --policy"),
+        ("rewards --policy a --num-resamples 1", "at least 2.*Received: 1"),
+        ("rewards --policy a --seed -1", "--seed: .*at least 0.*Received: -1"),
+        ("rewards --policy a --max-texts 0", "--max-texts: .*Received: 0"),
+        ("rewards --policy a --batch-size 0", "--batch-size: .*Received: 0"),
+        ("rewards --policy a --backend mxnet", "'mxnet'.*jax"),
+        (
             "evaluate --task e2e --policy a --decoders nucleus",
             "--decoders: a decoder is such as greedy.*Received: nucleus",
         ),
@@ -138,5 +149,5 @@ def test_wrong_flags_are_refused_in_one_line(arguments, message, capsys):
     output = capsys.readouterr()
     assert not output.out
     line = output.err.splitlines()[-1]
-    assert re.match(r"keras-irl( compare| evaluate)?: error: ", line)
+    assert re.match(r"keras-irl( compare| evaluate| rewards)?: error: ", line)
     assert re.search(message, line)

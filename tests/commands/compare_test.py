@@ -235,6 +235,11 @@ def test_a_decoder_learns_from_a_file_and_replaces_another_comparison(
     capsys.readouterr()
     assert main([*arguments, "--decoders", "beam=2"]) == 2
     assert "beam=2" in one_line(capsys)
+    # As are other demonstrations in the same file.
+    rows[0]["response"] += " 2"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    assert main(arguments) == 2
+    assert re.search(r" texts=\w+ \(there \w+\)$", one_line(capsys))
 
 
 def one_line(capsys):
@@ -301,7 +306,6 @@ def test_wrong_numbers_and_names_are_refused_before_any_work(
     [
         ("--task sums", "arithmetic, gsm8k, .*jsonl. Received: name='sums'"),
         ("--task jsonl", "train.jsonl.*Received: path=None"),
-        ("--task gsm8k", "Received: path=None"),
         ("--task e2e --path nowhere", "folder.*Received: path='nowhere'"),
         ("--task jsonl --path no.jsonl", "no such file.*path='no.jsonl'"),
         ("--path here", "leave `--path` out. Received: path='here'"),

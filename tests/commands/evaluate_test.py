@@ -40,6 +40,8 @@ def folder(tmp_path_factory):
     variable = policy.backbone.trainable_variables[0]
     variable.assign(np.full(variable.shape, np.nan))
     policy.save(folder / "diverged.keras")
+    (folder / "m").mkdir()
+    shutil.copy(folder / "mle-1.keras", folder / "m" / "mle-0.keras")
     for name, rows in (("test", ROWS), ("train", ROWS[1:])):
         lines = "\n".join(map(json.dumps, rows))
         (folder / f"{name}.jsonl").write_text(lines)
@@ -131,6 +133,25 @@ def test_what_was_judged_is_not_judged_again(
     assert (output / "report.md").read_text("utf-8") == before
 
 
+def test_answers_to_other_texts_are_not_taken_for_these(folder, output, capsys):
+    """The path of the data stays the same, and the file there does not."""
+    file = folder / "test.jsonl"
+    arguments = command(folder, *POLICIES, "--seeds", "2")
+    before = file.read_text()
+    for rows in (
+        [*ROWS[:2], ROWS[2] | {"prompt": "count on"}],
+        [*ROWS[:2], ROWS[2] | {"response": "3 2 1"}],
+        [*ROWS, {"prompt": "one more", "response": "1"}],
+    ):
+        file.write_text("\n".join(map(json.dumps, rows)))
+        try:
+            assert main(arguments) == 2
+        finally:
+            file.write_text(before)
+        error = capsys.readouterr().err
+        assert re.search(r"of other texts.* texts=\w+ \(there \w+\)$", error)
+
+
 def test_an_interrupted_evaluation_goes_on(folder, tmp_path, monkeypatch):
     shutil.copytree(folder, tmp_path / "copy")
     folder = tmp_path / "copy"
@@ -170,7 +191,11 @@ def test_one_sample_a_prompt_has_no_diversity_and_says_so(folder, tmp_path):
     arguments = command(folder, "mle=mle-0.keras", decoders="T=1")
     output = tmp_path / "out"
     arguments += ["--num-samples", "1", "--output", str(output)]
-    assert main(arguments) == 0
+    output.mkdir()
+    # As an evaluation that had several samples would have left it.
+    for name in ("evaluation.json", "quality_vs_diversity.png"):
+        (output / name).write_text("{}")
+    assert main([*arguments, "--overwrite"]) == 0
     markdown = (output / "report.md").read_text("utf-8")
     assert "One sample a prompt has no Self-BLEU" in markdown
     assert "there is no decoding with several samples a prompt" in markdown
@@ -187,6 +212,9 @@ def refuse_to_load(*args):
         ("--policy no.keras", "found nothing there.*path='no.keras'"),
         ("--policy =mle-0.keras", "NAME=PATH.*policy='=mle-0.keras'"),
         ("--policy m=mle-0.keras --policy m=mle-0.keras", "twice"),
+        ("--policy mle-0.keras --policy m/mle-0.keras", "be called 'mle-0'"),
+        ("--policy mle-0=mle-1.keras --policy mle-0.keras", "by NAME=PATH"),
+        ("--policy mle-0.keras --policy mle-0=mle-1.keras", "by NAME=PATH"),
         ("--policy mle-0.keras --metric rouge", "bleu, chrf.*metric='rouge'"),
         ("--policy mle-0.keras --task sums", "Received: name='sums'"),
         ("--policy mle-0.keras --split dev", "Received: split='dev'"),
@@ -196,7 +224,6 @@ def refuse_to_load(*args):
         ("--policy mle-0.keras --decoders T=-1", "temperature=-1.0"),
         ("--policy mle-0.keras --decoders top-p=2", "top_p=2.0"),
         ("--policy mle-0.keras --decoders beam=0", "num_beams=0"),
-        ("--policy mle-0.keras --num-resamples 1", "num_resamples=1"),
     ],
 )
 def test_what_is_wrong_is_refused_before_any_work(
@@ -211,8 +238,26 @@ def test_what_is_wrong_is_refused_before_any_work(
     assert not (folder / "new").exists()
 
 
-def test_the_folder_of_a_comparison_is_left_alone(folder, tmp_path, capsys):
-    (tmp_path / "settings.json").write_text("{}")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("settings.json", "holds a comparison, whose report"),
+        ("rewards.json", "holds rewards that were read, whose report"),
+        ("samples.txt", "holds samples.txt, which `evaluate` did not write"),
+    ],
+)
+def test_what_it_did_not_write_is_left_alone(
+    folder, tmp_path, capsys, name, message
+):
+    (tmp_path / name).write_text("{}")
     arguments = command(folder, "mle=mle-0.keras")
     assert main([*arguments, "--output", str(tmp_path), "--overwrite"]) == 2
-    assert "holds a comparison" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_folder_in_the_place_of_a_report_is_refused(folder, tmp_path, capsys):
+    (tmp_path / "report.md").mkdir()
+    arguments = command(folder, "mle=mle-0.keras")
+    assert main([*arguments, "--output", str(tmp_path)]) == 2
+    assert "'report.md' is to be written, and a" in capsys.readouterr().err

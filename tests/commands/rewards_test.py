@@ -1,5 +1,8 @@
+import contextlib
+import io
 import json
 import re
+import shutil
 
 import keras
 import numpy as np
@@ -10,6 +13,8 @@ from testing import tiny_gpt2
 import keras_irl
 from keras_irl.__main__ import main
 from keras_irl.commands import rewards as rewards_module
+from keras_irl.commands import sampled_texts
+from keras_irl.commands.arguments import parse_arguments
 
 TEXTS = [("count", "1 2 3"), ("count", "1 2"), ("say", "yes"), ("say", "no")]
 FILES = {"heat_map.html", "heat_map.png", "report.md", "rewards.json"}
@@ -88,16 +93,14 @@ def test_rewards_metrics_and_a_control_from_the_shell(folder, capsys):
     assert "control: reward" in (output / "heat_map.html").read_text()
 
 
-def test_every_flag_has_a_help_line(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
-    with pytest.raises(SystemExit):
-        main(["rewards", "--help"])
-    text = capsys.readouterr().out
-    _, *entries = re.split(r"\n  (?=-)", text.partition("\n\n")[2])
-    assert len(entries) > 12
-    for entry in entries:
-        flag, *help_text = re.split(r"\s{2,}", entry.partition("\n\n")[0])
-        assert len(" ".join(help_text)) > 12, flag
+def write_two(folder):
+    rows = [
+        {"prompt": "count", "response": "1 2 3"},
+        {"prompt": "say", "responses": ["yes", "no"]},
+    ]
+    path = folder / "two.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
 
 
 def refuse_to_read(*args):
@@ -128,7 +131,14 @@ def error_of(arguments, capsys):
         ("--output texts.jsonl", "`--output` must be.*output='texts.jsonl'"),
         ("--discount 1.5", "`--discount` must lie.*Received: discount=1.5"),
         ("--value-offset nan", "`--value-offset` must.*value_offset=nan"),
-        ("--batch-size 0", "`--batch-size` must be.*batch_size=0"),
+        ("--num-samples 2", "Without `--task`.*Received: num_samples=2"),
+        ("--task sums", "Received: name='sums'"),
+        ("--task jsonl --split dev", "Received: split='dev'"),
+        ("--task jsonl --path two.jsonl --metric f1", "chrf.*metric='f1'"),
+        ("--task jsonl --path two.jsonl --temperature -1", "temperature=-1"),
+        ("--task jsonl --path two.jsonl --max-length 3", "does not fit"),
+        ("--path two.jsonl --output mine", "holds report.md, which `rewards`"),
+        ("--path two.jsonl --output read", "`--overwrite` to replace them"),
         ("--max-length 99", "64 positions.*max_length=99"),
         ("--max-length 8", "Row 0: the text does not fit.*`--max-length`"),
     ],
@@ -144,10 +154,165 @@ def test_what_is_wrong_is_told_in_one_line(
     }
     for name, text in files.items():
         (folder / name).write_text(text)
+    write_two(folder)
+    for name, file in (("mine", "report.md"), ("read", "rewards.json")):
+        (folder / name).mkdir(exist_ok=True)
+        (folder / name / file).write_text("{}")
     (folder / "empty").mkdir(exist_ok=True)
     if "dense" in arguments:
         keras.Sequential([keras.layers.Dense(1)]).save("dense.keras")
     monkeypatch.setattr(rewards_module, "heat_map_files", refuse_to_read)
+    monkeypatch.setattr(rewards_module, "sample_texts", refuse_to_read)
     output = ["--output", "nothing", *arguments.split()]
     assert re.search(message, error_of(command(folder, *output), capsys))
     assert not (folder / "nothing").exists()
+
+
+def test_texts_come_from_somewhere(folder, capsys):
+    arguments = ["rewards", "--policy", str(folder / "mle.keras")]
+    message = "Pass `--task`, .* or `--path`,.*task=None, path=None"
+    assert re.search(message, error_of(arguments, capsys))
+
+
+@pytest.fixture(scope="module")
+def sums(folder):
+    """A policy for the arithmetic task, on which it was not trained."""
+    policy = quick_start(tiny_gpt2(max_length=48), seed=3)
+    policy.save(folder / "sums.keras")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sampled(sums):
+    """What was written of its samples, and what was printed."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        assert sample(sums, "--control", str(sums / "mle.keras")) == 0
+    return sums / "sampled", printed.getvalue()
+
+
+def sample(folder, *arguments):
+    return main(
+        [
+            *("rewards", "--policy", str(folder / "sums.keras")),
+            *("--task", "arithmetic", "--num-test", "3", "--num-samples", "4"),
+            *("--batch-size", "12", "--num-resamples", "20"),
+            *("--output", str(folder / "sampled"), *arguments),
+        ]
+    )
+
+
+def test_a_policy_is_sampled_and_its_samples_are_judged(sums, sampled):
+    output, printed = sampled
+    assert "12 samples, " in printed and "## Best of n, valid" in printed
+    assert {path.name for path in output.iterdir()} == FILES
+    results = json.loads((output / "rewards.json").read_text())
+    assert results["samples"] == {
+        **{"task": "arithmetic", "split": "test", "num_test": 3, "seed": 0},
+        **{"num_samples": 4, "temperature": 1.0, "num_prompts": 3},
+    }
+    # The texts are what the policy says, and the numbers those of each.
+    policy = keras.saving.load_model(sums / "sums.keras", compile=False)
+    task = keras_irl.data.load_task("arithmetic", "test").first(3)
+    samples = keras_irl.evaluation.sample_responses(
+        policy, task.prompts, num_samples=4, batch_size=12
+    )
+    rows = results["texts"]
+    texts = [text for group in samples.texts for text in group]
+    assert [row["response"] for row in rows] == texts
+    assert [row["prompt"] for row in rows] == np.repeat(
+        task.prompts, 4
+    ).tolist()
+    finished = samples.finished.reshape(-1).tolist()
+    assert [row["policy"]["finished"] for row in rows] == finished
+    assert {name for row in rows for name in row["metrics"]} == {
+        "valid",
+        "answer",
+    }
+    scores = {row["score"] for row in results["correlations"]}
+    assert {"reward", "length", "control log-likelihood"} <= scores
+    assert [row["n"] for row in results["best_of_n"]["valid"]] == [1, 2, 4]
+    report = (output / "report.md").read_text()
+    assert "12 samples of " in report and "3 prompts of arithmetic" in report
+
+
+def test_rewards_are_replaced_when_asked_to_and_as_a_whole(
+    sums, sampled, tmp_path, capsys
+):
+    output = tmp_path / "output"
+    shutil.copytree(sampled[0], output)
+    arguments = [
+        *("rewards", "--policy", str(sums / "iqlearn.keras")),
+        *("--path", str(sums / "texts.jsonl"), "--output", str(output)),
+    ]
+    assert "rewards that were read before" in error_of(arguments, capsys)
+    assert main([*arguments, "--overwrite"]) == 0
+    # Without a metric there is no report, and none of another reading.
+    names = {path.name for path in output.iterdir()}
+    assert names == FILES - {"report.md"}
+    after = json.loads((output / "rewards.json").read_text())
+    assert after["samples"] is None and len(after["texts"]) == len(TEXTS)
+
+
+def test_texts_without_a_token_are_left_out(sums, tmp_path, monkeypatch):
+    """A tiny policy may write nothing but special tokens until it is cut."""
+    found = keras_irl.evaluation.Responses(
+        [["", "1 2", ""], ["", "3" * 99, "4"]],
+        np.array([[False, True, True], [False, False, True]]),
+        np.ones((2, 3), int),
+        1.0,
+    )
+    sampler = sampled_texts.ResponseSampler
+    monkeypatch.setattr(sampler, "__call__", lambda *args: found)
+    arguments = ["--num-test", "2", "--num-samples", "3", "--metric", "valid"]
+    output = ["--output", str(tmp_path / "new")]
+    assert sample(sums, *arguments, *output) == 0
+    results = json.loads((tmp_path / "new" / "rewards.json").read_text())
+    rows = results["texts"]
+    assert [row["response"] for row in rows][:2] == ["1 2", ""]
+    assert rows[2]["response"].startswith("333")
+    assert [row["policy"]["finished"] for row in rows] == [1, 1, 0, 1]
+    assert results["best_of_n"]["valid"][-1]["n"] == 2
+
+
+def test_metrics_of_many_texts_are_left_out(sums, monkeypatch, capsys):
+    task = keras_irl.data.load_task("arithmetic", "test").with_metrics(
+        {"share": lambda responses, references: 50.0}
+    )
+    monkeypatch.setattr(sampled_texts, "load_task", lambda *args: task)
+    options = parse_arguments(["rewards", "--policy", "p", "--task", "sums"])
+    options.temperature = 1.0
+    assert list(sampled_texts.load_prompts(options).metrics) == [
+        "valid",
+        "answer",
+    ]
+    assert "judge no single text: share." in capsys.readouterr().out
+    options.metric = ["share"]
+    with pytest.raises(ValueError, match="valid, answer. Received: .*'share'"):
+        sampled_texts.load_prompts(options)
+
+
+def test_every_text_is_judged_alone():
+    task = keras_irl.data.load_task("arithmetic", "test").first(2)
+    bleu, chrf = keras_irl.evaluation.bleu, keras_irl.evaluation.chrf
+    given = task.with_metrics(
+        prompt_metrics={
+            "same": keras_irl.evaluation.mean_over_texts(
+                lambda prompts, responses, references: [
+                    float(p == r)
+                    for p, r in zip(prompts, responses, strict=True)
+                ]
+            )
+        }
+    ).metrics["same"]
+    samples = [[task.prompts[0], "a"], [task.prompts[0], task.prompts[1]]]
+    numbers = sampled_texts.text_numbers(given, samples, task.references)
+    assert numbers.tolist() == [[1, 0], [0, 1]]
+    samples = [[task.responses[0], "1"], [task.responses[0], "2 + 2 = 4"]]
+    for metric in (bleu, chrf):
+        numbers = sampled_texts.text_numbers(metric, samples, task.references)
+        alone = [
+            [metric([text], [references]) for text in texts]
+            for texts, references in zip(samples, task.references, strict=True)
+        ]
+        np.testing.assert_allclose(numbers, alone)

@@ -101,8 +101,6 @@ def test_names_the_line_that_is_wrong(tmp_path, content, message):
 def test_names_what_is_missing(tmp_path):
     with pytest.raises(ValueError, match="no such file.*devset.csv"):
         load_task("e2e", "train", tmp_path)
-    with pytest.raises(ValueError, match="from a folder.*path=None"):
-        load_task("e2e", "train")
     file = write(tmp_path, HEADER) / "devset.csv"
     with pytest.raises(ValueError, match="from a folder with devset.csv"):
         load_task("e2e", "train", file)

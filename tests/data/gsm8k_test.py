@@ -170,7 +170,5 @@ def test_names_what_is_missing(tmp_path):
         load_task("gsm8k", "test", tmp_path)
     with pytest.raises(ValueError, match="train, test. Received: split='dev'"):
         load_task("gsm8k", "dev", tmp_path)
-    with pytest.raises(ValueError, match="from a folder.*path=None"):
-        load_task("gsm8k", "train")
     with pytest.raises(ValueError, match="from a folder.*nowhere"):
         load_task("gsm8k", "train", tmp_path / "nowhere")

@@ -1,3 +1,5 @@
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from keras_irl.rewards import RewardReader
 from keras_irl.rewards import as_scorer
 from keras_irl.rewards import reward_reader
 from keras_irl.rewards import token_rewards
+from keras_irl.rewards.fitting import ResponseCutter
 
 PROMPTS, RESPONSES = list(PROMPTS), list(RESPONSES)
 compiled_only = pytest.mark.skipif(
@@ -276,3 +279,43 @@ def test_an_unfinished_response_must_have_a_token(gpt2):
 def test_a_policy_must_be_a_language_model():
     with pytest.raises(ValueError, match="Received: policy=None"):
         RewardReader(None)
+
+
+def test_a_scorer_scores_what_fits_of_a_long_response(policy):
+    prompts = ["call me ishmael", "the earth", "the earth"]
+    long = " ".join(["the lazy dog"] * 40)
+    score = as_scorer(policy, 0.9, batch_size=3)
+    with pytest.warns(UserWarning, match=r"what fits.*Received: responses\[1"):
+        scores = score(prompts, ["call", long, "the"])
+    assert np.isfinite(scores).all()
+    # Once is enough.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "A response is longer")
+        again = score(prompts, ["call", long + " dog", "the"])
+    assert again == pytest.approx(scores, abs=1e-4)
+    # As a text that fills the window, and was cut there.
+    cut, are_cut = ResponseCutter(policy)(prompts, ["call", long, "the"])
+    assert are_cut == [False, True, False] and long.startswith(cut[1])
+    reader = RewardReader(policy, 0.9, batch_size=3)
+    texts = reader(prompts, cut, [True, False, True])
+    assert scores == pytest.approx([t.total for t in texts], abs=1e-4)
+    with pytest.raises(ValueError, match="Row 0: the text does not fit"):
+        reader(prompts[1:2], [long[: len(cut[1]) + 4]])
+
+
+def test_a_scorer_minds_what_was_cut(gpt2, gpt2_reader):
+    score = as_scorer(gpt2, 0.9, 0.5, batch_size=3)
+    finished = [True, False, False]
+    texts = gpt2_reader(PROMPTS, RESPONSES, finished)
+    columns = {"prompts": PROMPTS, "completions": RESPONSES}
+    scores = score(**columns, finished=finished)
+    assert scores == pytest.approx([text.total for text in texts], abs=1e-4)
+    assert scores != pytest.approx(score(**columns), abs=1e-2)
+    # Of no token there is no reward; an end token is one.
+    empty = score(["a"] * 3, ["", "", "b"], finished=[False, True, True])
+    assert empty[0] == 0.0 and empty[1] != 0.0 and empty[2] != 0.0
+    assert score(["a"], [""], finished=[False]) == [0.0]
+    with pytest.raises(ValueError, match="one boolean for each.*Received: fin"):
+        score(PROMPTS, RESPONSES, finished=["yes"] * 3)
+    with pytest.raises(ValueError, match="Row 0: the text does not fit"):
+        score(["a" * 99], ["b"])

@@ -1,0 +1,47 @@
+"""A result is there as a whole, or what was there before is."""
+
+import os
+
+import pytest
+
+from keras_irl.evaluation.whole_files import check_folder
+from keras_irl.evaluation.whole_files import write_whole
+
+
+def contents(folder):
+    return {
+        path.name: path.read_text() if path.is_file() else None
+        for path in folder.iterdir()
+    }
+
+
+def test_what_an_earlier_result_had_besides_is_removed(tmp_path):
+    write_whole({"a": "1", "b": b"2"}, tmp_path)
+    (tmp_path / "mine").write_text("3")
+    paths = write_whole({"a": "4"}, tmp_path, others=("a", "b", "c"))
+    assert paths == [tmp_path / "a"]
+    assert contents(tmp_path) == {"a": "4", "mine": "3"}
+
+
+@pytest.mark.parametrize("name", ["b", ".b.part", "old"])
+def test_a_folder_in_the_place_of_a_file_leaves_all_as_it_was(tmp_path, name):
+    (tmp_path / "a").write_text("before")
+    (tmp_path / name).mkdir()
+    message = f"a folder has its name.*another `output`. Received: .*{tmp_path}"
+    with pytest.raises(ValueError, match=message):
+        write_whole({"a": "1", "b": "2"}, tmp_path, others=["old"])
+    assert contents(tmp_path) == {"a": "before", name: None}
+    with pytest.raises(ValueError, match="a folder has its name"):
+        check_folder(tmp_path, ["a", name])
+
+
+def test_nothing_is_removed_unless_all_is_written(tmp_path, monkeypatch):
+    write_whole({"a": "1", "b": "2"}, tmp_path)
+
+    def refuse(*paths):
+        raise OSError("Input/output error")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OSError, match="Input"):
+        write_whole({"a": "3"}, tmp_path, others=["b"])
+    assert contents(tmp_path) == {"a": "1", "b": "2"}
