@@ -6,11 +6,12 @@ import statistics
 
 from sacrebleu.tokenizers import tokenizer_13a
 
+MAX_ORDER = 4
 # What a precision without a single match counts as: nltk's default ε.
 _EPSILON = 0.1
 
 
-def self_bleu(samples_per_prompt, max_order=4):
+def self_bleu(samples_per_prompt, max_order=MAX_ORDER):
     """Computes Self-BLEU: how alike the responses to the same prompt are.
 
     Each sample is scored by BLEU as a hypothesis, with all other samples of
@@ -105,6 +106,29 @@ def distinct_n(samples_per_prompt, n=2):
         counts = sum((_count(_tokens(s), n) for s in samples), _NOTHING)
         shares.append(len(counts) / max(1, counts.total()))
     return 100.0 * statistics.fmean(shares)
+
+
+def diversity_note(num_samples):
+    """Tells what `self_bleu` and `distinct_n` count, for readers of a table.
+
+    Args:
+        num_samples: Set of the numbers of samples that prompts had.
+
+    Returns:
+        A sentence or two.
+
+    Example:
+    >>> diversity_note({8})[:31]
+    'Diversity of 8 samples a prompt'
+    """
+    numbers = " or ".join(map(str, sorted(num_samples)))
+    return (
+        f"Diversity of {numbers} samples a prompt, in tokens of sacrebleu's "
+        f"13a: Self-BLEU counts n-grams of 1 to {MAX_ORDER} tokens, with all "
+        "other samples of the prompt as references, smoothed by nltk's method "
+        "1; distinct-n is the share of different n-grams among those of all "
+        "samples of a prompt."
+    )
 
 
 _NOTHING = collections.Counter()

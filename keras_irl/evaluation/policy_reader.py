@@ -23,7 +23,7 @@ class PolicyReader(keras.Model):
 
     def __init__(self, policy):
         # The policy has precisions of its own, and a mask needs its sign.
-        super().__init__(autocast=False)
+        super().__init__(name="policy_reader", autocast=False)
         self.policy = policy
         vocabulary_size = policy.output.shape[-1]
         is_large = vocabulary_size >= MIN_VOCABULARY_SIZE
