@@ -82,8 +82,9 @@ class EvaluateGeneration(keras.callbacks.Callback):
         output=None,
     ):
         super().__init__()
+        self.decoders = decodings(temperatures)
         counts = (num_samples, num_prompts, every, batch_size)
-        if not len(temperatures) or min(counts) < 1 or not len(task.prompts):
+        if not self.decoders or min(counts) < 1 or not len(task.prompts):
             raise ValueError(
                 "Generation is judged at one temperature at least, on one "
                 "sample of one prompt, every epoch or every few. Received: "
@@ -94,7 +95,6 @@ class EvaluateGeneration(keras.callbacks.Callback):
             )
         self.task = task.first(num_prompts)
         check_task(self.task)
-        self.decoders = decodings(temperatures)
         self.num_samples = num_samples
         self.every = every
         self.batch_size = batch_size

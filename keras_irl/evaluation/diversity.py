@@ -200,13 +200,16 @@ def _require_order(**argument):
 
 
 def _require_samples(samples_per_prompt):
-    if not len(samples_per_prompt):
+    is_list = isinstance(samples_per_prompt, list | tuple)
+    if not is_list or not samples_per_prompt:
         raise ValueError(
             "Diversity is undefined without a prompt: pass, for each prompt, "
-            "the list of its samples. Received: samples_per_prompt=[]"
+            "the list of its samples. "
+            f"Received: samples_per_prompt={samples_per_prompt!r:.200}"
         )
     for row, samples in enumerate(samples_per_prompt):
-        if isinstance(samples, str) or not len(samples):
+        is_list = isinstance(samples, list | tuple) and len(samples) > 0
+        if not is_list or not all(isinstance(text, str) for text in samples):
             raise ValueError(
                 "For each prompt, pass the list of its samples, such as "
                 '[["one answer", "another"]]. '

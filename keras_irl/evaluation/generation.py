@@ -278,9 +278,9 @@ def sample_responses(
 
 def _at_least(minimum, **argument):
     ((name, value),) = argument.items()
-    if not minimum <= value < np.inf:
+    if not isinstance(value, int | np.integer) or value < minimum:
         raise ValueError(
-            f"`{name}` must be a finite number, {minimum} or greater. "
+            f"`{name}` must be an integer, {minimum} or greater. "
             f"Received: {name}={value}"
         )
     return value

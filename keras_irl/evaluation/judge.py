@@ -81,25 +81,31 @@ def check_task(task):
         ValueError: If a prompt has no reference, or a metric can't judge
             by these references.
     """
-    if len(task.references) != len(task.prompts):
-        raise ValueError(
-            "To judge responses, each prompt needs a row of references. "
-            f"Received: {len(task.references)} rows of references for "
-            f"{len(task.prompts)} prompts"
-        )
-    references = [task.references[row] for row in range(len(task.prompts))]
-    for row, texts in enumerate(references):
-        if not len(texts):
-            raise ValueError(
-                "To judge responses, each prompt needs at least one "
-                f"reference. Received: references[{row}]=[]"
-            )
+    references = _references(task)
     first = [texts[0] for texts in references]
     for name, metric in task.metrics.items():
         _require_number(name, _judged(name, metric, first, references))
     pairs = [[text, text] for text in first]
     for name, metric in task.sample_metrics.items():
         _judged(name, metric, pairs, references)
+
+
+def _references(task):
+    """The rows of references, one for each prompt at least."""
+    if task.references is None or len(task.references) != len(task.prompts):
+        raise ValueError(
+            "To judge responses, each prompt needs a row of references. "
+            f"Received: references={task.references!r:.200} for "
+            f"{len(task.prompts)} prompts"
+        )
+    references = [task.references[row] for row in range(len(task.prompts))]
+    for row, texts in enumerate(references):
+        if not isinstance(texts, list | tuple) or not texts:
+            raise ValueError(
+                "To judge responses, each prompt needs a list of at least one "
+                f"reference. Received: references[{row}]={texts!r:.200}"
+            )
+    return references
 
 
 def _check_texts(texts, references):

@@ -96,13 +96,9 @@ def sweep(
     [(row["decoder"], row["metrics"]["valid"]) for row in rows]
     ```
     """
-    seeds = [seed] if isinstance(seed, numbers.Integral) else list(seed)
-    policies = {
-        name: list(group) if isinstance(group, list | tuple) else [group]
-        for name, group in policies.items()
-    }
+    seeds = [seed] if isinstance(seed, numbers.Real) else list(seed)
+    policies, ways = _groups(policies), decodings(temperatures)
     _check_given(policies, task, temperatures, seeds)
-    ways = decodings(temperatures)
     check_task(task)
     plan = [
         (way, seed)
@@ -180,6 +176,19 @@ def _row(sampler, task, way, num_samples, seed):
         "temperature": temperature_of(way),
         "seed": seed,
         **judge(responses, task, sampler.entropies(task.prompts, responses)),
+    }
+
+
+def _groups(policies):
+    """A list of policies for each name."""
+    if not isinstance(policies, dict):
+        raise ValueError(
+            "Policies have names: pass a dictionary, such as "
+            f'{{"mle": policy}}. Received: policies={policies!r:.200}'
+        )
+    return {
+        name: list(group) if isinstance(group, list | tuple) else [group]
+        for name, group in policies.items()
     }
 
 

@@ -217,7 +217,12 @@ def raises(responses, references):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"references": [["a"], ["b"]]}, "2 rows of references for 3 prompts"),
+        (
+            {"references": [["a"], ["b"]]},
+            r"references=\[\['a'\], \['b'\]\] for 3 prompts",
+        ),
+        ({"references": None}, "Received: references=None for 3 prompts"),
+        ({"references": ["a", "b", "c"]}, r"Received: references\[0\]='a'"),
         ({"references": [["a"], [], ["b"]]}, r"Received: references\[1\]=\[\]"),
         ({"metrics": {"comet": raises}}, "'comet' does not fit.*KeyError"),
         (
@@ -287,11 +292,24 @@ def test_picks_samples_for_people_to_read(rows):
         ({"one": []}, make_task(), (0.0,), r"policies\['one'\]=\[\]"),
         ({"one": None}, make_task(), (-1,), "Received: temperature=-1"),
         ({"one": None}, make_task(), (1, 1.0), "Received: T=1 more than once"),
+        ({"one": None}, make_task(), 0.5, "also a single one. Received: 0.5"),
+        (None, make_task(), (0.0,), "Policies have names.*policies=None"),
     ],
 )
 def test_says_what_is_missing(policies, task, temperatures, message):
     with pytest.raises(ValueError, match=message):
         sweep(policies, task, temperatures)
+
+
+def test_nan_logits_and_no_samples_are_refused():
+    policy = testing.tiny_t5(max_length=4)
+    with pytest.raises(ValueError, match="Received: num_samples=0"):
+        sweep({"one": policy}, make_task(), (1.0,), num_samples=0)
+    with pytest.raises(ValueError, match="Received: num_samples=1.5"):
+        sweep({"one": policy}, make_task(), (1.0,), num_samples=1.5)
+    policy.set_weights([np.nan * weight for weight in policy.get_weights()])
+    with pytest.raises(ValueError, match="logits are not finite"):
+        sweep({"one": policy}, make_task(), (0.0,))
 
 
 def test_no_seed_is_refused():
