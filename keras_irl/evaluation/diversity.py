@@ -103,8 +103,8 @@ def distinct_n(samples_per_prompt, n=2):
     _require_samples(samples_per_prompt)
     shares = []
     for samples in samples_per_prompt:
-        counts = sum((_count(_tokens(s), n) for s in samples), _NOTHING)
-        shares.append(len(counts) / max(1, counts.total()))
+        ngrams = [ngram for s in samples for ngram in _ngrams(_tokens(s), n)]
+        shares.append(len(set(ngrams)) / max(1, len(ngrams)))
     return 100.0 * statistics.fmean(shares)
 
 
@@ -131,7 +131,6 @@ def diversity_note(num_samples):
     )
 
 
-_NOTHING = collections.Counter()
 _tokenize_13a = tokenizer_13a.Tokenizer13a()
 
 
@@ -139,15 +138,20 @@ def _tokens(text):
     return _tokenize_13a(text).split()
 
 
+def _ngrams(tokens, order):
+    return zip(*(tokens[i:] for i in range(order)), strict=False)
+
+
 def _count(tokens, order):
-    spans = (tokens[i:] for i in range(order))
-    return collections.Counter(zip(*spans, strict=False))
+    return collections.Counter(_ngrams(tokens, order))
 
 
 def _bleu_of_each(samples, max_order):
     """BLEU of each tokenised sample against all others."""
     matches = [
-        _matches_of_each([_count(tokens, order) for tokens in samples])
+        _matches_of_each(
+            [collections.Counter(_ngrams(tokens, order)) for tokens in samples]
+        )
         for order in range(1, max_order + 1)
     ]
     lengths = [len(tokens) for tokens in samples]

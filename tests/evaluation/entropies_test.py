@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 import testing
 
+import keras_irl
+from keras_irl.data import demonstrations
+from keras_irl.evaluation import Responses
 from keras_irl.evaluation import ResponseSampler
 from keras_irl.evaluation import policy_reader
 
@@ -12,10 +15,9 @@ PROMPTS = list(testing.PROMPTS)
 
 @pytest.fixture(scope="module", params=["t5", "gpt2"])
 def sampler(request):
-    keras.utils.set_random_seed(1)
-    policy = testing.tiny_policy(request.param)
+    policy = testing.quick_start(testing.tiny_policy(request.param))
     # The last of its batches is filled up.
-    return ResponseSampler(policy, batch_size=4, stop=["q7"])
+    return ResponseSampler(policy, batch_size=3)
 
 
 def entropies_of(policy, prompt, ids):
@@ -37,17 +39,52 @@ def entropies_of(policy, prompt, ids):
 
 
 def test_entropies_are_those_of_the_states_of_the_samples(sampler):
-    responses = sampler(PROMPTS, num_samples=8)
-    found = sampler.entropies(PROMPTS, responses)
-    assert found.shape == (3, 8)
-    for row, prompt in enumerate(PROMPTS):
-        for ids, total in zip(
-            responses.token_ids[row], found[row], strict=True
-        ):
-            expected = sum(entropies_of(sampler.policy, prompt, ids))
+    end = sampler.tokenizer.end_token_id
+    # What ended, at once or later, and what did not. The window holds it all.
+    token_ids = [
+        [np.array(ids, "int32") for ids in samples]
+        for samples in ([[end], [5, 9, 7, end]], [[5], [8, 6, 5, 9, 9, 7]])
+    ]
+    responses = Responses([], None, None, 1.0, token_ids)
+    found = sampler.entropies(PROMPTS[:2], responses)
+    assert found.shape == (2, 2)
+    for row, samples in enumerate(token_ids):
+        for ids, total in zip(samples, found[row], strict=True):
+            expected = sum(entropies_of(sampler.policy, PROMPTS[row], ids))
             assert total == pytest.approx(expected, rel=1e-4)
-    # There were those that ended, and those that were cut.
-    assert len(set(responses.finished.flat)) == 2
+
+
+class Watch(keras.callbacks.Callback):
+    """Reads entropies after every epoch with one sampler."""
+
+    def __init__(self, sampler):
+        super().__init__()
+        self.sampler = sampler
+        self.sums = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        assert self.model.policy is self.sampler.policy
+        responses = self.sampler(PROMPTS, temperature=0.0)
+        self.sums.append(self.sampler.entropies(PROMPTS, responses))
+
+
+def test_entropies_are_those_of_the_weights_of_the_moment_and_compiled_once():
+    policy = testing.quick_start(testing.tiny_gpt2(max_length=32))
+    sampler = ResponseSampler(policy, batch_size=3)
+    watch = Watch(sampler)
+    dataset = demonstrations(policy, PROMPTS, testing.RESPONSES, batch_size=3)
+    trainer = keras_irl.MLE(policy)
+    trainer.compile(keras.optimizers.Adam(1e-2))
+    sampler.entropies(PROMPTS, sampler(PROMPTS, temperature=0.0))
+    model, traces = sampler._reader._model, []
+    read = model.statistics
+    model.statistics = lambda **batch: traces.append(1) or read(**batch)
+    trainer.fit(dataset, epochs=3, callbacks=[watch], verbose=0)
+    if keras.config.backend() != "torch":  # It runs eagerly.
+        assert traces == []
+    watch.on_epoch_end(3)
+    assert not np.allclose(watch.sums[0], watch.sums[2], rtol=1e-2)
+    np.testing.assert_allclose(watch.sums[2], watch.sums[3], rtol=1e-3)
 
 
 def test_large_vocabularies_are_tiled_with_the_same_entropies(
