@@ -21,10 +21,10 @@ BACKENDS = {"jax", "tensorflow", "torch"}
 # The files that may name a backend, and what they need it for.
 NAMES_A_BACKEND = {
     "commands/task_arguments.py": "offers the backends as a choice",
+    "evaluation/policy_reader.py": "knows what XLA can't compile",
     "ops/tiles_jax.py": "loops over tiles in place",
     "ops/tiles_tensorflow.py": "loops over tiles in the graph",
     "ops/tiles_torch.py": "loops over tiles in place",
-    "rewards/reward_reader.py": "knows what XLA can't compile",
     "trainers/stale_gradients.py": "clears what Keras misses",
     "trainers/stopwatch.py": "reads the clock inside a compiled step",
     "trainers/tile_vocabulary.py": "knows what XLA can't compile",

@@ -119,12 +119,19 @@ def answer_accuracy(responses, references):
     """Percentage of the responses whose final answer is right.
 
     The final answer is what follows the first word `answer`; the steps before
-    it may be wrong. A metric as `keras_irl.evaluation.quality` has them.
+    it may be wrong. A metric as `keras_irl.evaluation.quality` has them, which
+    also raises a `ValueError` if a reference has no answer.
     """
-    return [
-        100.0 * (final_answer(response) == final_answer(solutions[0]))
-        for response, solutions in zip(responses, references, strict=True)
-    ]
+    right = []
+    for row, texts in enumerate(references):
+        answers = list(map(final_answer, texts))
+        if None in answers:
+            raise ValueError(
+                "A reference ends in `answer` and a number, such as "
+                f"'answer 12'. Received: references[{row}]={texts!r:.200}"
+            )
+        right.append(100.0 * (final_answer(responses[row]) in answers))
+    return right
 
 
 def coverage(samples, references):

@@ -52,17 +52,37 @@ def encode_prompts(policy, prompts, max_length):
     return {name: ops.convert_to_numpy(v) for name, v in inputs.items()}
 
 
-def _warn_of_cut_prompts(preprocessor, prompts):
-    window = preprocessor.encoder_sequence_length
+def num_cut_prompts(policy, prompts):
+    """Counts the prompts that `encode_prompts` cuts.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM` with its preprocessor.
+        prompts: A list of strings.
+
+    Returns:
+        Integer; 0 for a `CausalLM`, whose prompts are refused if too long.
+    """
+    if isinstance(policy, keras_hub.models.Seq2SeqLM):
+        return int(_are_cut(policy.preprocessor, list(prompts)).sum())
+    return 0
+
+
+def _are_cut(preprocessor, prompts):
     # One position more than the encoder reads shows which prompts it cuts.
     wider = preprocessor.generate_preprocess(
-        prompts, encoder_sequence_length=window + 1
+        prompts,
+        encoder_sequence_length=preprocessor.encoder_sequence_length + 1,
     )
-    cut = ops.convert_to_numpy(wider["encoder_padding_mask"])[:, -1]
+    return ops.convert_to_numpy(wider["encoder_padding_mask"])[:, -1]
+
+
+def _warn_of_cut_prompts(preprocessor, prompts):
+    cut = _are_cut(preprocessor, prompts)
     if cut.any():
         warnings.warn(
             f"{cut.sum()} of {len(cut)} prompts are longer than the encoder's "
-            f"window of {window} tokens and will be cut, the first of them "
+            f"window of {preprocessor.encoder_sequence_length} tokens and will "
+            "be cut, the first of them "
             f"prompts[{cut.argmax()}]. Raise `encoder_sequence_length` of the "
             "policy's preprocessor.",
             stacklevel=2,

@@ -14,13 +14,13 @@ from keras_irl.evaluation.fronts import AreaDifference as AreaDifference
 from keras_irl.evaluation.fronts import area_difference as area_difference
 from keras_irl.evaluation.fronts import area_under_front as area_under_front
 from keras_irl.evaluation.fronts import pareto_front as pareto_front
-from keras_irl.evaluation.generation import Responses as Responses
 from keras_irl.evaluation.generation import ResponseSampler as ResponseSampler
 from keras_irl.evaluation.generation import sample_responses as sample_responses
 from keras_irl.evaluation.quality import bleu as bleu
 from keras_irl.evaluation.quality import chrf as chrf
 from keras_irl.evaluation.quality import exact_match as exact_match
 from keras_irl.evaluation.report import write_report as write_report
+from keras_irl.evaluation.responses import Responses as Responses
 from keras_irl.evaluation.rouge import rouge_1 as rouge_1
 from keras_irl.evaluation.rouge import rouge_2 as rouge_2
 from keras_irl.evaluation.rouge import rouge_lsum as rouge_lsum

@@ -1,10 +1,14 @@
 """Judges what a policy writes while it is trained."""
 
+import math
+
 import keras
 import numpy as np
 
-from keras_irl.decoding import as_decoder
+from keras_irl.decoding import encode_prompts
+from keras_irl.evaluation.decodings import decodings
 from keras_irl.evaluation.generation import ResponseSampler
+from keras_irl.evaluation.judge import check_task
 from keras_irl.evaluation.judge import judge
 from keras_irl.evaluation.whole_files import write_whole
 
@@ -23,15 +27,22 @@ class EvaluateGeneration(keras.callbacks.Callback):
     |---------------------|----------------------------------------------------|
     | `bleu_t0.5`         | a metric of the task; likewise its others          |
     | `self_bleu_t0.5`    | in per cent, where there are several samples       |
+    | `distinct_1_t0.5`   | likewise, different words; and of n-grams to 3     |
+    | `entropy_t0.5`      | of the policy at its samples, in nats a token      |
     | `finished_t0.5`     | texts that the policy ended itself, in per cent    |
     | `length_t0.5`       | mean length in tokens, over the demonstrations'    |
+
+    The diversity is that of `num_samples` responses a prompt; it and the
+    entropy are defined as in `keras_irl.evaluation.sweep`.
 
     With `Sampling(top_p=0.9)` they end in `_t1_top_p_0.9`, and with
     `BeamSearch()` in `_beam_4_penalty_0.6`.
 
     Place it before the callbacks that read the logs: `CSVLogger`,
     `TensorBoard`, `EarlyStopping(monitor="bleu_t0", mode="max")`,
-    `ModelCheckpoint`.
+    `ModelCheckpoint`. All epochs have the same names. Where nothing is judged
+    they are NaN: to these callbacks, an epoch without an improvement. The
+    first epoch is judged always, as they would take NaN for the best.
 
     Args:
         task: A `keras_irl.data.Task` to answer; its first `num_prompts` are.
@@ -39,15 +50,17 @@ class EvaluateGeneration(keras.callbacks.Callback):
             decoders of `keras_irl.decoding`. Defaults to `(0.0, 1.0)`.
         num_samples: Responses a prompt where they are random. Defaults to 4.
         num_prompts: How many prompts are answered. Defaults to 64.
-        every: Epochs between judgements; on others the logs lack the names.
-            Defaults to 1.
+        every: Judges the first epoch of a training and every epoch whose
+            number is a multiple of this. Defaults to 1.
         batch_size: Rows of every batch. Defaults to 32.
         output: Folder for some samples as text, a file an epoch. Defaults to
             `None`, for none.
 
     Raises:
-        ValueError: If there is no prompt, no temperature or one below 0, or
-            `every` is below 1.
+        ValueError: If there is no prompt, no temperature or one below 0, if a
+            count is below 1, or if the task can't be judged: a prompt has no
+            reference, or a metric fails on the references. Before the first
+            step, also if the policy can't answer the prompts.
 
     Example:
     ```python
@@ -69,38 +82,59 @@ class EvaluateGeneration(keras.callbacks.Callback):
         output=None,
     ):
         super().__init__()
-        if not len(temperatures) or num_prompts < 1 or every < 1:
+        self.decoders = decodings(temperatures)
+        counts = (num_samples, num_prompts, every, batch_size)
+        if not self.decoders or min(counts) < 1 or not len(task.prompts):
             raise ValueError(
                 "Generation is judged at one temperature at least, on one "
-                "prompt, every epoch or every few. Received: "
-                f"temperatures={temperatures}, num_prompts={num_prompts}, "
-                f"every={every}"
+                "sample of one prompt, every epoch or every few. Received: "
+                f"temperatures={temperatures}, num_samples={num_samples}, "
+                f"num_prompts={num_prompts}, every={every}, "
+                f"batch_size={batch_size}, len(task.prompts)="
+                f"{len(task.prompts)}"
             )
         self.task = task.first(num_prompts)
-        self.decoders = [as_decoder(decoder) for decoder in temperatures]
+        check_task(self.task)
         self.num_samples = num_samples
         self.every = every
         self.batch_size = batch_size
         self.output = output
         self._sampler = None
+        self._names = None
+
+    def on_train_begin(self, logs=None):
+        self._names = None
+        # What would otherwise be found out after an epoch.
+        sampler = self._current_sampler()
+        prompts = list(self.task.prompts)
+        encode_prompts(sampler.policy, prompts, sampler.max_length)
 
     def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self.every:
-            return
         logs = {} if logs is None else logs
-        sampler = self._current_sampler()
-        rows = []
+        if self._names is not None and (epoch + 1) % self.every:
+            logs.update(dict.fromkeys(self._names, math.nan))
+            return
+        found, rows = self._judge()
+        self._names = list(found)
+        logs.update(found)
+        if self.output is not None:
+            self._write(epoch, rows)
+
+    def _judge(self):
+        """The logs, and what each decoder wrote."""
+        sampler, prompts = self._current_sampler(), list(self.task.prompts)
+        found, rows = {}, []
         for decoder in self.decoders:
             responses = sampler(
-                self.task.prompts,
+                prompts,
                 num_samples=self.num_samples if decoder.is_random else 1,
                 decoder=decoder,
             )
-            row = judge(responses, self.task)
+            entropies = sampler.entropies(prompts, responses)
+            row = judge(responses, self.task, entropies)
             rows.append(row | {"decoder": decoder.name})
-            logs.update(self._logs(row, _suffix(decoder)))
-        if self.output is not None:
-            self._write(epoch, rows)
+            found |= self._logs(row, _suffix(decoder))
+        return found, rows
 
     def _current_sampler(self):
         # Asked for anew, `self.model` hands over the weights of the moment.
@@ -110,13 +144,16 @@ class EvaluateGeneration(keras.callbacks.Callback):
         return self._sampler
 
     def _logs(self, row, suffix):
-        logs = {name + suffix: value for name, value in row["metrics"].items()}
-        if row["self_bleu"] is not None:
-            logs["self_bleu" + suffix] = row["self_bleu"]
-        logs["finished" + suffix] = row["finished"]
-        expected = self._demonstrated_length()
-        logs["length" + suffix] = row["num_tokens"] / expected
-        return logs
+        found = row["metrics"] | {
+            "finished": row["finished"],
+            "length": row["num_tokens"] / self._demonstrated_length(),
+        }
+        if row["num_samples"] > 1:
+            names = ("self_bleu", "distinct_1", "distinct_2", "distinct_3")
+            found |= {name: row[name] for name in names}
+        if row["entropy"] is not None:
+            found["entropy"] = row["entropy"]
+        return {name + suffix: value for name, value in found.items()}
 
     def _demonstrated_length(self):
         tokens = self._sampler.tokenizer(list(self.task.responses))

@@ -6,6 +6,8 @@ from keras_irl.decoding import BeamSearch
 from keras_irl.decoding import Sampling
 from keras_irl.decoding import as_decoder
 
+_ONE = numbers.Real | Sampling | BeamSearch
+
 
 def decodings(values):
     """Reads what `sweep` takes as temperatures.
@@ -17,9 +19,14 @@ def decodings(values):
         List of decoders.
 
     Raises:
-        ValueError: If one is neither, or out of its range, or if a name occurs
-            twice.
+        ValueError: If they are no sequence, one is neither or out of its
+            range, or a name occurs twice.
     """
+    if isinstance(values, _ONE):
+        raise ValueError(
+            "Temperatures and decoders are given as a list, also a single "
+            f"one. Received: {values!r:.200}"
+        )
     found = [_decoder(value) for value in values]
     names = [decoder.name for decoder in found]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -45,7 +52,7 @@ def name_of(row):
 
 
 def _decoder(value):
-    if not isinstance(value, numbers.Real | Sampling | BeamSearch):
+    if not isinstance(value, _ONE):
         raise ValueError(
             "A sweep decodes at temperatures, or by decoders of "
             f"`keras_irl.decoding`. Received: {value!r:.200}"

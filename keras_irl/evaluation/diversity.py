@@ -6,11 +6,12 @@ import statistics
 
 from sacrebleu.tokenizers import tokenizer_13a
 
+MAX_ORDER = 4
 # What a precision without a single match counts as: nltk's default ε.
 _EPSILON = 0.1
 
 
-def self_bleu(samples_per_prompt, max_order=4):
+def self_bleu(samples_per_prompt, max_order=MAX_ORDER):
     """Computes Self-BLEU: how alike the responses to the same prompt are.
 
     Each sample is scored by BLEU as a hypothesis, with all other samples of
@@ -102,12 +103,34 @@ def distinct_n(samples_per_prompt, n=2):
     _require_samples(samples_per_prompt)
     shares = []
     for samples in samples_per_prompt:
-        counts = sum((_count(_tokens(s), n) for s in samples), _NOTHING)
-        shares.append(len(counts) / max(1, counts.total()))
+        ngrams = [ngram for s in samples for ngram in _ngrams(_tokens(s), n)]
+        shares.append(len(set(ngrams)) / max(1, len(ngrams)))
     return 100.0 * statistics.fmean(shares)
 
 
-_NOTHING = collections.Counter()
+def diversity_note(num_samples):
+    """Tells what `self_bleu` and `distinct_n` count, for readers of a table.
+
+    Args:
+        num_samples: Set of the numbers of samples that prompts had.
+
+    Returns:
+        A sentence or two.
+
+    Example:
+    >>> diversity_note({8})[:31]
+    'Diversity of 8 samples a prompt'
+    """
+    numbers = " or ".join(map(str, sorted(num_samples)))
+    return (
+        f"Diversity of {numbers} samples a prompt, in tokens of sacrebleu's "
+        f"13a: Self-BLEU counts n-grams of 1 to {MAX_ORDER} tokens, with all "
+        "other samples of the prompt as references, smoothed by nltk's method "
+        "1; distinct-n is the share of different n-grams among those of all "
+        "samples of a prompt."
+    )
+
+
 _tokenize_13a = tokenizer_13a.Tokenizer13a()
 
 
@@ -115,15 +138,20 @@ def _tokens(text):
     return _tokenize_13a(text).split()
 
 
+def _ngrams(tokens, order):
+    return zip(*(tokens[i:] for i in range(order)), strict=False)
+
+
 def _count(tokens, order):
-    spans = (tokens[i:] for i in range(order))
-    return collections.Counter(zip(*spans, strict=False))
+    return collections.Counter(_ngrams(tokens, order))
 
 
 def _bleu_of_each(samples, max_order):
     """BLEU of each tokenised sample against all others."""
     matches = [
-        _matches_of_each([_count(tokens, order) for tokens in samples])
+        _matches_of_each(
+            [collections.Counter(_ngrams(tokens, order)) for tokens in samples]
+        )
         for order in range(1, max_order + 1)
     ]
     lengths = [len(tokens) for tokens in samples]
@@ -176,13 +204,16 @@ def _require_order(**argument):
 
 
 def _require_samples(samples_per_prompt):
-    if not len(samples_per_prompt):
+    is_list = isinstance(samples_per_prompt, list | tuple)
+    if not is_list or not samples_per_prompt:
         raise ValueError(
             "Diversity is undefined without a prompt: pass, for each prompt, "
-            "the list of its samples. Received: samples_per_prompt=[]"
+            "the list of its samples. "
+            f"Received: samples_per_prompt={samples_per_prompt!r:.200}"
         )
     for row, samples in enumerate(samples_per_prompt):
-        if isinstance(samples, str) or not len(samples):
+        is_list = isinstance(samples, list | tuple) and len(samples) > 0
+        if not is_list or not all(isinstance(text, str) for text in samples):
             raise ValueError(
                 "For each prompt, pass the list of its samples, such as "
                 '[["one answer", "another"]]. '

@@ -1,8 +1,8 @@
 """Responses of a policy, in compiled batches of few shapes."""
 
-import dataclasses
 import time
 
+import keras_hub
 import numpy as np
 import tqdm
 
@@ -10,34 +10,9 @@ from keras_irl.decoding import as_decoder
 from keras_irl.decoding import encode_prompts
 from keras_irl.decoding.compiled_decoder import CompiledDecoder
 from keras_irl.decoding.windows import Windows
+from keras_irl.evaluation.entropies import EntropyReader
+from keras_irl.evaluation.responses import Responses
 from keras_irl.evaluation.stops import Stops
-
-
-@dataclasses.dataclass(frozen=True)
-class Responses:
-    """What a policy answered to `P` prompts, `K` times each.
-
-    Attributes:
-        texts: `P` lists of `K` strings, without prompt, special tokens and
-            what was given as a stop.
-        finished: Bool array `(P, K)`: whether the policy ended the text, with
-            its end token or a stop. Where False, the window or
-            `max_response_length` cut the text.
-        num_tokens: Int array `(P, K)`: the tokens that were generated, the
-            end token or stop among them.
-        seconds: Wall-clock time, of which the first call spends some on
-            compiling.
-    """
-
-    texts: list
-    finished: np.ndarray
-    num_tokens: np.ndarray
-    seconds: float
-
-    @property
-    def tokens_per_second(self):
-        """Generated tokens per second, over all rows of a batch."""
-        return float(self.num_tokens.sum() / self.seconds)
 
 
 class ResponseSampler:
@@ -113,6 +88,7 @@ class ResponseSampler:
         self.max_response_length = max_response_length
         self._stops = Stops(self.tokenizer, stop)
         self._compiled = {}
+        self._reader = None
 
     def __call__(
         self, prompts, temperature=1.0, num_samples=1, seed=0, decoder=None
@@ -180,6 +156,27 @@ class ResponseSampler:
             decoder.prepare(compiled.sampler, seed=0)
             compiled(windows.take(rows, width, size))
 
+    def entropies(self, prompts, responses):
+        """Reads how undecided the policy was while it wrote.
+
+        See `keras_irl.evaluation.entropies.EntropyReader`.
+
+        Args:
+            prompts: The list of strings that was answered.
+            responses: The `Responses` to them of this sampler.
+
+        Returns:
+            Float64 array `(P, K)`, the entropies of the tokens of each
+            response summed, in nats; or `None` if it can't be read.
+        """
+        if isinstance(self.policy, keras_hub.models.RWKV7CausalLM):
+            return None  # It reads prompts and responses apart.
+        if self._reader is None:
+            self._reader = EntropyReader(
+                self.policy, self.max_length, self.batch_size
+            )
+        return self._reader(prompts, responses.token_ids)
+
     def _plan(self, prompts, decoder, num_samples):
         """What decodes, what it reads, and in which batches.
 
@@ -210,14 +207,22 @@ class ResponseSampler:
 
     def _pack(self, tokens, num_samples, seconds):
         texts, finished, num_tokens = self._stops.read(tokens)
-        return Responses(
+        written = [
+            row[:length] for row, length in zip(tokens, num_tokens, strict=True)
+        ]
+        texts, written = (
             [
-                texts[start : start + num_samples]
-                for start in range(0, len(texts), num_samples)
-            ],
+                rows[start : start + num_samples]
+                for start in range(0, len(rows), num_samples)
+            ]
+            for rows in (texts, written)
+        )
+        return Responses(
+            texts,
             np.reshape(finished, (-1, num_samples)),
             np.reshape(num_tokens, (-1, num_samples)),
             seconds,
+            written,
         )
 
 
@@ -273,9 +278,9 @@ def sample_responses(
 
 def _at_least(minimum, **argument):
     ((name, value),) = argument.items()
-    if not minimum <= value < np.inf:
+    if not isinstance(value, int | np.integer) or value < minimum:
         raise ValueError(
-            f"`{name}` must be a finite number, {minimum} or greater. "
+            f"`{name}` must be an integer, {minimum} or greater. "
             f"Received: {name}={value}"
         )
     return value

@@ -11,15 +11,18 @@ from keras_irl.evaluation.text_metrics import TextMetric
 from keras_irl.evaluation.text_metrics import resampling_weights
 
 _NUM_RESAMPLES = 500
+_ORDERS = (1, 2, 3)  # Of the n-grams of `distinct_n`.
 
 
-def judge(responses, task):
+def judge(responses, task, entropies=None):
     """Computes what the responses are worth.
 
     Args:
         responses: `Responses` to all prompts of the task.
         task: A `keras_irl.data.Task`, or anything with its `references`,
             `metrics` and `sample_metrics`.
+        entropies: Float array `(P, K)`, of each response the entropies of its
+            tokens summed. Defaults to `None`, for not known.
 
     Returns:
         A dictionary, the entries of a row of `sweep` from `num_samples` on.
@@ -48,11 +51,17 @@ def judge(responses, task):
             for name, metric in task.sample_metrics.items()
         },
         "self_bleu": statistics.fmean(alike) if several else None,
-        "distinct_2": distinct_n(texts, n=2),
+        **{f"distinct_{n}": distinct_n(texts, n) for n in _ORDERS},
+        "entropy": _per_token(entropies, responses),
         "finished": 100.0 * float(responses.finished.mean()),
         "num_tokens": float(responses.num_tokens.mean()),
         "tokens_per_second": responses.tokens_per_second,
-        "standard_errors": _standard_errors(task.metrics, added, alike),
+        "standard_errors": {
+            name: float(np.std(values, ddof=1))
+            for name, values in _resampled(
+                task.metrics, added, alike, entropies, responses
+            )
+        },
         "prompt_self_bleu": alike,
         "statistics": {name: array.tolist() for name, array in added.items()},
         "responses": texts,
@@ -62,30 +71,41 @@ def judge(responses, task):
 def check_task(task):
     """Finds out that a task can't be judged before it has taken long.
 
+    Every metric judges the first references of all prompts, as if they were
+    responses.
+
     Args:
         task: See `judge`.
 
     Raises:
-        ValueError: If a prompt has no reference, or a metric can't judge the
-            first of the references.
+        ValueError: If a prompt has no reference, or a metric can't judge
+            by these references.
     """
-    if len(task.references) != len(task.prompts):
+    references = _references(task)
+    first = [texts[0] for texts in references]
+    for name, metric in task.metrics.items():
+        _require_number(name, _judged(name, metric, first, references))
+    pairs = [[text, text] for text in first]
+    for name, metric in task.sample_metrics.items():
+        _judged(name, metric, pairs, references)
+
+
+def _references(task):
+    """The rows of references, one for each prompt at least."""
+    if task.references is None or len(task.references) != len(task.prompts):
         raise ValueError(
             "To judge responses, each prompt needs a row of references. "
-            f"Received: {len(task.references)} rows of references for "
+            f"Received: references={task.references!r:.200} for "
             f"{len(task.prompts)} prompts"
         )
-    for row in range(len(task.prompts)):
-        if not len(task.references[row]):
+    references = [task.references[row] for row in range(len(task.prompts))]
+    for row, texts in enumerate(references):
+        if not isinstance(texts, list | tuple) or not texts:
             raise ValueError(
-                "To judge responses, each prompt needs at least one "
-                f"reference. Received: references[{row}]=[]"
+                "To judge responses, each prompt needs a list of at least one "
+                f"reference. Received: references[{row}]={texts!r:.200}"
             )
-    references = [list(task.references[0])]
-    for name, metric in task.metrics.items():
-        _judged(name, metric, references[0][:1], references)
-    for name, metric in task.sample_metrics.items():
-        _judged(name, metric, [2 * references[0][:1]], references)
+    return references
 
 
 def _check_texts(texts, references):
@@ -147,18 +167,22 @@ def _require_number(name, found):
     return found
 
 
-def _standard_errors(metrics, added, alike):
-    """Deviations of what is computed on prompts that are drawn anew."""
-    num_prompts = max(map(len, [*added.values(), alike or []]), default=0)
+def _resampled(metrics, added, alike, entropies, responses):
+    """Numbers on prompts that are drawn anew, with their names."""
+    num_prompts = len(responses.texts)
     if num_prompts < 2:
-        return {}
+        return
     weights = resampling_weights(num_prompts, _NUM_RESAMPLES, seed=0)
-    drawn = {
-        name: metrics[name].resampled(weights, array)
-        for name, array in added.items()
-    }
+    for name, array in added.items():
+        yield name, metrics[name].resampled(weights, array)
     if alike is not None:
-        drawn["self_bleu"] = weights @ np.array(alike) / num_prompts
-    return {
-        name: float(np.std(values, ddof=1)) for name, values in drawn.items()
-    }
+        yield "self_bleu", weights @ np.array(alike) / num_prompts
+    if entropies is not None:
+        num_tokens = responses.num_tokens.sum(axis=1)
+        yield "entropy", weights @ entropies.sum(1) / (weights @ num_tokens)
+
+
+def _per_token(entropies, responses):
+    if entropies is None:
+        return None
+    return float(entropies.sum() / responses.num_tokens.sum())

@@ -6,11 +6,10 @@ raise a ValueError if the lists are empty, their lengths differ, or a row has
 no reference.
 """
 
-import itertools
+import collections
 
 import sacrebleu
 
-from keras_irl.evaluation.text_metrics import check_references
 from keras_irl.evaluation.text_metrics import mean_over_texts
 from keras_irl.evaluation.text_metrics import sum_over_texts
 
@@ -48,19 +47,67 @@ def bleu(responses, references):
     return [(*s.counts, *s.totals, s.sys_len, s.ref_len) for s in scores]
 
 
+def _chrf_of_counts(sums):
+    """F₂ of the mean precision and recall of the orders that both sides have.
+
+    The counts are, order by order, those of the responses, of the references
+    and of what they share.
+    """
+    orders = [sums[i : i + 3] for i in range(0, len(sums), 3)]
+    # As SacreBLEU adds them up, so that not even the last digit differs.
+    orders = [counts for counts in orders if counts[0] > 0 and counts[1] > 0]
+    if not orders:
+        return 0.0
+    precision = sum(shared / ours for ours, _, shared in orders) / len(orders)
+    recall = sum(shared / theirs for _, theirs, shared in orders) / len(orders)
+    if not precision + recall:
+        return 0.0
+    return float(100 * (5 * precision * recall / (4 * precision + recall)))
+
+
+@sum_over_texts(_chrf_of_counts)
 def chrf(responses, references):
     """Computes chrF, the F₂ score of character 6-grams, over a corpus.
 
-    Of the references of a row, the one that scores best counts.
+    That of SacreBLEU with its defaults: n-grams of 1 to 6 characters, without
+    spaces, case kept, counted over all responses. Of the references of a row,
+    the one that scores best counts.
+
+    Example:
+    >>> chrf(["a b c", "d"], [["ab c"], ["e", "d"]])
+    100.0
 
     References:
         - [Popović, 2015](https://aclanthology.org/W15-3049/)
     """
-    check_references(responses, references)
-    # One stream a reference. Only `None` pads: an empty string would be a
-    # reference too.
-    streams = list(map(list, itertools.zip_longest(*references)))
-    return sacrebleu.corpus_chrf(list(responses), streams).score
+    return [
+        max(
+            (_shared_counts(ours, _character_ngrams(text)) for text in texts),
+            key=_chrf_of_counts,
+        )
+        for ours, texts in zip(
+            map(_character_ngrams, responses), references, strict=True
+        )
+    ]
+
+
+def _character_ngrams(text):
+    text = "".join(text.split())
+    return [
+        collections.Counter(
+            text[i : i + order] for i in range(len(text) - order + 1)
+        )
+        for order in range(1, 7)
+    ]
+
+
+def _shared_counts(ours, theirs):
+    counts = []
+    for own, other in zip(ours, theirs, strict=True):
+        # Of an order that the reference lacks, nothing is counted.
+        number = own.total() if other else 0
+        counts += number, other.total(), (own & other).total()
+    return counts
 
 
 @mean_over_texts

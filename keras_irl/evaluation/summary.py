@@ -9,7 +9,10 @@ from keras_irl.evaluation.decodings import name_of
 from keras_irl.evaluation.results import LONG
 
 # What rows were made with, and not what came out.
-_NO_RESULTS = ("temperature", "num_samples", "seed", "replica", *LONG)
+_NO_RESULTS = (
+    *("temperature", "num_samples", "seed", "replica", "cut_prompts"),
+    *LONG,
+)
 # What standard errors are over: the first of these that there are several of.
 _SOURCES = ("training runs", "seeds of the samples", "prompts drawn anew")
 

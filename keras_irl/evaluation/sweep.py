@@ -4,6 +4,7 @@ import numbers
 
 import tqdm
 
+from keras_irl.decoding.prompts import num_cut_prompts
 from keras_irl.evaluation.decodings import decodings
 from keras_irl.evaluation.decodings import name_of
 from keras_irl.evaluation.decodings import temperature_of
@@ -36,11 +37,13 @@ def sweep(
     | `metrics`           | the task's metrics by name, its main one first    |
     | `sample_metrics`    | those of its metrics that need several samples    |
     | `self_bleu`         | in per cent; the lower, the more diverse          |
-    | `distinct_2`        | different bigrams, in per cent of all             |
+    | `distinct_1`, ...   | different n-grams, in per cent of all, n to 3     |
+    | `entropy`           | of the policy, in nats a token, over its samples  |
     | `finished`          | texts that the policy ended itself, in per cent   |
     | `num_tokens`        | mean length, the end token included               |
     | `tokens_per_second` | of all rows of a batch, compiling excluded        |
-    | `standard_errors`   | over prompts, of metrics and `self_bleu`          |
+    | `cut_prompts`       | how many prompts the encoder's window cut         |
+    | `standard_errors`   | over prompts, of metrics, `self_bleu`, `entropy`  |
     | `prompt_self_bleu`  | Self-BLEU of each prompt                          |
     | `statistics`        | what each sample of each prompt adds to a metric  |
     | `responses`         | for each prompt, the list of its samples          |
@@ -52,6 +55,12 @@ def sweep(
     diversity. Standard errors are the deviations over prompts that are drawn
     anew; `standard_errors` and `statistics` lack those metrics that are not
     known text by text, see `keras_irl/evaluation/text_metrics.py`.
+
+    Diversity is that of `self_bleu`, of its 4-grams, and of `distinct_n`, both
+    of tokens of sacrebleu's 13a, among the `num_samples` of each prompt. The
+    entropy is that of the policy at a temperature of 1, exact, in the states
+    in which the samples took their tokens, the end included, whatever the
+    decoder; `None` for RWKV7, which reads prompts and responses apart.
 
     Args:
         policies: Dictionary from name to `CausalLM` or `Seq2SeqLM`, with
@@ -87,13 +96,9 @@ def sweep(
     [(row["decoder"], row["metrics"]["valid"]) for row in rows]
     ```
     """
-    seeds = [seed] if isinstance(seed, numbers.Integral) else list(seed)
-    policies = {
-        name: list(group) if isinstance(group, list | tuple) else [group]
-        for name, group in policies.items()
-    }
+    seeds = [seed] if isinstance(seed, numbers.Real) else list(seed)
+    policies, ways = _groups(policies), decodings(temperatures)
     _check_given(policies, task, temperatures, seeds)
-    ways = decodings(temperatures)
     check_task(task)
     plan = [
         (way, seed)
@@ -107,10 +112,15 @@ def sweep(
             for replica, policy in enumerate(group):
                 sampler = ResponseSampler(policy, max_length, batch_size)
                 _compile(sampler, task, ways, num_samples)
+                about = {
+                    "policy": name,
+                    "replica": replica,
+                    "cut_prompts": num_cut_prompts(policy, task.prompts),
+                }
                 for way, seed in plan:
                     progress.set_description(f"{name}, {way.name}")
                     row = _row(sampler, task, way, num_samples, seed)
-                    rows.append({"policy": name, "replica": replica} | row)
+                    rows.append(about | row)
                     progress.update()
     return rows
 
@@ -165,7 +175,20 @@ def _row(sampler, task, way, num_samples, seed):
         "decoder": way.name,
         "temperature": temperature_of(way),
         "seed": seed,
-        **judge(responses, task),
+        **judge(responses, task, sampler.entropies(task.prompts, responses)),
+    }
+
+
+def _groups(policies):
+    """A list of policies for each name."""
+    if not isinstance(policies, dict):
+        raise ValueError(
+            "Policies have names: pass a dictionary, such as "
+            f'{{"mle": policy}}. Received: policies={policies!r:.200}'
+        )
+    return {
+        name: list(group) if isinstance(group, list | tuple) else [group]
+        for name, group in policies.items()
     }
 
 

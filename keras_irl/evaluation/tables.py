@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from keras_irl.evaluation.diversity import diversity_note
 from keras_irl.evaluation.results import check_results
 from keras_irl.evaluation.shown_text import in_markdown
 from keras_irl.evaluation.summary import error_source
@@ -14,6 +15,7 @@ _HEADERS = {
     "token_entropy": "entropy",
     "seconds_per_step": "s/step",
     "self_bleu": "Self-BLEU",
+    **{f"distinct_{n}": f"distinct-{n}" for n in (1, 2, 3)},
     "num_tokens": "length",
     "tokens_per_second": "tokens/s",
 }
@@ -106,11 +108,32 @@ def _table(rows, note=""):
 
 
 def _row_note(rows, results):
+    """What to know of the decodings: what was measured, and of what."""
     notes = []
     if any("±" in _cell(cell) for row in rows for cell in row.values()):
         notes.append(f"± standard error over {error_source(results)}.")
+    found = [
+        (name, row)
+        for name, runs in results["objectives"].items()
+        for run in runs
+        for row in run["rows"]
+    ]
+    several = {row.get("num_samples", 1) for _, row in found} - {1}
+    if several:
+        notes.append(diversity_note(several))
     if any(row.get("self_bleu", "") is None for row in rows):
         notes.append("One sample a prompt has no Self-BLEU (–).")
+    if any(row.get("entropy") is not None for row in rows):
+        notes.append(
+            "Entropy is that of the policy, at T = 1 whatever the decoding, in "
+            "nats a token, in the states of its samples."
+        )
+    cut = {name: row for name, row in found if row.get("cut_prompts")}
+    for name, row in cut.items():
+        notes.append(
+            f"Of {name}, {row['cut_prompts']} of {len(row['responses'])} "
+            "prompts were cut: the encoder's window is shorter."
+        )
     return " ".join(notes)
 
 

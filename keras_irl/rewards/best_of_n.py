@@ -64,7 +64,7 @@ def best_of_n(
 
     Raises:
         ValueError: If lists are empty, disagree in length, or hold what is no
-            finite number.
+            finite number, or if a prompt has one sample only.
 
     Example:
     >>> best_of_n([0.1, 0.9], [20.0, 60.0], ["a", "a"])[-1].reward
@@ -83,6 +83,13 @@ def best_of_n(
         check_prompt_ids(prompt_ids, len(metric)), num_resamples, seed
     )
     num_samples = min(map(len, resamples.groups))
+    if num_samples < 2:
+        alone = next(rows[0] for rows in resamples.groups if len(rows) < 2)
+        raise ValueError(
+            "Of one sample there is nothing to pick: draw several for each "
+            "prompt, or leave the prompts with a single one out. Received: "
+            f"one sample for the prompt {prompt_ids[alone]!r:.200}"
+        )
     sizes = {2**i for i in range(num_samples.bit_length())} | {num_samples}
     return [_best_of(n, columns, metric, resamples) for n in sorted(sizes) if n]
 

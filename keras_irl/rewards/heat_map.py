@@ -175,6 +175,12 @@ def _check(policies, prompts, max_texts):
                 "`token_rewards` returns. "
                 f"Received: policies[{name!r}]={texts!r:.100}"
             )
+        _check_rewards(name, texts)
+    if isinstance(prompts, str):
+        raise ValueError(
+            "`prompts` must be a list of strings, one for each text. "
+            f"Received: prompts={prompts!r:.200}"
+        )
     sizes = {name: len(texts) for name, texts in policies.items()}
     if prompts is not None:
         sizes["prompts"] = len(prompts)
@@ -189,3 +195,14 @@ def _check(policies, prompts, max_texts):
             f"Received: max_texts={max_texts!r}"
         )
     return policies
+
+
+def _check_rewards(name, texts):
+    for row, text in enumerate(texts):
+        numbers = (text.rewards, text.action_values, text.values)
+        if not len(text.rewards) or not np.isfinite(numbers).all():
+            raise ValueError(
+                "Every text needs one token at least, and rewards and values "
+                "that are finite numbers; leave it out. Received: "
+                f"policies[{name!r}][{row}].rewards={text.rewards!r:.200}"
+            )

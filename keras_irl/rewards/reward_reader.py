@@ -2,22 +2,15 @@
 
 import math
 
-import keras
 import numpy as np
 import tqdm
 from keras import ops
 
+from keras_irl.evaluation.policy_reader import PolicyReader
 from keras_irl.losses.iq_learn import check_discount
-from keras_irl.models.heads import MIN_VOCABULARY_SIZE
-from keras_irl.models.heads import has_known_head
-from keras_irl.models.heads import hidden_states
-from keras_irl.models.heads import vocabulary_head
 from keras_irl.ops import implicit_rewards
 from keras_irl.ops import is_action
-from keras_irl.ops import tiled_token_statistics
-from keras_irl.ops import token_statistics
 from keras_irl.rewards.texts import TextBatches
-from keras_irl.rewards.texts import check_finished
 from keras_irl.rewards.texts import check_texts
 from keras_irl.rewards.token_rewards import TextRewards
 
@@ -28,9 +21,6 @@ class RewardReader:
     The policy is only borrowed, and always read with its current weights; in
     a callback, reach it through `self.model`. Change the discount, quantise
     the policy or enable LoRA, and make a new reader.
-
-    As in training, large vocabularies are read tile by tile, without ever
-    holding the logits, where the head of the policy's family is known.
 
     Args:
         policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM` with its
@@ -51,6 +41,9 @@ class RewardReader:
     (text,) = reader(["2 + 3 ="], ["5"])
     text.total
     dict(zip(text.tokens, text.rewards))
+
+    sampled = keras_irl.evaluation.sample_responses(policy, ["2 + 3 ="])
+    reader(["2 + 3 ="], sampled.token_ids[0])
     ```
     """
 
@@ -66,24 +59,28 @@ class RewardReader:
 
         Args:
             prompts: A list of strings.
-            responses: A list of strings, as long. They are tokenised as
-                demonstrations are, apart from their prompt; what the policy
-                sampled may have had other tokens.
-            finished: Booleans, whether each response ended, and the policy is
-                rewarded for its end token; see `Responses.finished`. Where
-                not, the value of the state in which the text was cut counts.
-                Defaults to `None`: all of them ended.
+            responses: A list as long, of strings or of the ids of tokens.
+                Strings are tokenised as demonstrations are, apart from their
+                prompt; what the policy sampled may have had other tokens. So
+                of samples, pass the ids, `Responses.token_ids`: they are
+                rewarded just as they were written, a stop among them, and
+                have ended if the last is the end token.
+            finished: Booleans, whether each string ended, and the policy is
+                rewarded for its end token. (A sample that a stop ended has
+                none.) Where not, the value of the state in which the text was
+                cut counts. Defaults to `None`: all strings ended.
 
         Returns:
             A list of `TextRewards`, one for each text.
 
         Raises:
             ValueError: If there are no texts, the lists disagree, a text is
-                no string or does not fit the policy's window, or the policy's
+                neither string nor ids of the policy, `finished` is given for
+                ids, a text does not fit the policy's window, or the policy's
                 logits are not finite.
         """
         check_texts(prompts, responses)
-        finished = check_finished(finished, len(prompts))
+        finished = self._batches.check_finished(finished, responses)
         texts = []
         with tqdm.tqdm(
             total=len(prompts),
@@ -122,29 +119,17 @@ class RewardReader:
         return texts
 
 
-class _RewardModel(keras.Model):
+class _RewardModel(PolicyReader):
     """Reads action values, values and rewards off a policy, `(B, T)` each."""
 
     def __init__(self, policy, discount, value_offset):
-        # The policy has precisions of its own, and a mask needs its sign.
-        super().__init__(name="reward_model", autocast=False)
-        self.policy = policy
+        super().__init__(policy)
         self.discount = discount
         self.value_offset = value_offset
-        vocabulary_size = policy.output.shape[-1]
-        is_large = vocabulary_size >= MIN_VOCABULARY_SIZE
-        self.tiles_vocabulary = is_large and has_known_head(policy)
-        if self.tiles_vocabulary and keras.config.backend() == "tensorflow":
-            # XLA can't compile the tiles there.
-            self.supports_jit = False
-        # The policy is; Keras would call this model once without compiling it.
-        self.built = True
 
     def call(self, batch):
-        inputs, actions, mask = (
-            batch[name] for name in ("inputs", "actions", "mask")
-        )
-        statistics = self._statistics(inputs, actions, mask)
+        mask = batch["mask"]
+        statistics = self.statistics(**batch)
         action_values = statistics.action_values + self.value_offset
         values = statistics.values + self.value_offset
         rewards = implicit_rewards(action_values, values, mask, self.discount)
@@ -152,13 +137,6 @@ class _RewardModel(keras.Model):
             ops.where(is_action(mask), numbers, 0.0)
             for numbers in (action_values, values, rewards)
         )
-
-    def _statistics(self, inputs, actions, mask):
-        if not self.tiles_vocabulary:
-            return token_statistics(self.policy(inputs), actions)
-        hidden = hidden_states(self.policy, inputs)
-        head = vocabulary_head(self.policy)
-        return tiled_token_statistics(hidden, head, actions, mask)
 
 
 def token_rewards(
@@ -184,12 +162,13 @@ def token_rewards(
         policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM` with its
             preprocessor.
         prompts: A list of strings.
-        responses: A list of strings, as long.
+        responses: A list as long, of strings, or of token ids such as
+            `Responses.token_ids`.
         discount: The discount factor γ, in `[0, 1]`. Defaults to 0.99.
         value_offset: What is added to all values, in nats. Defaults to 0.
         batch_size: Rows of every batch. Defaults to 32.
-        finished: Booleans, whether each response ended. Defaults to `None`:
-            all of them did.
+        finished: Booleans, whether each string ended. Defaults to `None`: all
+            of them did.
 
     Returns:
         A list of `TextRewards`: `tokens`, `rewards`, `action_values`,

@@ -13,7 +13,12 @@ _WORD_MARK = "▁"  # What stands for a space in the tokens of SentencePiece.
 
 
 def check_texts(prompts, responses):
-    """Raises a `ValueError` unless these are two lists of as many strings."""
+    """Raises a `ValueError` unless these are two lists of as many texts.
+
+    Args:
+        prompts: List of strings.
+        responses: List of strings, or of the ids of tokens.
+    """
     for name, texts in (("prompts", prompts), ("responses", responses)):
         if isinstance(texts, str | bytes) or not isinstance(
             texts, list | tuple
@@ -23,7 +28,8 @@ def check_texts(prompts, responses):
                 f"a list of one. Received: {name}={texts!r:.200}"
             )
         for row, text in enumerate(texts):
-            _check_text(name, row, text)
+            if name == "prompts" or not _is_token_ids(text):
+                _check_text(name, row, text)
     if len(prompts) != len(responses):
         raise ValueError(
             "Each response needs its prompt. Repeat a prompt that has several. "
@@ -34,28 +40,6 @@ def check_texts(prompts, responses):
             "There is nothing to reward: pass at least one prompt and its "
             "response. Received: prompts=[], responses=[]"
         )
-
-
-def check_finished(finished, num_texts):
-    """Returns whether each text ended, as a list of booleans.
-
-    Args:
-        finished: A sequence of booleans, or `None` where all did.
-        num_texts: How many there should be.
-
-    Raises:
-        ValueError: If their number differs, or one is no boolean.
-    """
-    if finished is None:
-        return [True] * num_texts
-    finished = np.asarray(finished)
-    if finished.shape != (num_texts,) or finished.dtype != bool:
-        raise ValueError(
-            "`finished` must hold one boolean for each response, or be `None` "
-            f"where all of them ended. Received: finished={finished!r:.200} "
-            f"for {num_texts} responses"
-        )
-    return finished.tolist()
 
 
 class TextBatches:
@@ -69,6 +53,7 @@ class TextBatches:
     def __init__(self, policy, batch_size):
         self.packer = text_packer(policy)
         self.batch_size = batch_size
+        self._vocabulary_size = policy.output.shape[-1]
         self._names = {}
 
     def __call__(self, prompts, responses, finished):
@@ -76,8 +61,8 @@ class TextBatches:
 
         Args:
             prompts: List of strings.
-            responses: List of strings.
-            finished: List of booleans.
+            responses: List of strings, or of the ids of tokens.
+            finished: List of booleans, from `check_finished`.
 
         Yields:
             NumPy arrays as those of `keras_irl.data.demonstrations`. After the
@@ -99,6 +84,43 @@ class TextBatches:
                     mask[row, np.flatnonzero(mask[row])[-1]] = CONTINUES
             yield inputs, actions, mask
 
+    def check_finished(self, finished, responses):
+        """Returns whether each text ended, as a list of booleans.
+
+        Args:
+            finished: A sequence of booleans, or `None` where all strings did.
+            responses: List of strings, or of the ids of tokens, which tell it
+                themselves.
+
+        Raises:
+            ValueError: If the number of booleans differs, one is no boolean,
+                there are ids besides, or ids are none of this policy.
+        """
+        ids = {
+            row: list(text)
+            for row, text in enumerate(responses)
+            if not isinstance(text, str)
+        }
+        for row, tokens in ids.items():
+            self._check_token_ids(row, tokens)
+        if finished is None:
+            end = self.packer.end_id
+            return [
+                row not in ids or ids[row][-1] == end
+                for row in range(len(responses))
+            ]
+        finished = np.asarray(finished)
+        is_bool = finished.dtype == bool
+        if ids or not is_bool or finished.shape != (len(responses),):
+            raise ValueError(
+                "`finished` must hold one boolean for each response, or be "
+                "`None` where all of them ended, and where they are token "
+                "ids: these end in the end token, or did not end. Received: "
+                f"finished={finished!r:.200} for {len(responses)} responses, "
+                f"{len(ids)} of them token ids"
+            )
+        return finished.tolist()
+
     def names(self, ids):
         """The strings that a reader sees for the ids of some tokens."""
         new = [int(i) for i in set(ids) - self._names.keys()]
@@ -117,9 +139,25 @@ class TextBatches:
     def _tokenize(self, texts):
         # Tokenizers take a list with an empty text, but not all of them one
         # that has nothing else.
-        filled = [text for text in texts if text]
+        filled = [text for text in texts if isinstance(text, str) and text]
         rows = iter(self.packer.tokenize(filled))
-        return [next(rows) if text else [] for text in texts]
+        return [self._ids(text, rows) for text in texts]
+
+    def _ids(self, text, rows):
+        if isinstance(text, str):
+            return next(rows) if text else []
+        # The packer appends an end token.
+        return [int(i) for i in text if i != self.packer.end_id]
+
+    def _check_token_ids(self, row, ids):
+        is_known = all(0 <= i < self._vocabulary_size for i in ids)
+        if not is_known or self.packer.end_id in ids[:-1]:
+            raise ValueError(
+                "Token ids are those of the policy that reads them, from 0 to "
+                f"{self._vocabulary_size - 1}, and nothing follows the end "
+                f"token {self.packer.end_id}. "
+                f"Received: responses[{row}]={ids!r:.200}"
+            )
 
     def _check_fit(self, row, prompt, response, has_ended):
         packer = self.packer
@@ -151,10 +189,16 @@ class TextBatches:
             )
 
 
+def _is_token_ids(text):
+    is_list = isinstance(text, list | tuple | np.ndarray) and len(text) > 0
+    return is_list and all(isinstance(i, int | np.integer) for i in text)
+
+
 def _check_text(name, row, text):
     if not isinstance(text, str):
         raise ValueError(
-            "Every prompt and response must be a string. "
+            "Every prompt and response must be a string, or a response the "
+            "list of its token ids, at least one. "
             f"Received: {name}[{row}]={text!r:.200}"
         )
     try:

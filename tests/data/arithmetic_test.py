@@ -175,6 +175,13 @@ def test_refuses_what_it_cannot_judge(metric):
         metric([["a"]] if metric is coverage else ["a"], [[]])
 
 
+def test_a_reference_without_an_answer_is_refused():
+    with pytest.raises(ValueError, match=r"Received: references\[0\]=\['y'\]"):
+        answer_accuracy(["x"], [["y"]])
+    with pytest.raises(ValueError, match=r"references\[1\]="):
+        answer_accuracy(["x"] * 2, [["answer 1"], ["answer 2", "y"]])
+
+
 @pytest.mark.parametrize("samples", [["a"], [[]]])
 def test_coverage_needs_samples(samples):
     with pytest.raises(ValueError, match=r"at least one sample.*samples\[0\]"):

@@ -10,6 +10,7 @@ from testing import tiny_policy
 
 import keras_irl
 from keras_irl.data import demonstrations
+from keras_irl.data.gsm8k import accuracy
 from keras_irl.data.task import task_from_pairs
 from keras_irl.decoding import BeamSearch
 from keras_irl.decoding import Sampling
@@ -22,7 +23,8 @@ TASK = task_from_pairs(
     list(zip(PROMPTS, RESPONSES, strict=True)),
     {"exact_match": exact_match},
 )
-NAMES = {"exact_match", "finished", "length"}
+NAMES = {"exact_match", "finished", "length", "entropy"}
+DIVERSITY = {"self_bleu", "distinct_1", "distinct_2", "distinct_3"}
 
 
 def test_what_is_generated_reaches_the_logs_and_all_that_read_them(tmp_path):
@@ -54,7 +56,9 @@ def test_what_is_generated_reaches_the_logs_and_all_that_read_them(tmp_path):
         ],
     ).history
     expected = {f"{name}_t{t}" for name in NAMES for t in (0, 1)}
-    assert expected | {"self_bleu_t1"} <= history.keys()
+    expected |= {f"{name}_t1" for name in DIVERSITY}
+    assert expected <= history.keys()
+    assert not {f"{name}_t0" for name in DIVERSITY} & history.keys()
     # It is the policy of the moment: it learns to say what it is shown.
     assert untrained["exact_match_t0"] == [0.0]
     assert history["exact_match_t0"][-1] == 100
@@ -68,15 +72,54 @@ def test_what_is_generated_reaches_the_logs_and_all_that_read_them(tmp_path):
     assert f"prompt: {PROMPTS[0]}\ngreedy: {RESPONSES[0]}" in text
 
 
-def test_epochs_between_judgements_are_left_alone():
-    judge = EvaluateGeneration(TASK, every=2)
-    logs = {}
-    judge.on_epoch_end(0, logs)
-    assert logs == {}
+def test_epochs_between_judgements_are_nan_under_the_same_names(tmp_path):
+    policy = quick_start(tiny_policy("t5"))
+    dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
+    judge = EvaluateGeneration(
+        TASK, [1.0], num_samples=2, every=2, output=tmp_path / "texts"
+    )
+    stop = keras.callbacks.EarlyStopping("finished_t1", mode="max", patience=9)
+    best = keras.callbacks.ModelCheckpoint(
+        str(tmp_path / "best.weights.h5"),
+        monitor="length_t1",
+        mode="max",
+        save_best_only=True,
+        save_weights_only=True,
+    )
+    trainer = keras_irl.MLE(policy)
+    trainer.compile("sgd")
+    history = trainer.fit(
+        dataset,
+        epochs=4,
+        verbose=0,
+        callbacks=[
+            judge,
+            keras.callbacks.CSVLogger(str(tmp_path / "logs.csv")),
+            stop,
+            best,
+        ],
+    ).history
+    with open(tmp_path / "logs.csv") as file:
+        rows = list(csv.DictReader(file))
+    for name in NAMES | DIVERSITY:
+        numbers = [float(row[f"{name}_t1"]) for row in rows]
+        # The first epoch is judged, and then every second one.
+        assert np.isnan(numbers).tolist() == [False, False, True, False]
+        np.testing.assert_allclose(numbers, history[f"{name}_t1"])
+    assert stop.best == np.nanmax(history["finished_t1"])
+    assert best.best == np.nanmax(history["length_t1"])
+    assert len(list((tmp_path / "texts").iterdir())) == 3
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"temperatures": ()}, {"num_prompts": 0}, {"every": 0}]
+    "arguments",
+    [
+        {"temperatures": ()},
+        {"num_prompts": 0},
+        {"num_samples": 0},
+        {"batch_size": 0},
+        {"every": 0},
+    ],
 )
 def test_what_judges_nothing_is_refused(arguments):
     with pytest.raises(ValueError, match="one temperature at least.*Received"):
@@ -97,6 +140,37 @@ def test_a_policy_that_is_trained_itself_is_judged_too():
     assert np.isfinite(history["length_beam_2_penalty_0.6"]).all()
 
 
+def test_a_task_that_cannot_be_judged_is_refused_before_training():
+    task = TASK.first(2)
+    task.references = [["a"], []]
+    with pytest.raises(ValueError, match=r"Received: references\[1\]=\[\]"):
+        EvaluateGeneration(task)
+    with pytest.raises(ValueError, match="'accuracy' does not fit the task"):
+        EvaluateGeneration(TASK.with_metrics({"accuracy": accuracy}))
+    task.prompts, task.references = [], []
+    with pytest.raises(ValueError, match=r"Received: .*len\(task.prompts\)=0"):
+        EvaluateGeneration(task)
+
+
+def test_prompts_that_cannot_be_answered_are_refused_before_the_first_step():
+    policy = tiny_policy("gpt2", max_length=24)
+    dataset = demonstrations(policy, ["a"], ["b"], batch_size=1)
+    policy.compile("sgd", loss=keras_irl.losses.MLELoss())
+    pairs = [("no room " * 9, "b")]
+    task = task_from_pairs("long", "test", pairs, {"match": exact_match})
+    steps = []
+    count = keras.callbacks.LambdaCallback(
+        on_train_batch_begin=lambda batch, logs: steps.append(batch)
+    )
+    with pytest.raises(ValueError, match=r"Received: prompts\[0\]="):
+        policy.fit(
+            dataset, verbose=0, callbacks=[EvaluateGeneration(task), count]
+        )
+    assert not steps
+
+
 def test_what_is_no_decoder_is_refused_before_training():
     with pytest.raises(ValueError, match="Received: temperature=-1.0"):
         EvaluateGeneration(TASK, [0.0, -1.0])
+    with pytest.raises(ValueError, match="Received: T=1 more than once"):
+        EvaluateGeneration(TASK, [1, 1.0])

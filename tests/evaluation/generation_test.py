@@ -127,6 +127,15 @@ def test_first_tokens_are_distributed_as_the_softmax(
     assert chi_square < len(common) + 4 * np.sqrt(2 * len(common))
 
 
+def test_token_ids_are_those_that_were_drawn(sampler):
+    responses = sampler(PROMPTS, temperature=0.0)
+    end = sampler.tokenizer.end_token_id
+    for row, prompt in enumerate(PROMPTS):
+        (ids,) = responses.token_ids[row]
+        assert ids.tolist() == greedy_tokens(sampler.policy, prompt)
+        assert (ids[-1] == end) == responses.finished[row, 0]
+
+
 def test_equal_seeds_give_equal_responses_and_other_seeds_others(sampler):
     first = sampler(PROMPTS, num_samples=2, seed=5)
     assert sampler(PROMPTS, num_samples=2, seed=5).texts == first.texts

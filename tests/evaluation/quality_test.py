@@ -1,11 +1,15 @@
 """Metrics agree with oracles, and refuse what they can't judge."""
 
 import collections
+import itertools
 import math
 
 import numpy as np
 import pytest
 import sacrebleu
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from keras_irl.evaluation.quality import bleu
 from keras_irl.evaluation.quality import chrf
@@ -54,13 +58,45 @@ def corpus(num_rows, num_references, seed=0):
     )
 
 
+def sacrebleu_chrf(responses, references):
+    # One stream a reference. Only `None` pads: an empty string would be a
+    # reference too.
+    streams = list(map(list, itertools.zip_longest(*references)))
+    return sacrebleu.corpus_chrf(responses, streams).score
+
+
 def test_bleu_is_that_of_sacrebleu_for_equal_numbers_of_references():
     responses, references = corpus(50, lambda: 3)
     streams = list(map(list, zip(*references, strict=True)))
     expected = sacrebleu.corpus_bleu(responses, streams).score
     assert bleu(responses, references) == pytest.approx(expected, abs=1e-9)
-    expected = sacrebleu.corpus_chrf(responses, streams).score
-    assert chrf(responses, references) == pytest.approx(expected, abs=1e-9)
+    assert chrf(responses, references) == sacrebleu_chrf(responses, references)
+
+
+CHARACTERS = st.text(st.sampled_from("ab c\u00e4"), max_size=9)
+ROWS = st.lists(
+    st.tuples(CHARACTERS, st.lists(CHARACTERS, min_size=1, max_size=3)),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows=ROWS)
+def test_chrf_is_that_of_sacrebleu_to_the_last_digit(rows):
+    responses, references = map(list, zip(*rows, strict=True))
+    assert chrf(responses, references) == sacrebleu_chrf(responses, references)
+
+
+def test_chrf_of_prompts_that_are_drawn_anew_is_known():
+    responses, references = corpus(6, lambda: 2)
+    drawn = [0, 0, 3, 5, 5, 5]
+    weights = np.bincount(drawn, minlength=6)[None]
+    added = chrf.statistics(responses, references)[:, None]
+    expected = sacrebleu_chrf(
+        [responses[i] for i in drawn], [references[i] for i in drawn]
+    )
+    assert chrf.resampled(weights, added)[0] == expected
 
 
 @pytest.mark.parametrize("seed", range(5))

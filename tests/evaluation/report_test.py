@@ -226,6 +226,10 @@ def test_the_page_shows_all_objectives_beside_each_other(results, tmp_path):
     assert "iqlearn +2.00 against mle; the interval of 95 %" in shown
     assert "0.50 to 3.50, does not hold 0" in shown
     assert "standard error over training runs" in shown
+    for text in (shown, (tmp_path / "report.md").read_text("utf-8")):
+        assert "Diversity of 8 samples a prompt" in text
+        assert "sacrebleu's 13a: Self-BLEU counts n-grams of 1 to 4" in text
+        assert "smoothed by nltk's method 1; distinct-n is" in text
     assert source.count("data:image/png") == 2
     markdown = (tmp_path / "report.md").read_text("utf-8")
     assert "2.00 (0.50 to 3.50)" in markdown
@@ -347,6 +351,16 @@ def test_the_table_has_means_and_standard_errors(results):
     assert "2.500 ± 1.000" in table  # Of the negative log-likelihood.
     assert "46.0 ± 1.0" in table
     assert "Self-BLEU" in table
+
+
+def test_the_table_says_what_its_entropy_is(results):
+    assert "Entropy" not in format_table(results)
+    for run in results["objectives"]["mle"]:
+        for row in run["rows"]:
+            row |= {"entropy": 1.5, "distinct_1": 40.0}
+    table = format_table(results)
+    assert "Entropy is that of the policy, at T = 1 whatever" in table
+    assert "distinct-1" in table
 
 
 def test_the_table_of_one_seed_has_no_standard_errors(results):

@@ -24,10 +24,25 @@ def test_words_in_another_order_share_a_subsequence():
     assert rouge_lsum(responses, references) == pytest.approx(75)
 
 
-def test_sentences_are_lines_and_not_what_ends_in_a_dot():
-    # As sentences their order makes no difference; as one text it does.
-    assert rouge_lsum(["c d\na b"], [["a b\nc d"]]) == pytest.approx(100)
-    assert rouge_lsum(["c d. a b."], [["a b. c d."]]) == pytest.approx(50)
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [
+        # As sentences their order makes no difference; as one text it does.
+        ("c d\na b", 100),
+        ("c d. a b.", 100),
+        ("c d! a b?", 100),
+        ("'c (d.)' a b.", 100),
+        ("c d.a b", 50),
+        ("c d, a b.", 50),
+        # Where there are lines, they are the sentences.
+        ("c d. a b.\n.", 50),
+        (" c d a b\n", 50),
+    ],
+)
+def test_sentences_are_lines_or_end_in_a_mark_and_a_space(text, score):
+    assert rouge_lsum([text], [["a b c d"]]) == pytest.approx(score)
+    # Both sides alike.
+    assert rouge_lsum(["a b c d"], [[text]]) == pytest.approx(score)
 
 
 def test_the_best_reference_counts():

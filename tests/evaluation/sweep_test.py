@@ -9,13 +9,15 @@ from keras_irl.data.gsm8k import accuracy
 from keras_irl.decoding import BeamSearch
 from keras_irl.decoding import Sampling
 from keras_irl.decoding.compiled_decoder import CompiledDecoder
+from keras_irl.evaluation.diversity import distinct_n
 from keras_irl.evaluation.diversity import self_bleu
-from keras_irl.evaluation.generation import Responses
 from keras_irl.evaluation.generation import ResponseSampler
 from keras_irl.evaluation.judge import judge
 from keras_irl.evaluation.quality import exact_match
+from keras_irl.evaluation.responses import Responses
 from keras_irl.evaluation.sweep import pick_samples
 from keras_irl.evaluation.sweep import sweep
+from keras_irl.evaluation.tables import format_table
 
 
 def num_words(responses, references):
@@ -86,6 +88,13 @@ def test_samples_are_those_of_the_sampler(rows, policies):
     assert row["finished"] == pytest.approx(100 * responses.finished.mean())
     assert row["num_tokens"] == pytest.approx(responses.num_tokens.mean())
     assert row["tokens_per_second"] > 0
+    for n in (1, 2, 3):
+        expected = distinct_n(responses.texts, n)
+        assert row[f"distinct_{n}"] == pytest.approx(expected)
+    entropies = sampler.entropies(testing.PROMPTS, responses)
+    expected = entropies.sum() / responses.num_tokens.sum()
+    assert row["entropy"] == pytest.approx(expected, rel=1e-5)
+    assert 0 < row["entropy"] < np.log(64)
 
 
 def test_no_row_is_timed_while_something_compiles(policies, monkeypatch):
@@ -167,7 +176,8 @@ def test_several_runs_and_seeds_have_a_row_each(policies):
     assert rows[0]["prompt_self_bleu"] is None
     assert np.mean(rows[1]["prompt_self_bleu"]) == rows[1]["self_bleu"]
     assert np.shape(rows[1]["statistics"]["match"]) == (3, 2, 1)
-    assert rows[1]["standard_errors"].keys() == {"match", "self_bleu"}
+    names = {"match", "self_bleu", "entropy"}
+    assert rows[1]["standard_errors"].keys() == names
 
 
 def test_standard_errors_are_those_of_the_mean_over_prompts():
@@ -175,9 +185,29 @@ def test_standard_errors_are_those_of_the_mean_over_prompts():
     responses = Responses(texts, np.ones((40, 2)), np.ones((40, 2)), 1.0)
     task = make_task(metrics={"match": exact_match})
     task.references = [["0"]] * 40
-    row = judge(responses, task)
+    entropies = np.arange(80.0).reshape(40, 2)
+    row = judge(responses, task, entropies)
     expected = np.std([50.0 * (i % 4 == 0) for i in range(40)]) / 40**0.5
     assert row["standard_errors"]["match"] == pytest.approx(expected, rel=0.1)
+    assert row["entropy"] == 39.5
+    expected = np.std(entropies.mean(axis=1)) / 40**0.5
+    assert row["standard_errors"]["entropy"] == pytest.approx(expected, rel=0.1)
+
+
+def test_prompts_that_the_encoder_cuts_are_counted():
+    policy = testing.tiny_policy("t5", max_length=4)
+    task = make_task(metrics={"match": exact_match})
+    with pytest.warns(UserWarning, match="2 of 3 prompts"):
+        rows = sweep({"one": policy}, task, (0.0,), batch_size=3)
+    assert rows[0]["cut_prompts"] == 2
+    results = {
+        "task": "tiny",
+        "metric": "match",
+        "objectives": {"one": [{"rows": rows}]},
+    }
+    table = format_table(results)
+    assert "Of one, 2 of 3 prompts were cut" in table
+    assert "cut prompts" not in table  # It is no column.
 
 
 def raises(responses, references):
@@ -187,7 +217,12 @@ def raises(responses, references):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"references": [["a"], ["b"]]}, "2 rows of references for 3 prompts"),
+        (
+            {"references": [["a"], ["b"]]},
+            r"references=\[\['a'\], \['b'\]\] for 3 prompts",
+        ),
+        ({"references": None}, "Received: references=None for 3 prompts"),
+        ({"references": ["a", "b", "c"]}, r"Received: references\[0\]='a'"),
         ({"references": [["a"], [], ["b"]]}, r"Received: references\[1\]=\[\]"),
         ({"metrics": {"comet": raises}}, "'comet' does not fit.*KeyError"),
         (
@@ -196,6 +231,13 @@ def raises(responses, references):
         ),
         ({"metrics": {"list": lambda *_: [1.0]}}, "returns a number.*'list'"),
         ({"sample_metrics": {"x": lambda *_: "1"}}, "returns a number.*'x'"),
+        (
+            {
+                "metrics": {"accuracy": accuracy},
+                "references": [["#### 1"], ["#### 2"], ["three"]],
+            },
+            r"'accuracy' does not fit.*references\[2\]=\['three'\]",
+        ),
     ],
 )
 def test_a_task_that_cannot_be_judged_is_refused_before_any_work(
@@ -250,11 +292,24 @@ def test_picks_samples_for_people_to_read(rows):
         ({"one": []}, make_task(), (0.0,), r"policies\['one'\]=\[\]"),
         ({"one": None}, make_task(), (-1,), "Received: temperature=-1"),
         ({"one": None}, make_task(), (1, 1.0), "Received: T=1 more than once"),
+        ({"one": None}, make_task(), 0.5, "also a single one. Received: 0.5"),
+        (None, make_task(), (0.0,), "Policies have names.*policies=None"),
     ],
 )
 def test_says_what_is_missing(policies, task, temperatures, message):
     with pytest.raises(ValueError, match=message):
         sweep(policies, task, temperatures)
+
+
+def test_nan_logits_and_no_samples_are_refused():
+    policy = testing.tiny_t5(max_length=4)
+    with pytest.raises(ValueError, match="Received: num_samples=0"):
+        sweep({"one": policy}, make_task(), (1.0,), num_samples=0)
+    with pytest.raises(ValueError, match="Received: num_samples=1.5"):
+        sweep({"one": policy}, make_task(), (1.0,), num_samples=1.5)
+    policy.set_weights([np.nan * weight for weight in policy.get_weights()])
+    with pytest.raises(ValueError, match="logits are not finite"):
+        sweep({"one": policy}, make_task(), (0.0,))
 
 
 def test_no_seed_is_refused():

@@ -57,7 +57,7 @@ def test_means_are_those_over_all_choices():
 
 
 def test_one_sample_gains_nothing():
-    row = best_of_n([1.0, 2.0, 0.0], [5, 6, 7], ["a", "a", "b"])[0]
+    row = best_of_n([1.0, 2.0, 0.0, 3.0], [5, 6, 7, 8], "aabb")[0]
     assert row.n == 1
     assert row.random == row.reward == row.oracle
     assert row.gain_over_random.value == 0.0
@@ -96,6 +96,7 @@ def test_texts_bring_their_totals_and_likelihoods():
         ({"metric": [1.0, math.nan]}, r"Received: metric\[1\]=nan"),
         ({"prompt_ids": ["a"]}, "Received: 1 prompt_ids for 2 texts"),
         ({"log_likelihoods": [1.0]}, "Received: 1 of log_likelihoods"),
+        ({"prompt_ids": "ab"}, "Received: one sample for the prompt 'a'"),
         ({"num_resamples": 1.5}, "Received: num_resamples=1.5"),
     ],
 )

@@ -170,6 +170,13 @@ def test_nothing_is_half_written(tmp_path, monkeypatch):
         ({"a": [text("a")], "b": [text("a")] * 2}, {}, "1 of a, 2 of b"),
         ([text("a")], {"prompts": []}, "1 of policy, 0 of prompts"),
         ([text("a")], {"max_texts": 0}, "Received: max_texts=0"),
+        ([text("a")], {"prompts": "p"}, "Received: prompts='p'"),
+        ([text("a"), text("")], {}, r"\['policy'\]\[1\].rewards=array\(\[\]"),
+        (
+            {"a": [text("a")], "b": [text("a", np.full(1, np.nan))]},
+            {},
+            r"finite numbers.*policies\['b'\]\[0\].rewards=array\(\[nan\]",
+        ),
     ],
 )
 def test_says_what_is_wrong_with_its_arguments(

@@ -10,9 +10,10 @@ from testing import tiny_policy
 
 import keras_irl
 from keras_irl.data import demonstrations
+from keras_irl.evaluation import ResponseSampler
+from keras_irl.evaluation import policy_reader
 from keras_irl.rewards import RewardReader
 from keras_irl.rewards import as_scorer
-from keras_irl.rewards import reward_reader
 from keras_irl.rewards import token_rewards
 from keras_irl.rewards.fitting import ResponseCutter
 
@@ -112,6 +113,58 @@ def test_an_empty_response_is_the_end_token_alone(policy, reader):
     assert np.isfinite(text.total)
 
 
+def test_token_ids_are_rewarded_as_they_are_and_tell_whether_they_ended(
+    gpt2, gpt2_reader
+):
+    tokenizer = gpt2.preprocessor.tokenizer
+    end = tokenizer.end_token_id
+    ids = [int(tokenizer.token_to_id(token)) for token in "th"]
+    spelt, cut, text = gpt2_reader(
+        [PROMPTS[0]] * 3, [[*ids, end], np.array(ids), "th"]
+    )
+    assert spelt.tokens == ["t", "h", tokenizer.end_token]
+    assert cut.tokens == ["t", "h"]
+    assert text.tokens == ["th", tokenizer.end_token]
+    assert (spelt.finished, cut.finished, text.finished) == (True, False, True)
+    np.testing.assert_allclose(cut.values, spelt.values[:2], atol=1e-4)
+    # What was cut goes on: the value of its last state counts.
+    expected = cut.action_values[1] - 0.9 * spelt.values[2]
+    assert cut.rewards[1] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_stop_that_ended_a_sample_is_no_end_token_to_reward(
+    gpt2, gpt2_reader
+):
+    sampler = ResponseSampler(gpt2, batch_size=4, stop=[*"abcdefghi", "q7"])
+    samples = sampler(PROMPTS, seed=3)
+    ids = [row for (row,) in samples.token_ids]
+    texts = gpt2_reader(PROMPTS, ids)
+    end = gpt2.preprocessor.tokenizer.end_token_id
+    assert samples.finished.any()
+    for text, row, number in zip(texts, ids, samples.num_tokens, strict=True):
+        assert len(text.tokens) == len(row) == number[0]
+        assert text.finished == (row[-1] == end)
+    assert not all(text.finished for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("ids", "finished", "message"),
+    [
+        ([5, 9999], None, r"from 0 to .*Received: responses\[0\]=\[5, 9999\]"),
+        ([-1], None, r"Received: responses\[0\]=\[-1\]"),
+        (["end", 5], None, "nothing follows the end token"),
+        ([5.0], None, r"list of its token ids.*responses\[0\]=\[5.0\]"),
+        ([], None, r"at least one. Received: responses\[0\]=\[\]"),
+        ([5], [True], "1 responses, 1 of them token ids"),
+    ],
+)
+def test_says_what_is_wrong_with_token_ids(gpt2, ids, finished, message):
+    end = gpt2.preprocessor.tokenizer.end_token_id
+    ids = [end if i == "end" else i for i in ids]
+    with pytest.raises(ValueError, match=message):
+        RewardReader(gpt2)(["a"], [ids], finished)
+
+
 def test_rows_do_not_see_each_other(reader):
     together = reader(PROMPTS, RESPONSES)
     for row, text in enumerate(together):
@@ -122,8 +175,8 @@ def test_rows_do_not_see_each_other(reader):
 @compiled_only
 def test_compiles_once_and_reads_the_current_weights(policy, reader):
     model, traces = reader._model, []
-    call = model._statistics
-    model._statistics = lambda *args: traces.append(1) or call(*args)
+    call = model.statistics
+    model.statistics = lambda **batch: traces.append(1) or call(**batch)
     reader(PROMPTS[:1], RESPONSES[:1])  # Now it is compiled, if not before.
     traces.clear()
     before = reader(PROMPTS, RESPONSES)
@@ -132,7 +185,7 @@ def test_compiles_once_and_reads_the_current_weights(policy, reader):
     after = reader(PROMPTS[:1], RESPONSES[:1])
     policy.set_weights(weights)
     again = reader(PROMPTS, RESPONSES)
-    model._statistics = call
+    model.statistics = call
     assert traces == []
     assert abs(after[0].total - before[0].total) > 1e-3
     assert again[0].total == pytest.approx(before[0].total, abs=1e-5)
@@ -142,7 +195,7 @@ def test_large_vocabularies_are_tiled_with_the_same_rewards(
     policy, reader, monkeypatch
 ):
     plain = reader(PROMPTS, RESPONSES, [True, False, True])
-    monkeypatch.setattr(reward_reader, "MIN_VOCABULARY_SIZE", 10)
+    monkeypatch.setattr(policy_reader, "MIN_VOCABULARY_SIZE", 10)
     tiled_reader = RewardReader(policy, 0.9, 0.5, batch_size=3)
     assert tiled_reader._model.tiles_vocabulary
     assert not reader._model.tiles_vocabulary
@@ -204,7 +257,7 @@ def test_scores_are_totals_and_trl_may_ask_for_them(gpt2, gpt2_reader):
     assert asked == pytest.approx(scores, abs=1e-6)
     assert score.__name__ == "accumulated_reward"
     chat = [[{"role": "assistant", "content": "5"}]] * 3
-    with pytest.raises(ValueError, match=r"a string. Received: responses\[0\]"):
+    with pytest.raises(ValueError, match=r"a string.*Received: responses\[0\]"):
         score(prompts=PROMPTS, completions=chat)
     with pytest.raises(ValueError, match="either `responses` or.*Received: "):
         score(PROMPTS, response=RESPONSES)
