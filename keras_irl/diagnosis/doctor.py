@@ -7,15 +7,15 @@ from typing import NamedTuple
 import keras_hub
 
 from keras_irl.data import Demonstrations
-from keras_irl.diagnosis.batches import read_batches
-from keras_irl.diagnosis.batches import without_filling
-from keras_irl.diagnosis.counts import count
-from keras_irl.diagnosis.counts import end_ids
+from keras_irl.data.batches import read_batches
+from keras_irl.data.batches import without_filling
+from keras_irl.data.counts import count
+from keras_irl.data.counts import end_ids
+from keras_irl.data.text_findings import text_findings
+from keras_irl.data.text_findings import vocabulary_findings
 from keras_irl.diagnosis.marked_text import marked_texts
 from keras_irl.diagnosis.memory import memory_estimate
 from keras_irl.diagnosis.memory import num_weights
-from keras_irl.diagnosis.text_findings import text_findings
-from keras_irl.diagnosis.text_findings import vocabulary_findings
 from keras_irl.models.heads import has_known_head
 from keras_irl.models.heads import vocabulary_head
 from keras_irl.models.policy_findings import policy_findings
