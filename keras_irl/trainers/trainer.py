@@ -137,6 +137,8 @@ class Trainer(keras.Model):
         )
         if self.tiles_vocabulary:
             kwargs = without_xla(kwargs)
+        # Weights may have been loaded into the policy itself.
+        restart_lora(self.policy)
         super().compile(optimizer=optimizer, **kwargs)
         check_training(self.policy, self.optimizer)
         self._token_weights = weigh_tokens(self.optimizer)
