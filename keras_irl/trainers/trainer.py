@@ -15,6 +15,7 @@ from keras_irl.ops import masked_mean
 from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops import token_statistics
 from keras_irl.trainers.accumulation import weigh_tokens
+from keras_irl.trainers.data_check import check_data
 from keras_irl.trainers.fit_data import stream
 from keras_irl.trainers.gradient_norm import measure_gradient_norm
 from keras_irl.trainers.metrics import MaskedMean
@@ -253,6 +254,8 @@ class Trainer(keras.Model):
         initial_epoch=0,
         **kwargs,
     ):
+        mask = kwargs.get("sample_weight")
+        check_data(self.policy, x, y, mask, type(self).__name__)
         x, kwargs = stream(x, kwargs, initial_epoch, epochs)
         return super().fit(
             x,

@@ -92,6 +92,8 @@ def test_takes_batches_from_anywhere(policy, dataset):
         for batches in (dataset, [*dataset], iter(dataset), Sequence())
     ]
     assert len(set(counts)) == 1
+    # The rows that fill up the last batch are no texts, whoever hands them on.
+    assert names(keras_irl.doctor(policy, [*dataset])) == []
     one = keras_irl.doctor(policy, dataset[0])
     assert one.counts == keras_irl.doctor(policy, dataset, 1).counts
 
@@ -373,3 +375,49 @@ def test_a_cut_text_needs_no_end(policy, dataset):
     diagnosis = keras_irl.doctor(policy, batches)
     assert names(diagnosis) == ["most-texts-cut"]
     assert np.signbit(mask).any()
+
+
+@pytest.mark.filterwarnings("ignore:Dropped:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*were cut:UserWarning")
+def test_a_stream_is_known_as_what_it_streams():
+    policy = shared_policy("qwen3")
+    dataset = demonstrations(
+        policy, PROMPTS, ["a", "", "b" * 99], 3, on_invalid="drop"
+    )
+    whole = keras_irl.doctor(policy, dataset)
+    assert "2 texts, 1 cut, 1 dropped (empty response: 1)" in whole.report
+    assert keras_irl.doctor(policy, dataset.epochs(1)) == whole
+    turns = [{"role": "user", "content": "a"}]
+    turns.append({"role": "assistant", "content": "b"})
+    template = keras_irl.data.CHATML._replace(
+        special_tokens=("<|endoftext|>",), end_token="<|endoftext|>"
+    )
+    chats = keras_irl.data.chat_demonstrations(
+        policy, 3 * [turns], 2, template=template
+    )
+    end = policy.preprocessor.tokenizer.token_to_id("<|endoftext|>")
+    assert end != policy.preprocessor.tokenizer.end_token_id
+    for data in (chats, chats.epochs(1), chats.epochs(1).map(lambda x: x)):
+        diagnosis = keras_irl.doctor(policy, data)
+        assert diagnosis.findings == []
+        assert diagnosis.counts.num_ended == 3
+    # A list does not know what ends its texts, but it shows.
+    diagnosis = keras_irl.doctor(policy, [*chats])
+    assert names(diagnosis) == ["another-end-token"]
+    assert "end with <|endoftext|>" in diagnosis.findings[0].problem
+    assert f"stop_token_ids=[{end}]" in diagnosis.findings[0].fix
+
+
+def test_a_full_stop_is_no_end_token(policy, dataset):
+    inputs, actions, mask = by_hand(dataset)
+    tokenizer = policy.preprocessor.tokenizer
+    ends = actions == tokenizer.end_token_id
+    # Each text ends with the same letter.
+    actions[ends] = tokenizer.token_to_id("x")
+    inputs["padding_mask"] = inputs["padding_mask"].astype("int32")
+    assert names(keras_irl.doctor(policy, (inputs, actions, mask))) == [
+        "no-end-token"
+    ]
+    actions[ends] = 10_000
+    found = names(keras_irl.doctor(policy, (inputs, actions, mask)))
+    assert found == ["no-end-token", "ids-outside-the-vocabulary"]
