@@ -4,7 +4,7 @@ from keras_irl.rewards.reward_reader import RewardReader
 from keras_irl.rewards.token_rewards import totals
 
 
-def as_scorer(policy, discount=0.99, value_offset=0.0, batch_size=32):
+def as_scorer(policy, discount=None, value_offset=None, batch_size=32):
     """Makes a reward function of a policy.
 
     The function takes prompts and responses and returns the accumulated reward
@@ -20,9 +20,11 @@ def as_scorer(policy, discount=0.99, value_offset=0.0, batch_size=32):
 
     Args:
         policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM` with its
-            preprocessor.
-        discount: The discount factor γ, in `[0, 1]`. Defaults to 0.99.
-        value_offset: What is added to all values, in nats. Defaults to 0.
+            preprocessor, or a trainer of one.
+        discount: The discount factor γ, in `[0, 1]`. Defaults to `None`, for
+            that of the trainer, and 0.99 without one.
+        value_offset: What is added to all values, in nats. Defaults to `None`,
+            for that of the trainer, and 0 without one.
         batch_size: Rows of every batch. Defaults to 32.
 
     Returns:
@@ -35,7 +37,7 @@ def as_scorer(policy, discount=0.99, value_offset=0.0, batch_size=32):
 
     Example:
     ```python
-    score = keras_irl.rewards.as_scorer(trainer.policy, trainer.discount)
+    score = keras_irl.rewards.as_scorer(trainer)
     score(["2 + 3 ="], ["5"])
     GRPOTrainer(model, reward_funcs=[score], train_dataset=dataset)
     ```
