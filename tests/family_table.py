@@ -28,6 +28,18 @@ NO_DEMONSTRATIONS = {
     "rwkv7": "`demonstrations` fails, as keras-hub's preprocessor can't read "
     "an empty prompt: make the batches yourself",
 }
+# Whose blocks `rematerialise` refuses: it does not find them, or would lose the
+# loss that balances their experts.
+NOT_REMATERIALISED = (
+    "t5gemma",
+    "t5gemma2",
+    "gemma3n",
+    "mixtral",
+    "qwen_moe",
+    "qwen3_moe",
+    "qwen3_5_moe",
+    "rwkv7",
+)
 # What `save` forgets, since the backbone's `get_config` leaves it out.
 FORGOTTEN = {
     "llama": "tie_word_embeddings",
@@ -78,6 +90,8 @@ def _row(name):
         notes.append(NO_DEMONSTRATIONS[name])
     if name in FORGOTTEN:
         notes.append(f"saved models forget `{FORGOTTEN[name]}`")
+    if name in NOT_REMATERIALISED:
+        notes.append("no `rematerialise`")
     return (
         own.removesuffix("CausalLM").removesuffix("Seq2SeqLM"),
         f"`{own}`",

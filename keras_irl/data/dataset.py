@@ -133,7 +133,7 @@ class Demonstrations(grain.MapDataset):
             super().to_iter_dataset(
                 read_options or _READ_OPTIONS, allow_nones=allow_nones
             ),
-            self.is_packed,
+            self,
         )
 
     def _with(self, batches):
@@ -152,12 +152,12 @@ class DemonstrationStream(grain.IterDataset):
 
     Args:
         batches: A `grain.IterDataset` of the batches.
-        is_packed: Whether rows hold several texts. Defaults to `False`.
+        demonstrations: The `Demonstrations` that they are of.
     """
 
-    def __init__(self, batches, is_packed=False):
+    def __init__(self, batches, demonstrations):
         super().__init__(batches)
-        self.is_packed = is_packed
+        self.demonstrations = demonstrations
 
     def __iter__(self):
         return iter(self.parents[0])
@@ -165,9 +165,23 @@ class DemonstrationStream(grain.IterDataset):
     def map(self, transform):
         """Maps the batches, which keras-hub need not preprocess any more."""
         if _is_preprocessing(transform):
-            _check_is_not_packed(self.is_packed)
+            _check_is_not_packed(self.demonstrations.is_packed)
             return self
-        return DemonstrationStream(super().map(transform), self.is_packed)
+        return DemonstrationStream(super().map(transform), self.demonstrations)
+
+
+def demonstrations_of(dataset):
+    """Finds what is known of the texts that batches are made of.
+
+    Args:
+        dataset: Anything.
+
+    Returns:
+        The `Demonstrations` that it is or streams, or `None`.
+    """
+    if isinstance(dataset, DemonstrationStream):
+        return dataset.demonstrations
+    return dataset if isinstance(dataset, Demonstrations) else None
 
 
 def _check_is_not_packed(is_packed):

@@ -6,16 +6,16 @@ from typing import NamedTuple
 
 import keras_hub
 
-from keras_irl.data import Demonstrations
-from keras_irl.diagnosis.batches import read_batches
-from keras_irl.diagnosis.batches import without_filling
-from keras_irl.diagnosis.counts import count
-from keras_irl.diagnosis.counts import end_ids
+from keras_irl.data.batches import read_batches
+from keras_irl.data.batches import without_filling
+from keras_irl.data.counts import count
+from keras_irl.data.counts import known_ends
+from keras_irl.data.dataset import demonstrations_of
+from keras_irl.data.text_findings import text_findings
+from keras_irl.data.text_findings import vocabulary_findings
 from keras_irl.diagnosis.marked_text import marked_texts
 from keras_irl.diagnosis.memory import memory_estimate
 from keras_irl.diagnosis.memory import num_weights
-from keras_irl.diagnosis.text_findings import text_findings
-from keras_irl.diagnosis.text_findings import vocabulary_findings
 from keras_irl.models.heads import has_known_head
 from keras_irl.models.heads import vocabulary_head
 from keras_irl.models.policy_findings import policy_findings
@@ -58,9 +58,9 @@ def doctor(policy, dataset, num_batches=_NUM_BATCHES):
         policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM`, or a
             `keras_irl.Trainer` around one. If it is compiled, its optimizer is
             looked at; otherwise Adam is assumed.
-        dataset: Batches of `(inputs, actions, mask)`: a `Demonstrations`,
-            anything else that iterates over them, or one batch. A generator
-            loses the batches that are read.
+        dataset: Batches of `(inputs, actions, mask)`: a `Demonstrations`, its
+            `epochs(...)`, anything else that iterates over batches, or one of
+            them. A generator loses those that are read.
         num_batches: The number of batches to read at most. Defaults to 16.
 
     Returns:
@@ -87,15 +87,14 @@ def doctor(policy, dataset, num_batches=_NUM_BATCHES):
     batches = read_batches(policy, dataset, num_batches)
     shape, prompts = batches[0].actions.shape, batches[0].prompt_ids
     prompt_shape = None if prompts is None else prompts.shape
-    is_made_here = isinstance(dataset, Demonstrations)
-    if is_made_here:
-        batches = [without_filling(batch) for batch in batches]
+    known = demonstrations_of(dataset)
+    is_made_here = known is not None
+    batches = [without_filling(batch, is_made_here) for batch in batches]
     tokenizer = policy.preprocessor and policy.preprocessor.tokenizer
-    ids = end_ids(tokenizer, dataset)
-    counts = count(batches, ids)
+    counts = count(batches, known_ends(policy, known))
     findings = [
         *policy_findings(policy, optimizer),
-        *text_findings(batches, counts, bool(ids), is_made_here),
+        *text_findings(policy, batches, counts, is_made_here),
         *vocabulary_findings(batches, policy),
     ]
     findings.sort(key=lambda finding: not finding.is_error)
@@ -104,7 +103,7 @@ def doctor(policy, dataset, num_batches=_NUM_BATCHES):
     report = "\n".join(
         [
             *_describe_batch(batches[0], tokenizer),
-            *_describe_texts(counts, dataset, is_made_here),
+            *_describe_texts(counts, known),
             *_describe_policy(policy),
             _describe_memory(memory, shape),
             *_describe_findings(findings),
@@ -148,7 +147,7 @@ def _describe_batch(batch, tokenizer):
         yield f"  {text}"
 
 
-def _describe_texts(counts, dataset, is_made_here):
+def _describe_texts(counts, demonstrations):
     yield (
         f"Batches read: {counts.num_batches}, with {counts.num_texts} texts "
         f"and {counts.num_tokens} tokens"
@@ -159,13 +158,14 @@ def _describe_texts(counts, dataset, is_made_here):
         f"of {counts.num_texts} texts"
     )
     yield f"Texts cut: {counts.num_cut} of {counts.num_texts}"
-    if is_made_here:
-        dropped = sum(dataset.dropped.values())
-        reasons = ", ".join(f"{why}: {n}" for why, n in dataset.dropped.items())
+    if demonstrations is not None:
+        reasons = demonstrations.dropped.items()
+        dropped = sum(demonstrations.dropped.values())
+        listed = ", ".join(f"{why}: {n}" for why, n in reasons)
         yield (
-            f"In the whole data set: {dataset.num_rows} texts, "
-            f"{dataset.num_truncated} cut, {dropped} dropped"
-            + (f" ({reasons})" if dropped else "")
+            f"In the whole data set: {demonstrations.num_rows} texts, "
+            f"{demonstrations.num_truncated} cut, {dropped} dropped"
+            + (f" ({listed})" if dropped else "")
         )
 
 

@@ -93,11 +93,28 @@ def restart_lora(policy):
     Args:
         policy: A `CausalLM` or `Seq2SeqLM`, with or without such updates.
     """
+    for a in dead_lora(policy):
+        initializer = keras.initializers.HeUniform()
+        a.assign(initializer(a.shape, dtype=a.dtype))
+
+
+def dead_lora(policy):
+    """Finds low-rank updates that would never move, as both factors are zero.
+
+    Each has a gradient only where the other is something else.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM`, with or without such updates.
+
+    Returns:
+        A list of the first factors, `keras.Variable`s.
+    """
     variables = [v for v in policy.variables if is_low_rank(v)]
-    for a, b in zip(variables[::2], variables[1::2], strict=True):
-        if not (ops.any(a != 0) or ops.any(b != 0)):
-            initializer = keras.initializers.HeUniform()
-            a.assign(initializer(a.shape, dtype=a.dtype))
+    return [
+        a
+        for a, b in zip(variables[::2], variables[1::2], strict=True)
+        if not (ops.any(a != 0) or ops.any(b != 0))
+    ]
 
 
 class LowRankUpdates(keras.layers.Layer):

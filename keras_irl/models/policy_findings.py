@@ -7,12 +7,20 @@ from keras_irl.models.finding import error
 from keras_irl.models.finding import warning
 from keras_irl.models.heads import has_known_head
 from keras_irl.models.inner_optimizer import inner_optimizer
+from keras_irl.models.lora import dead_lora
 
-_ADAMS = (
-    keras.optimizers.Adam,
-    keras.optimizers.Adamax,
-    keras.optimizers.Lamb,
-)
+# What becomes of a step where 1 minus a power of beta_2 is zero.
+_NO_STEPS = "and its steps 0: nothing is ever trained."
+_NO_NUMBERS = "and its steps a division by zero: the loss becomes NaN."
+_ADAMS = {
+    keras.optimizers.Adam: ("beta_2", _NO_STEPS),
+    keras.optimizers.Muon: (
+        "adam_beta_2",
+        "and the steps of its Adam 0: embeddings and vectors are not trained.",
+    ),
+    keras.optimizers.Lamb: ("beta_2", _NO_NUMBERS),
+    keras.optimizers.Nadam: ("beta_2", _NO_NUMBERS),
+}
 # From here on the nearest number of bfloat16 is 1.
 _BFLOAT16_ONE = 1 - 2**-9
 
@@ -35,6 +43,7 @@ def policy_findings(policy, optimizer):
             "Set `policy.trainable = True`. For LoRA, call "
             "`keras_irl.models.enable_lora(policy)`.",
         )
+    yield from _updates(policy)
     yield from _precision(policy, optimizer)
     yield from _head(policy)
     if policy.preprocessor is None:
@@ -46,22 +55,27 @@ def policy_findings(policy, optimizer):
         )
 
 
+def _updates(policy):
+    num_dead = len(dead_lora(policy))
+    if num_dead:
+        yield error(
+            "dead-low-rank-updates",
+            f"Both factors of {num_dead} low-rank updates are zero, so that "
+            "neither has a gradient and they never move. Keras loads them so, "
+            "after it has saved what they had learned in the kernels.",
+            "Compile a trainer, such as `keras_irl.IQLearn(policy)`: that "
+            "draws their first factors anew.",
+        )
+
+
 def _precision(policy, optimizer):
     optimizer = inner_optimizer(optimizer)
     in_bfloat16 = any(
         keras.backend.standardize_dtype(variable.dtype) == "bfloat16"
         for variable in policy.trainable_variables
     )
-    is_adam = optimizer is None or isinstance(optimizer, _ADAMS)
-    beta = 0.999 if optimizer is None else optimizer.get_config().get("beta_2")
-    if in_bfloat16 and is_adam and beta >= _BFLOAT16_ONE:
-        yield error(
-            "bfloat16-with-adam",
-            f"In pure bfloat16 the beta_2 of Adam, {beta}, becomes 1 and its "
-            "steps 0: nothing is ever trained.",
-            'Load the policy with `dtype="mixed_bfloat16"`, or pass '
-            "`beta_2=0.99`.",
-        )
+    if in_bfloat16:
+        yield from _adam_in_bfloat16(optimizer)
     in_float16 = policy.backbone.dtype_policy.compute_dtype == "float16"
     if in_float16 and isinstance(policy, keras_hub.models.T5Seq2SeqLM):
         yield error(
@@ -70,6 +84,22 @@ def _precision(policy, optimizer):
             "becomes NaN.",
             'Load the policy with `dtype="mixed_bfloat16"`.',
         )
+
+
+def _adam_in_bfloat16(optimizer):
+    optimizer = keras.optimizers.Adam() if optimizer is None else optimizer
+    for kind, (name, consequence) in _ADAMS.items():
+        if not isinstance(optimizer, kind):
+            continue
+        beta = optimizer.get_config()[name]
+        if beta >= _BFLOAT16_ONE:
+            yield error(
+                "bfloat16-with-adam",
+                f"In pure bfloat16 the {name} of {type(optimizer).__name__}, "
+                f"{beta}, becomes 1 {consequence}",
+                'Load the policy with `dtype="mixed_bfloat16"`, or pass '
+                f"`{name}=0.99`.",
+            )
 
 
 def _head(policy):

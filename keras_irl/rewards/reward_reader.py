@@ -24,11 +24,13 @@ class RewardReader:
 
     Args:
         policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM` with its
-            preprocessor, trained in any way.
-        discount: The discount factor γ, in `[0, 1]`; as a rule, that of the
-            training. Defaults to 0.99.
-        value_offset: What is added to all values, in nats; as a rule, the
-            `value_offset` of the trainer. Defaults to 0.
+            preprocessor, trained in any way; or the trainer of one, of which
+            the attributes `policy`, `discount` and `value_offset` are read.
+        discount: The discount factor γ, in `[0, 1]`. Defaults to `None`, for
+            that of the trainer, and 0.99 without one.
+        value_offset: What is added to all values, in nats. Rewards are off by
+            as much without it, in training as here. Defaults to `None`, for
+            what the trainer adds now, and 0 without one.
         batch_size: Rows of every batch. Defaults to 32.
 
     Raises:
@@ -47,7 +49,10 @@ class RewardReader:
     ```
     """
 
-    def __init__(self, policy, discount=0.99, value_offset=0.0, batch_size=32):
+    def __init__(self, policy, discount=None, value_offset=None, batch_size=32):
+        policy, discount, value_offset = _reading(
+            policy, discount, value_offset
+        )
         check_discount(discount)
         _check_value_offset(value_offset)
         _check_batch_size(batch_size)
@@ -143,8 +148,8 @@ def token_rewards(
     policy,
     prompts,
     responses,
-    discount=0.99,
-    value_offset=0.0,
+    discount=None,
+    value_offset=None,
     batch_size=32,
     finished=None,
 ):
@@ -160,12 +165,15 @@ def token_rewards(
 
     Args:
         policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM` with its
-            preprocessor.
+            preprocessor, or a trainer of one: its discount and value offset
+            are taken unless others are given.
         prompts: A list of strings.
         responses: A list as long, of strings, or of token ids such as
             `Responses.token_ids`.
-        discount: The discount factor γ, in `[0, 1]`. Defaults to 0.99.
-        value_offset: What is added to all values, in nats. Defaults to 0.
+        discount: The discount factor γ, in `[0, 1]`. Defaults to `None`, for
+            that of the trainer, and 0.99 without one.
+        value_offset: What is added to all values, in nats. Defaults to `None`,
+            for that of the trainer, and 0 without one.
         batch_size: Rows of every batch. Defaults to 32.
         finished: Booleans, whether each string ended. Defaults to `None`: all
             of them did.
@@ -180,9 +188,7 @@ def token_rewards(
 
     Example:
     ```python
-    texts = keras_irl.rewards.token_rewards(
-        trainer.policy, ["2 + 3 ="], ["5"], trainer.discount
-    )
+    texts = keras_irl.rewards.token_rewards(trainer, ["2 + 3 ="], ["5"])
     texts[0].total
     ```
 
@@ -193,12 +199,28 @@ def token_rewards(
     return reader(prompts, responses, finished)
 
 
+def _reading(model, discount, value_offset):
+    """Returns a policy, and the numbers that its rewards are read with."""
+    known = (0.99, 0.0)
+    # A policy has none, and rewards know nothing of trainers.
+    policy = getattr(model, "policy", None)
+    if policy is None:
+        policy = model
+    else:
+        known = (model.discount, model.value_offset)
+    if discount is None:
+        discount = known[0]
+    if value_offset is None:
+        value_offset = known[1]
+    return policy, discount, value_offset
+
+
 def _check_value_offset(value_offset):
     is_number = isinstance(value_offset, int | float | np.number)
     if not is_number or not math.isfinite(value_offset):
         raise ValueError(
-            "`value_offset` must be a finite number of nats. Of a trainer that "
-            "found its own, pass `trainer.value_offset`. "
+            "`value_offset` must be a finite number of nats. To read with that "
+            "which a trainer found, pass the trainer in place of the policy. "
             f"Received: value_offset={value_offset!r}"
         )
 

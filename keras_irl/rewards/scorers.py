@@ -8,7 +8,7 @@ from keras_irl.rewards.texts import check_finished
 from keras_irl.rewards.texts import check_texts
 
 
-def as_scorer(policy, discount=0.99, value_offset=0.0, batch_size=32):
+def as_scorer(policy, discount=None, value_offset=None, batch_size=32):
     """Makes a reward function of a policy.
 
     The function takes prompts and responses and returns the accumulated reward
@@ -32,9 +32,11 @@ def as_scorer(policy, discount=0.99, value_offset=0.0, batch_size=32):
 
     Args:
         policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM` with its
-            preprocessor.
-        discount: The discount factor γ, in `[0, 1]`. Defaults to 0.99.
-        value_offset: What is added to all values, in nats. Defaults to 0.
+            preprocessor, or a trainer of one.
+        discount: The discount factor γ, in `[0, 1]`. Defaults to `None`, for
+            that of the trainer, and 0.99 without one.
+        value_offset: What is added to all values, in nats. Defaults to `None`,
+            for that of the trainer, and 0 without one.
         batch_size: Rows of every batch. Defaults to 32.
 
     Returns:
@@ -48,7 +50,7 @@ def as_scorer(policy, discount=0.99, value_offset=0.0, batch_size=32):
 
     Example:
     ```python
-    score = keras_irl.rewards.as_scorer(trainer.policy, trainer.discount)
+    score = keras_irl.rewards.as_scorer(trainer)
     score(["2 + 3 ="], ["5"])
     GRPOTrainer(model, reward_funcs=[score], train_dataset=dataset)
     ```

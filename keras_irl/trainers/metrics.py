@@ -12,6 +12,9 @@ from keras_irl.ops import masked_sum
 class MaskedMean(keras.metrics.Metric):
     """The sum of a quantity over the tokens seen, divided by their number.
 
+    Where none was seen there is no mean: it is NaN, which no `monitor` takes
+    for the best.
+
     Args:
         name: Name of the metric.
     """
@@ -32,7 +35,8 @@ class MaskedMean(keras.metrics.Metric):
         self.count.assign_add(count)
 
     def result(self):
-        return ops.divide_no_nan(self.total, self.count)
+        mean = ops.divide_no_nan(self.total, self.count)
+        return ops.where(self.count > 0, mean, float("nan"))
 
 
 class Perplexity(MaskedMean):

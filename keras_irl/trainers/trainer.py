@@ -16,7 +16,8 @@ from keras_irl.ops import masked_mean
 from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops import token_statistics
 from keras_irl.trainers.accumulation import weigh_tokens
-from keras_irl.trainers.epoch_stream import stream_epochs
+from keras_irl.trainers.data_check import check_data
+from keras_irl.trainers.fit_data import stream
 from keras_irl.trainers.gradient_norm import measure_gradient_norm
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
@@ -28,6 +29,7 @@ from keras_irl.trainers.policies import sequence_lengths
 from keras_irl.trainers.stale_gradients import clear_gradients
 from keras_irl.trainers.tile_vocabulary import tiles_vocabulary
 from keras_irl.trainers.tile_vocabulary import without_xla
+from keras_irl.trainers.update_counter import UpdateCounter
 from keras_irl.trainers.value_offset import ValueOffset
 
 
@@ -76,13 +78,7 @@ class Trainer(keras.Model):
         self.tiles_vocabulary = False
         self._tile_vocabulary = "auto"
         self._was_low_rank = False
-        self.step = self.add_weight(
-            shape=(),
-            initializer="zeros",
-            dtype="int32",
-            trainable=False,
-            name="step",
-        )
+        self.counter = UpdateCounter()
         names = (*self.loss_names, "token_accuracy", "entropy", "reward")
         self.means = {name: MaskedMean(name=name) for name in names}
         self.means["start_value"] = MaskedMean(name="start_value")
@@ -104,6 +100,11 @@ class Trainer(keras.Model):
             `loss_names`. The loss is their sum.
         """
         raise NotImplementedError
+
+    @property
+    def step(self):
+        """The number of updates of the policy so far, a `keras.Variable`."""
+        return self.counter.step
 
     @property
     def value_offset(self):
@@ -138,10 +139,13 @@ class Trainer(keras.Model):
         )
         if self.tiles_vocabulary:
             kwargs = without_xla(kwargs)
+        # Weights may have been loaded into the policy itself.
+        restart_lora(self.policy)
         super().compile(optimizer=optimizer, **kwargs)
         check_training(self.policy, self.optimizer)
         self._token_weights = weigh_tokens(self.optimizer)
         measure_gradient_norm(self.policy_optimizer)
+        self.counter.follow(self.policy_optimizer)
         self._tile_vocabulary = tile_vocabulary
 
     @property
@@ -196,7 +200,7 @@ class Trainer(keras.Model):
         statistics = self.token_statistics(y_pred, y, mask)
         loss = self.batch_loss(statistics, mask, training, (x, y_pred))
         if training:
-            self.step.assign(self.step + 1)
+            self.counter.see_batch()
         # What layers ask for themselves, such as a balance among experts.
         return loss + sum(ops.cast(extra, "float32") for extra in self.losses)
 
@@ -214,7 +218,7 @@ class Trainer(keras.Model):
             Float32 scalar.
         """
         statistics = self.offset.shift(
-            statistics, mask, self.discount, training
+            statistics, mask, self.discount, training, self.step
         )
         losses = self.token_losses(statistics, mask)
         add_tokens(self.means, statistics, losses, mask, self.discount)
@@ -247,14 +251,9 @@ class Trainer(keras.Model):
         initial_epoch=0,
         **kwargs,
     ):
-        if isinstance(x, Demonstrations):
-            # Each epoch in an order of its own; Keras would repeat the first.
-            x, kwargs = stream_epochs(x, initial_epoch, epochs, kwargs)
-        validation_data = kwargs.get("validation_data")
-        if isinstance(validation_data, Demonstrations):
-            kwargs.setdefault("validation_steps", len(validation_data))
-            # Keras keeps one iterator for the validations of all epochs.
-            kwargs["validation_data"] = validation_data.batches()
+        mask = kwargs.get("sample_weight")
+        check_data(self.policy, x, y, mask, type(self).__name__)
+        x, kwargs = stream(x, kwargs, initial_epoch, epochs)
         return super().fit(
             x,
             y,

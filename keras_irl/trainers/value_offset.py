@@ -30,13 +30,18 @@ class ValueOffset(keras.layers.Layer):
 
     Args:
         value_offset: A number, in nats, or `"auto"` to calibrate it on the
-            first 10 batches of training and keep it from then on.
+            first 10 updates of training and keep it from then on.
 
     Attributes:
         offset: A `keras.Variable`, the number that is added now.
 
     Raises:
         ValueError: If `value_offset` is neither.
+
+    It is found batch by batch, and serves the batch that it was just found on:
+    where an optimizer accumulates the gradients of several, those of the first
+    10 updates are shifted by what is known by then, and so not exactly as one
+    large batch would be.
 
     Departures from the paper:
         - It does not mention the level of the logits.
@@ -56,14 +61,13 @@ class ValueOffset(keras.layers.Layer):
         if is_auto:
             self.products = self._scalar("products")
             self.squares = self._scalar("squares")
-            self.num_batches = self._scalar("num_batches")
         self.built = True
 
     def _scalar(self, name, value=0.0):
         initializer = keras.initializers.Constant(value)
         return self.add_weight(shape=(), initializer=initializer, name=name)
 
-    def shift(self, statistics, mask, discount, training):
+    def shift(self, statistics, mask, discount, training, step=0):
         """Adds the offset to the values of a batch.
 
         Args:
@@ -72,6 +76,7 @@ class ValueOffset(keras.layers.Layer):
             mask: Tensor of shape `(B, T)`.
             discount: The discount factor γ.
             training: Whether the batch is trained on, and may calibrate.
+            step: The number of updates so far. Defaults to 0.
 
         Returns:
             `keras_irl.ops.TokenStatistics`, with the same differences.
@@ -79,7 +84,7 @@ class ValueOffset(keras.layers.Layer):
         if self.value_offset == 0.0:
             return statistics
         if self.value_offset == "auto" and training:
-            self._calibrate(statistics, mask, discount)
+            self._calibrate(statistics, mask, discount, step)
         return TokenStatistics(
             statistics.action_values + self.offset,
             statistics.values + self.offset,
@@ -87,14 +92,14 @@ class ValueOffset(keras.layers.Layer):
             statistics.greedy_hits,
         )
 
-    def _calibrate(self, statistics, mask, discount):
+    def _calibrate(self, statistics, mask, discount, step):
         action_values, values = map(ops.stop_gradient, statistics[:2])
         rewards = implicit_rewards(action_values, values, mask, discount)
         # What one more nat in every value adds to each reward.
         slopes = 1.0 - discount * next_values(ops.ones_like(values), mask)
         counts = ops.cast(is_action(mask), "float32")
-        calibrates = ops.cast(self.num_batches < CALIBRATION_STEPS, "float32")
-        self.num_batches.assign_add(1.0)
+        step = ops.convert_to_tensor(step)
+        calibrates = ops.cast(step < CALIBRATION_STEPS, "float32")
         self.products.assign_add(
             calibrates * masked_sum(slopes * rewards, counts)
         )

@@ -1,3 +1,5 @@
+import re
+
 import keras
 import keras_hub
 import numpy as np
@@ -6,10 +8,12 @@ from families import family_policy
 from families import shared_policy
 from testing import PROMPTS
 from testing import RESPONSES
+from testing import numpy
 from testing import tiny_policy
 
 import keras_irl
 from keras_irl.data import demonstrations
+from keras_irl.models import enable_lora
 from keras_irl.models.policy_findings import policy_findings
 from keras_irl.ops import CONTINUES
 
@@ -88,6 +92,8 @@ def test_takes_batches_from_anywhere(policy, dataset):
         for batches in (dataset, [*dataset], iter(dataset), Sequence())
     ]
     assert len(set(counts)) == 1
+    # The rows that fill up the last batch are no texts, whoever hands them on.
+    assert names(keras_irl.doctor(policy, [*dataset])) == []
     one = keras_irl.doctor(policy, dataset[0])
     assert one.counts == keras_irl.doctor(policy, dataset, 1).counts
 
@@ -215,13 +221,51 @@ def test_finds_that_bfloat16_and_adam_never_train():
     policy = family_policy("llama", dtype="bfloat16")
 
     def found(optimizer):
-        return [finding.name for finding in policy_findings(policy, optimizer)]
+        return [finding[::2] for finding in policy_findings(policy, optimizer)]
 
     optimizers = keras.optimizers
-    for optimizer in (None, optimizers.AdamW(), optimizers.Lamb()):
-        assert found(optimizer) == ["bfloat16-with-adam"]
+    for optimizer, consequence in (
+        (None, "of Adam, 0.999, becomes 1 and its steps 0"),
+        (optimizers.AdamW(), "of AdamW, 0.999, becomes 1 and its steps 0"),
+        (optimizers.Lamb(), "of Lamb, 0.999, .* the loss becomes NaN"),
+        (optimizers.Nadam(), "of Nadam, 0.999, .* the loss becomes NaN"),
+        (optimizers.Muon(), "adam_beta_2 of Muon, 0.999, .* its Adam 0"),
+    ):
+        ((name, problem),) = found(optimizer)
+        assert name == "bfloat16-with-adam"
+        assert re.search(consequence, problem)
     assert found(optimizers.Adam(beta_2=0.99)) == []
-    assert found(optimizers.SGD(0.1)) == []
+    assert found(optimizers.Adamax()) == found(optimizers.SGD(0.1)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "factor"), [("Adam", 0.0), ("Nadam", np.nan), ("Adamax", -0.1)]
+)
+def test_what_is_said_of_bfloat16_is_so(name, factor):
+    if name == "Nadam" and keras.config.backend() == "torch":
+        pytest.skip("Keras's Nadam takes no bfloat16 weights there.")
+    weight = keras.Variable([0.0], dtype="bfloat16")
+    optimizer = vars(keras.optimizers)[name](0.1)
+    optimizer.apply([keras.ops.ones(1, dtype="bfloat16")], [weight])
+    moved = float(numpy(keras.ops.cast(weight, "float32"))[0])
+    assert moved == pytest.approx(factor, rel=0.1, nan_ok=True)
+
+
+def test_finds_low_rank_updates_that_never_move(dataset, tmp_path):
+    policy, other = (tiny_policy("gpt2") for _ in range(2))
+    for model in (policy, other):
+        enable_lora(model, rank=2)
+    policy.save_weights(tmp_path / "policy.weights.h5")
+    other.load_weights(tmp_path / "policy.weights.h5")
+    assert names(keras_irl.doctor(policy, dataset)) == []
+    found = keras_irl.doctor(other, dataset)
+    assert names(found) == ["dead-low-rank-updates"]
+    assert "Both factors of 4 low" in found.findings[0].problem
+    trainer = keras_irl.MLE(other)
+    trainer.compile(keras.optimizers.Adam(1e-2))
+    assert names(keras_irl.doctor(trainer, dataset)) == []
+    losses = trainer.fit(dataset, epochs=2, verbose=0).history["loss"]
+    assert losses[1] < losses[0]
 
 
 def test_finds_that_a_t5_overflows_in_float16(monkeypatch):
@@ -331,3 +375,49 @@ def test_a_cut_text_needs_no_end(policy, dataset):
     diagnosis = keras_irl.doctor(policy, batches)
     assert names(diagnosis) == ["most-texts-cut"]
     assert np.signbit(mask).any()
+
+
+@pytest.mark.filterwarnings("ignore:Dropped:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*were cut:UserWarning")
+def test_a_stream_is_known_as_what_it_streams():
+    policy = shared_policy("qwen3")
+    dataset = demonstrations(
+        policy, PROMPTS, ["a", "", "b" * 99], 3, on_invalid="drop"
+    )
+    whole = keras_irl.doctor(policy, dataset)
+    assert "2 texts, 1 cut, 1 dropped (empty response: 1)" in whole.report
+    assert keras_irl.doctor(policy, dataset.epochs(1)) == whole
+    turns = [{"role": "user", "content": "a"}]
+    turns.append({"role": "assistant", "content": "b"})
+    template = keras_irl.data.CHATML._replace(
+        special_tokens=("<|endoftext|>",), end_token="<|endoftext|>"
+    )
+    chats = keras_irl.data.chat_demonstrations(
+        policy, 3 * [turns], 2, template=template
+    )
+    end = policy.preprocessor.tokenizer.token_to_id("<|endoftext|>")
+    assert end != policy.preprocessor.tokenizer.end_token_id
+    for data in (chats, chats.epochs(1), chats.epochs(1).map(lambda x: x)):
+        diagnosis = keras_irl.doctor(policy, data)
+        assert diagnosis.findings == []
+        assert diagnosis.counts.num_ended == 3
+    # A list does not know what ends its texts, but it shows.
+    diagnosis = keras_irl.doctor(policy, [*chats])
+    assert names(diagnosis) == ["another-end-token"]
+    assert "end with <|endoftext|>" in diagnosis.findings[0].problem
+    assert f"stop_token_ids=[{end}]" in diagnosis.findings[0].fix
+
+
+def test_a_full_stop_is_no_end_token(policy, dataset):
+    inputs, actions, mask = by_hand(dataset)
+    tokenizer = policy.preprocessor.tokenizer
+    ends = actions == tokenizer.end_token_id
+    # Each text ends with the same letter.
+    actions[ends] = tokenizer.token_to_id("x")
+    inputs["padding_mask"] = inputs["padding_mask"].astype("int32")
+    assert names(keras_irl.doctor(policy, (inputs, actions, mask))) == [
+        "no-end-token"
+    ]
+    actions[ends] = 10_000
+    found = names(keras_irl.doctor(policy, (inputs, actions, mask)))
+    assert found == ["no-end-token", "ids-outside-the-vocabulary"]

@@ -1,9 +1,13 @@
 import keras
 import numpy as np
 import pytest
+from families import FAMILIES
 from families import family_policy
+from families import shared_policy
+from family_table import NOT_REMATERIALISED
 from testing import PROMPTS
 from testing import RESPONSES
+from testing import numpy
 from testing import quick_start
 from testing import tiny_policy
 
@@ -33,9 +37,45 @@ def test_learns_as_before_with_the_same_dropout():
     np.testing.assert_allclose(*losses, rtol=1e-5)
 
 
-def test_experts_are_refused():
-    with pytest.raises(ValueError, match="would lose.*MixtralBackbone"):
-        rematerialise(family_policy("mixtral", max_length=24))
+def gradients_of(policy, batch):
+    """The outputs of a policy, and how plain gradient descent moves it."""
+    inputs, actions, mask = batch
+    outputs = numpy(policy(inputs))
+    start = policy.get_weights()
+    trainer = keras_irl.IQLearn(policy)
+    trainer.compile(keras.optimizers.SGD(1e-2), tile_vocabulary=True)
+    trainer.fit(inputs, actions, sample_weight=mask, verbose=0)
+    moved = policy.get_weights()
+    policy.set_weights(start)
+    return [outputs, *map(np.subtract, moved, start)]
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "torch", reason="Elsewhere each takes seconds."
+)
+@pytest.mark.parametrize(
+    "family", [name for name in FAMILIES if name not in NOT_REMATERIALISED]
+)
+def test_outputs_and_gradients_are_the_same_in_every_family(family):
+    # By default an OPT drops out; that this is drawn alike is tested above.
+    sizes = {"dropout": 0.0} if family == "opt" else {}
+    policy = quick_start(family_policy(family, max_length=24, **sizes))
+    texts = PROMPTS[1:2], RESPONSES[1:2]
+    batch = demonstrations(policy, *texts, batch_size=1)[0]
+    before = gradients_of(policy, batch)
+    assert rematerialise(policy) >= 1
+    after = gradients_of(policy, batch)
+    assert max(np.abs(moved).max() for moved in before[1:]) > 1e-4
+    for ours, theirs in zip(before, after, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", NOT_REMATERIALISED)
+def test_blocks_that_are_not_known_or_of_experts_are_refused(family):
+    policy = shared_policy(family, 24)
+    name = type(policy.backbone).__name__
+    with pytest.raises(ValueError, match=f"No blocks.*would lose.*{name}"):
+        rematerialise(policy)
 
 
 def test_keeps_less_for_the_backward_pass():

@@ -1,6 +1,7 @@
 import warnings
 
 import keras
+import keras_hub
 import numpy as np
 import pytest
 from testing import PROMPTS
@@ -84,6 +85,34 @@ def test_without_discount_the_total_is_start_value_plus_log_likelihood(
         # The offset counts once, in the start value, and moves no likelihood.
         np.testing.assert_allclose(text.values, other.values - 3.0, atol=1e-4)
         np.testing.assert_allclose(text.log_probs, other.log_probs, atol=1e-4)
+
+
+class ShiftedGPT2(keras_hub.models.GPT2CausalLM):
+    """A policy whose logits all carry a large common offset."""
+
+    def call(self, inputs, training=None, mask=None):
+        return super().call(inputs, training=training, mask=mask) - 50.0
+
+
+def test_a_trainer_is_read_with_its_own_discount_and_offset(gpt2):
+    shifted = ShiftedGPT2(gpt2.backbone, gpt2.preprocessor)
+    totals, offsets = [], []
+    for policy in (gpt2, shifted):
+        trainer = keras_irl.IQLearn(policy, discount=1.0, value_offset="auto")
+        # Nothing but the offset is learned.
+        trainer.compile(keras.optimizers.SGD(0.0))
+        trainer.fit(demonstrations(policy, PROMPTS, RESPONSES, 3), verbose=0)
+        texts = token_rewards(trainer, PROMPTS, RESPONSES, batch_size=3)
+        totals.append([text.total for text in texts])
+        offsets.append(trainer.value_offset)
+        told = RewardReader(policy, 1.0, trainer.value_offset, 3)
+        assert [t.total for t in told(PROMPTS, RESPONSES)] == totals[-1]
+    assert offsets[1] - offsets[0] == pytest.approx(50.0, abs=0.01)
+    np.testing.assert_allclose(*totals, atol=0.05)
+    score = as_scorer(trainer, value_offset=0.0, batch_size=3)
+    np.testing.assert_allclose(
+        score(PROMPTS, RESPONSES), np.array(totals[1]) - offsets[1], atol=0.05
+    )
 
 
 def test_a_cut_text_gets_no_end_token_and_keeps_the_value_of_its_end(

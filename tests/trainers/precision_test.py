@@ -21,7 +21,12 @@ def train(family, dtype, epochs=10, **arguments):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "tiles"), [("mixed_bfloat16", True), ("mixed_float16", False)]
+    ("dtype", "tiles"),
+    [
+        ("mixed_bfloat16", True),
+        ("mixed_float16", False),
+        ("mixed_float16", True),
+    ],
 )
 def test_lower_precision_learns_as_float32_does(dtype, tiles):
     if dtype == "mixed_float16" and keras.config.backend() == "jax":

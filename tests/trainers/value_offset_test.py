@@ -85,13 +85,14 @@ def test_only_the_first_batches_of_training_calibrate():
     offset = ValueOffset("auto")
     offset.shift(statistics, mask, 0.9, training=False)
     assert float(numpy(offset.offset)) == 0.0
-    for _ in range(10):
-        offset.shift(statistics, mask, 0.9, training=True)
+    offset.shift(statistics, mask, 0.9, training=True, step=8)
     level = float(numpy(offset.offset))
     assert level != 0.0
     elsewhere = token_statistics(q_values + 100.0, actions)
-    offset.shift(elsewhere, mask, 0.9, training=True)
+    offset.shift(elsewhere, mask, 0.9, training=True, step=10)
     assert float(numpy(offset.offset)) == level
+    offset.shift(elsewhere, mask, 0.9, training=True, step=9)
+    assert float(numpy(offset.offset)) != level
 
 
 def test_a_batch_that_pins_no_level_leaves_it_at_zero():

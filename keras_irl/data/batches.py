@@ -78,16 +78,25 @@ def read_batches(policy, dataset, num_batches):
     ]
 
 
-def without_filling(batch):
+def without_filling(batch, is_made_here):
     """Leaves out the copies that fill up the last batch of demonstrations.
 
     Args:
         batch: A `Batch`.
+        is_made_here: Whether it is known to be one of demonstrations, in which
+            all that is not trained is filling. Else only what is a copy of the
+            first row is, apart from its mask.
 
     Returns:
-        A `Batch` of the rows with a trained token.
+        A `Batch` of the other rows.
     """
     is_text = (batch.mask > 0).any(axis=1)
+    if not is_made_here:
+        columns = (batch.token_ids, batch.actions, batch.prompt_ids)
+        is_copy = is_text[0] & np.all(
+            [(c == c[:1]).all(axis=1) for c in columns if c is not None], axis=0
+        )
+        is_text |= ~is_copy
     return Batch(
         *(None if array is None else array[is_text] for array in batch)
     )

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_irl.data import Demonstrations
+from keras_irl.models.end_tokens import end_token_ids
 
 
 class Counts(NamedTuple):
@@ -21,6 +21,9 @@ class Counts(NamedTuple):
         num_cut: Texts that are marked as cut.
         num_bare: Texts whose very first action is trained.
         empty_batches: The indices of batches without a trained token.
+        end_ids: Set of the ids that end a text, as far as they are known.
+        last_ids: Set of the ids that stand where an end is missing: the last
+            trained action of each text that is not marked as cut.
     """
 
     num_batches: int
@@ -33,6 +36,8 @@ class Counts(NamedTuple):
     num_cut: int
     num_bare: int
     empty_batches: list
+    end_ids: set
+    last_ids: set
 
     @property
     def trained_share(self):
@@ -52,7 +57,8 @@ def count(batches, end_ids):
     """
     texts = [text for batch in batches for text in _texts(batch, end_ids)]
     # There is no text where all rows only fill up a batch.
-    trained, ends, cut, bare = np.reshape(texts, (-1, 4)).T
+    trained, ends, cut, bare, last = np.reshape(texts, (-1, 5)).T
+    is_endless = (trained > 0) & (ends == 0) & (cut == 0)
     padding = [batch.padding_mask for batch in batches]
     masks = [batch.mask > 0 for batch in batches]
     return Counts(
@@ -66,27 +72,30 @@ def count(batches, end_ids):
         num_cut=int(cut.sum()),
         num_bare=int(bare.sum()),
         empty_batches=[i for i, mask in enumerate(masks) if not mask.any()],
+        end_ids=end_ids,
+        last_ids={int(token) for token in last[is_endless]},
     )
 
 
-def end_ids(tokenizer, dataset):
-    """Finds the ids of the tokens that end a text.
+def known_ends(policy, demonstrations):
+    """Lists the ids of the tokens that end a text.
 
     Args:
-        tokenizer: The tokenizer of the policy, or `None`.
-        dataset: The data set; a `Demonstrations` may know of another end.
+        policy: The language model that reads it.
+        demonstrations: A `Demonstrations`, which may know of another end, or
+            `None`.
 
     Returns:
         A set of ids, empty where they are not known.
     """
-    ids = {None if tokenizer is None else tokenizer.end_token_id}
-    if isinstance(dataset, Demonstrations):
-        ids.add(dataset.end_token_id)
-    return ids - {None}
+    ids = end_token_ids(policy)
+    if demonstrations is not None and demonstrations.end_token_id is not None:
+        ids.add(demonstrations.end_token_id)
+    return ids
 
 
 def _texts(batch, ids):
-    """Yields the trained tokens, trained ends, cuts and bare starts."""
+    """Yields the trained tokens and ends, cut, bare start and last action."""
     is_trained = batch.mask > 0
     is_end = is_trained & np.isin(batch.actions, list(ids))
     is_cut = (batch.mask == 0) & np.signbit(batch.mask)
@@ -95,9 +104,11 @@ def _texts(batch, ids):
         for segment in np.unique(segments[real]) if real.any() else (0,):
             here = real & (segments == segment)
             first = int(np.argmax(here))
+            actions = batch.actions[row, here & is_trained[row]]
             yield (
                 int(is_trained[row, here].sum()),
                 int(is_end[row, here].sum()),
                 bool(is_cut[row, here].any()),
                 bool(is_trained[row, first]),
+                int(actions[-1]) if len(actions) else -1,
             )

@@ -1,18 +1,20 @@
 """What can be wrong with the texts, before they reach a policy."""
 
+import re
+
 from keras_irl.models.finding import error
 from keras_irl.models.finding import warning
 
 _MANY = 0.5  # Of all texts.
 
 
-def text_findings(batches, counts, has_end_ids, is_made_here):
+def text_findings(policy, batches, counts, is_made_here):
     """Looks at which tokens are trained.
 
     Args:
+        policy: The language model that is trained.
         batches: A list of `Batch`.
         counts: Their `Counts`.
-        has_end_ids: Whether the end token is known.
         is_made_here: Whether `demonstrations()` made the batches, which trains
             no prompt and pads the last batch with rows that are not trained.
 
@@ -42,8 +44,8 @@ def text_findings(batches, counts, has_end_ids, is_made_here):
             "token that is trained.",
             "Leave them out: they take time and teach nothing.",
         )
-    if has_end_ids:
-        yield from _ends(counts)
+    if counts.end_ids:
+        yield from _ends(policy, counts)
     yield from _cuts(counts)
     if not is_made_here:
         yield from _prompts(batches, counts)
@@ -120,9 +122,19 @@ def _placement(batches):
         )
 
 
-def _ends(counts):
+def _ends(policy, counts):
     whole = counts.num_texts - counts.num_cut - counts.num_untrained
-    if not counts.num_ended:
+    other = None if counts.num_ended else _other_end(policy, counts)
+    if other is not None:
+        token = policy.preprocessor.tokenizer.id_to_token(other)
+        yield warning(
+            "another-end-token",
+            f"All texts end with {token}, where this policy does not stop by "
+            "itself.",
+            f"Call `generate` with `stop_token_ids=[{other}]`, or append the "
+            "policy's own end token to every response.",
+        )
+    elif not counts.num_ended:
         yield error(
             "no-end-token",
             "No end token is trained in any text, so the policy will not "
@@ -140,6 +152,19 @@ def _ends(counts):
             "Append the end token to every response; mark a text that is cut "
             "with `keras_irl.ops.CONTINUES`.",
         )
+
+
+def _other_end(policy, counts):
+    """The id with which all texts end, if it looks like a mark, or `None`."""
+    if policy.preprocessor is None or len(counts.last_ids) != 1:
+        return None
+    (token,) = counts.last_ids
+    tokenizer = policy.preprocessor.tokenizer
+    if token not in range(tokenizer.vocabulary_size()):
+        return None
+    # A full stop is no mark.
+    is_mark = re.fullmatch(r"<.+>|\[.+\]", tokenizer.id_to_token(token))
+    return token if is_mark else None
 
 
 def _cuts(counts):
