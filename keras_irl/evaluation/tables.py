@@ -91,7 +91,7 @@ def format_table(results):
     for table in tables(results):
         parts.append(_markdown(table))
         if table.note:
-            parts.append(in_markdown(table.note, size=1000))
+            parts.append(in_markdown(table.note, size=9000))
     return "\n\n".join(parts)
 
 

@@ -8,7 +8,6 @@ import keras_irl
 from keras_irl.data import demonstrations
 from keras_irl.evaluation import Responses
 from keras_irl.evaluation import ResponseSampler
-from keras_irl.evaluation import policy_reader
 
 PROMPTS = list(testing.PROMPTS)
 
@@ -18,6 +17,13 @@ def sampler(request):
     policy = testing.quick_start(testing.tiny_policy(request.param))
     # The last of its batches is filled up.
     return ResponseSampler(policy, batch_size=3)
+
+
+def written(*token_ids):
+    token_ids = [
+        [np.array(ids, "int32") for ids in samples] for samples in token_ids
+    ]
+    return Responses([], None, None, 1.0, token_ids)
 
 
 def entropies_of(policy, prompt, ids):
@@ -41,14 +47,10 @@ def entropies_of(policy, prompt, ids):
 def test_entropies_are_those_of_the_states_of_the_samples(sampler):
     end = sampler.tokenizer.end_token_id
     # What ended, at once or later, and what did not. The window holds it all.
-    token_ids = [
-        [np.array(ids, "int32") for ids in samples]
-        for samples in ([[end], [5, 9, 7, end]], [[5], [8, 6, 5, 9, 9, 7]])
-    ]
-    responses = Responses([], None, None, 1.0, token_ids)
+    responses = written([[end], [5, 9, 7, end]], [[5], [8, 6, 5, 9, 9, 7]])
     found = sampler.entropies(PROMPTS[:2], responses)
     assert found.shape == (2, 2)
-    for row, samples in enumerate(token_ids):
+    for row, samples in enumerate(responses.token_ids):
         for ids, total in zip(samples, found[row], strict=True):
             expected = sum(entropies_of(sampler.policy, PROMPTS[row], ids))
             assert total == pytest.approx(expected, rel=1e-4)
@@ -57,28 +59,28 @@ def test_entropies_are_those_of_the_states_of_the_samples(sampler):
 class Watch(keras.callbacks.Callback):
     """Reads entropies after every epoch with one sampler."""
 
-    def __init__(self, sampler):
+    def __init__(self, read):
         super().__init__()
-        self.sampler = sampler
+        self.read = read
         self.sums = []
 
     def on_epoch_end(self, epoch, logs=None):
-        assert self.model.policy is self.sampler.policy
-        responses = self.sampler(PROMPTS, temperature=0.0)
-        self.sums.append(self.sampler.entropies(PROMPTS, responses))
+        assert self.model.policy is not None  # It gets its weights.
+        self.sums.append(self.read())
 
 
 def test_entropies_are_those_of_the_weights_of_the_moment_and_compiled_once():
     policy = testing.quick_start(testing.tiny_gpt2(max_length=32))
     sampler = ResponseSampler(policy, batch_size=3)
-    watch = Watch(sampler)
+    responses = written(*[[[5, 9, 7]]] * 3)
+    watch = Watch(lambda: sampler.entropies(PROMPTS, responses))
+    watch.read()
+    model, traces = sampler._reader._model, []
+    statistics = model.statistics
+    model.statistics = lambda **x: traces.append(1) or statistics(**x)
     dataset = demonstrations(policy, PROMPTS, testing.RESPONSES, batch_size=3)
     trainer = keras_irl.MLE(policy)
     trainer.compile(keras.optimizers.Adam(1e-2))
-    sampler.entropies(PROMPTS, sampler(PROMPTS, temperature=0.0))
-    model, traces = sampler._reader._model, []
-    read = model.statistics
-    model.statistics = lambda **batch: traces.append(1) or read(**batch)
     trainer.fit(dataset, epochs=3, callbacks=[watch], verbose=0)
     if keras.config.backend() != "torch":  # It runs eagerly.
         assert traces == []
@@ -87,30 +89,14 @@ def test_entropies_are_those_of_the_weights_of_the_moment_and_compiled_once():
     np.testing.assert_allclose(watch.sums[2], watch.sums[3], rtol=1e-3)
 
 
-def test_large_vocabularies_are_tiled_with_the_same_entropies(
-    sampler, monkeypatch
-):
-    responses = sampler(PROMPTS, temperature=0.0)
-    plain = sampler.entropies(PROMPTS, responses)
-    monkeypatch.setattr(policy_reader, "MIN_VOCABULARY_SIZE", 10)
-    monkeypatch.setattr(sampler, "_reader", None)
-    tiled = sampler.entropies(PROMPTS, responses)
-    assert sampler._reader._model.tiles_vocabulary
-    np.testing.assert_allclose(tiled, plain, rtol=1e-4)
-
-
 def test_a_prompt_that_the_encoder_cuts_is_cut_here_too():
     policy = testing.tiny_policy("t5", max_length=4)
     sampler = ResponseSampler(policy, batch_size=2)
     prompts = ["call me ishmael call me ishmael", ""]
-    with pytest.warns(UserWarning, match="1 of 2 prompts"):
-        responses = sampler(prompts, temperature=0.0)
-    found = sampler.entropies(prompts, responses)
-    for prompt, (ids,), total in zip(
-        prompts, responses.token_ids, found[:, 0], strict=True
-    ):
-        expected = sum(entropies_of(policy, prompt, ids))
-        assert total == pytest.approx(expected, rel=1e-4)
+    found = sampler.entropies(prompts, written([[5, 6]], [[7]]))
+    for row, ids in enumerate(([5, 6], [7])):
+        expected = sum(entropies_of(policy, prompts[row], ids))
+        assert found[row, 0] == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_policy_that_reads_prompts_apart_has_no_entropies():

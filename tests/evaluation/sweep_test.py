@@ -155,11 +155,13 @@ def test_a_metric_sees_all_prompts_once_for_each_sample():
     assert row["tokens_per_second"] == 24.0
 
 
+@pytest.mark.filterwarnings("ignore:1 of 3 prompts are longer")
 def test_several_runs_and_seeds_have_a_row_each(policies):
     policy = policies["one"]
+    prompts = [*testing.PROMPTS[:2], "a " * 40]
     rows = sweep(
         {"both": [policy, policy]},
-        make_task(metrics={"match": exact_match}),
+        make_task(metrics={"match": exact_match}, prompts=prompts),
         temperatures=(0, 1),
         num_samples=2,
         max_length=4,
@@ -178,6 +180,16 @@ def test_several_runs_and_seeds_have_a_row_each(policies):
     assert np.shape(rows[1]["statistics"]["match"]) == (3, 2, 1)
     names = {"match", "self_bleu", "entropy"}
     assert rows[1]["standard_errors"].keys() == names
+    # A prompt that the encoder cuts is counted, and told in a note.
+    assert [row["cut_prompts"] for row in rows] == [1] * 6
+    results = {
+        "task": "tiny",
+        "metric": "match",
+        "objectives": {"both": [{"rows": rows}]},
+    }
+    table = format_table(results)
+    assert "Of both, 1 of 3 prompts were cut" in table
+    assert "cut prompts" not in table  # It is no column.
 
 
 def test_standard_errors_are_those_of_the_mean_over_prompts():
@@ -192,22 +204,6 @@ def test_standard_errors_are_those_of_the_mean_over_prompts():
     assert row["entropy"] == 39.5
     expected = np.std(entropies.mean(axis=1)) / 40**0.5
     assert row["standard_errors"]["entropy"] == pytest.approx(expected, rel=0.1)
-
-
-def test_prompts_that_the_encoder_cuts_are_counted():
-    policy = testing.tiny_policy("t5", max_length=4)
-    task = make_task(metrics={"match": exact_match})
-    with pytest.warns(UserWarning, match="2 of 3 prompts"):
-        rows = sweep({"one": policy}, task, (0.0,), batch_size=3)
-    assert rows[0]["cut_prompts"] == 2
-    results = {
-        "task": "tiny",
-        "metric": "match",
-        "objectives": {"one": [{"rows": rows}]},
-    }
-    table = format_table(results)
-    assert "Of one, 2 of 3 prompts were cut" in table
-    assert "cut prompts" not in table  # It is no column.
 
 
 def raises(responses, references):
