@@ -45,6 +45,11 @@ class EpochTeller(keras.callbacks.Callback):
         super().__init__()
         self.stream = stream
 
+    def on_train_begin(self, logs=None):
+        # TensorFlow would call a trainer unbuilt until its first batch, and
+        # `BackupAndRestore` would refuse it. All weights are there.
+        self.model.built = True
+
     def on_epoch_begin(self, epoch, logs=None):
         self.stream.epoch = epoch
 
