@@ -9,16 +9,19 @@ import keras_irl
 from keras_irl.data import demonstrations
 from keras_irl.trainers.update_counter import UpdateCounter
 
+in_one_backend = pytest.mark.skipif(
+    keras.config.backend() != "torch", reason="Others take 10 s to compile."
+)
 PROMPTS = ["a"] * 6
 # Batches of two differ greatly in their number of tokens.
 RESPONSES = ["b", "c", "the quick brown fox", "the lazy dog", "d", "a b c d e"]
 
 
-class FromTheSecond(keras.optimizers.schedules.LearningRateSchedule):
-    """A weight that comes, and grows, with the updates."""
+class Growing(keras.optimizers.schedules.LearningRateSchedule):
+    """A weight that grows with the updates."""
 
     def __call__(self, step):
-        return 0.2 * keras.ops.cast(step, "float32")
+        return 0.2 + 0.2 * keras.ops.cast(step, "float32")
 
 
 def weights_after(
@@ -44,9 +47,7 @@ def distance(left, right):
     return np.sqrt(sum(np.sum((a - b) ** 2) for a, b in pairs))
 
 
-@pytest.mark.parametrize(
-    ("td_weight", "warm_up"), [(0.1, 0), (0.5, 1), (FromTheSecond(), 0)]
-)
+@pytest.mark.parametrize(("td_weight", "warm_up"), [(0.1, 0), (Growing(), 1)])
 def test_accumulated_batches_are_one_large_batch(td_weight, warm_up):
     policy = quick_start(tiny_gpt2(max_length=32))
     start = policy.get_weights()
@@ -66,6 +67,7 @@ def test_accumulated_batches_are_one_large_batch(td_weight, warm_up):
     assert distance(whole, parts) < 1e-3 * moved
 
 
+@in_one_backend
 def test_the_mean_of_means_that_keras_takes_is_something_else():
     policy = quick_start(tiny_gpt2(max_length=32))
     start = policy.get_weights()
@@ -127,6 +129,7 @@ def test_another_optimizer_starts_its_update_anew():
     assert steps == [0, 0, 1, 1, 1, 2]
 
 
+@in_one_backend
 def test_an_adversary_counts_the_updates_of_its_policy():
     policy = quick_start(tiny_gpt2(max_length=32))
     at_once = keras_irl.PolicyGradient(warm_up_steps=0)
