@@ -11,7 +11,7 @@ class Schedule:
 
     Args:
         td_weight: A number of at least 0, or a function from the number of
-            training steps made so far, an integer scalar tensor, to a scalar,
+            updates made so far, an integer scalar tensor, to a scalar,
             such as a `keras.optimizers.schedules.LearningRateSchedule`.
         warm_up_steps: Number of first steps in which the weight is 0.
 
@@ -42,7 +42,7 @@ class Schedule:
         self.warm_up_steps = warm_up_steps
 
     def __call__(self, step):
-        """Computes the weight after so many training steps.
+        """Computes the weight after so many updates.
 
         Args:
             step: Integer scalar tensor.
