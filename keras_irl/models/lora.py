@@ -124,14 +124,15 @@ class LowRankUpdates(keras.layers.Layer):
     of `apart`, and calls `restore` when it has loaded them.
 
     Args:
-        policy: A `CausalLM` or `Seq2SeqLM` with low-rank updates.
+        policy: A `CausalLM` or `Seq2SeqLM`. Where it has no low-rank updates,
+            or gets them later, Keras saves it as ever.
     """
 
     def __init__(self, policy):
         super().__init__(name="low_rank_updates")
         self.updates = [v for v in policy.variables if is_low_rank(v)]
         # Only borrowed: a layer in an attribute would be one of this layer's.
-        self._layers_of_policy = lambda: policy._flatten_layers()
+        self._policy = lambda: policy
         self._loaded = []
         self.built = True
 
@@ -140,8 +141,8 @@ class LowRankUpdates(keras.layers.Layer):
         """Lets the layers of the policy save W, where they save W + A B."""
         layers = [
             layer
-            for layer in self._layers_of_policy()
-            if getattr(layer, "lora_enabled", False)
+            for layer in self._policy()._flatten_layers()
+            if self.updates and getattr(layer, "lora_enabled", False)
         ]
         for layer in layers:
             layer.lora_enabled = False
@@ -152,14 +153,17 @@ class LowRankUpdates(keras.layers.Layer):
                 layer.lora_enabled = True
 
     def load_own_variables(self, store):
-        super().load_own_variables(store)
-        self._loaded = [ops.convert_to_numpy(v) for v in self.updates]
+        # What was saved before the policy had updates has none.
+        if len(store.keys()):
+            super().load_own_variables(store)
+            self._loaded = [ops.convert_to_numpy(v) for v in self.updates]
 
     def restore(self):
         """Puts in what was loaded, and set to zero when W was."""
-        for update, value in zip(self.updates, self._loaded, strict=True):
+        for update, value in zip(self.updates, self._loaded, strict=False):
             update.assign(value)
         self._loaded = []
+        restart_lora(self._policy())
 
 
 def has_lora(policy):

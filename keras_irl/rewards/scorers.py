@@ -71,11 +71,22 @@ def as_scorer(policy, discount=None, value_offset=None, batch_size=32):
             )
         texts = completions if responses is None else responses
         check_texts(prompts, texts)
+        _check_strings(texts)
         ended = check_finished(finished, len(texts))
         texts, ended = cutter(prompts, texts, ended)
         return _totals(reader, prompts, texts, ended)
 
     return accumulated_reward
+
+
+def _check_strings(texts):
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise ValueError(
+                "A scorer takes responses as strings; for token ids, use a "
+                "`keras_irl.rewards.RewardReader`. "
+                f"Received: responses[{row}]={text!r:.200}"
+            )
 
 
 class _WarningCutter(ResponseCutter):

@@ -42,6 +42,32 @@ def check_texts(prompts, responses):
         )
 
 
+def check_finished(finished, num_texts, num_ids=0):
+    """Returns whether each text ended, as a list of booleans.
+
+    Args:
+        finished: A sequence of booleans, or `None` where all did.
+        num_texts: Number of texts.
+        num_ids: How many of them are token ids, which tell it themselves.
+
+    Raises:
+        ValueError: If the number of booleans differs, one is no boolean, or
+            there are ids besides.
+    """
+    if finished is None:
+        return [True] * num_texts
+    finished = np.asarray(finished)
+    if num_ids or finished.dtype != bool or finished.shape != (num_texts,):
+        raise ValueError(
+            "`finished` must hold one boolean for each response, or be `None` "
+            "where all of them ended, and where they are token ids: these end "
+            f"in the end token, or did not end. Received: "
+            f"finished={finished!r:.200} for {num_texts} responses, "
+            f"{num_ids} of them token ids"
+        )
+    return finished.tolist()
+
+
 class TextBatches:
     """Packs any texts into batches of one shape, for a policy to read.
 
@@ -103,23 +129,10 @@ class TextBatches:
         }
         for row, tokens in ids.items():
             self._check_token_ids(row, tokens)
-        if finished is None:
-            end = self.packer.end_id
-            return [
-                row not in ids or ids[row][-1] == end
-                for row in range(len(responses))
-            ]
-        finished = np.asarray(finished)
-        is_bool = finished.dtype == bool
-        if ids or not is_bool or finished.shape != (len(responses),):
-            raise ValueError(
-                "`finished` must hold one boolean for each response, or be "
-                "`None` where all of them ended, and where they are token "
-                "ids: these end in the end token, or did not end. Received: "
-                f"finished={finished!r:.200} for {len(responses)} responses, "
-                f"{len(ids)} of them token ids"
-            )
-        return finished.tolist()
+        ended = check_finished(finished, len(responses), len(ids))
+        for row, tokens in ids.items():
+            ended[row] = tokens[-1] == self.packer.end_id
+        return ended
 
     def names(self, ids):
         """The strings that a reader sees for the ids of some tokens."""

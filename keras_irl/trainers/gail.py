@@ -1,7 +1,5 @@
 """Generative adversarial imitation."""
 
-from contextlib import nullcontext
-
 import keras
 from keras import ops
 
@@ -9,8 +7,6 @@ from keras_irl.losses.gail import check_reward_form
 from keras_irl.losses.gail import discriminator_loss
 from keras_irl.losses.mle import mle_loss
 from keras_irl.losses.policy_gradient import value_loss
-from keras_irl.models.lora import LowRankUpdates
-from keras_irl.models.lora import has_lora
 from keras_irl.ops import log_probs
 from keras_irl.ops import masked_mean
 from keras_irl.trainers.gail_batch import EXTRAS
@@ -126,7 +122,6 @@ class GAIL(OnlineTrainer):
         self.reward_form = reward_form
         self.mle_weight = mle_weight
         self.policy_gradient = policy_gradient
-        self.low_rank = LowRankUpdates(policy) if has_lora(policy) else None
         self.reference_policy = self.first_updates = None
         if policy_gradient.has_reference:
             kept = keep_as_it_is(policy)
@@ -178,16 +173,6 @@ class GAIL(OnlineTrainer):
             for name, optimizer in zip(names, self.optimizers, strict=True)
         }
         return {**config, "tile_vocabulary": self._tile_vocabulary}
-
-    def save_weights(self, filepath, **kwargs):
-        # Keras would add the policy's updates to what all networks read.
-        with self.low_rank.apart() if self.low_rank else nullcontext():
-            super().save_weights(filepath, **kwargs)
-
-    def load_weights(self, filepath, **kwargs):
-        super().load_weights(filepath, **kwargs)
-        if self.low_rank:
-            self.low_rank.restore()
 
     def own_callbacks(self):
         if int(self.step.numpy()):

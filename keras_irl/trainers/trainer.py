@@ -10,6 +10,7 @@ from keras_irl.losses.token_loss import require_mask
 from keras_irl.models.heads import hidden_states
 from keras_irl.models.heads import q_values
 from keras_irl.models.heads import vocabulary_head
+from keras_irl.models.lora import LowRankUpdates
 from keras_irl.models.lora import has_lora
 from keras_irl.models.lora import restart_lora
 from keras_irl.ops import masked_mean
@@ -78,6 +79,7 @@ class Trainer(keras.Model):
         self.tiles_vocabulary = False
         self._tile_vocabulary = "auto"
         self._was_low_rank = False
+        self.low_rank = LowRankUpdates(policy)
         self.counter = UpdateCounter()
         names = (*self.loss_names, "token_accuracy", "entropy", "reward")
         self.means = {name: MaskedMean(name=name) for name in names}
@@ -224,9 +226,14 @@ class Trainer(keras.Model):
         add_tokens(self.means, statistics, losses, mask, self.discount)
         return masked_mean(sum(losses.values()), mask)
 
+    def save_weights(self, filepath, **kwargs):
+        # Keras would add the updates to what they update, and lose them.
+        with self.low_rank.apart():
+            super().save_weights(filepath, **kwargs)
+
     def load_weights(self, filepath, **kwargs):
         super().load_weights(filepath, **kwargs)
-        restart_lora(self.policy)
+        self.low_rank.restore()
 
     def train_step(self, *args):
         norm = measure_gradient_norm(self.policy_optimizer)
@@ -254,15 +261,8 @@ class Trainer(keras.Model):
         mask = kwargs.get("sample_weight")
         check_data(self.policy, x, y, mask, type(self).__name__)
         x, kwargs = stream(x, kwargs, initial_epoch, epochs)
-        return super().fit(
-            x,
-            y,
-            batch_size=batch_size,
-            epochs=epochs,
-            verbose=verbose,
-            initial_epoch=initial_epoch,
-            **kwargs,
-        )
+        kwargs["initial_epoch"] = initial_epoch
+        return super().fit(x, y, batch_size, epochs, verbose, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
         is_cached = kwargs.get("_use_cached_eval_dataset", False)

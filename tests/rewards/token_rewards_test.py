@@ -288,6 +288,8 @@ def test_scores_are_totals_and_trl_may_ask_for_them(gpt2, gpt2_reader):
     chat = [[{"role": "assistant", "content": "5"}]] * 3
     with pytest.raises(ValueError, match=r"a string.*Received: responses\[0\]"):
         score(prompts=PROMPTS, completions=chat)
+    with pytest.raises(ValueError, match=r"as strings.*Received: responses.0"):
+        score(PROMPTS, [[3, 4]] * 3)
     with pytest.raises(ValueError, match="either `responses` or.*Received: "):
         score(PROMPTS, response=RESPONSES)
 

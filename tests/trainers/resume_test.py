@@ -28,8 +28,14 @@ def gail_on_one_backbone(policy):
     return gail(policy)
 
 
+def mle_of_low_rank(policy):
+    enable_lora(policy, rank=2)
+    return keras_irl.MLE(policy)
+
+
 TRAINERS = {
     "mle": keras_irl.MLE,
+    "mle_of_low_rank": mle_of_low_rank,
     "iq_learn": lambda policy: keras_irl.IQLearn(policy, value_offset="auto"),
     "online_iq_learn": lambda policy: keras_irl.OnlineIQLearn(
         policy, mix_in=0.5, rollouts=keras_irl.Rollouts(buffer_size=8)
