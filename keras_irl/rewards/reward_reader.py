@@ -56,6 +56,7 @@ class RewardReader:
         check_discount(discount)
         _check_value_offset(value_offset)
         _check_batch_size(batch_size)
+        self.policy = policy
         self._batches = TextBatches(policy, int(batch_size))
         self._model = _RewardModel(policy, discount, value_offset)
 

@@ -56,7 +56,7 @@ def as_scorer(policy, discount=None, value_offset=None, batch_size=32):
     ```
     """
     reader = RewardReader(policy, discount, value_offset, batch_size)
-    cutter = _WarningCutter(policy)
+    cutter = _WarningCutter(reader.policy)
 
     def accumulated_reward(
         prompts, responses=None, completions=None, finished=None, **others
