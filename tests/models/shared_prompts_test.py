@@ -1,4 +1,7 @@
-"""Responses that share a prompt, and one encoding of it."""
+"""Responses that share a prompt, and one encoding of it.
+
+On the other backends `online_iq_learn_test.py` trains with and without it.
+"""
 
 import keras
 import numpy as np
@@ -12,9 +15,9 @@ from testing import tiny_policy
 from keras_irl.models import hidden_states
 
 ENCODER_DECODERS = ("t5", "bart", "t5gemma", "t5gemma2")
-# Elsewhere each takes seconds.
-if keras.config.backend() != "torch":
-    ENCODER_DECODERS = ENCODER_DECODERS[:1]
+pytestmark = pytest.mark.skipif(
+    keras.config.backend() != "torch", reason="Elsewhere each takes seconds."
+)
 # Two responses to the second prompt, one to the first, out of order.
 ROWS = [1, 0, 1]
 
