@@ -7,8 +7,8 @@ import numpy as np
 
 from keras_irl.diagnosis.activations import activation_bytes
 from keras_irl.models.inner_optimizer import inner_optimizer
-from keras_irl.ops.tiled_token_statistics import BLOCK_SIZE
-from keras_irl.ops.tiled_token_statistics import TILE_SIZE
+from keras_irl.ops.tiling import BLOCK_SIZE
+from keras_irl.ops.tiling import TILE_SIZE
 
 # Variables of the size of a weight that an optimizer keeps. The two of Adam
 # are assumed of all others.

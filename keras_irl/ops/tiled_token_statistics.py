@@ -7,12 +7,9 @@ from keras import ops
 
 from keras_irl.ops.masking import continues
 from keras_irl.ops.shapes import check_shapes
+from keras_irl.ops.tiling import BLOCK_SIZE
 from keras_irl.ops.tiling import Tiling
 from keras_irl.ops.token_statistics import TokenStatistics
-
-# Tiles that fit the caches of a processor, and feed its matrix units.
-BLOCK_SIZE = 1024
-TILE_SIZE = 2048
 
 
 def tiled_token_statistics(
@@ -22,8 +19,9 @@ def tiled_token_statistics(
 
     The logits of all tokens, `(B, T, V)`, are never in memory, forward or
     backward: the log-sum-exp runs over tiles of the vocabulary, and the
-    gradient computes each tile once more. Tokens outside the mask are not
-    looked at, nor, in the gradient, tiles whose probabilities vanish.
+    gradient computes each tile once more, unless the head is not trained.
+    Tokens outside the mask are not looked at, nor, in the gradient, tiles whose
+    probabilities vanish.
 
     Args:
         hidden_states: Float tensor of shape `(B, T, D)`, what the head reads.
@@ -34,7 +32,8 @@ def tiled_token_statistics(
             prompt and padding.
         block_size: Tokens a tile. Defaults to 1024 at most, so that all tiles
             are full, or to all where the batch is distributed over devices.
-        tile_size: Vocabulary entries a tile. Defaults to 2048.
+        tile_size: Vocabulary entries a tile. Defaults to 2048, and to 1024
+            for JAX on a CPU.
 
     Returns:
         `TokenStatistics` of float32 tensors of shape `(B, T)`, zero where the
@@ -74,7 +73,7 @@ def tiled_token_statistics(
         ops.reshape(ops.cast(actions, "int32"), (-1,)),
         counts,
         head._replace(kernel=None, bias=None),
-        Tiling(size, block_size, min(tile_size or TILE_SIZE, size)),
+        Tiling(size, block_size, min(tile_size or backend.tile_size(), size)),
     )
     return TokenStatistics(*(ops.reshape(x, shape) for x in results))
 

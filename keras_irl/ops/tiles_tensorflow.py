@@ -2,15 +2,23 @@
 
 The forward pass keeps a running log-sum-exp over the tiles of the vocabulary.
 The backward pass computes the logits of each tile once more, except where all
-probabilities in it vanish. Neither holds more logits than one tile. A tile has
-all tokens: TensorFlow copies what is updated in part.
+probabilities in it vanish. Where the head is not trained, the forward pass
+keeps the expected entry of the head instead, which is the gradient. Neither
+pass holds more logits than one tile. A tile has all tokens: TensorFlow copies
+what is updated in part.
 """
 
 import tensorflow as tf
 
-# The logit of an entry that a tile has in common with the one before. Not −∞,
-# as 0 times it must be 0.
-_NONE = -1e30
+from keras_irl.ops.head_tiles_tensorflow import HeadTiles
+from keras_irl.ops.head_tiles_tensorflow import Slopes
+from keras_irl.ops.head_tiles_tensorflow import dot
+from keras_irl.ops.tiling import TILE_SIZE
+
+
+def tile_size():
+    """The vocabulary entries of a tile that the device is fastest with."""
+    return TILE_SIZE
 
 
 def statistics_of_tokens(
@@ -51,16 +59,16 @@ def statistics_of_tokens(
 def _tiled_statistics(hidden_states, kernel, bias, actions, head, tiling):
     @tf.custom_gradient
     def compute(hidden_states, kernel, *bias):
-        tiles = _Tiles(kernel, *(bias or [None]), head, tiling)
-        statistics, active = _forward(tiles, hidden_states, actions)
+        tiles = HeadTiles(kernel, *(bias or [None]), head, tiling)
+        statistics, *found = _forward(tiles, hidden_states, actions)
 
         def gradient(*upstream, variables=None):
             del variables
             tensors = (hidden_states, kernel, *bias)
             taken = _Taken(tiles, hidden_states, actions, upstream[0])
-            sums = _backward(
-                tiles, hidden_states, statistics, upstream, active, taken
-            )
+            slopes = Slopes(statistics, upstream, head.soft_cap)
+            backward = _backward if head.is_trained else _backward_frozen
+            sums = backward(tiles, hidden_states, slopes, *found, taken)
             sums = [*sums, *[None] * (len(tensors) - len(sums))]
             return [
                 None if total is None else tf.cast(total, tensor.dtype)
@@ -74,42 +82,52 @@ def _tiled_statistics(hidden_states, kernel, bias, actions, head, tiling):
 
 
 def _forward(tiles, hidden, actions):
+    """The statistics, the tiles that matter, and the expected entries."""
     num_tokens = tf.shape(actions)[0]
 
-    def tile(number, running, peaks):
+    def tile(number, running, masses, *expected):
         highest, total, moment, action_values = running
         logits, first = tiles.logits(hidden, number)
         # The last tile reaches back; what it has in common was seen before.
         is_here = actions >= number * tiles.size
         found = _found(logits, actions - first, is_here)
-        peak = tf.reduce_max(logits, axis=1)
-        new_highest = tf.maximum(highest, peak)
+        new_highest = tf.maximum(highest, tf.reduce_max(logits, axis=1))
         rise = tf.where(number > 0, highest - new_highest, 0.0)
         depths = logits - new_highest[:, None]
         weights = tf.exp(depths)
         shrink = tf.exp(rise)
+        added = tf.reduce_sum(weights, axis=1)
         running = (
             new_highest,
-            total * shrink + tf.reduce_sum(weights, axis=1),
+            total * shrink + added,
             (moment + rise * total) * shrink
             + tf.einsum("nv,nv->n", weights, depths),
             action_values + found,
         )
-        return number + 1, running, peaks.write(number, peak)
+        mass = new_highest + tf.math.log(added)
+        expected = [
+            part * shrink[:, None]
+            + tiles.entries_by(weights, logits, hidden.dtype, number)
+            for part in expected
+        ]
+        return number + 1, running, masses.write(number, mass), *expected
 
     zeros = tf.zeros([num_tokens])
     running = (tf.fill([num_tokens], -float("inf")), zeros, zeros, zeros)
-    peaks = tf.TensorArray(tf.float32, tiles.num_tiles, element_shape=[None])
-    _, running, peaks = tiles.walk(tile, running, peaks)
+    masses = tf.TensorArray(tf.float32, tiles.num_tiles, element_shape=[None])
+    expected = [] if tiles.head.is_trained else [tf.zeros(tf.shape(hidden))]
+    _, running, masses, *expected = tiles.walk(tile, running, masses, *expected)
     highest, total, moment, action_values = running
     values = highest + tf.math.log(total)
     # The moment is taken about the highest logit, or it would lose digits.
     entropies = values - highest - moment / total
     hits = tf.cast(action_values >= highest, "float32")
-    # Where a token may come to an entry of the tile at all.
-    reached = peaks.stack() - values > tiles.tiling.log_negligible
-    active = tf.reduce_any(reached, axis=1)
-    return (action_values, values, entropies, hits), active
+    # Where a token may come to an entry of the tile at all; NaN must reach the
+    # gradient, or scaled losses would not be found out.
+    vanishing = masses.stack() - values <= tiles.tiling.log_negligible
+    active = tf.logical_not(tf.reduce_all(vanishing, axis=1))
+    expected = [part / total[:, None] for part in expected]
+    return (action_values, values, entropies, hits), active, *expected
 
 
 def _found(logits, columns, is_here):
@@ -120,9 +138,19 @@ def _found(logits, columns, is_here):
     return tf.where(is_here, found, 0.0)
 
 
-def _backward(tiles, hidden, statistics, upstream, active, taken):
+def _backward_frozen(tiles, hidden, slopes, active, expected, taken):
+    """The gradient of the hidden states, from the expected entries."""
+    return [
+        tf.cond(
+            slopes.has_entropies,
+            lambda: _backward(tiles, hidden, slopes, active, taken)[0],
+            lambda: taken.to_hidden + slopes.to_values * expected,
+        )
+    ]
+
+
+def _backward(tiles, hidden, slopes, active, taken):
     """The gradients of hidden states and, where trained, kernel and bias."""
-    slopes = _Slopes(statistics, upstream, tiles.head.soft_cap)
     has_bias = tiles.bias is not None
     shapes = [[tiles.size, hidden.shape[1]], [tiles.size]][: 1 + has_bias]
     shapes = shapes if tiles.head.is_trained else []
@@ -135,10 +163,10 @@ def _backward(tiles, hidden, statistics, upstream, active, taken):
             entries = tf.cast(tiles.entries(number), hidden.dtype)
             to_parts = []
             if shapes:
-                to_parts.append(_dot(low, hidden, transpose_a=True))
+                to_parts.append(dot(low, hidden, transpose_a=True))
             if len(shapes) > 1:
                 to_parts.append(tf.reduce_sum(found, axis=0))
-            return [to_hidden + _dot(low, entries), *to_parts]
+            return [to_hidden + dot(low, entries), *to_parts]
 
         def pass_by():
             return [to_hidden, *map(tf.zeros, shapes)]
@@ -160,36 +188,6 @@ def _backward(tiles, hidden, statistics, upstream, active, taken):
     if joined and tiles.axis == 1:
         joined[0] = tf.transpose(joined[0])
     return to_hidden, *joined
-
-
-class _Slopes:
-    """The derivative of values and entropies by each logit of a tile."""
-
-    def __init__(self, statistics, upstream, soft_cap):
-        _, values, entropies, _ = statistics
-        columns = (values, values - entropies, *upstream[1:3])
-        self.columns = [column[:, None] for column in columns]
-        # Each pass over a tile takes time, and few losses have an entropy.
-        self.has_entropies = tf.reduce_any(tf.not_equal(upstream[2], 0.0))
-        self.soft_cap = soft_cap
-
-    def __call__(self, logits):
-        values, means, to_values, to_entropies = self.columns
-        probabilities = tf.exp(logits - values)
-
-        def inside():
-            return tf.where(probabilities > 0, logits, 0.0)
-
-        found = tf.cond(
-            self.has_entropies,
-            lambda: (
-                probabilities * (to_values - to_entropies * (inside() - means))
-            ),
-            lambda: probabilities * to_values,
-        )
-        if self.soft_cap is None:
-            return found
-        return found * (1.0 - tf.square(inside() / self.soft_cap))
 
 
 class _Taken:
@@ -227,71 +225,3 @@ class _Taken:
             )
             for rows in self.to_rows
         ]
-
-
-class _Tiles:
-    """The vocabulary head, a tile at a time."""
-
-    def __init__(self, kernel, bias, head, tiling):
-        self.kernel = kernel
-        self.bias = bias
-        self.head = head
-        self.tiling = tiling
-        self.size = tiling.tile_size
-        self.num_tiles = tiling.num_tiles
-        self.axis = head.axes.index("V")
-
-    def entries(self, number):
-        """The tile's part of the kernel, of shape `(v, D)`."""
-        start = self.start(number)
-        if self.axis == 0:
-            return self.kernel[start : start + self.size]
-        return tf.transpose(self.kernel[:, start : start + self.size])
-
-    def logits(self, hidden, number):
-        """The float32 logits of a tile, and the first token they are of."""
-        start = self.start(number)
-        entries = tf.cast(self.entries(number), hidden.dtype)
-        logits = _dot(hidden, entries, transpose_b=True)
-        if self.bias is not None:
-            bias = self.bias[start : start + self.size]
-            logits += tf.cast(bias, "float32")
-        if self.head.soft_cap is not None:
-            logits = self.head.soft_cap * tf.tanh(logits / self.head.soft_cap)
-        if self.tiling.vocabulary_size % self.size:
-            ids = start + tf.range(self.size)
-            logits = tf.where(ids >= number * self.size, logits, _NONE)
-        return logits, start
-
-    def walk(self, tile, *state):
-        """Calls `tile(number, *state)` for one tile after the other."""
-        return tf.while_loop(
-            lambda number, *_: number < self.num_tiles,
-            tile,
-            (0, *state),
-            parallel_iterations=1,
-        )
-
-    def join(self, parts):
-        """Puts the parts of all tiles together, as `(V, ...)`."""
-        size, total = self.size, self.tiling.vocabulary_size
-        excess = self.num_tiles * size - total
-        if not excess:
-            return parts.concat()
-        parts = parts.stack()
-        last = parts[-1, excess:]
-        first = parts[:-1]
-        first = tf.reshape(first, tf.concat([[-1], tf.shape(first)[2:]], 0))
-        return tf.concat([first, last], axis=0)
-
-    def start(self, number):
-        """The first token of a tile."""
-        last = self.tiling.vocabulary_size - self.size
-        return tf.minimum(number * self.size, last)
-
-
-def _dot(left, right, transpose_a=False, transpose_b=False):
-    """A matrix product that is accumulated and returned in float32."""
-    if left.dtype != tf.float32:
-        left, right = tf.cast(left, tf.float32), tf.cast(right, tf.float32)
-    return tf.matmul(left, right, transpose_a, transpose_b)

@@ -2,10 +2,19 @@
 
 The forward pass keeps a running log-sum-exp over the tiles of the vocabulary.
 The backward pass computes the logits of each tile once more, except where all
-probabilities in it vanish. Neither holds more logits than one tile.
+probabilities in it vanish. Where the head is not trained, the forward pass
+keeps the expected entry of the head instead, which is the gradient. Neither
+pass holds more logits than one tile.
 """
 
 import torch
+
+from keras_irl.ops.tiling import TILE_SIZE
+
+
+def tile_size():
+    """The vocabulary entries of a tile that the device is fastest with."""
+    return TILE_SIZE
 
 
 def statistics_of_tokens(
@@ -34,6 +43,9 @@ def statistics_of_tokens(
             hidden_states, kernel, bias, actions, head, tiling
         )
     rows = counts.nonzero()[:, 0]
+    # In the order of the vocabulary, a block of a policy that is sure of
+    # itself needs few tiles.
+    rows = rows[actions[rows].argsort()]
     results = _TiledStatistics.apply(
         hidden_states[rows], kernel, bias, actions[rows], head, tiling
     )
@@ -48,18 +60,27 @@ class _TiledStatistics(torch.autograd.Function):
     def forward(ctx, hidden_states, kernel, bias, actions, head, tiling):
         tiles = _Tiles(kernel, bias, head, tiling)
         results = torch.zeros((4, len(actions)), device=hidden_states.device)
-        active = []
+        expects = ctx.needs_input_grad[:3] == (True, False, False)
+        active, expected = [], []
         for block in _blocks(len(actions), tiling):
-            statistics, peaks = _block_statistics(
-                tiles, hidden_states[block], actions[block]
+            statistics, masses, entries = _block_statistics(
+                tiles, hidden_states[block], actions[block], expects
             )
             results[:, block] = statistics
-            # Where a token may come to an entry of the tile at all.
-            reached = peaks - statistics[1] > tiling.log_negligible
-            active.append(reached.any(dim=1))
+            # Where a token may come to an entry of the tile at all; NaN must
+            # reach the gradient, or scaled losses would not be found out.
+            vanishing = masses - statistics[1] <= tiling.log_negligible
+            active.append((~vanishing).any(dim=1))
+            expected.append(entries)
         action_values, values, entropies, hits = results.unbind()
         ctx.save_for_backward(
-            hidden_states, kernel, bias, actions, values, entropies
+            hidden_states,
+            kernel,
+            bias,
+            actions,
+            values,
+            entropies,
+            torch.cat(expected) if expects and expected else None,
         )
         ctx.head, ctx.tiling, ctx.active = head, tiling, active
         ctx.mark_non_differentiable(hits)
@@ -68,7 +89,7 @@ class _TiledStatistics(torch.autograd.Function):
     @staticmethod
     def backward(ctx, *upstream):
         hidden_states, kernel, bias, actions = ctx.saved_tensors[:4]
-        values, entropies = ctx.saved_tensors[4:]
+        values, entropies, expected = ctx.saved_tensors[4:]
         tiles = _Tiles(kernel, bias, ctx.head, ctx.tiling)
         tensors = (hidden_states, kernel, bias)
         sums = [
@@ -78,17 +99,10 @@ class _TiledStatistics(torch.autograd.Function):
             )
         ]
         slopes = _Slopes(values, entropies, *upstream[1:3], ctx.head.soft_cap)
-        # One transfer tells the host which tiles it may leave out.
-        active = torch.stack(ctx.active).tolist() if ctx.active else []
-        for number in range(ctx.tiling.num_tiles):
-            entries = tiles.entries(kernel, number)
-            for block, is_active in zip(
-                _blocks(len(actions), ctx.tiling), active, strict=True
-            ):
-                if is_active[number]:
-                    hidden = hidden_states[block]
-                    parts = slopes(tiles.logits(hidden, entries, number), block)
-                    tiles.add(sums, parts, hidden, entries, block, number)
+        if expected is not None and slopes.to_entropies is None:
+            sums[0].addcmul_(expected, slopes.to_values[:, None])
+        else:
+            _add_tiles(tiles, slopes, sums, hidden_states, ctx.active)
         _add_taken(tiles, sums, hidden_states, actions, upstream[0])
         gradients = (
             total if total is None else total.to(tensor.dtype)
@@ -102,12 +116,29 @@ def _blocks(num_tokens, tiling):
         yield slice(start, min(start + tiling.block_size, num_tokens))
 
 
-def _block_statistics(tiles, hidden, taken):
+def _add_tiles(tiles, slopes, sums, hidden_states, active):
+    # One transfer tells the host which tiles it may leave out.
+    active = torch.stack(active).tolist() if active else []
+    for number in range(tiles.tiling.num_tiles):
+        entries = tiles.entries(tiles.kernel, number)
+        for block, is_active in zip(
+            _blocks(len(hidden_states), tiles.tiling), active, strict=True
+        ):
+            if is_active[number]:
+                hidden = hidden_states[block]
+                parts = slopes(tiles.logits(hidden, entries, number), block)
+                tiles.add(sums, parts, hidden, entries, block, number)
+
+
+def _block_statistics(tiles, hidden, taken, expects):
     tiling = tiles.tiling
     running = torch.zeros((4, len(taken)), device=hidden.device)
     highest, total, moment, action_values = running
     highest.fill_(-torch.inf)
-    peaks = torch.empty((tiling.num_tiles, len(taken)), device=hidden.device)
+    masses = torch.empty((tiling.num_tiles, len(taken)), device=hidden.device)
+    expected = (
+        torch.zeros_like(hidden, dtype=torch.float32) if expects else None
+    )
     for number in range(tiling.num_tiles):
         entries = tiles.entries(tiles.kernel, number)
         logits = tiles.logits(hidden, entries, number)
@@ -115,21 +146,32 @@ def _block_statistics(tiles, hidden, taken):
         is_here = (local >= 0) & (local < logits.shape[1])
         found = logits.gather(1, torch.where(is_here, local, 0)[:, None])[:, 0]
         action_values += torch.where(is_here, found, 0.0)
-        peaks[number] = logits.amax(dim=1)
-        new_highest = torch.maximum(highest, peaks[number])
+        new_highest = torch.maximum(highest, logits.amax(dim=1))
         rise = highest - new_highest if number else torch.zeros_like(highest)
         depths = logits.sub_(new_highest[:, None])
         weights = depths.exp()
         shrink = rise.exp()
         moment.add_(rise * total).mul_(shrink)
         moment.add_(torch.linalg.vecdot(weights, depths))
-        total.mul_(shrink).add_(weights.sum(dim=1))
+        added = weights.sum(dim=1)
+        masses[number] = new_highest + added.log()
+        total.mul_(shrink).add_(added)
+        if expects:
+            if tiles.head.soft_cap is not None:
+                logits = depths.add_(new_highest[:, None])
+                weights.mul_(1.0 - (logits / tiles.head.soft_cap).square())
+            expected.mul_(shrink[:, None])
+            low = weights.to(hidden.dtype)
+            _add_dot(expected, low, entries.to(hidden.dtype))
         highest.copy_(new_highest)
     values = highest + total.log()
     # The moment is taken about the highest logit, or it would lose digits.
     entropies = values - highest - moment / total
     hits = (action_values >= highest).float()
-    return torch.stack((action_values, values, entropies, hits)), peaks
+    if expects:
+        expected /= total[:, None]
+    statistics = torch.stack((action_values, values, entropies, hits))
+    return statistics, masses, expected
 
 
 def _add_taken(tiles, sums, hidden_states, actions, upstream):

@@ -3,6 +3,10 @@
 import math
 from typing import NamedTuple
 
+# Tiles that fit the caches of a processor, and feed its matrix units.
+BLOCK_SIZE = 1024
+TILE_SIZE = 2048
+
 # Of the probability of a token's state, what all skipped tiles may hold.
 NEGLIGIBLE = 1e-7
 
@@ -27,9 +31,9 @@ class Tiling(NamedTuple):
 
     @property
     def log_negligible(self):
-        """The log-probability below which an entry need not be looked at.
+        """The log-probability below which a tile need not be looked at.
 
-        All entries of a state that lie below it hold less than `NEGLIGIBLE` of
+        All tiles of a state that lie below it hold less than `NEGLIGIBLE` of
         the probability together, and so of its gradient.
         """
-        return math.log(NEGLIGIBLE / self.vocabulary_size)
+        return math.log(NEGLIGIBLE / self.num_tiles)
