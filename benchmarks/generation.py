@@ -1,12 +1,12 @@
 """Seconds to answer prompts, against keras-hub's own `generate`.
 
 Policies of random weights answer the prompts of the arithmetic task: each
-greedily, and each with several samples, for which `policy.generate` is given
-every prompt as often. Both get and return strings, in batches of the same
-rows. Random weights hardly ever end a text, so both fill their windows: the
-work is the same. What is compiled is compiled before. The two take turns, as
-machines are noisy, and what counts is the ratio within a round. Run nothing
-else beside it.
+greedily, each with several samples, for which `policy.generate` is given every
+prompt as often, and each by beam search. Both get and return strings, in
+batches of the same rows. Random weights hardly ever end a text, so both fill
+their windows: the work is the same. What is compiled is compiled before. The
+two take turns, as machines are noisy, and what counts is the ratio within a
+round. Run nothing else beside it.
 
     python benchmarks/generation.py --backend jax
 
@@ -96,6 +96,18 @@ def measure(name, options):
         lambda: drawn(repeated, size, length),
         options.rounds,
     )
+    beams = options.num_beams
+    sampler_of_beams = keras_hub.samplers.BeamSampler(num_beams=beams)
+    searched = keras_hub_answers(policy, sampler_of_beams)
+    decoder = keras_irl.decoding.BeamSearch(beams, length_penalty=0.0)
+    few = prompts[: max(1, num_prompts // beams)]
+    compare(
+        f"{name}, {beams} beams",
+        lambda: sampler(few, decoder=decoder),
+        # Of each prompt, it makes as many rows itself.
+        lambda: searched(few, size // beams, length),
+        options.rounds,
+    )
 
 
 def main():
@@ -106,6 +118,7 @@ def main():
     add("--batch-size", type=int, default=32)
     add("--num-batches", type=int, default=2)
     add("--num-samples", type=int, default=8)
+    add("--num-beams", type=int, default=4)
     add("--max-prompt-length", type=int, default=128)
     add("--max-length", type=int, default=128)
     add("--num-windows", type=int, default=1)

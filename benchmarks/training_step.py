@@ -80,6 +80,11 @@ def run_keras(contender, sizes, steps):
     """Trains by `fit`, and returns the seconds of each step."""
     import keras
 
+    if keras.backend.backend() != "tensorflow":
+        # keras-hub imports it where it is installed, and so 600 MiB that who
+        # has no other use for it would not have. The peers go without, too.
+        sys.modules["tensorflow"] = None
+
     import keras_irl
 
     policy = keras_policy(sizes)
