@@ -2,16 +2,13 @@
 
 import pathlib
 
+from keras_irl.evaluation.report import REPORT_FILES
 from keras_irl.evaluation.whole_files import check_folder
 from keras_irl.evaluation.whole_files import write_whole
 
-_REPORT = (
-    *("report.html", "report.md", "samples.txt"),
-    *("quality_vs_diversity.png", "learning_curves.png"),
-)
 _FILES = {
-    "compare": (*_REPORT, "metrics.json"),
-    "evaluate": (*_REPORT, "results.json"),
+    "compare": (*REPORT_FILES, "metrics.json"),
+    "evaluate": (*REPORT_FILES, "results.json"),
     "rewards": ("heat_map.html", "heat_map.png", "report.md", "rewards.json"),
 }
 # By which file a folder is known, and what it holds then.

@@ -17,6 +17,12 @@ from keras_irl.evaluation.tables import format_table
 from keras_irl.evaluation.web_page import web_page
 from keras_irl.evaluation.whole_files import write_whole
 
+# The files of a report, the one of its numbers left out.
+REPORT_FILES = (
+    *("report.html", "report.md", "samples.txt"),
+    *("quality_vs_diversity.png", "learning_curves.png"),
+)
+
 _CAPTIONS = {
     "quality_vs_diversity.png": "Quality against diversity",
     "learning_curves.png": "Test loss over steps",
@@ -36,9 +42,10 @@ def write_report(results, folder):
     | `samples.txt`              | responses side by side, if there are any   |
 
     Everything is made before anything is written, and every file appears
-    whole. JSON knows neither NaN nor infinity: such numbers become `null`, and
-    `not_finite` lists them, there and in `report.md`. Names and texts are
-    shown and not interpreted, whatever stands in them.
+    whole, in the place of what an earlier report left. JSON knows neither NaN
+    nor infinity: such numbers become `null`, and `not_finite` lists them,
+    there and in `report.md`. Names and texts are shown and not interpreted,
+    whatever stands in them.
 
     Args:
         results: See `keras_irl/evaluation/results.py`.
@@ -56,7 +63,7 @@ def write_report(results, folder):
     keras_irl.evaluation.write_report(results, "runs/e2e")
     ```
     """
-    return write_whole(report_files(results), folder)
+    return write_whole(report_files(results), folder, REPORT_FILES)
 
 
 def report_files(results, json_name="metrics.json"):

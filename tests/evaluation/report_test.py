@@ -91,6 +91,16 @@ def test_writes_every_file(results, tmp_path):
             assert path.read_bytes().startswith(b"\x89PNG")
 
 
+def test_no_file_of_an_earlier_report_is_left_beside_it(results, tmp_path):
+    write_report(results, tmp_path)
+    for runs in results["objectives"].values():
+        for run in runs:
+            del run["samples"]
+    paths = write_report(results, tmp_path)
+    assert not (tmp_path / "samples.txt").exists()
+    assert set(tmp_path.iterdir()) == set(paths)
+
+
 def test_leaves_the_results_as_they_were(results, tmp_path):
     before = copy.deepcopy(results)
     write_report(results, tmp_path)
