@@ -22,6 +22,8 @@ BACKENDS = {"jax", "tensorflow", "torch"}
 NAMES_A_BACKEND = {
     "commands/task_arguments.py": "offers the backends as a choice",
     "evaluation/policy_reader.py": "knows what XLA can't compile",
+    "ops/head_tiles_jax.py": "products with a part of the head",
+    "ops/head_tiles_tensorflow.py": "products with a part of the head",
     "ops/tiles_jax.py": "loops over tiles in place",
     "ops/tiles_tensorflow.py": "loops over tiles in the graph",
     "ops/tiles_torch.py": "loops over tiles in place",

@@ -163,12 +163,12 @@ class BeamSearcher(BranchingSampler):
     def _gains(self, logits, given, tokens):
         """Log-probabilities of next tokens, `(P * K, V)`; of given ones, 0."""
         logits = ops.cast(logits, "float32")
-        self.count_broken_states(logits)
+        values = self.count_broken_states(logits)
         others = ops.not_equal(
             ops.arange(logits.shape[-1], dtype=tokens.dtype), tokens[:, None]
         )
         forced = _NONE * ops.cast(others, "float32")
-        return ops.where(given[:, None], forced, ops.log_softmax(logits))
+        return ops.where(given[:, None], forced, logits - values[:, None])
 
     def _candidates(self, tokens, alive, gains, index):
         """The C likeliest continuations of all texts of a prompt.

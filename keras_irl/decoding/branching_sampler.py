@@ -59,9 +59,14 @@ class BranchingSampler(keras_hub.samplers.Sampler):
 
         Args:
             logits: Float tensor of shape `(B, V)`.
+
+        Returns:
+            Their log-sum-exp, of shape `(B,)`.
         """
-        broken = ops.logical_not(ops.isfinite(ops.logsumexp(logits, axis=-1)))
+        values = ops.logsumexp(logits, axis=-1)
+        broken = ops.logical_not(ops.isfinite(values))
         self.num_broken_states.assign_add(ops.sum(ops.cast(broken, "int32")))
+        return values
 
     def is_stop(self, tokens):
         """Whether each of the tokens ends a text: bool, of their shape."""

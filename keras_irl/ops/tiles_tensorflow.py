@@ -117,17 +117,21 @@ def _forward(tiles, hidden, actions):
     masses = tf.TensorArray(tf.float32, tiles.num_tiles, element_shape=[None])
     expected = [] if tiles.head.is_trained else [tf.zeros(tf.shape(hidden))]
     _, running, masses, *expected = tiles.walk(tile, running, masses, *expected)
-    highest, total, moment, action_values = running
+    statistics = _statistics(*running)
+    # Where a token may come to an entry of the tile at all; NaN must reach the
+    # gradient, or scaled losses would not be found out.
+    vanishing = masses.stack() - statistics[1] <= tiles.tiling.log_negligible
+    active = tf.logical_not(tf.reduce_all(vanishing, axis=1))
+    expected = [part / running[1][:, None] for part in expected]
+    return statistics, active, *expected
+
+
+def _statistics(highest, total, moment, action_values):
     values = highest + tf.math.log(total)
     # The moment is taken about the highest logit, or it would lose digits.
     entropies = values - highest - moment / total
     hits = tf.cast(action_values >= highest, "float32")
-    # Where a token may come to an entry of the tile at all; NaN must reach the
-    # gradient, or scaled losses would not be found out.
-    vanishing = masses.stack() - values <= tiles.tiling.log_negligible
-    active = tf.logical_not(tf.reduce_all(vanishing, axis=1))
-    expected = [part / total[:, None] for part in expected]
-    return (action_values, values, entropies, hits), active, *expected
+    return action_values, values, entropies, hits
 
 
 def _found(logits, columns, is_here):

@@ -157,11 +157,9 @@ def _block_statistics(tiles, hidden, taken, expects):
         masses[number] = new_highest + added.log()
         total.mul_(shrink).add_(added)
         if expects:
-            if tiles.head.soft_cap is not None:
-                logits = depths.add_(new_highest[:, None])
-                weights.mul_(1.0 - (logits / tiles.head.soft_cap).square())
+            logits = depths.add_(new_highest[:, None])
+            low = tiles.slopes_of(weights, logits).to(hidden.dtype)
             expected.mul_(shrink[:, None])
-            low = weights.to(hidden.dtype)
             _add_dot(expected, low, entries.to(hidden.dtype))
         highest.copy_(new_highest)
     values = highest + total.log()
@@ -240,6 +238,12 @@ class _Tiles:
         if self.head.soft_cap is not None:
             logits.div_(self.head.soft_cap).tanh_().mul_(self.head.soft_cap)
         return logits
+
+    def slopes_of(self, weights, logits):
+        """The weights by the slope of the soft cap."""
+        if self.head.soft_cap is None:
+            return weights
+        return weights.mul_(1.0 - (logits / self.head.soft_cap).square())
 
     def add(self, sums, slopes, hidden, entries, block, number):
         """Adds what a tile and a block contribute to the gradients."""
