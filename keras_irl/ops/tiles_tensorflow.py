@@ -88,9 +88,7 @@ def _forward(tiles, hidden, actions):
     def tile(number, running, masses, *expected):
         highest, total, moment, action_values = running
         logits, first = tiles.logits(hidden, number)
-        # The last tile reaches back; what it has in common was seen before.
-        is_here = actions >= number * tiles.size
-        found = _found(logits, actions - first, is_here)
+        found = _found(logits, actions, first, number * tiles.size)
         new_highest = tf.maximum(highest, tf.reduce_max(logits, axis=1))
         rise = tf.where(number > 0, highest - new_highest, 0.0)
         depths = logits - new_highest[:, None]
@@ -134,9 +132,11 @@ def _statistics(highest, total, moment, action_values):
     return action_values, values, entropies, hits
 
 
-def _found(logits, columns, is_here):
-    """The logits of one column a row where it is in the tile, else 0."""
-    is_here &= columns < tf.shape(logits)[1]
+def _found(logits, actions, first, first_new):
+    """The logits of the actions where they are in the tile, else 0."""
+    columns = actions - first
+    # The last tile reaches back; what it has in common was seen before.
+    is_here = (actions >= first_new) & (columns < tf.shape(logits)[1])
     columns = tf.where(is_here, columns, 0)[:, None]
     found = tf.gather(logits, columns, batch_dims=1)[:, 0]
     return tf.where(is_here, found, 0.0)

@@ -157,9 +157,9 @@ def _block_statistics(tiles, hidden, taken, expects):
         masses[number] = new_highest + added.log()
         total.mul_(shrink).add_(added)
         if expects:
-            logits = depths.add_(new_highest[:, None])
-            low = tiles.slopes_of(weights, logits).to(hidden.dtype)
+            weights = tiles.slopes_of(weights, depths, new_highest)
             expected.mul_(shrink[:, None])
+            low = weights.to(hidden.dtype)
             _add_dot(expected, low, entries.to(hidden.dtype))
         highest.copy_(new_highest)
     values = highest + total.log()
@@ -239,10 +239,11 @@ class _Tiles:
             logits.div_(self.head.soft_cap).tanh_().mul_(self.head.soft_cap)
         return logits
 
-    def slopes_of(self, weights, logits):
+    def slopes_of(self, weights, depths, highest):
         """The weights by the slope of the soft cap."""
         if self.head.soft_cap is None:
             return weights
+        logits = depths.add_(highest[:, None])
         return weights.mul_(1.0 - (logits / self.head.soft_cap).square())
 
     def add(self, sums, slopes, hidden, entries, block, number):
