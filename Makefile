@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # TensorFlow's C++ start-up lines say nothing about this project.
 export TF_CPP_MIN_LOG_LEVEL := 3
 export MPLBACKEND := agg
-PYTEST ?= --numprocesses 2 --dist loadfile
+PYTEST ?= --numprocesses 2 --dist loadfile --no-loadscope-reorder
 suite: export OMP_NUM_THREADS := 1
 # What is compiled is run a few times: compiling it well takes longer.
 suite: export XLA_FLAGS := --xla_backend_optimization_level=0 \

@@ -24,6 +24,21 @@ class Sizes:
         ) = MODELS[name]
         self.batch, self.length = batch, length
 
+    def step_flops(self):
+        """Operations of the matrix products of a training step, at least.
+
+        Two for each weight and token, and as many again twice for the
+        gradients: of weights and of what they are multiplied with. Attention
+        is counted over all pairs of tokens; nothing is computed twice.
+        """
+        attentions = 3 if self.is_t5 else 1
+        weights = 4 * attentions * self.width**2
+        weights += (2 if self.is_t5 else 1) * 2 * self.width * self.inner
+        pairs = 2 * attentions * self.length * self.width
+        head = self.width * self.vocabulary
+        per_token = 2 * (self.layers * (weights + pairs) + head)
+        return 3 * per_token * self.batch * self.length
+
 
 def keras_policy(sizes, preprocessor=None):
     import keras_hub

@@ -14,7 +14,10 @@ makes a virtual environment for the peers in `runs/peers`; without `--peers`
 they are left out. `--models t5-mini,gpt2-mini` are quick.
 
 A third of the decoder's tokens are prompt, which no contender trains on. Memory
-is the peak of the resident set, the weights included.
+is the peak of the resident set, the weights included, or on a GPU what was
+taken there. With `--dtype mixed_bfloat16` all compute in that precision. With
+`--peak-teraflops 989`, or whatever the device can do, the table tells which
+share of it the matrix products of a step reach.
 """
 
 import argparse
@@ -76,7 +79,7 @@ def keras_inputs(sizes, ids):
     }
 
 
-def run_keras(contender, sizes, steps):
+def run_keras(contender, sizes, steps, dtype):
     """Trains by `fit`, and returns the seconds of each step."""
     import keras
 
@@ -87,6 +90,7 @@ def run_keras(contender, sizes, steps):
 
     import keras_irl
 
+    keras.config.set_dtype_policy(dtype)
     policy = keras_policy(sizes)
     optimizer = keras.optimizers.Adam(1e-4)
     if contender.startswith("keras-hub"):
@@ -119,22 +123,24 @@ def run_keras(contender, sizes, steps):
     return [b - a for a, b in zip(times, times[1:], strict=False)]
 
 
-def run_transformers(sizes, steps):
+def run_transformers(sizes, steps, dtype):
     import torch
 
-    model = torch_model(sizes)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = torch_model(sizes).to(device)
     optimizer = torch.optim.Adam(model.parameters(), 1e-4)
     ids, mask = arrays(sizes)
-    states = torch.from_numpy(ids[:, :-1]).long()
-    labels = torch.from_numpy(ids[:, 1:]).long()
+    states = torch.from_numpy(ids[:, :-1]).long().to(device)
+    labels = torch.from_numpy(ids[:, 1:]).long().to(device)
+    if not sizes.is_t5:
+        # The model shifts the labels itself, and trains on one fewer.
+        is_prompt = torch.from_numpy(mask).to(device) == 0
+        labels = states.masked_fill(is_prompt, -100)
+    is_low = dtype == "mixed_bfloat16"
     times = [time.perf_counter()]
     for _ in range(steps):
-        if sizes.is_t5:
+        with torch.autocast(device, torch.bfloat16, enabled=is_low):
             loss = model(input_ids=states, labels=labels).loss
-        else:
-            # The model shifts the labels itself, and trains on one fewer.
-            taken = states.masked_fill(torch.from_numpy(mask) == 0, -100)
-            loss = model(input_ids=states, labels=taken).loss
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -143,11 +149,12 @@ def run_transformers(sizes, steps):
     return [b - a for a, b in zip(times, times[1:], strict=False)]
 
 
-def run_trl(sizes, steps):
+def run_trl(sizes, steps, dtype):
     import tempfile
 
     import datasets
     import numpy as np
+    import torch
     import transformers
     import trl
 
@@ -174,10 +181,10 @@ def run_trl(sizes, steps):
             report_to="none",
             save_strategy="no",
             logging_strategy="no",
-            bf16=False,
+            bf16=dtype == "mixed_bfloat16",
             gradient_checkpointing=False,
             max_length=None,
-            use_cpu=True,
+            use_cpu=not torch.cuda.is_available(),
             disable_tqdm=True,
             dataset_kwargs={"skip_prepare_dataset": True},
         )
@@ -212,18 +219,30 @@ def measure(options):
     sizes = Sizes(options.model, *BATCHES[options.model])
     peak = PeakMemory()
     peak.start()
+    arguments = (sizes, options.steps, options.dtype)
     if options.contender == "transformers":
-        times = run_transformers(sizes, options.steps)
+        times = run_transformers(*arguments)
     elif options.contender == "trl":
-        times = run_trl(sizes, options.steps)
+        times = run_trl(*arguments)
     else:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        times = run_keras(options.contender, sizes, options.steps)
+        times = run_keras(options.contender, *arguments)
     result = {
         "seconds": statistics.median(times[WARM_UP_STEPS:]),
-        "mebibytes": peak.stop(),
+        "mebibytes": mebibytes_of_device() or peak.stop(),
     }
     print(json.dumps(result))
+
+
+def mebibytes_of_device():
+    """The most that was taken on a GPU; 0 where there is none."""
+    jax, torch = sys.modules.get("jax"), sys.modules.get("torch")
+    if os.environ.get("KERAS_BACKEND") == "jax" and jax is not None:
+        found = jax.local_devices()[0].memory_stats() or {}
+        return found.get("peak_bytes_in_use", 0) / 2**20
+    if torch is not None and torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return 0
 
 
 def run(contender, model, options):
@@ -232,7 +251,7 @@ def run(contender, model, options):
     if not backend:
         python = python_of_peers(options.peers)
     command = [python, __file__, "--contender", name, "--model", model]
-    command += ["--steps", str(options.steps)]
+    command += ["--steps", str(options.steps), "--dtype", options.dtype]
     return measured(contender, command, backend or "torch")
 
 
@@ -252,8 +271,10 @@ def compare(model, options):
             found.append(run(name, model, options))
     sizes = Sizes(model, *BATCHES[model])
     print(f"\n{model}, batch {sizes.batch}, length {sizes.length}\n")
-    print("| contender | s / step | tokens / s | MiB | time ratio (range) |")
-    print("| --- | ---: | ---: | ---: | ---: |")
+    peak = options.peak_teraflops
+    title = "| contender | s / step | tokens / s | MiB | time ratio (range) |"
+    print(title + " of the peak |" * bool(peak))
+    print("| --- |" + " ---: |" * (5 if peak else 4))
     # Ratios are to keras-hub's own fit on the same backend, or on the first.
     for name, found in results.items():
         backend = name.partition("@")[2] or options.backends[0]
@@ -273,7 +294,8 @@ def compare(model, options):
             f"| {name} | {seconds:.3f} "
             f"| {sizes.batch * sizes.length / seconds:,.0f} | {mebibytes:,.0f} "
             f"| {statistics.median(ratios):.3f} "
-            f"({min(ratios):.3f} to {max(ratios):.3f}) |",
+            f"({min(ratios):.3f} to {max(ratios):.3f}) |"
+            + share_of_peak(sizes.step_flops() / seconds, peak),
             flush=True,
         )
     for backend in options.backends:
@@ -289,6 +311,10 @@ def compare(model, options):
         )
 
 
+def share_of_peak(flops, teraflops):
+    return f" {flops / teraflops / 1e12:.1%} |" if teraflops else ""
+
+
 def names(text):
     return text.split(",")
 
@@ -301,6 +327,8 @@ def main():
     add("--peers", help="folder of the peers' virtual environment")
     add("--rounds", type=int, default=3)
     add("--steps", type=int, default=8)
+    add("--dtype", default="float32", choices=("float32", "mixed_bfloat16"))
+    add("--peak-teraflops", type=float, help="of the device, in that precision")
     add("--contender", help=argparse.SUPPRESS)
     add("--model", help=argparse.SUPPRESS)
     options = parser.parse_args()
