@@ -34,9 +34,9 @@ NAMES_A_BACKEND = {
 }
 # What a room may import from the package; where none is named, anything.
 MAY_IMPORT = {
-    "ops": {"ops"},
-    "losses": {"ops", "losses"},
-    "decoding": {"decoding", "models", "ops"},
+    "ops": {"arguments", "ops"},
+    "losses": {"arguments", "ops", "losses"},
+    "decoding": {"arguments", "decoding", "models", "ops"},
 }
 MAY_NOT_IMPORT = {
     "models": {"losses", "trainers", "data", "evaluation", "rewards"},
@@ -45,9 +45,10 @@ MAY_NOT_IMPORT = {
     "rewards": {"trainers"},
     "trainers": {"evaluation", "rewards"},
 }
-MAX_FILE_LINES = 300
+# A file holds one concept; these only show where one may have become two.
+MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 40
-MAX_ARGUMENTS = 7
+MAX_ARGUMENTS = 9
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 

@@ -1,0 +1,77 @@
+import fractions
+
+import numpy as np
+import pytest
+
+from keras_irl.arguments import check_choice
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import check_number
+from keras_irl.arguments import shortened
+
+
+@pytest.mark.parametrize(
+    "value", [4, np.int64(4), np.int8(4), np.array(4), np.uint32(4)]
+)
+def test_integers_of_numpy_become_pythons(value):
+    found = check_integer("n", value)
+    assert type(found) is int
+    assert found == 4
+
+
+@pytest.mark.parametrize(
+    "value",
+    [4.0, "4", None, True, np.bool_(True), [4], np.array([4]), -1, 2**31],
+)
+def test_what_is_no_count_is_refused_in_the_users_words(value):
+    with pytest.raises(ValueError, match="from 0 to 2147483647.*Received: n="):
+        check_integer("n", value)
+
+
+def test_bounds_are_included_and_told():
+    assert check_integer("n", 3, least=3, most=3) == 3
+    with pytest.raises(ValueError, match="from 3 to 5. Mind it. Received: n=2"):
+        check_integer("n", 2, least=3, most=5, meaning="Mind it.")
+    with pytest.raises(ValueError, match="Received: n=6"):
+        check_integer("n", 6, least=3, most=5)
+
+
+@pytest.mark.parametrize(
+    "value", [0.5, np.float32(0.5), np.float64(0.5), fractions.Fraction(1, 2)]
+)
+def test_numbers_become_floats(value):
+    found = check_number("x", value)
+    assert type(found) is float
+    assert found == 0.5
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["0.5", None, True, np.nan, np.inf, -np.inf, 1j, [0.5], 10**400],
+)
+def test_what_is_no_finite_number_is_refused(value):
+    with pytest.raises(ValueError, match="finite number. Received: x="):
+        check_number("x", value)
+
+
+def test_open_and_closed_bounds_are_told_apart():
+    assert check_number("x", 1, least=1, most=1) == 1.0
+    for bounds, words in [
+        ({"least": 2}, "at least 2"),
+        ({"most": 0}, "at most 0"),
+        ({"above": 1}, "above 1"),
+        ({"below": 1}, "below 1"),
+    ]:
+        with pytest.raises(ValueError, match=f"{words}. Received: x=1"):
+            check_number("x", 1, **bounds)
+
+
+@pytest.mark.parametrize("value", ["c", None, 1, ["a"]])
+def test_choices_are_listed(value):
+    assert check_choice("way", "a", ("a", "b")) == "a"
+    with pytest.raises(ValueError, match='one of "a", "b". Received: way='):
+        check_choice("way", value, ("a", "b"))
+
+
+def test_errors_show_the_beginning_of_long_values():
+    assert shortened("a" * 300) == "'" + "a" * 199 + "..."
+    assert shortened(10**10_000) == "an integer of 33220 bits"
