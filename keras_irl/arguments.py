@@ -123,6 +123,64 @@ def check_choice(name, value, choices, *, meaning=""):
     return value
 
 
+def check_function(name, value, *, meaning=""):
+    """Checks that something can be called.
+
+    Args:
+        name: Name of the argument, as the user wrote it.
+        value: What was passed.
+        meaning: What it is called with and what it returns, a sentence that the
+            error ends its explanation with. Defaults to nothing.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: If it is no function.
+
+    Example:
+    >>> check_function("answer", str.strip)("  5 ")
+    '5'
+    """
+    if not callable(value):
+        raise ValueError(
+            f"`{name}` must be a function.{_sentence(meaning)} "
+            f"Received: {name}={shortened(value)}"
+        )
+    return value
+
+
+def check_parts(name, value, parts, *, meaning=""):
+    """Checks that an object has the attributes that are read.
+
+    Args:
+        name: Name of the argument, as the user wrote it.
+        value: What was passed.
+        parts: Names of attributes.
+        meaning: What such an object is, a sentence that the error ends its
+            explanation with. Defaults to nothing.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: If one is missing.
+
+    Example:
+    >>> check_parts("x", 1 + 2j, ("real", "imag"))
+    (1+2j)
+    """
+    try:
+        for part in parts:
+            getattr(value, part)
+    except AttributeError as error:
+        raise ValueError(
+            f"`{name}` must have the attributes {', '.join(parts)}."
+            f"{_sentence(meaning)} Received: {name}={shortened(value)}"
+        ) from error
+    return value
+
+
 def shortened(value, length=200):
     """What an error shows of a value: its `repr`, cut where it is long.
 
@@ -136,7 +194,11 @@ def shortened(value, length=200):
     if isinstance(value, int) and value.bit_length() > 512:
         # Python refuses to write very long integers out.
         return f"an integer of {value.bit_length()} bits"
-    text = repr(value)
+    try:
+        text = repr(value)
+    # Of anybody's class, and of lists of such integers.
+    except Exception as error:
+        return f"a {type(value).__name__} (no repr: {type(error).__name__})"
     return text if len(text) <= length else f"{text[:length]}..."
 
 

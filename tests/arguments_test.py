@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from keras_irl.arguments import check_choice
+from keras_irl.arguments import check_function
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
+from keras_irl.arguments import check_parts
 from keras_irl.arguments import shortened
 
 
@@ -75,3 +77,20 @@ def test_choices_are_listed(value):
 def test_errors_show_the_beginning_of_long_values():
     assert shortened("a" * 300) == "'" + "a" * 199 + "..."
     assert shortened(10**10_000) == "an integer of 33220 bits"
+
+
+def test_what_has_no_repr_is_named_by_its_type():
+    assert shortened([10**5000]) == "a list (no repr: ValueError)"
+
+
+@pytest.mark.parametrize("value", [None, 3, "len", [len]])
+def test_what_cannot_be_called_is_refused(value):
+    with pytest.raises(ValueError, match="function. Two. Received: f="):
+        check_function("f", value, meaning="Two.")
+    assert check_function("f", len) is len
+
+
+def test_an_object_lacks_none_of_its_parts():
+    assert check_parts("x", 1j, ("real", "imag")) == 1j
+    with pytest.raises(ValueError, match="attributes real, size.*: x=1j"):
+        check_parts("x", 1j, ("real", "size"))

@@ -5,11 +5,15 @@ import math
 import keras
 import numpy as np
 
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import shortened
 from keras_irl.decoding import encode_prompts
 from keras_irl.evaluation.decodings import decodings
 from keras_irl.evaluation.generation import ResponseSampler
 from keras_irl.evaluation.judge import check_task
 from keras_irl.evaluation.judge import judge
+from keras_irl.evaluation.judge import require_task
+from keras_irl.evaluation.whole_files import check_folder
 from keras_irl.evaluation.whole_files import write_whole
 
 _NUM_SHOWN = 5
@@ -83,21 +87,22 @@ class EvaluateGeneration(keras.callbacks.Callback):
     ):
         super().__init__()
         self.decoders = decodings(temperatures)
-        counts = (num_samples, num_prompts, every, batch_size)
-        if not self.decoders or min(counts) < 1 or not len(task.prompts):
+        num_prompts = check_integer("num_prompts", num_prompts, least=1)
+        self.num_samples = check_integer("num_samples", num_samples, least=1)
+        self.every = check_integer("every", every, least=1)
+        self.batch_size = check_integer("batch_size", batch_size, least=1)
+        require_task(task)
+        if not self.decoders or not len(task.prompts):
             raise ValueError(
                 "Generation is judged at one temperature at least, on one "
-                "sample of one prompt, every epoch or every few. Received: "
-                f"temperatures={temperatures}, num_samples={num_samples}, "
-                f"num_prompts={num_prompts}, every={every}, "
-                f"batch_size={batch_size}, len(task.prompts)="
-                f"{len(task.prompts)}"
+                "prompt at least. Received: "
+                f"temperatures={shortened(temperatures)}, "
+                f"len(task.prompts)={len(task.prompts)}"
             )
         self.task = task.first(num_prompts)
         check_task(self.task)
-        self.num_samples = num_samples
-        self.every = every
-        self.batch_size = batch_size
+        if output is not None:
+            check_folder(output, ())
         self.output = output
         self._sampler = None
         self._names = None

@@ -3,6 +3,7 @@
 import numpy as np
 from keras import ops
 
+from keras_irl.arguments import shortened
 from keras_irl.data.tokenization import text_packer
 from keras_irl.evaluation.policy_reader import PolicyReader
 from keras_irl.ops import CONTINUES
@@ -41,7 +42,16 @@ class EntropyReader:
 
         Returns:
             Float64 array `(P, K)`, in nats.
+
+        Raises:
+            ValueError: If they do not fit together.
         """
+        if token_ids is None or len(token_ids) != len(prompts):
+            raise ValueError(
+                "The entropies are those of the tokens of `Responses` to these "
+                "prompts, which must know their `token_ids`. Received: "
+                f"{len(prompts)} prompts, token_ids={shortened(token_ids)}"
+            )
         size, room = self._batch_size, self._packer.prompt_room
         # Not all tokenizers take a list that has nothing but empty texts.
         starts = [[] for _ in prompts]

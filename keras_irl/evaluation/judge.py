@@ -5,11 +5,16 @@ import statistics
 
 import numpy as np
 
+from keras_irl.arguments import check_parts
+from keras_irl.arguments import shortened
 from keras_irl.evaluation.diversity import distinct_n
 from keras_irl.evaluation.diversity import self_bleu
 from keras_irl.evaluation.text_metrics import TextMetric
 from keras_irl.evaluation.text_metrics import resampling_weights
 
+_TASK = ("prompts", "references", "metrics", "sample_metrics")
+_IS_A_TASK = "It is a `keras_irl.data.Task`, for example of `load_task`."
+_RESPONSES = ("texts", "finished", "num_tokens", "tokens_per_second")
 _NUM_RESAMPLES = 500
 _ORDERS = (1, 2, 3)  # Of the n-grams of `distinct_n`.
 
@@ -31,6 +36,8 @@ def judge(responses, task, entropies=None):
         ValueError: If there are no responses, prompts have different numbers
             of them or no references, or a metric can't judge them.
     """
+    require_task(task)
+    check_parts("responses", responses, _RESPONSES)
     texts, references = responses.texts, task.references
     _check_texts(texts, references)
     several = len(texts[0]) > 1
@@ -81,6 +88,7 @@ def check_task(task):
         ValueError: If a prompt has no reference, or a metric can't judge
             by these references.
     """
+    require_task(task)
     references = _references(task)
     first = [texts[0] for texts in references]
     for name, metric in task.metrics.items():
@@ -88,6 +96,25 @@ def check_task(task):
     pairs = [[text, text] for text in first]
     for name, metric in task.sample_metrics.items():
         _judged(name, metric, pairs, references)
+
+
+def require_task(task):
+    """Checks that something is a task, or looks like one.
+
+    Args:
+        task: What was passed.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    check_parts("task", task, _TASK, meaning=_IS_A_TASK)
+    for name in ("metrics", "sample_metrics"):
+        metrics = getattr(task, name)
+        if not isinstance(metrics, dict):
+            raise ValueError(
+                f"`task.{name}` must be a dictionary of functions. "
+                f"Received: task.{name}={shortened(metrics)}"
+            )
 
 
 def _references(task):

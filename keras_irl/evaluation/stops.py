@@ -2,6 +2,10 @@
 
 import numpy as np
 
+from keras_irl.arguments import shortened
+
+_SEQUENCES = list | tuple | set | frozenset | np.ndarray
+
 
 class Stops:
     """Ends responses at stop tokens and at stop texts.
@@ -17,10 +21,10 @@ class Stops:
     """
 
     def __init__(self, tokenizer, stop=()):
-        if isinstance(stop, str) or not all(map(_is_stop, stop)):
+        if not isinstance(stop, _SEQUENCES) or not all(map(_is_stop, stop)):
             raise ValueError(
                 "`stop` is a list of strings that are not empty, and of token "
-                f"ids. Received: stop={stop!r:.200}"
+                f"ids. Received: stop={shortened(stop)}"
             )
         self.tokenizer = tokenizer
         self.texts = [str(s) for s in stop if isinstance(s, str)]
@@ -88,4 +92,5 @@ class Stops:
 def _is_stop(stop):
     if isinstance(stop, str):
         return bool(stop)
-    return isinstance(stop, int | np.integer) and stop >= 0
+    is_number = isinstance(stop, int | np.integer)
+    return is_number and not isinstance(stop, bool) and stop >= 0

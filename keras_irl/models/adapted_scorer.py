@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_irl.models.heads import hidden_states
+from keras_irl.models.language_models import check_policy
 from keras_irl.models.lora import has_lora
 from keras_irl.models.lora import is_low_rank
 from keras_irl.models.token_scorer import score_head
@@ -77,6 +78,7 @@ def low_rank_updates(policy):
     Raises:
         ValueError: If there are none.
     """
+    check_policy(policy)
     if not has_lora(policy):
         raise ValueError(
             "Networks can share the backbone of a policy once it is frozen and "

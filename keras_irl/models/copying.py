@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_irl.models.language_models import check_policy
 from keras_irl.models.lora import has_lora
 
 
@@ -17,8 +18,9 @@ def copy_policy(policy):
         weights nor, for it has none, a preprocessor.
 
     Raises:
-        ValueError: If the policy has low-rank updates.
+        ValueError: If it is no policy, or has low-rank updates.
     """
+    check_policy(policy)
     if has_lora(policy):
         raise ValueError(
             "The policy has low-rank updates, which its configuration does not "

@@ -10,6 +10,8 @@ import keras
 import keras_hub
 from keras import ops
 
+from keras_irl.arguments import shortened
+from keras_irl.models.language_models import check_policy
 from keras_irl.models.segments import segmented_states
 from keras_irl.models.shared_prompts import shared_prompt_outputs
 from keras_irl.ops import VocabularyHead
@@ -50,9 +52,17 @@ def hidden_states(policy, inputs, training=False):
         Float tensor of shape `(B, T, D)`.
 
     Raises:
-        ValueError: If the family is not known.
+        ValueError: If the family is not known, or the inputs are no
+            dictionary.
     """
     family = _family(policy)
+    if not isinstance(inputs, dict):
+        raise ValueError(
+            "`inputs` must be the dictionary that the preprocessor of the "
+            "policy makes of texts, the first part of a batch of "
+            "`keras_irl.data.demonstrations`. "
+            f"Received: inputs={shortened(inputs)}"
+        )
     if "segment_ids" in inputs:
         outputs = segmented_states(policy, inputs, training)
     elif "prompt_rows" in inputs:
@@ -228,6 +238,7 @@ class _RWKV7(_Family):
 
 
 def _family(policy):
+    check_policy(policy)
     if type(policy) not in _FAMILIES:
         names = sorted(known.__name__ for known in _FAMILIES)
         raise ValueError(

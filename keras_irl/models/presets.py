@@ -1,7 +1,12 @@
 """Policies by name."""
 
+import os
+
 import keras_hub
 
+from keras_irl.arguments import LARGEST_SEED
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import shortened
 from keras_irl.models.scratch import FAMILIES
 from keras_irl.models.scratch import SIZES
 from keras_irl.models.scratch import scratch_policy
@@ -44,7 +49,11 @@ def load_policy(
     policy = keras_irl.models.load_policy("./runs/my_policy", max_length=64)
     ```
     """
-    preset = str(preset)
+    preset = _preset_name(preset)
+    seed = check_integer("seed", seed, most=LARGEST_SEED)
+    max_prompt_length, max_length = _checked_lengths(
+        max_prompt_length, max_length
+    )
     if "-scratch" in preset and "/" not in preset:
         return scratch_policy(
             preset,
@@ -57,6 +66,24 @@ def load_policy(
         policy = _from_preset(preset)
     set_lengths(policy, max_prompt_length, max_length)
     return policy
+
+
+def _preset_name(preset):
+    if not isinstance(preset, str | os.PathLike) or not str(preset):
+        raise ValueError(
+            "`preset` must be the name of a policy, or the path of a folder. "
+            f"Received: preset={shortened(preset)}"
+        )
+    return str(preset)
+
+
+def _checked_lengths(max_prompt_length, max_length):
+    """The lengths as plain numbers; `None` stays."""
+    lengths = {"max_prompt_length": max_prompt_length, "max_length": max_length}
+    return [
+        None if length is None else check_integer(name, length, least=1)
+        for name, length in lengths.items()
+    ]
 
 
 def _from_preset(preset):
@@ -93,8 +120,12 @@ def set_lengths(policy, max_prompt_length, max_length):
         max_length: See `load_policy`. `None` leaves it.
 
     Raises:
-        ValueError: If the policy's positions do not reach as far.
+        ValueError: If a length is no integer of at least 1, or the policy's
+            positions do not reach as far.
     """
+    max_prompt_length, max_length = _checked_lengths(
+        max_prompt_length, max_length
+    )
     lengths = {"sequence_length": max_length}
     if isinstance(policy, keras_hub.models.Seq2SeqLM):
         lengths["encoder_sequence_length"] = max_prompt_length

@@ -4,6 +4,8 @@ import keras
 import keras_hub
 from keras import ops
 
+from keras_irl.models.language_models import check_policy
+
 # Where the backbones of keras-hub keep their blocks.
 _BLOCKS = (
     "transformer_layers",
@@ -43,6 +45,7 @@ def rematerialise(policy):
     trainer = keras_irl.IQLearn(policy)
     ```
     """
+    check_policy(policy)
     backbone = policy.backbone
     blocks = [
         block

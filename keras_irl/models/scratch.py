@@ -6,6 +6,9 @@ import random
 import keras_hub
 import numpy as np
 
+from keras_irl.arguments import LARGEST_SEED
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import shortened
 from keras_irl.models.tokenizers import byte_pair_vocabulary
 from keras_irl.models.tokenizers import sample_texts
 from keras_irl.models.tokenizers import sentence_piece_tokenizer
@@ -16,6 +19,9 @@ SIZES = {
     "mini": {"num_layers": 2, "num_heads": 4, "hidden_dim": 128},
     "small": {"num_layers": 4, "num_heads": 8, "hidden_dim": 256},
 }
+
+# Small ones have weights for so many tokens and positions, and no more.
+_MOST = 2**20
 
 
 def scratch_policy(
@@ -53,7 +59,8 @@ def scratch_policy(
         preprocessor.
 
     Raises:
-        ValueError: If there is no such policy, or no text.
+        ValueError: If there is no such policy, or no text, or a number is out
+            of its range.
 
     Example:
     ```python
@@ -64,6 +71,16 @@ def scratch_policy(
     ```
     """
     family, size = _parse(name)
+    lengths = {
+        "max_prompt_length": max_prompt_length,
+        "max_length": max_length,
+        "vocabulary_size": vocabulary_size,
+    }
+    max_prompt_length, max_length, vocabulary_size = (
+        check_integer(name, number, 1, _MOST)
+        for name, number in lengths.items()
+    )
+    seed = check_integer("seed", seed, most=LARGEST_SEED)
     texts = sample_texts(texts)
     build = {"t5": _t5, "gpt2": _gpt2, "bart": _bart}[family]
     sizes = {**SIZES[size], "dropout": 0.0}
@@ -94,12 +111,12 @@ def seeded(seed):
 
 
 def _parse(name):
-    family, _, size = name.partition("-scratch-")
-    if family not in FAMILIES or size not in SIZES:
+    family, _, size = str(name).partition("-scratch-")
+    if not isinstance(name, str) or family not in FAMILIES or size not in SIZES:
         raise ValueError(
             "There is no such scratch policy. A name is one of "
             f"{', '.join(FAMILIES)}, then `-scratch-`, then one of "
-            f"{', '.join(SIZES)}. Received: name={name!r}"
+            f"{', '.join(SIZES)}. Received: name={shortened(name)}"
         )
     return family, size
 

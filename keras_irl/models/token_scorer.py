@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_irl.models.heads import hidden_states
 from keras_irl.models.heads import vocabulary_head
+from keras_irl.models.language_models import check_policy
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")
@@ -22,7 +23,7 @@ class TokenScorer(keras.Model):
         **kwargs: Passed to `keras.Model`.
 
     Raises:
-        ValueError: If the family of the language model is not known.
+        ValueError: If it is no language model, or its family is not known.
 
     Example:
     ```python
@@ -34,6 +35,7 @@ class TokenScorer(keras.Model):
     """
 
     def __init__(self, language_model, **kwargs):
+        check_policy(language_model, name="language_model")
         super().__init__(**kwargs)
         self.language_model = language_model
         self.head = score_head(language_model)

@@ -8,6 +8,7 @@ import numpy as np
 from keras_irl.rewards.bootstrap import Estimate
 from keras_irl.rewards.bootstrap import PromptResamples
 from keras_irl.rewards.bootstrap import check_prompt_ids
+from keras_irl.rewards.bootstrap import check_rows
 from keras_irl.rewards.bootstrap import finite_numbers
 from keras_irl.rewards.token_rewards import are_text_rewards
 from keras_irl.rewards.token_rewards import totals
@@ -129,7 +130,11 @@ def format_best_of_n(rows):
 
     Returns:
         A string of several lines.
+
+    Raises:
+        ValueError: If it is no such list.
     """
+    rows = check_rows(rows, BestOfN)
     lines = [
         "| n | random | log-likelihood | reward | oracle | reward − random "
         "| reward − log-likelihood |",

@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 
+from keras_irl.arguments import shortened
+
 MIN_POINTS = 3
 _LEVEL = 0.95
 
@@ -171,3 +173,25 @@ def check_prompt_ids(prompt_ids, num_texts):
             f"{len(prompt_ids)} prompt_ids for {num_texts} texts"
         )
     return list(prompt_ids)
+
+
+def check_rows(rows, kind):
+    """Checks the rows of a table.
+
+    Args:
+        rows: What was passed.
+        kind: The class of a row.
+
+    Returns:
+        A list.
+
+    Raises:
+        ValueError: If they are no list of such rows.
+    """
+    is_list = isinstance(rows, list | tuple)
+    if not is_list or not all(isinstance(row, kind) for row in rows):
+        raise ValueError(
+            f"`rows` must be a list of `{kind.__name__}`, as it was returned. "
+            f"Received: rows={shortened(rows)}"
+        )
+    return list(rows)

@@ -11,6 +11,7 @@ from keras_irl.rewards.bootstrap import MIN_POINTS
 from keras_irl.rewards.bootstrap import Estimate
 from keras_irl.rewards.bootstrap import PromptResamples
 from keras_irl.rewards.bootstrap import check_prompt_ids
+from keras_irl.rewards.bootstrap import check_rows
 from keras_irl.rewards.bootstrap import finite_numbers
 from keras_irl.rewards.token_rewards import are_text_rewards
 from keras_irl.rewards.token_rewards import totals
@@ -136,7 +137,11 @@ def format_correlations(rows):
 
     Returns:
         A string of several lines.
+
+    Raises:
+        ValueError: If it is no such list.
     """
+    rows = check_rows(rows, Correlation)
     coefficients = list(dict.fromkeys(row.coefficient for row in rows))
     lines = {}
     for row in rows:

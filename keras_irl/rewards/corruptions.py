@@ -9,6 +9,9 @@ import dataclasses
 import numpy as np
 import scipy.stats
 
+from keras_irl.arguments import LARGEST_SEED
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import shortened
 from keras_irl.rewards.bootstrap import finite_numbers
 
 KINDS = ("wrong step", "wrong answer", "early stop", "repetition")
@@ -59,6 +62,7 @@ def corrupt(response, seed=0):
     early stop | 5 + 3 = 8
     repetition | 5 + 3 = 8 , 5 + 3 = 8 , 8 + 4 = 12 , answer 12
     """
+    seed = check_integer("seed", seed, most=LARGEST_SEED)
     operands, steps, answer = _parse(response)
     error = int(np.random.default_rng(seed).choice([1, -1, 2, -2]))
     if steps[0][1] + error < 1:
@@ -101,15 +105,20 @@ def tokens_at(tokens, text, start, end):
         Integer array of positions among the tokens.
 
     Raises:
-        ValueError: If the tokens do not spell the text.
+        ValueError: If the tokens do not spell the text, or a place is no
+            integer of at least 0.
     """
-    spelled = "".join(tokens)
-    offset = spelled.find(text)
+    are_texts = isinstance(tokens, list | tuple) and all(
+        isinstance(part, str) for part in (*tokens, text)
+    )
+    offset = "".join(tokens).find(text) if are_texts else -1
     if offset < 0:
         raise ValueError(
             "The tokens do not spell the text, so places in it are not known. "
-            f"Received: tokens={tokens!r:.200}, text={text!r:.200}"
+            f"Received: tokens={shortened(tokens)}, text={shortened(text)}"
         )
+    start = check_integer("start", start)
+    end = check_integer("end", end)
     if start >= len(text):
         return np.array([len(tokens) - 1])
     ends = np.cumsum([len(token) for token in tokens]) - offset
@@ -127,12 +136,21 @@ def rank_of_lowest(numbers, positions):
     Returns:
         Float; among equals, their mean rank.
 
+    Raises:
+        ValueError: If a number is not finite, or a position is none of theirs.
+
     Example:
     >>> rank_of_lowest([3.0, -1.0, 0.5], [2])
     2.0
     """
     ranks = scipy.stats.rankdata(finite_numbers("numbers", numbers))
-    return float(ranks[positions].min())
+    found = finite_numbers("positions", positions)
+    if not np.isin(found, np.arange(len(ranks))).all():
+        raise ValueError(
+            f"`positions` are places among the {len(ranks)} numbers, counted "
+            f"from 0. Received: positions={shortened(positions)}"
+        )
+    return float(ranks[found.astype(int)].min())
 
 
 def auc(right, wrong):
@@ -161,7 +179,7 @@ def auc(right, wrong):
 
 
 def _parse(response):
-    *steps, answer = response.split(" , ")
+    *steps, answer = str(response).split(" , ")
     pairs = []
     try:
         for step in steps:
@@ -178,5 +196,5 @@ def _parse(response):
     raise ValueError(
         "A solution has two steps or more and an answer, such as "
         "'5 + 3 = 8 , 8 + 4 = 12 , answer 12'. "
-        f"Received: response={response!r:.200}"
+        f"Received: response={shortened(response)}"
     )

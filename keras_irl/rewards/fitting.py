@@ -2,6 +2,7 @@
 
 from keras_irl.data.tokenization import text_packer
 from keras_irl.rewards.texts import TextBatches
+from keras_irl.rewards.texts import check_texts
 
 
 class ResponseCutter:
@@ -69,5 +70,7 @@ def check_prompts(policy, prompts):
     Raises:
         ValueError: If one does.
     """
+    batches = TextBatches(policy, 1)
+    check_texts(prompts, prompts)
     responses = [""] * len(prompts)
-    next(TextBatches(policy, 1)(prompts, responses, [True] * len(prompts)))
+    next(batches(prompts, responses, [True] * len(prompts)))

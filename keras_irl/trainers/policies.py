@@ -4,23 +4,8 @@ import warnings
 
 import keras_hub
 
+from keras_irl.models.language_models import check_policy as check_policy
 from keras_irl.models.policy_findings import policy_findings
-
-
-def check_policy(policy):
-    """Checks that a policy is a language model of keras-hub.
-
-    Raises:
-        ValueError: If it is not.
-    """
-    # A `Seq2SeqLM` is a `CausalLM`, by inheritance.
-    if not isinstance(policy, keras_hub.models.CausalLM):
-        raise ValueError(
-            "`policy` must be a language model: a `keras_hub.models.CausalLM` "
-            "or `keras_hub.models.Seq2SeqLM`, for example from "
-            "`keras_hub.models.Seq2SeqLM.from_preset(...)`. "
-            f"Received: policy={policy!r} of type {type(policy).__name__}"
-        )
 
 
 def check_trainable(policy):
