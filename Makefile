@@ -19,7 +19,7 @@ suite: export OMP_NUM_THREADS := 1
 suite: export XLA_FLAGS := --xla_backend_optimization_level=0 \
 	--xla_llvm_disable_expensive_passes=true
 
-.PHONY: demo test lint suite clean
+.PHONY: demo test lint suite fuzz clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -43,6 +43,14 @@ suite: $(VENV)/.test
 			failed="$$failed $$backend"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "Failed on:$$failed"; exit 1; fi
+
+# What the suite fuzzes for minutes, for hours. One backend: what is asked of
+# arguments and files is the same on all.
+FUZZ_CASES ?= 5000
+fuzz: export OMP_NUM_THREADS := 1
+fuzz: $(VENV)/.test
+	KERAS_BACKEND=torch KERAS_IRL_FUZZ_CASES=$(FUZZ_CASES) \
+		$(BIN)/python -m pytest -q --numprocesses 2 tests/fuzz
 
 # The stamps say what was installed; pyproject.toml says when that is outdated.
 $(VENV)/.demo $(VENV)/.test: $(VENV)/.made pyproject.toml

@@ -12,6 +12,7 @@ import pytest  # noqa: E402
 
 # Those that take longest begin first: no worker is left alone with them.
 SLOWEST = (
+    "public_callables_test.py",
     "gail_test.py",
     "compare_test.py",
     "resume_test.py",

@@ -15,10 +15,15 @@ from keras_irl.models.language_models import check_policy
 from keras_irl.models.segments import segmented_states
 from keras_irl.models.shared_prompts import shared_prompt_outputs
 from keras_irl.ops import VocabularyHead
+from keras_irl.ops import check_shapes
 
 # Of smaller vocabularies, the logits are no larger than what the layers keep
 # anyway; those of larger ones are computed tile by tile.
 MIN_VOCABULARY_SIZE = 8192
+_INPUTS = (
+    "`inputs` must be the dictionary that the preprocessor of the policy makes "
+    "of texts, the first part of a batch of `keras_irl.data.demonstrations`."
+)
 
 
 def vocabulary_head(policy):
@@ -57,17 +62,13 @@ def hidden_states(policy, inputs, training=False):
     """
     family = _family(policy)
     if not isinstance(inputs, dict):
-        raise ValueError(
-            "`inputs` must be the dictionary that the preprocessor of the "
-            "policy makes of texts, the first part of a batch of "
-            "`keras_irl.data.demonstrations`. "
-            f"Received: inputs={shortened(inputs)}"
-        )
+        raise ValueError(f"{_INPUTS} Received: inputs={shortened(inputs)}")
     if "segment_ids" in inputs:
         outputs = segmented_states(policy, inputs, training)
     elif "prompt_rows" in inputs:
         outputs = shared_prompt_outputs(policy.backbone, inputs, training)
     else:
+        _check_inputs(policy, inputs)
         outputs = family.hidden_states(policy, inputs, training)
     if isinstance(outputs, dict):
         outputs = outputs["decoder_sequence_output"]
@@ -93,6 +94,19 @@ def q_values(policy, inputs, training=False):
         states = hidden_states(policy, inputs, training=training)
         return vocabulary_head(policy).q_values(states)
     return policy(inputs, training=training)
+
+
+def _check_inputs(policy, inputs):
+    """Checks that tokens and their padding are there, and of one shape."""
+    is_seq_2_seq = isinstance(policy, keras_hub.models.Seq2SeqLM)
+    for part in ("encoder_", "decoder_") if is_seq_2_seq else ("",):
+        names = (f"{part}token_ids", f"{part}padding_mask")
+        if not inputs.keys() >= set(names):
+            raise ValueError(
+                f"{_INPUTS} It must hold {' and '.join(names)}. "
+                f"Received: inputs with {sorted(map(str, inputs))}"
+            )
+        check_shapes(**{name: (inputs[name], "BT") for name in names})
 
 
 def has_known_head(policy):

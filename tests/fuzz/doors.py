@@ -694,6 +694,8 @@ MODELS = {
         values={
             "preset": st.sampled_from(("t5-scratch-tiny", "gpt2-scratch-tiny"))
         },
+        # From scratch, it needs texts.
+        strict=False,
         share=0.15,
     ),
     "models.scratch_policy": Door(
