@@ -1,4 +1,5 @@
 import csv
+import re
 
 import keras
 import numpy as np
@@ -112,18 +113,29 @@ def test_epochs_between_judgements_are_nan_under_the_same_names(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [
-        {"temperatures": ()},
-        {"num_prompts": 0},
-        {"num_samples": 0},
-        {"batch_size": 0},
-        {"every": 0},
-    ],
+    "name", ["num_prompts", "num_samples", "batch_size", "every"]
 )
-def test_what_judges_nothing_is_refused(arguments):
+@pytest.mark.parametrize("value", [0, -1, 2.5, "2", None, True, 2**31])
+def test_what_is_no_count_is_refused(name, value):
+    message = re.escape(f"Received: {name}={value!r}")
+    with pytest.raises(ValueError, match=f"`{name}` must be.*{message}"):
+        EvaluateGeneration(TASK, **{name: value})
+
+
+def test_what_judges_nothing_is_refused():
     with pytest.raises(ValueError, match="one temperature at least.*Received"):
-        EvaluateGeneration(TASK, **arguments)
+        EvaluateGeneration(TASK, temperatures=())
+
+
+@pytest.mark.parametrize("task", [None, "arithmetic", {}, [TASK]])
+def test_what_is_no_task_is_refused(task):
+    with pytest.raises(ValueError, match="`task` must have.*Received: task="):
+        EvaluateGeneration(task)
+
+
+def test_numbers_of_numpy_are_counts():
+    found = EvaluateGeneration(TASK, every=np.int64(2), num_samples=np.array(3))
+    assert (found.every, found.num_samples) == (2, 3)
 
 
 def test_a_policy_that_is_trained_itself_is_judged_too():
