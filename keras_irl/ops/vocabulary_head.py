@@ -4,6 +4,7 @@ from typing import Any
 from typing import NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_irl.ops.shapes import check_shapes
@@ -36,7 +37,7 @@ class VocabularyHead(NamedTuple):
     @property
     def vocabulary_size(self):
         """The number of tokens V."""
-        return self.kernel.shape[self.axes.index("V")]
+        return np.shape(self.kernel)[self.axes.index("V")]
 
     def q_values(self, hidden_states):
         """Computes the values of all tokens, in an array of all of them.
