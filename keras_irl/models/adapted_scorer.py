@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_irl.models.heads import hidden_states
+from keras_irl.models.language_model import check_language_model
 from keras_irl.models.lora import has_lora
 from keras_irl.models.lora import is_low_rank
 from keras_irl.models.token_scorer import score_head
@@ -91,6 +92,7 @@ def adapted_variables(policy):
     Raises:
         ValueError: If there are no low-rank updates.
     """
+    check_language_model(policy)
     if not has_lora(policy):
         raise ValueError(
             "Networks can share the backbone of a policy once it is frozen and "

@@ -4,6 +4,7 @@ import warnings
 
 import keras_hub
 
+from keras_irl.models.language_model import check_language_model
 from keras_irl.models.policy_findings import policy_findings
 
 
@@ -13,14 +14,7 @@ def check_policy(policy):
     Raises:
         ValueError: If it is not.
     """
-    # A `Seq2SeqLM` is a `CausalLM`, by inheritance.
-    if not isinstance(policy, keras_hub.models.CausalLM):
-        raise ValueError(
-            "`policy` must be a language model: a `keras_hub.models.CausalLM` "
-            "or `keras_hub.models.Seq2SeqLM`, for example from "
-            "`keras_hub.models.Seq2SeqLM.from_preset(...)`. "
-            f"Received: policy={policy!r} of type {type(policy).__name__}"
-        )
+    check_language_model(policy)
 
 
 def check_trainable(policy):
