@@ -3,7 +3,12 @@
 import math
 import operator
 from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import NamedTuple
+
+from keras_irl.arguments import check_number
+from keras_irl.arguments import shortened
 
 
 class Alert(NamedTuple):
@@ -163,9 +168,24 @@ def rules_with(limits):
             such alert.
 
     Raises:
-        ValueError: If there is no such alert.
+        ValueError: If there is no such alert, or a limit is no finite number.
     """
     check_names("limits", limits)
+    if not isinstance(limits, Mapping):
+        raise ValueError(
+            "`limits` must be a dictionary from names of alerts to numbers. "
+            f"Received: limits={shortened(limits)}"
+        )
+    limits = {
+        name: limit
+        if limit is None
+        else check_number(
+            f'limits["{name}"]',
+            limit,
+            meaning="`None` is for no such alert.",
+        )
+        for name, limit in limits.items()
+    }
     rules = {
         name: rule._replace(limit=limits.get(name, rule.limit))
         for name, rule in RULES.items()
@@ -185,8 +205,11 @@ def check_names(argument, names):
     Raises:
         ValueError: If one does not.
     """
-    if isinstance(names, str) or not set(names) <= RULES.keys():
+    is_iterable = isinstance(names, Iterable) and not isinstance(names, str)
+    if not is_iterable or any(
+        not isinstance(name, str) or name not in RULES for name in names
+    ):
         raise ValueError(
             f"`{argument}` takes the names of alerts: {', '.join(RULES)}. "
-            f"Received: {argument}={names!r}"
+            f"Received: {argument}={shortened(names)}"
         )

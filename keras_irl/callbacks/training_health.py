@@ -2,9 +2,13 @@
 
 import math
 import threading
+from collections.abc import Iterator
 
 import keras
+import numpy as np
 
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import shortened
 from keras_irl.callbacks.alerts import Alert
 from keras_irl.callbacks.alerts import check_names
 from keras_irl.callbacks.alerts import rules_with
@@ -77,8 +81,9 @@ class TrainingHealth(keras.callbacks.Callback):
         verbose: Whether alerts are printed. Defaults to `True`.
 
     Raises:
-        ValueError: If there is no alert of a name, `every` is below 1 or
-            `patience` below 0.
+        ValueError: If there is no alert of a name, a limit is no finite
+            number, or `every` and `patience` are no integers of at least 1
+            and 0.
 
     Example:
     ```python
@@ -96,22 +101,35 @@ class TrainingHealth(keras.callbacks.Callback):
     ):
         super().__init__()
         self._rules = rules_with({} if limits is None else limits)
-        stop_on = tuple(self._rules) if stop_on == "all" else stop_on
+        is_all = isinstance(stop_on, str) and stop_on == "all"
+        stop_on = tuple(self._rules) if is_all else stop_on
+        if isinstance(stop_on, Iterator):
+            stop_on = tuple(stop_on)
         check_names("stop_on", stop_on)
-        if every < 1 or patience < 0:
+        self.stop_on = tuple(stop_on)
+        self.every, self.patience = _check_steps(every, patience)
+        if not isinstance(verbose, bool | int | np.bool_):
             raise ValueError(
-                "Logs are looked at every step or every few, and alerts may "
-                "come at once or later. "
-                f"Received: every={every}, patience={patience}"
+                "`verbose` says whether alerts are printed: `True` or `False`. "
+                f"Received: verbose={shortened(verbose)}"
             )
-        self.stop_on = stop_on
-        self.every = every
-        self.patience = patience
-        self.verbose = verbose
+        self.verbose = bool(verbose)
+        self._trained = None
         # Else Keras would wait for every step, to call this with its logs.
         self.async_safe = True
         self._lock = threading.Lock()
         self._start()
+
+    def __getstate__(self):
+        # A copy watches no model yet, and neither lock nor model can be
+        # copied.
+        state = {**vars(self), "_model": None, "_trained": None}
+        del state["_lock"]
+        return state
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self._lock = threading.Lock()
 
     def _start(self):
         self.alerts = []
@@ -192,3 +210,18 @@ class TrainingHealth(keras.callbacks.Callback):
             # below; it writes to standard output too.
             end = " Training stops." if stops else ""
             print(f"\nStep {step}, {name}: {message}{end}", flush=True)
+
+
+def _check_steps(every, patience):
+    try:
+        return (
+            check_integer("every", every, least=1),
+            check_integer("patience", patience),
+        )
+    except ValueError as error:
+        raise ValueError(
+            "Logs are looked at every step or every few, and alerts may come "
+            "at once or later: both are integers, of at least 1 and 0. "
+            f"Received: every={shortened(every)}, "
+            f"patience={shortened(patience)}"
+        ) from error

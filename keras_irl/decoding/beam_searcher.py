@@ -4,7 +4,12 @@ import keras
 from keras import ops
 from keras import tree
 
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import check_number
 from keras_irl.decoding.branching_sampler import BranchingSampler
+
+# Each is a row of the batch; more help no search.
+MOST_BEAMS = 10_000
 
 # The score of no text at all. Finite, as ∞ - ∞ is not a number.
 _NONE = -1e9
@@ -50,7 +55,7 @@ class BeamSearcher(BranchingSampler):
         stop_token_ids=(),
         max_tokens=None,
     ):
-        check_beams(num_beams, length_penalty)
+        num_beams, length_penalty = check_beams(num_beams, length_penalty)
         super().__init__(num_beams, stop_token_ids, max_tokens)
         self.length_penalty = keras.Variable(
             length_penalty, dtype="float32", trainable=False
@@ -62,8 +67,17 @@ class BeamSearcher(BranchingSampler):
 
     def prepare(self, length_penalty):
         """Sets what is no constant, and counts broken states from 0 again."""
+        _, length_penalty = check_beams(self.num_branches, length_penalty)
         self.length_penalty.assign(length_penalty)
         self.num_broken_states.assign(0)
+
+    def get_config(self):
+        return {
+            "num_beams": self.num_branches,
+            "length_penalty": float(self.length_penalty.numpy()),
+            "stop_token_ids": self.stop_token_ids,
+            "max_tokens": self.max_tokens,
+        }
 
     def __call__(
         self,
@@ -225,14 +239,16 @@ def _take_rows(x, rows):
 
 
 def check_beams(num_beams, length_penalty):
-    """Refuses numbers that describe no search."""
-    if num_beams < 1 or int(num_beams) != num_beams:
-        raise ValueError(
-            "A search continues at least one text: pass an integer. "
-            f"Received: num_beams={num_beams}"
-        )
-    if not 0.0 <= length_penalty < float("inf"):
-        raise ValueError(
-            "`length_penalty` must be a finite number, 0 or greater. "
-            f"Received: length_penalty={length_penalty}"
-        )
+    """Refuses numbers that describe no search.
+
+    Returns:
+        A tuple of the two, as plain numbers.
+    """
+    num_beams = check_integer(
+        "num_beams",
+        num_beams,
+        1,
+        MOST_BEAMS,
+        meaning="A search continues at least one text.",
+    )
+    return num_beams, check_number("length_penalty", length_penalty, least=0.0)

@@ -5,6 +5,10 @@ import keras_hub
 import numpy as np
 from keras import ops
 
+from keras_irl.arguments import LARGEST_SEED
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import shortened
+
 
 class BranchingSampler(keras_hub.samplers.Sampler):
     """A keras-hub sampler that continues every prompt several times.
@@ -28,20 +32,10 @@ class BranchingSampler(keras_hub.samplers.Sampler):
 
     def __init__(self, num_branches=1, stop_token_ids=(), max_tokens=None):
         super().__init__()
-        if num_branches < 1 or (max_tokens is not None and max_tokens < 1):
-            raise ValueError(
-                "A prompt is continued at least once, by one token at least. "
-                "Received: "
-                f"num_branches={num_branches}, max_tokens={max_tokens}"
-            )
-        self.num_branches = num_branches
-        self.max_tokens = max_tokens
-        self.stop_token_ids = tuple(int(i) for i in stop_token_ids)
-        if any(i < 0 for i in self.stop_token_ids):
-            raise ValueError(
-                "Stop tokens are ids of the vocabulary, 0 or greater. "
-                f"Received: stop_token_ids={self.stop_token_ids}"
-            )
+        self.num_branches, self.max_tokens = _check_sizes(
+            num_branches, max_tokens
+        )
+        self.stop_token_ids = _check_ids(stop_token_ids)
         self.num_broken_states = keras.Variable(
             0, dtype="int32", trainable=False
         )
@@ -50,6 +44,18 @@ class BranchingSampler(keras_hub.samplers.Sampler):
     def variables(self):
         """All state that a compiled function reads and writes."""
         return [*super().variables, self.num_broken_states]
+
+    def get_config(self):
+        return {
+            "num_branches": self.num_branches,
+            "stop_token_ids": self.stop_token_ids,
+            "max_tokens": self.max_tokens,
+        }
+
+    def __reduce__(self):
+        # Arrays of a device are of this process; a copy gets its own.
+        state = [ops.convert_to_numpy(v) for v in self.variables]
+        return _remade, (type(self), self.get_config(), state)
 
     def count_broken_states(self, logits):
         """Counts states without a distribution over next tokens.
@@ -113,8 +119,45 @@ class BranchingSampler(keras_hub.samplers.Sampler):
         return loop_vars
 
 
+def _remade(sampler_class, config, state):
+    sampler = sampler_class(**config)
+    for variable, value in zip(sampler.variables, state, strict=True):
+        variable.assign(value)
+    return sampler
+
+
+def _check_sizes(num_branches, max_tokens):
+    try:
+        num_branches = check_integer("num_branches", num_branches, least=1)
+        if max_tokens is not None:
+            max_tokens = check_integer("max_tokens", max_tokens, least=1)
+    except ValueError as error:
+        raise ValueError(
+            "A prompt is continued at least once, by one token at least: pass "
+            "integers. Received: "
+            f"num_branches={shortened(num_branches)}, "
+            f"max_tokens={shortened(max_tokens)}"
+        ) from error
+    return num_branches, max_tokens
+
+
+def _check_ids(stop_token_ids):
+    try:
+        return tuple(check_integer("stop_token_ids", i) for i in stop_token_ids)
+    except (TypeError, ValueError) as error:
+        if isinstance(stop_token_ids, list):
+            stop_token_ids = tuple(stop_token_ids)
+        raise ValueError(
+            "Stop tokens are ids of the vocabulary, a list of integers of at "
+            "least 0. "
+            f"Received: stop_token_ids={shortened(stop_token_ids)}"
+        ) from error
+
+
 def set_seed(seed_generator, seed):
     """Seeds a generator with an integer, or a tuple of them, of at least 0."""
+    parts = seed if isinstance(seed, tuple) else (seed,)
+    seed = tuple(check_integer("seed", s, most=LARGEST_SEED) for s in parts)
     # PyTorch adds the parts of Keras's random state up, so that seeds next to
     # each other would share their streams; mixed ones do not.
     mixed = np.random.SeedSequence(seed).generate_state(1)[0] >> 1

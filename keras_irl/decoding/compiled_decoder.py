@@ -20,6 +20,10 @@ class CompiledDecoder:
         self.sampler = sampler
         self._generate = None
 
+    def __getstate__(self):
+        # What was compiled is of this process; a copy compiles anew.
+        return {**vars(self), "_generate": None}
+
     def __call__(self, inputs):
         """Generates for a batch of encoded prompts.
 
@@ -41,9 +45,9 @@ class CompiledDecoder:
             self._generate = policy.make_generate_function()
             # The sampler knows the stops.
             outputs = self._generate(rows, stop_token_ids=None)
-        num_broken_states = int(
-            ops.convert_to_numpy(self.sampler.num_broken_states.value)
-        )
+            num_broken_states = int(
+                ops.convert_to_numpy(self.sampler.num_broken_states.value)
+            )
         if num_broken_states:
             raise ValueError(
                 "The policy's logits are not finite, so that its responses "

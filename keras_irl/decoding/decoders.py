@@ -34,7 +34,9 @@ class Sampling:
     top_p: float | None = None
 
     def __post_init__(self):
-        check_sampling(self.temperature, self.top_k, self.top_p)
+        checked = check_sampling(self.temperature, self.top_k, self.top_p)
+        for name, value in zip(vars(self), checked, strict=True):
+            object.__setattr__(self, name, value)
 
     @property
     def name(self):
@@ -107,7 +109,9 @@ class BeamSearch:
     length_penalty: float = 0.6
 
     def __post_init__(self):
-        check_beams(self.num_beams, self.length_penalty)
+        checked = check_beams(self.num_beams, self.length_penalty)
+        for name, value in zip(vars(self), checked, strict=True):
+            object.__setattr__(self, name, value)
 
     @property
     def name(self):

@@ -6,13 +6,16 @@ import keras_hub
 from keras import ops
 from keras import tree
 
+from keras_irl.models.reading import lock_of
+
 
 @contextlib.contextmanager
 def lent(policy, sampler, generate_function=None):
     """Lends a policy a sampler, and takes it back.
 
     Meanwhile the policy expects `sampler.num_branches` equal rows of each
-    prompt, one after the other, and encodes the first of them only.
+    prompt, one after the other, and encodes the first of them only. No other
+    thread is lent the policy, or reads it.
 
     Args:
         policy: A `CausalLM` or `Seq2SeqLM`.
@@ -23,24 +26,25 @@ def lent(policy, sampler, generate_function=None):
     Yields:
         The policy.
     """
-    attributes = vars(policy)
-    loan = {"sampler": sampler, "generate_function": generate_function}
-    if sampler.num_branches > 1:
-        loan["_build_cache"] = _EncodeOnce(policy, sampler.num_branches)
-    if isinstance(policy, keras_hub.models.T5Seq2SeqLM):
-        loan["call_decoder_with_cache"] = _KeepWidth(policy)
-    before = {n: attributes[n] for n in loan if n in attributes}
-    try:
-        for name, value in loan.items():
-            setattr(policy, name, value)
-        yield policy
-    finally:
-        for name in loan:
-            # A policy built with `compile=False` has no sampler of its own.
-            if name in attributes:
-                delattr(policy, name)
-            if name in before:
-                setattr(policy, name, before[name])
+    with lock_of(policy):
+        attributes = vars(policy)
+        loan = {"sampler": sampler, "generate_function": generate_function}
+        if sampler.num_branches > 1:
+            loan["_build_cache"] = _EncodeOnce(policy, sampler.num_branches)
+        if isinstance(policy, keras_hub.models.T5Seq2SeqLM):
+            loan["call_decoder_with_cache"] = _KeepWidth(policy)
+        before = {n: attributes[n] for n in loan if n in attributes}
+        try:
+            for name, value in loan.items():
+                setattr(policy, name, value)
+            yield policy
+        finally:
+            for name in loan:
+                # A policy built with `compile=False` has no sampler of its own.
+                if name in attributes:
+                    delattr(policy, name)
+                if name in before:
+                    setattr(policy, name, before[name])
 
 
 class _EncodeOnce:

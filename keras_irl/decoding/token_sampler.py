@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import check_number
 from keras_irl.decoding.branching_sampler import BranchingSampler
 from keras_irl.decoding.branching_sampler import set_seed
 
@@ -55,7 +57,7 @@ class TokenSampler(BranchingSampler):
         seed=0,
     ):
         super().__init__(num_samples, stop_token_ids, max_tokens)
-        check_sampling(temperature, top_k, top_p)
+        temperature, top_k, top_p = check_sampling(temperature, top_k, top_p)
         self.top_k = top_k
         self.temperature = keras.Variable(
             temperature, dtype="float32", trainable=False
@@ -80,11 +82,22 @@ class TokenSampler(BranchingSampler):
             top_p: See the constructor; only of use to a sampler that was made
                 with one. Defaults to `None`, for all tokens.
         """
+        temperature, _, top_p = check_sampling(temperature, None, top_p)
         set_seed(self.seed_generator, seed)
         self.temperature.assign(temperature)
         if self.top_p is not None:
             self.top_p.assign(1.0 if top_p is None else top_p)
         self.num_broken_states.assign(0)
+
+    def get_config(self):
+        return {
+            "num_samples": self.num_branches,
+            "temperature": float(self.temperature.numpy()),
+            "top_k": self.top_k,
+            "top_p": None if self.top_p is None else float(self.top_p.numpy()),
+            "stop_token_ids": self.stop_token_ids,
+            "max_tokens": self.max_tokens,
+        }
 
     def __call__(
         self,
@@ -189,6 +202,11 @@ class GreedySampler(TokenSampler):
             max_tokens=max_tokens,
         )
 
+    def get_config(self):
+        names = ("num_samples", "stop_token_ids", "max_tokens")
+        config = super().get_config()
+        return {name: config[name] for name in names}
+
     def get_next_token(self, logits):
         """Takes the likeliest token of every row of logits, `(B, V)`."""
         self.count_broken_states(logits)
@@ -196,20 +214,33 @@ class GreedySampler(TokenSampler):
 
 
 def check_sampling(temperature, top_k, top_p):
-    """Refuses numbers that describe no distribution over tokens."""
-    if not 0.0 <= temperature < float("inf"):
-        raise ValueError(
-            "`temperature` must be a finite number, 0 or greater. "
-            f"Received: temperature={temperature}"
+    """Refuses numbers that describe no distribution over tokens.
+
+    Returns:
+        A tuple of the three, as plain numbers or `None`.
+    """
+    # Beyond, what the noise is multiplied by were infinite in float32.
+    temperature = check_number(
+        "temperature",
+        temperature,
+        0.0,
+        1e30,
+        meaning="At 0, decoding is greedy.",
+    )
+    if top_k is not None:
+        top_k = check_integer(
+            "top_k",
+            top_k,
+            least=1,
+            meaning="It counts the tokens that may be drawn; `None` is all.",
         )
-    if top_k is not None and (top_k < 1 or int(top_k) != top_k):
-        raise ValueError(
-            "`top_k` counts the tokens that may be drawn: pass an integer of "
-            f"at least 1, or `None` for all. Received: top_k={top_k}"
+    if top_p is not None:
+        top_p = check_number(
+            "top_p",
+            top_p,
+            above=0.0,
+            most=1.0,
+            meaning="It is the probability of the tokens that may be drawn, "
+            "in (0, 1]; `None` is all.",
         )
-    if top_p is not None and not 0.0 < top_p <= 1.0:
-        raise ValueError(
-            "`top_p` is the probability of the tokens that may be drawn: pass "
-            "a number in (0, 1], or `None` for all. "
-            f"Received: top_p={top_p}"
-        )
+    return temperature, top_k, top_p

@@ -13,6 +13,7 @@ from keras_irl.decoding.windows import Windows
 from keras_irl.evaluation.entropies import EntropyReader
 from keras_irl.evaluation.responses import Responses
 from keras_irl.evaluation.stops import Stops
+from keras_irl.models.reading import lock_of
 
 
 class ResponseSampler:
@@ -122,8 +123,9 @@ class ResponseSampler:
         start = time.perf_counter()
         with _progress(len(prompts) * num_samples) as progress:
             for number, (rows, width, num_prompts) in enumerate(batches):
-                decoder.prepare(compiled.sampler, seed=(seed, number))
-                found = compiled(windows.take(rows, width, num_prompts))
+                with lock_of(self.policy):
+                    decoder.prepare(compiled.sampler, seed=(seed, number))
+                    found = compiled(windows.take(rows, width, num_prompts))
                 for row, samples in zip(rows, found, strict=False):
                     tokens[row] += [
                         self._response(sample, windows.starts[row])

@@ -28,6 +28,10 @@ import math
 
 from keras import ops
 
+from keras_irl.arguments import shortened
+from keras_irl.losses.finite import where_finite
+from keras_irl.ops.shapes import as_tensor
+
 # Where the tangent takes over, and φ and its slope there.
 _HELLINGER_EDGE = -0.9
 _REVERSE_KL_EDGE = -10.0
@@ -107,11 +111,12 @@ def divergence_penalty(rewards, divergence="chi2"):
     >>> float(divergence_penalty(3.0, "chi2"))
     9.0
     """
-    rewards = ops.cast(rewards, "float32")
+    check_divergence(divergence)
+    rewards = ops.cast(as_tensor("rewards", rewards), "float32")
     if divergence == "chi2":
         # As r − φ(r) it would lose digits where r is large.
-        return ops.square(rewards)
-    return rewards - concave_reward(rewards, divergence)
+        return where_finite(ops.square, rewards)
+    return where_finite(lambda r: r - _CONCAVE[divergence](r), rewards)
 
 
 def concave_reward(rewards, divergence="chi2"):
@@ -128,7 +133,8 @@ def concave_reward(rewards, divergence="chi2"):
         ValueError: If there is no such divergence.
     """
     check_divergence(divergence)
-    return _CONCAVE[divergence](ops.cast(rewards, "float32"))
+    rewards = ops.cast(as_tensor("rewards", rewards), "float32")
+    return where_finite(_CONCAVE[divergence], rewards)
 
 
 def check_divergence(divergence):
@@ -137,8 +143,8 @@ def check_divergence(divergence):
     Raises:
         ValueError: If it does not.
     """
-    if divergence not in _CONCAVE:
+    if not isinstance(divergence, str) or divergence not in _CONCAVE:
         raise ValueError(
             f"`divergence` must be one of {', '.join(_CONCAVE)}. "
-            f"Received: divergence={divergence!r}"
+            f"Received: divergence={shortened(divergence)}"
         )

@@ -5,7 +5,13 @@ it has learned all there is to learn, it is the log-ratio of how often expert
 and policy come to a state and act like that: D = log μ_E / μ_π.
 """
 
+import numpy as np
 from keras import ops
+
+from keras_irl.arguments import check_choice
+from keras_irl.arguments import shortened
+from keras_irl.losses.finite import where_finite
+from keras_irl.ops.shapes import as_tensor
 
 # r(D), the reward of a token, by its name.
 _REWARD_FORMS = {
@@ -22,16 +28,19 @@ def discriminator_loss(demonstration_logits, is_demonstration):
         lossₜ = −log(1 − σ(Dₜ))    on rollouts
 
     Args:
-        demonstration_logits: Float tensor of shape `(B, T)`, D: above 0 for
+        demonstration_logits: Float tensor of any shape, D: above 0 for
             "demonstrated".
         is_demonstration: Whether the tokens are, a boolean for all of them.
 
     Returns:
-        Float32 tensor of shape `(B, T)`, in nats.
+        Float32 tensor of the same shape, in nats.
+
+    Raises:
+        ValueError: If `is_demonstration` is no boolean, or the logits are no
+            numbers.
 
     Example:
-    >>> import numpy as np
-    >>> loss = discriminator_loss(np.zeros((1, 1)), is_demonstration=True)
+    >>> loss = discriminator_loss([[0.0]], is_demonstration=True)
     >>> round(float(loss[0, 0]), 4)  # log 2: no idea
     0.6931
 
@@ -39,8 +48,17 @@ def discriminator_loss(demonstration_logits, is_demonstration):
         - [Ho & Ermon, 2016](https://arxiv.org/abs/1606.03476), eq. 17, with the
           labels the other way round: there D is high for the policy.
     """
-    logits = ops.cast(demonstration_logits, "float32")
-    return ops.softplus(-logits if is_demonstration else logits)
+    if not isinstance(is_demonstration, bool | np.bool_):
+        raise ValueError(
+            "`is_demonstration` must be `True` or `False`, one for all tokens: "
+            "compute the losses of demonstrations and rollouts apart. "
+            f"Received: is_demonstration={shortened(is_demonstration)}"
+        )
+    logits = as_tensor("demonstration_logits", demonstration_logits)
+    sign = -1.0 if is_demonstration else 1.0
+    return where_finite(
+        lambda x: ops.softplus(sign * x), ops.cast(logits, "float32")
+    )
 
 
 def adversarial_rewards(demonstration_logits, reward_form="softplus"):
@@ -74,7 +92,8 @@ def adversarial_rewards(demonstration_logits, reward_form="softplus"):
           A.1.3, which takes log(1 + exp D).
     """
     check_reward_form(reward_form)
-    logits = ops.cast(demonstration_logits, "float32")
+    logits = as_tensor("demonstration_logits", demonstration_logits)
+    logits = ops.cast(logits, "float32")
     return ops.stop_gradient(_REWARD_FORMS[reward_form](logits))
 
 
@@ -89,8 +108,11 @@ def discriminator_entropies(demonstration_logits):
     Returns:
         Float32 tensor of the same shape, in nats: log 2 at most.
     """
-    logits = ops.cast(demonstration_logits, "float32")
-    return ops.softplus(logits) - ops.sigmoid(logits) * logits
+    logits = as_tensor("demonstration_logits", demonstration_logits)
+    return where_finite(
+        lambda x: ops.softplus(x) - ops.sigmoid(x) * x,
+        ops.cast(logits, "float32"),
+    )
 
 
 def check_reward_form(reward_form):
@@ -99,8 +121,4 @@ def check_reward_form(reward_form):
     Raises:
         ValueError: If it does not.
     """
-    if reward_form not in _REWARD_FORMS:
-        raise ValueError(
-            f"`reward_form` must be one of {', '.join(_REWARD_FORMS)}. "
-            f"Received: reward_form={reward_form!r}"
-        )
+    check_choice("reward_form", reward_form, _REWARD_FORMS)

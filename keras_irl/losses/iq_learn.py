@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_irl.arguments import check_number
 from keras_irl.losses.divergences import check_divergence
 from keras_irl.losses.divergences import divergence_penalty
 from keras_irl.losses.mle import mle_loss
@@ -10,6 +11,7 @@ from keras_irl.losses.schedules import Schedule
 from keras_irl.losses.step_counter import StepCounter
 from keras_irl.losses.token_loss import TokenLoss
 from keras_irl.ops import implicit_rewards
+from keras_irl.ops.shapes import as_tensor
 
 
 def iq_learn_loss(
@@ -53,11 +55,11 @@ def iq_learn_loss(
         mean nothing.
 
     Raises:
-        ValueError: If the shapes disagree, or there is no such divergence.
+        ValueError: If the shapes disagree, a number is out of its range, or
+            there is no such divergence.
 
     Example:
-    >>> import numpy as np
-    >>> q, v, mask = np.array([[1.0]]), np.array([[1.5]]), np.array([[1.0]])
+    >>> q, v, mask = [[1.0]], [[1.5]], [[1.0]]
     >>> float(iq_learn_loss(q, v, mask, td_weight=0.5)[0, 0])  # 0.5 + 0.5 · 1²
     1.0
 
@@ -76,6 +78,8 @@ def iq_learn_loss(
     penalties = td_penalty(
         action_values, values, mask, discount, divergence, stop_value_gradient
     )
+    if not ops.is_tensor(td_weight):
+        td_weight = check_number("td_weight", td_weight, least=0.0)
     return losses + td_weight * penalties
 
 
@@ -100,9 +104,12 @@ def td_penalty(
     Returns:
         Float32 tensor of shape `(B, T)`, in squared nats for `"chi2"`, else in
         nats.
+
+    Raises:
+        ValueError: As in `iq_learn_loss`.
     """
     if stop_value_gradient:
-        values = ops.stop_gradient(values)
+        values = ops.stop_gradient(as_tensor("values", values))
     rewards = implicit_rewards(action_values, values, mask, discount)
     return divergence_penalty(rewards, divergence)
 
@@ -110,15 +117,21 @@ def td_penalty(
 def check_discount(discount):
     """Checks that a discount factor is one.
 
+    Returns:
+        The factor, a `float`.
+
     Raises:
         ValueError: If it lies outside `[0, 1]`.
     """
-    if not 0.0 <= discount <= 1.0:
-        raise ValueError(
-            "`discount` must lie in [0, 1], or the values of long texts grow "
-            "without bound. To weigh all tokens of a text alike, pass "
-            f"`discount=1.0`. Received: discount={discount}"
-        )
+    return check_number(
+        "discount",
+        discount,
+        0.0,
+        1.0,
+        meaning="It must lie in [0, 1], or the values of long texts grow "
+        "without bound. To weigh all tokens of a text alike, pass "
+        "`discount=1.0`.",
+    )
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")
@@ -170,10 +183,9 @@ class IQLearnLoss(TokenLoss):
         name="iq_learn_loss",
     ):
         super().__init__(name=name)
-        check_discount(discount)
+        self.discount = check_discount(discount)
         check_divergence(divergence)
         self.td_weight = Schedule(td_weight, warm_up_steps)
-        self.discount = discount
         self.divergence = divergence
         self.stop_value_gradient = stop_value_gradient
         self.steps = StepCounter(initial_step)

@@ -1,11 +1,11 @@
 """Maximum likelihood, with the entropy bonus of the paper's baseline."""
 
-import math
-
 import keras
 from keras import ops
 
+from keras_irl.arguments import check_number
 from keras_irl.losses.token_loss import TokenLoss
+from keras_irl.ops import check_shapes
 from keras_irl.ops import log_probs
 
 
@@ -40,27 +40,37 @@ def entropy_loss(entropies, entropy_weight):
         entropy_weight: The weight w, at least 0.
 
     Returns:
-        Float tensor of shape `(B, T)`, in nats.
+        Float32 tensor of shape `(B, T)`, in nats.
+
+    Raises:
+        ValueError: If the weight is negative, or the entropies have another
+            rank.
 
     References:
         - [Wulfmeier et al., 2024](https://arxiv.org/abs/2409.01369), eq. 18,
           with weights 0, 0.01, 0.05 and 0.1.
     """
-    return ops.multiply(-entropy_weight, entropies)
+    if not ops.is_tensor(entropy_weight):
+        entropy_weight = check_entropy_weight(entropy_weight)
+    (entropies,) = check_shapes(entropies=(entropies, "BT"))
+    return ops.multiply(-entropy_weight, ops.cast(entropies, "float32"))
 
 
 def check_entropy_weight(entropy_weight):
     """Checks that an entropy weight rewards, and does not punish, entropy.
 
+    Returns:
+        The weight, a `float`.
+
     Raises:
         ValueError: If it is negative.
     """
-    if not 0 <= entropy_weight < math.inf:
-        raise ValueError(
-            "`entropy_weight` must be a number of at least 0; a negative one "
-            "would drive the policy to a single answer. "
-            f"Received: entropy_weight={entropy_weight}"
-        )
+    return check_number(
+        "entropy_weight",
+        entropy_weight,
+        least=0.0,
+        meaning="A negative one would drive the policy to a single answer.",
+    )
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")
@@ -90,8 +100,7 @@ class MLELoss(TokenLoss):
 
     def __init__(self, entropy_weight=0.0, name="mle_loss"):
         super().__init__(name=name)
-        check_entropy_weight(entropy_weight)
-        self.entropy_weight = entropy_weight
+        self.entropy_weight = check_entropy_weight(entropy_weight)
 
     def token_losses(self, statistics, mask):
         action_values, values, entropies, _ = statistics

@@ -2,6 +2,9 @@
 
 from keras import ops
 
+from keras_irl.arguments import check_number
+from keras_irl.losses.finite import where_finite
+from keras_irl.ops import check_shapes
 from keras_irl.ops import is_action
 from keras_irl.ops import masked_mean
 
@@ -26,13 +29,25 @@ def policy_gradient_loss(log_probs, old_log_probs, advantages, clip_ratio=0.2):
     Returns:
         Float32 tensor of shape `(B, T)`.
 
+    Raises:
+        ValueError: If the shapes disagree, or `clip_ratio` is negative.
+
     References:
         - [Schulman et al., 2017](https://arxiv.org/abs/1707.06347), eq. 7.
     """
-    ratios = _ratios(log_probs, old_log_probs)
-    advantages = ops.stop_gradient(ops.cast(advantages, "float32"))
-    clipped = ops.clip(ratios, 1.0 - clip_ratio, 1.0 + clip_ratio)
-    return -ops.minimum(ratios * advantages, clipped * advantages)
+    clip_ratio = check_number("clip_ratio", clip_ratio, least=0.0)
+    new, old, advantages = _tensors(
+        log_probs=log_probs, old_log_probs=old_log_probs, advantages=advantages
+    )
+
+    def loss(new, old, advantages):
+        ratios = _ratios(new, old)
+        clipped = ops.clip(ratios, 1.0 - clip_ratio, 1.0 + clip_ratio)
+        return -ops.minimum(ratios * advantages, clipped * advantages)
+
+    return where_finite(
+        loss, new, ops.stop_gradient(old), ops.stop_gradient(advantages)
+    )
 
 
 def is_clipped(log_probs, old_log_probs, advantages, clip_ratio=0.2):
@@ -46,18 +61,29 @@ def is_clipped(log_probs, old_log_probs, advantages, clip_ratio=0.2):
 
     Returns:
         Boolean tensor of shape `(B, T)`.
+
+    Raises:
+        ValueError: If the shapes disagree, or `clip_ratio` is negative.
     """
-    ratios = _ratios(log_probs, old_log_probs)
+    clip_ratio = check_number("clip_ratio", clip_ratio, least=0.0)
+    new, old, advantages = _tensors(
+        log_probs=log_probs, old_log_probs=old_log_probs, advantages=advantages
+    )
+    ratios = _ratios(new, old)
     too_high = ops.logical_and(advantages > 0, ratios > 1.0 + clip_ratio)
     too_low = ops.logical_and(advantages < 0, ratios < 1.0 - clip_ratio)
     return ops.logical_or(too_high, too_low)
 
 
+def _tensors(**tensors):
+    """Float32 tensors of one shape `(B, T)`."""
+    found = check_shapes(**{name: (x, "BT") for name, x in tensors.items()})
+    return [ops.cast(tensor, "float32") for tensor in found]
+
+
 def _ratios(log_probs, old_log_probs):
-    old_log_probs = ops.stop_gradient(ops.cast(old_log_probs, "float32"))
     # Outside the mask may stand anything: keep it finite.
-    differences = ops.cast(log_probs, "float32") - old_log_probs
-    return ops.exp(ops.clip(differences, -20.0, 20.0))
+    return ops.exp(ops.clip(log_probs - old_log_probs, -20.0, 20.0))
 
 
 def kl_loss(log_probs, reference_log_probs):
@@ -78,8 +104,14 @@ def kl_loss(log_probs, reference_log_probs):
 
     Returns:
         Float32 tensor of shape `(B, T)`, in squared nats.
+
+    Raises:
+        ValueError: If the shapes disagree.
     """
-    return 0.5 * ops.square(_log_ratios(log_probs, reference_log_probs))
+    return where_finite(
+        lambda new, reference: 0.5 * ops.square(new - reference),
+        *_compared(log_probs, reference_log_probs),
+    )
 
 
 def kl_estimates(log_probs, reference_log_probs):
@@ -95,14 +127,23 @@ def kl_estimates(log_probs, reference_log_probs):
 
     Returns:
         Float32 tensor of shape `(B, T)`, in nats.
+
+    Raises:
+        ValueError: If the shapes disagree.
     """
-    ratios = _log_ratios(log_probs, reference_log_probs)
-    return ops.exp(-ops.clip(ratios, -20.0, 20.0)) - 1.0 + ratios
+
+    def estimate(new, reference):
+        ratios = new - reference
+        return ops.exp(-ops.clip(ratios, -20.0, 20.0)) - 1.0 + ratios
+
+    return where_finite(estimate, *_compared(log_probs, reference_log_probs))
 
 
-def _log_ratios(log_probs, reference_log_probs):
-    reference = ops.cast(reference_log_probs, "float32")
-    return ops.cast(log_probs, "float32") - ops.stop_gradient(reference)
+def _compared(log_probs, reference_log_probs):
+    new, reference = _tensors(
+        log_probs=log_probs, reference_log_probs=reference_log_probs
+    )
+    return new, ops.stop_gradient(reference)
 
 
 def value_loss(values, targets):
@@ -117,9 +158,16 @@ def value_loss(values, targets):
 
     Returns:
         Float32 tensor of shape `(B, T)`.
+
+    Raises:
+        ValueError: If the shapes disagree.
     """
-    targets = ops.stop_gradient(ops.cast(targets, "float32"))
-    return 0.5 * ops.square(ops.cast(values, "float32") - targets)
+    values, targets = _tensors(values=values, targets=targets)
+    return where_finite(
+        lambda value, target: 0.5 * ops.square(value - target),
+        values,
+        ops.stop_gradient(targets),
+    )
 
 
 def normalised(advantages, mask, least=1.0):
@@ -140,8 +188,12 @@ def normalised(advantages, mask, least=1.0):
     Returns:
         Float32 tensor of shape `(B, T)`, with a standard deviation of at most
         1 over the tokens that count, and 0 elsewhere.
+
+    Raises:
+        ValueError: If the shapes disagree, or `least` is not positive.
     """
-    advantages = ops.cast(advantages, "float32")
+    least = check_number("least", least, above=0.0)
+    advantages, mask = _masked("advantages", advantages, mask)
     centred = advantages - masked_mean(advantages, mask)
     variance = masked_mean(ops.square(centred), mask)
     scaled = centred / ops.sqrt(ops.maximum(variance, least**2))
@@ -161,14 +213,25 @@ def explained_variance(values, targets, mask):
     Returns:
         Float32 scalar: 1 for perfect values, 0 for constant ones or where there
         is nothing to explain, negative for worse.
+
+    Raises:
+        ValueError: If the shapes disagree.
     """
-    left = _variance(ops.subtract(targets, values), mask)
+    values, mask = _masked("values", values, mask)
+    targets, mask = _masked("targets", targets, mask)
+    left = _variance(targets - values, mask)
     variance = _variance(targets, mask)
     explained = 1.0 - left / ops.maximum(variance, 1e-12)
     return ops.where(variance > 1e-12, explained, 0.0)
 
 
-def _variance(numbers, mask):
+def _masked(name, numbers, mask):
+    """Float32 numbers of shape `(B, T)`, 0 where none count, and the mask."""
+    numbers, mask = check_shapes(**{name: (numbers, "BT")}, mask=(mask, "BT"))
     numbers = ops.cast(numbers, "float32")
+    return ops.where(is_action(mask), numbers, 0.0), mask
+
+
+def _variance(numbers, mask):
     mean = masked_mean(numbers, mask)
     return masked_mean(ops.square(numbers - mean), mask)

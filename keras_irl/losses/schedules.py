@@ -1,9 +1,10 @@
 """Weights that change while training goes on."""
 
-import math
-
 import keras
 from keras import ops
+
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import check_number
 
 
 class Schedule:
@@ -23,19 +24,20 @@ class Schedule:
     """
 
     def __init__(self, td_weight, warm_up_steps=0):
-        if not callable(td_weight) and not 0 <= td_weight < math.inf:
-            raise ValueError(
-                "`td_weight` must be a number of at least 0: a negative one "
-                "rewards ever larger values. Pass 0 for maximum likelihood, "
-                "or a function of the step for a schedule. "
-                f"Received: td_weight={td_weight}"
+        if not callable(td_weight):
+            td_weight = check_number(
+                "td_weight",
+                td_weight,
+                least=0.0,
+                meaning="A negative one rewards ever larger values. Pass 0 for "
+                "maximum likelihood, or a function of the step for a schedule.",
             )
-        if warm_up_steps < 0:
-            raise ValueError(
-                "`warm_up_steps` is the number of first steps without the "
-                "temporal-difference term, at least 0. "
-                f"Received: warm_up_steps={warm_up_steps}"
-            )
+        warm_up_steps = check_integer(
+            "warm_up_steps",
+            warm_up_steps,
+            meaning="It is the number of first steps without the "
+            "temporal-difference term.",
+        )
         changes = callable(td_weight) or warm_up_steps > 0
         self.constant = None if changes else td_weight
         self.td_weight = td_weight

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_irl.arguments import check_integer
+
 
 class StepCounter:
     """Counts training steps from within a loss.
@@ -15,9 +17,13 @@ class StepCounter:
 
     Args:
         initial_step: Number of steps made before. Defaults to 0.
+
+    Raises:
+        ValueError: If it is no integer of at least 0.
     """
 
     def __init__(self, initial_step=0):
+        initial_step = check_integer("initial_step", initial_step)
         self.initial_step = initial_step
         if keras.config.backend() == "jax":
             self._step = np.int32(initial_step)

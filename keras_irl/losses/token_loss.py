@@ -6,6 +6,7 @@ from keras import ops
 from keras_irl.ops import check_shapes
 from keras_irl.ops import masked_mean
 from keras_irl.ops import token_statistics
+from keras_irl.ops.shapes import as_tensor
 
 
 def require_mask(sample_weight, owner):
@@ -16,7 +17,7 @@ def require_mask(sample_weight, owner):
         owner: Name of the class that asks, for the error.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If there is none, or it is no tensor of numbers.
     """
     if sample_weight is None:
         raise ValueError(
@@ -25,7 +26,7 @@ def require_mask(sample_weight, owner):
             "actions, mask)`, as made by `keras_irl.data.demonstrations()`, or "
             "pass the mask as `sample_weight`. Received: sample_weight=None"
         )
-    return ops.cast(sample_weight, "float32")
+    return ops.cast(as_tensor("sample_weight", sample_weight), "float32")
 
 
 class TokenLoss(keras.losses.Loss):
@@ -45,12 +46,12 @@ class TokenLoss(keras.losses.Loss):
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         mask = require_mask(sample_weight, type(self).__name__)
-        check_shapes(
+        actions, q_values, mask = check_shapes(
             actions=(y_true, "BT"),
             q_values=(y_pred, "BTV"),
             mask=(mask, "BT"),
         )
-        statistics = token_statistics(y_pred, y_true)
+        statistics = token_statistics(q_values, actions, mask)
         return masked_mean(self.token_losses(statistics, mask), mask)
 
     def token_losses(self, statistics, mask):

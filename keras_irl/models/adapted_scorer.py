@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_irl.models.heads import hidden_states
-from keras_irl.models.language_models import check_policy
+from keras_irl.models.language_model import check_language_model
 from keras_irl.models.lora import has_lora
 from keras_irl.models.lora import is_low_rank
 from keras_irl.models.token_scorer import score_head
@@ -16,14 +16,17 @@ from keras_irl.models.token_scorer import score_head
 class AdaptedScorer(keras.Model):
     """A `TokenScorer` on the frozen backbone of a policy with LoRA.
 
-    It reads the same weights as the policy, but through low-rank updates of its
-    own, which start as the policy's are. So a policy, a discriminator, a value
-    function and the policy as it was at first take little more memory than one
-    of them.
+    It reads the same frozen weights as the policy, but through low-rank updates
+    of its own, which start as the policy's are. So a policy, a discriminator, a
+    value function and the policy as it was at first take little more memory
+    than one of them. Whatever else the policy trains, such as biases or the
+    scales of its norms, it has of its own too: no gradient reaches the policy,
+    and no step of the policy moves the scores.
 
     Args:
         policy: A `CausalLM` or `Seq2SeqLM` after
-            `keras_irl.models.enable_lora(policy)`.
+            `keras_irl.models.enable_lora(policy)`. What it is to train must be
+            thawed before.
         **kwargs: Passed to `keras.Model`.
 
     Raises:
@@ -40,16 +43,19 @@ class AdaptedScorer(keras.Model):
 
     def __init__(self, policy, **kwargs):
         super().__init__(**kwargs)
-        low_rank = low_rank_updates(policy)
-        self.adapters = [self._adapter(update) for update in low_rank]
+        adapted = adapted_variables(policy)
+        self.adapters = [self._adapter(variable) for variable in adapted]
         self.head = score_head(policy)
         # Only borrowed: a layer in an attribute would be one of this model's.
-        self._read = functools.partial(_read, policy, low_rank)
+        self._read = functools.partial(_read, policy, adapted)
+        self._check = functools.partial(check_adapted, policy, adapted)
         self.built = True
 
     def _adapter(self, update):
         adapter = self.add_weight(
-            shape=update.shape, initializer="zeros", name=update.name
+            shape=update.shape,
+            initializer="zeros",
+            name=update.name,
         )
         # Without the copy they would share an array on JAX.
         adapter.assign(ops.copy(ops.convert_to_tensor(update)))
@@ -60,6 +66,14 @@ class AdaptedScorer(keras.Model):
         return ops.squeeze(
             self.head(self._read(adapters, inputs, training)), axis=-1
         )
+
+    def check_policy(self):
+        """Checks that the policy trains nothing that this reads with it.
+
+        Raises:
+            ValueError: If more of the policy was thawed since this was made.
+        """
+        self._check()
 
     def get_config(self):
         raise ValueError(
@@ -72,20 +86,43 @@ class AdaptedScorer(keras.Model):
         )
 
 
-def low_rank_updates(policy):
-    """Lists the variables of a policy's low-rank updates.
+def adapted_variables(policy):
+    """Lists what of a policy changes: low-rank updates and trained variables.
 
     Raises:
-        ValueError: If there are none.
+        ValueError: If there are no low-rank updates.
     """
-    check_policy(policy)
+    check_language_model(policy)
     if not has_lora(policy):
         raise ValueError(
             "Networks can share the backbone of a policy once it is frozen and "
             "has low-rank updates: call `keras_irl.models.enable_lora(policy)` "
             f"first. Received: policy={policy.name!r} without them"
         )
-    return [v for v in policy.variables if is_low_rank(v)]
+    # By identity: variables of one name, as T5's position biases, are several.
+    trained = {id(v) for v in policy.trainable_variables}
+    return [v for v in policy.variables if id(v) in trained or is_low_rank(v)]
+
+
+def check_adapted(policy, adapted):
+    """Checks that all that changes of a policy was known before.
+
+    Args:
+        policy: A language model after `keras_irl.models.enable_lora`.
+        adapted: What `adapted_variables(policy)` were.
+
+    Raises:
+        ValueError: If something is trained that they don't hold.
+    """
+    known = {id(variable) for variable in adapted}
+    unknown = [v for v in policy.trainable_variables if id(v) not in known]
+    if unknown:
+        raise ValueError(
+            "Weights of the policy were thawed after networks were made that "
+            "share them, which would change as the policy is trained. Choose "
+            "what it trains first; then make scorers and trainer. Received: "
+            f"{len(unknown)} such weights, the first {unknown[0].path!r}"
+        )
 
 
 @contextlib.contextmanager
@@ -95,10 +132,14 @@ def other_values(policy, variables, values):
     Args:
         policy: A language model.
         variables: Some of its variables.
-        values: As many tensors. Gradients flow to them, not to the variables.
+        values: As many tensors. Gradients flow to them, and to no variable
+            of the policy.
     """
     # A scope hides the one around it, so it must know all variables.
-    mapping = [(v, ops.convert_to_tensor(v)) for v in policy.variables]
+    mapping = [
+        (v, ops.stop_gradient(ops.convert_to_tensor(v)))
+        for v in policy.variables
+    ]
     mapping += zip(variables, values, strict=True)
     with keras.StatelessScope(state_mapping=mapping) as scope:
         before = [scope.get_current_value(v) for v in policy.variables]
@@ -110,6 +151,6 @@ def other_values(policy, variables, values):
             variable.assign(new)
 
 
-def _read(policy, low_rank, adapters, inputs, training):
-    with other_values(policy, low_rank, adapters):
+def _read(policy, adapted, adapters, inputs, training):
+    with other_values(policy, adapted, adapters):
         return hidden_states(policy, inputs, training=training)

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_irl.models.language_models import check_policy
+from keras_irl.models.language_model import check_language_model
 from keras_irl.models.lora import has_lora
 
 
@@ -18,9 +18,10 @@ def copy_policy(policy):
         weights nor, for it has none, a preprocessor.
 
     Raises:
-        ValueError: If it is no policy, or has low-rank updates.
+        ValueError: If the policy is no language model of keras-hub, or has
+            low-rank updates.
     """
-    check_policy(policy)
+    check_language_model(policy)
     if has_lora(policy):
         raise ValueError(
             "The policy has low-rank updates, which its configuration does not "

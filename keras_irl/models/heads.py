@@ -11,7 +11,7 @@ import keras_hub
 from keras import ops
 
 from keras_irl.arguments import shortened
-from keras_irl.models.language_models import check_policy
+from keras_irl.models.language_model import check_language_model
 from keras_irl.models.segments import segmented_states
 from keras_irl.models.shared_prompts import shared_prompt_outputs
 from keras_irl.ops import VocabularyHead
@@ -252,7 +252,7 @@ class _RWKV7(_Family):
 
 
 def _family(policy):
-    check_policy(policy)
+    check_language_model(policy)
     if type(policy) not in _FAMILIES:
         names = sorted(known.__name__ for known in _FAMILIES)
         raise ValueError(

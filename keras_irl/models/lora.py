@@ -7,6 +7,9 @@ import keras
 import keras_hub
 from keras import ops
 
+from keras_irl.arguments import check_integer
+from keras_irl.models.language_model import check_language_model
+
 # Where keras-hub's own defaults name no layer, or not those that attention
 # reads its queries and values with.
 _TARGETS = {
@@ -56,7 +59,10 @@ def enable_lora(policy, rank=8, target_layer_names=None):
     """
     if target_layer_names is None:
         target_layer_names = default_lora_targets(policy)
-    _check_arguments(policy, rank, target_layer_names)
+    rank = check_integer(
+        "rank", rank, least=1, meaning="It is the number of columns of A."
+    )
+    _check_arguments(policy, target_layer_names)
     # Thaws what would hide the layers inside it; keras-hub freezes them.
     policy.trainable = True
     policy.backbone.enable_lora(rank, list(target_layer_names))
@@ -76,7 +82,11 @@ def default_lora_targets(policy):
 
     Returns:
         A list of strings.
+
+    Raises:
+        ValueError: If the policy is no language model of keras-hub.
     """
+    check_language_model(policy)
     backbone = policy.backbone
     names = _TARGETS.get(type(backbone), backbone.default_lora_layer_names())
     known = _layers_with_a_kernel(backbone)
@@ -171,19 +181,21 @@ def has_lora(policy):
     return any(is_low_rank(variable) for variable in policy.variables)
 
 
-def _check_arguments(policy, rank, target_layer_names):
+def _check_arguments(policy, target_layer_names):
+    check_language_model(policy)
     known = _layers_with_a_kernel(policy.backbone)
     is_list = isinstance(target_layer_names, list | tuple)
-    if not is_list or not target_layer_names or set(target_layer_names) - known:
+    if not (
+        is_list
+        and target_layer_names
+        and all(isinstance(name, str) for name in target_layer_names)
+        and known.issuperset(target_layer_names)
+    ):
         raise ValueError(
             "`target_layer_names` must be a list of names of layers of the "
             "policy that have a kernel, or nothing would be trained. Those of "
             f"{type(policy.backbone).__name__} are {', '.join(sorted(known))}. "
             f"Received: target_layer_names={target_layer_names!r}"
-        )
-    if not isinstance(rank, int) or rank < 1:
-        raise ValueError(
-            f"`rank` must be an integer of at least 1. Received: rank={rank!r}"
         )
     if has_lora(policy):
         raise ValueError(

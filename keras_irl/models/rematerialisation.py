@@ -4,7 +4,7 @@ import keras
 import keras_hub
 from keras import ops
 
-from keras_irl.models.language_models import check_policy
+from keras_irl.models.language_model import check_language_model
 
 # Where the backbones of keras-hub keep their blocks.
 _BLOCKS = (
@@ -45,7 +45,7 @@ def rematerialise(policy):
     trainer = keras_irl.IQLearn(policy)
     ```
     """
-    check_policy(policy)
+    check_language_model(policy)
     backbone = policy.backbone
     blocks = [
         block

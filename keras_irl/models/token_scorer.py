@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_irl.models.heads import hidden_states
 from keras_irl.models.heads import vocabulary_head
-from keras_irl.models.language_models import check_policy
+from keras_irl.models.language_model import check_language_model
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")
@@ -35,7 +35,7 @@ class TokenScorer(keras.Model):
     """
 
     def __init__(self, language_model, **kwargs):
-        check_policy(language_model, name="language_model")
+        check_language_model(language_model, name="language_model")
         super().__init__(**kwargs)
         self.language_model = language_model
         self.head = score_head(language_model)

@@ -19,6 +19,8 @@ ones treats it as padding, and `next_values` alone asks for its sign.
 import numpy as np
 from keras import ops
 
+from keras_irl.ops.shapes import check_shapes
+
 CONTINUES = np.float32(-0.0)
 
 
@@ -30,7 +32,11 @@ def is_action(mask):
 
     Returns:
         Boolean tensor of shape `(B, T)`.
+
+    Raises:
+        ValueError: If it has another rank.
     """
+    (mask,) = check_shapes(mask=(mask, "BT"))
     return ops.cast(mask, "float32") > 0
 
 
@@ -42,7 +48,11 @@ def continues(mask):
 
     Returns:
         Boolean tensor of shape `(B, T)`, false on prompt and padding.
+
+    Raises:
+        ValueError: If it has another rank.
     """
+    (mask,) = check_shapes(mask=(mask, "BT"))
     mask = ops.cast(mask, "float32")
     cut = ops.logical_and(ops.equal(mask, 0.0), ops.signbit(mask))
     return ops.logical_or(mask > 0, cut)
@@ -56,6 +66,9 @@ def is_start(mask):
 
     Returns:
         Boolean tensor of shape `(B, T)`.
+
+    Raises:
+        ValueError: If it has another rank.
     """
     actions = is_action(mask)
     before = ops.pad(actions[:, :-1], [[0, 0], [1, 0]])
@@ -74,7 +87,11 @@ def masked_sum(values, mask):
 
     Returns:
         Float32 scalar.
+
+    Raises:
+        ValueError: If the shapes disagree.
     """
+    values, mask = check_shapes(values=(values, "BT"), mask=(mask, "BT"))
     counts = is_action(mask)
     weights = ops.where(counts, ops.cast(mask, "float32"), 0.0)
     values = ops.where(counts, ops.cast(values, "float32"), 0.0)
@@ -93,13 +110,14 @@ def masked_mean(values, mask):
         that the mistake shows, and its gradient is zero, so that it does not
         destroy the weights.
 
+    Raises:
+        ValueError: If the shapes disagree.
+
     Example:
-    >>> from keras import ops
-    >>> mean = masked_mean(ops.array([[1.0, 5.0, 9.0]]), [[1.0, 1.0, 0.0]])
-    >>> float(mean)
+    >>> float(masked_mean([[1.0, 5.0, 9.0]], [[1, 1, 0]]))
     3.0
     """
-    mask = ops.convert_to_tensor(mask)
+    values, mask = check_shapes(values=(values, "BT"), mask=(mask, "BT"))
     num_counted = masked_sum(ops.ones_like(mask, dtype="float32"), mask)
     mean = masked_sum(values, mask) / ops.maximum(num_counted, 1e-30)
     return ops.where(num_counted > 0, mean, np.nan)

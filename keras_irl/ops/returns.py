@@ -4,6 +4,7 @@ from keras import ops
 
 from keras_irl.ops.masking import is_action
 from keras_irl.ops.shapes import check_shapes
+from keras_irl.ops.values import check_share
 from keras_irl.ops.values import next_values
 
 
@@ -27,21 +28,22 @@ def discounted_returns(rewards, mask, discount=0.99):
         outside the mask mean nothing.
 
     Raises:
-        ValueError: If the shapes disagree.
+        ValueError: If the shapes disagree, or the discount lies outside
+            `[0, 1]`.
 
     Example:
-    >>> import numpy as np
-    >>> rewards, mask = np.array([[1.0, 2.0, 9.0]]), np.array([[1, 1, 0]])
+    >>> rewards, mask = [[1.0, 2.0, 9.0]], [[1, 1, 0]]
     >>> returns = discounted_returns(rewards, mask, discount=0.5)
     >>> [float(value) for value in returns[0, :2]]
     [2.0, 2.0]
     """
-    check_shapes(rewards=(rewards, "BT"), mask=(mask, "BT"))
+    discount = check_share("discount", discount)
+    rewards, mask = check_shapes(rewards=(rewards, "BT"), mask=(mask, "BT"))
     rewards = ops.where(is_action(mask), ops.cast(rewards, "float32"), 0.0)
     positions = ops.arange(rewards.shape[1], dtype="float32")
     steps = ops.expand_dims(positions, 1) - ops.expand_dims(positions, 0)
     # Entry (k, t): how far action k lies ahead of t. The past counts nothing.
-    powers = ops.power(float(discount), ops.maximum(steps, 0.0))
+    powers = ops.power(discount, ops.maximum(steps, 0.0))
     powers = ops.where(steps >= 0, powers, 0.0)
     return ops.matmul(rewards, powers)
 
@@ -73,7 +75,7 @@ def generalised_advantages(
         nothing. A + V are targets for the values.
 
     Raises:
-        ValueError: If the shapes disagree.
+        ValueError: If the shapes disagree, or a number lies outside `[0, 1]`.
 
     References:
         - [Schulman et al., 2015](https://arxiv.org/abs/1506.02438), eq. 16.
@@ -82,7 +84,9 @@ def generalised_advantages(
         - It says that advantages are normalised, but not how they are
           estimated. With λ = 1 they are returns less a baseline.
     """
-    check_shapes(
+    discount = check_share("discount", discount)
+    trace_decay = check_share("trace_decay", trace_decay)
+    rewards, values, mask = check_shapes(
         rewards=(rewards, "BT"), values=(values, "BT"), mask=(mask, "BT")
     )
     values = ops.cast(values, "float32")

@@ -1,4 +1,38 @@
-"""The shapes that docstrings promise, checked while tracing."""
+"""The tensors and shapes that docstrings promise, checked while tracing."""
+
+import keras
+from keras import ops
+
+from keras_irl.arguments import shortened
+
+_NO_NUMBERS = ("string", "complex64", "complex128", "object")
+
+
+def as_tensor(name, values):
+    """Returns a tensor of whatever holds numbers.
+
+    Args:
+        name: Name of the argument, for the error.
+        values: A tensor, variable, NumPy array, number, or nested lists.
+
+    Raises:
+        ValueError: If it can't be made a tensor of numbers.
+    """
+    if isinstance(values, keras.KerasTensor):
+        return values
+    problem = None
+    try:
+        tensor = None if values is None else ops.convert_to_tensor(values)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        # Each backend has its own for lists of uneven lengths, or of text.
+        tensor, problem = None, error
+    if tensor is None or _dtype(tensor) in _NO_NUMBERS:
+        raise ValueError(
+            f"`{name}` must be a tensor of numbers, or what one is made of: a "
+            "NumPy array, or lists of equal lengths. "
+            f"Received: {name}={shortened(values)}"
+        ) from problem
+    return tensor
 
 
 def check_shapes(**tensors):
@@ -9,33 +43,49 @@ def check_shapes(**tensors):
 
     Args:
         **tensors: A pair `(tensor, axes)` for each name, such as
-            `mask=(mask, "BT")`.
+            `mask=(mask, "BT")`. What `keras.ops.convert_to_tensor` takes is
+            taken for a tensor.
+
+    Returns:
+        A list of the tensors, in the order of the names.
 
     Raises:
-        ValueError: If a tensor has another rank, or two tensors disagree on
-            the size of a letter.
+        ValueError: If there are no numbers, a tensor has another rank, or two
+            tensors disagree on the size of a letter.
 
     Example:
-    >>> import numpy as np
-    >>> check_shapes(mask=(np.ones((2, 3)), "BT"))
+    >>> (mask,) = check_shapes(mask=([[1, 1, 0], [1, 0, 0]], "BT"))
+    >>> tuple(mask.shape)
+    (2, 3)
     """
+    found = {
+        name: as_tensor(name, tensor) for name, (tensor, _) in tensors.items()
+    }
     sizes = {}
-    for tensor, axes in tensors.values():
-        shape = tuple(tensor.shape)
+    for name, (_, axes) in tensors.items():
+        shape = tuple(found[name].shape)
         agrees = len(shape) == len(axes) and all(
             size is None or sizes.setdefault(axis, size) == size
             for axis, size in zip(axes, shape, strict=True)
         )
         if not agrees:
-            raise ValueError(_message(tensors))
+            raise ValueError(_message(tensors, found))
+    return list(found.values())
 
 
-def _message(tensors):
+def _dtype(tensor):
+    try:
+        return keras.backend.standardize_dtype(tensor.dtype)
+    except ValueError:
+        return "object"
+
+
+def _message(tensors, found):
     expected = "; ".join(
         f"{name} ({', '.join(axes)})" for name, (_, axes) in tensors.items()
     )
     received = "; ".join(
-        f"{name} {tuple(tensor.shape)}" for name, (tensor, _) in tensors.items()
+        f"{name} {tuple(tensor.shape)}" for name, tensor in found.items()
     )
     return (
         f"Shapes disagree; equal letters must be equal sizes. "

@@ -5,6 +5,7 @@ import importlib
 import keras
 from keras import ops
 
+from keras_irl.arguments import check_integer
 from keras_irl.ops.masking import continues
 from keras_irl.ops.shapes import check_shapes
 from keras_irl.ops.tiling import BLOCK_SIZE
@@ -40,36 +41,42 @@ def tiled_token_statistics(
         mask is, except for the state in which a text was cut.
 
     Raises:
-        ValueError: If the shapes disagree.
+        ValueError: If the shapes disagree, or a size is no positive integer.
 
     Departures from the paper:
         - It does not say how its losses are computed. Tiles whose entries hold
           less than 1e-7 of the probability, all together, get no gradient.
     """
-    check_shapes(
+    block_size, tile_size = (
+        None if size is None else check_integer(name, size, least=1)
+        for name, size in (("block_size", block_size), ("tile_size", tile_size))
+    )
+    hidden_states, actions, mask = check_shapes(
         hidden_states=(hidden_states, "BTD"),
-        kernel=(head.kernel, head.axes),
         actions=(actions, "BT"),
         mask=(mask, "BT"),
     )
-    hidden_states = ops.convert_to_tensor(hidden_states)
+    hidden_states, kernel, bias = head.tensors(hidden_states)
     if head.scale != 1.0:
         scale = ops.cast(head.scale, hidden_states.dtype)
         hidden_states = hidden_states * scale
     shape = ops.shape(actions)
-    counts = ops.reshape(continues(mask), (-1,))
+    needed = continues(mask)
+    counts = ops.reshape(needed, (-1,))
     block_size = block_size or _block_size(actions.shape)
     if keras.distribution.distribution() is not None:
         # To sort or cut the tokens would move them from device to device.
         counts, block_size = None, actions.shape[0] * actions.shape[1]
+        # What stands elsewhere, NaN included, must not reach a gradient.
+        hidden_states = ops.where(needed[..., None], hidden_states, 0.0)
     backend = importlib.import_module(
         f"keras_irl.ops.tiles_{keras.config.backend()}"
     )
     size = head.vocabulary_size
     results = backend.statistics_of_tokens(
         ops.reshape(hidden_states, (-1, hidden_states.shape[-1])),
-        ops.convert_to_tensor(head.kernel),
-        None if head.bias is None else ops.convert_to_tensor(head.bias),
+        kernel,
+        bias,
         ops.reshape(ops.cast(actions, "int32"), (-1,)),
         counts,
         head._replace(kernel=None, bias=None),

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from keras import ops
 
+from keras_irl.ops.masking import continues
 from keras_irl.ops.shapes import check_shapes
 
 
@@ -31,7 +32,7 @@ class TokenStatistics(NamedTuple):
     greedy_hits: Any
 
 
-def token_statistics(q_values, actions):
+def token_statistics(q_values, actions, mask=None):
     """Computes the statistics of the tokens taken from all action values.
 
     With Q(sₜ, ·) the logits at position t, and π their softmax:
@@ -43,6 +44,10 @@ def token_statistics(q_values, actions):
         q_values: Float tensor of shape `(B, T, V)`, the logits, finite and of
             any precision; they are computed with in float32.
         actions: Integer tensor of shape `(B, T)`, the tokens taken.
+        mask: Tensor of shape `(B, T)`, 1 where an action was taken and 0 on
+            prompt and padding. What stands there is not looked at: NaN and
+            infinities would reach the gradient, through no loss. Defaults to
+            `None`, where all logits are finite.
 
     Returns:
         `TokenStatistics` of float32 tensors of shape `(B, T)`.
@@ -51,17 +56,22 @@ def token_statistics(q_values, actions):
         ValueError: If the shapes disagree.
 
     Example:
-    >>> import numpy as np
-    >>> statistics = token_statistics(np.zeros((1, 1, 4)), np.array([[2]]))
+    >>> statistics = token_statistics([[[0.0, 0.0, 0.0, 0.0]]], [[2]])
     >>> round(float(statistics.values[0, 0]), 4)  # log 4
     1.3863
 
     References:
         - [Wulfmeier et al., 2024](https://arxiv.org/abs/2409.01369), sec. 3.1.
     """
-    check_shapes(q_values=(q_values, "BTV"), actions=(actions, "BT"))
+    q_values, actions = check_shapes(
+        q_values=(q_values, "BTV"), actions=(actions, "BT")
+    )
     q_values = ops.cast(q_values, "float32")
     actions = ops.cast(actions, "int32")
+    if mask is not None:
+        check_shapes(actions=(actions, "BT"), mask=(mask, "BT"))
+        needed = ops.expand_dims(continues(mask), -1)
+        q_values = ops.where(needed, q_values, 0.0)
     action_values = ops.squeeze(
         ops.take_along_axis(q_values, ops.expand_dims(actions, -1), -1), -1
     )

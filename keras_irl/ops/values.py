@@ -2,7 +2,9 @@
 
 from keras import ops
 
+from keras_irl.arguments import check_number
 from keras_irl.ops.masking import continues
+from keras_irl.ops.masking import is_action
 from keras_irl.ops.shapes import check_shapes
 
 
@@ -27,12 +29,11 @@ def next_values(values, mask):
         ValueError: If the shapes disagree.
 
     Example:
-    >>> import numpy as np
-    >>> after = next_values(np.array([[1.0, 2.0, 3.0]]), np.array([[1, 1, 0]]))
+    >>> after = next_values([[1.0, 2.0, 3.0]], [[1, 1, 0]])
     >>> [float(value) for value in after[0]]
     [2.0, 0.0, 0.0]
     """
-    check_shapes(values=(values, "BT"), mask=(mask, "BT"))
+    values, mask = check_shapes(values=(values, "BT"), mask=(mask, "BT"))
     values = ops.where(continues(mask), ops.cast(values, "float32"), 0.0)
     return ops.pad(values[:, 1:], [[0, 0], [0, 1]])
 
@@ -53,22 +54,26 @@ def implicit_rewards(action_values, values, mask, discount=0.99):
         discount: The discount factor γ, in `[0, 1]`. Defaults to 0.99.
 
     Returns:
-        Float tensor of shape `(B, T)`, in nats. Entries outside the mask mean
-        nothing.
+        Float32 tensor of shape `(B, T)`, in nats. Entries outside the mask
+        mean nothing; they are finite, whatever stood there.
 
     Raises:
-        ValueError: If the shapes disagree.
+        ValueError: If the shapes disagree, or the discount lies outside
+            `[0, 1]`.
 
     References:
         - [Wulfmeier et al., 2024](https://arxiv.org/abs/2409.01369), sec. 3.4.
     """
-    check_shapes(
+    discount = check_share("discount", discount)
+    action_values, values, mask = check_shapes(
         action_values=(action_values, "BT"),
         values=(values, "BT"),
         mask=(mask, "BT"),
     )
     after = discount * next_values(values, mask)
-    return ops.cast(action_values, "float32") - after
+    taken = ops.cast(action_values, "float32")
+    # What is squared later must not be NaN, or its gradient is, masked or not.
+    return ops.where(is_action(mask), taken, 0.0) - after
 
 
 def log_probs(action_values, values):
@@ -82,7 +87,37 @@ def log_probs(action_values, values):
             in.
 
     Returns:
-        Float tensor of shape `(B, T)`, in nats.
+        Float32 tensor of shape `(B, T)`, in nats.
+
+    Raises:
+        ValueError: If the shapes disagree.
     """
-    check_shapes(action_values=(action_values, "BT"), values=(values, "BT"))
+    action_values, values = check_shapes(
+        action_values=(action_values, "BT"), values=(values, "BT")
+    )
     return ops.cast(action_values, "float32") - ops.cast(values, "float32")
+
+
+def check_share(name, number):
+    """Checks a discount or decay, which must lie in `[0, 1]`.
+
+    Args:
+        name: Name of the argument, for the error.
+        number: What was passed. Of a tensor, nothing is known while tracing.
+
+    Returns:
+        A `float`, or the tensor.
+
+    Raises:
+        ValueError: If it lies elsewhere.
+    """
+    if ops.is_tensor(number):
+        return number
+    return check_number(
+        name,
+        number,
+        0.0,
+        1.0,
+        meaning="It must lie in [0, 1], or the values of long texts grow "
+        "without bound. To weigh all tokens of a text alike, pass 1.0.",
+    )

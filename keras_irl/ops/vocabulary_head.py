@@ -3,7 +3,11 @@
 from typing import Any
 from typing import NamedTuple
 
+import keras
+import numpy as np
 from keras import ops
+
+from keras_irl.ops.shapes import check_shapes
 
 
 class VocabularyHead(NamedTuple):
@@ -33,7 +37,7 @@ class VocabularyHead(NamedTuple):
     @property
     def vocabulary_size(self):
         """The number of tokens V."""
-        return self.kernel.shape[self.axes.index("V")]
+        return np.shape(self.kernel)[self.axes.index("V")]
 
     def q_values(self, hidden_states):
         """Computes the values of all tokens, in an array of all of them.
@@ -43,13 +47,45 @@ class VocabularyHead(NamedTuple):
 
         Returns:
             Float32 tensor of shape `(B, T, V)`.
+
+        Raises:
+            ValueError: If the shapes disagree.
         """
-        kernel = ops.cast(self.kernel, hidden_states.dtype)
+        hidden_states, kernel, bias = self.tensors(hidden_states)
+        kernel = ops.cast(kernel, hidden_states.dtype)
         equation = f"btd,{self.axes.lower()}->btv"
         logits = ops.einsum(equation, hidden_states * self.scale, kernel)
         logits = ops.cast(logits, "float32")
-        if self.bias is not None:
-            logits += ops.cast(self.bias, "float32")
+        if bias is not None:
+            logits += ops.cast(bias, "float32")
         if self.soft_cap is not None:
             logits = self.soft_cap * ops.tanh(logits / self.soft_cap)
         return logits
+
+    def tensors(self, hidden_states):
+        """Returns the tensors that products are taken of.
+
+        Args:
+            hidden_states: Float tensor of shape `(B, T, D)`.
+
+        Returns:
+            A tuple of these, kernel and bias, or `None` for no bias; what is
+            not of 32 or 16 bits is float32.
+
+        Raises:
+            ValueError: If the shapes disagree.
+        """
+        given = {
+            "hidden_states": (hidden_states, "BTD"),
+            "kernel": (self.kernel, self.axes),
+        }
+        if self.bias is not None:
+            given["bias"] = (self.bias, "V")
+        hidden_states, kernel, *bias = map(_narrow, check_shapes(**given))
+        return hidden_states, kernel, bias[0] if bias else None
+
+
+def _narrow(tensor):
+    dtype = keras.backend.standardize_dtype(tensor.dtype)
+    is_narrow = dtype in ("float32", "bfloat16", "float16")
+    return tensor if is_narrow else ops.cast(tensor, "float32")

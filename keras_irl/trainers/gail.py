@@ -7,6 +7,8 @@ from keras_irl.losses.gail import check_reward_form
 from keras_irl.losses.gail import discriminator_loss
 from keras_irl.losses.mle import mle_loss
 from keras_irl.losses.policy_gradient import value_loss
+from keras_irl.ops import continues
+from keras_irl.ops import is_action
 from keras_irl.ops import log_probs
 from keras_irl.ops import masked_mean
 from keras_irl.trainers.gail_batch import EXTRAS
@@ -17,6 +19,7 @@ from keras_irl.trainers.gail_health import HEALTH
 from keras_irl.trainers.gail_health import log_health
 from keras_irl.trainers.gail_networks import check_learning
 from keras_irl.trainers.gail_networks import check_networks
+from keras_irl.trainers.gail_networks import check_sharing
 from keras_irl.trainers.gail_networks import default_scorer
 from keras_irl.trainers.gail_networks import three_optimizers
 from keras_irl.trainers.network_optimizers import NetworkOptimizers
@@ -24,6 +27,7 @@ from keras_irl.trainers.online_trainer import OnlineTrainer
 from keras_irl.trainers.policies import check_policy
 from keras_irl.trainers.policy_gradient import PolicyGradient
 from keras_irl.trainers.reference import keep_as_it_is
+from keras_irl.trainers.start_check import HeadStartCheck
 from keras_irl.trainers.start_check import StartCheck
 
 
@@ -41,11 +45,16 @@ class GAIL(OnlineTrainer):
     - the value function, by squared error, the baseline of the gradients.
 
     Start from a policy that was trained on the demonstrations by likelihood.
-    The policy's dropout is off. A step updates all three; to update the
-    discriminator n times for each update of the policy, give the policy's
-    optimizer `gradient_accumulation_steps=n`, and the other way round. Such an
-    update is the mean of n gradients, each a mean over the tokens of its batch:
-    the batches count alike, however many tokens they have.
+    Dropout is off in all three networks: the policy must be the one that wrote
+    the rollouts, and one judge must judge them. A step updates all three,
+    except in the head start, the first `warm_up_steps` of the
+    `policy_gradient`: there the policy is left alone, its `gradient_norm` is 0,
+    and its optimizer counts no steps. To update the discriminator n times for
+    each update of the policy, give the policy's optimizer
+    `gradient_accumulation_steps=n`; those of the others, where you pass none,
+    are like it but accumulate nothing. Such an update is the mean of n
+    gradients, each a mean over the tokens of its batch: the batches count
+    alike, however many tokens they have.
 
     Besides what every `OnlineTrainer` logs there are the losses of the three
     and what `keras_irl.callbacks.TrainingHealth` explains. `gradient_norm` is
@@ -111,7 +120,7 @@ class GAIL(OnlineTrainer):
         check_reward_form(reward_form)
         if policy_gradient is None:
             policy_gradient = PolicyGradient()
-        check_learning(policy_gradient, rollouts, mle_weight)
+        mle_weight = check_learning(policy_gradient, rollouts, mle_weight)
         discount = policy_gradient.discount
         super().__init__(policy, discount, rollouts=rollouts, **kwargs)
         if discriminator is None:
@@ -125,7 +134,7 @@ class GAIL(OnlineTrainer):
         self.reference_policy = self.first_updates = None
         if policy_gradient.has_reference:
             kept = keep_as_it_is(policy)
-            self.reference_policy, self.first_updates = kept
+            self.reference_policy, self.first_updates, self.as_it_was = kept
         else:
             # There is nothing to be far from.
             self.means.pop("kl")
@@ -144,11 +153,12 @@ class GAIL(OnlineTrainer):
             optimizer: Name or instance of the policy's optimizer. Defaults to
                 `None`, for Adam with a learning rate of 1e-4, as in the paper,
                 after 2,000 steps of linear warm-up, which begin when the
-                `warm_up_steps` of the `policy_gradient` are over.
+                `warm_up_steps` of the `policy_gradient` are over: no optimizer
+                of the policy counts steps before.
             tile_vocabulary: See `Trainer.compile`. Defaults to `"auto"`.
             discriminator_optimizer: Likewise. Defaults to `None`, for one like
-                the policy's, with its schedule; if there is none, for Adam
-                with 1e-4 from the first step.
+                the policy's, with its schedule, that accumulates no gradients;
+                if there is none, for Adam with 1e-4 from the first step.
             value_optimizer: Likewise.
             **kwargs: Passed to `keras.Model.compile`, except for `loss`.
         """
@@ -156,8 +166,12 @@ class GAIL(OnlineTrainer):
             optimizer,
             discriminator_optimizer,
             value_optimizer,
-            self.policy_gradient.warm_up_steps,
         )
+        check_sharing(self.discriminator, self.value)
+        if self.policy_gradient.has_reference:
+            with self.as_it_was():
+                # It would be refused in the first step as well.
+                pass
         networks = [self.policy, self.discriminator, self.value]
         optimizer = NetworkOptimizers(self.optimizers, networks)
         super().compile(optimizer, tile_vocabulary, **kwargs)
@@ -176,9 +190,13 @@ class GAIL(OnlineTrainer):
 
     def own_callbacks(self):
         if int(self.step.numpy()):
-            return super().own_callbacks()
+            return [*super().own_callbacks(), *self._head_start()]
         check = StartCheck(self.policy.output.shape[-1])
-        return [check, *super().own_callbacks()]
+        return [check, *super().own_callbacks(), *self._head_start()]
+
+    def _head_start(self):
+        warm_up_steps = self.policy_gradient.warm_up_steps
+        return [HeadStartCheck(warm_up_steps)] if warm_up_steps else []
 
     def extend(self, data):
         x, y, mask = super().extend(data)
@@ -186,17 +204,18 @@ class GAIL(OnlineTrainer):
 
     def call(self, x, training=False):
         inputs = {name: x[name] for name in x if name not in EXTRAS}
-        # With dropout, a policy would not be the one that wrote the rollouts.
+        # With dropout, a policy would not be the one that wrote the rollouts,
+        # and rewards and baseline would be those of other networks each time.
         outputs = super().call(inputs, training=False)
         if "texts" not in x:
             return outputs
         rollouts = rollouts_of(self, x["texts"])
-        scores = self.discriminator(x["texts"], training=training)
+        scores = self.discriminator(x["texts"], training=False)
         return {
             "outputs": outputs,
             # What is read up to an action, and up to the state before it.
             "demonstration_logits": scores[:, 1:],
-            "values": self.value(rollouts, training=training)[:, :-1],
+            "values": self.value(rollouts, training=False)[:, :-1],
         }
 
     def token_statistics(self, y_pred, y, mask):
@@ -216,9 +235,33 @@ class GAIL(OnlineTrainer):
         return self.mle_weight * self._is_warm()
 
     def rollout_loss(self, statistics, mask, batch):
+        per_network = self.network_losses(statistics, mask, batch)
+        for name, loss in per_network.items():
+            self.means[name].add(loss, 1.0)
+        per_network["policy_loss"] *= self._is_warm()
+        return sum(per_network.values())
+
+    def network_losses(self, statistics, mask, batch):
+        """Computes the loss of each network, of which none moves another.
+
+        Args:
+            statistics: As in `rollout_loss`, like all arguments.
+            mask: As in `rollout_loss`.
+            batch: As in `rollout_loss`.
+
+        Returns:
+            A dictionary of float32 scalars: `policy_loss`, `value_loss` and
+            `discriminator_loss`.
+        """
         x, y_pred = batch
-        logits = y_pred["demonstration_logits"]
-        values = y_pred["values"]
+        # What stands on padding, NaN included, must not reach a gradient.
+        logits, values = (
+            ops.where(counts, numbers, 0.0)
+            for counts, numbers in (
+                (is_action(x["mask"]), y_pred["demonstration_logits"]),
+                (continues(mask), y_pred["values"]),
+            )
+        )
         judged = x
         if "advantages" not in x:
             judged = judge(self, self.split(logits)[1], values, mask)
@@ -230,21 +273,17 @@ class GAIL(OnlineTrainer):
             ours, old, reference, advantages, statistics.entropies
         )
         kl_weight = self.policy_gradient.current_kl_weight(self.step.value)
-        per_network = {
-            "policy_loss": masked_mean(losses + kl_weight * kl_terms, mask),
-            "value_loss": masked_mean(value_loss(values, targets), mask),
-            "discriminator_loss": self._discriminator_loss(logits, x["mask"]),
-        }
         log_health(
             self,
             (x, logits, judged["rewards"], values),
             (ours, old),
             (advantages, targets),
         )
-        for name, loss in per_network.items():
-            self.means[name].add(loss, 1.0)
-        per_network["policy_loss"] *= self._is_warm()
-        return sum(per_network.values())
+        return {
+            "policy_loss": masked_mean(losses + kl_weight * kl_terms, mask),
+            "value_loss": masked_mean(value_loss(values, targets), mask),
+            "discriminator_loss": self._discriminator_loss(logits, x["mask"]),
+        }
 
     def _discriminator_loss(self, logits, mask):
         halves = zip(

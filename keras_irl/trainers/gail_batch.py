@@ -1,13 +1,10 @@
 """What a step of GAIL hands to its networks, besides what a policy reads."""
 
-from contextlib import nullcontext
-
 from keras import ops
 
 from keras_irl.losses.gail import adversarial_rewards
 from keras_irl.models.shared_prompts import take_responses
 from keras_irl.trainers.reference import policy_log_probs
-from keras_irl.trainers.reference import with_low_rank
 from keras_irl.trainers.whole_texts import whole_texts
 
 _JUDGED = ("rewards", "advantages", "targets")
@@ -32,7 +29,7 @@ def extras(trainer, batch):
     rollouts = rollouts_of(trainer, inputs), trainer.split(actions)[1], sampled
     tiles = trainer.tiles_vocabulary
     if trainer.policy_gradient.has_reference:
-        with _reference(trainer) as reference:
+        with trainer.as_it_was() as reference:
             found["reference_log_probs"] = policy_log_probs(
                 reference, rollouts, tiles
             )
@@ -76,10 +73,3 @@ def rollouts_of(trainer, inputs):
         inputs: Dictionary of tensors, of demonstrations and rollouts.
     """
     return take_responses(inputs, lambda x: trainer.split(x)[1])
-
-
-def _reference(trainer):
-    """The policy as it was at first, in a context."""
-    if trainer.reference_policy is None:
-        return with_low_rank(trainer.policy, trainer.first_updates)
-    return nullcontext(trainer.reference_policy)

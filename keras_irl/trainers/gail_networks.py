@@ -1,8 +1,8 @@
 """The networks and optimizers that GAIL makes where it is given none."""
 
 import keras
-from keras import ops
 
+from keras_irl.arguments import check_number
 from keras_irl.models.adapted_scorer import AdaptedScorer
 from keras_irl.models.copying import copy_policy
 from keras_irl.models.lora import has_lora
@@ -54,18 +54,28 @@ def check_networks(policy, discriminator, value):
             seen[id(variable)] = name
 
 
+def check_sharing(*scorers):
+    """Checks that scorers share nothing with the policy that it trains.
+
+    Raises:
+        ValueError: If more of it was thawed since they were made.
+    """
+    for scorer in scorers:
+        if isinstance(scorer, AdaptedScorer):
+            scorer.check_policy()
+
+
 def check_learning(policy_gradient, rollouts, mle_weight):
     """Checks how the policy is to learn.
+
+    Returns:
+        The weight of the likelihood, a `float`.
 
     Raises:
         ValueError: If it is told by something else, rollouts are kept that
             were written by policies of the past, or a weight is negative.
     """
-    if not 0 <= mle_weight < float("inf"):
-        raise ValueError(
-            "`mle_weight` must be a number of at least 0. "
-            f"Received: mle_weight={mle_weight}"
-        )
+    mle_weight = check_number("mle_weight", mle_weight, least=0.0)
     if not isinstance(policy_gradient, PolicyGradient):
         raise ValueError(
             "`policy_gradient` must be a `keras_irl.PolicyGradient(...)`. "
@@ -78,65 +88,45 @@ def check_learning(policy_gradient, rollouts, mle_weight):
             "each, without a buffer. "
             f"Received: buffer_size={rollouts.buffer_size}"
         )
+    return mle_weight
 
 
-@keras.saving.register_keras_serializable(package="keras_irl")
-class LateWarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises linearly from 0, but not from the start.
-
-    Args:
-        learning_rate: Where it ends and stays.
-        first_step: The step at which it begins to rise.
-        num_steps: The number of steps in which it rises.
-    """
-
-    def __init__(self, learning_rate, first_step, num_steps):
-        super().__init__()
-        self.learning_rate = learning_rate
-        self.first_step = first_step
-        self.num_steps = num_steps
-
-    def __call__(self, step):
-        risen = ops.cast(step, "float32") - self.first_step
-        return self.learning_rate * ops.clip(risen / self.num_steps, 0.0, 1.0)
-
-    def get_config(self):
-        return {
-            "learning_rate": self.learning_rate,
-            "first_step": self.first_step,
-            "num_steps": self.num_steps,
-        }
-
-
-def three_optimizers(policy, discriminator, value, warm_up_steps):
+def three_optimizers(policy, discriminator, value):
     """Makes the optimizers of the three networks.
 
     Args:
         policy: Name or instance of an optimizer, or `None` for Adam at 1e-4,
-            which is reached over 2,000 steps after the head start.
-        discriminator: Likewise, but `None` for one like the policy's; if that
-            is `None` too, for Adam at 1e-4 from the start.
+            which is reached over its first 2,000 steps.
+        discriminator: Likewise, but `None` for one like the policy's that
+            accumulates no gradients; if that is `None` too, for Adam at 1e-4
+            from the start.
         value: Likewise.
-        warm_up_steps: The head start: number of first steps in which the
-            policy is left alone, and the others learn.
 
     Returns:
         A list of three `keras.optimizers.Optimizer`s.
     """
     if policy is None:
-        policy = _adam(LateWarmUp(1e-4, warm_up_steps, 2000))
+        policy = _adam(
+            keras.optimizers.schedules.PolynomialDecay(
+                0.0, decay_steps=2000, end_learning_rate=1e-4
+            )
+        )
         like_it = _adam(1e-4)
     else:
         policy = like_it = keras.optimizers.get(policy)
     return [
         policy,
         *(
-            type(like_it).from_config(like_it.get_config())
-            if other is None
-            else keras.optimizers.get(other)
+            _like(like_it) if other is None else keras.optimizers.get(other)
             for other in (discriminator, value)
         ),
     ]
+
+
+def _like(optimizer):
+    # One that waits for several batches would learn no more than the policy.
+    config = {**optimizer.get_config(), "gradient_accumulation_steps": None}
+    return type(optimizer).from_config(config)
 
 
 def _adam(learning_rate):

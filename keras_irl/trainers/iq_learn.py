@@ -71,9 +71,9 @@ class IQLearn(Trainer):
         value_offset=0.0,
         **kwargs,
     ):
-        super().__init__(policy, discount, value_offset, **kwargs)
-        check_discount(discount)
+        discount = check_discount(discount)
         check_divergence(divergence)
+        super().__init__(policy, discount, value_offset, **kwargs)
         self.td_weight = Schedule(td_weight, warm_up_steps)
         self.divergence = divergence
         self.stop_value_gradient = stop_value_gradient

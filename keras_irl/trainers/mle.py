@@ -41,8 +41,8 @@ class MLE(Trainer):
     loss_names = ("negative_log_likelihood", "entropy_loss")
 
     def __init__(self, policy, entropy_weight=0.0, **kwargs):
+        entropy_weight = check_entropy_weight(entropy_weight)
         super().__init__(policy, **kwargs)
-        check_entropy_weight(entropy_weight)
         self.entropy_weight = entropy_weight
 
     def token_losses(self, statistics, mask):

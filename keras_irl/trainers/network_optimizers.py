@@ -2,12 +2,15 @@
 
 import keras
 
+from keras_irl.trainers.head_start import HeadStart
+
 
 class NetworkOptimizers(keras.optimizers.MultiOptimizer):
     """Hands each variable to the optimizer of its network.
 
     Variables are known by themselves: networks of one architecture have
-    variables of the same names.
+    variables of the same names. The first network is the one that others may
+    have a head start on: until it has a gradient, its optimizer is left alone.
 
     Args:
         optimizers: List of `keras.optimizers.Optimizer`s, one a network.
@@ -25,8 +28,9 @@ class NetworkOptimizers(keras.optimizers.MultiOptimizer):
                 "moments. Pass another instance. Received: the same optimizer "
                 "for several networks"
             )
+        starting = [HeadStart(optimizers[0]), *optimizers[1:]]
         owners = {}
-        for optimizer, network in zip(optimizers, networks, strict=True):
+        for optimizer, network in zip(starting, networks, strict=True):
             for variable in network.trainable_variables:
                 owners.setdefault(id(variable), optimizer)
         super().__init__(lambda variable: owners[id(variable)])

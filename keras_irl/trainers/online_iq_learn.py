@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_irl.arguments import check_number
 from keras_irl.losses.iq_learn import check_discount
 from keras_irl.losses.iq_learn import td_penalty
 from keras_irl.losses.mle import mle_loss
@@ -79,8 +80,8 @@ class OnlineIQLearn(OnlineTrainer):
         rollouts=None,
         **kwargs,
     ):
-        check_discount(discount)
-        check_mix_in(mix_in)
+        discount = check_discount(discount)
+        mix_in = check_mix_in(mix_in)
         super().__init__(policy, discount, value_offset, rollouts, **kwargs)
         self.td_weight = Schedule(td_weight, 0)
         self.mix_in = mix_in
@@ -131,12 +132,17 @@ class OnlineIQLearn(OnlineTrainer):
 def check_mix_in(mix_in):
     """Checks that rollouts have a share, and leave one to demonstrations.
 
+    Returns:
+        The share, a `float`.
+
     Raises:
         ValueError: If it lies outside `[0, 1)`.
     """
-    if not 0.0 <= mix_in < 1.0:
-        raise ValueError(
-            "`mix_in` is the share of the rollouts and must lie in [0, 1): 0 "
-            "for demonstrations alone. "
-            f"Received: mix_in={mix_in}"
-        )
+    return check_number(
+        "mix_in",
+        mix_in,
+        0.0,
+        below=1.0,
+        meaning="It is the share of the rollouts and must lie in [0, 1): 0 for "
+        "demonstrations alone.",
+    )

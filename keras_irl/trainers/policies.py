@@ -4,8 +4,17 @@ import warnings
 
 import keras_hub
 
-from keras_irl.models.language_models import check_policy as check_policy
+from keras_irl.models.language_model import check_language_model
 from keras_irl.models.policy_findings import policy_findings
+
+
+def check_policy(policy):
+    """Checks that a policy is a language model of keras-hub.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    check_language_model(policy)
 
 
 def check_trainable(policy):

@@ -1,9 +1,14 @@
 """How a policy learns from rewards, and how far it may go."""
 
 import keras
+import numpy as np
 from keras import ops
 
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import check_number
+from keras_irl.arguments import shortened
 from keras_irl.losses.iq_learn import check_discount
+from keras_irl.losses.mle import check_entropy_weight
 from keras_irl.losses.policy_gradient import kl_loss
 from keras_irl.losses.policy_gradient import normalised
 from keras_irl.losses.policy_gradient import policy_gradient_loss
@@ -65,38 +70,20 @@ class PolicyGradient:
         normalize=True,
         warm_up_steps=200,
     ):
-        check_discount(discount)
+        discount = check_discount(discount)
         if kl_weight is None:
             kl_weight = keras.optimizers.schedules.PolynomialDecay(
                 0.1, decay_steps=10_000, end_learning_rate=1e-3
             )
-        numbers = {
-            "clip_ratio": clip_ratio,
-            "kl_weight": 0.0 if callable(kl_weight) else kl_weight,
-            "entropy_weight": entropy_weight,
-            "trace_decay": trace_decay,
-            "warm_up_steps": warm_up_steps,
-        }
-        for name, number in numbers.items():
-            most = 1.0 if name == "trace_decay" else float("inf")
-            if not 0 <= number <= most or number == float("inf"):
-                raise ValueError(
-                    f"`{name}` must be a number of at least 0"
-                    f"{' and at most 1' if most == 1 else ''}. "
-                    f"Received: {name}={number}"
-                )
-        if not isinstance(normalize, bool) and normalize != "always":
-            raise ValueError(
-                '`normalize` must be `True`, `False` or "always". '
-                f"Received: normalize={normalize!r}"
-            )
-        self.clip_ratio = clip_ratio
+        elif not callable(kl_weight):
+            kl_weight = check_number("kl_weight", kl_weight, least=0.0)
+        self.clip_ratio = check_number("clip_ratio", clip_ratio, least=0.0)
         self.kl_weight = kl_weight
-        self.entropy_weight = entropy_weight
+        self.entropy_weight = check_entropy_weight(entropy_weight)
         self.discount = discount
-        self.trace_decay = trace_decay
-        self.normalize = normalize
-        self.warm_up_steps = warm_up_steps
+        self.trace_decay = check_number("trace_decay", trace_decay, 0.0, 1.0)
+        self.normalize = _check_normalize(normalize)
+        self.warm_up_steps = check_integer("warm_up_steps", warm_up_steps)
 
     @property
     def has_reference(self):
@@ -169,3 +156,14 @@ class PolicyGradient:
     @classmethod
     def from_config(cls, config):
         return cls(**keras.saving.deserialize_keras_object(config))
+
+
+def _check_normalize(normalize):
+    if isinstance(normalize, bool | np.bool_):
+        return bool(normalize)
+    if isinstance(normalize, str) and normalize == "always":
+        return normalize
+    raise ValueError(
+        '`normalize` must be `True`, `False` or "always". '
+        f"Received: normalize={shortened(normalize)}"
+    )

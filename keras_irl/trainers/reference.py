@@ -1,11 +1,13 @@
-"""What a policy that is not trained by it says to a batch."""
+"""Log-probabilities under the frozen reference policy."""
 
 import contextlib
+import functools
 
 from keras import ops
 
 from keras_irl.models.adapted_scorer import AdaptedScorer
-from keras_irl.models.adapted_scorer import low_rank_updates
+from keras_irl.models.adapted_scorer import adapted_variables
+from keras_irl.models.adapted_scorer import check_adapted
 from keras_irl.models.adapted_scorer import other_values
 from keras_irl.models.copying import copy_policy
 from keras_irl.models.heads import hidden_states
@@ -24,32 +26,40 @@ def keep_as_it_is(policy):
         policy: A language model.
 
     Returns:
-        A tuple of a policy and of low-rank updates. One of them is `None`:
-        where the policy has such updates, they alone are kept.
+        A tuple of a policy, of variables, and of a function that makes a
+        context with the policy as it is now. Of the first two, one is `None`:
+        where the policy has low-rank updates, they alone are kept, and what
+        else of it is trained.
     """
     if has_lora(policy):
-        updates = AdaptedScorer(policy).adapters
-        for update in updates:
-            update.trainable = False
-        return None, updates
+        kept = AdaptedScorer(policy).adapters
+        for variable in kept:
+            variable.trainable = False
+        adapted = adapted_variables(policy)
+        return None, kept, functools.partial(as_it_was, policy, adapted, kept)
     copy = copy_policy(policy)
     copy.trainable = False
-    return copy, None
+    return copy, None, functools.partial(contextlib.nullcontext, copy)
 
 
 @contextlib.contextmanager
-def with_low_rank(policy, updates):
-    """Gives a policy other low-rank updates for a while.
+def as_it_was(policy, adapted, kept):
+    """Gives a policy the values that were kept of it, for a while.
 
     Args:
         policy: A language model after `keras_irl.models.enable_lora`.
-        updates: Variables like those of `low_rank_updates(policy)`.
+        adapted: What `adapted_variables(policy)` were when they were kept.
+        kept: Variables like those.
 
     Yields:
         The policy.
+
+    Raises:
+        ValueError: If more of the policy was thawed since.
     """
-    values = [ops.convert_to_tensor(update) for update in updates]
-    with other_values(policy, low_rank_updates(policy), values):
+    check_adapted(policy, adapted)
+    values = [ops.convert_to_tensor(variable) for variable in kept]
+    with other_values(policy, adapted, values):
         yield policy
 
 
@@ -70,5 +80,5 @@ def policy_log_probs(policy, batch, tiles_vocabulary):
         head = vocabulary_head(policy)
         found = tiled_token_statistics(states, head, actions, mask)
     else:
-        found = token_statistics(q_values(policy, inputs), actions)
+        found = token_statistics(q_values(policy, inputs), actions, mask)
     return ops.stop_gradient(log_probs(found.action_values, found.values))

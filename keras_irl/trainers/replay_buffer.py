@@ -4,6 +4,8 @@ import keras
 import keras_hub
 from keras import ops
 
+from keras_irl.arguments import LARGEST_SEED
+from keras_irl.arguments import check_integer
 from keras_irl.ops import is_action
 
 
@@ -18,11 +20,15 @@ class ReplayBuffer(keras.layers.Layer):
         policy: The language model that writes them; its preprocessor knows
             how wide they are.
         seed: Seed of the picks.
+
+    Raises:
+        ValueError: If a number is no integer, or out of its bounds.
     """
 
     def __init__(self, buffer_size, policy, seed):
         super().__init__(name="replay_buffer", trainable=False)
-        self.buffer_size = buffer_size
+        self.buffer_size = check_integer("buffer_size", buffer_size, least=1)
+        seed = check_integer("seed", seed, most=LARGEST_SEED)
         self.seed_generator = keras.random.SeedGenerator(seed)
         # Keras saves the variables that it finds in attributes, no generators.
         self.seed_state = [self.seed_generator.state]

@@ -4,6 +4,9 @@ import keras
 import keras_hub
 from keras import ops
 
+from keras_irl.arguments import LARGEST_SEED
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import shortened
 from keras_irl.decoding import TokenSampler
 from keras_irl.decoding import draw
 from keras_irl.ops import CONTINUES
@@ -26,7 +29,8 @@ class Rollouts(keras.layers.Layer):
         num_samples: Rollouts of each prompt. They share its encoding.
             Defaults to 1.
         num_updates: How often the policy is updated with each batch and its
-            rollouts, before others are drawn. Defaults to 1.
+            rollouts, before others are drawn, 1000 times at most. Defaults
+            to 1.
         buffer_size: Number of past rollouts to keep. Each batch then trains on
             as many rollouts as it draws, picked from those kept, its own
             among them. Their widths are those of the policy's preprocessor.
@@ -34,7 +38,7 @@ class Rollouts(keras.layers.Layer):
         seed: Seed of the noise, at least 0. Defaults to 0.
 
     Raises:
-        ValueError: If a number is below its least.
+        ValueError: If a number is no integer, or out of its bounds.
 
     Departures from the paper:
         - It leaves the number of samples open, and mentions no buffer.
@@ -42,11 +46,11 @@ class Rollouts(keras.layers.Layer):
 
     def __init__(self, num_samples=1, num_updates=1, buffer_size=0, seed=0):
         super().__init__(name="rollouts", dtype="float32", trainable=False)
-        _check_numbers(num_samples, num_updates, buffer_size, seed)
-        self.num_samples = num_samples
-        self.num_updates = num_updates
-        self.buffer_size = buffer_size
-        self.seed = seed
+        self.num_samples = check_integer("num_samples", num_samples, least=1)
+        # Each is a part of the compiled step.
+        self.num_updates = check_integer("num_updates", num_updates, 1, 1000)
+        self.buffer_size = check_integer("buffer_size", buffer_size)
+        self.seed = check_integer("seed", seed, most=LARGEST_SEED)
         self._stopwatch = Stopwatch()
         self.built = True
 
@@ -217,17 +221,6 @@ def check_rollouts(rollouts):
     if not isinstance(rollouts, Rollouts):
         raise ValueError(
             "`rollouts` must be a `keras_irl.Rollouts(num_samples=...)`. "
-            f"Received: rollouts={rollouts!r}"
+            f"Received: rollouts={shortened(rollouts)}"
         )
     return rollouts
-
-
-def _check_numbers(num_samples, num_updates, buffer_size, seed):
-    least = {"num_samples": 1, "num_updates": 1, "buffer_size": 0, "seed": 0}
-    numbers = (num_samples, num_updates, buffer_size, seed)
-    for (name, minimum), number in zip(least.items(), numbers, strict=True):
-        if not isinstance(number, int) or number < minimum:
-            raise ValueError(
-                f"`{name}` of rollouts must be an integer of at least "
-                f"{minimum}. Received: {name}={number!r}"
-            )

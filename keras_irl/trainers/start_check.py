@@ -49,3 +49,28 @@ class StartCheck(keras.callbacks.Callback):
             )
         # Only the first batch shows the policy as it was.
         self.uniform = None
+
+
+class HeadStartCheck(keras.callbacks.Callback):
+    """Warns where a training ends before the policy has been updated once.
+
+    Args:
+        warm_up_steps: Number of first updates that leave the policy alone.
+    """
+
+    def __init__(self, warm_up_steps):
+        super().__init__()
+        self.warm_up_steps = warm_up_steps
+
+    def on_train_end(self, logs=None):
+        step = int(self.model.step.numpy())
+        if step <= self.warm_up_steps:
+            warnings.warn(
+                "The policy is what it was: its training begins after a head "
+                f"start of {self.warm_up_steps} updates for discriminator and "
+                f"value function, of which {step} are done; `gradient_norm` is "
+                "0 until then. Train for longer, which goes on from here, or "
+                "shorten it: `policy_gradient=keras_irl.PolicyGradient("
+                "warm_up_steps=...)`.",
+                stacklevel=2,
+            )

@@ -191,7 +191,7 @@ class Trainer(keras.Model):
             `keras_irl.ops.TokenStatistics` of tensors of shape `(B, T)`.
         """
         if not self.tiles_vocabulary:
-            return token_statistics(y_pred, y)
+            return token_statistics(y_pred, y, mask)
         head = vocabulary_head(self.policy)
         return tiled_token_statistics(y_pred, head, y, mask)
 

@@ -1,10 +1,9 @@
 """Where zero lies among the values of a policy."""
 
-import math
-
 import keras
 from keras import ops
 
+from keras_irl.arguments import check_number
 from keras_irl.ops import TokenStatistics
 from keras_irl.ops import implicit_rewards
 from keras_irl.ops import is_action
@@ -50,11 +49,11 @@ class ValueOffset(keras.layers.Layer):
     def __init__(self, value_offset=0.0):
         super().__init__(name="value_offset", dtype="float32", trainable=False)
         is_auto = isinstance(value_offset, str) and value_offset == "auto"
-        is_number = isinstance(value_offset, (int, float))
-        if not is_auto and not (is_number and math.isfinite(value_offset)):
-            raise ValueError(
-                '`value_offset` must be a number of nats, or "auto" to find '
-                f"one. Received: value_offset={value_offset!r}"
+        if not is_auto:
+            value_offset = check_number(
+                "value_offset",
+                value_offset,
+                meaning='It must be a number of nats, or "auto" to find one.',
             )
         self.value_offset = value_offset
         self.offset = self._scalar("offset", 0.0 if is_auto else value_offset)

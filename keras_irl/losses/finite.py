@@ -1,0 +1,26 @@
+"""Keeps what is not finite out of gradients that nobody asked for."""
+
+from keras import ops
+
+
+def where_finite(function, *tensors):
+    """Applies a function so that its gradient is zero where inputs are not.
+
+    A token that does not count gets no gradient from a masked mean, but zero
+    times the slope of a square at NaN is NaN, and reaches the weights. Values
+    are those of the function everywhere, so that NaN still shows in the loss
+    where a token does count.
+
+    Args:
+        function: Function of as many tensors, entry by entry.
+        *tensors: Float32 tensors of equal shapes.
+
+    Returns:
+        Tensor of their shape.
+    """
+    is_finite = ops.isfinite(tensors[0])
+    for tensor in tensors[1:]:
+        is_finite = ops.logical_and(is_finite, ops.isfinite(tensor))
+    safe = [ops.where(is_finite, tensor, 0.0) for tensor in tensors]
+    raw = function(*[ops.stop_gradient(tensor) for tensor in tensors])
+    return ops.where(is_finite, function(*safe), raw)
