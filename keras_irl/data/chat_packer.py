@@ -104,13 +104,15 @@ class ChatPacker:
     def _check_content(self, row, content, ids):
         if not ids:
             raise _empty_turn(row, content)
-        if self.template.special_ids.intersection(ids):
+        found = self.template.marks.find(content)
+        if found or self.template.special_ids.intersection(ids):
+            mark = "{!r} at character {}".format(*found) if found else "it"
             raise _invalid(
                 row,
                 content,
                 "special token in a turn",
                 "a turn holds a special token, which would end it early or "
-                "begin another. Remove it.",
+                f"begin another. Remove {mark}.",
             )
 
 

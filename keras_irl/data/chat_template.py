@@ -3,6 +3,8 @@
 import re
 from typing import NamedTuple
 
+from keras_irl.models.text_marks import Marks
+
 ROLES = ("system", "user", "assistant")
 
 
@@ -71,6 +73,7 @@ class EncodedTemplate:
         after_end_token: List of ids.
         special_ids: Set of the ids that no content may hold: with them it
             would end its turn or begin another.
+        marks: The `Marks` with these tokens, written out.
 
     Raises:
         ValueError: If the tokenizer lacks a special token.
@@ -105,6 +108,9 @@ class EncodedTemplate:
             *self._special.values(),
             *tokenizer.special_token_ids,
         }
+        names = map(tokenizer.id_to_token, sorted(self.special_ids))
+        # Not all tokenizers read a token where it is written out.
+        self.marks = Marks(refused=tuple(map(str, names)))
 
     def _encode(self, text):
         if not self._special:

@@ -7,6 +7,8 @@ import keras_hub
 import numpy as np
 import tqdm
 
+from keras_irl.arguments import column
+from keras_irl.arguments import shortened
 from keras_irl.data.chat_packer import ChatPacker
 from keras_irl.data.chat_template import PLAIN
 from keras_irl.data.dataset import Demonstrations
@@ -87,8 +89,8 @@ def chat_demonstrations(
     )
     ```
     """
-    check_arguments(batch_size, seed, on_invalid)
-    _check_conversations(conversations)
+    batch_size, seed = check_arguments(batch_size, seed, on_invalid)
+    conversations = _check_conversations(conversations)
     if isinstance(policy, keras_hub.models.Seq2SeqLM):
         raise ValueError(
             "Conversations are read by decoders. For an encoder-decoder, join "
@@ -138,15 +140,15 @@ def _read_batch(packer, conversations, batch_size, rows, indices):
 
 
 def _check_conversations(conversations):
-    is_sequence = not isinstance(conversations, str | bytes | dict)
-    try:
-        num_rows = len(conversations) if is_sequence else 0
-        if num_rows and not isinstance(conversations[0], dict):
-            return
-    except (TypeError, KeyError, IndexError):
-        pass
-    raise ValueError(
-        "`conversations` must be a sequence of at least one conversation, and "
-        "a conversation is a list of turns. For a single one, pass a list of "
-        f"one. Received: conversations={conversations!r:.60}"
+    """The conversations as a sequence that is indexed by position."""
+    advice = (
+        "There must be at least one conversation, and a conversation is a "
+        "list of turns. For a single one, pass a list of one."
     )
+    rows = column("conversations", conversations, meaning=advice)
+    if not len(rows) or isinstance(rows[0], dict):
+        raise ValueError(
+            f"`conversations` has no conversation in it. {advice} "
+            f"Received: conversations={shortened(conversations, 60)}"
+        )
+    return rows
