@@ -5,8 +5,6 @@ from typing import NamedTuple
 
 from keras_irl.models.text_marks import Marks
 
-ROLES = ("system", "user", "assistant")
-
 
 class ChatTemplate(NamedTuple):
     r"""What stands around the turns of a conversation. Nothing is executed.
@@ -57,6 +55,31 @@ CHATML = ChatTemplate(
     after_end_token="\n",
     special_tokens=("<|im_start|>", "<|im_end|>"),
 )
+
+
+def joined_turns(turns, template=PLAIN):
+    """Joins turns to the prompt that the assistant answers next.
+
+    Where `chat_demonstrations` puts the end token behind what the assistant
+    has said, there stands `turn_end`: a prompt is text and has no tokens.
+
+    Args:
+        turns: List of `Turn`.
+        template: A `ChatTemplate`. Defaults to `PLAIN`.
+
+    Returns:
+        String.
+    """
+    starts = {
+        "system": template.system_start,
+        "user": template.user_start,
+        "assistant": template.assistant_start,
+    }
+    texts = [
+        f"{starts[turn.role]}{turn.content}{template.turn_end}"
+        for turn in turns
+    ]
+    return "".join([*texts, template.assistant_start])
 
 
 class EncodedTemplate:

@@ -11,10 +11,12 @@ from keras_irl.arguments import column
 from keras_irl.arguments import shortened
 from keras_irl.data.chat_packer import ChatPacker
 from keras_irl.data.chat_template import PLAIN
+from keras_irl.data.chat_turns import read_turns
 from keras_irl.data.dataset import Demonstrations
 from keras_irl.data.rows import check_arguments
 from keras_irl.data.rows import ordered_rows
 from keras_irl.data.rows import report_dropped
+from keras_irl.data.rows import spread
 from keras_irl.data.tokenization import text_packer
 from keras_irl.data.validation import InvalidRowError
 
@@ -34,8 +36,14 @@ def chat_demonstrations(
 
     A conversation is a list of turns `{"role": ..., "content": ...}` of the
     roles `"system"`, at most once and first, `"user"` and `"assistant"`. The
-    assistant's turns are imitated, all others read. Turns after the last of
-    the assistant are left out: there is nothing to imitate in them.
+    assistant's turns are imitated, all others read. Turns after the last that
+    is imitated are left out: there is nothing to imitate in them.
+
+    A turn of the assistant with `"weight": 0` is read and not imitated, one
+    with `"weight": 1` is imitated as one without a weight; there are no
+    weights between. A `"name"` is not read, since no template here writes it,
+    and a key whose value is None is as absent. Every other key, such as
+    `"tool_calls"`, is refused: it says something that would not be trained.
 
     A batch is a tuple `(inputs, actions, mask)` as that of `demonstrations`.
     The mask is 1.0 on the content of an assistant's turn and on the end token
@@ -64,8 +72,9 @@ def chat_demonstrations(
         seed: None keeps the order of the conversations. An integer of at
             least 0 shuffles them, anew in every epoch.
         on_invalid: What to do with a conversation that can't be imitated: one
-            that does not fit, whose turns have other roles or nothing in
-            them, or special tokens, or none of which is the assistant's.
+            that does not fit, whose turns have other roles, keys or weights,
+            nothing in them, or special tokens, or none of which is the
+            assistant's and imitated.
             `"raise"` an error that names the row, or `"drop"` such
             conversations, count them and warn.
 
@@ -112,6 +121,7 @@ def chat_demonstrations(
         num_truncated=0,
         dropped=dropped,
         end_token_id=packer.template.end_id,
+        texts=functools.partial(_sampled_texts, packer, conversations, rows),
     )
 
 
@@ -137,6 +147,15 @@ def _read_batch(packer, conversations, batch_size, rows, indices):
     return packer.pack(
         [packer.encode(row, conversations[row]) for row in found], batch_size
     )
+
+
+def _sampled_texts(packer, conversations, rows, num_texts):
+    """Turns that are read, and turns that are imitated, of some of them."""
+    sides = [], []
+    for row in rows[spread(len(rows), num_texts)].tolist():
+        for turn in read_turns(row, conversations[row]):
+            sides[turn.is_imitated].append(turn.content)
+    return sides
 
 
 def _check_conversations(conversations):

@@ -8,6 +8,7 @@ from keras_irl.data.rows import ordered_rows
 from keras_irl.data.rows import report_dropped
 from keras_irl.data.rows import report_left_out
 from keras_irl.data.rows import report_truncated
+from keras_irl.data.rows import spread
 from keras_irl.data.tokenization import text_packer
 from keras_irl.data.validation import check_columns
 from keras_irl.data.validation import check_tokens
@@ -120,7 +121,31 @@ def demonstrations(
         num_rows=num_rows,
         num_truncated=len(found.truncated),
         dropped=found.dropped,
+        texts=functools.partial(
+            sampled_texts, packer, prompts, responses, found.rows
+        ),
     )
+
+
+def sampled_texts(packer, prompts, responses, valid, num_texts):
+    """Reads some texts from all over the data.
+
+    Args:
+        packer: A `TextPacker`.
+        prompts: A sequence of strings.
+        responses: Another, as long.
+        valid: The indices of the rows that can be imitated, or `None` for all.
+        num_texts: The number of texts at most.
+
+    Returns:
+        The tuple of the list of prompts and that of their responses.
+    """
+    num_rows = len(prompts) if valid is None else len(valid)
+    rows = spread(num_rows, num_texts)
+    if valid is not None:
+        rows = valid[rows]
+    pairs = [read_row(packer, prompts, responses, int(row)) for row in rows]
+    return [prompt for prompt, _ in pairs], [response for _, response in pairs]
 
 
 def read_tokens(packer, prompts, responses, rows):

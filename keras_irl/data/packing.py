@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_irl.data.dataset import Demonstrations
 from keras_irl.data.demonstrations import read_tokens
+from keras_irl.data.demonstrations import sampled_texts
 from keras_irl.data.rows import check_arguments
 from keras_irl.data.rows import ordered_rows
 from keras_irl.data.rows import report_dropped
@@ -107,6 +108,9 @@ def packed_demonstrations(
         num_truncated=len(found.truncated),
         dropped=found.dropped,
         is_packed=True,
+        texts=functools.partial(
+            sampled_texts, packer, prompts, responses, rows
+        ),
     )
 
 

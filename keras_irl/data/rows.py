@@ -78,6 +78,24 @@ def report_dropped(dropped, num_rows, num_left):
     )
 
 
+def spread(num_rows, num_chosen):
+    """Chooses rows from all over the data.
+
+    Args:
+        num_rows: The number of rows.
+        num_chosen: How many to choose at most.
+
+    Returns:
+        Int64 array of row numbers, in order.
+
+    Example:
+    >>> spread(9, 3).tolist()
+    [0, 4, 8]
+    """
+    size = min(num_rows, num_chosen)
+    return np.linspace(0, num_rows - 1, size).round().astype("int64")
+
+
 def report_left_out(numbers, num_rows):
     """Warns of special tokens that stood at the border of texts.
 

@@ -28,6 +28,10 @@ class InvalidRowError(ValueError):
         name: `"prompts"` or `"responses"`.
         row: The index of the row.
         value: What was found there.
+
+    Attributes:
+        reason: As passed.
+        problem: The message, as passed.
     """
 
     def __init__(self, reason, message, name, row, value):
@@ -40,6 +44,12 @@ class InvalidRowError(ValueError):
             f"{name}[{row}]={excerpt}"
         )
         self.reason = reason
+        self.problem = message
+        self._arguments = (reason, message, name, row, value)
+
+    def __reduce__(self):
+        # Workers that read rows send it to another process.
+        return type(self), self._arguments
 
 
 def check_columns(prompts, responses):

@@ -111,7 +111,7 @@ def text_marks(policy):
         _id(tokenizer, "pad_token_id"),
     }
     names = {
-        number: str(tokenizer.id_to_token(number))
+        number: _text(tokenizer.id_to_token(number))
         for number in sorted(special | ends)
     }
     turns = {i for i in names if names[i] in (*TURN_ENDS, *_TURN_STARTS)}
@@ -174,6 +174,11 @@ def _frame(policy):
     if ids.shape != is_real.shape:
         return set()  # RWKV7 reads prompts apart, and puts nothing around them.
     return set(ids[is_real.astype("bool")].tolist())
+
+
+def _text(token):
+    """A token as a string; those of RWKV7 are bytes."""
+    return token.decode(errors="replace") if isinstance(token, bytes) else token
 
 
 def _id(tokenizer, name):
