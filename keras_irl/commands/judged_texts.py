@@ -5,6 +5,7 @@ import math
 
 from keras_irl.data.json_lines import parse_object
 from keras_irl.data.json_lines import text_of
+from keras_irl.data.json_pairs import conversation_pair
 from keras_irl.data.lines import LineError
 from keras_irl.data.lines import excerpt
 from keras_irl.data.lines import numbered_lines
@@ -29,6 +30,9 @@ class JudgedTexts:
 
 def read_texts(path, metrics):
     """Reads a file of `{"prompt": ..., "response": ...}` lines.
+
+    A line may hold a conversation instead, see
+    `keras_irl.data.json_pairs.conversation_pair`.
 
     Args:
         path: Path of the file.
@@ -58,8 +62,12 @@ def read_texts(path, metrics):
 
 
 def _read(texts, row):
-    texts.prompts.append(text_of(row, "prompt"))
-    texts.responses.append(text_of(row, "response"))
+    if row.get("messages") is not None:
+        prompt, response = conversation_pair(row)
+    else:
+        prompt, response = text_of(row, "prompt"), text_of(row, "response")
+    texts.prompts.append(prompt)
+    texts.responses.append(response)
     finished = row.get("finished", True)
     if not isinstance(finished, bool):
         raise LineError(

@@ -15,6 +15,9 @@ import itertools
 
 import numpy as np
 
+from keras_irl.arguments import LARGEST_SEED
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import column_of_lists
 from keras_irl.data.task import Task
 from keras_irl.data.task import check_split
 from keras_irl.evaluation.answers import answer_metrics
@@ -53,6 +56,7 @@ def load_arithmetic(split="train", path=None, seed=0):
             "The task 'arithmetic' is generated and reads no files; leave "
             f"`path` out. Received: path={str(path)!r}"
         )
+    seed = check_integer("seed", seed, most=LARGEST_SEED)
     random = np.random.RandomState(seed)  # Its draws never change with NumPy.
     train_prompts, test_prompts = _prompts(random)
     prompts = train_prompts if split == "train" else test_prompts
@@ -155,13 +159,20 @@ def coverage(samples, references):
     >>> coverage([[solutions[0], solutions[0], "1 + 2 = 4"]], [solutions])
     50.0
     """
+    samples = column_of_lists(
+        "samples",
+        samples,
+        meaning="Each prompt needs a list of at least one sample, a string.",
+    )
     for row, texts in enumerate(samples):
-        if isinstance(texts, str) or not texts:
+        if not texts or not all(isinstance(text, str) for text in texts):
             raise ValueError(
-                "Each prompt needs a list of at least one sample. "
+                "Each prompt needs a list of at least one sample, a string. "
                 f"Received: samples[{row}]={texts!r}"
             )
-    check_references([texts[0] for texts in samples], references)
+    _, references = check_references(
+        [texts[0] for texts in samples], references
+    )
     shares = []
     for texts, solutions in zip(samples, references, strict=True):
         found = set(map(words, texts)) & set(solutions)

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from keras_irl.data.chat_template import ROLES
 from keras_irl.data.chat_template import EncodedTemplate
-from keras_irl.data.validation import InvalidRowError
+from keras_irl.data.chat_turns import empty_turn
+from keras_irl.data.chat_turns import invalid
+from keras_irl.data.chat_turns import read_turns
 
 
 class ChatPacker:
@@ -32,14 +33,14 @@ class ChatPacker:
         Raises:
             InvalidRowError: If the conversation can't be imitated.
         """
-        parts = self._parts(row, _read_turns(row, conversation))
+        parts = self._parts(row, read_turns(row, conversation))
         ids = [token for part, _ in parts for token in part]
         chosen = [is_action for part, is_action in parts for _ in part]
         first = chosen.index(True)
         prefix = self.packer.prefix(ids[:first])
         num_states = len(prefix) + len(ids) - first - 1
         if not prefix:
-            raise _invalid(
+            raise invalid(
                 row,
                 conversation,
                 "nothing before the assistant",
@@ -47,7 +48,7 @@ class ChatPacker:
                 "token and this template no start of a turn to read.",
             )
         if num_states > self.packer.max_length:
-            raise _invalid(
+            raise invalid(
                 row,
                 conversation,
                 "does not fit",
@@ -86,15 +87,15 @@ class ChatPacker:
 
     def _parts(self, row, turns):
         """Lists runs of ids, each with whether they are actions."""
-        contents = self.packer.tokenize([content for _, content in turns])
+        contents = self.packer.tokenize([turn.content for turn in turns])
         template = self.template
         parts = []
-        for (role, content), ids in zip(turns, contents, strict=True):
-            self._check_content(row, content, ids)
-            parts.append((template.starts[role], False))
-            parts.append((ids, role == "assistant"))
-            if role == "assistant":
-                parts.append(([template.end_id], True))
+        for turn, ids in zip(turns, contents, strict=True):
+            self._check_content(row, turn.content, ids)
+            parts.append((template.starts[turn.role], False))
+            parts.append((ids, turn.is_imitated))
+            if turn.role == "assistant":
+                parts.append(([template.end_id], turn.is_imitated))
                 parts.append((template.after_end_token, False))
             else:
                 parts.append((template.turn_end, False))
@@ -103,72 +104,14 @@ class ChatPacker:
 
     def _check_content(self, row, content, ids):
         if not ids:
-            raise _empty_turn(row, content)
-        if self.template.special_ids.intersection(ids):
-            raise _invalid(
+            raise empty_turn(row, content)
+        found = self.template.marks.find(content)
+        if found or self.template.special_ids.intersection(ids):
+            mark = "{!r} at character {}".format(*found) if found else "it"
+            raise invalid(
                 row,
                 content,
                 "special token in a turn",
                 "a turn holds a special token, which would end it early or "
-                "begin another. Remove it.",
+                f"begin another. Remove {mark}.",
             )
-
-
-def _read_turns(row, conversation):
-    """Checks and reads the turns up to the last of the assistant."""
-    turns = []
-    try:
-        for turn in conversation:
-            role, content = turn["role"], turn["content"]
-            turns.append((role, content))
-            if not isinstance(content, str):
-                raise TypeError
-            content.encode()  # Half of a surrogate pair has no UTF-8.
-    except (TypeError, KeyError, UnicodeError) as error:
-        raise _invalid(
-            row,
-            turns[-1] if turns else conversation,
-            "not a conversation",
-            "a conversation is a list of turns, each a dict with the strings "
-            '"role" and "content".',
-        ) from error
-    _check_roles(row, turns)
-    for _, content in turns:
-        if not content.strip():
-            raise _empty_turn(row, content)
-    last = max(i for i, (role, _) in enumerate(turns) if role == "assistant")
-    return turns[: last + 1]
-
-
-def _check_roles(row, turns):
-    roles = [role for role, _ in turns]
-    for before, role in zip([None, *roles], roles, strict=False):
-        if role not in ROLES:
-            problem = f"a role must be one of {', '.join(ROLES)}."
-        elif role == "system" and before is not None:
-            problem = "only the first turn can be that of the system."
-        elif role == "assistant" and before == role:
-            problem = "two turns of the assistant follow each other. Join them."
-        else:
-            continue
-        raise _invalid(row, role, "wrong role", problem)
-    if "assistant" not in roles:
-        raise _invalid(
-            row,
-            roles,
-            "no assistant's turn",
-            "no turn is the assistant's, so there is no action to imitate.",
-        )
-
-
-def _empty_turn(row, content):
-    return _invalid(
-        row,
-        content,
-        "empty turn",
-        "a turn is empty or tokenises to nothing. Fill it in, or leave it out.",
-    )
-
-
-def _invalid(row, value, reason, message):
-    return InvalidRowError(reason, message, "conversations", row, value)

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-ROLES = ("system", "user", "assistant")
+from keras_irl.models.text_marks import Marks
 
 
 class ChatTemplate(NamedTuple):
@@ -57,6 +57,31 @@ CHATML = ChatTemplate(
 )
 
 
+def joined_turns(turns, template=PLAIN):
+    """Joins turns to the prompt that the assistant answers next.
+
+    Where `chat_demonstrations` puts the end token behind what the assistant
+    has said, there stands `turn_end`: a prompt is text and has no tokens.
+
+    Args:
+        turns: List of `Turn`.
+        template: A `ChatTemplate`. Defaults to `PLAIN`.
+
+    Returns:
+        String.
+    """
+    starts = {
+        "system": template.system_start,
+        "user": template.user_start,
+        "assistant": template.assistant_start,
+    }
+    texts = [
+        f"{starts[turn.role]}{turn.content}{template.turn_end}"
+        for turn in turns
+    ]
+    return "".join([*texts, template.assistant_start])
+
+
 class EncodedTemplate:
     """A template in the tokens of a policy.
 
@@ -71,6 +96,7 @@ class EncodedTemplate:
         after_end_token: List of ids.
         special_ids: Set of the ids that no content may hold: with them it
             would end its turn or begin another.
+        marks: The `Marks` with these tokens, written out.
 
     Raises:
         ValueError: If the tokenizer lacks a special token.
@@ -105,6 +131,9 @@ class EncodedTemplate:
             *self._special.values(),
             *tokenizer.special_token_ids,
         }
+        names = map(tokenizer.id_to_token, sorted(self.special_ids))
+        # Not all tokenizers read a token where it is written out.
+        self.marks = Marks(refused=tuple(map(str, names)))
 
     def _encode(self, text):
         if not self._special:

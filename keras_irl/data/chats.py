@@ -7,12 +7,16 @@ import keras_hub
 import numpy as np
 import tqdm
 
+from keras_irl.arguments import column
+from keras_irl.arguments import shortened
 from keras_irl.data.chat_packer import ChatPacker
 from keras_irl.data.chat_template import PLAIN
+from keras_irl.data.chat_turns import read_turns
 from keras_irl.data.dataset import Demonstrations
 from keras_irl.data.rows import check_arguments
 from keras_irl.data.rows import ordered_rows
 from keras_irl.data.rows import report_dropped
+from keras_irl.data.rows import spread
 from keras_irl.data.tokenization import text_packer
 from keras_irl.data.validation import InvalidRowError
 
@@ -32,8 +36,14 @@ def chat_demonstrations(
 
     A conversation is a list of turns `{"role": ..., "content": ...}` of the
     roles `"system"`, at most once and first, `"user"` and `"assistant"`. The
-    assistant's turns are imitated, all others read. Turns after the last of
-    the assistant are left out: there is nothing to imitate in them.
+    assistant's turns are imitated, all others read. Turns after the last that
+    is imitated are left out: there is nothing to imitate in them.
+
+    A turn of the assistant with `"weight": 0` is read and not imitated, one
+    with `"weight": 1` is imitated as one without a weight; there are no
+    weights between. A `"name"` is not read, since no template here writes it,
+    and a key whose value is None is as absent. Every other key, such as
+    `"tool_calls"`, is refused: it says something that would not be trained.
 
     A batch is a tuple `(inputs, actions, mask)` as that of `demonstrations`.
     The mask is 1.0 on the content of an assistant's turn and on the end token
@@ -62,8 +72,9 @@ def chat_demonstrations(
         seed: None keeps the order of the conversations. An integer of at
             least 0 shuffles them, anew in every epoch.
         on_invalid: What to do with a conversation that can't be imitated: one
-            that does not fit, whose turns have other roles or nothing in
-            them, or special tokens, or none of which is the assistant's.
+            that does not fit, whose turns have other roles, keys or weights,
+            nothing in them, or special tokens, or none of which is the
+            assistant's and imitated.
             `"raise"` an error that names the row, or `"drop"` such
             conversations, count them and warn.
 
@@ -87,8 +98,8 @@ def chat_demonstrations(
     )
     ```
     """
-    check_arguments(batch_size, seed, on_invalid)
-    _check_conversations(conversations)
+    batch_size, seed = check_arguments(batch_size, seed, on_invalid)
+    conversations = _check_conversations(conversations)
     if isinstance(policy, keras_hub.models.Seq2SeqLM):
         raise ValueError(
             "Conversations are read by decoders. For an encoder-decoder, join "
@@ -110,6 +121,7 @@ def chat_demonstrations(
         num_truncated=0,
         dropped=dropped,
         end_token_id=packer.template.end_id,
+        texts=functools.partial(_sampled_texts, packer, conversations, rows),
     )
 
 
@@ -137,16 +149,25 @@ def _read_batch(packer, conversations, batch_size, rows, indices):
     )
 
 
+def _sampled_texts(packer, conversations, rows, num_texts):
+    """Turns that are read, and turns that are imitated, of some of them."""
+    sides = [], []
+    for row in rows[spread(len(rows), num_texts)].tolist():
+        for turn in read_turns(row, conversations[row]):
+            sides[turn.is_imitated].append(turn.content)
+    return sides
+
+
 def _check_conversations(conversations):
-    is_sequence = not isinstance(conversations, str | bytes | dict)
-    try:
-        num_rows = len(conversations) if is_sequence else 0
-        if num_rows and not isinstance(conversations[0], dict):
-            return
-    except (TypeError, KeyError, IndexError):
-        pass
-    raise ValueError(
-        "`conversations` must be a sequence of at least one conversation, and "
-        "a conversation is a list of turns. For a single one, pass a list of "
-        f"one. Received: conversations={conversations!r:.60}"
+    """The conversations as a sequence that is indexed by position."""
+    advice = (
+        "There must be at least one conversation, and a conversation is a "
+        "list of turns. For a single one, pass a list of one."
     )
+    rows = column("conversations", conversations, meaning=advice)
+    if not len(rows) or isinstance(rows[0], dict):
+        raise ValueError(
+            f"`conversations` has no conversation in it. {advice} "
+            f"Received: conversations={shortened(conversations, 60)}"
+        )
+    return rows

@@ -6,6 +6,9 @@ import inspect
 import grain
 import keras_hub
 
+from keras_irl.arguments import LARGEST_COUNT
+from keras_irl.arguments import check_integer
+
 # Tokenizers are fast and hold the interpreter's lock: more threads than these
 # take time from the training, and a longer buffer only takes memory.
 _READ_OPTIONS = grain.ReadOptions(num_threads=2, prefetch_buffer_size=8)
@@ -35,6 +38,9 @@ class Demonstrations(grain.MapDataset):
             of the policy's tokenizer. Defaults to `None`.
         is_packed: Whether rows hold several texts, which only the trainers of
             `keras_irl` keep apart. Defaults to `False`.
+        texts: A function from a number to the tuple of as many prompts and of
+            their responses at most, from all over the data. Defaults to
+            `None`, where only ids are known.
     """
 
     def __init__(
@@ -45,6 +51,7 @@ class Demonstrations(grain.MapDataset):
         dropped,
         end_token_id=None,
         is_packed=False,
+        texts=None,
     ):
         super().__init__(batches)
         self.num_rows = num_rows
@@ -52,6 +59,7 @@ class Demonstrations(grain.MapDataset):
         self.dropped = dropped
         self.end_token_id = end_token_id
         self.is_packed = is_packed
+        self.texts = texts
 
     def __len__(self):
         return len(self.parents[0])
@@ -78,12 +86,17 @@ class Demonstrations(grain.MapDataset):
         Raises:
             ValueError: If there is no such step.
         """
-        if start < 0 or (stop is not None and stop <= start):
+        first = check_integer("start", start, least=-LARGEST_COUNT)
+        last = first + 1
+        if stop is not None:
+            last = check_integer("stop", stop, least=-LARGEST_COUNT)
+        if first < 0 or last <= first:
             raise ValueError(
                 "`start` counts steps from 0 and must come before `stop`. "
                 f"Received: start={start}, stop={stop}"
             )
-        return self.repeat()[start:stop].to_iter_dataset()
+        stop = None if stop is None else last
+        return self.repeat()[first:stop].to_iter_dataset()
 
     def epochs(self, num_epochs, initial_epoch=0):
         """Streams whole epochs, each in its own order.
@@ -102,13 +115,16 @@ class Demonstrations(grain.MapDataset):
         Raises:
             ValueError: If there is no such epoch.
         """
-        if not 0 <= initial_epoch < num_epochs:
+        most = LARGEST_COUNT // len(self)
+        first = check_integer("initial_epoch", initial_epoch, -most, most)
+        last = check_integer("num_epochs", num_epochs, -most, most)
+        if not 0 <= first < last:
             raise ValueError(
                 "`initial_epoch` counts epochs from 0 and must come before "
                 f"`num_epochs`. Received: num_epochs={num_epochs}, "
                 f"initial_epoch={initial_epoch}"
             )
-        return self.batches(initial_epoch * len(self), num_epochs * len(self))
+        return self.batches(first * len(self), last * len(self))
 
     def slice(self, sl):
         """Slices the batches of an epoch, in every epoch."""
@@ -144,6 +160,7 @@ class Demonstrations(grain.MapDataset):
             self.dropped,
             self.end_token_id,
             self.is_packed,
+            self.texts,
         )
 
 

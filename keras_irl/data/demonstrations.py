@@ -6,7 +6,9 @@ from keras_irl.data.dataset import Demonstrations
 from keras_irl.data.rows import check_arguments
 from keras_irl.data.rows import ordered_rows
 from keras_irl.data.rows import report_dropped
+from keras_irl.data.rows import report_left_out
 from keras_irl.data.rows import report_truncated
+from keras_irl.data.rows import spread
 from keras_irl.data.tokenization import text_packer
 from keras_irl.data.validation import check_columns
 from keras_irl.data.validation import check_tokens
@@ -63,7 +65,9 @@ def demonstrations(
         policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM` with its
             preprocessor attached. It may be detached afterwards.
         prompts: The prompts, a sequence of strings. Anything with a length
-            and an index will do; rows are read when their batch is made.
+            and an index will do; rows are read when their batch is made. A
+            pandas Series is read in the order in which it stands, whatever
+            its labels.
         responses: The expert's responses, a sequence as long.
         batch_size: The number of texts in a batch, B.
         max_length: The number of states of a text, T: of prompt and response
@@ -74,9 +78,14 @@ def demonstrations(
         seed: None keeps the order of the rows. An integer of at least 0
             shuffles them, anew in every epoch, and the same on all machines.
         on_invalid: What to do with a row that can't be imitated: one that is
-            no string or not valid UTF-8, whose response is empty, or whose
-            prompt fills the window. `"raise"` an error that names the row, or
-            `"drop"` such rows, count them and warn.
+            no string or not valid UTF-8, whose response is empty, whose
+            prompt fills the window, or in which a special token is written
+            out, such as `<|endoftext|>`. `"raise"` an error that names the
+            row, or `"drop"` such rows, count them and warn. An end token at
+            the very end of a response is left out, with a warning: each gets
+            one anyway. So is a start token at the beginning of a prompt. In
+            prompts, tokens around turns are what a chat template is made of,
+            and stay.
 
     Returns:
         A `Demonstrations`, a `grain.MapDataset` of batches.
@@ -93,13 +102,14 @@ def demonstrations(
     policy.fit(dataset, epochs=3)
     ```
     """
-    check_arguments(batch_size, seed, on_invalid)
-    check_columns(prompts, responses)
+    batch_size, seed = check_arguments(batch_size, seed, on_invalid)
+    prompts, responses = check_columns(prompts, responses)
     packer = text_packer(policy, max_length)
     found = survey(packer, prompts, responses, on_invalid)
     num_rows = len(prompts) if found.rows is None else len(found.rows)
     if found.dropped:
         report_dropped(found.dropped, len(prompts), num_rows)
+    report_left_out(found.left_out, len(prompts))
     if len(found.truncated):
         report_truncated(found.truncated, num_rows, packer.max_length)
     rows = ordered_rows(num_rows, seed)
@@ -111,7 +121,31 @@ def demonstrations(
         num_rows=num_rows,
         num_truncated=len(found.truncated),
         dropped=found.dropped,
+        texts=functools.partial(
+            sampled_texts, packer, prompts, responses, found.rows
+        ),
     )
+
+
+def sampled_texts(packer, prompts, responses, valid, num_texts):
+    """Reads some texts from all over the data.
+
+    Args:
+        packer: A `TextPacker`.
+        prompts: A sequence of strings.
+        responses: Another, as long.
+        valid: The indices of the rows that can be imitated, or `None` for all.
+        num_texts: The number of texts at most.
+
+    Returns:
+        The tuple of the list of prompts and that of their responses.
+    """
+    num_rows = len(prompts) if valid is None else len(valid)
+    rows = spread(num_rows, num_texts)
+    if valid is not None:
+        rows = valid[rows]
+    pairs = [read_row(packer, prompts, responses, int(row)) for row in rows]
+    return [prompt for prompt, _ in pairs], [response for _, response in pairs]
 
 
 def read_tokens(packer, prompts, responses, rows):
@@ -130,7 +164,7 @@ def read_tokens(packer, prompts, responses, rows):
     Raises:
         ValueError: If a row can't be imitated.
     """
-    texts = [read_row(prompts, responses, int(row)) for row in rows]
+    texts = [read_row(packer, prompts, responses, int(row)) for row in rows]
     prompt_ids = packer.tokenize([prompt for prompt, _ in texts])
     response_ids = packer.tokenize([response for _, response in texts])
     for row, pair, *tokens in zip(

@@ -21,17 +21,44 @@ def parse_object(line):
             names neither the file nor the line.
     """
     text = decode(line)
-    try:
-        row = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    if text.lstrip().startswith("["):
         raise LineError(
-            f"it is not valid JSON ({error})", f"line={excerpt(line)}"
+            "a JSON array begins there. Write each of its objects on a line "
+            "of its own, as `jq -c '.[]'` does",
+            f"line={excerpt(line)}",
+        )
+    try:
+        row = json.loads(text, object_pairs_hook=_without_twins)
+    except LineError:
+        raise
+    except (ValueError, RecursionError) as error:
+        goes_on = (
+            ". Does the object go on in the next line? Each must stand on one"
+            if text.rstrip().endswith(("{", "[", ",", ":"))
+            else ""
+        )
+        raise LineError(
+            f"it is not valid JSON ({error}){goes_on}", f"line={excerpt(line)}"
         ) from None
     if not isinstance(row, dict):
         raise LineError(
             'expected an object such as {"prompt": ..., "response": ...}, '
             f"found {_kind(row)}",
             f"line={excerpt(line)}",
+        )
+    return row
+
+
+def _without_twins(pairs):
+    """An object, if all of its keys differ: JSON would keep the last alone."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twin = next(key for key in keys if keys.count(key) > 1)
+        raise LineError(
+            f"the key {twin!r} stands there twice, so that one of its values "
+            "would be lost",
+            f"keys={excerpt(keys)}",
         )
     return row
 

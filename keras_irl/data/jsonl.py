@@ -15,17 +15,28 @@ HELD_OUT = 0.1
 
 
 def load_jsonl(split="train", path=None):
-    """Loads a split of a file of `{"prompt": ..., "response": ...}` lines.
+    r"""Loads a split of a file of `{"prompt": ..., "response": ...}` lines.
 
-    A line may hold a list `"responses"` instead: as many pairs. Other columns
-    are ignored. In a folder with `train.jsonl` and `test.jsonl` these are the
-    splits. A file of any name, or a folder without `test.jsonl`, is split: of
-    its different prompts the tenth (at least one) with the smallest hashes is
-    held out as the test split, so that no prompt is in both, and the splits
-    depend neither on the order of the lines nor on chance.
+    A line may hold a list `"responses"` instead: as many pairs. A column that
+    is null is as absent, and other columns are ignored. In a folder with
+    `train.jsonl` and `test.jsonl` these are the splits. A file of any name, or
+    a folder without `test.jsonl`, is split: of its different prompts the tenth
+    (at least one) with the smallest hashes is held out as the test split, so
+    that no prompt is in both, and the splits depend neither on the order of
+    the lines nor on chance.
+
+    **Conversations.** A line may be `{"messages": [{"role": ..., "content":
+    ...}, ...]}`, as `keras_irl.data.chat_demonstrations` takes them. Its
+    response is the last turn of the assistant whose `"weight"` is not 0, its
+    prompt all that was said before, as `keras_irl.data.PLAIN` writes it:
+    `"User:\n2 + 3?\n\nAssistant:\n"`. One pair is made of a conversation,
+    so that no part of it is both trained and tested on; to train all turns of
+    the assistant, use `chat_demonstrations`.
 
     Every line is checked, once, and none is kept: a pair takes about 100 bytes
-    of memory however long it is, and is read from the file when asked for.
+    of memory however long it is, and is read from the file when asked for. A
+    file that is packed by gzip, whatever its name, is kept in memory. Lines
+    are JSON in UTF-8, no column of a line may stand there twice.
 
     Args:
         split: `"train"` or `"test"`. Defaults to `"train"`.
@@ -59,9 +70,16 @@ def _file(split, path):
     path = pathlib.Path(path)
     if not path.is_dir():
         return path, False
-    if (path / "test.jsonl").exists():
-        return path / f"{split}.jsonl", True
-    return path / "train.jsonl", False
+    if _in_folder(path, "test").exists():
+        return _in_folder(path, split), True
+    return _in_folder(path, "train"), False
+
+
+def _in_folder(folder, split):
+    """The file of a split, packed where only that is there."""
+    packed = folder / f"{split}.jsonl.gz"
+    plain = folder / f"{split}.jsonl"
+    return packed if packed.exists() and not plain.exists() else plain
 
 
 def _is_held_out(table):

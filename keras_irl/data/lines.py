@@ -1,11 +1,24 @@
 """The lines of text files, read one at a time, and what is wrong with them."""
 
 import codecs
+import gzip
 import pathlib
 import reprlib
+import zlib
 
 MAX_LINE_BYTES = 2**24
 _EXCERPT = 60
+_GZIP = b"\x1f\x8b"
+# What files that hold lines begin with, when somebody has packed them.
+_PACKED = {
+    b"PK\x03\x04": "a zip archive",
+    b"BZh": "packed by bzip2",
+    b"\xfd7zXZ\x00": "packed by xz",
+    b"\x28\xb5\x2f\xfd": "packed by zstd",
+    b"PAR1": "a Parquet table",
+    b"ARROW1": "an Arrow table",
+    b"SQLite": "an SQLite database",
+}
 
 
 class LineError(ValueError):
@@ -34,15 +47,18 @@ class LineError(ValueError):
 def numbered_lines(path):
     """Reads the lines of a file, one at a time.
 
+    A file that is packed by gzip, whatever its name, is unpacked.
+
     Args:
         path: Path of the file.
 
     Yields:
         Tuples `(number, offset, line)`: the line number from 1, the byte at
-        which the line begins, and its bytes.
+        which the line begins, when unpacked, and its bytes.
 
     Raises:
-        ValueError: If there is no such file, or a line is longer than 16 MiB.
+        ValueError: If there is no such file, it can't be read or unpacked, or
+            a line is longer than 16 MiB.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -51,8 +67,8 @@ def numbered_lines(path):
             f"Expected a text file, found {kind}. Received: path={str(path)!r}"
         )
     number = offset = 0
-    with open(path, "rb") as file:
-        while line := file.readline(MAX_LINE_BYTES + 1):
+    with _opened(path) as file:
+        while line := _next_line(file, path, number + 1):
             number += 1
             if len(line) > MAX_LINE_BYTES:
                 raise LineError(
@@ -61,6 +77,48 @@ def numbered_lines(path):
                 ).at(path, number)
             yield number, offset, line
             offset += len(line)
+
+
+def unpacked(path):
+    """Reads a file whole, if it is packed.
+
+    Args:
+        path: Path of a file that `numbered_lines` has read.
+
+    Returns:
+        Its bytes, unpacked, or `None` where it is not packed.
+    """
+    with _opened(path) as file:
+        return file.read() if isinstance(file, gzip.GzipFile) else None
+
+
+def _opened(path):
+    """Opens a file of lines, through gzip where its first bytes say so."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise ValueError(
+            f"The file can't be read ({error.strerror}). "
+            f"Received: path={str(path)!r}"
+        ) from error
+    for mark, kind in _PACKED.items():
+        if head.startswith(mark):
+            raise ValueError(
+                f"The file is no text: it is {kind}. Write it as lines of "
+                f"text, plain or packed by gzip. Received: path={str(path)!r}"
+            )
+    return gzip.open(path) if head.startswith(_GZIP) else open(path, "rb")
+
+
+def _next_line(file, path, number):
+    try:
+        return file.readline(MAX_LINE_BYTES + 1)
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(
+            f"{path}, line {number}: the file is damaged, or ends too early "
+            f"({error}). Get it anew. Received: path={str(path)!r}"
+        ) from error
 
 
 def decode(line):
@@ -73,8 +131,19 @@ def decode(line):
         String.
 
     Raises:
-        LineError: If the line is not UTF-8.
+        LineError: If the line is not UTF-8, or holds a byte 0.
     """
+    if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise LineError(
+            "it is UTF-16 or UTF-32. Write the file as UTF-8",
+            f"line={excerpt(line)}",
+        )
+    if b"\0" in line:
+        raise LineError(
+            f"byte {line.index(0)} is 0, as in a file that is damaged, or "
+            "UTF-16. Write it as UTF-8",
+            f"line={excerpt(line)}",
+        )
     try:
         return line.removeprefix(codecs.BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError as error:

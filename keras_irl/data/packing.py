@@ -7,9 +7,11 @@ import numpy as np
 
 from keras_irl.data.dataset import Demonstrations
 from keras_irl.data.demonstrations import read_tokens
+from keras_irl.data.demonstrations import sampled_texts
 from keras_irl.data.rows import check_arguments
 from keras_irl.data.rows import ordered_rows
 from keras_irl.data.rows import report_dropped
+from keras_irl.data.rows import report_left_out
 from keras_irl.data.rows import report_truncated
 from keras_irl.data.tokenization import text_packer
 from keras_irl.data.validation import check_columns
@@ -77,8 +79,8 @@ def packed_demonstrations(
     trainer.fit(dataset)
     ```
     """
-    check_arguments(batch_size, seed, on_invalid)
-    check_columns(prompts, responses)
+    batch_size, seed = check_arguments(batch_size, seed, on_invalid)
+    prompts, responses = check_columns(prompts, responses)
     packer = text_packer(policy, max_length)
     check_segments(policy)
     _check_positions(policy, packer.max_length)
@@ -86,6 +88,7 @@ def packed_demonstrations(
     rows = np.arange(len(prompts)) if found.rows is None else found.rows
     if found.dropped:
         report_dropped(found.dropped, len(prompts), len(rows))
+    report_left_out(found.left_out, len(prompts))
     if len(found.truncated):
         report_truncated(found.truncated, len(rows), packer.max_length)
     groups = [
@@ -105,6 +108,9 @@ def packed_demonstrations(
         num_truncated=len(found.truncated),
         dropped=found.dropped,
         is_packed=True,
+        texts=functools.partial(
+            sampled_texts, packer, prompts, responses, rows
+        ),
     )
 
 

@@ -3,18 +3,17 @@
 import array
 import collections.abc
 import hashlib
+import io
 import operator
 import os
 import pathlib
 
 import numpy as np
 
-from keras_irl.data.json_lines import check_text
-from keras_irl.data.json_lines import parse_object
-from keras_irl.data.json_lines import text_of
+from keras_irl.data.json_pairs import parse_pairs
 from keras_irl.data.lines import LineError
-from keras_irl.data.lines import excerpt
 from keras_irl.data.lines import numbered_lines
+from keras_irl.data.lines import unpacked
 from keras_irl.data.task import Task
 
 
@@ -23,7 +22,8 @@ class PairTable:
 
     Reads the file once and checks every line, but keeps only where each pair
     begins and a hash of its prompt: 20 bytes a pair. No file stays open, so a
-    table may be read by several threads and sent to other processes.
+    table may be read by several threads and sent to other processes. A file
+    that is packed by gzip is kept in memory, unpacked.
 
     Args:
         path: Path of the file.
@@ -38,7 +38,7 @@ class PairTable:
 
     def __init__(self, path, parse=None):
         self.path = pathlib.Path(path)
-        self._parse = parse or _parse
+        self._parse = parse or parse_pairs
         self.num_blank_lines = 0
         offsets, places = array.array("q"), array.array("i")
         keys = array.array("Q")
@@ -64,6 +64,7 @@ class PairTable:
         self.places = np.frombuffer(places, dtype=np.int32)
         self.keys = np.frombuffer(keys, dtype=np.uint64)
         self._version = _version(os.stat(self.path))
+        self._content = unpacked(self.path)
         self._last = (None, None)
 
     def pair(self, index):
@@ -92,6 +93,8 @@ class PairTable:
                     "The file has changed since it was opened; load the task "
                     f"again. Received: path={str(self.path)!r}"
                 )
+            if self._content is not None:
+                file = io.BytesIO(self._content)
             file.seek(offset)
             row = self._parse(file.readline())
         # Prompt and response of a pair are asked for one after the other.
@@ -184,25 +187,6 @@ def task_from_table(name, split, table, metrics, pairs=None):
         metrics=metrics,
         num_blank_lines=table.num_blank_lines,
     )
-
-
-def _parse(line):
-    row = parse_object(line)
-    prompt = text_of(row, "prompt")
-    if "responses" not in row:
-        return prompt, [text_of(row, "response")]
-    responses = row["responses"]
-    if "response" in row:
-        raise LineError(
-            "there are both columns, 'response' and 'responses'",
-            f"columns={excerpt(list(row))}",
-        )
-    if not isinstance(responses, list) or not responses:
-        raise LineError(
-            "the column 'responses' must be a list of strings",
-            f"responses={excerpt(responses)}",
-        )
-    return prompt, [check_text(text, "responses") for text in responses]
 
 
 def _hash(prompt):

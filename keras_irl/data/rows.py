@@ -5,6 +5,11 @@ import warnings
 import grain
 import numpy as np
 
+from keras_irl.arguments import MAX_BATCH_SIZE
+from keras_irl.arguments import check_choice
+from keras_irl.arguments import check_integer
+from keras_irl.models.text_marks import left_out
+
 
 def ordered_rows(num_rows, seed):
     """Puts rows into the order in which they are read.
@@ -26,27 +31,26 @@ def ordered_rows(num_rows, seed):
 
 
 def check_arguments(batch_size, seed, on_invalid):
-    """Raises a `ValueError` unless these are what `demonstrations` takes."""
-    if not _is_count(batch_size) or batch_size < 1:
-        raise ValueError(
-            "`batch_size` must be an integer of at least 1. "
-            f"Received: batch_size={batch_size!r}"
-        )
-    if seed is not None and (not _is_count(seed) or seed < 0):
-        raise ValueError(
-            "`seed` must be an integer of at least 0, or None to keep the "
-            f"order of the rows. Received: seed={seed!r}"
-        )
-    if on_invalid not in ("raise", "drop"):
-        raise ValueError(
-            '`on_invalid` must be "raise" or "drop". '
-            f"Received: on_invalid={on_invalid!r}"
-        )
+    """Checks what `demonstrations` takes.
 
+    Args:
+        batch_size: What was passed.
+        seed: What was passed.
+        on_invalid: What was passed.
 
-def _is_count(number):
-    is_integer = isinstance(number, int | np.integer)
-    return is_integer and not isinstance(number, bool)
+    Returns:
+        The tuple of `batch_size` and `seed` as integers; the seed may be None.
+
+    Raises:
+        ValueError: If they are something else.
+    """
+    batch_size = check_integer("batch_size", batch_size, 1, MAX_BATCH_SIZE)
+    if seed is not None:
+        seed = check_integer(
+            "seed", seed, meaning="None keeps the order of the rows."
+        )
+    check_choice("on_invalid", on_invalid, ("raise", "drop"))
+    return batch_size, seed
 
 
 def report_dropped(dropped, num_rows, num_left):
@@ -72,6 +76,35 @@ def report_dropped(dropped, num_rows, num_left):
         f"imitated ({counts}).",
         stacklevel=3,
     )
+
+
+def spread(num_rows, num_chosen):
+    """Chooses rows from all over the data.
+
+    Args:
+        num_rows: The number of rows.
+        num_chosen: How many to choose at most.
+
+    Returns:
+        Int64 array of row numbers, in order.
+
+    Example:
+    >>> spread(9, 3).tolist()
+    [0, 4, 8]
+    """
+    size = min(num_rows, num_chosen)
+    return np.linspace(0, num_rows - 1, size).round().astype("int64")
+
+
+def report_left_out(numbers, num_rows):
+    """Warns of special tokens that stood at the border of texts.
+
+    Args:
+        numbers: Dict from `"prompts"` and `"responses"` to counts.
+        num_rows: The number of rows.
+    """
+    for name, number in numbers.items():
+        warnings.warn(left_out(number, num_rows, name), stacklevel=3)
 
 
 def report_truncated(truncated, num_rows, max_length):

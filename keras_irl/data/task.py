@@ -2,6 +2,9 @@
 
 import copy
 
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import column
+from keras_irl.arguments import shortened
 from keras_irl.evaluation.text_metrics import given_prompts
 
 
@@ -28,7 +31,8 @@ class Task:
         name: String, the name of the task.
         split: String, the name of the split.
         rows: Tuple of the three sequences `prompts`, `responses`,
-            `references`.
+            `references`. A pandas Series is read in the order in which it
+            stands, whatever its labels.
         pairs: Tuple of the two sequences `prompts`, `responses`.
         metrics: Dictionary of functions.
         sample_metrics: Dictionary of functions. Defaults to none.
@@ -56,6 +60,7 @@ class Task:
         sample_metrics=None,
         num_blank_lines=0,
     ):
+        rows, pairs = _columns(rows, "references"), _columns(pairs)
         for sequences in (rows, pairs):
             lengths = [len(sequence) for sequence in sequences]
             if len(set(lengths)) != 1:
@@ -66,7 +71,7 @@ class Task:
         self.name = name
         self.split = split
         self.prompts, self.responses, self.references = rows
-        self.pairs = tuple(pairs)
+        self.pairs = pairs
         self.metrics = dict(metrics)
         self.sample_metrics = dict(sample_metrics or {})
         self.num_blank_lines = num_blank_lines
@@ -79,9 +84,14 @@ class Task:
 
         Returns:
             A `Task`.
+
+        Raises:
+            ValueError: If it is no count.
         """
         task = copy.copy(self)
         rows = (self.prompts, self.responses, self.references)
+        if num_prompts is not None:
+            num_prompts = check_integer("num_prompts", num_prompts, least=1)
         if num_prompts is not None and num_prompts < len(self.prompts):
             rows = tuple([row[i] for i in range(num_prompts)] for row in rows)
         task.prompts, task.responses, task.references = rows
@@ -185,6 +195,17 @@ def task_from_pairs(
         sample_metrics=sample_metrics,
         num_blank_lines=num_blank_lines,
     )
+
+
+def _columns(columns, *others):
+    """The columns of a task, each indexed by position."""
+    names = ("prompts", "responses", *others)
+    if not isinstance(columns, tuple | list) or len(columns) != len(names):
+        raise ValueError(
+            f"Pass a tuple of the columns {', '.join(names)}. "
+            f"Received: columns={shortened(columns)}"
+        )
+    return tuple(map(column, names, columns))
 
 
 def check_split(name, split, splits):

@@ -15,6 +15,10 @@ import keras
 import keras_hub
 import numpy as np
 
+from keras_irl.arguments import MAX_LENGTH
+from keras_irl.arguments import check_integer
+from keras_irl.models.text_marks import Marks
+from keras_irl.models.text_marks import text_marks
 from keras_irl.ops import CONTINUES
 
 _PROBES = string.ascii_letters + string.digits
@@ -60,6 +64,7 @@ def text_packer(policy, max_length=None):
             f"tokenizer={preprocessor.tokenizer}, end_token_id=None"
         )
     packer = packer_class(preprocessor, max_length)
+    packer.prompt_marks, packer.response_marks = text_marks(policy)
     # Gemma4 alone asks where its tokens stand.
     packer.reads_positions = "position_ids" in policy.input
     return packer
@@ -77,6 +82,8 @@ class TextPacker(abc.ABC):
         needs_prompt: Whether a prompt without tokens would leave the policy
             nothing to read.
         reads_positions: Whether the policy reads the positions of tokens.
+        prompt_marks: The `Marks` of prompts, which `text_packer` finds.
+        response_marks: The `Marks` of responses.
         known: Characters that surely leave a token. A tokenizer without an
             unknown token swallows the characters that it does not know.
     """
@@ -84,6 +91,8 @@ class TextPacker(abc.ABC):
     prompt_room: int
     needs_prompt: bool
     reads_positions: bool = False
+    prompt_marks: Marks = Marks()
+    response_marks: Marks = Marks()
     pad_id: int
 
     def __init__(self, preprocessor, max_length):
@@ -116,14 +125,14 @@ class TextPacker(abc.ABC):
     def check_max_length(self):
         """Raises a `ValueError` if no text could have an action."""
         shortest = self.prefix_length(int(self.needs_prompt)) + 1
-        is_count = isinstance(self.max_length, int | np.integer)
-        if not is_count or self.max_length < shortest:
-            raise ValueError(
-                "`max_length` counts the states of a text and must be an "
-                "integer with room for one action and the state after it: at "
-                f"least {shortest} for this policy. Received: "
-                f"max_length={self.max_length}"
-            )
+        self.max_length = check_integer(
+            "max_length",
+            self.max_length,
+            least=shortest,
+            most=MAX_LENGTH,
+            meaning="It counts the states of a text, with room for one action "
+            f"and the state after it: at least {shortest} for this policy.",
+        )
 
     def tokenize(self, texts):
         """Turns texts into lists of ids without special tokens."""
@@ -213,7 +222,12 @@ class Seq2SeqPacker(TextPacker):
         if max_length is None:
             max_length = preprocessor.decoder_sequence_length
         super().__init__(preprocessor, max_length)
-        self.prompt_length = preprocessor.encoder_sequence_length
+        self.prompt_length = check_integer(
+            "policy.preprocessor.encoder_sequence_length",
+            preprocessor.encoder_sequence_length,
+            least=1,
+            most=MAX_LENGTH,
+        )
         probe = min(self.known)
         packed = preprocessor.generate_preprocess(
             {"encoder_text": ["", probe], "decoder_text": ["", ""]},

@@ -10,10 +10,13 @@ import unicodedata
 import numpy as np
 import tqdm
 
+from keras_irl.arguments import column
+from keras_irl.arguments import is_missing
+
 _CHUNK = 2048
 _PATIENCE = 2.0  # Seconds before a progress bar appears.
 
-Survey = collections.namedtuple("Survey", "rows truncated dropped")
+Survey = collections.namedtuple("Survey", "rows truncated dropped left_out")
 
 
 class InvalidRowError(ValueError):
@@ -25,6 +28,10 @@ class InvalidRowError(ValueError):
         name: `"prompts"` or `"responses"`.
         row: The index of the row.
         value: What was found there.
+
+    Attributes:
+        reason: As passed.
+        problem: The message, as passed.
     """
 
     def __init__(self, reason, message, name, row, value):
@@ -37,27 +44,29 @@ class InvalidRowError(ValueError):
             f"{name}[{row}]={excerpt}"
         )
         self.reason = reason
+        self.problem = message
+        self._arguments = (reason, message, name, row, value)
+
+    def __reduce__(self):
+        # Workers that read rows send it to another process.
+        return type(self), self._arguments
 
 
 def check_columns(prompts, responses):
-    """Raises a `ValueError` unless these are two columns of as many rows."""
-    for name, column in (("prompts", prompts), ("responses", responses)):
-        advice = (
-            f"`{name}` must be a sequence with one string for each row: a "
-            "list, an array, or anything with a length and an index."
-        )
-        if isinstance(column, str | bytes):
-            raise ValueError(
-                f"{advice} For a single row, pass a list of one. Received: "
-                f"{name}={column[:60]!r}"
-            )
-        try:
-            if len(column):
-                column[0]
-        except (TypeError, KeyError, IndexError) as error:
-            raise ValueError(
-                f"{advice} Received: {name} of type {type(column).__name__}"
-            ) from error
+    """Checks that these are two columns of as many rows.
+
+    Args:
+        prompts: What was passed.
+        responses: What was passed.
+
+    Returns:
+        The tuple of both as sequences that are indexed by position.
+
+    Raises:
+        ValueError: If they are none, or differ in length.
+    """
+    prompts = column("prompts", prompts)
+    responses = column("responses", responses)
     if len(prompts) != len(responses):
         raise ValueError(
             "Each prompt needs one response. Repeat a prompt that has several. "
@@ -68,27 +77,43 @@ def check_columns(prompts, responses):
             "There are no rows, so there is nothing to imitate. Pass at least "
             "one prompt and its response. Received: prompts=[], responses=[]"
         )
+    return prompts, responses
 
 
-def read_row(prompts, responses, row):
+def read_row(packer, prompts, responses, row, left_out=None):
     """Reads the prompt and the response of a row, as strings.
 
     Args:
+        packer: A `TextPacker`.
         prompts: A sequence of strings, or of bytes in UTF-8.
         responses: Another, as long.
         row: The index of the row.
+        left_out: A counter of the prompts and responses at whose border a
+            special token was left out, or `None`.
 
     Returns:
-        The tuple `(prompt, response)`.
+        The tuple `(prompt, response)`, without special tokens at their
+        borders.
 
     Raises:
-        InvalidRowError: If one of them is no text, or the response is blank.
+        InvalidRowError: If one of them is no text or holds a special token, or
+            the response is blank.
     """
-    prompt = _read_text("prompts", row, prompts[row])
-    response = _read_text("responses", row, responses[row])
-    if not response.strip():
-        raise _empty_response(row, response)
-    return prompt, response
+    texts = []
+    for name, rows, marks in (
+        ("prompts", prompts, packer.prompt_marks),
+        ("responses", responses, packer.response_marks),
+    ):
+        whole = _read_text(name, row, rows[row])
+        text = marks.strip(whole)
+        if left_out is not None and text is not whole:
+            left_out[name] += 1
+        if (found := marks.find(text)) is not None:
+            raise _special_token(name, row, whole, *found)
+        texts.append(text)
+    if not texts[1].strip():
+        raise _empty_response(row, texts[1])
+    return tuple(texts)
 
 
 def check_tokens(packer, row, texts, tokens):
@@ -141,7 +166,9 @@ def survey(packer, prompts, responses, on_invalid):
     Returns:
         A tuple of `rows`, the indices of the valid rows in an int64 array or
         None where all are valid; `truncated`, an int64 array of the rows whose
-        response is cut; `dropped`, a dict from reasons to counts.
+        response is cut; `dropped`, a dict from reasons to counts; `left_out`,
+        a dict of how many prompts and responses had a special token at their
+        border.
 
     Raises:
         InvalidRowError: For an invalid row, if `on_invalid="raise"`.
@@ -149,7 +176,7 @@ def survey(packer, prompts, responses, on_invalid):
     num_rows = len(prompts)
     is_valid = np.ones(num_rows, "bool")
     is_truncated = np.zeros(num_rows, "bool")
-    dropped = collections.Counter()
+    dropped, left_out = collections.Counter(), collections.Counter()
     for start in tqdm.trange(
         0,
         num_rows,
@@ -160,7 +187,7 @@ def survey(packer, prompts, responses, on_invalid):
         delay=_PATIENCE,
     ):
         rows = range(start, min(start + _CHUNK, num_rows))
-        for row, error in _findings(packer, prompts, responses, rows):
+        for row, error in _findings(packer, prompts, responses, rows, left_out):
             if error is None:
                 is_truncated[row] = True
             elif on_invalid == "raise":
@@ -172,15 +199,16 @@ def survey(packer, prompts, responses, on_invalid):
         rows=None if is_valid.all() else np.flatnonzero(is_valid),
         truncated=np.flatnonzero(is_truncated),
         dropped=dict(dropped),
+        left_out=dict(left_out),
     )
 
 
-def _findings(packer, prompts, responses, rows):
+def _findings(packer, prompts, responses, rows, left_out):
     """Yields `(row, error)` for invalid rows, `(row, None)` for cut ones."""
     doubtful = {}
     for row in rows:
         try:
-            texts = read_row(prompts, responses, row)
+            texts = read_row(packer, prompts, responses, row, left_out)
         except InvalidRowError as error:
             yield row, error
             continue
@@ -211,13 +239,29 @@ def _read_text(name, row, value):
             row,
             value,
         ) from error
+    is_nothing = is_missing(value)
     raise InvalidRowError(
         "not a string",
-        "every prompt and response must be a string. Look for a missing value "
-        "or the wrong column.",
+        "every prompt and response must be a string, and "
+        + ("this one is missing." if is_nothing else "this is none.")
+        + " Fill it in, or look for the wrong column.",
         name,
         row,
         value,
+    )
+
+
+def _special_token(name, row, whole, mark, place):
+    # The place is counted in the text without what was left out before it.
+    place = whole.find(mark, place)
+    return InvalidRowError(
+        "special token in a text",
+        f"the text holds the special token {mark!r} at character {place}, "
+        "where it would end or begin anew. Remove it; for conversations, use "
+        "`keras_irl.data.chat_demonstrations`.",
+        name,
+        row,
+        whole[max(0, place - 20) :] if place > 40 else whole,
     )
 
 

@@ -5,6 +5,10 @@ import warnings
 import keras_hub
 from keras import ops
 
+from keras_irl.arguments import column
+from keras_irl.models.text_marks import left_out
+from keras_irl.models.text_marks import text_marks
+
 
 def encode_prompts(policy, prompts, max_length):
     """Encodes prompts as `policy.generate` starts from them.
@@ -21,11 +25,12 @@ def encode_prompts(policy, prompts, max_length):
         to be generated.
 
     Raises:
-        ValueError: If there are no prompts, one of them is no string, or one
-            leaves no room for a response. The encoder of a `Seq2SeqLM` cuts
-            prompts that are too long: this warns, with their number.
+        ValueError: If there are no prompts, one of them is no string or holds
+            a special token, or one leaves no room for a response. The encoder
+            of a `Seq2SeqLM` cuts prompts that are too long: this warns, with
+            their number.
     """
-    prompts = _require_texts(prompts)
+    prompts = _require_texts(policy, prompts)
     preprocessor = policy.preprocessor
     if isinstance(policy, keras_hub.models.Seq2SeqLM):
         _warn_of_cut_prompts(preprocessor, prompts)
@@ -63,7 +68,8 @@ def num_cut_prompts(policy, prompts):
         Integer; 0 for a `CausalLM`, whose prompts are refused if too long.
     """
     if isinstance(policy, keras_hub.models.Seq2SeqLM):
-        return int(_are_cut(policy.preprocessor, list(prompts)).sum())
+        prompts = _require_texts(policy, prompts)
+        return int(_are_cut(policy.preprocessor, prompts).sum())
     return 0
 
 
@@ -89,16 +95,29 @@ def _warn_of_cut_prompts(preprocessor, prompts):
         )
 
 
-def _require_texts(prompts):
-    if isinstance(prompts, str) or not len(prompts):
+def _require_texts(policy, prompts):
+    """The prompts as strings, without special tokens at their borders."""
+    texts = list(column("prompts", prompts))
+    if not texts:
         raise ValueError(
             "There is nothing to answer: pass a list of at least one prompt. "
             f"Received: prompts={prompts!r:.200}"
         )
-    for row, prompt in enumerate(prompts):
+    for row, prompt in enumerate(texts):
         if not isinstance(prompt, str):
             raise ValueError(
                 "Every prompt must be a string. "
                 f"Received: prompts[{row}]={prompt!r:.200}"
             )
-    return list(prompts)
+    marks, _ = text_marks(policy)
+    stripped = [marks.strip(str(text)) for text in texts]
+    num_marked = sum(a != b for a, b in zip(texts, stripped, strict=True))
+    if num_marked:
+        warnings.warn(left_out(num_marked, len(texts), "prompts"), stacklevel=3)
+    for row, text in enumerate(stripped):
+        if (found := marks.find(text)) is not None:
+            raise ValueError(
+                "A prompt holds a special token, where it would end. Remove "
+                f"{found[0]!r}. Received: prompts[{row}]={texts[row]!r:.200}"
+            )
+    return stripped

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import keras_hub
 
+from keras_irl.arguments import check_integer
 from keras_irl.data.batches import read_batches
 from keras_irl.data.batches import without_filling
 from keras_irl.data.counts import count
@@ -13,6 +14,7 @@ from keras_irl.data.counts import known_ends
 from keras_irl.data.dataset import demonstrations_of
 from keras_irl.data.text_findings import text_findings
 from keras_irl.data.text_findings import vocabulary_findings
+from keras_irl.data.unknown_text import unknown_findings
 from keras_irl.diagnosis.marked_text import marked_texts
 from keras_irl.diagnosis.memory import memory_estimate
 from keras_irl.diagnosis.memory import num_weights
@@ -24,6 +26,7 @@ from keras_irl.trainers.tile_vocabulary import tiles_vocabulary
 
 _NUM_BATCHES = 16
 _NUM_ROWS = 4
+_NUM_TEXTS = 2048
 
 
 class Diagnosis(NamedTuple):
@@ -78,7 +81,7 @@ def doctor(policy, dataset, num_batches=_NUM_BATCHES):
     assert keras_irl.doctor(policy, dataset).is_healthy
     ```
     """
-    _check_num_batches(num_batches)
+    num_batches = check_integer("num_batches", num_batches, least=1)
     trainer = policy if isinstance(policy, Trainer) else None
     policy = trainer.policy if trainer else policy
     _check_policy(policy)
@@ -96,6 +99,7 @@ def doctor(policy, dataset, num_batches=_NUM_BATCHES):
         *policy_findings(policy, optimizer),
         *text_findings(policy, batches, counts, is_made_here),
         *vocabulary_findings(batches, policy),
+        *unknown_findings(policy, batches, known, _NUM_TEXTS),
     ]
     findings.sort(key=lambda finding: not finding.is_error)
     tiles = _tiles(policy, trainer)
@@ -119,14 +123,6 @@ def _check_policy(policy):
         raise ValueError(
             "`policy` must be a language model of keras-hub, or a trainer "
             f"around one. Received: policy of type {type(policy).__name__}"
-        )
-
-
-def _check_num_batches(num_batches):
-    if not isinstance(num_batches, int) or num_batches < 1:
-        raise ValueError(
-            "`num_batches` must be an integer of at least 1. "
-            f"Received: num_batches={num_batches!r}"
         )
 
 

@@ -11,6 +11,8 @@ import functools
 import math
 import statistics
 
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import column_of_lists
 from keras_irl.evaluation.text_metrics import check_references
 
 _NUM_SAMPLES = (2, 4, 8, 16, 32, 64)
@@ -71,13 +73,15 @@ def pass_at_k(samples_per_prompt, references, answer, k=1):
     """
     answers, right = _answers(samples_per_prompt, references, answer)
     fewest = min(map(len, answers))
-    if not isinstance(k, int) or not 1 <= k <= fewest:
-        row = list(map(len, answers)).index(fewest)
+    row = list(map(len, answers)).index(fewest)
+    try:
+        k = check_integer("k", k, least=1, most=fewest)
+    except ValueError:
         raise ValueError(
             "`k` is a whole number from 1 to the number of samples of every "
-            f"prompt; draw more samples, or lower it. Received: k={k!r}, "
+            f"prompt; draw more samples, or lower it. Received: k={k!r:.200}, "
             f"len(samples_per_prompt[{row}])={fewest}"
-        )
+        ) from None
     return 100.0 * statistics.fmean(
         _pass_at_k(len(found), sum(a in rights for a in found), k)
         for found, rights in zip(answers, right, strict=True)
@@ -120,7 +124,8 @@ def majority_vote(samples_per_prompt, references, answer):
 
 
 def _pass_at_k_or_none(samples_per_prompt, references, answer, k):
-    if min(map(len, samples_per_prompt)) < k:
+    samples_per_prompt = _sample_lists(samples_per_prompt)
+    if min(map(len, samples_per_prompt), default=k) < k:
         return None
     return pass_at_k(samples_per_prompt, references, answer, k)
 
@@ -139,16 +144,26 @@ def _vote(found, rights):
     return sum(a in rights for a in tied) / len(tied)
 
 
+def _sample_lists(samples_per_prompt):
+    return column_of_lists(
+        "samples_per_prompt",
+        samples_per_prompt,
+        meaning="Each prompt needs a list of at least one sample, a string.",
+    )
+
+
 def _answers(samples_per_prompt, references, answer):
     """The answers of the samples, and the right ones, of each prompt."""
+    samples_per_prompt = _sample_lists(samples_per_prompt)
     for row, samples in enumerate(samples_per_prompt):
-        is_list = isinstance(samples, list | tuple) and len(samples) > 0
-        if not is_list or not all(isinstance(text, str) for text in samples):
+        if not samples or not all(isinstance(text, str) for text in samples):
             raise ValueError(
                 "Each prompt needs a list of at least one sample, a string. "
                 f"Received: samples_per_prompt[{row}]={samples!r:.200}"
             )
-    check_references([samples[0] for samples in samples_per_prompt], references)
+    _, references = check_references(
+        [samples[0] for samples in samples_per_prompt], references
+    )
     right = []
     for row, texts in enumerate(references):
         right.append(set(map(answer, texts)))

@@ -6,6 +6,8 @@ import statistics
 
 from sacrebleu.tokenizers import tokenizer_13a
 
+from keras_irl.arguments import column_of_lists
+
 MAX_ORDER = 4
 # What a precision without a single match counts as: nltk's default ε.
 _EPSILON = 0.1
@@ -59,7 +61,7 @@ def self_bleu(samples_per_prompt, max_order=MAX_ORDER):
           same prompt, so that prompts that differ do not count as diversity.
     """
     _require_order(max_order=max_order)
-    _require_samples(samples_per_prompt)
+    samples_per_prompt = _require_samples(samples_per_prompt)
     for row, samples in enumerate(samples_per_prompt):
         if len(samples) < 2:
             raise ValueError(
@@ -100,7 +102,7 @@ def distinct_n(samples_per_prompt, n=2):
         - [Li et al., 2016](https://arxiv.org/abs/1510.03055)
     """
     _require_order(n=n)
-    _require_samples(samples_per_prompt)
+    samples_per_prompt = _require_samples(samples_per_prompt)
     shares = []
     for samples in samples_per_prompt:
         ngrams = [ngram for s in samples for ngram in _ngrams(_tokens(s), n)]
@@ -204,18 +206,23 @@ def _require_order(**argument):
 
 
 def _require_samples(samples_per_prompt):
-    is_list = isinstance(samples_per_prompt, list | tuple)
-    if not is_list or not samples_per_prompt:
+    """The samples of each prompt as a list of lists."""
+    found = column_of_lists(
+        "samples_per_prompt",
+        samples_per_prompt,
+        meaning="For each prompt, pass the list of its samples.",
+    )
+    if not found:
         raise ValueError(
             "Diversity is undefined without a prompt: pass, for each prompt, "
             "the list of its samples. "
             f"Received: samples_per_prompt={samples_per_prompt!r:.200}"
         )
-    for row, samples in enumerate(samples_per_prompt):
-        is_list = isinstance(samples, list | tuple) and len(samples) > 0
-        if not is_list or not all(isinstance(text, str) for text in samples):
+    for row, samples in enumerate(found):
+        if not samples or not all(isinstance(text, str) for text in samples):
             raise ValueError(
                 "For each prompt, pass the list of its samples, such as "
                 '[["one answer", "another"]]. '
                 f"Received: samples_per_prompt[{row}]={samples!r:.200}"
             )
+    return found

@@ -6,6 +6,10 @@ import keras_hub
 import numpy as np
 import tqdm
 
+from keras_irl.arguments import MAX_BATCH_SIZE
+from keras_irl.arguments import MAX_LENGTH
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import column
 from keras_irl.decoding import as_decoder
 from keras_irl.decoding import encode_prompts
 from keras_irl.decoding.compiled_decoder import CompiledDecoder
@@ -81,11 +85,15 @@ class ResponseSampler:
         self.tokenizer = policy.preprocessor.tokenizer
         if max_length is None:
             max_length = policy.preprocessor.sequence_length
-        self.max_length = _at_least(1, max_length=max_length)
-        self.batch_size = _at_least(1, batch_size=batch_size)
-        self.num_windows = _at_least(1, num_windows=num_windows)
+        self.max_length = check_integer("max_length", max_length, 1, MAX_LENGTH)
+        self.batch_size = check_integer(
+            "batch_size", batch_size, 1, MAX_BATCH_SIZE
+        )
+        self.num_windows = check_integer("num_windows", num_windows, least=1)
         if max_response_length is not None:
-            _at_least(1, max_response_length=max_response_length)
+            max_response_length = check_integer(
+                "max_response_length", max_response_length, least=1
+            )
         self.max_response_length = max_response_length
         self._stops = Stops(self.tokenizer, stop)
         self._compiled = {}
@@ -116,8 +124,10 @@ class ResponseSampler:
                 fewer beams than samples, or the policy's logits are not
                 finite.
         """
+        prompts = list(column("prompts", prompts))
         decoder = as_decoder(temperature if decoder is None else decoder)
-        _at_least(0, seed=seed)
+        seed = check_integer("seed", seed)
+        num_samples = check_integer("num_samples", num_samples, least=1)
         compiled, windows, batches = self._plan(prompts, decoder, num_samples)
         tokens = [[] for _ in prompts]
         start = time.perf_counter()
@@ -150,7 +160,9 @@ class ResponseSampler:
             decoder: A decoder, or a temperature.
             num_samples: Responses per prompt. Defaults to 1.
         """
+        prompts = list(column("prompts", prompts))
         decoder = as_decoder(decoder)
+        num_samples = check_integer("num_samples", num_samples, least=1)
         compiled, windows, batches = self._plan(prompts, decoder, num_samples)
         for rows, width, size in {
             batch[1]: batch for batch in batches
@@ -185,7 +197,6 @@ class ResponseSampler:
         A batch is its rows of the prompts, the width of its window, and how
         many prompts it is filled up to.
         """
-        _at_least(1, num_samples=num_samples)
         num_branches = decoder.num_branches(num_samples, self.batch_size)
         num_prompts = max(1, self.batch_size // num_branches)
         key = decoder.constants, num_branches
@@ -276,13 +287,3 @@ def sample_responses(
     """
     sampler = ResponseSampler(policy, max_length, batch_size)
     return sampler(prompts, temperature, num_samples, seed)
-
-
-def _at_least(minimum, **argument):
-    ((name, value),) = argument.items()
-    if not isinstance(value, int | np.integer) or value < minimum:
-        raise ValueError(
-            f"`{name}` must be an integer, {minimum} or greater. "
-            f"Received: {name}={value}"
-        )
-    return value

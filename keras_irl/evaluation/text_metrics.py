@@ -10,6 +10,9 @@ import functools
 
 import numpy as np
 
+from keras_irl.arguments import column
+from keras_irl.arguments import column_of_lists
+
 
 class TextMetric:
     """A metric that is a function of sums over texts.
@@ -48,7 +51,7 @@ class TextMetric:
                 no reference, something is not a string, or the function does
                 not return numbers for each response.
         """
-        check_references(responses, references)
+        responses, references = check_references(responses, references)
         found = self._function(responses, references)
         try:
             array = np.asarray(found, "float64")
@@ -199,10 +202,21 @@ def check_references(responses, references):
         responses: List of strings.
         references: List of lists of strings.
 
+    Returns:
+        Both as lists. A task's references may be read from its file, row by
+        row.
+
     Raises:
         ValueError: If the lists are empty, their lengths differ, a row has no
             reference, or something is not a string.
     """
+    responses = list(column("responses", responses))
+    references = column_of_lists(
+        "references",
+        references,
+        meaning="The references of a response are a list of at least one "
+        "string.",
+    )
     if len(responses) != len(references) or not len(responses):
         raise ValueError(
             "Each response needs a row of references, and there must be at "
@@ -218,16 +232,9 @@ def check_references(responses, references):
                 "Responses are strings. Received: "
                 f"responses[{row}]={response!r:.200}"
             )
-        if not _is_list_of_strings(texts):
+        if not texts or not all(isinstance(text, str) for text in texts):
             raise ValueError(
                 "The references of a response are a list of at least one "
                 f"string. Received: references[{row}]={texts!r:.200}"
             )
-
-
-def _is_list_of_strings(texts):
-    return (
-        isinstance(texts, list | tuple)
-        and len(texts) > 0
-        and all(isinstance(text, str) for text in texts)
-    )
+    return responses, references

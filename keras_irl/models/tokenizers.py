@@ -1,5 +1,6 @@
 """Tokenizers trained on the texts of a task."""
 
+import collections.abc
 import io
 import json
 import random
@@ -9,6 +10,8 @@ import keras_hub
 import sentencepiece
 import tokenizers
 from tokenizers import pre_tokenizers
+
+from keras_irl.arguments import column
 
 MAX_TEXTS = 50_000
 _MAX_TEXT_BYTES = 2**16
@@ -117,8 +120,12 @@ def sample_texts(texts, seed=0):
     """
     generator = random.Random(seed)
     sample = []
-    is_one = texts is None or isinstance(texts, str)
-    for row, text in enumerate(() if is_one else texts):
+    # A generator will do: the texts need not all be in memory.
+    is_stream = isinstance(texts, collections.abc.Iterable) and not isinstance(
+        texts, collections.abc.Sized
+    )
+    rows = texts if is_stream else column("texts", texts)
+    for row, text in enumerate(rows):
         if not isinstance(text, str):
             raise ValueError(
                 "A tokenizer is trained on strings. "

@@ -80,9 +80,8 @@ def best_of_n(
             "log_likelihoods", log_likelihoods, len(metric)
         )
     columns |= {"oracle": metric, "random": np.zeros(len(metric))}
-    resamples = PromptResamples(
-        check_prompt_ids(prompt_ids, len(metric)), num_resamples, seed
-    )
+    prompt_ids = check_prompt_ids(prompt_ids, len(metric))
+    resamples = PromptResamples(prompt_ids, num_resamples, seed)
     num_samples = min(map(len, resamples.groups))
     if num_samples < 2:
         alone = next(rows[0] for rows in resamples.groups if len(rows) < 2)
@@ -114,7 +113,8 @@ def pick_best(scores, prompt_ids):
     >>> pick_best([0.1, 0.9, 0.3], ["a", "a", "b"])
     {'a': 1, 'b': 2}
     """
-    scores = finite_numbers("scores", totals(scores), len(prompt_ids))
+    scores = finite_numbers("scores", totals(scores))
+    prompt_ids = check_prompt_ids(prompt_ids, len(scores))
     best = {}
     for row, prompt in enumerate(prompt_ids):
         if prompt not in best or scores[row] > scores[best[prompt]]:

@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 
+from keras_irl.arguments import column
+from keras_irl.arguments import is_missing
 from keras_irl.arguments import shortened
 
 MIN_POINTS = 3
@@ -142,9 +144,12 @@ def finite_numbers(name, numbers, num_texts=None):
         ValueError: If there are none or another number of them, or one is not
             a finite number.
     """
+    rows = list(column(name, numbers))
     try:
-        array = np.asarray(numbers, "float64")
-    except (TypeError, ValueError):
+        # NumPy reads numbers out of strings.
+        is_text = any(isinstance(number, str | bytes) for number in rows)
+        array = None if is_text else np.asarray(rows, "float64")
+    except (TypeError, ValueError, OverflowError):
         array = None
     if array is None or array.ndim != 1 or not array.size:
         raise ValueError(
@@ -167,12 +172,22 @@ def finite_numbers(name, numbers, num_texts=None):
 
 def check_prompt_ids(prompt_ids, num_texts):
     """Returns prompt ids as a list, one for each text, or raises."""
+    if not isinstance(prompt_ids, str):  # A prompt a letter.
+        prompt_ids = column("prompt_ids", prompt_ids)
+    prompt_ids = list(prompt_ids)
     if len(prompt_ids) != num_texts:
         raise ValueError(
             "`prompt_ids` must name the prompt of each text. Received: "
             f"{len(prompt_ids)} prompt_ids for {num_texts} texts"
         )
     return list(prompt_ids)
+    for row, prompt in enumerate(prompt_ids):
+        if is_missing(prompt):
+            raise ValueError(
+                "`prompt_ids` must name the prompt of each text. "
+                f"Received: prompt_ids[{row}]={prompt!r}"
+            )
+    return prompt_ids
 
 
 def check_rows(rows, kind):

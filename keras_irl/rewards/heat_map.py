@@ -4,6 +4,7 @@ import html
 
 import numpy as np
 
+from keras_irl.arguments import column
 from keras_irl.evaluation.shown_text import visible
 from keras_irl.evaluation.whole_files import write_whole
 from keras_irl.rewards.heat_map_picture import draw_heat_map
@@ -70,10 +71,12 @@ def heat_map_files(policies, prompts=None, max_texts=50, name="heat_map"):
     Raises:
         ValueError: See `heat_map`.
     """
+    if prompts is not None:
+        prompts = list(column("prompts", prompts))
     policies = _check(policies, prompts, max_texts)
     num_texts = len(next(iter(policies.values())))
     shown = {key: texts[:max_texts] for key, texts in policies.items()}
-    prompts = [None] * num_texts if prompts is None else list(prompts)
+    prompts = [None] * num_texts if prompts is None else prompts
     return {
         f"{name}.html": _page(shown, prompts[:max_texts], num_texts),
         f"{name}.png": draw_heat_map(shown, prompts),
@@ -176,11 +179,12 @@ def _check(policies, prompts, max_texts):
                 f"Received: policies[{name!r}]={texts!r:.100}"
             )
         _check_rewards(name, texts)
-    if isinstance(prompts, str):
-        raise ValueError(
-            "`prompts` must be a list of strings, one for each text. "
-            f"Received: prompts={prompts!r:.200}"
-        )
+    for row, prompt in enumerate(prompts or ()):
+        if not isinstance(prompt, str):
+            raise ValueError(
+                "`prompts` must be a list of strings, one for each text. "
+                f"Received: prompts[{row}]={prompt!r:.200}"
+            )
     sizes = {name: len(texts) for name, texts in policies.items()}
     if prompts is not None:
         sizes["prompts"] = len(prompts)

@@ -85,7 +85,7 @@ class RewardReader:
                 ids, a text does not fit the policy's window, or the policy's
                 logits are not finite.
         """
-        check_texts(prompts, responses)
+        prompts, responses = check_texts(prompts, responses)
         finished = self._batches.check_finished(finished, responses)
         texts = []
         with tqdm.tqdm(

@@ -70,7 +70,7 @@ def as_scorer(policy, discount=None, value_offset=None, batch_size=32):
                 f"completions={completions!r:.100}"
             )
         texts = completions if responses is None else responses
-        check_texts(prompts, texts)
+        prompts, texts = check_texts(prompts, texts)
         _check_strings(texts)
         ended = check_finished(finished, len(texts))
         texts, ended = cutter(prompts, texts, ended)

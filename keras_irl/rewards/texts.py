@@ -3,30 +3,35 @@
 They need not be imitable: an empty response is one action, the end token.
 """
 
+import warnings
+
 import keras_hub
 import numpy as np
 
+from keras_irl.arguments import column
 from keras_irl.data.tokenization import text_packer
+from keras_irl.models.text_marks import left_out
 from keras_irl.ops import CONTINUES
 
 _WORD_MARK = "▁"  # What stands for a space in the tokens of SentencePiece.
 
 
 def check_texts(prompts, responses):
-    """Raises a `ValueError` unless these are two lists of as many texts.
+    """Checks that these are two columns of as many texts.
 
     Args:
-        prompts: List of strings.
-        responses: List of strings, or of the ids of tokens.
+        prompts: Sequence of strings.
+        responses: Sequence of strings, or of the ids of tokens.
+
+    Returns:
+        Both as lists.
+
+    Raises:
+        ValueError: If they are not.
     """
+    prompts = list(column("prompts", prompts))
+    responses = list(column("responses", responses))
     for name, texts in (("prompts", prompts), ("responses", responses)):
-        if isinstance(texts, str | bytes) or not isinstance(
-            texts, list | tuple
-        ):
-            raise ValueError(
-                f"`{name}` must be a list of strings; for a single text, pass "
-                f"a list of one. Received: {name}={texts!r:.200}"
-            )
         for row, text in enumerate(texts):
             if name == "prompts" or not _is_token_ids(text):
                 _check_text(name, row, text)
@@ -40,6 +45,7 @@ def check_texts(prompts, responses):
             "There is nothing to reward: pass at least one prompt and its "
             "response. Received: prompts=[], responses=[]"
         )
+    return prompts, responses
 
 
 def check_finished(finished, num_texts, num_ids=0):
@@ -56,7 +62,7 @@ def check_finished(finished, num_texts, num_ids=0):
     """
     if finished is None:
         return [True] * num_texts
-    finished = np.asarray(finished)
+    finished = np.asarray(list(column("finished", finished)))
     if num_ids or finished.dtype != bool or finished.shape != (num_texts,):
         raise ValueError(
             "`finished` must hold one boolean for each response, or be `None` "
@@ -94,6 +100,8 @@ class TextBatches:
             NumPy arrays as those of `keras_irl.data.demonstrations`. After the
             last action of a text that is not finished, the mask `CONTINUES`.
         """
+        prompts = self._without_marks("prompts", prompts)
+        responses = self._without_marks("responses", responses)
         prompts, responses = map(self._tokenize, (prompts, responses))
         for row, texts in enumerate(
             zip(prompts, responses, finished, strict=True)
@@ -139,6 +147,30 @@ class TextBatches:
         new = [int(i) for i in set(ids) - self._names.keys()]
         self._names |= zip(new, map(self._name, new), strict=True)
         return [self._names[i] for i in ids]
+
+    def _without_marks(self, name, texts):
+        """The texts without special tokens at their borders."""
+        marks = self.packer.response_marks
+        if name == "prompts":
+            marks = self.packer.prompt_marks
+        stripped = [
+            marks.strip(text) if isinstance(text, str) else text
+            for text in texts
+        ]
+        num_marked = sum(
+            a is not b for a, b in zip(texts, stripped, strict=True)
+        )
+        if num_marked:
+            warnings.warn(left_out(num_marked, len(texts), name), stacklevel=4)
+        for row, text in enumerate(stripped):
+            found = marks.find(text) if isinstance(text, str) else None
+            if found is not None:
+                raise ValueError(
+                    "A text holds a special token, where it would end or "
+                    f"begin anew. Remove {found[0]!r}. "
+                    f"Received: {name}[{row}]={texts[row]!r:.200}"
+                )
+        return stripped
 
     def _name(self, token):
         tokenizer = self.packer.tokenizer

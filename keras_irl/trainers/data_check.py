@@ -12,6 +12,7 @@ from keras_irl.data.counts import known_ends
 from keras_irl.data.dataset import demonstrations_of
 from keras_irl.data.text_findings import text_findings
 from keras_irl.data.text_findings import vocabulary_findings
+from keras_irl.data.unknown_text import unknown_findings
 from keras_irl.losses.token_loss import require_mask
 
 _NUM_BATCHES = 16
@@ -52,6 +53,7 @@ def check_data(policy, x, y, sample_weight, owner):
     for finding in (
         *text_findings(policy, batches, counts, known is not None),
         *vocabulary_findings(batches, policy),
+        *unknown_findings(policy, batches, known, _NUM_ROWS),
     ):
         message = f"{finding.problem} {finding.fix}"
         if finding.is_error and finding.name not in _OF_A_FEW:
