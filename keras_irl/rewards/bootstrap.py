@@ -180,7 +180,6 @@ def check_prompt_ids(prompt_ids, num_texts):
             "`prompt_ids` must name the prompt of each text. Received: "
             f"{len(prompt_ids)} prompt_ids for {num_texts} texts"
         )
-    return list(prompt_ids)
     for row, prompt in enumerate(prompt_ids):
         if is_missing(prompt):
             raise ValueError(
