@@ -10,6 +10,8 @@ import functools
 
 import numpy as np
 
+from keras_irl.arguments import shortened
+
 
 class TextMetric:
     """A metric that is a function of sums over texts.
@@ -50,15 +52,12 @@ class TextMetric:
         """
         check_references(responses, references)
         found = self._function(responses, references)
-        try:
-            array = np.asarray(found, "float64")
-        except (TypeError, ValueError):
-            array = np.empty(0)
+        array = float_array(found)
         ndim = 1 if self._score is None else 2
         if array.ndim != ndim or len(array) != len(responses):
             raise ValueError(
                 "Expected numbers for each response of the metric. "
-                f"Received: {found!r:.200} for {len(responses)} responses"
+                f"Received: {shortened(found)} for {len(responses)} responses"
             )
         return array.reshape(len(responses), -1)
 
@@ -190,6 +189,28 @@ def resampling_weights(num_prompts, num_resamples, seed):
     return np.random.default_rng(seed).multinomial(
         num_prompts, np.full(num_prompts, 1 / num_prompts), num_resamples
     )
+
+
+def float_array(numbers):
+    """Reads numbers, which texts are not, as an array.
+
+    Args:
+        numbers: Numbers or truth values in lists of any depth, or an array;
+            `None` is NaN.
+
+    Returns:
+        Float64 array; an empty one if there is anything else.
+    """
+    nothing = np.empty(0)
+    try:
+        array = np.asarray(numbers)
+        if array.dtype.kind not in "biufO":
+            return nothing
+        if any(isinstance(x, str) for x in array.flat if array.dtype == "O"):
+            return nothing
+        return array.astype("float64")
+    except (TypeError, ValueError, OverflowError):
+        return nothing
 
 
 def check_references(responses, references):

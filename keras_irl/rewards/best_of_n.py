@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from keras_irl.arguments import shortened
 from keras_irl.rewards.bootstrap import Estimate
 from keras_irl.rewards.bootstrap import PromptResamples
 from keras_irl.rewards.bootstrap import check_prompt_ids
@@ -48,7 +49,8 @@ def best_of_n(
 
     For each n up to the number of samples that every prompt has, the mean is
     taken over all choices of n samples, exactly: nothing is drawn. Of samples
-    with equal scores each is picked as often.
+    with equal scores each is picked as often. The intervals of gains are
+    Student's, of the differences of the prompts, of which there must be ten.
 
     Args:
         scores: The `TextRewards` of each sample, or a number for each.
@@ -56,8 +58,9 @@ def best_of_n(
         prompt_ids: To which prompt each sample belongs: strings or integers.
         log_likelihoods: Numbers to compare with. Defaults to those of the
             `TextRewards`, and else to none.
-        num_resamples: Resamples of the bootstrap. Defaults to 1000.
-        seed: Seed of the bootstrap, which draws prompts. Defaults to 0.
+        num_resamples: Of no effect: intervals of means need no draws.
+            Defaults to 1000.
+        seed: Likewise. Defaults to 0.
 
     Returns:
         A list of `BestOfN`, for n of 1, 2, 4 and so on, and all samples.
@@ -79,16 +82,15 @@ def best_of_n(
             "log_likelihoods", log_likelihoods, len(metric)
         )
     columns |= {"oracle": metric, "random": np.zeros(len(metric))}
-    resamples = PromptResamples(
-        check_prompt_ids(prompt_ids, len(metric)), num_resamples, seed
-    )
+    prompt_ids = check_prompt_ids(prompt_ids, len(metric))
+    resamples = PromptResamples(prompt_ids, num_resamples, seed)
     num_samples = min(map(len, resamples.groups))
     if num_samples < 2:
         alone = next(rows[0] for rows in resamples.groups if len(rows) < 2)
         raise ValueError(
             "Of one sample there is nothing to pick: draw several for each "
             "prompt, or leave the prompts with a single one out. Received: "
-            f"one sample for the prompt {prompt_ids[alone]!r:.200}"
+            f"one sample for the prompt {shortened(prompt_ids[alone])}"
         )
     sizes = {2**i for i in range(num_samples.bit_length())} | {num_samples}
     return [_best_of(n, columns, metric, resamples) for n in sorted(sizes) if n]
@@ -114,6 +116,7 @@ def pick_best(scores, prompt_ids):
     {'a': 1, 'b': 2}
     """
     scores = finite_numbers("scores", totals(scores), len(prompt_ids))
+    prompt_ids = check_prompt_ids(prompt_ids, len(scores))
     best = {}
     for row, prompt in enumerate(prompt_ids):
         if prompt not in best or scores[row] > scores[best[prompt]]:
