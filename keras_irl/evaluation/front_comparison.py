@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from keras_irl.arguments import shortened
+from keras_irl.evaluation.diversity import tokenizer_of
 from keras_irl.evaluation.fronts import compare_curves
 from keras_irl.evaluation.intervals import FEW_PROMPTS
 from keras_irl.evaluation.intervals import MIN_PROMPTS
@@ -22,7 +23,7 @@ _SMALL_SHARE = 0.5
 
 
 def compare_fronts(rows, task, metric=None, num_resamples=1000, seed=0):
-    """Compares the quality of policies with the first one's, at equal diversity.
+    """Compares the quality of policies at equal diversity, with the first one.
 
     A policy is read as a curve through its decodings with several samples a
     prompt: the metric against `100 - self_bleu`, each the mean over the
@@ -277,6 +278,7 @@ def _check(rows, task, metric):
             "Fronts are made of rows of `sweep`, at least one. Received: "
             "rows=[]"
         )
+    tokenizer_of(rows)
     if metric not in task.metrics:
         raise ValueError(
             f"The metrics of the task are {', '.join(task.metrics)}. "

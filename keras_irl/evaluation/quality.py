@@ -7,11 +7,15 @@ no reference.
 """
 
 import collections
+import itertools
 
 import sacrebleu
 
 from keras_irl.evaluation.text_metrics import mean_over_texts
 from keras_irl.evaluation.text_metrics import sum_over_texts
+from keras_irl.evaluation.text_metrics import word_metric
+from keras_irl.evaluation.word_tokenizers import check_tokenizer
+from keras_irl.evaluation.word_tokenizers import warn_of_unspaced
 
 
 def _bleu_of_counts(sums):
@@ -23,14 +27,17 @@ def _bleu_of_counts(sums):
     return min(score, 100.0)  # Of perfect responses it is 100 + 4e-14.
 
 
-@sum_over_texts(_bleu_of_counts)
-def bleu(responses, references):
+@word_metric(_bleu_of_counts)
+def bleu(responses, references, tokenize):
     """Computes multi-reference BLEU over a corpus.
 
     BLEU of SacreBLEU with its defaults: 4-grams of `13a` tokens, case kept,
     exponential smoothing. Each n-gram may match any reference of its row, and
     the length of the closest reference counts. Rows may have different
     numbers of references. Where no response has four tokens, BLEU is 0.
+
+    Scripts without spaces need another tokenizer than `"13a"`: call it with
+    `tokenize="zh"`, see `keras_irl.evaluation.word_tokenizers`.
 
     Example:
     >>> round(bleu(["a b c d e"], [["x", "a b c d e"]]), 6)
@@ -40,9 +47,11 @@ def bleu(responses, references):
         - [Papineni et al., 2002](https://aclanthology.org/P02-1040/)
         - [Post, 2018](https://aclanthology.org/W18-6319/)
     """
+    check_tokenizer(tokenize)
+    warn_of_unspaced(itertools.chain(responses, *references), tokenize)
     # The order changes the score of a sentence, which is not used here, and
     # not its counts.
-    counter = sacrebleu.BLEU(effective_order=True)
+    counter = sacrebleu.BLEU(effective_order=True, tokenize=tokenize)
     scores = map(counter.sentence_score, responses, map(list, references))
     return [(*s.counts, *s.totals, s.sys_len, s.ref_len) for s in scores]
 

@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 
-from keras_irl.arguments import shortened
 from keras_irl.rewards.bootstrap import Estimate
 from keras_irl.rewards.bootstrap import PromptResamples
 from keras_irl.rewards.bootstrap import check_prompt_ids
@@ -90,7 +89,7 @@ def best_of_n(
         raise ValueError(
             "Of one sample there is nothing to pick: draw several for each "
             "prompt, or leave the prompts with a single one out. Received: "
-            f"one sample for the prompt {shortened(prompt_ids[alone])}"
+            f"one sample for the prompt {prompt_ids[alone]!r:.200}"
         )
     sizes = {2**i for i in range(num_samples.bit_length())} | {num_samples}
     return [_best_of(n, columns, metric, resamples) for n in sorted(sizes) if n]
@@ -115,7 +114,7 @@ def pick_best(scores, prompt_ids):
     >>> pick_best([0.1, 0.9, 0.3], ["a", "a", "b"])
     {'a': 1, 'b': 2}
     """
-    scores = finite_numbers("scores", totals(scores), len(prompt_ids))
+    scores = finite_numbers("scores", totals(scores))
     prompt_ids = check_prompt_ids(prompt_ids, len(scores))
     best = {}
     for row, prompt in enumerate(prompt_ids):

@@ -1,12 +1,10 @@
 """Estimates with intervals over prompts."""
 
-import collections.abc
 import dataclasses
 import math
 
 import numpy as np
 
-from keras_irl.arguments import shortened
 from keras_irl.evaluation.intervals import FEW_PROMPTS
 from keras_irl.evaluation.intervals import MIN_PROMPTS
 from keras_irl.evaluation.intervals import bootstrap_weights
@@ -14,7 +12,6 @@ from keras_irl.evaluation.intervals import check_num_resamples
 from keras_irl.evaluation.intervals import check_seed
 from keras_irl.evaluation.intervals import mean_interval
 from keras_irl.evaluation.intervals import weighed_interval
-from keras_irl.evaluation.text_metrics import float_array
 
 MIN_POINTS = 3
 
@@ -25,7 +22,7 @@ class Estimate:
 
     Attributes:
         value: The estimate; NaN where there is none.
-        low: Lower end of the 95 % interval over prompts; NaN where there is none.
+        low: Lower end of the 95 % interval; NaN where there is none.
         high: Upper end of it.
         reason: Why a number is NaN, else an empty string.
     """
@@ -142,11 +139,14 @@ def finite_numbers(name, numbers, num_texts=None):
         ValueError: If there are none or another number of them, or one is not
             a finite number.
     """
-    array = float_array(numbers)
-    if array.ndim != 1 or not array.size:
+    try:
+        array = np.asarray(numbers, "float64")
+    except (TypeError, ValueError):
+        array = None
+    if array is None or array.ndim != 1 or not array.size:
         raise ValueError(
             f"`{name}` must be a list of numbers, at least one. "
-            f"Received: {name}={shortened(numbers)}"
+            f"Received: {name}={numbers!r:.200}"
         )
     if num_texts is not None and len(array) != num_texts:
         raise ValueError(
@@ -169,11 +169,4 @@ def check_prompt_ids(prompt_ids, num_texts):
             "`prompt_ids` must name the prompt of each text. Received: "
             f"{len(prompt_ids)} prompt_ids for {num_texts} texts"
         )
-    prompt_ids = list(prompt_ids)
-    for row, prompt in enumerate(prompt_ids):
-        if not isinstance(prompt, collections.abc.Hashable):
-            raise ValueError(
-                "`prompt_ids` are strings or integers. "
-                f"Received: prompt_ids[{row}]={shortened(prompt)}"
-            )
-    return prompt_ids
+    return list(prompt_ids)
