@@ -11,12 +11,13 @@ import numpy as np
 
 from keras_irl.arguments import shortened
 from keras_irl.evaluation.intervals import MIN_PROMPTS
-from keras_irl.evaluation.intervals import bootstrap_weights
 from keras_irl.evaluation.intervals import check_level
 from keras_irl.evaluation.intervals import check_num_resamples
 from keras_irl.evaluation.intervals import check_seed
-from keras_irl.evaluation.intervals import weighed_interval
+from keras_irl.evaluation.intervals import resampled_variance
+from keras_irl.evaluation.intervals import t_interval
 from keras_irl.evaluation.text_metrics import float_array
+from keras_irl.evaluation.text_metrics import resampling_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,11 +198,11 @@ def area_difference(
     reach, so it does not tell which policy is better: `quality_difference`
     does.
 
-    A policy's points are means over prompts. The interval is that of a paired
-    bootstrap, see `keras_irl.evaluation.intervals.bca_interval`: prompts are
-    drawn with replacement, the same for both policies and for all their
-    points, and both areas are computed anew. Swap the policies, and the
-    difference and its interval change their sign.
+    A policy's points are means over prompts. The interval is Student's, of
+    the variance of a paired bootstrap: prompts are drawn with replacement, the
+    same for both policies and for all their points, and both areas are
+    computed anew. Swap the policies, and the difference and its interval
+    change their sign.
 
     Args:
         first: Numbers of shape `(num_points, num_prompts, 2)`: the quality and
@@ -237,19 +238,23 @@ def area_difference(
     reference = _check_reference(reference)
     num_prompts = first.shape[1]
     _check_prompts(num_prompts, second.shape[1])
-    weights = bootstrap_weights(
+    draws = resampling_weights(
         num_prompts, check_num_resamples(num_resamples), check_seed(seed)
     )
-    shares = weights / weights.sum(axis=1, keepdims=True)
-    # (num_points, num_prompts, 2) -> (num_rows, num_points, 2)
-    differences = np.subtract(
+    # The first row, each prompt once, is no resample but the estimate.
+    weights = np.vstack([np.ones(num_prompts), draws]) / num_prompts
+    # (num_points, num_prompts, 2) -> (1 + num_resamples, num_points, 2)
+    value, *resampled = np.subtract(
         *(
-            areas(np.einsum("rn,pnx->rpx", shares, points), reference)
+            areas(np.einsum("rn,pnx->rpx", weights, points), reference)
             for points in (first, second)
         )
     )
-    ends = weighed_interval(differences, num_prompts, check_level(level))
-    return AreaDifference(float(differences[0]), *ends)
+    variance = resampled_variance(resampled, num_prompts)
+    ends = t_interval(
+        float(value), [(variance, num_prompts - 1)], check_level(level)
+    )
+    return AreaDifference(float(value), *ends)
 
 
 def areas(points, reference=(0.0, 0.0)):
