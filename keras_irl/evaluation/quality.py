@@ -17,12 +17,17 @@ from keras_irl.evaluation.text_metrics import word_metric
 from keras_irl.evaluation.word_tokenizers import check_tokenizer
 from keras_irl.evaluation.word_tokenizers import warn_of_unspaced
 
+_PARTS = 2**20
+
 
 def _bleu_of_counts(sums):
     """BLEU of matches and n-grams of four orders, and two lengths."""
-    counts = [int(number) for number in sums]
+    # Of texts that count in part, there are parts of n-grams. Of lengths, which
+    # have to be whole, only the ratio matters.
+    counts = [float(number) for number in sums]
+    lengths = [round(_PARTS * number) for number in counts[8:]]
     score = sacrebleu.BLEU.compute_bleu(
-        counts[:4], counts[4:8], *counts[8:], smooth_method="exp"
+        counts[:4], counts[4:8], *lengths, smooth_method="exp"
     ).score
     return min(score, 100.0)  # Of perfect responses it is 100 + 4e-14.
 
