@@ -13,6 +13,7 @@ from keras_irl.commands.reward_arguments import add_rewards
 from keras_irl.commands.task_arguments import add_machine
 from keras_irl.commands.task_arguments import add_policy
 from keras_irl.commands.task_arguments import add_task
+from keras_irl.commands.task_arguments import add_tokenize
 
 
 def parse_arguments(arguments=None):
@@ -55,6 +56,7 @@ def _add_compare(commands):
     _add_optimisation(parser.add_argument_group("optimisation"))
     evaluation = parser.add_argument_group("evaluation")
     _add_decoding(evaluation)
+    add_tokenize(evaluation)
     _add_evaluation(evaluation)
 
 
@@ -108,9 +110,12 @@ def _add_decoding(group):
     add(
         "--temperatures",
         type=numbers,
-        default="0,0.5,1",
+        default="0,0.25,0.5,0.75,1,1.25",
         metavar="NUMBERS",
-        help="comma-separated; 0 is greedy decoding",
+        help=(
+            "comma-separated; 0 is greedy decoding; policies are compared at "
+            "equal diversity, which several temperatures must reach"
+        ),
     )
     add(
         "--decoders",

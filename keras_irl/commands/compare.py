@@ -77,7 +77,9 @@ class Comparison:
             options.decoders or [], options.temperatures
         )
         train_task = load_task(options.task, "train", options.path)
-        test_task = load_task(options.task, "test", options.path)
+        test_task = load_task(
+            options.task, "test", options.path, options.tokenize
+        )
         self.train_pairs = first_rows(train_task.pairs, options.num_train)
         self.test_task = test_task.first(options.num_test)
         self.test_pairs = spread_pairs(test_task.pairs, 4 * options.num_test)
@@ -188,6 +190,7 @@ class Comparison:
             "batch_size": options.batch_size,
             "learning_rate": options.learning_rate,
             "seeds": options.seeds,
+            "tokenize": options.tokenize,
             "train_pairs": len(self.train_pairs[0]),
             "test_prompts": len(self.test_task.prompts),
             "test_pairs": len(self.test_pairs[0]),
@@ -199,7 +202,12 @@ class Comparison:
 
     def _fronts(self, objectives):
         groups = objectives.values()
-        rows = [row for runs in groups for run in runs for row in run["rows"]]
+        rows = [
+            row | {"replica": run["seed"]}
+            for runs in groups
+            for run in runs
+            for row in run["rows"]
+        ]
         # Runs of older versions lack what is known of each text.
         known = all("statistics" in row for row in rows)
         return compare_fronts(rows, self.test_task) if known else []

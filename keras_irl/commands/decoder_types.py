@@ -4,7 +4,7 @@ import argparse
 
 from keras_irl.commands.number_types import names
 
-DECODERS = "greedy,T=0.5,T=1"
+DECODERS = "greedy,T=0.25,T=0.5,T=0.75,T=1,T=1.25"
 # What each word sets, of what kind, and for which decoder.
 _WORDS = {
     "T": ("temperature", float, "Sampling"),

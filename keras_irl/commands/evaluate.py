@@ -23,7 +23,7 @@ from keras_irl.evaluation.report import report_files
 # What the answers depend on.
 _SETTINGS = (
     *("task", "path", "split", "num_test", "max_prompt_length", "max_length"),
-    *("batch_size", "decoders", "num_samples", "seeds"),
+    *("batch_size", "decoders", "num_samples", "seeds", "tokenize"),
 )
 
 
@@ -46,7 +46,9 @@ def evaluate(options):
     check_output("evaluate", options.output)
     groups = _named_paths(options.policy)
     ways = chosen_decoders(options.decoders)
-    task = load_task(options.task, options.split, options.path)
+    task = load_task(
+        options.task, options.split, options.path, options.tokenize
+    )
     task = task.first(options.num_test)
     metric = _metric(options.metric, task)
     check_task(task)
@@ -176,6 +178,7 @@ def _results(objectives, task, metric, options):
         "test_prompts": len(task.prompts),
         "num_samples": options.num_samples,
         "seeds": options.seeds,
+        "tokenize": options.tokenize,
         "num_resamples": options.num_resamples,
         "objectives": objectives,
         "fronts": fronts,

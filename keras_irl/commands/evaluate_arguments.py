@@ -7,6 +7,7 @@ from keras_irl.commands.number_types import at_least_two
 from keras_irl.commands.number_types import positive
 from keras_irl.commands.task_arguments import add_data
 from keras_irl.commands.task_arguments import add_machine
+from keras_irl.commands.task_arguments import add_tokenize
 
 
 def add_evaluate(commands):
@@ -22,8 +23,8 @@ def add_evaluate(commands):
             "Lets trained policies answer the prompts of a task, decoded in "
             "several ways, and writes results.json, report.md, pictures, and "
             "report.html, a page that needs nothing else: quality against "
-            "diversity, the areas under the fronts with their intervals, and "
-            "samples side by side. Interrupted, the same command continues "
+            "diversity, their differences at equal diversity with intervals, "
+            "and samples side by side. Interrupted, the same command continues "
             "with the next policy."
         ),
         formatter_class=HelpFormatter,
@@ -50,6 +51,7 @@ def _add_task(group):
         metavar="NAME",
         help="the task's metric to draw and compare (default: its first)",
     )
+    add_tokenize(group)
 
 
 def _add_policies(group):

@@ -6,6 +6,7 @@ from keras_irl.commands.number_types import not_negative
 from keras_irl.commands.number_types import positive
 from keras_irl.commands.task_arguments import TASKS
 from keras_irl.commands.task_arguments import add_machine
+from keras_irl.commands.task_arguments import add_tokenize
 
 # What they are with a task; without one, they would say nothing.
 SAMPLING = {
@@ -13,6 +14,7 @@ SAMPLING = {
     "num_test": 200,
     "num_samples": 8,
     "temperature": 1.0,
+    "tokenize": "13a",
 }
 
 
@@ -77,6 +79,7 @@ def _add_samples(group):
         metavar="NUMBER",
         help=f"of the samples (default: {SAMPLING['temperature']:g})",
     )
+    add_tokenize(group, default=None)
 
 
 def _add_texts(group):

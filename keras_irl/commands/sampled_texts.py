@@ -27,7 +27,9 @@ def load_prompts(options):
             does not judge texts one by one, or the temperature is negative.
     """
     as_decoder(options.temperature)
-    task = load_task(options.task, options.split, options.path)
+    task = load_task(
+        options.task, options.split, options.path, options.tokenize
+    )
     task = task.first(options.num_test)
     known = [name for name, m in task.metrics.items() if _judges_texts(m)]
     for name in options.metric or []:

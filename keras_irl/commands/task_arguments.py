@@ -4,6 +4,9 @@ from keras_irl.commands.number_types import positive
 
 TASKS = "arithmetic gsm8k e2e e2e-delexicalised xsum tldr wmt22 jsonl".split()
 
+# What separates words; of `keras_irl.evaluation.word_tokenizers`.
+TOKENIZERS = ("13a", "intl", "zh", "ja-mecab", "char", "none")
+
 
 def add_data(group):
     """Adds where the texts come from.
@@ -88,4 +91,22 @@ def add_machine(group):
         "--backend",
         choices=("jax", "tensorflow", "torch"),
         help="backend of Keras (default: KERAS_BACKEND, or Keras's own)",
+    )
+
+
+def add_tokenize(group, default="13a"):
+    """Adds what separates the words that are counted.
+
+    Args:
+        group: An argument group of `argparse`.
+        default: What it is if it is not given. Defaults to `"13a"`.
+    """
+    group.add_argument(
+        "--tokenize",
+        choices=TOKENIZERS,
+        default=default,
+        help=(
+            "what separates the words that BLEU, ROUGE, Self-BLEU and "
+            "distinct-n count: zh, ja-mecab or char for scripts without spaces"
+        ),
     )

@@ -117,10 +117,12 @@ def accuracy(responses, references):
     return right
 
 
+def _recalculated(responses):
+    return list(map(recalculate, responses))
+
+
 # A calculator corrects the responses first.
-accuracy_with_calculator = after_change(
-    accuracy, lambda responses: list(map(recalculate, responses))
-)
+accuracy_with_calculator = after_change(accuracy, _recalculated)
 
 
 def _problem(row):

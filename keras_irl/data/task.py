@@ -6,6 +6,9 @@ from keras_irl.arguments import check_integer
 from keras_irl.arguments import column
 from keras_irl.arguments import shortened
 from keras_irl.evaluation.text_metrics import given_prompts
+from keras_irl.evaluation.text_metrics import tokenized_by
+from keras_irl.evaluation.word_tokenizers import DEFAULT
+from keras_irl.evaluation.word_tokenizers import check_tokenizer
 
 
 class Task:
@@ -26,6 +29,8 @@ class Task:
     `sample_metrics` maps a name to a function `(samples, references)` of a
     list of several samples for each prompt, if the task has any; it returns
     `None` where there are too few. `with_metrics` adds others to both.
+    `tokenize` names what separates the words that are counted, `"13a"` unless
+    `tokenized_by` chose another.
 
     Args:
         name: String, the name of the task.
@@ -75,6 +80,38 @@ class Task:
         self.metrics = dict(metrics)
         self.sample_metrics = dict(sample_metrics or {})
         self.num_blank_lines = num_blank_lines
+        self.tokenize = DEFAULT
+
+    def tokenized_by(self, tokenize):
+        """Returns the same task with another separation of words.
+
+        Its metrics that count words, and the diversity of samples that are
+        judged on it, count those of this tokenizer. Metrics that are added
+        later keep their own.
+
+        Args:
+            tokenize: `"13a"`, `"intl"`, `"zh"`, `"ja-mecab"`, `"char"` or
+                `"none"`, see `keras_irl.evaluation.word_tokenizers`.
+
+        Returns:
+            A `Task`.
+
+        Raises:
+            ValueError: If there is no such tokenizer, or a package of it is
+                missing.
+
+        Example:
+        >>> from keras_irl.data import load_task
+        >>> load_task("arithmetic", "test").tokenized_by("char").tokenize
+        'char'
+        """
+        task = copy.copy(self)
+        task.tokenize = check_tokenizer(tokenize)
+        task.metrics = {
+            name: tokenized_by(metric, tokenize)
+            for name, metric in self.metrics.items()
+        }
+        return task
 
     def first(self, num_prompts):
         """Returns the same task with its first prompts only.
@@ -103,7 +140,7 @@ class Task:
         """Returns the same task with further metrics, such as learned ones.
 
         A metric is any function `(responses, references)` that returns a
-        number, a percentage where the area under a front shall be computed.
+        number, a percentage as a rule.
         One that reads the prompts too, as COMET reads its sources, is a
         function `(prompts, responses, references)`. All are aligned lists. Of
         a plain function only the number itself is known. Where each text has

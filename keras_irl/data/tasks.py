@@ -9,6 +9,8 @@ from keras_irl.data.task import Task
 from keras_irl.data.tldr import load_tldr
 from keras_irl.data.wmt22 import load_wmt22
 from keras_irl.data.xsum import load_xsum
+from keras_irl.evaluation.word_tokenizers import DEFAULT
+from keras_irl.evaluation.word_tokenizers import check_tokenizer
 
 __all__ = ["TASKS", "Task", "load_task"]
 
@@ -24,7 +26,7 @@ TASKS = {
 }
 
 
-def load_task(name, split="train", path=None):
+def load_task(name, split="train", path=None, tokenize=DEFAULT):
     """Loads one split of a task.
 
     | name                | what is learned             | files            |
@@ -46,13 +48,18 @@ def load_task(name, split="train", path=None):
         path: Path of the data, unless the task is generated. Without it, all
             but `jsonl` are read from the Hugging Face hub, with the library
             `datasets`.
+        tokenize: What separates the words that metrics and diversity count,
+            see `Task.tokenized_by`. Texts in Chinese, Japanese, Thai and other
+            scripts without spaces need `"zh"`, `"ja-mecab"` or `"char"`; of
+            `wmt22` the target language is German, which needs none of them.
+            Defaults to `"13a"`.
 
     Returns:
         A `keras_irl.data.Task`.
 
     Raises:
-        ValueError: If there is no such task, split, file or column, or if a
-            file does not hold what it should.
+        ValueError: If there is no such task, split, file, column or tokenizer,
+            or if a file does not hold what it should.
 
     Example:
     >>> task = load_task("arithmetic")
@@ -63,4 +70,5 @@ def load_task(name, split="train", path=None):
         raise ValueError(
             f"The tasks are {', '.join(TASKS)}. Received: name={name!r}"
         )
-    return TASKS[name](split, path)
+    check_tokenizer(tokenize)
+    return TASKS[name](split, path).tokenized_by(tokenize)

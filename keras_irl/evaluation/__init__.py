@@ -14,6 +14,7 @@ from keras_irl.evaluation.fronts import AreaDifference as AreaDifference
 from keras_irl.evaluation.fronts import area_difference as area_difference
 from keras_irl.evaluation.fronts import area_under_front as area_under_front
 from keras_irl.evaluation.fronts import pareto_front as pareto_front
+from keras_irl.evaluation.fronts import quality_difference as quality_difference
 from keras_irl.evaluation.generation import ResponseSampler as ResponseSampler
 from keras_irl.evaluation.generation import sample_responses as sample_responses
 from keras_irl.evaluation.quality import bleu as bleu

@@ -1,19 +1,24 @@
 """How different the responses to one prompt are from each other."""
 
 import collections
+import itertools
 import math
 import statistics
 
-from sacrebleu.tokenizers import tokenizer_13a
-
+from keras_irl.arguments import check_integer
 from keras_irl.arguments import column_of_lists
+from keras_irl.evaluation.word_tokenizers import DEFAULT
+from keras_irl.evaluation.word_tokenizers import splitter
+from keras_irl.evaluation.word_tokenizers import warn_of_unspaced
 
 MAX_ORDER = 4
+# Longer n-grams hardly occur, and each order takes its time.
+_LARGEST_ORDER = 100
 # What a precision without a single match counts as: nltk's default ε.
 _EPSILON = 0.1
 
 
-def self_bleu(samples_per_prompt, max_order=MAX_ORDER):
+def self_bleu(samples_per_prompt, max_order=MAX_ORDER, tokenize=DEFAULT):
     """Computes Self-BLEU: how alike the responses to the same prompt are.
 
     Each sample is scored by BLEU as a hypothesis, with all other samples of
@@ -26,8 +31,9 @@ def self_bleu(samples_per_prompt, max_order=MAX_ORDER):
 
     This is nltk's `sentence_bleu` with smoothing method 1: where no n-gram of
     an order n > 1 matches, its count is taken as 0.1. Without any matching
-    token the BLEU is 0. Tokens are those of sacrebleu's tokenisation 13a, so
-    that Self-BLEU and corpus BLEU count the same words.
+    token the BLEU is 0. Tokens are those of sacrebleu's tokenization 13a, so
+    that Self-BLEU and corpus BLEU count the same words; scripts without spaces
+    need another, or equal samples are not found to be so.
 
     Samples of fewer than `max_order` tokens miss the long n-grams, and so score
     below 100 even against themselves; an empty sample scores 0. Read
@@ -35,14 +41,17 @@ def self_bleu(samples_per_prompt, max_order=MAX_ORDER):
 
     Args:
         samples_per_prompt: For each prompt, a list of at least two strings.
-        max_order: The longest n-gram counted, N. Defaults to 4.
+        max_order: The longest n-gram counted, N, at most 100. Defaults to 4.
+        tokenize: What separates words, see
+            `keras_irl.evaluation.word_tokenizers`. Defaults to `"13a"`.
 
     Returns:
         A float in per cent, `[0, 100]`.
 
     Raises:
         ValueError: If there are no prompts, a prompt has fewer than two
-            samples, or `max_order` is below 1.
+            samples, `max_order` is out of its range, or there is no such
+            tokenizer.
 
     Example:
     >>> alike = ["the cat sat on the mat", "the cat sat on the mat"]
@@ -60,7 +69,14 @@ def self_bleu(samples_per_prompt, max_order=MAX_ORDER):
         - Its references are all other texts of a model. Here they answer the
           same prompt, so that prompts that differ do not count as diversity.
     """
-    _require_order(max_order=max_order)
+    scores = prompt_self_bleu(samples_per_prompt, max_order, tokenize)
+    return 100.0 * statistics.fmean(scores)
+
+
+def prompt_self_bleu(samples_per_prompt, max_order=MAX_ORDER, tokenize=DEFAULT):
+    """Computes the `self_bleu` of each prompt, as a share: a list of floats."""
+    max_order = check_integer("max_order", max_order, 1, _LARGEST_ORDER)
+    words = splitter(tokenize)
     samples_per_prompt = _require_samples(samples_per_prompt)
     for row, samples in enumerate(samples_per_prompt):
         if len(samples) < 2:
@@ -69,15 +85,14 @@ def self_bleu(samples_per_prompt, max_order=MAX_ORDER):
                 "and is undefined for fewer than two. Draw more samples. "
                 f"Received: samples_per_prompt[{row}]={samples!r:.200}"
             )
-    return 100.0 * statistics.fmean(
-        statistics.fmean(
-            _bleu_of_each([_tokens(s) for s in samples], max_order)
-        )
+    warn_of_unspaced(itertools.chain(*samples_per_prompt), tokenize)
+    return [
+        statistics.fmean(_bleu_of_each(list(map(words, samples)), max_order))
         for samples in samples_per_prompt
-    )
+    ]
 
 
-def distinct_n(samples_per_prompt, n=2):
+def distinct_n(samples_per_prompt, n=2, tokenize=DEFAULT):
     """Computes the share of different n-grams among all n-grams of a prompt.
 
     The n-grams of all samples of a prompt are pooled; the mean is taken over
@@ -86,13 +101,15 @@ def distinct_n(samples_per_prompt, n=2):
 
     Args:
         samples_per_prompt: For each prompt, a list of strings.
-        n: Tokens of an n-gram. Defaults to 2.
+        n: Tokens of an n-gram, at most 100. Defaults to 2.
+        tokenize: See `self_bleu`. Defaults to `"13a"`.
 
     Returns:
         A float in per cent, `[0, 100]`: 100 if no n-gram occurs twice.
 
     Raises:
-        ValueError: If there are no prompts or samples, or `n` is below 1.
+        ValueError: If there are no prompts or samples, `n` is out of its
+            range, or there is no such tokenizer.
 
     Example:
     >>> distinct_n([["a b a b", "a b"]], n=2)
@@ -101,20 +118,23 @@ def distinct_n(samples_per_prompt, n=2):
     References:
         - [Li et al., 2016](https://arxiv.org/abs/1510.03055)
     """
-    _require_order(n=n)
+    n = check_integer("n", n, 1, _LARGEST_ORDER)
+    words = splitter(tokenize)
     samples_per_prompt = _require_samples(samples_per_prompt)
+    warn_of_unspaced(itertools.chain(*samples_per_prompt), tokenize)
     shares = []
     for samples in samples_per_prompt:
-        ngrams = [ngram for s in samples for ngram in _ngrams(_tokens(s), n)]
+        ngrams = [ngram for s in samples for ngram in _ngrams(words(s), n)]
         shares.append(len(set(ngrams)) / max(1, len(ngrams)))
     return 100.0 * statistics.fmean(shares)
 
 
-def diversity_note(num_samples):
+def diversity_note(num_samples, tokenize=DEFAULT):
     """Tells what `self_bleu` and `distinct_n` count, for readers of a table.
 
     Args:
         num_samples: Set of the numbers of samples that prompts had.
+        tokenize: What separated words. Defaults to `"13a"`.
 
     Returns:
         A sentence or two.
@@ -126,18 +146,33 @@ def diversity_note(num_samples):
     numbers = " or ".join(map(str, sorted(num_samples)))
     return (
         f"Diversity of {numbers} samples a prompt, in tokens of sacrebleu's "
-        f"13a: Self-BLEU counts n-grams of 1 to {MAX_ORDER} tokens, with all "
-        "other samples of the prompt as references, smoothed by nltk's method "
-        "1; distinct-n is the share of different n-grams among those of all "
-        "samples of a prompt."
+        f"{tokenize}: Self-BLEU counts n-grams of 1 to {MAX_ORDER} tokens, "
+        "with all other samples of the prompt as references, smoothed by "
+        "nltk's method 1; distinct-n is the share of different n-grams among "
+        "those of all samples of a prompt."
     )
 
 
-_tokenize_13a = tokenizer_13a.Tokenizer13a()
+def tokenizer_of(rows):
+    """Tells what separated the words of rows that are compared.
 
+    Args:
+        rows: Rows of `sweep`; those of old have no tokenizer but `"13a"`.
 
-def _tokens(text):
-    return _tokenize_13a(text).split()
+    Returns:
+        The name of the tokenizer.
+
+    Raises:
+        ValueError: If they differ, so that nothing can be compared.
+    """
+    names = {row.get("tokenize", DEFAULT) for row in rows}
+    if len(names) > 1:
+        raise ValueError(
+            "Numbers of words that different tokenizers separated can't be "
+            "compared; judge all policies with one. "
+            f"Received: tokenize={', '.join(sorted(names))}"
+        )
+    return names.pop() if names else DEFAULT
 
 
 def _ngrams(tokens, order):
@@ -195,14 +230,6 @@ def _matches_of_each(counts):
         )
         for i, count in enumerate(counts)
     ]
-
-
-def _require_order(**argument):
-    ((name, value),) = argument.items()
-    if value < 1:
-        raise ValueError(
-            f"An n-gram has at least one token. Received: {name}={value}"
-        )
 
 
 def _require_samples(samples_per_prompt):

@@ -4,7 +4,7 @@ from keras_irl.evaluation.summary import row_estimates
 
 
 def findings(results):
-    """Tells the main results, with their errors and no more certainty.
+    """Tells the results of each decoding, with their errors.
 
     Args:
         results: See `keras_irl/evaluation/results.py`.
@@ -30,11 +30,24 @@ def findings(results):
             listed = ", ".join(f"{name} {e}" for name, e in found.items())
             alike = _alike(estimates, way)
             sentences.append(f"{metric}, {way}: {listed}{alike}.")
-    return sentences + [
-        _front_sentence(front, results["fronts"][0]["policy"])
-        for front in results.get("fronts", ())[1:]
-        if front["difference"] is not None
-    ]
+    return sentences
+
+
+def conclusion_of(results):
+    """Tells how much better policies are than the first, at equal diversity.
+
+    Args:
+        results: See `keras_irl/evaluation/results.py`.
+
+    Returns:
+        A text, a sentence for each policy but the first; empty where fronts
+        were not compared.
+    """
+    fronts = results.get("fronts") or [{}]
+    return " ".join(
+        _front_sentence(front, fronts[0], results["metric"])
+        for front in fronts[1:]
+    )
 
 
 def _alike(estimates, way):
@@ -49,15 +62,43 @@ def _alike(estimates, way):
     return f"; Self-BLEU, the lower the more diverse: {listed}"
 
 
-def _front_sentence(front, first):
+def _front_sentence(front, first, metric):
+    pair = f"{front['policy']} and {first['policy']}"
+    if front["difference"] is None:
+        return (
+            f"{pair} were not compared at equal diversity: {front['reason']}."
+        )
+    where = (
+        f"At equal Self-BLEU, {front['self_bleu_low']:.1f} to "
+        f"{front['self_bleu_high']:.1f}, "
+    )
     difference, low, high = (
         front[f"difference{end}"] for end in ("", "_low", "_high")
     )
+    higher = "higher" if difference >= 0 else "lower"
     text = (
-        f"Area under the front of quality and diversity: {front['policy']} "
-        f"{difference:+.2f} against {first}"
+        f"{where}{metric} of {front['policy']} is {abs(difference):.2f} "
+        f"{higher} than that of {first['policy']} on average"
     )
     if low is None:
-        return f"{text}, without an interval: {front['reason']}."
-    differs = "does not hold 0" if low > 0 or high < 0 else "holds 0"
-    return f"{text}; the interval of 95 %, {low:.2f} to {high:.2f}, {differs}."
+        text += f", without an interval: {front['reason']}"
+    else:
+        sources = "prompts"
+        if front["runs"] > 1 or first["runs"] > 1:
+            sources += " and training runs"
+        verdict = "which of them is better is not known"
+        if low > 0 or high < 0:
+            better = front if low > 0 else first
+            verdict = f"{better['policy']} is better there"
+        text += (
+            f" (95 % interval of the difference over {sources}: {low:+.2f} to "
+            f"{high:+.2f}); "
+            f"{verdict}"
+        )
+        alone = [x["policy"] for x in (first, front) if x["runs"] == 1]
+        if alone:
+            text += (
+                f", as far as one training run of {' and '.join(alone)} tells"
+            )
+    warning = f"; {front['warning']}" if front["warning"] else ""
+    return f"{text}{warning}."

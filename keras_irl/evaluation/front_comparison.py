@@ -1,109 +1,164 @@
-"""The areas under the fronts of policies, and how they differ."""
+"""How much better policies are than the first one, at equal diversity."""
 
 import math
 
 import numpy as np
 
-from keras_irl.evaluation.fronts import areas
+from keras_irl.arguments import shortened
+from keras_irl.evaluation.diversity import tokenizer_of
+from keras_irl.evaluation.fronts import compare_curves
+from keras_irl.evaluation.intervals import FEW_PROMPTS
+from keras_irl.evaluation.intervals import MIN_PROMPTS
+from keras_irl.evaluation.intervals import check_num_resamples
+from keras_irl.evaluation.intervals import check_seed
+from keras_irl.evaluation.intervals import resampled_variance
+from keras_irl.evaluation.intervals import t_interval
 from keras_irl.evaluation.text_metrics import TextMetric
 from keras_irl.evaluation.text_metrics import resampling_weights
 
-_LEVEL = 0.95
+# Where less of the narrower range is shared, nothing can be said.
+_LEAST_SHARE = 0.1
+# Where less of it is shared, what is said holds for a small part only.
+_SMALL_SHARE = 0.5
 
 
 def compare_fronts(rows, task, metric=None, num_resamples=1000, seed=0):
-    """Compares the areas under the fronts of policies with the first one's.
+    """Compares the quality of policies at equal diversity, with the first one.
 
-    The points of a policy are its decodings with several samples a prompt:
-    the metric against `100 - self_bleu`, each the mean over the policy's
-    training runs and seeds. Greedy decoding and beam search have no
-    Self-BLEU, so they are no points. See `area_under_front` for the area.
+    A policy is read as a curve through its decodings with several samples a
+    prompt: the metric against `100 - self_bleu`, each the mean over the
+    policy's training runs and over seeds; see `quality_difference`. Greedy
+    decoding and beam search have no Self-BLEU, so they are no points. The
+    number is the mean difference of the metric over the range of Self-BLEU
+    that both policies reach. There is none where they share less than a tenth
+    of the narrower range, and a warning where it is less than a half: judge
+    them at further temperatures then.
 
-    The intervals are of 95 %, of a paired percentile bootstrap: prompts are
-    drawn with replacement, the same for all policies and all their points,
-    and everything is computed anew, corpus metrics included. They tell what
-    other prompts would have changed, and not what other training seeds would.
+    The intervals are of 95 %, of a paired bootstrap over prompts and training
+    runs. Prompts are drawn with replacement, the same for both policies and
+    all their points, and everything is computed anew, corpus metrics included;
+    then training runs are drawn likewise, those of equal number together where
+    both policies have as many. Both variances are corrected for the few that
+    were drawn from and added, and the interval is Student's, see `t_interval`.
+    With one training run it tells what other prompts would have changed, and
+    not what another training would.
 
     Args:
-        rows: Rows of `sweep`.
+        rows: Rows of `sweep`. Training runs are told apart by `replica`.
         task: The task of the sweep.
         metric: Name of one of its metrics. Defaults to the first.
-        num_resamples: How often prompts are drawn, at least 2. Defaults to
-            1000.
+        num_resamples: How often prompts and runs are drawn, 2 to 100,000.
+            Defaults to 1000.
         seed: Seed of the draws. Defaults to 0.
 
     Returns:
         A list of a dictionary for each policy, in their order:
 
-        | key                                 | meaning                       |
-        |-------------------------------------|-------------------------------|
-        | `policy`                            | name of the policy            |
-        | `points`                            | names of its decodings        |
-        | `area`, `area_low`, `area_high`     | in per cent, and its interval |
-        | `difference`, `difference_low`, ... | to the area of the first      |
-        | `reason`                            | why a number is `None`, or "" |
+        | key                                 | meaning                        |
+        |-------------------------------------|--------------------------------|
+        | `policy`                            | name of the policy             |
+        | `points`                            | names of its decodings         |
+        | `runs`                              | how many training runs it has  |
+        | `difference`, `difference_low`, ... | to the first, and its interval |
+        | `self_bleu_low`, `self_bleu_high`   | the range that both reach      |
+        | `reason`                            | why a number is `None`, or ""  |
+        | `warning`                           | what to mind, or ""            |
 
     Raises:
-        ValueError: If there are no rows, no such metric, or `num_resamples` is
-            below 2.
+        ValueError: If there are no rows, no such metric, or a number is out of
+            its range.
     """
     metric = next(iter(task.metrics)) if metric is None else metric
-    _check(rows, task, metric, num_resamples)
-    num_prompts = len(task.prompts)
-    draws = resampling_weights(num_prompts, num_resamples, seed)
-    # The first row, each prompt once, is no resample but the estimate.
-    weights = np.vstack([np.ones((1, num_prompts)), draws])
-    found = {}
-    for policy in dict.fromkeys(row["policy"] for row in rows):
-        own = [row for row in rows if row["policy"] == policy]
-        found[policy] = _Front(own, metric, task.metrics[metric], weights)
-    first = next(iter(found.values()))
-    return [
-        {
-            "policy": policy,
-            "points": front.names,
-            **_interval("area", front.areas),
-            **_interval("difference", _difference(front, first)),
-            "reason": front.reason,
-        }
-        for policy, front in found.items()
+    _check(rows, task, metric)
+    draws = _Draws(
+        len(task.prompts), check_num_resamples(num_resamples), check_seed(seed)
+    )
+    policies = [
+        _Policy(
+            policy,
+            [row for row in rows if row["policy"] == policy],
+            (metric, task.metrics[metric]),
+            draws.prompts,
+        )
+        for policy in dict.fromkeys(row["policy"] for row in rows)
     ]
+    return [_compared(policy, policies[0], draws) for policy in policies]
 
 
-class _Front:
-    """The areas of a policy: its own, then those of the resamples."""
+class _Draws:
+    """Which prompts and which training runs are drawn, for all policies."""
 
-    def __init__(self, rows, name, metric, weights):
-        points = {}
+    def __init__(self, num_prompts, num_resamples, seed):
+        drawn = resampling_weights(num_prompts, num_resamples, seed)
+        # The first row, each prompt once, is no resample but the estimate.
+        self.prompts = np.vstack([np.ones((1, num_prompts), int), drawn])
+        self._num_resamples = num_resamples
+        self._seed = seed
+
+    def runs(self, num_runs, stream):
+        """Shares of runs, `(num_resamples, num_runs)`."""
+        seeds = self._seed, stream
+        drawn = resampling_weights(num_runs, self._num_resamples, seeds)
+        return drawn / num_runs
+
+
+class _Policy:
+    """The points of a policy, of each training run and each draw of prompts.
+
+    `points` has the shape `(num_draws, num_runs, num_points, 2)`; it has one
+    draw, the estimate, where no interval can be given, and is `None` where
+    there is no curve.
+    """
+
+    def __init__(self, name, rows, named_metric, weights):
+        self.name = name
+        groups = {}
         for row in rows:
             if row["self_bleu"] is not None:
-                points.setdefault(row["decoder"], []).append(row)
-        self.names = list(points)
-        self.areas = None
-        self.reason = ""
-        if not points:
-            self.reason = "there is no decoding with several samples a prompt"
-            return
-        if not isinstance(metric, TextMetric):
-            self.reason = f"{name} is not known text by text: no intervals"
-            weights = weights[:1]
-        elif weights.shape[1] < 2:
-            self.reason = "one prompt alone gives no interval"
-            weights = weights[:1]
-        stacked = [
-            np.mean([_point(row, name, metric, weights) for row in group], 0)
-            for group in points.values()
+                key = row["decoder"], row.get("replica", 0)
+                groups.setdefault(key, []).append(row)
+        self.runs = sorted({run for _, run in groups})
+        names = dict.fromkeys(name for name, _ in groups)
+        self.decodings = [
+            name
+            for name in names
+            if all((name, run) in groups for run in self.runs)
         ]
-        # (num_points, R, 2) -> (R, num_points, 2)
-        stacked = np.swapaxes(np.array(stacked), 0, 1)
-        if not np.all((stacked >= 0) & (stacked <= 100 + 1e-9)):
-            self.reason = f"{name} is not in per cent: there is no area"
+        self.points = None
+        self.reason = _why_no_curve(self.decodings)
+        if self.reason:
             return
-        self.areas = areas(stacked)
+        self.reason = _why_no_interval(named_metric, weights.shape[1])
+        if self.reason:
+            weights = weights[:1]
+        points = [
+            [
+                np.mean([_point(r, named_metric, weights) for r in group], 0)
+                for group in (groups[name, run] for name in self.decodings)
+            ]
+            for run in self.runs
+        ]
+        self.points = np.moveaxis(np.array(points), 2, 0)
 
 
-def _point(row, name, metric, weights):
-    """Quality and diversity of a row for all resamples, `(R, 2)`."""
+def _why_no_curve(decodings):
+    if not decodings:
+        return "there is no decoding with several samples a prompt"
+    if len(decodings) == 1:
+        return f"{decodings[0]} alone is a point, and no curve"
+    return ""
+
+
+def _why_no_interval(named_metric, num_prompts):
+    name, metric = named_metric
+    if not isinstance(metric, TextMetric):
+        return f"{name} is not known text by text: no intervals"
+    return FEW_PROMPTS if num_prompts < MIN_PROMPTS else ""
+
+
+def _point(row, named_metric, weights):
+    """Quality and diversity of a row for all draws, `(num_draws, 2)`."""
+    name, metric = named_metric
     if isinstance(metric, TextMetric):
         added = np.array(row["statistics"][name])
         quality = metric.resampled(weights, added)
@@ -117,37 +172,115 @@ def _number(value):
     return math.nan if value is None else value
 
 
-def _difference(front, first):
-    if front is first or front.areas is None or first.areas is None:
-        return None
-    size = min(len(front.areas), len(first.areas))
-    return front.areas[:size] - first.areas[:size]
+def _compared(policy, first, draws):
+    found = {
+        "policy": policy.name,
+        "points": policy.decodings,
+        "runs": len(policy.runs),
+        "difference": None,
+        "difference_low": None,
+        "difference_high": None,
+        "self_bleu_low": None,
+        "self_bleu_high": None,
+        "reason": policy.reason,
+        "warning": "",
+    }
+    if policy is first:
+        return found
+    for other in (policy, first):
+        if other.points is None:
+            return found | {"reason": f"of {other.name}, {other.reason}"}
+        if not np.isfinite(other.points[0]).all():
+            return found | {"reason": f"{other.name} has no finite number"}
+    return found | _difference(policy, first, draws)
 
 
-def _interval(name, values):
-    value = low = high = None
-    if values is not None:
-        value = float(values[0])
-        if len(values) > 1:
-            tail = 50 * (1 - _LEVEL)
-            ends = np.percentile(values[1:], [tail, 100 - tail])
-            low, high = map(float, ends)
-    return {name: value, f"{name}_low": low, f"{name}_high": high}
+def _difference(policy, first, draws):
+    """What there is to say of two policies that have curves."""
+    pair = policy.points, first.points
+    whole = compare_curves(*(points[0].mean(axis=0) for points in pair))
+    if whole.share < _LEAST_SHARE:
+        return {"reason": _apart(whole)}
+    found = {
+        "difference": whole.value,
+        "self_bleu_low": 100.0 - whole.high,
+        "self_bleu_high": 100.0 - whole.low,
+        "reason": policy.reason or first.reason,
+    }
+    if whole.share < _SMALL_SHARE:
+        found["warning"] = (
+            f"only {100 * whole.share:.0f} % of the narrower range of "
+            "Self-BLEU is shared; judge at further temperatures"
+        )
+    if found["reason"]:
+        return found
+    variances = _variances(policy, first, draws)
+    if not all(math.isfinite(variance) for variance, _ in variances):
+        reason = "in some resamples the ranges of Self-BLEU do not overlap"
+        return found | {"reason": reason}
+    low, high = t_interval(whole.value, variances)
+    return found | {"difference_low": low, "difference_high": high}
 
 
-def _check(rows, task, metric, num_resamples):
+def _apart(whole):
+    if not whole.share:
+        return "no Self-BLEU is reached by both; judge at further temperatures"
+    return (
+        f"the ranges of Self-BLEU barely overlap, from {100 - whole.high:.1f} "
+        f"to {100 - whole.low:.1f}; judge at further temperatures"
+    )
+
+
+def _variances(policy, first, draws):
+    """Variances of the difference and their degrees of freedom, by source."""
+    one, other = policy.points, first.points
+    num_prompts = draws.prompts.shape[1]
+    found = [(one[1:].mean(axis=1), other[1:].mean(axis=1), num_prompts)]
+    # Each prompt once.
+    one, other = one[0], other[0]
+    drawn = draws.runs(len(one), 1) @ _flat(one)
+    if policy.runs == first.runs:
+        found.append((drawn, draws.runs(len(one), 1) @ _flat(other), len(one)))
+    else:
+        drawn_too = draws.runs(len(other), 2) @ _flat(other)
+        found.append((drawn, _repeated(other, drawn), len(one)))
+        found.append((_repeated(one, drawn), drawn_too, len(other)))
+    return [
+        (resampled_variance(_differences(*pair), size), size - 1)
+        for *pair, size in found
+        if size > 1
+    ]
+
+
+def _flat(points):
+    """Points of each run in one row, `(num_runs, num_points * 2)`."""
+    return points.reshape(len(points), -1)
+
+
+def _repeated(points, drawn):
+    """The mean over runs, as often as there are draws."""
+    return np.broadcast_to(_flat(points).mean(0), (len(drawn), points[0].size))
+
+
+def _differences(first, second):
+    pairs = zip(first, second, strict=True)
+    return np.array(
+        [
+            compare_curves(one.reshape(-1, 2), other.reshape(-1, 2)).value
+            for one, other in pairs
+        ]
+    )
+
+
+def _check(rows, task, metric):
     if not rows:
         raise ValueError(
             "Fronts are made of rows of `sweep`, at least one. Received: "
             "rows=[]"
         )
+    tokenizer_of(rows)
     if metric not in task.metrics:
         raise ValueError(
             f"The metrics of the task are {', '.join(task.metrics)}. "
-            f"Received: metric={metric!r}"
-        )
-    if not isinstance(num_resamples, int) or num_resamples < 2:
-        raise ValueError(
-            "`num_resamples` must be an integer of at least 2. "
-            f"Received: num_resamples={num_resamples!r}"
+            f"Received: metric={shortened(metric)}"
         )

@@ -1,4 +1,4 @@
-"""Quality and diversity at once: fronts, and the areas under them.
+"""Quality and diversity at once: fronts, how they differ, and areas.
 
 A point is a pair `(quality, diversity)`, both in per cent and both better the
 higher. Self-BLEU is a cost: the diversity that goes with it is
@@ -9,7 +9,34 @@ import dataclasses
 
 import numpy as np
 
+from keras_irl.arguments import shortened
+from keras_irl.evaluation.intervals import MIN_PROMPTS
+from keras_irl.evaluation.intervals import check_level
+from keras_irl.evaluation.intervals import check_num_resamples
+from keras_irl.evaluation.intervals import check_seed
+from keras_irl.evaluation.intervals import resampled_variance
+from keras_irl.evaluation.intervals import t_interval
+from keras_irl.evaluation.text_metrics import float_array
 from keras_irl.evaluation.text_metrics import resampling_weights
+
+
+@dataclasses.dataclass(frozen=True)
+class QualityDifference:
+    """How much better one policy is than another at equal diversity.
+
+    Attributes:
+        value: The mean difference of their qualities; NaN where no diversity
+            is reached by both.
+        low: Least diversity that both reach.
+        high: Largest diversity that both reach.
+        share: Width of that range, as a share of the narrower of the two
+            ranges that the policies reach; 0 where it is empty.
+    """
+
+    value: float
+    low: float
+    high: float
+    share: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +79,70 @@ def pareto_front(points):
     beaten = [np.all(points >= point, axis=1).sum() > 1 for point in points]
     front = points[~np.array(beaten)]
     return front[np.argsort(front[:, 1])]
+
+
+def quality_difference(first, second):
+    """Compares the qualities of two policies at equal diversity.
+
+    Each policy is read as a curve, its quality at a given diversity:
+
+    - Points that another point of the policy beats are left out, as in
+      `pareto_front`: nobody would decode so.
+    - Between neighbors on the front, the quality is interpolated linearly.
+    - From the least diverse point of the front to the least diverse point of
+      all, should that be beaten, the best quality holds: who asks for less
+      diversity may have more.
+
+    The difference is the mean, over the diversities that both policies reach,
+    of the quality of the first minus that of the second: exactly, as both are
+    lines between a few diversities. Where the points of a policy stand on its
+    curve makes no difference, as long as they are close enough together.
+
+    Args:
+        first: Numbers of shape `(num_points, 2)`, quality and diversity.
+        second: Another; the number of points may differ.
+
+    Returns:
+        A `QualityDifference`. Swap the policies, and its value changes sign.
+
+    Raises:
+        ValueError: If there are no points, or one is not finite.
+
+    Example:
+    >>> first = [[60, 20], [40, 60]]
+    >>> second = [[45, 40], [35, 60], [25, 80]]
+    >>> quality_difference(first, second)
+    QualityDifference(value=5.0, low=40.0, high=60.0, share=0.5)
+    """
+    first = _check_points("first", first, ndim=2)
+    second = _check_points("second", second, ndim=2)
+    return compare_curves(first, second)
+
+
+def compare_curves(first, second):
+    """`quality_difference` of arrays, which it does not check."""
+    curves = _front(first), _front(second)
+    ranges = [(x[:, 1].min(), x[:, 1].max()) for x in (first, second)]
+    low, high = max(x[0] for x in ranges), min(x[1] for x in ranges)
+    narrower = min(end - start for start, end in ranges)
+    if not low < high:
+        return QualityDifference(np.nan, float(low), float(high), 0.0)
+    knots = np.concatenate([[low, high], *(x[:, 1] for x in curves)])
+    knots = np.sort(np.clip(knots, low, high))
+    one, other = (np.interp(knots, x[:, 1], x[:, 0]) for x in curves)
+    middles = (one - other)[1:] / 2 + (one - other)[:-1] / 2
+    value = middles @ np.diff(knots) / (high - low)
+    share = (high - low) / narrower
+    return QualityDifference(*map(float, (value, low, high, share)))
+
+
+def _front(points):
+    """The points that none beats, by rising diversity, of an array."""
+    order = np.lexsort((points[:, 0], points[:, 1]))[::-1]
+    falling = points[order]
+    best = np.maximum.accumulate(falling[:, 0])
+    is_better = np.append(True, falling[1:, 0] > best[:-1])
+    return falling[is_better][::-1]
 
 
 def area_under_front(points, reference=(0.0, 0.0)):
@@ -103,10 +194,15 @@ def area_difference(
 ):
     """Compares the areas of two policies that answered the same prompts.
 
-    A policy's points are means over prompts. The interval is that of a paired
-    percentile bootstrap: prompts are drawn with replacement, the same for both
-    policies and for all their points, and both areas are computed anew. Swap
-    the policies, and the difference and its interval change their sign.
+    An area grows with the range that the temperatures of a policy happen to
+    reach, so it does not tell which policy is better: `quality_difference`
+    does.
+
+    A policy's points are means over prompts. The interval is Student's, of
+    the variance of a paired bootstrap: prompts are drawn with replacement, the
+    same for both policies and for all their points, and both areas are
+    computed anew. Swap the policies, and the difference and its interval
+    change their sign.
 
     Args:
         first: Numbers of shape `(num_points, num_prompts, 2)`: the quality and
@@ -114,21 +210,23 @@ def area_difference(
         second: Another, of as many prompts in the same order; the number of
             points may differ.
         reference: See `area_under_front`. Defaults to `(0.0, 0.0)`.
-        num_resamples: How often prompts are drawn. Defaults to 1000.
-        level: Share of the resamples inside the interval. Defaults to 0.95.
+        num_resamples: How often prompts are drawn, 2 to 100,000. Defaults to
+            1000.
+        level: Share of such intervals that hold the true difference. Defaults
+            to 0.95.
         seed: Seed of the draws. Defaults to 0.
 
     Returns:
         An `AreaDifference`, the area of the first minus that of the second.
 
     Raises:
-        ValueError: If there are fewer than two prompts or resamples, the
-            policies differ in their prompts, `level` is not between 0 and 1,
-            or as `area_under_front`.
+        ValueError: If there are fewer than ten prompts, the policies differ in
+            their prompts, a number is out of its range, or as
+            `area_under_front`.
 
     Example:
-    >>> first = [[[60.0, 50.0], [40.0, 50.0]]]
-    >>> second = [[[50.0, 50.0], [30.0, 50.0]]]
+    >>> first = [[[60.0, 50.0]] * 5 + [[40.0, 50.0]] * 5]
+    >>> second = [[[50.0, 50.0]] * 5 + [[30.0, 50.0]] * 5]
     >>> area_difference(first, second)
     AreaDifference(value=5.0, low=5.0, high=5.0)
 
@@ -139,8 +237,10 @@ def area_difference(
     second = _check_points("second", second, ndim=3, largest=100.0)
     reference = _check_reference(reference)
     num_prompts = first.shape[1]
-    _check_bootstrap(num_prompts, second.shape[1], num_resamples, level)
-    draws = resampling_weights(num_prompts, num_resamples, seed)
+    _check_prompts(num_prompts, second.shape[1])
+    draws = resampling_weights(
+        num_prompts, check_num_resamples(num_resamples), check_seed(seed)
+    )
     # The first row, each prompt once, is no resample but the estimate.
     weights = np.vstack([np.ones(num_prompts), draws]) / num_prompts
     # (num_points, num_prompts, 2) -> (1 + num_resamples, num_points, 2)
@@ -150,9 +250,11 @@ def area_difference(
             for points in (first, second)
         )
     )
-    tail = 50 * (1 - level)
-    low, high = np.percentile(resampled, [tail, 100 - tail])
-    return AreaDifference(float(value), float(low), float(high))
+    variance = resampled_variance(resampled, num_prompts)
+    ends = t_interval(
+        float(value), [(variance, num_prompts - 1)], check_level(level)
+    )
+    return AreaDifference(float(value), *ends)
 
 
 def areas(points, reference=(0.0, 0.0)):
@@ -179,14 +281,11 @@ def areas(points, reference=(0.0, 0.0)):
 
 def _check_points(name, points, ndim, largest=np.inf):
     shape = "(num_points, num_prompts, 2)" if ndim == 3 else "(num_points, 2)"
-    try:
-        array = np.asarray(points, "float64")
-    except (TypeError, ValueError):
-        array = np.empty(0)
+    array = float_array(points)
     if array.ndim != ndim or array.shape[-1] != 2 or not array.size:
         raise ValueError(
             f"`{name}` are pairs of quality and diversity of shape {shape}, "
-            f"at least one. Received: {name}={points!r:.200}"
+            f"at least one. Received: {name}={shortened(points)}"
         )
     wrong = np.argwhere(~(np.isfinite(array) & (array <= largest)))
     if len(wrong):
@@ -201,28 +300,19 @@ def _check_points(name, points, ndim, largest=np.inf):
 
 
 def _check_reference(reference):
-    array = np.asarray(reference, "float64")
+    array = float_array(reference)
     if array.shape != (2,) or not np.all(np.isfinite(array) & (array < 100.0)):
         raise ValueError(
             "The reference is the worst quality and diversity that count, two "
-            f"numbers below 100. Received: reference={reference!r}"
+            f"numbers below 100. Received: reference={shortened(reference)}"
         )
     return array
 
 
-def _check_bootstrap(num_first, num_second, num_resamples, level):
-    if num_first != num_second or num_first < 2:
+def _check_prompts(num_first, num_second):
+    if num_first != num_second or num_first < MIN_PROMPTS:
         raise ValueError(
-            "Both policies must have answered the same prompts, at least two. "
+            "Both policies must have answered the same prompts, at least "
+            f"{MIN_PROMPTS}: of fewer, no interval holds its level. "
             f"Received: first of {num_first} and second of {num_second} prompts"
-        )
-    if not isinstance(num_resamples, int) or num_resamples < 2:
-        raise ValueError(
-            "`num_resamples` must be an integer of at least 2. "
-            f"Received: num_resamples={num_resamples!r}"
-        )
-    if not 0.0 < level < 1.0:
-        raise ValueError(
-            "`level` is a share between 0 and 1, such as 0.95. "
-            f"Received: level={level!r}"
         )

@@ -1,5 +1,6 @@
 """Numbers for the responses of a policy to the prompts of a task."""
 
+import math
 import numbers
 import statistics
 
@@ -8,9 +9,11 @@ import numpy as np
 from keras_irl.arguments import check_parts
 from keras_irl.arguments import shortened
 from keras_irl.evaluation.diversity import distinct_n
-from keras_irl.evaluation.diversity import self_bleu
+from keras_irl.evaluation.diversity import prompt_self_bleu
+from keras_irl.evaluation.intervals import resampled_variance
 from keras_irl.evaluation.text_metrics import TextMetric
 from keras_irl.evaluation.text_metrics import resampling_weights
+from keras_irl.evaluation.word_tokenizers import DEFAULT
 
 _TASK = ("prompts", "references", "metrics", "sample_metrics")
 _IS_A_TASK = "It is a `keras_irl.data.Task`, for example of `load_task`."
@@ -25,7 +28,8 @@ def judge(responses, task, entropies=None):
     Args:
         responses: `Responses` to all prompts of the task.
         task: A `keras_irl.data.Task`, or anything with its `references`,
-            `metrics` and `sample_metrics`.
+            `metrics` and `sample_metrics`, and if need be with the `tokenize`
+            of its words.
         entropies: Float array `(P, K)`, of each response the entropies of its
             tokens summed. Defaults to `None`, for not known.
 
@@ -40,8 +44,11 @@ def judge(responses, task, entropies=None):
     check_parts("responses", responses, _RESPONSES)
     texts, references = responses.texts, task.references
     _check_texts(texts, references)
-    several = len(texts[0]) > 1
-    alike = [self_bleu([samples]) for samples in texts] if several else None
+    tokenize = _tokenizer_of(task)
+    alike, several = None, len(texts[0]) > 1
+    if several:
+        scores = prompt_self_bleu(texts, tokenize=tokenize)
+        alike = [100.0 * score for score in scores]
     added = {
         name: _statistics(name, metric, texts, references)
         for name, metric in task.metrics.items()
@@ -58,13 +65,14 @@ def judge(responses, task, entropies=None):
             for name, metric in task.sample_metrics.items()
         },
         "self_bleu": statistics.fmean(alike) if several else None,
-        **{f"distinct_{n}": distinct_n(texts, n) for n in _ORDERS},
+        **{f"distinct_{n}": distinct_n(texts, n, tokenize) for n in _ORDERS},
+        "tokenize": tokenize,
         "entropy": _per_token(entropies, responses),
         "finished": 100.0 * float(responses.finished.mean()),
         "num_tokens": float(responses.num_tokens.mean()),
         "tokens_per_second": responses.tokens_per_second,
         "standard_errors": {
-            name: float(np.std(values, ddof=1))
+            name: math.sqrt(resampled_variance(values, len(texts)))
             for name, values in _resampled(
                 task.metrics, added, alike, entropies, responses
             )
@@ -115,6 +123,13 @@ def require_task(task):
                 f"`task.{name}` must be a dictionary of functions. "
                 f"Received: task.{name}={shortened(metrics)}"
             )
+
+
+def _tokenizer_of(task):
+    try:
+        return task.tokenize
+    except AttributeError:  # It need not be a `Task`.
+        return DEFAULT
 
 
 def _references(task):

@@ -7,30 +7,42 @@ no reference.
 """
 
 import collections
+import itertools
 
 import sacrebleu
 
 from keras_irl.evaluation.text_metrics import mean_over_texts
 from keras_irl.evaluation.text_metrics import sum_over_texts
+from keras_irl.evaluation.text_metrics import word_metric
+from keras_irl.evaluation.word_tokenizers import check_tokenizer
+from keras_irl.evaluation.word_tokenizers import warn_of_unspaced
+
+_PARTS = 2**20
 
 
 def _bleu_of_counts(sums):
     """BLEU of matches and n-grams of four orders, and two lengths."""
-    counts = [int(number) for number in sums]
+    # Of texts that count in part, there are parts of n-grams. Of lengths, which
+    # have to be whole, only the ratio matters.
+    counts = [float(number) for number in sums]
+    lengths = [round(_PARTS * number) for number in counts[8:]]
     score = sacrebleu.BLEU.compute_bleu(
-        counts[:4], counts[4:8], *counts[8:], smooth_method="exp"
+        counts[:4], counts[4:8], *lengths, smooth_method="exp"
     ).score
     return min(score, 100.0)  # Of perfect responses it is 100 + 4e-14.
 
 
-@sum_over_texts(_bleu_of_counts)
-def bleu(responses, references):
+@word_metric(_bleu_of_counts)
+def bleu(responses, references, tokenize):
     """Computes multi-reference BLEU over a corpus.
 
     BLEU of SacreBLEU with its defaults: 4-grams of `13a` tokens, case kept,
     exponential smoothing. Each n-gram may match any reference of its row, and
     the length of the closest reference counts. Rows may have different
     numbers of references. Where no response has four tokens, BLEU is 0.
+
+    Scripts without spaces need another tokenizer than `"13a"`: call it with
+    `tokenize="zh"`, see `keras_irl.evaluation.word_tokenizers`.
 
     Example:
     >>> round(bleu(["a b c d e"], [["x", "a b c d e"]]), 6)
@@ -40,9 +52,11 @@ def bleu(responses, references):
         - [Papineni et al., 2002](https://aclanthology.org/P02-1040/)
         - [Post, 2018](https://aclanthology.org/W18-6319/)
     """
+    check_tokenizer(tokenize)
+    warn_of_unspaced(itertools.chain(responses, *references), tokenize)
     # The order changes the score of a sentence, which is not used here, and
     # not its counts.
-    counter = sacrebleu.BLEU(effective_order=True)
+    counter = sacrebleu.BLEU(effective_order=True, tokenize=tokenize)
     scores = map(counter.sentence_score, responses, map(list, references))
     return [(*s.counts, *s.totals, s.sys_len, s.ref_len) for s in scores]
 

@@ -1,9 +1,12 @@
 """Quality and diversity of policies over temperatures and decoders."""
 
-import numbers
+import collections.abc
 
+import numpy as np
 import tqdm
 
+from keras_irl.arguments import LARGEST_SEED
+from keras_irl.arguments import check_integer
 from keras_irl.decoding.prompts import num_cut_prompts
 from keras_irl.evaluation.decodings import decodings
 from keras_irl.evaluation.decodings import name_of
@@ -12,11 +15,14 @@ from keras_irl.evaluation.generation import ResponseSampler
 from keras_irl.evaluation.judge import check_task
 from keras_irl.evaluation.judge import judge
 
+# Of sampling five: policies are compared where their diversities overlap.
+TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
+
 
 def sweep(
     policies,
     task,
-    temperatures=(0.0, 0.5, 1.0),
+    temperatures=TEMPERATURES,
     num_samples=8,
     max_length=None,
     batch_size=32,
@@ -38,6 +44,7 @@ def sweep(
     | `sample_metrics`    | those of its metrics that need several samples    |
     | `self_bleu`         | in per cent; the lower, the more diverse          |
     | `distinct_1`, ...   | different n-grams, in per cent of all, n to 3     |
+    | `tokenize`          | what separated the words that were counted        |
     | `entropy`           | of the policy, in nats a token, over its samples  |
     | `finished`          | texts that the policy ended itself, in per cent   |
     | `num_tokens`        | mean length, the end token included               |
@@ -57,10 +64,11 @@ def sweep(
     known text by text, see `keras_irl/evaluation/text_metrics.py`.
 
     Diversity is that of `self_bleu`, of its 4-grams, and of `distinct_n`, both
-    of tokens of sacrebleu's 13a, among the `num_samples` of each prompt. The
-    entropy is that of the policy at a temperature of 1, exact, in the states
-    in which the samples took their tokens, the end included, whatever the
-    decoder; `None` for RWKV7, which reads prompts and responses apart.
+    of tokens of the task's `tokenize`, sacrebleu's 13a where it has none, among
+    the `num_samples` of each prompt. The entropy is that of the policy at a
+    temperature of 1, exact, in the states in which the samples took their
+    tokens, the end included, whatever the decoder; `None` for RWKV7, which
+    reads prompts and responses apart.
 
     Args:
         policies: Dictionary from name to `CausalLM` or `Seq2SeqLM`, with
@@ -68,7 +76,8 @@ def sweep(
         task: A `keras_irl.data.Task`, or anything with its `prompts`,
             `references`, `metrics` and `sample_metrics`.
         temperatures: Numbers >= 0, and decoders of `keras_irl.decoding`.
-            Defaults to `(0.0, 0.5, 1.0)`.
+            Defaults to `(0.0, 0.25, 0.5, 0.75, 1.0, 1.25)`: so many that the
+            diversities of policies overlap, see `compare_fronts`.
         num_samples: Responses per prompt where they are random. Defaults to 8.
         max_length: The window in tokens. Defaults to the preprocessor's.
         batch_size: Rows of every batch. Defaults to 32.
@@ -96,7 +105,7 @@ def sweep(
     [(row["decoder"], row["metrics"]["valid"]) for row in rows]
     ```
     """
-    seeds = [seed] if isinstance(seed, numbers.Real) else list(seed)
+    seeds = _seeds(seed)
     policies, ways = _groups(policies), decodings(temperatures)
     _check_given(policies, task, temperatures, seeds)
     check_task(task)
@@ -190,6 +199,13 @@ def _groups(policies):
         name: list(group) if isinstance(group, list | tuple) else [group]
         for name, group in policies.items()
     }
+
+
+def _seeds(seed):
+    """One seed, or those of a sequence, as a list."""
+    if isinstance(seed, collections.abc.Iterable) and np.ndim(seed):
+        return [check_integer("seed", one, 0, LARGEST_SEED) for one in seed]
+    return [check_integer("seed", seed, 0, LARGEST_SEED)]
 
 
 def _check_given(policies, task, temperatures, seeds):

@@ -3,6 +3,8 @@
 import dataclasses
 
 from keras_irl.evaluation.diversity import diversity_note
+from keras_irl.evaluation.diversity import tokenizer_of
+from keras_irl.evaluation.findings import conclusion_of
 from keras_irl.evaluation.results import check_results
 from keras_irl.evaluation.shown_text import in_markdown
 from keras_irl.evaluation.summary import error_source
@@ -29,11 +31,19 @@ class Table:
         header: List of strings.
         lines: List of lists of strings, as many in each.
         note: What to know of it, or an empty string.
+        size: The longest cell in Markdown, in characters.
     """
 
     header: list
     lines: list
     note: str = ""
+    size: int = 60
+
+
+def settings_table(settings):
+    """Puts what results were made with into a table of two columns."""
+    lines = [list(item) for item in settings.items()]
+    return Table(["setting", "value"], lines, size=1000)
 
 
 def tables(results):
@@ -44,8 +54,8 @@ def tables(results):
 
     Returns:
         A list of `Table`: a line for each objective, if its runs have numbers;
-        a line for each objective and decoding; and the areas under the fronts,
-        if there are any.
+        a line for each objective and decoding; and the differences of
+        the fronts, if they were compared.
 
     Raises:
         ValueError: If results, an objective or a run are incomplete.
@@ -73,10 +83,10 @@ def format_table(results):
     """Formats what a comparison found, for people to read.
 
     One table has a line for each objective, where its runs have numbers,
-    another a line for each objective and decoding, a third the areas under the
-    fronts of quality and diversity, if they were compared. Numbers are means ±
-    standard errors, where there are such. The tables are aligned, and are
-    Markdown too.
+    another a line for each objective and decoding, a third the differences at
+    equal diversity, if fronts were compared; then sentences say what came
+    out. Numbers are means ± standard errors, where there are such. The tables
+    are aligned, and are Markdown too.
 
     Args:
         results: See `keras_irl/evaluation/results.py`.
@@ -89,9 +99,11 @@ def format_table(results):
     """
     parts = []
     for table in tables(results):
-        parts.append(_markdown(table))
+        parts.append(in_lines(table))
         if table.note:
             parts.append(in_markdown(table.note, size=9000))
+    if conclusion := conclusion_of(results):
+        parts.append(in_markdown(conclusion, size=9000))
     return "\n\n".join(parts)
 
 
@@ -120,7 +132,8 @@ def _row_note(rows, results):
     ]
     several = {row.get("num_samples", 1) for _, row in found} - {1}
     if several:
-        notes.append(diversity_note(several))
+        tokenize = tokenizer_of(row for _, row in found)
+        notes.append(diversity_note(several, tokenize))
     if any(row.get("self_bleu", "") is None for row in rows):
         notes.append("One sample a prompt has no Self-BLEU (–).")
     if any(row.get("entropy") is not None for row in rows):
@@ -143,38 +156,66 @@ def _front_table(fronts, results):
         [
             front["policy"],
             _cell(len(front["points"])),
-            _with_interval(front, "area"),
-            _with_interval(front, "difference"),
+            _cell(front["runs"]),
+            _range(front),
+            _with_interval(front),
         ]
         for front in fronts
     ]
+    metric = results["metric"]
     note = (
-        f"Area under {results['metric']} against 100 − Self-BLEU, in per cent "
-        "of the largest there can be, with intervals of 95 % over prompts "
-        "that are drawn anew, the same for all. Greedy decoding and beam "
-        "search have one sample a prompt and are no points."
+        f"{metric} minus that of {first} at equal Self-BLEU, the mean over the "
+        "range that both reach, with intervals of 95 % over prompts that are "
+        "drawn anew, the same for all, and over training runs where there are "
+        "several. Quality is interpolated between the decodings that no other "
+        "beats. Greedy decoding and beam search have one sample a prompt and "
+        "are no points."
     )
     reasons = dict.fromkeys(f["reason"] for f in fronts if f["reason"])
     note = " ".join([note, *(f"Missing: {reason}." for reason in reasons)])
-    header = ["objective", "points", "area", f"difference to {first}"]
+    header = [
+        "objective",
+        "points",
+        "runs",
+        "Self-BLEU",
+        f"{metric} to {first}",
+    ]
     return Table(header, lines, note)
 
 
-def _with_interval(front, name):
-    value, low, high = (front[f"{name}{end}"] for end in ("", "_low", "_high"))
+def _range(front):
+    if front["self_bleu_low"] is None:
+        return "–"
+    return f"{front['self_bleu_low']:.1f} to {front['self_bleu_high']:.1f}"
+
+
+def _with_interval(front):
+    ends = ("", "_low", "_high")
+    value, low, high = (front[f"difference{end}"] for end in ends)
     if value is None:
         return "–"
     if low is None:
-        return f"{value:.2f}"
-    return f"{value:.2f} ({low:.2f} to {high:.2f})"
+        return f"{value:+.2f}"
+    return f"{value:+.2f} ({low:+.2f} to {high:+.2f})"
 
 
 def _cell(value):
     return "–" if value is None else str(value)
 
 
-def _markdown(table):
-    lines = [[*map(in_markdown, x)] for x in (table.header, *table.lines)]
+def in_lines(table):
+    """Aligns a table, for a terminal and for Markdown.
+
+    Args:
+        table: A `Table`.
+
+    Returns:
+        A string of several lines.
+    """
+    lines = [
+        [in_markdown(cell, table.size) for cell in line]
+        for line in (table.header, *table.lines)
+    ]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rule = ["-" * (width - 1) + ":" for width in widths]
     rule[0] = "-" * widths[0]

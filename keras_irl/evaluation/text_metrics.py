@@ -7,17 +7,24 @@ texts can be drawn anew, as a bootstrap does, without judging them again.
 """
 
 import functools
+import itertools
+import operator
+import sys
 
 import numpy as np
 
 from keras_irl.arguments import column
 from keras_irl.arguments import column_of_lists
+from keras_irl.arguments import shortened
+from keras_irl.evaluation.word_tokenizers import DEFAULT
+from keras_irl.evaluation.word_tokenizers import check_tokenizer
 
 
 class TextMetric:
     """A metric that is a function of sums over texts.
 
-    Called, it is a metric like any other.
+    Called, it is a metric like any other. It can be copied, and pickled where
+    its function can: those at the top of a module, decorated or not.
 
     Args:
         function: Function `(responses, references)`. Returns for each response
@@ -36,6 +43,22 @@ class TextMetric:
         weights = np.ones((1, len(statistics)))
         return float(self.resampled(weights, statistics[:, None])[0])
 
+    def count(self, *texts):
+        """Calls the function."""
+        return self._function(*texts)
+
+    def tokenized_by(self, tokenize):
+        """Returns the same metric of words that another tokenizer separates.
+
+        Args:
+            tokenize: A name, see `keras_irl.evaluation.word_tokenizers`.
+
+        Returns:
+            A `TextMetric`: itself, as it counts no words.
+        """
+        check_tokenizer(tokenize)
+        return self
+
     def statistics(self, responses, references):
         """Computes what each response adds.
 
@@ -52,16 +75,16 @@ class TextMetric:
                 not return numbers for each response.
         """
         responses, references = check_references(responses, references)
-        found = self._function(responses, references)
+        found = self.count(responses, references)
         try:
             array = np.asarray(found, "float64")
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             array = np.empty(0)
         ndim = 1 if self._score is None else 2
         if array.ndim != ndim or len(array) != len(responses):
             raise ValueError(
                 "Expected numbers for each response of the metric. "
-                f"Received: {found!r:.200} for {len(responses)} responses"
+                f"Received: {shortened(found)} for {len(responses)} responses"
             )
         return array.reshape(len(responses), -1)
 
@@ -83,9 +106,91 @@ class TextMetric:
         sums = np.einsum("rp,pks->rks", weights, statistics)
         return np.array([np.mean([*map(self._score, row)]) for row in sums])
 
-    def on(self, adapt):
-        """The same metric of other texts; `adapt` changes its function."""
-        return TextMetric(adapt(self._function), self._score)
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def __reduce_ex__(self, protocol):
+        # A decorated function goes by its name, which is that of the metric.
+        if _is_named(self):
+            return self.__qualname__
+        return super().__reduce_ex__(protocol)
+
+
+class WordMetric(TextMetric):
+    """A metric that counts words, as a tokenizer separates them.
+
+    Args:
+        function: Function `(responses, references, tokenize)`, see
+            `TextMetric`.
+        score: See `TextMetric`. Defaults to `None`.
+        tokenize: The name of the tokenizer. Defaults to `"13a"`.
+        plain: The same metric with its own tokenizer. Defaults to itself.
+
+    Example:
+    >>> from keras_irl.evaluation import bleu
+    >>> chinese = ["猫坐在垫子上"], [["猫坐在垫子上"]]
+    >>> round(bleu(*chinese, tokenize="zh"), 1)
+    100.0
+    """
+
+    def __init__(self, function, score=None, tokenize=DEFAULT, plain=None):
+        super().__init__(function, score)
+        self.tokenize = tokenize
+        self._plain = plain
+
+    def __call__(self, responses, references, tokenize=None):
+        if tokenize is None:
+            return super().__call__(responses, references)
+        return self.tokenized_by(tokenize)(responses, references)
+
+    def count(self, *texts):
+        return self._function(*texts, self.tokenize)
+
+    def tokenized_by(self, tokenize):
+        """See `TextMetric`."""
+        tokenize = check_tokenizer(tokenize)
+        plain = self if self._plain is None else self._plain
+        return WordMetric(self._function, self._score, tokenize, plain)
+
+    def __reduce_ex__(self, protocol):
+        if self._plain is not None:
+            return _tokenized, (self._plain, self.tokenize)
+        return super().__reduce_ex__(protocol)
+
+
+class _AdaptedMetric(TextMetric):
+    """A metric of other texts than it is called with."""
+
+    def __init__(self, metric, adapt):
+        super().__init__(metric)
+        self._score = metric._score
+        self._metric = metric
+        self._adapt = adapt
+
+    def count(self, *texts):
+        return self._metric.count(*self._adapt(*texts))
+
+    def tokenized_by(self, tokenize):
+        metric = self._metric.tokenized_by(tokenize)
+        return _AdaptedMetric(metric, self._adapt)
+
+
+def tokenized_by(metric, tokenize):
+    """The same metric of words that another tokenizer separates.
+
+    Args:
+        metric: Any metric. A plain function stays what it is.
+        tokenize: The name of a tokenizer.
+
+    Returns:
+        A metric.
+    """
+    if not isinstance(metric, TextMetric):
+        return metric
+    return metric.tokenized_by(tokenize)
 
 
 def mean_over_texts(function):
@@ -128,6 +233,19 @@ def sum_over_texts(score):
     return functools.partial(TextMetric, score=score)
 
 
+def word_metric(score=None):
+    """Makes a metric of a function that counts words.
+
+    Args:
+        score: See `sum_over_texts`. Defaults to `None`, the mean over texts.
+
+    Returns:
+        A decorator of a function `(responses, references, tokenize)`; it makes
+        a `WordMetric`.
+    """
+    return functools.partial(WordMetric, score=score)
+
+
 def after_change(metric, change):
     """Makes a metric of responses that are changed first.
 
@@ -138,15 +256,7 @@ def after_change(metric, change):
     Returns:
         A metric, a `TextMetric` if the other is one.
     """
-
-    def adapt(function):
-        @functools.wraps(function)
-        def changed(responses, references):
-            return function(change(responses), references)
-
-        return changed
-
-    return _on(metric, adapt)
+    return _adapted(metric, functools.partial(_change_responses, change))
 
 
 def given_prompts(metric, prompts):
@@ -161,22 +271,42 @@ def given_prompts(metric, prompts):
     Returns:
         A metric, a `TextMetric` if the other is one.
     """
-
-    def adapt(function):
-        @functools.wraps(function)
-        def given(responses, references):
-            # A task that was cut has the first of them.
-            aligned = [prompts[row] for row in range(len(responses))]
-            return function(aligned, responses, references)
-
-        return given
-
-    return _on(metric, adapt)
+    return _adapted(metric, functools.partial(_add_prompts, prompts))
 
 
-def _on(metric, adapt):
-    is_text_metric = isinstance(metric, TextMetric)
-    return metric.on(adapt) if is_text_metric else adapt(metric)
+def _change_responses(change, responses, references):
+    return change(responses), references
+
+
+def _add_prompts(prompts, responses, references):
+    # A task that was cut has the first of them.
+    aligned = list(itertools.islice(prompts, len(responses)))
+    return aligned, responses, references
+
+
+def _adapted(metric, adapt):
+    if isinstance(metric, TextMetric):
+        return _AdaptedMetric(metric, adapt)
+    # Unlike a function in a function, it can be pickled.
+    plain = functools.partial(_call_adapted, metric, adapt)
+    return functools.update_wrapper(plain, metric)
+
+
+def _call_adapted(metric, adapt, responses, references):
+    return metric(*adapt(responses, references))
+
+
+def _tokenized(metric, tokenize):
+    return metric.tokenized_by(tokenize)
+
+
+def _is_named(metric):
+    """Whether a metric is what its name stands for in its module."""
+    try:
+        module = sys.modules[metric.__module__]
+        return operator.attrgetter(metric.__qualname__)(module) is metric
+    except (AttributeError, KeyError):
+        return False
 
 
 def resampling_weights(num_prompts, num_resamples, seed):
@@ -193,6 +323,28 @@ def resampling_weights(num_prompts, num_resamples, seed):
     return np.random.default_rng(seed).multinomial(
         num_prompts, np.full(num_prompts, 1 / num_prompts), num_resamples
     )
+
+
+def float_array(numbers):
+    """Reads numbers, which texts are not, as an array.
+
+    Args:
+        numbers: Numbers or truth values in lists of any depth, or an array;
+            `None` is NaN.
+
+    Returns:
+        Float64 array; an empty one if there is anything else.
+    """
+    nothing = np.empty(0)
+    try:
+        array = np.asarray(numbers)
+        if array.dtype.kind not in "biufO":
+            return nothing
+        if any(isinstance(x, str) for x in array.flat if array.dtype == "O"):
+            return nothing
+        return array.astype("float64")
+    except (TypeError, ValueError, OverflowError):
+        return nothing
 
 
 def check_references(responses, references):

@@ -49,7 +49,8 @@ def best_of_n(
 
     For each n up to the number of samples that every prompt has, the mean is
     taken over all choices of n samples, exactly: nothing is drawn. Of samples
-    with equal scores each is picked as often.
+    with equal scores each is picked as often. The intervals of gains are
+    Student's, of the differences of the prompts, of which there must be ten.
 
     Args:
         scores: The `TextRewards` of each sample, or a number for each.
@@ -57,8 +58,9 @@ def best_of_n(
         prompt_ids: To which prompt each sample belongs: strings or integers.
         log_likelihoods: Numbers to compare with. Defaults to those of the
             `TextRewards`, and else to none.
-        num_resamples: Resamples of the bootstrap. Defaults to 1000.
-        seed: Seed of the bootstrap, which draws prompts. Defaults to 0.
+        num_resamples: Of no effect: intervals of means need no draws.
+            Defaults to 1000.
+        seed: Likewise. Defaults to 0.
 
     Returns:
         A list of `BestOfN`, for n of 1, 2, 4 and so on, and all samples.

@@ -1,4 +1,4 @@
-"""Estimates with intervals, from resampled prompts."""
+"""Estimates with intervals over prompts."""
 
 import dataclasses
 import math
@@ -8,9 +8,15 @@ import numpy as np
 from keras_irl.arguments import column
 from keras_irl.arguments import is_missing
 from keras_irl.arguments import shortened
+from keras_irl.evaluation.intervals import FEW_PROMPTS
+from keras_irl.evaluation.intervals import MIN_PROMPTS
+from keras_irl.evaluation.intervals import bootstrap_weights
+from keras_irl.evaluation.intervals import check_num_resamples
+from keras_irl.evaluation.intervals import check_seed
+from keras_irl.evaluation.intervals import mean_interval
+from keras_irl.evaluation.intervals import weighed_interval
 
 MIN_POINTS = 3
-_LEVEL = 0.95
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +25,7 @@ class Estimate:
 
     Attributes:
         value: The estimate; NaN where there is none.
-        low: Lower end of the 95 % bootstrap interval; NaN where there is none.
+        low: Lower end of the 95 % interval; NaN where there is none.
         high: Upper end of it.
         reason: Why a number is NaN, else an empty string.
     """
@@ -41,6 +47,8 @@ class PromptResamples:
     """Draws prompts with replacement, the same for all that is estimated.
 
     Samples of one prompt are alike, so whole prompts are drawn, and not texts.
+    Intervals are those of `keras_irl.evaluation.intervals`; of fewer than ten
+    prompts there is none.
 
     Args:
         prompt_ids: Sequence, to which prompt each text belongs.
@@ -55,22 +63,12 @@ class PromptResamples:
     """
 
     def __init__(self, prompt_ids, num_resamples, seed):
-        for name, value, least in (
-            ("num_resamples", num_resamples, 2),
-            ("seed", seed, 0),
-        ):
-            if not isinstance(value, int | np.integer) or value < least:
-                raise ValueError(
-                    f"`{name}` must be an integer of at least {least}. "
-                    f"Received: {name}={value!r}"
-                )
+        self._num_resamples = check_num_resamples(num_resamples)
+        self._seed = check_seed(seed)
         rows = {}
         for row, prompt in enumerate(prompt_ids):
             rows.setdefault(prompt, []).append(row)
         self.groups = [np.array(group) for group in rows.values()]
-        size = len(self.groups)
-        generator = np.random.default_rng(seed)
-        self.draws = generator.integers(size, size=(num_resamples, size))
         self._rows = None
 
     def over_texts(self, statistic):
@@ -83,15 +81,18 @@ class PromptResamples:
         Returns:
             An `Estimate`.
         """
-        if self._rows is None:
-            self._rows = [
-                np.concatenate([self.groups[i] for i in draw])
-                for draw in self.draws
-            ]
         value, reason = statistic(np.sort(np.concatenate(self.groups)))
-        if reason or len(self.groups) < 2:
-            return Estimate(value, reason=reason or _ONE_PROMPT)
-        return _interval(value, [statistic(rows)[0] for rows in self._rows])
+        size = len(self.groups)
+        if not reason and size < MIN_PROMPTS:
+            reason = FEW_PROMPTS
+        if reason:
+            return Estimate(value, reason=reason)
+        found = np.array([statistic(rows)[0] for rows in self._drawn_rows()])
+        # The first is that of all texts.
+        if np.isfinite(found[1 : 1 + self._num_resamples]).sum() < 2:
+            return Estimate(value, reason="hardly a resample has a value")
+        found[0] = value
+        return Estimate(value, *weighed_interval(found, size))
 
     def over_prompts(self, numbers, reason):
         """Estimates the mean of a number that each prompt has.
@@ -102,34 +103,31 @@ class PromptResamples:
             reason: Why a prompt does not count.
 
         Returns:
-            An `Estimate`.
+            An `Estimate`, with Student's interval.
         """
         numbers = np.asarray(numbers, "float64")
-        counts = np.isfinite(numbers)
-        if not counts.any():
+        numbers = numbers[np.isfinite(numbers)]
+        if not len(numbers):
             return Estimate(math.nan, reason=reason)
-        value = float(numbers[counts].mean())
-        if counts.sum() < 2:
-            return Estimate(value, reason=_ONE_PROMPT)
-        sums = np.where(counts, numbers, 0.0)[self.draws].sum(axis=1)
-        sizes = counts[self.draws].sum(axis=1)
-        has_any = sizes > 0
-        means = np.full(len(sizes), np.nan)
-        means[has_any] = sums[has_any] / sizes[has_any]
-        return _interval(value, means)
+        value = float(numbers.mean())
+        if len(numbers) < MIN_PROMPTS:
+            return Estimate(value, reason=FEW_PROMPTS)
+        return Estimate(value, *mean_interval(numbers))
 
-
-_ONE_PROMPT = "one prompt alone gives no interval"
-
-
-def _interval(value, resamples):
-    resamples = np.asarray(resamples, "float64")
-    resamples = resamples[np.isfinite(resamples)]
-    if len(resamples) < 2:
-        return Estimate(value, reason="hardly a resample has a value")
-    tail = 50 * (1 - _LEVEL)
-    low, high = np.percentile(resamples, [tail, 100 - tail])
-    return Estimate(value, float(low), float(high))
+    def _drawn_rows(self):
+        """The texts of each row of `bootstrap_weights`."""
+        if self._rows is None:
+            everyone = np.arange(len(self.groups))
+            weights = bootstrap_weights(
+                len(self.groups), self._num_resamples, self._seed
+            )
+            self._rows = [
+                np.concatenate(
+                    [self.groups[i] for i in np.repeat(everyone, counts)]
+                )
+                for counts in weights
+            ]
+        return self._rows
 
 
 def finite_numbers(name, numbers, num_texts=None):

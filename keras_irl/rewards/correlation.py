@@ -57,7 +57,8 @@ def correlation(
     """Correlates scores of texts with metrics of the same texts.
 
     A coefficient that does not exist, of a constant or of fewer than three
-    texts, is NaN, and the estimate says why.
+    texts, is NaN, and the estimate says why. Intervals are over prompts, of
+    which there must be ten: within prompts Student's, pooled a bootstrap's.
 
     Args:
         scores: A list with the `TextRewards` of each text (their totals are
@@ -72,7 +73,8 @@ def correlation(
             Defaults to those of the `TextRewards`, and else to none.
         control: What likelihood alone tells: a list with the `TextRewards` of
             another policy (their log-likelihoods are taken) or numbers.
-        num_resamples: Resamples of the bootstrap. Defaults to 1000.
+        num_resamples: Resamples of the bootstrap, 2 to 100,000. Defaults to
+            1000.
         seed: Seed of the bootstrap, which draws prompts. Defaults to 0.
 
     Returns:

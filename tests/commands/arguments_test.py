@@ -1,3 +1,4 @@
+import inspect
 import os
 import re
 import subprocess
@@ -11,7 +12,10 @@ from keras_irl.commands.arguments import parse_arguments
 from keras_irl.commands.objective_arguments import DIVERGENCES
 from keras_irl.commands.objective_arguments import OBJECTIVES
 from keras_irl.commands.task_arguments import TASKS
+from keras_irl.commands.task_arguments import TOKENIZERS
 from keras_irl.data import tasks
+from keras_irl.evaluation import sweep
+from keras_irl.evaluation import word_tokenizers
 from keras_irl.losses.divergences import check_divergence
 
 
@@ -62,7 +66,24 @@ def test_lists_have_defaults():
     options = parse_arguments("compare --task arithmetic".split())
     assert options.objectives == ["mle", "iqlearn"]
     assert options.td_weight == [0.1]
-    assert options.temperatures == [0.0, 0.5, 1.0]
+    assert options.temperatures == [0.0, 0.25, 0.5, 0.75, 1.0, 1.25]
+    assert options.tokenize == "13a"
+
+
+def test_policies_are_judged_at_five_temperatures_unless_told_otherwise():
+    options = parse_arguments("evaluate --task e2e --policy a".split())
+    names = [text for text, *_ in options.decoders]
+    assert names == "greedy T=0.25 T=0.5 T=0.75 T=1 T=1.25".split()
+    parameters = inspect.signature(sweep).parameters
+    expected = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
+    assert parameters["temperatures"].default == expected
+
+
+@pytest.mark.parametrize("command", ["compare", "evaluate --policy a"])
+def test_words_are_separated_as_the_command_says(command):
+    arguments = f"{command} --task jsonl --tokenize ja-mecab".split()
+    assert parse_arguments(arguments).tokenize == "ja-mecab"
+    assert TOKENIZERS == word_tokenizers.TOKENIZERS
 
 
 def test_help_comes_without_importing_keras():
@@ -125,6 +146,8 @@ def test_lists_are_separated_by_commas():
             "'mxnet'.*jax.*tensorflow.*torch",
         ),
         ("compare --task e2e --on-invalid keep", "'keep'.*raise.*drop"),
+        ("compare --task e2e --tokenize thai", "'thai'.*13a.*ja-mecab"),
+        ("rewards --policy a --tokenize thai", "'thai'.*13a.*ja-mecab"),
         ("evaluate --task e2e", "required: --policy"),
         (
             "evaluate --task e2e --policy a --num-resamples 1",

@@ -132,6 +132,7 @@ def error_of(arguments, capsys):
         ("--discount 1.5", "`--discount` must lie.*Received: discount=1.5"),
         ("--value-offset nan", "`--value-offset` must.*value_offset=nan"),
         ("--num-samples 2", "Without `--task`.*Received: num_samples=2"),
+        ("--tokenize zh", "leave out `--tokenize`.*Received: tokenize=zh"),
         ("--task sums", "Received: name='sums'"),
         ("--task jsonl --split dev", "Received: split='dev'"),
         ("--task jsonl --path two.jsonl --metric f1", "chrf.*metric='f1'"),
@@ -210,6 +211,7 @@ def test_a_policy_is_sampled_and_its_samples_are_judged(sums, sampled):
     assert results["samples"] == {
         **{"task": "arithmetic", "split": "test", "num_test": 3, "seed": 0},
         **{"num_samples": 4, "temperature": 1.0, "num_prompts": 3},
+        "tokenize": "13a",
     }
     # The texts are what the policy says, and the numbers those of each.
     policy = keras.saving.load_model(sums / "sums.keras", compile=False)

@@ -1,7 +1,9 @@
 import doctest
+import warnings
 
 import numpy as np
 import pytest
+import sacrebleu
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -20,14 +22,15 @@ SAMPLES = st.lists(
 )
 
 
-def nltk_self_bleu(samples_per_prompt, max_order):
+def nltk_self_bleu(samples_per_prompt, max_order, split=None):
     """The definition: nltk's BLEU of every sample against the others."""
     tokenize = tokenizer_13a.Tokenizer13a()
+    split = split or (lambda text: tokenize(text).split())
     weights = (1 / max_order,) * max_order
     smoothing = bleu_score.SmoothingFunction().method1
     prompts = []
     for texts in samples_per_prompt:
-        samples = [tokenize(text).split() for text in texts]
+        samples = list(map(split, texts))
         prompts.append(
             [
                 bleu_score.sentence_bleu(
@@ -79,6 +82,35 @@ def test_an_empty_sample_scores_nothing():
     assert self_bleu([["a b c d", "a b c d", ""]]) == pytest.approx(200 / 3)
 
 
+def test_four_equal_chinese_sentences_are_equal():
+    sentences = ["我们今天去公园散步。"] * 4
+    assert self_bleu([sentences], tokenize="zh") == pytest.approx(100.0)
+    assert self_bleu([sentences], tokenize="char") == pytest.approx(100.0)
+    with pytest.warns(UserWarning, match="Received: tokenize='13a'"):
+        assert self_bleu([sentences]) == pytest.approx(100 * 0.1**0.75)
+
+
+@pytest.mark.parametrize("tokenize", ["intl", "zh", "char", "none"])
+def test_self_bleu_counts_the_words_of_sacrebleus_tokenizer(tokenize):
+    samples = [["猫坐在,垫子上 today.", "猫躺在,垫子上 today.", "ok 猫坐在"]]
+    separate = sacrebleu.BLEU(tokenize=tokenize).tokenizer
+    spaced = [[separate(text) for text in texts] for texts in samples]
+    expected = nltk_self_bleu(spaced, 4, str.split)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert self_bleu(samples, tokenize=tokenize) == pytest.approx(expected)
+        words = " ".join(spaced[0]).split()
+        assert distinct_n(samples, 1, tokenize) == pytest.approx(
+            100 * len(set(words)) / len(words)
+        )
+
+
+def test_orders_that_numpy_made_are_orders():
+    samples = [["a b c d", "a b c e"]]
+    assert self_bleu(samples, np.int64(2)) == self_bleu(samples, 2)
+    assert distinct_n(samples, np.array(1)) == distinct_n(samples, 1)
+
+
 def test_distinct_n_counts_each_ngram_of_a_prompt_once():
     assert distinct_n([["a a a a"]], n=1) == 25.0
     assert distinct_n([["a b", "b a"], ["a a a"]], n=2) == 75.0
@@ -99,6 +131,12 @@ def test_the_docstrings_are_true():
         (self_bleu, [["a", "b"], ["a"]], {}, r"undefined for fewer than two"),
         (self_bleu, ["a b", "c d"], {}, r"Received: .*\[0\]='a b'"),
         (self_bleu, [["a", "b"]], {"max_order": 0}, "Received: max_order=0"),
+        (self_bleu, [["a", "b"]], {"max_order": 10**6}, "to 100.*=1000000"),
+        (self_bleu, [["a", "b"]], {"max_order": "4"}, "Received: max_order='4"),
+        (self_bleu, [["a", "b"]], {"tokenize": "x"}, "Received: tokenize='x'"),
+        (distinct_n, [["a"]], {"tokenize": None}, "Received: tokenize=None"),
+        (distinct_n, [["a"]], {"n": 10**6}, "to 100.*Received: n=1000000"),
+        (distinct_n, [["a"]], {"n": True}, "Received: n=True"),
         (self_bleu, None, {}, "Received: samples_per_prompt=None"),
         (self_bleu, [["a", "b"], None], {}, r"samples_per_prompt\[1\]=None"),
         (self_bleu, [["a", None]], {}, r"\[0\]=\['a', None\]"),

@@ -203,7 +203,7 @@ def test_hostile_texts_and_names_are_shown_and_not_interpreted(
     assert page.tags <= set(ALLOWED)
     names = {name for name, _ in page.attributes}
     assert names <= set(
-        "lang charset http-equiv content name class alt src dir".split()
+        "lang charset http-equiv content name class alt src dir scope".split()
     )
     for name, value in page.attributes:
         if name == "src":
@@ -225,38 +225,121 @@ def test_hostile_texts_and_names_are_shown_and_not_interpreted(
 
 def test_the_page_shows_all_objectives_beside_each_other(results, tmp_path):
     results["fronts"] = [
-        front("mle", 20.0),
-        front("iqlearn", 22.0, (2.0, 0.5, 3.5)),
+        front("mle"),
+        front("iqlearn", (2.0, 0.5, 3.5)),
     ]
     write_report(results, tmp_path)
     source = (tmp_path / "report.html").read_text("utf-8")
     shown = " ".join(Page(source).texts)
     assert source.count('<table class="texts">') == 1
     assert "Alimentum, ein Café." in shown
-    assert "iqlearn +2.00 against mle; the interval of 95 %" in shown
-    assert "0.50 to 3.50, does not hold 0" in shown
     assert "standard error over training runs" in shown
+    sentence = (
+        "At equal Self-BLEU, 20.0 to 60.0, bleu of iqlearn is 2.00 higher than "
+        "that of mle on average (95 % interval of the difference over prompts "
+        "and training runs: +0.50 to +3.50); iqlearn is better there."
+    )
+    assert sentence in format_table(results).replace("\\", "")
     for text in (shown, (tmp_path / "report.md").read_text("utf-8")):
+        assert sentence in text.replace("\\", "")
         assert "Diversity of 8 samples a prompt" in text
         assert "sacrebleu's 13a: Self-BLEU counts n-grams of 1 to 4" in text
         assert "smoothed by nltk's method 1; distinct-n is" in text
     assert source.count("data:image/png") == 2
     markdown = (tmp_path / "report.md").read_text("utf-8")
-    assert "2.00 (0.50 to 3.50)" in markdown
+    assert "+2.00 (+0.50 to +3.50)" in markdown
+    assert "20.0 to 60.0" in markdown
     assert "no points" in markdown
     metrics = json.loads((tmp_path / "metrics.json").read_text("utf-8"))
     assert metrics["fronts"][1]["difference"] == 2.0
 
 
-def front(policy, area, difference=(None, None, None)):
+def test_settings_notes_and_the_conclusion_stand_in_every_file(
+    results, tmp_path
+):
+    results["data"] = "news.jsonl"
+    write_report(
+        results,
+        tmp_path,
+        settings={
+            "steps": 20,
+            "td_weight": "0.1 <b>",
+            "data digest": "ab" * 99,
+        },
+        notes={"gail": ["Seed 1 diverged at step 120."]},
+        conclusion="At equal Self-BLEU, iqlearn writes better texts than mle.",
+    )
+    markdown = (tmp_path / "report.md").read_text("utf-8")
+    source = (tmp_path / "report.html").read_text("utf-8")
+    shown = " ".join(Page(source).texts)
+    for text in (markdown, shown):
+        assert "mle, iqlearn on e2e (news.jsonl)" in text
+        assert text.count("At equal Self-BLEU, iqlearn writes better") == 1
+        assert "gail: Seed 1 diverged at step 120." in text
+        assert "ab" * 99 in text
+    lines = [line.split() for line in markdown.splitlines()]
+    assert lines.count(["|", "steps", "|", "20", "|"]) == 1
+    assert ["|", "td_weight", "|", "0.1", "\\<b>", "|"] in lines
+    assert ["|", "policy", "|", "t5-tiny", "|"] in lines
+    assert source.index("At equal") < source.index("bleu, greedy")
+    metrics = json.loads((tmp_path / "metrics.json").read_text("utf-8"))
+    assert metrics["settings"]["td_weight"] == "0.1 <b>"
+    assert metrics["notes"] == {"gail": ["Seed 1 diverged at step 120."]}
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ({"settings": ["a"]}, r"names to texts or.*Received: settings=\['a'\]"),
+        ({"settings": {"a": None}}, r"Received: settings=\{'a': None\}"),
+        ({"notes": {"mle": "x"}}, r"lists of.*Received: notes=\{'mle': 'x'\}"),
+        ({"conclusion": 3}, "a sentence. Received: conclusion=3"),
+    ],
+)
+def test_what_is_said_beside_the_numbers_is_checked(
+    results, tmp_path, argument, message
+):
+    with pytest.raises(ValueError, match=message):
+        write_report(results, tmp_path, **argument)
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_that_are_not_utf_8_are_written_by_their_code(results, tmp_path):
+    name = b"caf\xe9".decode("utf-8", "surrogateescape")
+    results["objectives"][name] = results["objectives"].pop("mle")
+    results["policy"] = f"runs/{name}"
+    write_report(results, tmp_path)
+    metrics = json.loads((tmp_path / "metrics.json").read_text("utf-8"))
+    assert list(metrics["objectives"]) == ["iqlearn", name]
+    for file in ("report.md", "report.html", "samples.txt"):
+        assert "caf⟨U+DCE9⟩" in (tmp_path / file).read_text("utf-8")
+
+
+def front(policy, difference=(None, None, None)):
     ends = ("", "_low", "_high")
+    known = difference[0] is not None
     return {
         "policy": policy,
         "points": ["T=0.5", "T=1"],
-        **{f"area{e}": area for e in ends},
+        "runs": 2,
         **{f"difference{e}": d for e, d in zip(ends, difference, strict=True)},
+        "self_bleu_low": 20.0 if known else None,
+        "self_bleu_high": 60.0 if known else None,
         "reason": "",
+        "warning": "",
     }
+
+
+def test_words_of_different_tokenizers_do_not_stand_in_one_table(results):
+    (row,) = results["objectives"]["mle"][0]["rows"][1:2]
+    row["tokenize"] = "zh"
+    with pytest.raises(ValueError, match="Received: tokenize=13a, zh"):
+        format_table(results)
+    for runs in results["objectives"].values():
+        for run in runs:
+            for row in run["rows"]:
+                row["tokenize"] = "zh"
+    assert "in tokens of sacrebleu's zh: Self-BLEU" in format_table(results)
 
 
 def test_errors_are_over_runs_then_seeds_then_prompts(results):

@@ -10,6 +10,27 @@ from keras_irl.evaluation.rouge import rouge_lsum
 METRICS = tuple(ROUGE.values())
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_other_scripts_are_counted_by_another_tokenizer(metric):
+    text = "猫坐在垫子上。狗跑了。"
+    with pytest.warns(UserWarning, match="letters a to z.*tokenize='13a'"):
+        assert metric([text], [[text]]) == 0.0
+    assert metric([text], [[text]], tokenize="zh") == pytest.approx(100)
+    assert metric(["Ёлка, дом"], [["ёлка, дом"]], tokenize="intl") == (
+        pytest.approx(100)
+    )
+
+
+def test_words_of_another_tokenizer_are_shared_one_by_one():
+    # Of 4 characters and 5, three are shared, in one order.
+    responses, references = ["猫坐在上"], [["猫在垫子上"]]
+    assert rouge_1(responses, references, "zh") == pytest.approx(100 * 6 / 9)
+    assert rouge_2(responses, references, "zh") == 0.0
+    # Sentences end without a space there.
+    other = rouge_lsum(["狗跑。猫坐。"], [["猫坐。狗跑。"]], "zh")
+    assert other == pytest.approx(100)
+
+
 def test_counts_words_and_their_pairs():
     responses, references = ["the cat sat"], [["the cat ran off"]]
     # Of 3 words and 4, two are shared; of 2 pairs and 3, one.

@@ -206,6 +206,54 @@ def test_standard_errors_are_those_of_the_mean_over_prompts():
     assert row["standard_errors"]["entropy"] == pytest.approx(expected, rel=0.1)
 
 
+def test_an_error_of_the_entropy_counts_tokens_and_not_texts():
+    """The entropy is a ratio of sums, to which long texts add more."""
+    generator = np.random.default_rng(0)
+    num_tokens = generator.integers(1, 40, (30, 2))
+    entropies = num_tokens * generator.uniform(0.5, 1.5, (30, 2))
+    texts = [["a", "b"]] * 30
+    responses = Responses(texts, np.ones((30, 2)), num_tokens, 1.0)
+    task = make_task(references=[["a"]] * 30)
+    row = judge(responses, task, entropies)
+    expected = entropies.sum() / num_tokens.sum()
+    assert row["entropy"] == pytest.approx(expected)
+    # The error of a ratio, by its linear part.
+    rest = entropies.sum(axis=1) - expected * num_tokens.sum(axis=1)
+    error = np.std(rest, ddof=1) / np.sqrt(30) / num_tokens.sum(axis=1).mean()
+    assert row["standard_errors"]["entropy"] == pytest.approx(error, rel=0.1)
+    unweighed = np.std((entropies / num_tokens).mean(axis=1)) / np.sqrt(30)
+    assert abs(error / unweighed - 1) > 0.15
+
+
+def test_words_are_separated_as_the_task_says():
+    texts = [["猫坐在垫子上。"] * 2, ["狗坐在垫子上。"] * 2]
+    responses = Responses(texts, np.ones((2, 2)), np.ones((2, 2)), 1.0)
+    task = make_task(references=[["猫坐在垫子上。"]] * 2, tokenize="zh")
+    row = judge(responses, task)
+    assert row["tokenize"] == "zh"
+    assert row["self_bleu"] == pytest.approx(100.0)
+    # By the 7 characters of each, of which all stand there twice.
+    assert row["distinct_1"] == pytest.approx(50.0)
+    with pytest.warns(UserWarning, match="--tokenize zh"):
+        row = judge(responses, make_task(references=task.references))
+    assert row["tokenize"] == "13a"
+    assert row["self_bleu"] == pytest.approx(100 * 0.1**0.75)
+
+
+@pytest.mark.parametrize(
+    ("seed", "message"),
+    [
+        (1.5, "Received: seed=1.5"),
+        (None, "Received: seed=None"),
+        ([0, "1"], "Received: seed='1'"),
+        (2**32, "to 4294967295.*Received: seed=4294967296"),
+    ],
+)
+def test_a_seed_is_a_whole_number(seed, message):
+    with pytest.raises(ValueError, match=message):
+        sweep({"one": None}, make_task(), seed=seed)
+
+
 def raises(responses, references):
     raise KeyError("no column 'score'")
 

@@ -3,6 +3,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from keras_irl.rewards import TextRewards
 from keras_irl.rewards import best_of_n
@@ -87,6 +88,31 @@ def test_texts_bring_their_totals_and_likelihoods():
     assert len(format_best_of_n(rows).splitlines()) == 2 + 3
 
 
+def test_the_first_of_equals_is_the_best():
+    assert pick_best([1.0, 2.0, 2.0, 2.0], "aaaa") == {"a": 1}
+    assert pick_best([0.0, 0.0, -1.0, -1.0], "abab") == {"a": 0, "b": 1}
+
+
+def test_the_interval_of_a_gain_is_students_over_prompts():
+    generator = np.random.default_rng(2)
+    scores, metric = generator.normal(size=(2, 12, 4))
+    row = best_of_n(scores.ravel(), metric.ravel(), np.repeat(range(12), 4))[-1]
+    gains = [
+        m[np.argmax(s)] - m.mean() for s, m in zip(scores, metric, strict=True)
+    ]
+    expected = scipy.stats.ttest_1samp(gains, 0).confidence_interval(0.95)
+    found = row.gain_over_random
+    assert (found.low, found.high) == pytest.approx(tuple(expected))
+
+
+def test_nine_prompts_have_a_gain_and_no_interval():
+    numbers = np.random.default_rng(0).normal(size=(2, 18))
+    row = best_of_n(*numbers, list(range(9)) * 2)[-1]
+    assert math.isfinite(row.gain_over_random.value)
+    assert math.isnan(row.gain_over_random.low)
+    assert "fewer than 10 prompts" in row.gain_over_random.reason
+
+
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
@@ -98,6 +124,7 @@ def test_texts_bring_their_totals_and_likelihoods():
         ({"log_likelihoods": [1.0]}, "Received: 1 of log_likelihoods"),
         ({"prompt_ids": "ab"}, "Received: one sample for the prompt 'a'"),
         ({"num_resamples": 1.5}, "Received: num_resamples=1.5"),
+        ({"num_resamples": 1e12}, "Received: num_resamples=1000000000000"),
     ],
 )
 def test_says_what_is_wrong_with_its_arguments(keywords, message):

@@ -191,12 +191,14 @@ def test_a_reward_that_is_the_length_has_no_partial_correlation():
 
 
 @pytest.mark.filterwarnings("error")
-def test_one_prompt_has_no_interval():
-    rows = correlation([1.0, 2.0, 3.0], [1, 3, 2], ["a"] * 3)
+@pytest.mark.parametrize("num_prompts", [1, 9])
+def test_fewer_than_ten_prompts_have_no_interval(num_prompts):
+    numbers = np.random.default_rng(0).normal(size=(2, 5 * num_prompts))
+    rows = correlation(*numbers, list(range(num_prompts)) * 5)
     for row in rows:
         assert math.isfinite(row.estimate.value)
         assert math.isnan(row.estimate.low)
-        assert "one prompt" in row.estimate.reason
+        assert "fewer than 10 prompts" in row.estimate.reason
 
 
 def test_the_table_has_a_line_for_each_score():
@@ -232,6 +234,8 @@ def test_the_table_has_a_line_for_each_score():
         ({"lengths": [1]}, "Received: 1 of lengths"),
         ({"control": [1]}, "Received: 1 of control"),
         ({"num_resamples": 0}, "Received: num_resamples=0"),
+        ({"num_resamples": 10**12}, "to 100000.*num_resamples=1000000000000"),
+        ({"seed": "1"}, "Received: seed='1'"),
         ({"seed": -1}, "Received: seed=-1"),
     ],
 )

@@ -66,6 +66,10 @@ def test_a_chance_of_one_half_is_that_of_equals():
     assert auc([1.0] * 3, [1.0] * 4) == 0.5
     assert auc([2.0], [1.0]) == 1.0
     assert rank_of_lowest([1.0, 1.0, 5.0], [1]) == 1.5
+    # Of several positions the lowest counts, wherever it stands among them.
+    assert rank_of_lowest([4.0, 0.0, 3.0, 9.0, 2.0], [3, 4, 0]) == 2.0
+    assert rank_of_lowest([4.0, 0.0, 3.0, 9.0, 2.0], [2, 3]) == 3.0
+    assert rank_of_lowest([1.0, 1.0, 5.0], [2, 0]) == 1.5
     with pytest.raises(ValueError, match="Received: wrong="):
         auc([1.0], [])
 

@@ -1,0 +1,121 @@
+"""What separates the words that metrics count: sacrebleu's tokenizers."""
+
+import functools
+import re
+import warnings
+
+import sacrebleu
+
+from keras_irl.arguments import check_choice
+
+DEFAULT = "13a"
+TOKENIZERS = ("13a", "intl", "zh", "ja-mecab", "char", "none")
+
+_HAN = "\u2e80-\u2fdf\u3005-\u3007\u3100-\u312f\u31a0-\u31bf\u3400-\u4dbf"
+_HAN += "\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_KANA = "\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f"
+# Thai, Lao, Tibetan, Burmese and Khmer.
+_OTHERS = "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff"
+# The letters of scripts without spaces that each one leaves in one piece.
+_UNSEPARATED = {
+    "13a": _HAN + _KANA + _OTHERS,
+    "intl": _HAN + _KANA + _OTHERS,
+    "none": _HAN + _KANA + _OTHERS,
+    "zh": _KANA + _OTHERS,
+    "ja-mecab": _OTHERS,
+}
+
+
+def check_tokenizer(tokenize):
+    """Checks the name of a tokenizer, and that it can be used here.
+
+    Args:
+        tokenize: One of `TOKENIZERS`.
+
+    Returns:
+        The name.
+
+    Raises:
+        ValueError: If there is no such tokenizer, or a package of it is
+            missing.
+    """
+    splitter(tokenize)
+    return tokenize
+
+
+def splitter(tokenize=DEFAULT):
+    """Returns what splits a text into words.
+
+    | name       | words                                                       |
+    |------------|-------------------------------------------------------------|
+    | `13a`      | between spaces, punctuation apart, as WMT has it            |
+    | `intl`     | likewise, with the punctuation and symbols of all languages |
+    | `zh`       | every Chinese character, and the rest as by `13a`           |
+    | `ja-mecab` | Japanese words of a dictionary                              |
+    | `char`     | every character                                             |
+    | `none`     | between spaces                                              |
+
+    Args:
+        tokenize: The name of a tokenizer. Defaults to `"13a"`.
+
+    Returns:
+        Function from a string to a list of strings.
+
+    Raises:
+        ValueError: See `check_tokenizer`.
+
+    Example:
+    >>> splitter("zh")("猫坐着, ok.")
+    ['猫', '坐', '着', ',', 'ok', '.']
+    """
+    check_choice(
+        "tokenize",
+        tokenize,
+        TOKENIZERS,
+        meaning="It says what separates words.",
+    )
+    return _splitter(tokenize)
+
+
+@functools.cache
+def _splitter(tokenize):
+    try:
+        separate = sacrebleu.BLEU(tokenize=tokenize).tokenizer
+    except (ImportError, RuntimeError) as error:
+        raise ValueError(
+            "Japanese words are found by the packages `mecab-python3` and "
+            '`ipadic`: `pip install "sacrebleu[ja]"`. '
+            f"Received: tokenize={tokenize!r}"
+        ) from error
+    return lambda text: separate(text).split()
+
+
+def warn_of_unspaced(texts, tokenize):
+    """Warns where most of the texts is written without spaces between words.
+
+    Their n-grams would be those of whole clauses, which are hardly ever equal.
+
+    Args:
+        texts: Iterable of strings.
+        tokenize: The name of the tokenizer that separates their words.
+    """
+    if tokenize not in _UNSEPARATED:
+        return
+    text = "".join(texts)
+    num_unseparated = _count(_UNSEPARATED[tokenize], text)
+    if 2 * num_unseparated <= _count(r"\w", text):
+        return
+    better = "char"
+    if _count(_OTHERS, text) < num_unseparated / 2:
+        better = "ja-mecab" if _count(_KANA, text) else "zh"
+    warnings.warn(
+        "Most words of these texts are not separated by spaces, so that "
+        f"{tokenize!r} counts whole clauses as words: choose another "
+        f"tokenizer, such as `tokenize={better!r}`, on the command line "
+        f"`--tokenize {better}`. Received: tokenize={tokenize!r}",
+        stacklevel=4,
+    )
+
+
+def _count(letters, text):
+    return len(re.findall(f"[{letters}]", text))
