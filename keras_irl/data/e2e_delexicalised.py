@@ -11,6 +11,7 @@ References:
       delexicalise their generator in this way.
 """
 
+import functools
 import re
 
 from keras_irl.data.e2e import load_e2e
@@ -120,8 +121,9 @@ def _values(meaning):
 
 
 def _on_lexicalised(metric, meanings):
-    def lexicalised(responses):
-        pairs = zip(meanings[: len(responses)], responses, strict=True)
-        return [lexicalise(meaning, text) for meaning, text in pairs]
+    return after_change(metric, functools.partial(_lexicalise_all, meanings))
 
-    return after_change(metric, lexicalised)
+
+def _lexicalise_all(meanings, responses):
+    pairs = zip(meanings[: len(responses)], responses, strict=True)
+    return [lexicalise(meaning, text) for meaning, text in pairs]

@@ -46,7 +46,7 @@ def parse_pairs(line):
 
 
 def conversation_pair(row):
-    """Reads a conversation as a prompt and its response.
+    r"""Reads a conversation as a prompt and its response.
 
     The response is the last turn of the assistant whose weight is not 0, the
     prompt all that was said before, with the words of the template
@@ -69,7 +69,7 @@ def conversation_pair(row):
     ...     {"role": "assistant", "content": "5"},
     ... ]
     >>> conversation_pair({"messages": turns})
-    ('User:\\n2 + 3?\\n\\nAssistant:\\n', '5')
+    ('User:\n2 + 3?\n\nAssistant:\n', '5')
     """
     others = [
         name

@@ -7,6 +7,7 @@ texts can be drawn anew, as a bootstrap does, without judging them again.
 """
 
 import functools
+import sys
 
 import numpy as np
 
@@ -51,19 +52,33 @@ class TextMetric:
                 no reference, something is not a string, or the function does
                 not return numbers for each response.
         """
-        responses, references = check_references(responses, references)
-        found = self._function(responses, references)
+        return self.judge(*check_references(responses, references))
+
+    def judge(self, *texts):
+        """Computes what each text adds, without looking at the texts.
+
+        Args:
+            *texts: The lists that the function takes, the last but one the
+                responses.
+
+        Returns:
+            As `statistics`.
+
+        Raises:
+            ValueError: If the function does not return numbers for each.
+        """
+        found, num_texts = self._function(*texts), len(texts[-2])
         try:
             array = np.asarray(found, "float64")
         except (TypeError, ValueError):
             array = np.empty(0)
         ndim = 1 if self._score is None else 2
-        if array.ndim != ndim or len(array) != len(responses):
+        if array.ndim != ndim or len(array) != num_texts:
             raise ValueError(
                 "Expected numbers for each response of the metric. "
-                f"Received: {found!r:.200} for {len(responses)} responses"
+                f"Received: {found!r:.200} for {num_texts} responses"
             )
-        return array.reshape(len(responses), -1)
+        return array.reshape(num_texts, -1)
 
     def resampled(self, weights, statistics):
         """Computes the metric of texts that count several times, or not.
@@ -83,9 +98,32 @@ class TextMetric:
         sums = np.einsum("rp,pks->rks", weights, statistics)
         return np.array([np.mean([*map(self._score, row)]) for row in sums])
 
-    def on(self, adapt):
-        """The same metric of other texts; `adapt` changes its function."""
-        return TextMetric(adapt(self._function), self._score)
+    def __reduce__(self):
+        # A decorated function is found by its name, where the metric is.
+        module = sys.modules.get(self.__module__)
+        if module is not None and _found(module, self.__qualname__) is self:
+            return self.__qualname__
+        return type(self), (self._function, self._score)
+
+
+class _ChangedMetric(TextMetric):
+    """A metric of texts that are changed before it judges them."""
+
+    def __init__(self, metric, change):
+        super().__init__(metric._function, metric._score)
+        self._metric, self._change = metric, change
+
+    def statistics(self, responses, references):
+        responses, references = check_references(responses, references)
+        # Who is called may be a metric that was changed itself.
+        return self._metric.judge(*self._change(responses, references))
+
+    def judge(self, *texts):
+        """What each text adds, of texts that an outer change has made."""
+        return self._metric.judge(*self._change(*texts))
+
+    def __reduce__(self):
+        return type(self), (self._metric, self._change)
 
 
 def mean_over_texts(function):
@@ -138,15 +176,7 @@ def after_change(metric, change):
     Returns:
         A metric, a `TextMetric` if the other is one.
     """
-
-    def adapt(function):
-        @functools.wraps(function)
-        def changed(responses, references):
-            return function(change(responses), references)
-
-        return changed
-
-    return _on(metric, adapt)
+    return _on(metric, _ChangedResponses(change))
 
 
 def given_prompts(metric, prompts):
@@ -161,22 +191,59 @@ def given_prompts(metric, prompts):
     Returns:
         A metric, a `TextMetric` if the other is one.
     """
-
-    def adapt(function):
-        @functools.wraps(function)
-        def given(responses, references):
-            # A task that was cut has the first of them.
-            aligned = [prompts[row] for row in range(len(responses))]
-            return function(aligned, responses, references)
-
-        return given
-
-    return _on(metric, adapt)
+    return _on(metric, _GivenPrompts(prompts))
 
 
-def _on(metric, adapt):
+class _ChangedResponses:
+    """The change of `after_change`."""
+
+    def __init__(self, change):
+        self._change = change
+
+    def __call__(self, responses, references):
+        return self._change(responses), references
+
+
+class _GivenPrompts:
+    """The change of `given_prompts`."""
+
+    def __init__(self, prompts):
+        self._prompts = prompts
+
+    def __call__(self, responses, references):
+        # A task that was cut has the first of them.
+        aligned = [self._prompts[row] for row in range(len(responses))]
+        return aligned, responses, references
+
+
+class _ChangedFunction:
+    """A plain function as a metric of texts that are changed first."""
+
+    def __init__(self, metric, change):
+        functools.update_wrapper(self, metric)
+        self._metric, self._change = metric, change
+
+    def __call__(self, responses, references):
+        return self._metric(*self._change(responses, references))
+
+    def __reduce__(self):
+        return type(self), (self._metric, self._change)
+
+
+def _on(metric, change):
     is_text_metric = isinstance(metric, TextMetric)
-    return metric.on(adapt) if is_text_metric else adapt(metric)
+    kind = _ChangedMetric if is_text_metric else _ChangedFunction
+    return kind(metric, change)
+
+
+def _found(module, name):
+    """What a dotted name stands for in a module, or `None`."""
+    found = module
+    for part in name.split("."):
+        found = vars(found).get(part) if "<" not in part else None
+        if found is None:
+            return None
+    return found
 
 
 def resampling_weights(num_prompts, num_resamples, seed):
