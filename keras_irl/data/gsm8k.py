@@ -19,8 +19,18 @@ from keras_irl.evaluation.answers import answer_metrics
 from keras_irl.evaluation.text_metrics import after_change
 from keras_irl.evaluation.text_metrics import mean_over_texts
 
-# What looks like a part of a longer number, such as of 3/4, is no answer.
-_ANSWER = re.compile(rf"####\s*(-?\$?-?(?>{NUMBER.pattern}))(?![,/]?[0-9])")
+_DIGIT = r"[\d²³¹¼½¾⁰-₉⅐-⅞]"
+_ANSWER = re.compile(
+    rf"""####\s*
+    (?: (?P<sign>[-+−]?) (?:[$€£¥][ ]?)? | [$€£¥] (?P<inner_sign>[-+−]) )
+    (?P<number>(?>{NUMBER.pattern}))
+    # What goes on is a part of something longer, such as 3/4, 1e3 or 1 000.
+    (?! [^\s#<(\[]* {_DIGIT} )
+    (?! [^\S\n]+ [-+*/^:=×÷−]? [^\S\n]* {_DIGIT} )
+    (?! [*^×÷] | x[0-9a-f] )
+    (?! [^\S\n]* (?:hundred|thousand|million|billion|dozen) )""",
+    re.VERBOSE | re.IGNORECASE,
+)
 
 
 def load_gsm8k(split="train", path=None):
@@ -81,8 +91,17 @@ def _folder_pairs(split, path):
 def final_answer(text):
     """Finds the first number after `####` in a solution.
 
-    Thousands separators, a dollar sign, a trailing dot and trailing zeros
-    make no difference.
+    Plain decimals are answers. What makes no difference: thousands separators
+    (`1,234.50`), a sign of plus (`+5`), a currency (`$5`, `€5`, `-$5`,
+    `5 €`), a trailing dot (`$5.`), trailing zeros, a unit (`5 apples`, `5kg`,
+    `5%`); and the minus sign of typography is one (`−3`).
+
+    What begins with a number and goes on is none, since a prefix is not an
+    answer: powers of ten (`1e3`), fractions (`3/4`, `5½`), times and ratios
+    (`10:30`), ranges and differences (`5-6`, `5 - 6`), powers (`2^3`),
+    products (`2*3`), groups between spaces (`1 000`), hexadecimals (`0x10`),
+    several dots (`5.5.5`), wrong groups (`1,23`), and words that multiply
+    (`5 million`).
 
     Args:
         text: String.
@@ -95,7 +114,11 @@ def final_answer(text):
     True
     """
     match = _ANSWER.search(text)
-    return parse_number(match[1]) if match else None
+    value = parse_number(match["number"]) if match else None
+    if value is None:
+        return None
+    sign = match["sign"] or match["inner_sign"] or "+"
+    return value if sign == "+" else -value
 
 
 @mean_over_texts

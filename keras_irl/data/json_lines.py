@@ -21,32 +21,34 @@ def parse_object(line):
             names neither the file nor the line.
     """
     text = decode(line)
-    if text.lstrip().startswith("["):
-        raise LineError(
-            "a JSON array begins there. Write each of its objects on a line "
-            "of its own, as `jq -c '.[]'` does",
-            f"line={excerpt(line)}",
-        )
     try:
         row = json.loads(text, object_pairs_hook=_without_twins)
     except LineError:
         raise
     except (ValueError, RecursionError) as error:
-        goes_on = (
-            ". Does the object go on in the next line? Each must stand on one"
-            if text.rstrip().endswith(("{", "[", ",", ":"))
-            else ""
-        )
         raise LineError(
-            f"it is not valid JSON ({error}){goes_on}", f"line={excerpt(line)}"
+            f"it is not valid JSON ({error}){_advice(text)}",
+            f"line={excerpt(line)}",
         ) from None
     if not isinstance(row, dict):
         raise LineError(
             'expected an object such as {"prompt": ..., "response": ...}, '
-            f"found {_kind(row)}",
+            f"found {_kind(row)}{_advice(text)}",
             f"line={excerpt(line)}",
         )
     return row
+
+
+def _advice(text):
+    """What to do where one value of JSON takes several lines."""
+    if text.lstrip().startswith("["):
+        return (
+            ". A JSON array begins there: write each of its objects on a line "
+            "of its own, as `jq -c '.[]'` does"
+        )
+    if text.rstrip().endswith(("{", "[", ",", ":")):
+        return ". Does the object go on in the next line? Write it on one"
+    return ""
 
 
 def _without_twins(pairs):

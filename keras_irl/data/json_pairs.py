@@ -69,7 +69,7 @@ def conversation_pair(row):
     ...     {"role": "assistant", "content": "5"},
     ... ]
     >>> conversation_pair({"messages": turns})
-    ('User:\\n2 + 3?\\n\\nAssistant:\\n', '5')
+    ('User:\n2 + 3?\n\nAssistant:\n', '5')
     """
     others = [
         name

@@ -229,3 +229,20 @@ def test_writes_numbers(value, text):
 )
 def test_recalculates(before, after):
     assert recalculate(before) == (before if after is None else after)
+
+
+@pytest.mark.parametrize(
+    ("note", "corrected"),
+    [
+        # A half is .6 in no rounding, neither up nor down.
+        ("<<1/2=0.6>>", "<<1/2=0.5>>"),
+        ("<<1/2=0.5>>", "<<1/2=0.5>>"),
+        ("<<2/3=0.6>>", "<<2/3=0.6>>"),
+        ("<<2/3=0.7>>", "<<2/3=0.7>>"),
+        # Off by 6 in the eighth decimal that is written.
+        ("<<1/3=0.33333339>>", "<<1/3=0.333333>>"),
+        ("<<1/3=0.33333334>>", "<<1/3=0.33333334>>"),
+    ],
+)
+def test_a_result_is_rounded_to_the_decimals_that_are_written(note, corrected):
+    assert recalculate(note) == corrected

@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from families import shared_policy
 from testing import numpy
@@ -208,3 +209,78 @@ def test_refuses_a_template_that_it_cant_express(policy):
 def test_refuses_an_encoder_decoder():
     with pytest.raises(ValueError, match="Received: policy of type T5"):
         chat_demonstrations(shared_policy("t5"), [CHAT], 1)
+
+
+def test_a_weight_of_0_reads_a_turn_and_does_not_train_it(policy):
+    def answers(*weights):
+        turns = iter(weights)
+        chat = [
+            {**t, "weight": next(turns)} if t["role"] == "assistant" else t
+            for t in CHAT
+        ]
+        return chat_demonstrations(policy, [chat], 1)[0]
+
+    (inputs, actions, plain), end = answers(1, 1), 0
+    first, second = answers(1, 0)[2], answers(0, 1)
+    np.testing.assert_array_equal(answers(1.0, np.int64(1))[2], plain)
+    # All is read, and only the second turn is trained: "bye" and its end.
+    np.testing.assert_array_equal(second[0]["token_ids"], inputs["token_ids"])
+    end = policy.preprocessor.tokenizer.end_token_id
+    trained = second[1][second[2] > 0].tolist()
+    assert trained == [*ids(policy, "bye"), end]
+    # What comes after the first alone is left out: there are no actions.
+    assert actions[0, first[0] > 0].tolist() == [*ids(policy, "hello"), end]
+    np.testing.assert_array_equal(first + second[2], plain)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weight": 0.5}, "must be 1 or 0"),
+        ({"weight": 2}, "must be 1 or 0"),
+        ({"weight": -1}, "must be 1 or 0"),
+        ({"weight": "1"}, "must be 1 or 0"),
+        ({"weight": True}, "must be 1 or 0"),
+        ({"tool_calls": [{"id": 1}]}, "keys 'tool_calls' besides"),
+        ({"content": None, "tool_calls": [1]}, "keys 'tool_calls' besides"),
+        ({"reasoning": "x", "audio": 1}, "keys 'reasoning', 'audio' besides"),
+        ({"weight": 0}, "all turns of the assistant have a weight of 0"),
+    ],
+)
+def test_what_a_turn_says_besides_is_not_lost_in_silence(
+    policy, change, message
+):
+    chat = [SHORT[0], {**SHORT[1], **change}]
+    with pytest.raises(ValueError, match=f"Row 1: .*{message}.*Received: conv"):
+        chat_demonstrations(policy, [CHAT, chat], 1)
+
+
+def test_a_user_cant_be_imitated(policy):
+    chat = [{**SHORT[0], "weight": 1}, SHORT[1]]
+    with pytest.raises(ValueError, match="only turns of the assistant"):
+        chat_demonstrations(policy, [chat], 1)
+
+
+def test_names_and_keys_without_a_value_change_nothing(policy):
+    chat = [
+        {**SHORT[0], "name": "ann", "weight": 0, "tool_calls": None},
+        {**SHORT[1], "weight": float("nan"), "audio": None},
+    ]
+    (_, actions, mask) = chat_demonstrations(policy, [chat], 1)[0]
+    (_, expected, counts) = chat_demonstrations(policy, [SHORT], 1)[0]
+    np.testing.assert_array_equal(actions, expected)
+    np.testing.assert_array_equal(mask, counts)
+
+
+def test_conversations_of_a_table_are_read_by_position(policy):
+    chats = pd.Series([np.array(CHAT), np.array(SHORT)], [1, 0])
+    made = chat_demonstrations(policy, chats, 2)
+    expected = chat_demonstrations(policy, [CHAT, SHORT], 2)
+    np.testing.assert_array_equal(made[0][1], expected[0][1])
+
+
+def test_a_special_token_of_letters_is_refused_in_a_turn():
+    # This tokenizer would spell it.
+    chat = [turn("user", "the dog"), turn("assistant", "call</s> me")]
+    with pytest.raises(ValueError, match="Remove '</s>' at character 4"):
+        chat_demonstrations(shared_policy("llama"), [chat], 1)

@@ -1,8 +1,10 @@
 """GSM8k is read and scored as its authors do."""
 
 import collections
+import fractions
 import json
 import re
+import time
 
 import pytest
 
@@ -172,3 +174,63 @@ def test_names_what_is_missing(tmp_path):
         load_task("gsm8k", "dev", tmp_path)
     with pytest.raises(ValueError, match="from a folder.*nowhere"):
         load_task("gsm8k", "train", tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("+5", 5),
+        ("-5", -5),
+        ("−3", -3),
+        ("€5", 5),
+        ("€ 5", 5),
+        ("5 €", 5),
+        ("-$5", -5),
+        ("$-5", -5),
+        ("$5.", 5),
+        ("1,234.50", fractions.Fraction(2469, 2)),
+        (".5", fractions.Fraction(1, 2)),
+        ("5 apples", 5),
+        ("5kg", 5),
+        ("5%", 5),
+        ("5. 6 are left", 5),
+        ("5 (of 10)", 5),
+        ("5\n6", 5),
+        ("5</s>", 5),
+        ("1e3", None),
+        ("1E3", None),
+        ("3/4", None),
+        ("3 / 4", None),
+        ("5½", None),
+        ("10:30", None),
+        ("5-6", None),
+        ("5 - 6", None),
+        ("2^3", None),
+        ("2^n", None),
+        ("2*3", None),
+        ("1 000", None),
+        ("1\u00a0000", None),
+        ("1'000", None),
+        ("1_000", None),
+        ("0x10", None),
+        ("0xF", None),
+        ("5.5.5", None),
+        ("1.000.000", None),
+        ("1,23", None),
+        ("1,2345", None),
+        ("1,000,00", None),
+        ("5 million", None),
+        ("--5", None),
+    ],
+)
+def test_a_prefix_of_something_longer_is_no_answer(text, answer):
+    found = final_answer(f"so it is\n#### {text}")
+    assert found == answer
+    assert (found is None) == (answer is None)
+
+
+def test_an_answer_is_found_in_a_text_of_any_length_at_once():
+    start = time.perf_counter()
+    for text in ("1,000" * 50_000, "1" * 200_000, "5 " * 100_000, "a" * 10**6):
+        final_answer(f"#### {text}")
+    assert time.perf_counter() - start < 2.0

@@ -1,6 +1,10 @@
 """Files of any length open in bounded memory and say what is wrong."""
 
+import bz2
+import copy
+import gzip
 import json
+import lzma
 import os
 import pickle
 import re
@@ -228,3 +232,150 @@ def test_memory_does_not_grow_with_the_texts(tmp_path):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2e6
+
+
+def conversation(*turns):
+    roles = ("user", "assistant") * len(turns)
+    return {
+        "messages": [
+            {"role": role, "content": content}
+            for role, content in zip(roles, turns, strict=False)
+        ]
+    }
+
+
+def test_a_conversation_is_answered_by_its_last_turn(tmp_path):
+    rows = [
+        conversation("2 + 3?", "5", "and 4?", "9", "thanks"),
+        conversation("hi", "hello") | {"prompt": None, "id": 3},
+        {"prompt": "p", "response": "r", "messages": None},
+    ]
+    train, test = both(folder_with(tmp_path, rows, rows[:1]))
+    first = "User:\n2 + 3?\n\nAssistant:\n5\n\nUser:\nand 4?\n\nAssistant:\n"
+    second = "User:\nhi\n\nAssistant:\n"
+    assert list(train.prompts) == [first, second, "p"]
+    assert list(train.responses) == ["9", "hello", "r"]
+    assert list(test.references) == [["9"]]
+
+
+def test_a_turn_of_weight_0_is_no_response(tmp_path):
+    row = conversation("a", "b", "c", "d")
+    row["messages"][3]["weight"] = 0
+    path = folder_with(tmp_path, [row], [])
+    task = load_task("jsonl", "train", path)
+    assert list(task.responses) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (conversation("a"), "in the column 'messages', no turn is the assis"),
+        ({"messages": []}, "no turn is the assistant's"),
+        ({"messages": "hi"}, "a conversation is a list of turns"),
+        ({"messages": [3]}, "a conversation is a list of turns"),
+        (
+            conversation("a", "b") | {"prompt": "p"},
+            "both columns, 'messages' a",
+        ),
+        (
+            {"messages": [{"role": "assistant", "content": "", "audio": 1}]},
+            "the keys 'audio' besides",
+        ),
+    ],
+)
+def test_names_the_conversation_that_is_wrong(tmp_path, row, message):
+    path = write(tmp_path, lines(*pairs(1), row))
+    with pytest.raises(
+        ValueError, match=rf"texts\.jsonl, line 2: .*{message}.*Received: "
+    ):
+        load_task("jsonl", "train", path)
+
+
+def test_a_column_that_is_null_is_absent(tmp_path):
+    rows = [
+        {"prompt": "p", "response": "a", "responses": None},
+        {"prompt": "q", "response": None, "responses": ["b", "c"]},
+    ]
+    task = load_task("jsonl", "train", folder_with(tmp_path, rows, []))
+    assert list(task.prompts) == ["p", "q", "q"]
+    assert list(task.responses) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("name", ["texts.jsonl", "texts.jsonl.gz", "texts"])
+def test_a_file_that_is_gzip_is_read_whatever_its_name(tmp_path, name):
+    rows = pairs(40)
+    plain = both(write(tmp_path, lines(*rows), "plain.jsonl"))
+    packed = both(write(tmp_path, gzip.compress(lines(*rows)), name))
+    for a, b in zip(plain, packed, strict=True):
+        assert list(a.prompts) == list(b.prompts)
+        assert list(a.responses) == list(b.responses)
+        sent = pickle.loads(pickle.dumps(b))
+        assert list(sent.responses)[::-1] == list(b.responses)[::-1]
+
+
+def test_a_folder_may_be_packed(tmp_path):
+    write(tmp_path, gzip.compress(lines(*pairs(3))), "train.jsonl.gz")
+    write(tmp_path, gzip.compress(lines(*pairs(1, 3))), "test.jsonl.gz")
+    train, test = both(tmp_path)
+    assert (len(train.prompts), list(test.prompts)) == (3, ["prompt 3"])
+
+
+def test_a_file_that_is_packed_and_damaged_is_named(tmp_path):
+    content = gzip.compress(lines(*pairs(2000)))
+    for broken in (content[: len(content) // 2], content[:-6] + b"123456"):
+        path = write(tmp_path, broken)
+        with pytest.raises(
+            ValueError, match=r"texts\.jsonl, line \d+: .*damaged.*: path="
+        ):
+            load_task("jsonl", "train", path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"PK\x03\x04rest", "it is a zip archive.*Received: path="),
+        (bz2.compress(b"x"), "it is packed by bzip2"),
+        (lzma.compress(b"x"), "it is packed by xz"),
+        (b"PAR1....", "it is a Parquet table"),
+        (
+            json.dumps(pairs(2), indent=1).encode(),
+            "line 1: .*A JSON array begins there: write each of its objects",
+        ),
+        (json.dumps(pairs(2)).encode(), "line 1: .*A JSON array begins there"),
+        (
+            json.dumps(pairs(1)[0], indent=1).encode(),
+            "line 1: .*go on in the next line",
+        ),
+        (
+            b'{"prompt": "p", "prompt": "q", "response": "r"}',
+            "line 1: the key 'prompt' stands there twice",
+        ),
+        (lines(*pairs(2)).decode().encode("utf-16"), "line 1: it is UTF-16"),
+        (lines(*pairs(2)).decode().encode("utf-32"), "line 1: it is UTF-16 or"),
+        (
+            lines(*pairs(2)).decode().encode("utf-16-le"),
+            "line 1: byte 1 is 0, as in a file that is damaged, or UTF-16",
+        ),
+        (lines(*pairs(1)) + b"\0\0\0", "line 2: byte 0 is 0"),
+        (b'{"prompt": "caf\xe9", "response": "r"}', "line 1: .*is not UTF-8"),
+        (b'{"prompt": 1, "response": "r"}', "line 1: .*found a number"),
+        (b'{"prompt": "p", "response": 2.5}', "line 1: .*found a number"),
+    ],
+)
+def test_says_what_a_file_is_that_has_no_lines_of_objects(
+    tmp_path, content, message
+):
+    path = write(tmp_path, content)
+    with pytest.raises(ValueError, match=f"{message}.*"):
+        load_task("jsonl", "train", path)
+
+
+def test_a_task_can_be_copied_and_sent(tmp_path):
+    for task in both(write(tmp_path, lines(*pairs(30)))):
+        for made in (copy.deepcopy(task), pickle.loads(pickle.dumps(task))):
+            assert list(made.prompts) == list(task.prompts)
+            for name, metric in made.metrics.items():
+                responses = ["response 3 a b"] * len(task.prompts)
+                assert metric(responses, made.references) == task.metrics[name](
+                    responses, task.references
+                )

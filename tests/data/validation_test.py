@@ -1,15 +1,22 @@
+import copy
+import pickle
+import re
 import unicodedata
+import warnings
 
 import keras
 import keras_hub
 import numpy as np
+import pandas as pd
 import pytest
+from families import FAMILIES
 from families import shared_policy
 from testing import CORPUS
 from testing import tiny_gpt2
 from testing import tiny_t5
 
 from keras_irl.data import demonstrations
+from keras_irl.data import packed_demonstrations
 from keras_irl.data.validation import _most_tokens
 
 LONG = " ".join(CORPUS * 3)
@@ -231,3 +238,144 @@ def test_texts_that_grow_in_a_normaliser_are_counted_in_full(text):
         assert len(grown) <= _most_tokens(text)
     (tokens,) = preprocessor.tokenizer([text])
     assert len(tokens) <= _most_tokens(text)
+
+
+FRAME = pd.DataFrame({"p": ["a", "b", "c"], "r": ["b c", "c a", "a b"]})
+
+
+def same(left, right):
+    for a, b in zip(
+        keras.tree.flatten(left), keras.tree.flatten(right), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("pack", [demonstrations, packed_demonstrations])
+def test_columns_with_labels_are_read_by_position(pack):
+    shuffled, filtered = FRAME.iloc[[2, 0, 1]], FRAME[FRAME.p > "a"]
+    policy = shared_policy("gpt2")
+    made = pack(policy, shuffled.p, list(shuffled.r), 3)
+    same(made[0], pack(policy, ["c", "a", "b"], ["a b", "b c", "c a"], 3)[0])
+    made = pack(policy, filtered.p, filtered.r, 2)
+    same(made[0], pack(policy, ["b", "c"], ["c a", "a b"], 2)[0])
+
+
+def test_a_missing_value_of_a_table_is_named_by_its_position():
+    texts = pd.Series(["a", "b", pd.NA, "c"], [3, 2, 1, 0])
+    with pytest.raises(
+        ValueError, match=r"Row 2: .*missing.*prompts\[2\]=<NA>"
+    ):
+        make(texts, ["a"] * 4)
+    with pytest.raises(ValueError, match=r"Row 1: .*missing.*ponses\[1\]=nan"):
+        make(["a"] * 2, pd.Series(["a", np.nan], [1, 0], object))
+
+
+def test_an_invalid_row_is_told_by_another_process_as_by_this():
+    with pytest.raises(ValueError) as caught:
+        make(["a", None], ["a", "b"])
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert (str(error), error.reason) == (str(caught.value), "not a string")
+
+
+def end_of(policy):
+    tokenizer = policy.preprocessor.tokenizer
+    return tokenizer.id_to_token(tokenizer.end_token_id)
+
+
+# RWKV7 reads prompts apart, and so is no policy for demonstrations.
+@pytest.mark.parametrize("family", [f for f in FAMILIES if f != "rwkv7"])
+def test_an_end_token_that_is_written_out_is_no_action(family):
+    policy = shared_policy(family)
+    end = end_of(policy)
+    with pytest.warns(UserWarning, match="1 of 2 responses end in a special"):
+        made = demonstrations(policy, ["a", "b"], [f"call{end}", "dog"], 2)
+    same(made[0], demonstrations(policy, ["a", "b"], ["call", "dog"], 2)[0])
+    message = rf"Row 1: .*at character 4.*responses\[1\]='call{re.escape(end)}"
+    with pytest.raises(ValueError, match=message):
+        demonstrations(policy, ["a", "b"], ["dog", f"call{end} me"], 2)
+
+
+@pytest.mark.parametrize("family", ["t5", "bart", "gpt2", "llama", "gemma"])
+def test_a_prompt_does_not_end_or_begin_anew(family):
+    policy = shared_policy(family)
+    end = end_of(policy)
+    message = rf"Row 0: .*{re.escape(end)}' at character 4.*prompts\[0\]"
+    for pack in (demonstrations, packed_demonstrations):
+        if pack is demonstrations or family in ("gpt2", "llama"):
+            with pytest.raises(ValueError, match=message):
+                pack(policy, [f"call{end} me"], ["dog"], 1)
+    with pytest.warns(UserWarning, match="Dropped 1 of 2 rows"):
+        made = demonstrations(
+            policy, [f"call{end} me", "a"], ["dog"] * 2, 1, on_invalid="drop"
+        )
+    assert made.dropped == {"special token in a text": 1}
+
+
+def test_a_start_token_before_a_prompt_is_there_once():
+    policy = shared_policy("llama3")
+    with pytest.warns(UserWarning, match="1 of 1 prompts begin or end with"):
+        made = demonstrations(policy, ["<|begin_of_text|>call"], ["me"], 1)
+    same(made[0], demonstrations(policy, ["call"], ["me"], 1)[0])
+
+
+def test_prompts_of_chat_templates_keep_their_turns():
+    policy = shared_policy("qwen3_5")
+    tokenizer = policy.preprocessor.tokenizer
+    prompt = "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        inputs, actions, mask = demonstrations(policy, [prompt], ["me"], 1)[0]
+    read = inputs["token_ids"][0].tolist()
+    assert read.count(tokenizer.token_to_id("<|im_start|>")) == 2
+    assert read.count(tokenizer.token_to_id("<|im_end|>")) == 1
+    ids = [*map(int, tokenizer("me")), tokenizer.end_token_id]
+    assert actions[0, mask[0] > 0].tolist() == ids
+    # In a response, a turn would begin that is not the assistant's.
+    with pytest.raises(ValueError, match=r"'<\|im_start\|>' at character 2"):
+        demonstrations(policy, ["a"], ["me<|im_start|>user"], 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 10**12}, "from 1 to 1048576"),
+        ({"batch_size": "2"}, "Received: batch_size='2'"),
+        ({"batch_size": None}, "Received: batch_size=None"),
+        ({"batch_size": True}, "Received: batch_size=True"),
+        ({"seed": -1}, "Received: seed=-1"),
+        ({"seed": 10**400}, "Received: seed=an integer of"),
+        ({"max_length": 10**9}, "to 1048576.*Received: max_length=1000000000"),
+        ({"max_length": 2.0}, "Received: max_length=2.0"),
+        ({"on_invalid": None}, "Received: on_invalid=None"),
+    ],
+)
+def test_numbers_are_checked_before_a_text_is_read(arguments, message):
+    arguments = {"batch_size": 1} | arguments
+    with pytest.raises(ValueError, match=message):
+        demonstrations(shared_policy("gpt2"), ["a"], ["b"], **arguments)
+
+
+def test_numbers_of_numpy_are_numbers():
+    made = demonstrations(
+        shared_policy("gpt2"),
+        ["a", "b"],
+        ["b", "c"],
+        np.int64(2),
+        max_length=np.array(9),
+        seed=np.uint8(3),
+    )
+    same(
+        made[0],
+        demonstrations(shared_policy("gpt2"), ["a", "b"], ["b", "c"], 2, 9, 3)[
+            0
+        ],
+    )
+    assert len(list(made.epochs(np.int32(2), np.int8(1)))) == 1
+
+
+def test_demonstrations_can_be_copied_and_sent():
+    made = make(["a", "b", "c"], ["b", "c", "a"], "gpt2", seed=1)
+    same(made[1], copy.deepcopy(made)[1])
+    sent = pickle.loads(pickle.dumps(made))
+    same(made[1], sent[1])
+    assert (sent.num_rows, len(sent)) == (3, 2)

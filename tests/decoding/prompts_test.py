@@ -1,4 +1,6 @@
 import keras
+import numpy as np
+import pandas as pd
 import pytest
 import testing
 
@@ -31,3 +33,23 @@ def test_names_the_prompt_that_fills_the_window():
     prompts = ["a b", "no room " * 9]
     with pytest.raises(ValueError, match=r"prompt 1 .*Received: prompts\[1\]"):
         sample_responses(policy, prompts)
+
+
+def test_prompts_of_a_table_are_read_by_position(t5):
+    prompts = pd.Series(["the dog", "call me"], [1, 0])
+    found = encode_prompts(t5, prompts, max_length=5)
+    expected = encode_prompts(t5, ["the dog", "call me"], max_length=5)
+    np.testing.assert_array_equal(
+        found["encoder_token_ids"], expected["encoder_token_ids"]
+    )
+
+
+def test_a_prompt_does_not_end_before_its_end(t5):
+    with pytest.raises(ValueError, match=r"Remove '</s>'.*prompts\[1\]='call"):
+        encode_prompts(t5, ["the", "call</s> me"], max_length=5)
+    with pytest.warns(UserWarning, match="1 of 1 prompts begin or end"):
+        found = encode_prompts(t5, ["call me</s>"], max_length=5)
+    expected = encode_prompts(t5, ["call me"], max_length=5)
+    np.testing.assert_array_equal(
+        found["encoder_token_ids"], expected["encoder_token_ids"]
+    )

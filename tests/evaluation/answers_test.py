@@ -4,6 +4,7 @@ import itertools
 import statistics
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from keras_irl.data import arithmetic
@@ -138,3 +139,10 @@ def test_refuses_more_draws_than_there_are_samples(k):
 def test_refuses_what_it_cannot_judge(metric, samples, references, message):
     with pytest.raises(ValueError, match=message):
         metric(samples, references, answer)
+
+
+def test_samples_of_a_table_are_read_by_position():
+    samples = pd.Series([["a", "b"], np.array(["b", "b"])], [1, 0])
+    references = pd.Series([("a",), ["a"]], [0, 1])
+    assert pass_at_k(samples, references, answer, np.int64(2)) == 50.0
+    assert majority_vote(samples, references, answer) == 25.0

@@ -2,6 +2,7 @@ import doctest
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import sacrebleu
 from hypothesis import given
@@ -150,3 +151,13 @@ def test_says_what_is_wrong_with_its_arguments(
 ):
     with pytest.raises(ValueError, match=message):
         function(samples, **keywords)
+
+
+def test_samples_of_a_table_are_read_by_position():
+    lists = [["a b c d e", "a b c d e"], ["a b c d e", "v w x y z"]]
+    column = pd.Series([np.array(lists[1]), tuple(lists[0])], [1, 0])
+    assert self_bleu(column) == self_bleu(lists[::-1])
+    assert self_bleu(column.iloc[1:]) == 100.0
+    assert distinct_n(column) == distinct_n(lists)
+    with pytest.raises(ValueError, match=r"samples_per_prompt\[1\]=nan"):
+        self_bleu(pd.Series([["a", "b"], np.nan]))

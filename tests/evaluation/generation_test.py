@@ -4,6 +4,7 @@ import types
 import keras
 import keras_hub
 import numpy as np
+import pandas as pd
 import pytest
 import testing
 
@@ -340,3 +341,22 @@ def test_needs_a_preprocessor():
     policy = types.SimpleNamespace(preprocessor=None)
     with pytest.raises(ValueError, match="policy.preprocessor=None"):
         sample_responses(policy, PROMPTS)
+
+
+def test_prompts_of_a_table_are_answered_by_position(sampler):
+    column = pd.Series(PROMPTS).iloc[[2, 0, 1]]
+    found = sampler(column, temperature=0.0, num_samples=np.int64(1))
+    expected = sampler([PROMPTS[i] for i in (2, 0, 1)], temperature=0.0)
+    assert found.texts == expected.texts
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["max_length", "batch_size", "num_windows", "max_response_length"],
+)
+@pytest.mark.parametrize("value", [0, 1.5, "8", True, 10**12])
+def test_sizes_that_are_no_counts_are_refused_with_their_bound(
+    sampler, name, value
+):
+    with pytest.raises(ValueError, match=f"from 1 to .*Received: {name}="):
+        ResponseSampler(sampler.policy, **{name: value})

@@ -2,6 +2,7 @@ import itertools
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 
@@ -131,3 +132,31 @@ def test_says_what_is_wrong_with_its_arguments(keywords, message):
     arguments = {"scores": [1.0, 2.0], "metric": [1, 2], "prompt_ids": "aa"}
     with pytest.raises(ValueError, match=message):
         best_of_n(**arguments | keywords)
+
+
+def test_samples_of_a_table_are_read_by_position():
+    frame = pd.DataFrame(
+        {"score": [0.1, 0.9, 0.3, 0.2], "prompt": ["a", "a", "b", "b"]}
+    ).iloc[[3, 1, 0, 2]]
+    assert pick_best(frame.score, frame.prompt) == {"b": 3, "a": 1}
+    rows = best_of_n(frame.score, frame.score * 10, frame.prompt)
+    assert rows[-1].reward == pytest.approx(6.0)
+    with pytest.raises(ValueError, match="one sample for the prompt 'b'"):
+        best_of_n(frame.score[1:], frame.score[1:], ["a", "a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("scores", "ids", "message"),
+    [
+        (["1", "2"], ["a", "a"], "Received: scores="),
+        ([1.0, None], ["a", "a"], r"Received: scores\[1\]=nan"),
+        (np.ma.array([1.0, 2.0], mask=[0, 1]), ["a", "a"], r"scores\[1\]=nan"),
+        ({1.0, 2.0}, ["a", "a"], "Received: scores="),
+        ([1.0, 2.0], {"a": 1, "b": 2}, "Received: prompt_ids="),
+        ([1.0, 2.0], ["a", None], r"Received: prompt_ids\[1\]=None"),
+        ([1.0, 2.0], ["a", math.nan], r"Received: prompt_ids\[1\]=nan"),
+    ],
+)
+def test_what_is_no_column_of_samples_is_refused(scores, ids, message):
+    with pytest.raises(ValueError, match=message):
+        pick_best(scores, ids)

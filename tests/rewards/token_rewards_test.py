@@ -3,6 +3,7 @@ import warnings
 import keras
 import keras_hub
 import numpy as np
+import pandas as pd
 import pytest
 from testing import PROMPTS
 from testing import RESPONSES
@@ -403,3 +404,35 @@ def test_a_scorer_minds_what_was_cut(gpt2, gpt2_reader):
         score(PROMPTS, RESPONSES, finished=["yes"] * 3)
     with pytest.raises(ValueError, match="Row 0: the text does not fit"):
         score(["a" * 99], ["b"])
+
+
+def test_texts_of_a_table_are_rewarded_by_position(policy, reader):
+    order = [2, 0, 1]
+    prompts = pd.Series(PROMPTS).iloc[order]
+    responses = pd.Series(RESPONSES).iloc[order]
+    finished = pd.Series([True, False, True]).iloc[order]
+    found = reader(prompts, responses, finished)
+    expected = reader(
+        [PROMPTS[i] for i in order],
+        [RESPONSES[i] for i in order],
+        [True, True, False],
+    )
+    for a, b in zip(found, expected, strict=True):
+        assert a.tokens == b.tokens
+        np.testing.assert_array_equal(a.rewards, b.rewards)
+    (text,) = token_rewards(policy, np.array(PROMPTS[:1]), tuple(RESPONSES[:1]))
+    assert np.isfinite(text.total)
+
+
+def test_an_end_token_that_is_written_out_is_rewarded_once(policy, reader):
+    tokenizer = policy.preprocessor.tokenizer
+    end = tokenizer.id_to_token(tokenizer.end_token_id)
+    with pytest.warns(UserWarning, match="1 of 1 responses end in a special"):
+        (marked,) = reader(PROMPTS[:1], [f"{RESPONSES[0]}{end}"])
+    (plain,) = reader(PROMPTS[:1], RESPONSES[:1])
+    assert marked.tokens == plain.tokens
+    np.testing.assert_array_equal(marked.rewards, plain.rewards)
+    with pytest.raises(ValueError, match=r"Remove .*responses\[0\]='call"):
+        reader(PROMPTS[:1], [f"call{end} me"])
+    with pytest.raises(ValueError, match=r"Remove .*prompts\[0\]='call"):
+        as_scorer(policy)([f"call{end} me"], ["me"])
