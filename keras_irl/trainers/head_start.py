@@ -50,9 +50,11 @@ class HeadStart(keras.optimizers.Optimizer):
     def build(self, variables):
         if not self.built:
             self.inner_optimizer.build(variables)
-            self.built = True
+            super().build(variables)
 
     def apply(self, grads, trainable_variables=None):
+        if trainable_variables is None:
+            trainable_variables = self._trainable_variables
         started = self.iterations > 0
         for gradient in map(dense, grads):
             if gradient is not None:

@@ -1,3 +1,5 @@
+import copy
+import pickle
 import threading
 
 import keras
@@ -11,6 +13,7 @@ from testing import tiny_policy
 import keras_irl
 from keras_irl.callbacks import TrainingHealth
 from keras_irl.callbacks.alerts import RULES
+from keras_irl.callbacks.readings import Readings
 from keras_irl.data import demonstrations
 
 # What a healthy GAIL logs, and values that set off each alert.
@@ -321,3 +324,73 @@ def test_training_does_not_wait_for_it():
     # TensorFlow calls all callbacks from the thread that trains.
     is_beside = threading.main_thread() not in threads
     assert is_beside == (keras.config.backend() != "tensorflow")
+
+
+@pytest.mark.parametrize("fallen", ["entropy", "rollout_entropy"])
+def test_either_entropy_may_collapse(fallen):
+    health = TrainingHealth(every=1, patience=0, verbose=False)
+    fit = FakeFit(health)
+    assert fit.run(1) == []
+    low = {fallen: 0.09 * HEALTHY[fallen]}
+    assert fit.run(1, low) == ["entropy_collapse"]
+
+
+def test_an_explosion_is_told_after_exactly_five_looks():
+    readings = Readings()
+    for _ in range(5):
+        assert "gradient_ratio" not in readings.read({}, [2.0])
+    assert readings.read({}, [6.0])["gradient_ratio"] == 3.0
+
+
+@pytest.mark.parametrize(
+    "arguments, received",
+    [
+        ({"every": 1.5}, "every=1.5"),
+        ({"every": "10"}, "every='10'"),
+        ({"every": None}, "every=None"),
+        ({"every": True}, "every=True"),
+        ({"every": 10**400}, "every=an integer of"),
+        ({"patience": 0.5}, "every=10, patience=0.5"),
+        ({"limits": {"entropy_collapse": "x"}}, r"limits\[.*\]='x'"),
+        ({"limits": {"kl_high": float("nan")}}, r"limits\[.*\]=nan"),
+        ({"limits": {"kl_high": float("inf")}}, r"limits\[.*\]=inf"),
+        ({"limits": {"kl_high": True}}, r"limits\[.*\]=True"),
+        ({"limits": ["kl_high"]}, r"limits=\['kl_high'\]"),
+        ({"limits": 3}, "limits=3"),
+        ({"stop_on": 3}, "stop_on=3"),
+        ({"stop_on": None}, "stop_on=None"),
+        ({"stop_on": [["kl_high"]]}, r"stop_on=\[\['kl_high'\]\]"),
+        ({"verbose": "yes"}, "verbose='yes'"),
+    ],
+)
+def test_what_it_can_not_go_by_is_refused_when_it_is_made(arguments, received):
+    with pytest.raises(ValueError, match=f"Received: {received}"):
+        TrainingHealth(**arguments)
+
+
+def test_numbers_of_numpy_are_numbers():
+    health = TrainingHealth(
+        every=np.int64(1),
+        patience=np.array(0),
+        limits={"kl_high": np.float32(3.0)},
+        verbose=False,
+    )
+    assert type(health.every) is int and type(health.patience) is int
+    assert FakeFit(health).run(2, {"kl": 2.5}) == []
+    assert FakeFit(health).run(2, {"kl": 3.5}) == ["kl_high"]
+
+
+@pytest.mark.parametrize(
+    "by", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+)
+def test_a_copy_watches_a_training_of_its_own(by):
+    health = TrainingHealth(
+        ["kl_high"], every=1, patience=0, limits={"kl_high": 3.0}, verbose=False
+    )
+    FakeFit(health).run(2, {"kl": 3.5})
+    again = by(health)
+    assert again.alerts == health.alerts
+    fit = FakeFit(again)
+    assert fit.run(2, {"kl": 2.5}) == [] and not fit.stop_training
+    assert fit.run(2, {"kl": 3.5}) == ["kl_high"] and fit.stop_training
+    assert len(health.alerts) == 1

@@ -199,3 +199,52 @@ def test_a_policy_is_searched_as_by_a_loop_over_lists(family):
 def test_says_what_is_wrong_with_its_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         BeamSearcher(**arguments)
+
+
+def test_a_search_goes_on_where_a_longer_text_may_still_be_the_best():
+    """All that it keeps has ended, but what is unfinished scores higher."""
+    # By the last token: 0 ends with .4 (3) or goes on (1), 1 goes on to 2 and
+    # 2 ends, both almost surely.
+    chances = np.array(
+        [
+            [0.0, 0.6, 0.0, 0.4],
+            [0.0, 0.0, 0.999, 0.001],
+            [0.0, 0.0, 0.001, 0.999],
+            [0.25] * 4,
+        ]
+    )
+    log_probs = np.log(np.maximum(chances, 1e-9)).astype("float32")
+
+    def next(tokens, cache, index):
+        return ops.take(log_probs, tokens[:, index - 1], axis=0), None, cache
+
+    for num_beams in (1, 2):
+        tokens = np.zeros((num_beams, 6), "int32")
+        mask = np.zeros((num_beams, 6), bool)
+        mask[:, 0] = True
+        found = BeamSearcher(num_beams, 0.6, [STOP])(
+            next,
+            ops.convert_to_tensor(tokens),
+            index=1,
+            mask=ops.convert_to_tensor(mask),
+        )
+        found = ops.convert_to_numpy(found)
+        # .4 is worth -0.92, .6 in three tokens log .6 / (8 / 6)^.6 = -0.43.
+        assert text_of(found[0], 1, 5) == (1, 2, STOP)
+        if num_beams > 1:
+            assert text_of(found[1], 1, 5) == (STOP,)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("num_beams", "4"),
+        ("num_beams", None),
+        ("num_beams", 10**9),
+        ("length_penalty", "0.6"),
+        ("length_penalty", None),
+    ],
+)
+def test_what_is_no_number_in_range_is_refused(name, wrong):
+    with pytest.raises(ValueError, match=f"`{name}`.*Received: {name}="):
+        BeamSearcher(**{name: wrong})

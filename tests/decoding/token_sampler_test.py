@@ -1,12 +1,19 @@
+import copy
 import itertools
+from pickle import dumps
+from pickle import loads
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
+from keras_irl.decoding import BeamSearch
+from keras_irl.decoding import BeamSearcher
 from keras_irl.decoding import GreedySampler
+from keras_irl.decoding import Sampling
 from keras_irl.decoding import TokenSampler
+from keras_irl.decoding import drawn_mask
 
 LOGITS = np.log(np.array([[0.4, 0.05, 0.3, 0.15, 0.1]], "float32"))
 
@@ -142,3 +149,105 @@ def test_a_sampler_keeps_its_place_in_the_noise():
     np.testing.assert_array_equal(drawn(sampler, logits), first)
     state = keras.ops.convert_to_numpy(sampler.seed_generator.state)
     assert state[1] == 1
+
+
+def test_the_fewest_tokens_that_reach_top_p_are_left():
+    half = np.log(np.array([[0.5, 0.25, 0.25]], "float32"))
+    logits = np.repeat(half, 500, axis=0)
+    assert set(drawn(TokenSampler(top_p=0.5), logits)) == {0}
+    assert set(drawn(TokenSampler(top_p=0.51), logits)) == {0, 1, 2}
+
+
+def test_a_stop_token_inside_a_longer_prompt_is_no_end():
+    # The first prompt is two tokens longer, and holds the stop token.
+    stop, width = 3, 8
+    tokens = np.zeros((2, width), "int32")
+    tokens[0, :4] = [1, stop, stop, 2]
+    tokens[1, :2] = [1, 2]
+    mask = np.zeros((2, width), bool)
+    mask[0, :4] = mask[1, :2] = True
+    logits = np.zeros((2, 5), "float32")
+    logits[:, 4] = 9.0
+
+    def next(tokens, cache, index):
+        return ops.convert_to_tensor(logits), None, cache
+
+    for max_tokens, last in ((None, width), (3, 7)):
+        sampler = GreedySampler(stop_token_ids=[stop], max_tokens=max_tokens)
+        found = sampler(
+            next,
+            ops.convert_to_tensor(tokens),
+            index=2,
+            mask=ops.convert_to_tensor(mask),
+        )
+        found = ops.convert_to_numpy(found)
+        assert found[0, :4].tolist() == [1, stop, stop, 2]
+        # It is answered to the end of its own room.
+        assert found[0, 4:last].tolist() == [4] * (last - 4)
+        given = {"padding_mask": mask}
+        marks = ops.convert_to_numpy(
+            drawn_mask(ops.convert_to_tensor(found), given, sampler)
+        )
+        assert np.flatnonzero(marks[0]).tolist() == list(range(4, last))
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("temperature", "1"),
+        ("temperature", None),
+        ("temperature", float("nan")),
+        ("temperature", 1e39),
+        ("top_k", "2"),
+        ("top_k", True),
+        ("top_k", 10**400),
+        ("top_p", "0.5"),
+        ("max_tokens", "3"),
+        ("max_tokens", 1.5),
+        ("stop_token_ids", "ab"),
+        ("stop_token_ids", 5),
+        ("stop_token_ids", [1.5]),
+        ("seed", -1),
+        ("seed", "0"),
+        ("seed", 2**32),
+    ],
+)
+def test_what_is_no_number_in_range_is_refused(name, wrong):
+    with pytest.raises(ValueError, match=f"Received: .*{name}="):
+        TokenSampler(**{name: wrong})
+
+
+def test_numbers_of_numpy_are_numbers():
+    sampler = TokenSampler(
+        np.int64(2),
+        np.float32(0.5),
+        np.int32(3),
+        np.array(0.5),
+        np.array([1, 2]),
+        np.int64(4),
+        np.int64(7),
+    )
+    assert sampler.get_config() == {
+        "num_samples": 2,
+        "temperature": 0.5,
+        "top_k": 3,
+        "top_p": 0.5,
+        "stop_token_ids": (1, 2),
+        "max_tokens": 4,
+    }
+
+
+@pytest.mark.parametrize("by", [copy.deepcopy, lambda x: loads(dumps(x))])
+def test_a_copy_draws_what_the_sampler_would_have_drawn(by):
+    logits = np.zeros((50, 100), "float32")
+    sampler = TokenSampler(2, 0.7, 90, 0.9, [1], 5, seed=3)
+    drawn(sampler, logits)
+    again = by(sampler)
+    assert again.get_config() == sampler.get_config()
+    np.testing.assert_array_equal(drawn(again, logits), drawn(sampler, logits))
+    greedy = by(GreedySampler(3, [1], 5))
+    assert type(greedy) is GreedySampler and greedy.num_branches == 3
+    searcher = by(BeamSearcher(3, 0.5, [1], 5))
+    assert searcher.get_config() == BeamSearcher(3, 0.5, [1], 5).get_config()
+    assert by(Sampling(0.5, 3)) == Sampling(0.5, 3)
+    assert by(BeamSearch(2)) == BeamSearch(2)

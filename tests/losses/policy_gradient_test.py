@@ -212,3 +212,39 @@ def test_explained_variance_is_1_for_perfect_and_0_for_constant_values():
     # Nothing varies, so nothing is explained.
     assert float(explained_variance(constant, constant, mask)) == 0.0
     assert float(explained_variance(-targets, targets, mask)) < 0
+
+
+def test_large_deviations_are_divided_by_the_least_if_that_is_larger():
+    mask = np.ones((1, 4), "float32")
+    wide = np.array([[-4.0, 4.0, -4.0, 4.0]], "float32")
+    np.testing.assert_allclose(
+        numpy(normalised(wide, mask, least=2)), wide / 4.0, rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        numpy(normalised(wide / 4.0, mask, least=2)), wide / 8.0, rtol=1e-6
+    )
+
+
+def test_only_what_would_gain_is_clipped():
+    # Far too likely and bad: nothing holds the loss at a ratio of 2.
+    loss = policy_gradient_loss([[3.0]], [[0.0]], [[-1.0]], 0.2)
+    assert float(loss[0, 0]) == pytest.approx(np.exp(3.0), rel=1e-5)
+    assert not numpy(is_clipped([[3.0]], [[0.0]], [[-1.0]], 0.2)).any()
+    # Far too likely and good, or far too unlikely and bad: held.
+    loss = policy_gradient_loss([[3.0]], [[0.0]], [[1.0]], 0.2)
+    assert float(loss[0, 0]) == pytest.approx(-1.2)
+    loss = policy_gradient_loss([[-3.0]], [[0.0]], [[-1.0]], 0.2)
+    assert float(loss[0, 0]) == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("ratio", (0.82, 1.18))
+@pytest.mark.parametrize("advantage", (-1.0, 1.0))
+def test_a_ratio_inside_the_clip_is_left_as_it_is(ratio, advantage):
+    new, old = np.array([[np.log(ratio)]], "float32"), [[0.0]]
+
+    def loss(new):
+        return ops.sum(policy_gradient_loss(new, old, [[advantage]], 0.2))
+
+    (slope,) = gradient(loss, new)
+    assert not numpy(is_clipped(new, old, [[advantage]], 0.2)).any()
+    assert float(slope[0, 0]) == pytest.approx(-ratio * advantage, rel=1e-5)

@@ -73,3 +73,12 @@ def test_disagreeing_shapes_are_named():
         check_shapes(
             values=(np.ones((2, 3)), "BT"), mask=(np.ones((2, 4)), "BT")
         )
+
+
+def test_weights_may_sum_to_less_than_one():
+    mask = [[0.25, 0.0, 0.5, 0.0]]
+    assert float(masked_sum(VALUES, mask)) == pytest.approx(2.25)
+    assert float(masked_mean(VALUES, mask)) == pytest.approx(3.0)
+    assert float(masked_mean(VALUES, [[1e-6, 0.0, 0.0, 0.0]])) == (
+        pytest.approx(1.0)
+    )

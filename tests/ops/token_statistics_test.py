@@ -7,7 +7,9 @@ from testing import gradient
 from testing import numpy
 from testing import ragged_batch
 
+from keras_irl.ops import VocabularyHead
 from keras_irl.ops import log_probs
+from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops import token_statistics
 
 
@@ -81,3 +83,20 @@ def numpy_to_tensor(array):
             ops.convert_to_tensor(array.astype("float32")), "bfloat16"
         )
     return ops.convert_to_tensor(array)
+
+
+def test_all_of_the_likeliest_tokens_are_hits():
+    q_values = np.array([[[2.0, 1.0, 2.0]] * 3], "float32")
+    actions = np.array([[0, 1, 2]])
+    head = VocabularyHead(np.array([[2.0], [1.0], [2.0]], "float32"))
+    for found in (
+        token_statistics(q_values, actions),
+        tiled_token_statistics(
+            np.ones((1, 3, 1), "float32"),
+            head,
+            actions,
+            np.ones((1, 3)),
+            tile_size=1,
+        ),
+    ):
+        assert numpy(found.greedy_hits).tolist() == [[1.0, 0.0, 1.0]]

@@ -16,6 +16,7 @@ from testing import tiny_t5
 from keras_irl.data import demonstrations
 from keras_irl.data import packed_demonstrations
 from keras_irl.trainers import Rollouts
+from keras_irl.trainers.replay_buffer import ReplayBuffer
 from keras_irl.trainers.stopwatch import Stopwatch
 
 
@@ -253,3 +254,46 @@ def test_a_stopwatch_takes_the_time_and_changes_nothing():
     stopped, seconds = stopwatch.stop(started + 0)
     np.testing.assert_array_equal(numpy(stopped), tokens)
     assert 0 < float(seconds) < 60
+
+
+def test_a_buffer_picks_each_of_its_rollouts_as_often(writes):
+    policy = tiny_t5()
+    inputs, actions, mask = batch(policy)
+    buffer = ReplayBuffer(7, policy, seed=0)
+    # Five rollouts in seven places, told apart by their first action.
+    for first, count in ((0, 3), (3, 2)):
+        rows = slice(0, count)
+        marked = np.array(actions[rows])
+        marked[:, 0] = first + np.arange(count)
+        buffer.exchange(
+            {name: x[rows] for name, x in inputs.items()}, marked, mask[rows]
+        )
+    assert int(buffer.num_kept) == 5
+    picked = buffer._pick(
+        [buffer.actions], 5000, [ops.convert_to_tensor(actions)]
+    )[0]
+    counts = np.bincount(numpy(picked)[:, 0], minlength=5)
+    assert len(counts) == 5
+    # Five standard deviations of a count about its mean, 1000.
+    assert np.abs(counts - 1000).max() < 5 * np.sqrt(5000 * 0.2 * 0.8)
+
+
+@pytest.mark.parametrize("wrong", ("1", None, True, 10**400, [1], 1.0))
+@pytest.mark.parametrize(
+    "name", ("num_samples", "num_updates", "buffer_size", "seed")
+)
+def test_what_is_no_integer_is_refused(name, wrong):
+    with pytest.raises(ValueError, match=f"`{name}`.*Received: {name}="):
+        Rollouts(**{name: wrong})
+
+
+def test_numbers_of_numpy_are_numbers():
+    config = Rollouts(np.int64(2), np.array(3), np.uint8(4), np.int32(5))
+    config = config.get_config()
+    assert config == {
+        "num_samples": 2,
+        "num_updates": 3,
+        "buffer_size": 4,
+        "seed": 5,
+    }
+    assert {type(number) for number in config.values()} == {int}

@@ -1,0 +1,165 @@
+"""What `PolicyGradient` says, against loops and by hand."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from testing import numpy
+
+import keras_irl
+from keras_irl.ops import CONTINUES
+
+
+def batch(seed=0):
+    generator = np.random.default_rng(seed)
+    rewards, values = generator.normal(size=(2, 3, 5)).astype("float32")
+    mask = np.array(
+        [[1, 1, 1, 0, 0], [0, 1, 1, CONTINUES, 0], [1, 1, 1, 1, 1]], "float32"
+    )
+    return 4.0 * rewards, values, mask
+
+
+def advantages_in_a_loop(rewards, values, mask, discount, trace_decay):
+    """By the sum over what is still to come, not by the recursion."""
+    found = np.zeros(rewards.shape)
+    for row in range(len(mask)):
+        (actions,) = np.nonzero(mask[row] > 0)
+        errors = {}
+        for t in actions:
+            after = 0.0
+            if t + 1 < mask.shape[1]:
+                goes_on = mask[row, t + 1] > 0 or np.signbit(mask[row, t + 1])
+                after = values[row, t + 1] if goes_on else 0.0
+            errors[t] = rewards[row, t] + discount * after - values[row, t]
+        for t in actions:
+            for k, error in errors.items():
+                if k >= t:
+                    weight = (discount * trace_decay) ** (k - t)
+                    found[row, t] += weight * error
+    return found
+
+
+@pytest.mark.parametrize("garbage", (0.0, 1e6, np.nan))
+@pytest.mark.parametrize("normalize", (False, True, "always"))
+def test_advantages_and_targets_are_those_of_a_loop(normalize, garbage):
+    rewards, values, mask = batch()
+    learner = keras_irl.PolicyGradient(
+        discount=0.9, trace_decay=0.5, normalize=normalize
+    )
+    expected = advantages_in_a_loop(rewards, values, mask, 0.9, 0.5)
+    counts = mask > 0
+    outside = ~counts & ~np.signbit(mask)
+    targets = expected + values
+    if normalize:
+        among = expected[counts]
+        spread = among.std()
+        assert spread > 1.0
+        expected = (expected - among.mean()) / spread
+    rewards[outside] = values[outside] = garbage
+    found = [numpy(x) for x in learner.advantages(rewards, values, mask)]
+    np.testing.assert_allclose(found[0][counts], expected[counts], rtol=1e-4)
+    # What the values should have been has the scale of the rewards.
+    np.testing.assert_allclose(found[1][counts], targets[counts], rtol=1e-4)
+
+
+def test_small_advantages_are_scaled_up_only_always():
+    rewards, values, mask = batch()
+    rewards, values = 1e-2 * rewards, 1e-2 * values
+    counts = mask > 0
+    for normalize, spread in ((True, None), ("always", 1.0)):
+        learner = keras_irl.PolicyGradient(normalize=normalize)
+        found = numpy(learner.advantages(rewards, values, mask)[0])[counts]
+        assert found.mean() == pytest.approx(0.0, abs=1e-5)
+        plain = advantages_in_a_loop(rewards, values, mask, 0.99, 0.95)[counts]
+        assert found.std() == pytest.approx(spread or plain.std(), rel=1e-3)
+
+
+def test_entropy_is_rewarded_and_the_reference_held_to():
+    learner = keras_irl.PolicyGradient(entropy_weight=0.5, clip_ratio=0.2)
+    ours = np.array([[-1.0, -2.0]], "float32")
+    losses, kl_terms = learner.token_losses(
+        ours,
+        ours,
+        ours - 3.0,
+        np.array([[2.0, -1.0]], "float32"),
+        np.array([[0.7, 0.1]], "float32"),
+    )
+    # The ratio is 1: minus the advantage, minus half the entropy.
+    np.testing.assert_allclose(numpy(losses), [[-2.35, 0.95]], rtol=1e-6)
+    np.testing.assert_allclose(numpy(kl_terms), [[4.5, 4.5]], rtol=1e-6)
+    _, none = learner.token_losses(ours, ours, None, ours, ours)
+    assert not numpy(none).any()
+
+
+def test_numbers_of_numpy_are_numbers_and_come_back_plain():
+    learner = keras_irl.PolicyGradient(
+        clip_ratio=np.float32(0.25),
+        kl_weight=np.array(0.5),
+        discount=np.float64(0.5),
+        warm_up_steps=np.int64(3),
+        normalize=np.bool_(True),
+    )
+    config = learner.get_config()
+    assert config["warm_up_steps"] == 3 and config["kl_weight"] == 0.5
+    assert {type(v) for v in config.values()} == {float, int, bool}
+    again = keras_irl.PolicyGradient.from_config(config)
+    assert again.get_config() == config
+
+
+@pytest.mark.parametrize(
+    "name, wrong",
+    (
+        ("clip_ratio", "0.2"),
+        ("clip_ratio", None),
+        ("kl_weight", "0.1"),
+        ("kl_weight", np.nan),
+        ("entropy_weight", None),
+        ("discount", "1"),
+        ("trace_decay", [0.9]),
+        ("warm_up_steps", 1.5),
+        ("warm_up_steps", True),
+        ("warm_up_steps", 10**400),
+        ("normalize", np.ones(2)),
+    ),
+)
+def test_what_is_no_number_in_range_is_refused(name, wrong):
+    with pytest.raises(ValueError, match=f"`{name}`.*Received: {name}="):
+        keras_irl.PolicyGradient(**{name: wrong})
+
+
+@pytest.mark.parametrize("step, weight", ((0, 0.5), (3, 0.2), (5, 0.0)))
+def test_the_weight_of_the_kl_goes_by_the_updates_so_far(step, weight):
+    from testing import tiny_t5
+
+    trainer = keras_irl.GAIL(
+        tiny_t5(),
+        policy_gradient=keras_irl.PolicyGradient(
+            warm_up_steps=0,
+            normalize=False,
+            kl_weight=keras.optimizers.schedules.PolynomialDecay(0.5, 5, 0.0),
+        ),
+    )
+    generator = np.random.default_rng(0)
+    mask = np.array([[1, 1, 0], [1, 1, 1]], "float32")
+    q_values = generator.normal(size=(2, 3, 4)).astype("float32")
+    actions = generator.integers(4, size=(2, 3))
+    statistics = keras_irl.ops.token_statistics(q_values, actions)
+    ours = numpy(statistics.action_values - statistics.values)
+    reference = generator.normal(size=(2, 3)).astype("float32")
+    zeros = ops.zeros((2, 3))
+    x = {
+        "mask": ops.convert_to_tensor(np.concatenate([mask, mask])),
+        "reference_log_probs": ops.convert_to_tensor(reference),
+        "rewards": zeros,
+        "advantages": zeros,
+        "targets": zeros,
+    }
+    said = {"demonstration_logits": ops.zeros((4, 3)), "values": zeros}
+    trainer.step.assign(step)
+    losses = trainer.network_losses(statistics, mask, (x, said))
+    kl_terms = 0.5 * (ours - reference)[mask > 0] ** 2
+    assert float(losses["policy_loss"]) == pytest.approx(
+        weight * kl_terms.mean(), rel=1e-4, abs=1e-6
+    )
+    assert float(losses["value_loss"]) == 0.0
+    assert float(losses["discriminator_loss"]) == pytest.approx(np.log(2.0))
