@@ -4,7 +4,7 @@ from keras_irl.evaluation.summary import row_estimates
 
 
 def findings(results):
-    """Tells the main results, with their errors and no more certainty.
+    """Tells the results of each decoding, with their errors.
 
     Args:
         results: See `keras_irl/evaluation/results.py`.
@@ -30,11 +30,24 @@ def findings(results):
             listed = ", ".join(f"{name} {e}" for name, e in found.items())
             alike = _alike(estimates, way)
             sentences.append(f"{metric}, {way}: {listed}{alike}.")
-    return sentences + [
-        _front_sentence(front, results["fronts"][0]["policy"])
-        for front in results.get("fronts", ())[1:]
+    return sentences
+
+
+def conclusion_of(results):
+    """Tells what the comparison of the fronts found.
+
+    Args:
+        results: See `keras_irl/evaluation/results.py`.
+
+    Returns:
+        A text of sentences, empty where no fronts were compared.
+    """
+    fronts = results.get("fronts") or [{}]
+    return " ".join(
+        _front_sentence(front, fronts[0]["policy"])
+        for front in fronts[1:]
         if front["difference"] is not None
-    ]
+    )
 
 
 def _alike(estimates, way):

@@ -1,19 +1,23 @@
 """What a comparison found, as files."""
 
 import json
-import numbers
+import re
 
 from keras_irl.evaluation.decodings import name_of
 from keras_irl.evaluation.findings import findings
 from keras_irl.evaluation.pictures import draw_learning_curves
 from keras_irl.evaluation.pictures import draw_quality_vs_diversity
+from keras_irl.evaluation.remarks import remarks
 from keras_irl.evaluation.results import check_results
 from keras_irl.evaluation.results import finite
+from keras_irl.evaluation.results import title_of
 from keras_irl.evaluation.results import without_texts
 from keras_irl.evaluation.shown_text import in_markdown
 from keras_irl.evaluation.shown_text import readable
 from keras_irl.evaluation.shown_text import visible
 from keras_irl.evaluation.tables import format_table
+from keras_irl.evaluation.tables import in_lines
+from keras_irl.evaluation.tables import settings_table
 from keras_irl.evaluation.web_page import web_page
 from keras_irl.evaluation.whole_files import write_whole
 
@@ -28,8 +32,12 @@ _CAPTIONS = {
     "learning_curves.png": "Test loss over steps",
 }
 
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
-def write_report(results, folder):
+
+def write_report(
+    results, folder, *, settings=None, notes=None, conclusion=None
+):
     """Writes what a comparison found.
 
     | file                       | content                                    |
@@ -48,38 +56,61 @@ def write_report(results, folder):
     whatever stands in them.
 
     Args:
-        results: See `keras_irl/evaluation/results.py`.
+        results: See `keras_irl/evaluation/results.py`. Where it has a text
+            `"data"`, titles name that beside the task.
         folder: Where to write; made if it does not exist.
+        settings: Dictionary from names to texts or numbers, what the results
+            were made with, for whoever makes them again. Defaults to none.
+        notes: Dictionary from the names of policies to lists of sentences,
+            what to know of each, such as `{"gail": ["Seed 1 diverged at step
+            120."]}`. Defaults to none.
+        conclusion: A sentence that tells what came out, for the top. Defaults
+            to what the fronts say, if there are any.
 
     Returns:
         The paths of the files, a list.
 
     Raises:
-        ValueError: If results, an objective or a run are incomplete, or the
-            folder is a file.
+        ValueError: If results, an objective or a run are incomplete, the
+            folder is a file, or settings, notes or the conclusion are no such
+            thing.
 
     Example:
     ```python
     keras_irl.evaluation.write_report(results, "runs/e2e")
     ```
     """
-    return write_whole(report_files(results), folder, REPORT_FILES)
+    files = report_files(
+        results, settings=settings, notes=notes, conclusion=conclusion
+    )
+    return write_whole(files, folder, REPORT_FILES)
 
 
-def report_files(results, json_name="metrics.json"):
+def report_files(
+    results,
+    json_name="metrics.json",
+    *,
+    settings=None,
+    notes=None,
+    conclusion=None,
+):
     """Makes what `write_report` writes, and describes.
 
     Args:
         results: See `keras_irl/evaluation/results.py`.
         json_name: Name of the file of numbers. Defaults to `"metrics.json"`.
+        settings: See `write_report`.
+        notes: See `write_report`.
+        conclusion: See `write_report`.
 
     Returns:
         Dictionary from the names of files to strings or bytes.
 
     Raises:
-        ValueError: If results, an objective or a run are incomplete.
+        ValueError: See `write_report`.
     """
     check_results(results)
+    said = remarks(results, settings, notes, conclusion)
     results = _with_decoders(results)
     plain, not_finite = finite(without_texts(results))
     pictures = {
@@ -87,11 +118,6 @@ def report_files(results, json_name="metrics.json"):
         "learning_curves.png": draw_learning_curves(results),
     }
     pictures = {name: data for name, data in pictures.items() if data}
-    facts = {
-        name.replace("_", " "): str(value)
-        for name, value in results.items()
-        if isinstance(value, str | numbers.Real)
-    }
     summary = findings(results)
     if not_finite:
         summary.append(f"Some numbers are not finite: {'; '.join(not_finite)}.")
@@ -99,9 +125,9 @@ def report_files(results, json_name="metrics.json"):
     files = {
         **pictures,
         "samples.txt": _samples(results),
-        "report.md": _report(results, facts, not_finite, pictures),
-        "report.html": web_page(results, facts, summary, captioned),
-        json_name: _json(plain, not_finite),
+        "report.md": _report(results, said, not_finite, pictures),
+        "report.html": web_page(results, said, summary, captioned),
+        json_name: _json(plain, said, not_finite),
     }
     return {name: data for name, data in files.items() if data}
 
@@ -126,30 +152,43 @@ def _with_decoders(results):
     return results | {"objectives": objectives}
 
 
-def _json(plain, not_finite):
-    if not_finite:
-        plain = plain | {"not_finite": not_finite}
-    return json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False)
+def _json(plain, said, not_finite):
+    added = {
+        "settings": said.settings,
+        "notes": said.notes,
+        "conclusion": said.conclusion,
+        "not_finite": not_finite,
+    }
+    plain = plain | {name: value for name, value in added.items() if value}
+    text = json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False)
+    # Names from a terminal may hold bytes that are no UTF-8.
+    return _SURROGATES.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
 
 
-def _report(results, facts, not_finite, pictures):
-    title = f"{', '.join(results['objectives'])} on {results['task']}"
-    lines = (
-        f"- {in_markdown(name)}: {in_markdown(text, 1000)}"
-        for name, text in facts.items()
-    )
-    parts = [
-        f"# {in_markdown(title, 1000)}",
-        "\n".join(lines),
-        format_table(results),
-        *(f"![{_CAPTIONS[name]}]({name})" for name in sorted(pictures)),
-    ]
+def _report(results, said, not_finite, pictures):
+    parts = [f"# {in_markdown(title_of(results), 1000)}"]
+    if said.conclusion:
+        parts.append(f"**{in_markdown(said.conclusion, 9000)}**")
+    if said.notes:
+        parts.append("\n".join(_notes(said.notes)))
     if not_finite:
         lines = [f"- `{visible(x).replace('`', chr(39))}`" for x in not_finite]
-        parts.insert(
-            2, "\n".join(["**Some numbers are not finite:**\n", *lines])
-        )
+        parts.append("\n".join(["**Some numbers are not finite:**\n", *lines]))
+    parts += [
+        format_table(results),
+        *(f"![{_CAPTIONS[name]}]({name})" for name in sorted(pictures)),
+        "## Settings",
+        in_lines(settings_table(said.settings)),
+    ]
     return "\n\n".join(parts) + "\n"
+
+
+def _notes(notes):
+    return [
+        f"- {in_markdown(name)}: {in_markdown(sentence, 9000)}"
+        for name, sentences in notes.items()
+        for sentence in sentences
+    ]
 
 
 def _samples(results):

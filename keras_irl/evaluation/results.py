@@ -3,6 +3,7 @@
 ```python
 results = {
     "task": "e2e",
+    "data": "trainset.csv",  # What titles name beside the task, optional.
     "metric": "bleu",  # The one of the rows' metrics to draw.
     "policy": "t5-scratch-mini",  # Any other texts and numbers are reported.
     "steps": 1500,
@@ -55,6 +56,13 @@ def check_results(results):
                 where = f"a row of {name!r}"
                 _require(row, where, ("temperature", "metrics"))
                 _require(row["metrics"], where, (results["metric"],))
+
+
+def title_of(results):
+    """Tells what was compared on what, in a line."""
+    data = f" ({results['data']})" if results.get("data") else ""
+    names = ", ".join(map(str, results["objectives"]))
+    return f"{names} on {results['task']}{data}"
 
 
 def without_texts(results):

@@ -29,11 +29,19 @@ class Table:
         header: List of strings.
         lines: List of lists of strings, as many in each.
         note: What to know of it, or an empty string.
+        size: The longest cell in Markdown, in characters.
     """
 
     header: list
     lines: list
     note: str = ""
+    size: int = 60
+
+
+def settings_table(settings):
+    """Puts what results were made with into a table of two columns."""
+    lines = [list(item) for item in settings.items()]
+    return Table(["setting", "value"], lines, size=1000)
 
 
 def tables(results):
@@ -89,7 +97,7 @@ def format_table(results):
     """
     parts = []
     for table in tables(results):
-        parts.append(_markdown(table))
+        parts.append(in_lines(table))
         if table.note:
             parts.append(in_markdown(table.note, size=9000))
     return "\n\n".join(parts)
@@ -173,8 +181,19 @@ def _cell(value):
     return "–" if value is None else str(value)
 
 
-def _markdown(table):
-    lines = [[*map(in_markdown, x)] for x in (table.header, *table.lines)]
+def in_lines(table):
+    """Aligns a table, for a terminal and for Markdown.
+
+    Args:
+        table: A `Table`.
+
+    Returns:
+        A string of several lines.
+    """
+    lines = [
+        [in_markdown(cell, table.size) for cell in line]
+        for line in (table.header, *table.lines)
+    ]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rule = ["-" * (width - 1) + ":" for width in widths]
     rule[0] = "-" * widths[0]

@@ -2,6 +2,7 @@
 
 import base64
 
+from keras_irl.evaluation.results import title_of
 from keras_irl.evaluation.shown_text import in_html
 from keras_irl.evaluation.shown_text import passage_in_html
 from keras_irl.evaluation.tables import tables
@@ -14,16 +15,17 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; padding: 0 1em;
   max-width: 75em; color: var(--ink); background: var(--paper); }
 h1 { font-size: 1.5em; overflow-wrap: anywhere; }
-h1, th, td, dd, li { unicode-bidi: isolate; }
+h1, th, td, li { unicode-bidi: isolate; }
 h2 { font-size: 1.2em; margin-top: 2em; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; }
 th, td { border-bottom: 1px solid var(--line); padding: 3px 10px;
   text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
-th, .note, dt { color: var(--soft); font-weight: normal; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1em; }
-dd { margin: 0; overflow-wrap: anywhere; }
+th, .note { color: var(--soft); font-weight: normal; }
+.conclusion { font-size: 1.1em; unicode-bidi: isolate; }
+.settings th, .settings td { text-align: left; vertical-align: top;
+  white-space: normal; overflow-wrap: anywhere; }
 img { max-width: 100%; background: #fff; border-radius: 4px; }
 section { border-top: 1px solid var(--line); margin-top: 1.5em; }
 .texts { width: 100%; table-layout: fixed; }
@@ -36,7 +38,7 @@ section { border-top: 1px solid var(--line); margin-top: 1.5em; }
 """
 
 
-def web_page(results, facts, summary, pictures):
+def web_page(results, said, summary, pictures):
     """Makes a web page of results.
 
     It holds no script and loads nothing; whatever stands in a text or a name
@@ -44,14 +46,14 @@ def web_page(results, facts, summary, pictures):
 
     Args:
         results: See `keras_irl/evaluation/results.py`.
-        facts: Dictionary from names to texts, what was done.
+        said: `Remarks`.
         summary: List of sentences, what came out.
         pictures: Dictionary from captions to the bytes of PNGs.
 
     Returns:
         String.
     """
-    title = f"{', '.join(results['objectives'])} on {results['task']}"
+    title = title_of(results)
     return "\n".join(
         [
             '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
@@ -61,12 +63,13 @@ def web_page(results, facts, summary, pictures):
             f"<title>{in_html(title)}</title><style>{_STYLE}</style></head>",
             f"<body><h1>{in_html(title)}</h1>",
             "<h2>Summary</h2>",
-            _list(summary),
+            _conclusion(said.conclusion),
+            _list([*_notes(said.notes), *summary]),
             *(_picture(caption, png) for caption, png in pictures.items()),
             "<h2>Numbers</h2>",
             *map(_table, tables(results)),
             "<h2>Settings</h2>",
-            _facts(facts),
+            _settings(said.settings),
             _samples(results),
             "</body></html>\n",
         ]
@@ -78,12 +81,24 @@ def _list(sentences):
     return f"<ul>{items}</ul>"
 
 
-def _facts(facts):
-    items = "".join(
-        f"<dt>{in_html(name)}</dt><dd>{in_html(text)}</dd>"
-        for name, text in facts.items()
+def _conclusion(sentence):
+    return f'<p class="conclusion">{in_html(sentence)}</p>' if sentence else ""
+
+
+def _notes(notes):
+    return [
+        f"{name}: {sentence}"
+        for name, sentences in notes.items()
+        for sentence in sentences
+    ]
+
+
+def _settings(settings):
+    lines = "".join(
+        f'<tr><th scope="row">{in_html(name)}</th><td>{in_html(text)}</td></tr>'
+        for name, text in settings.items()
     )
-    return f"<dl>{items}</dl>"
+    return f'<table class="settings"><tbody>{lines}</tbody></table>'
 
 
 def _picture(caption, png):

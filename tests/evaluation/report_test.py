@@ -203,7 +203,7 @@ def test_hostile_texts_and_names_are_shown_and_not_interpreted(
     assert page.tags <= set(ALLOWED)
     names = {name for name, _ in page.attributes}
     assert names <= set(
-        "lang charset http-equiv content name class alt src dir".split()
+        "lang charset http-equiv content name class alt src dir scope".split()
     )
     for name, value in page.attributes:
         if name == "src":
@@ -246,6 +246,67 @@ def test_the_page_shows_all_objectives_beside_each_other(results, tmp_path):
     assert "no points" in markdown
     metrics = json.loads((tmp_path / "metrics.json").read_text("utf-8"))
     assert metrics["fronts"][1]["difference"] == 2.0
+
+
+def test_settings_notes_and_the_conclusion_stand_in_every_file(
+    results, tmp_path
+):
+    results["data"] = "news.jsonl"
+    write_report(
+        results,
+        tmp_path,
+        settings={
+            "steps": 20,
+            "td_weight": "0.1 <b>",
+            "data digest": "ab" * 99,
+        },
+        notes={"gail": ["Seed 1 diverged at step 120."]},
+        conclusion="At equal Self-BLEU, iqlearn writes better texts than mle.",
+    )
+    markdown = (tmp_path / "report.md").read_text("utf-8")
+    source = (tmp_path / "report.html").read_text("utf-8")
+    shown = " ".join(Page(source).texts)
+    for text in (markdown, shown):
+        assert "mle, iqlearn on e2e (news.jsonl)" in text
+        assert text.count("At equal Self-BLEU, iqlearn writes better") == 1
+        assert "gail: Seed 1 diverged at step 120." in text
+        assert "ab" * 99 in text
+    lines = [line.split() for line in markdown.splitlines()]
+    assert lines.count(["|", "steps", "|", "20", "|"]) == 1
+    assert ["|", "td_weight", "|", "0.1", "\\<b>", "|"] in lines
+    assert ["|", "policy", "|", "t5-tiny", "|"] in lines
+    assert source.index("At equal") < source.index("bleu, greedy")
+    metrics = json.loads((tmp_path / "metrics.json").read_text("utf-8"))
+    assert metrics["settings"]["td_weight"] == "0.1 <b>"
+    assert metrics["notes"] == {"gail": ["Seed 1 diverged at step 120."]}
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ({"settings": ["a"]}, r"names to texts or.*Received: settings=\['a'\]"),
+        ({"settings": {"a": None}}, r"Received: settings=\{'a': None\}"),
+        ({"notes": {"mle": "x"}}, r"lists of.*Received: notes=\{'mle': 'x'\}"),
+        ({"conclusion": 3}, "a sentence. Received: conclusion=3"),
+    ],
+)
+def test_what_is_said_beside_the_numbers_is_checked(
+    results, tmp_path, argument, message
+):
+    with pytest.raises(ValueError, match=message):
+        write_report(results, tmp_path, **argument)
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_that_are_not_utf_8_are_written_by_their_code(results, tmp_path):
+    name = b"caf\xe9".decode("utf-8", "surrogateescape")
+    results["objectives"][name] = results["objectives"].pop("mle")
+    results["policy"] = f"runs/{name}"
+    write_report(results, tmp_path)
+    metrics = json.loads((tmp_path / "metrics.json").read_text("utf-8"))
+    assert list(metrics["objectives"]) == ["iqlearn", name]
+    for file in ("report.md", "report.html", "samples.txt"):
+        assert "caf⟨U+DCE9⟩" in (tmp_path / file).read_text("utf-8")
 
 
 def front(policy, area, difference=(None, None, None)):
