@@ -15,7 +15,7 @@ from keras_irl.evaluation.summary import error_source
 from keras_irl.evaluation.summary import history_estimates
 from keras_irl.evaluation.summary import row_estimates
 
-# Okabe and Ito's colours, which colour-blind people tell apart; the markers
+# Okabe and Ito's colours, which color-blind people tell apart; the markers
 # and dashes tell them apart in print.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = "osD^vP"
