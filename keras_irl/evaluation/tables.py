@@ -1,10 +1,12 @@
 """What a comparison found, as tables for a terminal and for Markdown."""
 
 import dataclasses
+import statistics
 
 from keras_irl.evaluation.diversity import diversity_note
 from keras_irl.evaluation.results import check_results
 from keras_irl.evaluation.shown_text import in_markdown
+from keras_irl.evaluation.summary import Estimate
 from keras_irl.evaluation.summary import error_source
 from keras_irl.evaluation.summary import row_estimates
 from keras_irl.evaluation.summary import run_estimates
@@ -110,9 +112,23 @@ def _table(rows, note=""):
         # Several samples say nothing where all are one.
         if any(row.get(name) is not None for row in rows)
     ]
-    lines = [[_cell(row.get(name)) for name in names] for row in rows]
+    columns = [_column([row.get(name) for row in rows]) for name in names]
+    lines = [list(line) for line in zip(*columns, strict=True)]
     header = [_HEADERS.get(n, n.replace("_", " ")) for n in names]
     return Table(header, lines, note)
+
+
+def _column(values):
+    """Cells of a column, its estimates with equally many decimals."""
+    estimates = [value for value in values if isinstance(value, Estimate)]
+    if not estimates:
+        return [_cell(value) for value in values]
+    # Those of most cells: one that diverged has no say.
+    decimals = statistics.median_high(e.decimals for e in estimates)
+    return [
+        value.text(decimals) if isinstance(value, Estimate) else _cell(value)
+        for value in values
+    ]
 
 
 def _row_note(rows, results):
