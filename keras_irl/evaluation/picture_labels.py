@@ -5,8 +5,10 @@ import textwrap
 
 import numpy as np
 from matplotlib import font_manager
+from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.textpath import text_to_path
+from matplotlib.transforms import IdentityTransform
 
 from keras_irl.evaluation.shown_text import visible
 
@@ -18,7 +20,8 @@ _OFFSETS = [
     for distance in (7, 11, 16, 22, 29, 37, 46)
     for right, up in ((1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (0, -1))
 ] + [(12, 0), (-12, 0), (28, 0), (-28, 0)]
-_LEADER = {"arrowstyle": "-", "lw": 0.6, "shrinkA": 0, "shrinkB": 3}
+# Between the right edge and the labels beside it, in points.
+_GAP = 14
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +74,7 @@ def wrapped(text, characters=60):
     return "\n".join(textwrap.wrap(text, characters))
 
 
-def ink(color):
+def _ink(color):
     """A darker shade, in which small letters are read on white."""
     return tuple(0.65 * int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
 
@@ -83,72 +86,78 @@ def place_labels(axes, beside, labels):
         axes: Axes of a figure that is otherwise complete. Its layout is frozen.
         beside: List of `Label` of the right edge.
         labels: List of `Label` of points. One with no room is left out.
-
-    Returns:
-        The number of labels that were left out.
     """
     figure = axes.figure
-    notes = [_annotate(axes, label) for label in beside]
+    notes = [_write(axes, label, (1.0, 0.5)) for label in beside]
+    for note in notes:
+        note.set(x=1.0 + _GAP / 400, transform=axes.transAxes)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-    _spread(axes, notes, beside)
-    figure.draw_without_rendering()
-    taken = [note.get_window_extent().extents for note in notes]
+    taken = _spread(axes, notes, beside)
     drawn = _markers(axes), _strokes(axes)
-    missing = 0
     for label in labels:
         box = _place(axes, label, taken, drawn)
-        missing += box is None
         taken += [] if box is None else [box]
-    return missing
 
 
-def _annotate(axes, label):
-    is_beside = label.x is None
-    note = axes.annotate(
+def _write(axes, label, place):
+    """Writes a label, its left middle at a place in pixels."""
+    text = axes.text(
+        *place,
         label.text,
-        (1.0, label.y) if is_beside else (label.x, label.y),
-        xytext=(14, 0) if is_beside else (0, 0),
-        xycoords=("axes fraction", "data") if is_beside else "data",
-        textcoords="offset points",
-        color=ink(label.color),
+        transform=IdentityTransform(),
+        color=_ink(label.color),
         fontsize=SIZE,
         va="center",
-        annotation_clip=False,
+        clip_on=False,
         parse_math=False,
-        arrowprops=_LEADER | {"color": label.color, "relpos": (0, 0.5)},
     )
-    if not is_beside:
-        note.set_path_effects([withStroke(linewidth=2, foreground="white")])
-    return note
+    if label.x is not None:
+        text.set_path_effects([withStroke(linewidth=2, foreground="white")])
+        text.set_in_layout(False)
+    return text
+
+
+def _lead(axes, start, end, color):
+    """Draws a thin line from a place to its label, in pixels."""
+    line = Line2D(
+        *zip(start, end, strict=True),
+        lw=0.6,
+        color=color,
+        transform=IdentityTransform(),
+    )
+    line.set_in_layout(False)
+    axes.figure.add_artist(line)
 
 
 def _spread(axes, notes, labels):
     """Moves labels of the right edge up and down until none meets another."""
     scale = axes.figure.dpi / _POINTS_PER_INCH
     frame = axes.get_window_extent()
-    wanted = (
-        axes.transData.transform([(0.0, x.y) for x in labels])[:, 1]
-        if labels
-        else np.zeros(0)
-    )
-    wanted = np.clip(wanted, frame.y0, frame.y1)
-    order = np.argsort(wanted, kind="stable")
+    levels = [
+        float(np.clip(_pixels(axes, (0.0, x.y))[1], frame.y0, frame.y1))
+        for x in labels
+    ]
+    order = sorted(range(len(levels)), key=levels.__getitem__)
     heights = [notes[i].get_window_extent().height + 2 * scale for i in order]
     middles, floor = [], frame.y0 - 2 * scale
     for i, height in zip(order, heights, strict=True):
-        middles.append(max(wanted[i], floor + height / 2))
+        middles.append(max(levels[i], floor + height / 2))
         floor = middles[-1] + height / 2
     ceiling = frame.y1
     for place in reversed(range(len(middles))):
         middles[place] = min(middles[place], ceiling - heights[place] / 2)
         ceiling = middles[place] - heights[place] / 2
+    left = frame.x1 + _GAP * scale
     for i, middle in zip(order, middles, strict=True):
-        level = axes.transData.transform((0.0, labels[i].y))[1]
-        edge = float(np.clip(level, frame.y0, frame.y1))
-        notes[i].xy = (1.0, (edge - frame.y0) / frame.height)
-        notes[i].xycoords = "axes fraction"
-        notes[i].set_position((14, (middle - edge) / scale))
+        notes[i].set(x=left, y=middle, transform=IdentityTransform())
+        start, end = (frame.x1 + scale, levels[i]), (left - scale, middle)
+        _lead(axes, start, end, labels[i].color)
+    return [note.get_window_extent().extents for note in notes]
+
+
+def _pixels(axes, place):
+    return axes.transData.transform(place)
 
 
 def _markers(axes):
@@ -176,33 +185,39 @@ def _strokes(axes):
 
 def _around(points, radius):
     points = np.concatenate([np.zeros((0, 2)), *points])
+    points = np.unique(points.round(), axis=0)
     return np.hstack([points - radius, points + radius])
 
 
 def _place(axes, label, taken, drawn):
     """Writes a label where there is room, and returns its box or `None`."""
-    note = _annotate(axes, label)
-    note.set_in_layout(False)
     scale = axes.figure.dpi / _POINTS_PER_INCH
     frame = axes.get_window_extent()
-    point = axes.transData.transform((label.x, label.y))
-    size = np.array(note.get_window_extent().size)
-    found = None
-    if frame.contains(*point):
-        found = _first_free(frame.extents, point, size, scale, taken, drawn)
-    if found is None:
-        note.remove()
+    point = _pixels(axes, (label.x, label.y))
+    if not frame.contains(*point):
         return None
-    offset, box = found
-    note.set_position(offset)
-    # A leader where the label is not beside its point.
-    far = np.abs(np.clip(point, box[:2], box[2:]) - point).max()
-    note.arrow_patch.set_visible(bool(far > 12 * scale))
+    size = scale * np.array([width_of(label.text) + 2, 1.3 * SIZE])
+    inner = frame.padded(-2 * scale).extents
+    box = _first_free(inner, point, size, scale, taken, drawn)
+    if box is None:
+        return None
+    _write(axes, label, (box[0], (box[1] + box[3]) / 2))
+    near = np.clip(point, box[:2], box[2:])
+    if np.abs(near - point).max() > 12 * scale:
+        _lead(axes, point, near, label.color)
     return box
 
 
 def _first_free(frame, point, size, scale, taken, drawn):
     """The first place that is clear of all, or at least of other labels."""
+    offsets = np.array(_OFFSETS)
+    # To the right of the point, to the left, or in the middle.
+    shares = np.where(offsets[:, 0] == 0, 0.5, offsets[:, 0] < 0)
+    corners = point + scale * offsets
+    corners -= size * np.stack([shares, np.full_like(shares, 0.5)], axis=1)
+    boxes = np.hstack([corners, corners + size])
+    is_inside = (boxes[:, :2] >= frame[:2]) & (boxes[:, 2:] <= frame[2:])
+    boxes = boxes[is_inside.all(axis=1)]
     taken = np.array(taken).reshape(-1, 4)
     markers, strokes = drawn
     for others in (
@@ -210,17 +225,20 @@ def _first_free(frame, point, size, scale, taken, drawn):
         np.vstack([taken, markers]),
         taken,
     ):
-        for right, up in _OFFSETS:
-            # To the right of its point, to the left, or in the middle.
-            width = size[0] / scale
-            left = right - width * (0.5 if not right else right < 0)
-            corner = point + np.array([left, up]) * scale
-            corner[1] -= size[1] / 2
-            box = np.array([*corner, *(corner + size)])
-            inside = (box[:2] >= frame[:2]).all() and (
-                box[2:] <= frame[2:]
-            ).all()
-            meets = (box[:2] < others[:, 2:]) & (box[2:] > others[:, :2])
-            if inside and not meets.all(axis=1).any():
-                return (left, up), box
+        free = boxes[~_meet(boxes, others)]
+        if len(free):
+            return free[0]
     return None
+
+
+def _meet(boxes, others):
+    """Whether each box overlaps one of the others."""
+    if not len(boxes):
+        return np.zeros(0, "bool")
+    low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+    are_near = (others[:, :2] < high) & (others[:, 2:] > low)
+    others = others[are_near.all(axis=1)]
+    overlaps = (boxes[:, None, :2] < others[None, :, 2:]) & (
+        boxes[:, None, 2:] > others[None, :, :2]
+    )
+    return overlaps.all(axis=2).any(axis=1)

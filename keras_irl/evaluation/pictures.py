@@ -96,7 +96,8 @@ def draw_learning_curves(results):
         means = np.array([_drawn(e.mean) for e in curve.values()])
         _draw_band(axes, curve, means, style)
         last = means[-1]
-        text = f"{drawable(name, _LONG_NAME)} {_number(last, 3)}"
+        final = _number(curve[steps[-1]].mean, 3)
+        text = f"{drawable(name, _LONG_NAME)} {final}"
         beside.append(Label(text, None, last, style["color"]))
         # All curves fall from far above; what tells them apart comes later.
         late[name], lasts[name] = means[steps >= steps[-1] / 5], last

@@ -206,14 +206,14 @@ def _samples(results):
     sections = {}
     for objective, (run, *_) in results["objectives"].items():
         for sample in run["samples"]:
-            header = [f"prompt     {readable(sample['prompt'])}"]
+            header = [f"prompt     {_indented(sample['prompt'])}"]
             header += [
-                f"reference  {readable(text)}" for text in sample["references"]
+                f"reference  {_indented(text)}" for text in sample["references"]
             ]
             lines = sections.setdefault("\n".join(header), [])
             lines += [
                 f"{visible(objective)}, {visible(responses['decoder'])}: "
-                f"{readable(text)}"
+                f"{_indented(text)}"
                 for responses in sample["responses"]
                 for text in responses["texts"]
             ]
@@ -221,3 +221,8 @@ def _samples(results):
         f"{header}\n\n" + "\n".join(lines) + f"\n\n{'-' * 72}\n"
         for header, lines in sections.items()
     )
+
+
+def _indented(text):
+    """A text whose further lines can't be taken for those of the report."""
+    return readable(text).replace("\n", "\n    ")

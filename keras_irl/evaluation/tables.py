@@ -31,19 +31,19 @@ class Table:
         header: List of strings.
         lines: List of lists of strings, as many in each.
         note: What to know of it, or an empty string.
-        size: The longest cell in Markdown, in characters.
+        is_text: Whether its cells are texts, to the left and of any length.
     """
 
     header: list
     lines: list
     note: str = ""
-    size: int = 60
+    is_text: bool = False
 
 
 def settings_table(settings):
     """Puts what results were made with into a table of two columns."""
     lines = [list(item) for item in settings.items()]
-    return Table(["setting", "value"], lines, size=1000)
+    return Table(["setting", "value"], lines, is_text=True)
 
 
 def tables(results):
@@ -207,12 +207,14 @@ def in_lines(table):
         A string of several lines.
     """
     lines = [
-        [in_markdown(cell, table.size) for cell in line]
+        [in_markdown(cell, 1000 if table.is_text else 60) for cell in line]
         for line in (table.header, *table.lines)
     ]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rule = ["-" * (width - 1) + ":" for width in widths]
     rule[0] = "-" * widths[0]
+    if table.is_text:
+        widths, rule = [0] * len(widths), ["---"] * len(widths)
     return "\n".join(
         f"| {' | '.join(_justify(line, widths))} |"
         for line in (lines[0], rule, *lines[1:])

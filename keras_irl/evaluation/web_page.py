@@ -22,7 +22,11 @@ h2 { font-size: 1.2em; margin-top: 2em; }
 .hint { display: none; margin: 1em 0 -.8em; }
 table { border-collapse: separate; border-spacing: 0;
   font-variant-numeric: tabular-nums; }
-thead th { position: sticky; top: 0; z-index: 1; background: var(--paper); }
+.wide th, .wide td:first-child { position: sticky; top: 0; z-index: 1;
+  background: var(--paper); }
+.wide td:first-child { top: auto; }
+.wide th:first-child, .wide td:first-child { left: 0; }
+.wide th:first-child { z-index: 2; }
 th, td { border-bottom: 1px solid var(--line); padding: 3px 10px;
   text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
