@@ -173,7 +173,7 @@ def _front_table(fronts, results):
         for front in fronts
     ]
     note = (
-        f"Area under {results['metric']} against 100 − Self-BLEU, in per cent "
+        f"Area under {results['metric']} against 100 - Self-BLEU, in per cent "
         "of the largest there can be, with intervals of 95 % over prompts "
         "that are drawn anew, the same for all. Greedy decoding and beam "
         "search have one sample a prompt and are no points."

@@ -131,8 +131,8 @@ def format_best_of_n(rows):
         A string of several lines.
     """
     lines = [
-        "| n | random | log-likelihood | reward | oracle | reward − random "
-        "| reward − log-likelihood |",
+        "| n | random | log-likelihood | reward | oracle | reward - random "
+        "| reward - log-likelihood |",
         "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
