@@ -124,6 +124,7 @@ def heat_map_files(
         ValueError: See `heat_map`.
     """
     columns = columns_of(policies, quantities)
+    _check_name(name)
     metrics = _checked_metrics({} if metrics is None else metrics)
     _check_sizes(columns, prompts, metrics)
     num_texts = len(columns[0].texts)
@@ -232,6 +233,15 @@ def _tokens(column, row):
         if "\n" in token:
             spans.append("<br>")
     return "".join(spans)
+
+
+def _check_name(name):
+    is_name = isinstance(name, str) and name and not set(name) & set("/\\\0")
+    if not is_name:
+        raise ValueError(
+            "`name` must be the name of a file without its ending, and no "
+            f"path. Received: name={shortened(name)}"
+        )
 
 
 def _check_sizes(columns, prompts, metrics):

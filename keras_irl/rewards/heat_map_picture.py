@@ -44,7 +44,7 @@ def draw_heat_map(columns, titles, judged, num_texts):
     top = 2
     for row in range(num_shown):
         said = f" {', '.join(judged[row])}" if judged[row] else ""
-        canvas.write(_cut(titles[row], 0.9 * width), 0, top)
+        canvas.write(_cut(visible(titles[row]), 0.9 * width), 0, top)
         if said:
             top += 1
             canvas.write(_cut(said.strip(), width), 0, top, _SOFT)
