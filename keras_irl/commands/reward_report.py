@@ -32,14 +32,18 @@ def report(results):
         format_correlations(correlations),
     ]
     reasons = {
-        f"- {row.coefficient}, {row.scope}, {row.score}: {row.estimate.reason}"
+        f"- {row.coefficient}, {row.scope}, {in_markdown(row.score)}: "
+        f"{in_markdown(row.estimate.reason, 1000)}"
         for row in correlations
         if row.estimate.reason
     }
     if reasons:
         sections.append("\n".join(["Left out:", "", *sorted(reasons)]))
     for name, rows in gains.items():
-        sections += [f"## Best of n, {name}", format_best_of_n(rows)]
+        sections += [
+            f"## Best of n, {in_markdown(name)}",
+            format_best_of_n(rows),
+        ]
     if not gains:
         sections.append("Best of n needs several samples of each prompt.")
     return "\n\n".join(sections) + "\n"

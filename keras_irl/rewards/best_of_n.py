@@ -138,8 +138,8 @@ def format_best_of_n(rows):
     """
     rows = check_rows(rows, BestOfN)
     lines = [
-        "| n | random | log-likelihood | reward | oracle | reward − random "
-        "| reward − log-likelihood |",
+        "| n | random | log-likelihood | reward | oracle | reward - random "
+        "| reward - log-likelihood |",
         "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:

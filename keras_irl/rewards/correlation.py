@@ -7,6 +7,7 @@ import math
 import numpy as np
 import scipy.stats
 
+from keras_irl.evaluation.shown_text import in_markdown
 from keras_irl.rewards.bootstrap import MIN_POINTS
 from keras_irl.rewards.bootstrap import Estimate
 from keras_irl.rewards.bootstrap import PromptResamples
@@ -155,7 +156,7 @@ def format_correlations(rows):
     header = ["metric", "scope", "score", *names]
     table = [header, ["---"] * 3 + ["---:"] * (len(header) - 3)]
     table += [
-        [*key, *(cells.get(name, "–") for name in names)]
+        [*map(in_markdown, key), *(cells.get(name, "–") for name in names)]
         for key, cells in lines.items()
     ]
     return "\n".join(f"| {' | '.join(line)} |" for line in table)

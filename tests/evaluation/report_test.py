@@ -203,7 +203,10 @@ def test_hostile_texts_and_names_are_shown_and_not_interpreted(
     assert page.tags <= set(ALLOWED)
     names = {name for name, _ in page.attributes}
     assert names <= set(
-        "lang charset http-equiv content name class alt src dir scope".split()
+        (
+            "lang charset http-equiv content name class alt src dir scope "
+            "role tabindex aria-label"
+        ).split()
     )
     for name, value in page.attributes:
         if name == "src":
@@ -467,6 +470,62 @@ def test_the_columns_of_the_table_are_aligned(results):
         lines = table.splitlines()
         bars = [[i for i, c in enumerate(x) if c == "|"] for x in lines]
         assert all(positions == bars[0] for positions in bars)
+
+
+def test_the_numbers_of_a_column_have_equally_many_decimals(results):
+    runs = results["objectives"]
+    for name, quality, loss in (("mle", 5.25, 4.2931), ("iqlearn", 46, 4.28)):
+        (run, _) = runs[name]
+        del runs[name][1:]
+        run["negative_log_likelihood"] = loss
+        run["rows"] = [make_row(1.0, quality, 100.0 - quality)]
+    runs["gail"] = copy.deepcopy(runs["mle"])
+    runs["gail"][0]["negative_log_likelihood"] = 123456789012.0
+    cells = [
+        [cell.strip() for cell in line.split("|")]
+        for line in format_table(results).splitlines()
+    ]
+    assert [line[3] for line in cells if line[2:3] == ["1"]] == [
+        *("4.293", "4.280", "1.23e+11"),
+    ]
+    rows = [line for line in cells if line[2:3] == ["T=1"]]
+    names = next(line for line in cells if line[2:3] == ["decoding"])
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    assert columns["bleu"] == ("5.250", "46.000", "5.250")
+    assert columns["chrf"] == ("15.2", "56.0", "15.2")
+    assert columns["Self-BLEU"] == ("94.8", "54.0", "94.8")
+
+
+def test_lines_of_samples_are_not_taken_for_those_of_the_report(
+    results, tmp_path
+):
+    forged = "fine\n" + "-" * 72 + "\nprompt     forged\u2028mle, T=1: forged"
+    for run in results["objectives"]["mle"]:
+        (sample,) = run["samples"]
+        sample["prompt"] = sample["references"][0] = forged
+        sample["responses"][0]["texts"] = [forged]
+    write_report(results, tmp_path)
+    lines = (tmp_path / "samples.txt").read_text("utf-8").splitlines()
+    assert lines[:4] == [
+        "prompt     fine",
+        "    " + "-" * 72,
+        "    prompt     forged⟨U+2028⟩mle, T=1: forged",
+        "reference  fine",
+    ]
+    assert lines[7] == "mle, greedy: fine"
+    # One for each prompt: those of the two objectives differ here.
+    assert lines.count("-" * 72) == 2
+
+
+def test_the_alt_texts_of_pictures_have_their_numbers(results, tmp_path):
+    write_report(results, tmp_path)
+    page = Page((tmp_path / "report.html").read_text("utf-8"))
+    alts = [value for name, value in page.attributes if name == "alt"]
+    assert "mle: T=0.5 41.0 ± 1.0 at Self-BLEU 75.0 ± 0.0, T=1" in alts[0]
+    assert "at step 0, 2.500 ± 1.000 at step 20, lowest 2.500" in alts[1]
+    markdown = (tmp_path / "report.md").read_text("utf-8")
+    for alt, name in zip(alts, ("quality_vs_", "learning_"), strict=True):
+        assert f"![{alt}]({name}" in markdown
 
 
 def test_estimates_a_mean_and_its_standard_error():

@@ -243,3 +243,14 @@ def test_says_what_is_wrong_with_its_arguments(keywords, message):
     keywords = {"scores": [1.0, 2.0, 3.0], "metrics": [1, 3, 2]} | keywords
     with pytest.raises(ValueError, match=message):
         correlation(**keywords)
+
+
+def test_names_of_metrics_are_cells_of_the_table_and_nothing_else():
+    table = format_correlations(
+        correlation(
+            {"a|b": [1.0, 2.0, 3.0]}, {"<b>\nx": [1, 3, 2]}, num_resamples=10
+        )
+    )
+    for line in table.splitlines()[2:]:
+        assert line.startswith("| \\<b>␊x | ")
+        assert " | a\\|b | " in line
