@@ -145,7 +145,8 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
             # Chosen as it is written: nothing is kept twice, as it would be
             # were the branch not known before the step.
             for variable, value in zip(changed, before, strict=True):
-                variable.assign(ops.where(is_finite, variable, value))
+                after = ops.convert_to_tensor(variable)
+                variable.assign(ops.where(is_finite, after, value))
         return tuple(
             [scope.get_current_value(v) for v in group]
             for group in (ours, self.variables)
