@@ -10,6 +10,7 @@ import keras
 import keras_hub
 from keras import ops
 
+from keras_irl.models.quiet import without_mask_warnings
 from keras_irl.models.segments import segmented_states
 from keras_irl.models.shared_prompts import shared_prompt_outputs
 from keras_irl.ops import VocabularyHead
@@ -36,6 +37,7 @@ def vocabulary_head(policy):
     return _family(policy).head(policy)
 
 
+@without_mask_warnings()
 def hidden_states(policy, inputs, training=False):
     """Computes what the vocabulary head reads.
 
@@ -65,6 +67,7 @@ def hidden_states(policy, inputs, training=False):
     return outputs if dtype is None else ops.cast(outputs, dtype)
 
 
+@without_mask_warnings()
 def q_values(policy, inputs, training=False):
     """Computes the logits of a policy, also of inputs that it can't read.
 

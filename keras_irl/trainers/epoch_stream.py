@@ -67,7 +67,6 @@ def stream_epochs(demonstrations, arguments):
         arguments.get("initial_epoch", 0),
     )
     return {
-        "shuffle": False,
         **arguments,
         "x": stream,
         "callbacks": with_callbacks(

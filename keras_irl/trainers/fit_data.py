@@ -77,7 +77,8 @@ def check_arguments(arguments, steps_per_execution, data_names):
             "`epochs`, the epoch to stop before. "
             f"Received: initial_epoch={first}, epochs={epochs}"
         )
-    _check_verbose(arguments.get("verbose", "auto"))
+    if "verbose" in arguments:
+        arguments["verbose"] = _checked_verbose(arguments["verbose"])
     _check_callbacks(arguments.get("callbacks"))
     for name, data_name in data_names.items():
         _check_steps(arguments, name, data_name, steps_per_execution)
@@ -96,6 +97,9 @@ def stream(arguments, steps_per_execution):
     """
     arguments = dict(arguments)
     x = arguments.get("x")
+    if arguments.get("y") is None and not isinstance(x, keras.utils.PyDataset):
+        # A stream has its order; Keras would warn that it can't shuffle it.
+        arguments.setdefault("shuffle", False)
     if isinstance(x, Demonstrations):
         arguments.setdefault("steps_per_epoch", None)
         if arguments["steps_per_epoch"] is None:
@@ -129,9 +133,13 @@ def stream_once(demonstrations, num_steps=None):
     return demonstrations.batches(0, num_steps), num_steps
 
 
-def _check_verbose(verbose):
-    if not isinstance(verbose, int):
-        check_choice("verbose", verbose, ("auto",), meaning="Or 0, 1 or 2.")
+def _checked_verbose(verbose):
+    meaning = "It may also be 0, 1 or 2: nothing, a bar, or a line an epoch."
+    if isinstance(verbose, str):
+        return check_choice("verbose", verbose, ("auto",), meaning=meaning)
+    if isinstance(verbose, bool):
+        return verbose
+    return check_integer("verbose", verbose, most=2, meaning=meaning)
 
 
 def _check_callbacks(callbacks):

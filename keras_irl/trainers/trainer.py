@@ -8,12 +8,14 @@ from keras import ops
 
 from keras_irl.data.demonstrations import Demonstrations
 from keras_irl.losses.token_loss import require_mask
+from keras_irl.models.copying import policy_config
 from keras_irl.models.heads import hidden_states
 from keras_irl.models.heads import q_values
 from keras_irl.models.heads import vocabulary_head
 from keras_irl.models.lora import LowRankUpdates
 from keras_irl.models.lora import has_lora
 from keras_irl.models.lora import restart_lora
+from keras_irl.models.quiet import without_mask_warnings
 from keras_irl.ops import masked_mean
 from keras_irl.ops import masked_sum
 from keras_irl.ops import tiled_token_statistics
@@ -66,6 +68,21 @@ class Trainer(keras.Model):
     | `reward`         | r = Q − γ V', the implicit reward, in nats           |
     | `start_value`    | V(s₀), averaged over texts, in nats                  |
     | `gradient_norm`  | of the last batch, before clipping                   |
+
+    The optimizer that is passed to `compile` takes the steps, and is left as it
+    is: `policy_optimizer`. Around it, `optimizer` is a `keras_irl.optimizers
+    .TokenWeightedOptimizer`, which weighs accumulated gradients by tokens, and
+    has the same `learning_rate` and `iterations`.
+
+    A `fit` ends at the first step whose loss or gradient is not finite, with a
+    warning and with the weights of before that step; `not_finite` says why,
+    and is `None` after a `fit` that ended well. Steps that loss scaling leaves
+    out end nothing. The `fit` of the policy itself, `policy.compile(optimizer,
+    loss)`, is that of keras-hub, and goes on.
+
+    A signal, such as that of Ctrl-C, waits for the end of the step that runs,
+    so that no weights are lost; a second one does not. Data that is repeated
+    without end needs `steps_per_epoch`.
 
     Args:
         policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM`, the model to
@@ -132,7 +149,10 @@ class Trainer(keras.Model):
         """Configures the training, as in Keras, but with a loss of its own.
 
         Args:
-            optimizer: Name or instance of an optimizer. Defaults to `"adam"`.
+            optimizer: Name or instance of an optimizer, which may be used
+                elsewhere before and after. Of a `LossScaleOptimizer`, the
+                optimizer inside and the settings are used. Defaults to
+                `"adam"`.
             tile_vocabulary: Whether the losses are computed without holding
                 the logits; see `keras_irl.ops.tiled_token_statistics`. Called,
                 this model then returns hidden states. `"auto"` does so for
@@ -168,11 +188,7 @@ class Trainer(keras.Model):
 
     @property
     def policy_optimizer(self):
-        """The optimizer that the policy is trained by, as it was passed.
-
-        Around it, `optimizer` has a `keras_irl.optimizers
-        .TokenWeightedOptimizer`, and under mixed_float16 loss scaling.
-        """
+        """The optimizer that the policy is trained by, as it was passed."""
         return inner_optimizer(self.optimizer)
 
     def get_compile_config(self):
@@ -326,6 +342,7 @@ class Trainer(keras.Model):
         self.not_finite = finite.explanation()
         if self.not_finite is not None:
             wrapper_of(self.optimizer).resume()
+            self.counter.wait_with(self.policy_optimizer)
             warnings.warn(self.not_finite, stacklevel=2)
         return history
 
@@ -353,7 +370,7 @@ class Trainer(keras.Model):
     def get_config(self):
         return {
             **super().get_config(),
-            "policy": keras.saving.serialize_keras_object(self.policy),
+            "policy": policy_config(self.policy),
             "discount": self.discount,
             "value_offset": self.offset.value_offset,
             "sequence_lengths": sequence_lengths(self.policy.preprocessor),
@@ -362,9 +379,10 @@ class Trainer(keras.Model):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        config = keras.saving.deserialize_keras_object(
-            config, custom_objects=custom_objects
-        )
+        with without_mask_warnings():
+            config = keras.saving.deserialize_keras_object(
+                config, custom_objects=custom_objects
+            )
         lengths = config.pop("sequence_lengths")
         was_low_rank = config.pop("is_low_rank")
         trainer = cls(**config)

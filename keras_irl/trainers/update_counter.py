@@ -50,10 +50,19 @@ class UpdateCounter(keras.layers.Layer):
         steps = optimizer.gradient_accumulation_steps
         self._batches_per_update = steps or 1
         if self._counted != id(optimizer):
-            # It may have been used before, and wait for the rest of an update.
-            waiting = int(ops.convert_to_numpy(batch_count(optimizer)))
-            self.num_waiting.assign(waiting % self._batches_per_update)
-        self._counted = id(optimizer)
+            self._counted = id(optimizer)
+            self.wait_with(optimizer)
+
+    def wait_with(self, optimizer):
+        """Waits for the rest of an update as long as an optimizer does.
+
+        Args:
+            optimizer: A `keras.optimizers.Optimizer`, which may have been used
+                before, or left out batches.
+        """
+        count = batch_count(inner_optimizer(optimizer))
+        waiting = int(ops.convert_to_numpy(count)) % self._batches_per_update
+        self.num_waiting.assign(waiting)
 
     def see_batch(self):
         """Counts a batch that is trained on."""
