@@ -1,9 +1,11 @@
 """Copies of a policy, with weights of their own."""
 
+import keras
 from keras import ops
 
 from keras_irl.models.language_model import check_language_model
 from keras_irl.models.lora import has_lora
+from keras_irl.models.quiet import without_mask_warnings
 
 
 def copy_policy(policy):
@@ -29,12 +31,28 @@ def copy_policy(policy):
             "`keras_irl.models.AdaptedScorer(policy)`. "
             f"Received: policy={policy.name!r} with low-rank updates"
         )
-    backbone = type(policy.backbone).from_config(policy.backbone.get_config())
-    task = policy.get_config()
-    task |= {"backbone": backbone, "preprocessor": None, "compile": False}
-    copy = type(policy)(**task)
+    with without_mask_warnings():
+        config = policy.backbone.get_config()
+        backbone = type(policy.backbone).from_config(config)
+        task = policy.get_config()
+        task |= {"backbone": backbone, "preprocessor": None, "compile": False}
+        copy = type(policy)(**task)
     for ours, theirs in zip(copy.variables, policy.variables, strict=True):
         # Without the copy they would share an array on JAX, which a training
         # step may not give away twice.
         ours.assign(ops.copy(ops.convert_to_tensor(theirs)))
     return copy
+
+
+def policy_config(policy):
+    """Describes a policy that is a part of another model.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM`.
+
+    Returns:
+        A dictionary, without how the policy itself was compiled, which nobody
+        asks for and keras-hub does not restore.
+    """
+    config = keras.saving.serialize_keras_object(policy)
+    return {n: v for n, v in config.items() if n != "compile_config"}

@@ -12,6 +12,7 @@ from keras import ops
 
 from keras_irl.arguments import shortened
 from keras_irl.models.language_model import check_language_model
+from keras_irl.models.quiet import without_mask_warnings
 from keras_irl.models.segments import segmented_states
 from keras_irl.models.shared_prompts import shared_prompt_outputs
 from keras_irl.ops import VocabularyHead
@@ -43,6 +44,7 @@ def vocabulary_head(policy):
     return _family(policy).head(policy)
 
 
+@without_mask_warnings()
 def hidden_states(policy, inputs, training=False):
     """Computes what the vocabulary head reads.
 
@@ -76,6 +78,7 @@ def hidden_states(policy, inputs, training=False):
     return outputs if dtype is None else ops.cast(outputs, dtype)
 
 
+@without_mask_warnings()
 def q_values(policy, inputs, training=False):
     """Computes the logits of a policy, also of inputs that it can't read.
 

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_irl.models.copying import policy_config
 from keras_irl.models.heads import hidden_states
 from keras_irl.models.heads import vocabulary_head
 from keras_irl.models.language_model import check_language_model
@@ -46,9 +47,7 @@ class TokenScorer(keras.Model):
         return ops.squeeze(self.head(states), axis=-1)
 
     def get_config(self):
-        language_model = keras.saving.serialize_keras_object(
-            self.language_model
-        )
+        language_model = policy_config(self.language_model)
         return {**super().get_config(), "language_model": language_model}
 
     @classmethod

@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from keras_irl.models.inner_optimizer import inner_optimizer
+from keras_irl.optimizers.token_weighted import batch_count
+from keras_irl.optimizers.unwrapping import inner_optimizer
 
 
 class UpdateCounter(keras.layers.Layer):
@@ -48,10 +49,20 @@ class UpdateCounter(keras.layers.Layer):
         optimizer = inner_optimizer(optimizer)
         steps = optimizer.gradient_accumulation_steps
         self._batches_per_update = steps or 1
-        if self._counted not in (None, id(optimizer)):
-            # What the optimizer before had gathered is lost.
-            self.num_waiting.assign(0)
-        self._counted = id(optimizer)
+        if self._counted != id(optimizer):
+            self._counted = id(optimizer)
+            self.wait_with(optimizer)
+
+    def wait_with(self, optimizer):
+        """Waits for the rest of an update as long as an optimizer does.
+
+        Args:
+            optimizer: A `keras.optimizers.Optimizer`, which may have been used
+                before, or left out batches.
+        """
+        count = batch_count(inner_optimizer(optimizer))
+        waiting = int(ops.convert_to_numpy(count)) % self._batches_per_update
+        self.num_waiting.assign(waiting)
 
     def see_batch(self):
         """Counts a batch that is trained on."""

@@ -1,0 +1,393 @@
+"""What `fit` and `evaluate` take, and how they end."""
+
+import inspect
+import sys
+import warnings
+
+import grain
+import keras
+import numpy as np
+import pytest
+from testing import PROMPTS
+from testing import RESPONSES
+from testing import StepLosses
+from testing import numpy
+from testing import quick_start
+from testing import tiny_gpt2
+
+import keras_irl
+from keras_irl.data import demonstrations
+from keras_irl.models import enable_lora
+
+in_one_backend = pytest.mark.skipif(
+    keras.config.backend() != "torch", reason="Others take 10 s to compile."
+)
+TRAINERS = (
+    keras_irl.MLE,
+    keras_irl.IQLearn,
+    keras_irl.OnlineIQLearn,
+    keras_irl.GAIL,
+)
+
+
+def at_once(policy, **kwargs):
+    """An adversary whose policy has no head start to wait for."""
+    return keras_irl.GAIL(
+        policy,
+        policy_gradient=keras_irl.PolicyGradient(warm_up_steps=0),
+        **kwargs,
+    )
+
+
+def on_one_backbone(policy):
+    enable_lora(policy, rank=2)
+    return at_once(policy)
+
+
+def without_reference(policy):
+    return keras_irl.GAIL(
+        policy,
+        policy_gradient=keras_irl.PolicyGradient(kl_weight=0.0),
+    )
+
+
+def tiny():
+    policy = quick_start(tiny_gpt2(max_length=32))
+    data = demonstrations(policy, PROMPTS * 2, RESPONSES * 2, 1, seed=1)
+    return policy, data
+
+
+class EachStep(keras.callbacks.Callback):
+    """Keeps the weights of the policy after each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.weights.append(self.model.policy.get_weights())
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_signatures_are_those_of_keras(trainer, method):
+    ours, theirs = (
+        inspect.signature(getattr(model, method))
+        for model in (trainer, keras.Model)
+    )
+    assert list(ours.parameters) == list(theirs.parameters)
+    assert ours == theirs
+
+
+@in_one_backend
+def test_arguments_may_be_passed_by_position():
+    policy, data = tiny()
+    trainer = keras_irl.MLE(policy)
+    trainer.compile(keras.optimizers.SGD(0.1))
+    steps = StepLosses()
+    history = trainer.fit(data, None, None, 2, 0, [steps], 0.0, data)
+    assert len(steps.losses) == 12
+    assert len(history.history["val_loss"]) == 2
+    loss = trainer.evaluate(data, None, None, 0, None, 6)[0]
+    assert loss == pytest.approx(history.history["val_loss"][-1], rel=1e-5)
+
+
+def test_repeated_data_trains_as_it_does_without_being_repeated():
+    policy, data = tiny()
+    start, found = policy.get_weights(), []
+    for train, test in ((data, data), (data.repeat(), data.repeat())):
+        policy.set_weights(start)
+        trainer = keras_irl.MLE(policy)
+        trainer.compile(keras.optimizers.SGD(0.05))
+        history = trainer.fit(
+            train,
+            epochs=3,
+            steps_per_epoch=4,
+            validation_data=test,
+            validation_steps=2,
+            verbose=0,
+        ).history
+        logs = trainer.evaluate(test, steps=2, verbose=0)
+        assert logs[0] == pytest.approx(history["val_loss"][-1], rel=1e-5)
+        assert int(numpy(trainer.step)) == 12
+        found.append((policy.get_weights(), history["val_loss"]))
+    for ours, theirs in zip(found[0][0], found[1][0], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-5)
+
+
+def endless(kind, data):
+    if kind == "demonstrations":
+        return data.repeat()
+    if kind == "stream":
+        return data.batches()
+    if kind == "cut":
+        return data.repeat()[2:]
+    if kind == "grain":
+        return grain.MapDataset.range(4).map(lambda _: data[0]).repeat()
+    tensorflow = pytest.importorskip("tensorflow")
+    inputs, actions, mask = data[0]
+    rows = tensorflow.data.Dataset.from_tensor_slices((inputs, actions, mask))
+    return rows.batch(1).repeat()
+
+
+@in_one_backend
+@pytest.mark.parametrize(
+    "kind", ["demonstrations", "stream", "cut", "grain", "tensorflow"]
+)
+def test_data_without_end_needs_a_number_of_steps(kind):
+    policy, data = tiny()
+    trainer = keras_irl.MLE(policy)
+    trainer.compile(keras.optimizers.SGD(0.05))
+    before = policy.get_weights()
+    messages = {
+        "steps_per_epoch": lambda x: trainer.fit(x, verbose=0),
+        "validation_steps": lambda x: trainer.fit(
+            data, validation_data=x, verbose=0
+        ),
+        "steps": lambda x: trainer.evaluate(x, verbose=0),
+    }
+    for name, call in messages.items():
+        with pytest.raises(ValueError, match=f"no end.*{name}=None"):
+            call(endless(kind, data))
+    for ours, theirs in zip(before, policy.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    trainer.fit(
+        endless(kind, data),
+        steps_per_epoch=2,
+        validation_data=endless(kind, data),
+        validation_steps=1,
+        verbose=0,
+    )
+    trainer.evaluate(endless(kind, data), steps=2, verbose=0)
+    assert int(numpy(trainer.step)) == 2
+
+
+@pytest.mark.skipif(
+    keras.config.backend() == "torch", reason="Keras refuses them there."
+)
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_every_batch_is_trained_once_an_epoch_whatever_an_execution(count):
+    policy, data = tiny()
+    trainer = keras_irl.MLE(policy)
+    # So slow that all batches see the same weights.
+    trainer.compile(keras.optimizers.SGD(1e-9), steps_per_execution=count)
+    logs = trainer.evaluate(data, verbose=0, return_dict=True)
+    history = trainer.fit(
+        data, epochs=3, verbose=0, validation_data=data[:5]
+    ).history
+    assert int(numpy(trainer.step)) == 18
+    for name in ("loss", "negative_log_likelihood", "start_value"):
+        np.testing.assert_allclose(history[name], logs[name], rtol=1e-5)
+    part = trainer.evaluate(data[:5], verbose=0, return_dict=True)
+    for name in ("loss", "negative_log_likelihood"):
+        np.testing.assert_allclose(
+            history[f"val_{name}"], part[name], rtol=1e-5
+        )
+
+
+@pytest.mark.skipif(
+    keras.config.backend() == "torch", reason="Keras refuses them there."
+)
+def test_executions_that_would_read_into_the_next_epoch_are_refused():
+    policy, data = tiny()
+    trainer = keras_irl.MLE(policy)
+    trainer.compile("sgd", steps_per_execution=4)
+    message = "divides the 6 batches.*steps_per_epoch=6, steps_per_execution=4"
+    with pytest.raises(ValueError, match=message):
+        trainer.fit(data, verbose=0)
+    with pytest.raises(ValueError, match="Received: steps_per_epoch=3"):
+        trainer.fit(data.repeat(), steps_per_epoch=3, verbose=0)
+    with pytest.raises(ValueError, match="Received: steps=3"):
+        trainer.evaluate(data.batches(), steps=3, verbose=0)
+
+
+@in_one_backend
+@pytest.mark.parametrize(
+    "make", [*TRAINERS, on_one_backbone, without_reference]
+)
+def test_a_trainer_is_built_when_it_is_made(make, tmp_path):
+    policy, data = tiny()
+    trainer = make(policy)
+    trainer.compile(keras.optimizers.SGD(0.05))
+    trainer.fit(data, steps_per_epoch=2, verbose=0)
+    path = tmp_path / "trainer.weights.h5"
+    trainer.save_weights(path)
+    # As in a fresh process: nothing was called, let alone compiled.
+    other = make(quick_start(tiny_gpt2(max_length=32), seed=3))
+    assert other.built
+    assert other.count_params() == trainer.count_params()
+    assert other.count_params() >= policy.count_params()
+    lines = []
+    other.summary(print_fn=lambda line, **_: lines.append(line))
+    assert "Total params" in "".join(lines)
+    other.save_weights(tmp_path / "start.weights.h5")
+    other.load_weights(path)
+    assert int(numpy(other.step)) == 2
+    for ours, theirs in zip(trainer.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(numpy(ours), numpy(theirs))
+
+
+@in_one_backend
+def test_a_trainer_can_be_drawn():
+    pytest.importorskip("pydot")
+    policy, _ = tiny()
+    keras.utils.plot_model(keras_irl.MLE(policy))
+
+
+@pytest.mark.parametrize(
+    ("make", "learning_rate"),
+    [
+        (keras_irl.MLE, 1e30),
+        (lambda policy: keras_irl.IQLearn(policy, td_weight=1e38), 1e-3),
+        (keras_irl.OnlineIQLearn, 1e30),
+        (at_once, 1e30),
+    ],
+    ids=["mle", "iq_learn", "online_iq_learn", "gail"],
+)
+def test_a_fit_ends_at_the_first_loss_that_is_not_finite(make, learning_rate):
+    policy, data = tiny()
+    trainer = make(policy)
+    trainer.compile(keras.optimizers.SGD(learning_rate))
+    start, each = trainer.get_weights(), EachStep()
+    with pytest.warns(UserWarning, match=r"ended in epoch 1 at batch (\d)"):
+        history = trainer.fit(data, epochs=9, verbose=0, callbacks=[each])
+    assert history.epoch == [0]
+    assert "Received: epoch=0, batch=" in trainer.not_finite
+    last = int(trainer.not_finite.split("batch=")[1].split(",")[0])
+    assert len(each.weights) == last + 1 < 6
+    # To the bit those of before the batch that ended it.
+    before = each.weights[last - 1] if last else None
+    for index, weight in enumerate(policy.get_weights()):
+        assert np.isfinite(weight).all()
+        if before is not None:
+            np.testing.assert_array_equal(weight, before[index])
+    assert all(np.isfinite(w).all() for w in trainer.get_weights())
+    # It goes on with another optimizer, from weights that are all right.
+    trainer.set_weights(start)
+    trainer.compile(keras.optimizers.SGD(1e-9))
+    if isinstance(trainer, keras_irl.IQLearn):
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*not finite")
+        history = trainer.fit(data, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    assert trainer.not_finite is None
+
+
+def test_an_end_is_noticed_though_nobody_waits_for_the_steps():
+    policy, data = tiny()
+    trainer = keras_irl.MLE(policy)
+    trainer.compile(keras.optimizers.SGD(1e30))
+    start = policy.get_weights()
+    with pytest.warns(UserWarning, match="ended in epoch 1 at batch 2:"):
+        trainer.fit(data, epochs=9, verbose=0)
+    finite = policy.get_weights()
+    # The weights after the first step, which a second run shows.
+    policy.set_weights(start)
+    trainer.compile(keras.optimizers.SGD(1e30))
+    trainer.fit(data, steps_per_epoch=1, verbose=0)
+    for ours, theirs in zip(finite, policy.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.skipif(
+    keras.config.backend() == "jax",
+    reason="XLA has no attention in float16 for processors.",
+)
+def test_overflows_that_loss_scaling_takes_care_of_end_nothing():
+    policy = quick_start(tiny_gpt2(max_length=32, dtype="mixed_float16"))
+    data = demonstrations(policy, PROMPTS * 2, RESPONSES * 2, 1)
+    trainer = keras_irl.MLE(policy)
+    sgd = keras.optimizers.SGD(0.1)
+    scaled = keras.optimizers.LossScaleOptimizer(sgd, initial_scale=2.0**40)
+    trainer.compile(scaled)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*not finite")
+        history = trainer.fit(data, epochs=6, verbose=0).history
+    assert len(history["loss"]) == 6
+    # Some steps were left out, until the scale was small enough.
+    assert 0 < int(numpy(sgd.iterations)) < 36
+    assert history["loss"][-1] < history["loss"][0]
+
+
+@in_one_backend
+def test_a_batch_without_tokens_ends_nothing():
+    policy, data = tiny()
+    inputs, actions, mask = data[0]
+    trainer = keras_irl.MLE(policy)
+    trainer.compile(keras.optimizers.SGD(0.1))
+    batches = [(inputs, actions, mask * empty) for empty in (1, 0, 1)]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*not finite")
+        trainer.fit((batch for batch in batches), verbose=0)
+    assert int(numpy(trainer.policy_optimizer.iterations)) == 3
+
+
+@in_one_backend
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"epochs": "3"}, "`epochs` must be an integer.*epochs='3'"),
+        ({"epochs": True}, "epochs=True"),
+        ({"epochs": 10**400}, "epochs=an integer of 1329 bits"),
+        ({"epochs": 0}, "epochs=0"),
+        ({"initial_epoch": -1}, "initial_epoch=-1"),
+        ({"epochs": 2, "initial_epoch": 2}, "initial_epoch=2, epochs=2"),
+        ({"steps_per_epoch": 2.5}, "steps_per_epoch=2.5"),
+        ({"batch_size": 10**12}, "batch_size=1000000000000"),
+        ({"validation_steps": "all"}, "validation_steps='all'"),
+        ({"verbose": "loud"}, "verbose='loud'"),
+        ({"callbacks": ["tensorboard"]}, "'tensorboard' of type str"),
+    ],
+)
+def test_arguments_that_can_not_be_are_refused_before_the_first_step(
+    arguments, message
+):
+    policy, data = tiny()
+    trainer = keras_irl.MLE(policy)
+    trainer.compile(keras.optimizers.SGD(0.1))
+    before = policy.get_weights()
+    with pytest.raises(ValueError, match=f"Received: .*{message}|{message}"):
+        trainer.fit(data, **arguments)
+    for ours, theirs in zip(before, policy.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@in_one_backend
+def test_numbers_of_numpy_are_numbers():
+    policy, data = tiny()
+    trainer = keras_irl.MLE(policy)
+    trainer.compile(keras.optimizers.SGD(0.1))
+    history = trainer.fit(
+        data,
+        epochs=np.int64(3),
+        initial_epoch=np.array(1),
+        steps_per_epoch=np.uint8(2),
+        validation_data=data,
+        validation_steps=np.int32(1),
+        verbose=0,
+    )
+    assert history.epoch == [1, 2]
+    assert int(numpy(trainer.step)) == 4
+    trainer.evaluate(data, steps=np.int64(2), verbose=np.int64(0))
+
+
+@in_one_backend
+def test_a_log_that_can_not_be_written_is_refused_before_training(monkeypatch):
+    policy, data = tiny()
+    trainer = keras_irl.MLE(policy)
+    trainer.compile(keras.optimizers.SGD(0.1))
+    found = {"tensorflow": True, "tensorboard": None}
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: found.get(name, True)
+    )
+    board = keras.callbacks.TensorBoard("logs")
+    with pytest.raises(
+        ValueError, match=r"pip install tensorboard`\. Received"
+    ):
+        trainer.fit(data, verbose=0, callbacks=[[board]])
+    with pytest.raises(ValueError, match="pip install tensorboard"):
+        trainer.evaluate(data, verbose=0, callbacks=board)
+    assert int(numpy(trainer.step)) == 0
+    assert "tensorboard" not in sys.modules

@@ -1,0 +1,54 @@
+"""A training from beginning to end, without a word that nobody needs."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+CODE = """
+import warnings
+
+with warnings.catch_warnings():
+    # keras-hub's own, while it builds a T5.
+    warnings.simplefilter("ignore")
+    from testing import *
+
+    policy = quick_start(tiny_policy("t5"))
+import keras_irl
+
+data = demonstrations(policy, PROMPTS, RESPONSES, 3)
+trainer = keras_irl.IQLearn(policy)
+trainer.compile(keras.optimizers.Adam(1e-3))
+trainer.fit(data, epochs=2, validation_data=data, verbose=0)
+trainer.fit((batch for batch in [data[0]]), steps_per_epoch=1, verbose=0)
+trainer.fit(data.batches(), steps_per_epoch=2, verbose=0)
+trainer.evaluate(data, verbose=0)
+keras_irl.models.copy_policy(policy)
+with tempfile.TemporaryDirectory() as folder:
+    trainer.save(f"{folder}/trainer.keras")
+    loaded = keras.saving.load_model(f"{folder}/trainer.keras")
+    trainer.save_weights(f"{folder}/trainer.weights.h5")
+    loaded.load_weights(f"{folder}/trainer.weights.h5")
+loaded.fit(data, verbose=0)
+print("done")
+"""
+NOISE = (
+    "destroy the mask information",
+    "`compile()` was not called",
+    "shuffle=True",
+    "prefetch_buffer_size",
+    "ran out of data",
+    "UserWarning",
+)
+
+
+def test_nothing_is_said_that_nobody_needs():
+    paths = [str(pathlib.Path(__file__).parents[1]), *sys.path]
+    done = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", CODE],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+    )
+    assert done.stdout == "done\n", done.stderr[-3000:]
+    assert [noise for noise in NOISE if noise in done.stderr] == []

@@ -1,0 +1,248 @@
+"""Signals in the middle of a training, sent for real."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import keras
+import numpy as np
+import pytest
+from testing import PROMPTS
+from testing import RESPONSES
+from testing import numpy
+from testing import tiny_gpt2
+
+import keras_irl
+from keras_irl.data import demonstrations
+from keras_irl.trainers.safe_steps import SafeSteps
+
+CHILD = """
+    import time
+    import keras
+    import numpy as np
+    from testing import *
+    import keras_irl
+
+    class Waited(keras.callbacks.Callback):
+        # Makes Keras wait for every step, and turn its logs into numbers.
+        def on_train_batch_end(self, batch, logs=None):
+            pass
+
+    policy = tiny_gpt2(max_length=16)
+    data = demonstrations(policy, ["a"] * 4, ["b"] * 4, 2)
+    trainer = keras_irl.MLE(policy)
+    trainer.compile(keras.optimizers.Adam(1e-3))
+    trainer.fit(data, verbose=0)
+    trainer.evaluate(data, verbose=0)
+    for number in range(10):
+        before = int(trainer.step.numpy())
+        print("ready", flush=True)
+        try:
+            if number < 8:
+                trainer.fit(
+                    data,
+                    epochs=10**6,
+                    verbose=0,
+                    callbacks=[Waited()] if number % 2 else None,
+                    validation_data=data if number % 3 == 0 else None,
+                )
+            else:
+                trainer.evaluate(data.repeat(), steps=10**6, verbose=0)
+            print("went on", flush=True)
+        except KeyboardInterrupt:
+            weights = trainer.get_weights()
+            is_whole = all(np.isfinite(w).all() for w in weights)
+            moved = int(trainer.step.numpy()) > before
+            print("stopped", is_whole, moved or number >= 8, flush=True)
+    logs = trainer.fit(data, verbose=0).history
+    print("loss", np.isfinite(logs["loss"][0]), flush=True)
+"""
+
+
+def run_child(code):
+    lines = "\n".join(line.removeprefix("    ") for line in code.splitlines())
+    paths = [str(pathlib.Path(__file__).parents[1]), *sys.path]
+    return subprocess.Popen(
+        [sys.executable, "-c", lines],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+    )
+
+
+def test_ctrl_c_ends_a_training_at_any_moment_with_its_weights():
+    child = run_child(CHILD)
+    seconds = []
+    for number in range(10):
+        assert child.stdout.readline() == "ready\n"
+        time.sleep(0.3 + 0.077 * number)
+        child.send_signal(signal.SIGINT)
+        start = time.perf_counter()
+        assert child.stdout.readline() == "stopped True True\n"
+        seconds.append(time.perf_counter() - start)
+    assert child.stdout.readline() == "loss True\n"
+    assert child.wait() == 0
+    assert max(seconds) < 3.0
+
+
+class Moment(keras.callbacks.Callback):
+    """Calls a function at a moment of a training."""
+
+    def __init__(self, name, function):
+        super().__init__()
+        setattr(self, name, lambda *_, **__: function())
+
+
+def tiny():
+    policy = tiny_gpt2(max_length=32)
+    trainer = keras_irl.MLE(policy)
+    trainer.compile(keras.optimizers.SGD(0.1))
+    return trainer, demonstrations(policy, PROMPTS, RESPONSES, 1)
+
+
+def interrupt():
+    signal.raise_signal(signal.SIGINT)
+
+
+class FewSteps:
+    """What the callbacks of a training tell of its steps, without one."""
+
+    def __init__(self):
+        self.handled = []
+        model = keras.Sequential([keras.layers.Dense(1)])
+        model.compile("sgd")
+        self.steps = SafeSteps(model)
+
+    def handle(self, number, frame):
+        self.handled.append(number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_for_the_end_of_a_step(number):
+    few = FewSteps()
+    before = signal.signal(number, few.handle)
+    try:
+        with few.steps as steps:
+            signal.raise_signal(number)
+            assert few.handled == [number]
+            steps.begin_step()
+            signal.raise_signal(number)
+            assert few.handled == [number]
+            steps.end_step()
+            assert few.handled == [number] * 2
+            steps.begin_step()
+            # The first waits; the second, of somebody in a hurry, does not.
+            signal.raise_signal(number)
+            signal.raise_signal(number)
+            assert few.handled == [number] * 3
+            steps.begin_step()
+            assert few.handled == [number] * 4
+            signal.raise_signal(number)
+        assert few.handled == [number] * 5
+        assert signal.getsignal(number) == few.handle
+    finally:
+        signal.signal(number, before)
+
+
+def test_what_python_does_not_handle_is_left_alone():
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with FewSteps().steps:
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_handlers_are_those_of_before_when_a_training_has_ended():
+    trainer, data = tiny()
+    before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    seen = []
+    look = Moment(
+        "on_train_batch_begin",
+        lambda: seen.append(signal.getsignal(signal.SIGINT)),
+    )
+    trainer.fit(data, verbose=0, callbacks=[look])
+    assert before[0] not in seen
+    stop = Moment("on_train_batch_begin", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(data, verbose=0, callbacks=[stop])
+    with pytest.raises(ValueError, match="no end"):
+        trainer.fit(data.repeat(), verbose=0)
+    after = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    assert before == after
+
+
+def test_another_thread_trains_without_handlers():
+    trainer, data = tiny()
+    before, seen = signal.getsignal(signal.SIGINT), []
+    look = Moment(
+        "on_train_batch_begin",
+        lambda: seen.append(signal.getsignal(signal.SIGINT)),
+    )
+    thread = threading.Thread(
+        target=trainer.fit,
+        args=[data],
+        kwargs={"verbose": 0, "callbacks": [look]},
+    )
+    thread.start()
+    thread.join()
+    assert set(seen) == {before}
+    assert int(numpy(trainer.step)) == 3
+
+
+@pytest.mark.parametrize(
+    ("moment", "num_steps"),
+    [
+        ("on_train_begin", 0),
+        ("on_epoch_begin", 0),
+        ("on_train_batch_begin", 0),
+        ("on_train_batch_end", 1),
+        ("on_test_begin", 3),
+        ("on_test_batch_begin", 3),
+        ("on_test_batch_end", 3),
+        ("on_epoch_end", 3),
+    ],
+)
+def test_an_interrupted_training_keeps_what_it_has_learned(moment, num_steps):
+    trainer, data = tiny()
+    start = trainer.policy.get_weights()
+    trainer.fit(data, steps_per_epoch=3, verbose=0)
+    learned = trainer.policy.get_weights()
+    trainer.policy.set_weights(start)
+    trainer.step.assign(0)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(
+            data,
+            epochs=2,
+            verbose=0,
+            validation_data=data,
+            callbacks=[Moment(moment, interrupt)],
+        )
+    assert int(numpy(trainer.step)) == num_steps
+    weights = trainer.policy.get_weights()
+    if num_steps in (0, 3):
+        expected = learned if num_steps else start
+        for ours, theirs in zip(weights, expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    assert np.isfinite(trainer.evaluate(data, verbose=0)[0])
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate"])
+def test_a_first_step_that_fails_leaves_the_weights(method):
+    trainer, data = tiny()
+    before = trainer.get_weights()
+    inputs, actions, mask = data[0]
+    # Token ids of two batches in one.
+    wide = {**inputs, "token_ids": np.stack([inputs["token_ids"]] * 2)}
+    broken = ((wide, actions, mask) for _ in range(2))
+    with pytest.raises(Exception, match="[sS]hape|dimension|size|rank"):
+        getattr(trainer, method)(broken, verbose=0)
+    for ours, theirs in zip(before, trainer.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert np.isfinite(trainer.fit(data, verbose=0).history["loss"][0])
