@@ -74,10 +74,11 @@ def _guarded(options, stop):
 def _run(options, stop):
     # Only now, as help needs no NumPy.
     from keras_irl.commands.early_checks import check_early
+    from keras_irl.progress import progress_shown
 
     check_early(options)
     module, name = _COMMANDS[options.job]
-    with expected_warnings_hidden():
+    with expected_warnings_hidden(), progress_shown():
         # Only now: Keras reads its backend at import.
         with stop.at_once(), start_up_lines_hidden():
             module = importlib.import_module(f"keras_irl.commands.{module}")

@@ -20,7 +20,8 @@ def check_folder(folder, names=()):
     received = f"output={shortened(str(folder))}"
     if not str(folder).strip():
         raise ValueError(
-            f"`output` must be the name of a folder, and is empty. Received: {received}"
+            "`output` must be the name of a folder, and is empty. "
+            f"Received: {received}"
         )
     path = pathlib.Path(folder)
     try:
@@ -30,7 +31,8 @@ def check_folder(folder, names=()):
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ValueError(
-            f"`output` can't be the name of a folder: {reason}. Received: {received}"
+            f"`output` can't be the name of a folder: {reason}. "
+            f"Received: {received}"
         ) from error
     if not place.is_dir():
         raise ValueError(
