@@ -123,16 +123,24 @@ class RunFolder(ResultFolder):
             folder = self.checkpoint(stage, seed).folder
             shutil.rmtree(folder, ignore_errors=True)
 
+    def run_path(self, name, seed):
+        """Returns the path of a finished run."""
+        return self._run_path(name, seed)
+
+    def policy_path(self, name, seed):
+        """Returns the path of the policy of a run."""
+        return self.folder / "policies" / f"{_file_name(name, seed)}.keras"
+
     def save_policy(self, name, seed, trainer):
         """Keeps a trained policy; `keras.saving.load_model` reads it."""
-        path = self.folder / "policies" / f"{_file_name(name, seed)}.keras"
+        path = self.policy_path(name, seed)
         partial = path.with_name(f"partial-{path.name}")
         trainer.save(partial)
         os.replace(partial, path)
 
     def saved_policy(self, name, seed):
         """Returns a policy that was kept, or `None`."""
-        path = self.folder / "policies" / f"{_file_name(name, seed)}.keras"
+        path = self.policy_path(name, seed)
         if not path.exists():
             return None
         return keras.saving.load_model(path, compile=False).policy
@@ -169,17 +177,24 @@ class Checkpoint:
         return (self.folder / "progress.json").exists()
 
     def save(self, trainer, progress):
-        """Keeps weights, optimizer and progress, all or nothing."""
+        """Keeps weights, optimizer and progress, all or nothing.
+
+        Args:
+            trainer: A `keras_irl.Trainer`.
+            progress: Dictionary of plain values. The weights of its
+                `best_step`, kept at that step, stay beside the last.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        weights = f"step-{progress['step']}.weights.h5"
+        weights = _weights_of(progress["step"])
         trainer.save_weights(self.folder / weights)
         # From here on this checkpoint counts.
         _write_whole(
             self.folder / "progress.json",
             _json(progress | {"weights": weights}),
         )
+        kept = {weights, _weights_of(progress.get("best_step"))}
         for old in self.folder.glob("*.weights.h5"):
-            if old.name != weights:
+            if old.name not in kept:
                 old.unlink()
 
     def restore(self, trainer):
@@ -195,6 +210,14 @@ class Checkpoint:
         trainer.optimizer.build(trainer.trainable_variables)
         trainer.load_weights(self.folder / progress.pop("weights"))
         return progress
+
+    def load_weights(self, trainer, step):
+        """Loads what was kept at a step, the last or the best."""
+        trainer.load_weights(self.folder / _weights_of(step))
+
+
+def _weights_of(step):
+    return f"step-{step}.weights.h5"
 
 
 def first_stage(name):
