@@ -61,7 +61,7 @@ def _add_compare(commands):
     add_task(parser.add_argument_group("the task"))
     add_policy(parser.add_argument_group("the policy"))
     add_objectives(parser.add_argument_group("the objectives"))
-    _add_optimisation(parser.add_argument_group("optimisation"))
+    _add_optimization(parser.add_argument_group("optimization"))
     evaluation = parser.add_argument_group("evaluation")
     _add_decoding(evaluation)
     _add_evaluation(evaluation)
@@ -84,7 +84,7 @@ def _add_doctor(commands):
     add_machine(parser.add_argument_group("the training"))
 
 
-def _add_optimisation(group):
+def _add_optimization(group):
     add = group.add_argument
     add("--steps", type=positive, default=1500, metavar="N", help="batches")
     add(
@@ -157,6 +157,30 @@ def _add_evaluation(group):
         metavar="N",
         help="test prompts to generate from, and test pairs times four",
     )
+    _add_held_out(group)
+    add(
+        "--evaluate-every",
+        type=positive,
+        metavar="N",
+        help=(
+            "steps between validation losses and checkpoints (default: a tenth)"
+        ),
+    )
+    add(
+        "--output",
+        default="runs/compare",
+        metavar="FOLDER",
+        help="where report, runs and checkpoints go",
+    )
+    add(
+        "--overwrite",
+        action="store_true",
+        help="replace what another comparison left in the folder",
+    )
+
+
+def _add_held_out(group):
+    add = group.add_argument
     add(
         "--num-validation",
         type=not_negative,
@@ -177,23 +201,4 @@ def _add_evaluation(group):
             "out); gail's are always the last, for likelihood is not what it "
             "improves"
         ),
-    )
-    add(
-        "--evaluate-every",
-        type=positive,
-        metavar="N",
-        help=(
-            "steps between validation losses and checkpoints (default: a tenth)"
-        ),
-    )
-    add(
-        "--output",
-        default="runs/compare",
-        metavar="FOLDER",
-        help="where report, runs and checkpoints go",
-    )
-    add(
-        "--overwrite",
-        action="store_true",
-        help="replace what another comparison left in the folder",
     )

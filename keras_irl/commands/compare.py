@@ -184,6 +184,7 @@ class Comparison:
         """
         run = self.folder.finished_run(name, seed)
         if run is not None:
+            comparison_notes.check_kept(run)
             ended = "diverged" if "failed" in run else "finished"
             print(f"{name}, seed {seed}: {ended} before.")
             return run

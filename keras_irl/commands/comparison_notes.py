@@ -129,6 +129,43 @@ def divergence_note(run):
     )
 
 
+def check_kept(run):
+    """Checks that a run that was read from a file can be told of.
+
+    Args:
+        run: What was read.
+
+    Raises:
+        ValueError: If something is missing.
+    """
+    needed = ("seed", "rows", "samples")
+    if "failed" not in run:
+        needed += (
+            *("negative_log_likelihood", "best_negative_log_likelihood"),
+            *("best_step", "kept_step", "history"),
+        )
+    _require(run, needed)
+    if "failed" in run:
+        _require(
+            run["failed"],
+            (
+                *("problem", "step", "kept_step", "policy"),
+                *("learning_rate", "settings"),
+            ),
+        )
+    else:
+        _require(run["history"], ("step", "negative_log_likelihood"))
+
+
+def _require(dictionary, names):
+    names = [name for name in names if name not in dictionary]
+    if names:
+        raise ValueError(
+            f"The run lacks {', '.join(names)}. "
+            f"Received: the entries {sorted(dictionary)}"
+        )
+
+
 def _different(texts):
     return "; ".join(sorted({text or "not known" for text in texts}))
 

@@ -15,7 +15,8 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Shows the defaults of those flags that have one."""
 
     def _get_help_string(self, action):
-        if action.default in (None, False):
+        # Not by equality: 0 is a default.
+        if action.default is None or action.default is False:
             return action.help
         return super()._get_help_string(action)
 

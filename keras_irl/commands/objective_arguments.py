@@ -87,6 +87,11 @@ def _add_iq_learn(group):
             "likelihood"
         ),
     )
+    _add_value_offset(group)
+
+
+def _add_value_offset(group):
+    add = group.add_argument
     add(
         "--value-offset",
         type=several(number_or_auto),

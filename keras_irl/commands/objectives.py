@@ -77,13 +77,15 @@ def check_objectives(objectives, policy):
     """
     for name, objective in objectives.items():
         try:
+            objective.make_trainer(policy, 0)
             if objective.has_rollouts:
                 _check_positions(policy)
-            objective.make_trainer(policy, 0)
         except ValueError as error:
-            raise ValueError(f"{name} can't train this policy. {error}") from (
-                error
-            )
+            reason, _, received = str(error).partition(" Received: ")
+            raise ValueError(
+                f"{name} can't train this policy. {reason} "
+                f"Received: objective={name!r}, {received}"
+            ) from error
 
 
 def _check_positions(policy):

@@ -38,7 +38,9 @@ def test_the_smallest_hashes_are_held_out_whatever_the_order():
     assert number == 4
     assert set(held_out[0]) == smallest
     assert not smallest & set(training[0])
-    expected = [r for p, r in zip(prompts, responses) if p in smallest]
+    expected = [
+        r for p, r in zip(prompts, responses, strict=True) if p in smallest
+    ]
     assert list(held_out[1]) == expected
     order = np.random.default_rng(0).permutation(len(prompts))
     again = hold_out(
