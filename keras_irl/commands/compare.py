@@ -373,8 +373,9 @@ class Comparison:
         paths = [self.folder.run_path(name, run["seed"]) for name, run in runs]
         received = [
             f"objective={name!r}, seed={run['seed']}, "
-            + ", ".join(
-                f"{k}={v}" for k, v in run["failed"]["settings"].items()
+            f"step={run['failed']['step']}"
+            + "".join(
+                f", {k}={v}" for k, v in run["failed"]["settings"].items()
             )
             for name, run in runs
         ]

@@ -205,8 +205,9 @@ class Checkpoint:
             history = {name: [] for name in (*curves, "token_accuracy")}
             return {"step": 0, "step_times": [], "history": history}
         progress = json.loads(path.read_text())
-        # Keras loads no weights before these are built.
-        trainer.build(None)
+        # Keras loads no weights before these are built. Not by `build`: a file
+        # would tell of no shape then, and could not be loaded.
+        trainer.built = True
         trainer.optimizer.build(trainer.trainable_variables)
         trainer.load_weights(self.folder / progress.pop("weights"))
         return progress

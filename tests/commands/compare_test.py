@@ -199,13 +199,13 @@ def test_a_policy_that_diverges_is_named_and_the_others_are_reported(
 ):
     output = tmp_path / "output"
     assert compare(output, *DIVERGES) == 2
-    error = one_line(capsys)
+    error = last_line(capsys)
     # After three steps of warm-up there is a penalty, and no float for it.
     assert "iqlearn: Seed 0 diverged at step 4: the loss is " in error
     assert "td_weight=1e+38" in error and "learning_rate=0.001" in error
     assert error.endswith(
-        "Received: objective='iqlearn', seed=0, td_weight=1e+38, "
-        "value_offset=0.0\n"
+        "Received: objective='iqlearn', seed=0, step=4, "
+        "td_weight=1e+38, value_offset=0.0\n"
     )
     metrics = read_metrics(output)
     assert list(metrics["objectives"]) == ["mle"]
@@ -227,15 +227,15 @@ def test_a_policy_that_diverges_is_named_and_the_others_are_reported(
     monkeypatch.setattr(compare_module, "train", refuse_to_train)
     capsys.readouterr()
     assert compare(output, *DIVERGES) == 2
-    output = capsys.readouterr()
-    assert "iqlearn, seed 0: diverged before." in output.out
-    assert output.err == error
+    printed = capsys.readouterr()
+    assert "iqlearn, seed 0: diverged before." in printed.out
+    assert printed.err == error
 
 
 def test_what_diverges_at_once_leaves_the_first_weights(tmp_path, capsys):
     arguments = ["--objectives", "iqlearn", "--td-weight", "1e38"]
     assert compare(tmp_path, *arguments, "--td-warm-up-steps", "0") == 2
-    assert "diverged at step 1: the loss is" in one_line(capsys)
+    assert "diverged at step 1: the loss is" in last_line(capsys)
     # None is left to report.
     assert not (tmp_path / "report.md").exists()
     assert not list((tmp_path / "checkpoints").iterdir())
@@ -253,13 +253,13 @@ def test_what_diverges_at_once_leaves_the_first_weights(tmp_path, capsys):
 def test_gail_is_not_trained_on_from_what_diverged(tmp_path, capsys):
     arguments = ["--objectives", "mle,gail", "--learning-rate", "1e30"]
     assert compare(tmp_path, *arguments) == 2
-    error = one_line(capsys)
+    error = last_line(capsys)
     assert re.search(r" mle: Seed 0 diverged at step \d", error)
     assert "gail: Seed 0 diverged at step " in error
     assert "in mle, which it goes on from, the " in error
     alone = ["--objectives", "gail", "--learning-rate", "1e30"]
     assert compare(tmp_path / "alone", *alone) == 2
-    assert "in mle, which it goes on from, the " in one_line(capsys)
+    assert "in mle, which it goes on from, the " in last_line(capsys)
 
 
 def test_a_policy_whose_logits_overflow_on_the_tests_is_named(
@@ -274,7 +274,7 @@ def test_a_policy_whose_logits_overflow_on_the_tests_is_named(
 
     monkeypatch.setattr(compare_module, "sweep", broken)
     assert compare(tmp_path, "--objectives", "mle,iqlearn") == 2
-    error = one_line(capsys)
+    error = last_line(capsys)
     assert "iqlearn: Seed 0 diverged at step" in error
     assert "its logits on the test prompts are not finite" in error
     assert list(read_metrics(tmp_path)["objectives"]) == ["mle"]
@@ -361,9 +361,9 @@ def test_held_out_prompts_are_neither_trained_on_nor_tests(
     seen = {}
 
     def look(trainer, demonstrations, held_out, options, checkpoint, **kwargs):
-        raise Seen
+        raise SeenError
 
-    class Seen(Exception):
+    class SeenError(Exception):
         pass
 
     made = compare_module.demonstrations
@@ -374,7 +374,7 @@ def test_held_out_prompts_are_neither_trained_on_nor_tests(
 
     monkeypatch.setattr(compare_module, "demonstrations", remember)
     monkeypatch.setattr(compare_module, "train", look)
-    with pytest.raises(Seen):
+    with pytest.raises(SeenError):
         compare(tmp_path, "--num-validation", "30")
     training_prompts, held_out = map(set, seen.values())
     assert len(training_prompts) == 40 and len(held_out) == 12
@@ -601,6 +601,13 @@ def test_a_decoder_learns_from_a_file_and_replaces_another_comparison(
     path.write_text("\n".join(map(json.dumps, rows)))
     assert main(arguments) == 2
     assert re.search(r" texts=\w+ \(there \w+\)$", one_line(capsys))
+
+
+def last_line(capsys):
+    """The error, behind the bars of progress."""
+    *_, line = capsys.readouterr().err.rstrip("\n").split("\n")
+    assert line.startswith("keras-irl: error: ")
+    return line + "\n"
 
 
 def one_line(capsys):
