@@ -60,9 +60,14 @@ def check_results(results):
 
 def title_of(results):
     """Tells what was compared on what, in a line."""
-    data = f" ({results['data']})" if results.get("data") else ""
     names = ", ".join(map(str, results["objectives"]))
-    return f"{names} on {results['task']}{data}"
+    return f"{names} on {task_of(results)}"
+
+
+def task_of(results):
+    """Names the task, and the data where they have a name."""
+    data = f" ({results['data']})" if results.get("data") else ""
+    return f"{results['task']}{data}"
 
 
 def without_texts(results):

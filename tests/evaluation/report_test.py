@@ -203,7 +203,10 @@ def test_hostile_texts_and_names_are_shown_and_not_interpreted(
     assert page.tags <= set(ALLOWED)
     names = {name for name, _ in page.attributes}
     assert names <= set(
-        "lang charset http-equiv content name class alt src dir scope".split()
+        (
+            "lang charset http-equiv content name class alt src dir scope "
+            "role tabindex aria-label"
+        ).split()
     )
     for name, value in page.attributes:
         if name == "src":
