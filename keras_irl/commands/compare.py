@@ -291,6 +291,7 @@ class Comparison:
             "task": options.task,
             "data": comparison_notes.data_name(options),
             "metric": next(iter(self.test_task.metrics)),
+            "curve": "validation" if self.num_validation else "test",
             "policy": options.preset,
             "backend": keras.config.backend(),
             "steps": options.steps,
