@@ -1,6 +1,7 @@
 """Reads the rewards of texts in a trained policy, and judges them."""
 
 import collections
+import pathlib
 
 from keras_irl.commands.judged_texts import read_texts
 from keras_irl.commands.kept_files import WRITTEN
@@ -158,7 +159,19 @@ def _rows(read, texts):
 
 
 def _write(results, read, texts, options):
-    files = heat_map_files(read, texts.prompts, options.max_texts)
+    names = {"policy": pathlib.Path(options.policy).stem}
+    if options.control is not None:
+        names[_CONTROL] = f"{pathlib.Path(options.control).stem} (control)"
+    files = heat_map_files(
+        {name: read[role] for role, name in names.items()},
+        texts.prompts,
+        options.max_texts,
+        # Beside the rewards, what likelihood alone says of the same tokens.
+        quantities={
+            names[role]: "log_probs" for role in names.keys() & {_CONTROL}
+        },
+        metrics=texts.metrics,
+    )
     tables = report(results)
     if tables:
         files["report.md"] = tables

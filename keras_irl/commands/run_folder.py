@@ -92,7 +92,7 @@ class ResultFolder:
         try:
             if check is not None:
                 check(run)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise damaged(path, f"{error}", _DAMAGED_RUN) from None
         return run
 
@@ -331,8 +331,9 @@ class Checkpoint:
             return {"step": 0, "step_times": [], "history": history}
         progress = read_object(self.path, self._remedy)
         _check_progress(progress, self.path, self._remedy)
-        # Keras loads no weights before these are built.
-        trainer.build(None)
+        # Keras loads no weights before these are built. Not by `build`: a file
+        # would tell of no shape then, and could not be loaded.
+        trainer.built = True
         trainer.optimizer.build(trainer.trainable_variables)
         self._load(trainer, self.folder / progress.pop("weights"))
         return progress

@@ -3,22 +3,33 @@
 import io
 import math
 
+import matplotlib
 import numpy as np
-from matplotlib import font_manager
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from keras_irl.evaluation.decodings import name_of
-from keras_irl.evaluation.shown_text import short
+from keras_irl.evaluation.picture_labels import SIZE
+from keras_irl.evaluation.picture_labels import Label
+from keras_irl.evaluation.picture_labels import drawable
+from keras_irl.evaluation.picture_labels import place_labels
+from keras_irl.evaluation.picture_labels import width_of
+from keras_irl.evaluation.picture_labels import wrapped
+from keras_irl.evaluation.results import curve_of
+from keras_irl.evaluation.results import task_of
 from keras_irl.evaluation.summary import error_source
 from keras_irl.evaluation.summary import history_estimates
 from keras_irl.evaluation.summary import row_estimates
 
-# Okabe and Ito's colours, which colour-blind people tell apart; the markers
-# and dashes tell them apart in print.
+# Okabe and Ito's colors, which color-blind people tell apart; the markers and
+# dashes tell them apart in print. Unequal in number, they make many pairs.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_MARKERS = "osD^vP"
+_MARKERS = "osD^vPX"
+# In inches; in points, what a name may take.
+_WIDTH, _HEIGHT, _LINE = 7.2, 4.5, 0.19
+_NAME, _LONG_NAME = 110, 200
+# Matplotlib's transforms overflow beyond.
+_LARGEST = 1e30
 
 
 def draw_quality_vs_diversity(results):
@@ -27,7 +38,8 @@ def draw_quality_vs_diversity(results):
     Up is better and right is more diverse. Other decoders are hollow points.
     The dashed levels are decodings with one sample a prompt, which have no
     diversity, such as greedy decoding. Bars are standard errors, of which the
-    axis says what they are over.
+    axis says what they are over. Every point is labeled with its decoding,
+    unless it lies so close to others that there is no room.
 
     Args:
         results: See `keras_irl/evaluation/results.py`.
@@ -36,45 +48,37 @@ def draw_quality_vs_diversity(results):
         The bytes of a PNG, or `None` if no row has a Self-BLEU.
     """
     figure, axes = _figure()
-    labels, curves = [], {}
+    beside, labels, curves = [], [], {}
     for index, (name, runs) in enumerate(results["objectives"].items()):
         style = _style(index)
-        points, levels = _points_and_levels(runs, results["metric"])
+        points, levels = points_and_levels(runs, results["metric"])
         for way, level in levels.items():
             # Dashes of their own, should levels coincide.
-            dashes = (4 * len(labels), (6, 6))
-            axes.axhline(level, ls=dashes, lw=1, color=style["color"])
-            text = f"{_named(name)}, {_named(way)} {level:.1f}"
-            labels.append((level, text, style["color"]))
+            dashes = (4 * len(beside), (6, 6))
+            axes.axhline(
+                _drawn(level.mean), ls=dashes, lw=1, color=style["color"]
+            )
+            named = f"{drawable(name, _NAME)}, {drawable(way, _NAME)}"
+            text = f"{named} {_number(level.mean, 1)}"
+            beside.append(Label(text, None, _drawn(level.mean), style["color"]))
         if points:
             curves[name] = _draw_curve(axes, points, _plain_ways(runs), style)
+            labels += _point_labels(points, style["color"])
     if not curves:
         return None
     axes.invert_xaxis()
-    axes.set_xlabel(
-        "Self-BLEU, per cent (to the right: more diverse)\n"
-        f"bars: standard error over {error_source(results)}"
-    )
-    label = f"{_named(results['metric'])}, per cent (higher is better)"
+    bars = wrapped(f"bars: standard error over {error_source(results)}")
+    axes.set_xlabel(f"Self-BLEU, per cent (to the right: more diverse)\n{bars}")
+    metric = drawable(results["metric"], _NAME, size=10)
+    label = f"{metric}, per cent (higher is better)"
     axes.set_ylabel(label, parse_math=False)
-    axes.set_title(_title(results), loc="left", parse_math=False)
-    legend = axes.legend(
-        curves.values(),
-        map(_named, curves),
-        frameon=False,
-        loc="best",
-        handlelength=3,
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-    _label_right(axes, labels)
-    return _png(figure)
+    return _finished(axes, results, curves, beside, labels)
 
 
 def draw_learning_curves(results):
-    """Draws the test negative log-likelihood over the steps of training.
+    """Draws the negative log-likelihood on held-out texts over the steps of training.
 
-    Bands are standard errors over seeds.
+    Every evaluation has a marker. Bands are standard errors over seeds.
 
     Args:
         results: See `keras_irl/evaluation/results.py`.
@@ -83,52 +87,68 @@ def draw_learning_curves(results):
         The bytes of a PNG, or `None` if no run has a history.
     """
     figure, axes = _figure()
-    labels, late = [], []
+    beside, late, lasts = [], {}, {}
     for index, (name, runs) in enumerate(results["objectives"].items()):
-        curve = history_estimates(runs, "negative_log_likelihood")
-        curve = {s: e for s, e in curve.items() if _drawable(e)}
+        curve = finite_history(runs)
         if not curve:
             continue
         style = _style(index)
-        steps = list(curve)
-        means = np.array([e.mean for e in curve.values()])
-        errors = np.array([e.standard_error or 0.0 for e in curve.values()])
-        axes.plot(steps, means, markevery=0.15, **style)
-        axes.fill_between(
-            steps,
-            means - errors,
-            means + errors,
-            color=style["color"],
-            alpha=0.2,
-            lw=0,
-        )
-        text = f"{_named(name)} {means[-1]:.3f}"
-        labels.append((means[-1], text, style["color"]))
+        steps = np.array(list(curve))
+        means = np.array([_drawn(e.mean) for e in curve.values()])
+        _draw_band(axes, curve, means, style)
+        last = means[-1]
+        final = _number(curve[steps[-1]].mean, 3)
+        text = f"{drawable(name, _LONG_NAME)} {final}"
+        beside.append(Label(text, None, last, style["color"]))
         # All curves fall from far above; what tells them apart comes later.
-        late.extend(means[np.array(steps) >= steps[-1] / 5])
-    if not labels:
+        late[name], lasts[name] = means[steps >= steps[-1] / 5], last
+    if not beside:
         return None
-    margin = 0.1 * (max(late) - min(late)) + 1e-3
-    axes.set_ylim(min(late) - margin, max(late) + margin)
+    # A policy that diverged must not flatten the others.
+    highest = 10 * abs(min(lasts.values())) + 1
+    shown = np.concatenate([x for n, x in late.items() if lasts[n] <= highest])
+    margin = 0.1 * np.ptp(shown) + 1e-3
+    axes.set_ylim(shown.min() - margin, shown.max() + margin)
     axes.margins(x=0.02)
     axes.set_xlabel("Steps of training")
-    axes.set_ylabel("Test negative log-likelihood, nats per token")
-    axes.set_title(_title(results), loc="left", parse_math=False)
+    which = curve_of(results).capitalize()
+    axes.set_ylabel(f"{which} negative log-likelihood, nats per token")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _label_right(axes, labels)
-    return _png(figure)
+    return _finished(axes, results, {}, beside, [])
 
 
-def _points_and_levels(runs, metric):
-    """Decodings with a Self-BLEU, as pairs with it, and those without one."""
+def points_and_levels(runs, metric):
+    """Decodings with a Self-BLEU, as pairs with it, and those without one.
+
+    Args:
+        runs: The runs of an objective.
+        metric: Name of the metric.
+
+    Returns:
+        Dictionary from decodings to pairs of `Estimate`, Self-BLEU and metric,
+        and one from the other decodings to the `Estimate` of the metric.
+    """
     points, levels = {}, {}
     for way, row in row_estimates(runs).items():
         quality, alike = row[metric], row.get("self_bleu")
-        if _drawable(quality) and _drawable(alike):
+        if _is_finite(quality) and _is_finite(alike):
             points[way] = (alike, quality)
-        elif _drawable(quality) and alike is None:
-            levels[way] = quality.mean
+        elif _is_finite(quality) and alike is None:
+            levels[way] = quality
     return points, levels
+
+
+def finite_history(runs):
+    """The test loss of an objective, at the steps where it is finite.
+
+    Args:
+        runs: The runs of an objective.
+
+    Returns:
+        Dictionary from steps to `Estimate`.
+    """
+    curve = history_estimates(runs, "negative_log_likelihood")
+    return {step: e for step, e in curve.items() if _is_finite(e)}
 
 
 def _draw_curve(axes, points, plain, style):
@@ -140,28 +160,37 @@ def _draw_curve(axes, points, plain, style):
         alike = [points[way][0] for way in ways]
         quality = [points[way][1] for way in ways]
         bars = axes.errorbar(
-            [e.mean for e in alike],
-            [e.mean for e in quality],
-            xerr=[e.standard_error or 0.0 for e in alike],
-            yerr=[e.standard_error or 0.0 for e in quality],
+            [_drawn(e.mean) for e in alike],
+            [_drawn(e.mean) for e in quality],
+            xerr=[_drawn(e.standard_error or 0.0) for e in alike],
+            yerr=[_drawn(e.standard_error or 0.0) for e in quality],
             capsize=2,
             elinewidth=1,
             **style | look,
         )
         if ways and drawn is None:
             drawn = bars
-    for way, (x, y) in points.items():
-        axes.annotate(
-            _named(way),
-            (x.mean, y.mean),
-            xytext=(6, 5),
-            textcoords="offset points",
-            color=style["color"],
-            fontsize=8,
-            path_effects=[withStroke(linewidth=3, foreground="white")],
-            parse_math=False,
-        )
     return drawn
+
+
+def _point_labels(points, color):
+    return [
+        Label(drawable(way, _NAME), _drawn(x.mean), _drawn(y.mean), color)
+        for way, (x, y) in points.items()
+    ]
+
+
+def _draw_band(axes, curve, means, style):
+    errors = [_drawn(e.standard_error or 0.0) for e in curve.values()]
+    axes.plot(list(curve), means, **style)
+    axes.fill_between(
+        list(curve),
+        means - errors,
+        means + errors,
+        color=style["color"],
+        alpha=0.2,
+        lw=0,
+    )
 
 
 def _plain_ways(runs):
@@ -177,7 +206,7 @@ def _plain_ways(runs):
 
 def _figure():
     # Without pyplot: it holds global state and may look for a display.
-    figure = Figure(figsize=(7.2, 4.5), dpi=150, layout="constrained")
+    figure = Figure(figsize=(_WIDTH, _HEIGHT), dpi=150, layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#e6e6e6", lw=0.7)
@@ -195,46 +224,56 @@ def _style(index):
     }
 
 
+def _finished(axes, results, curves, beside, labels):
+    """Adds what stands around the axes and at its points."""
+    figure = axes.figure
+    names = [drawable(name, _LONG_NAME) for name in curves]
+    # Below: nothing that is drawn lies under it.
+    columns = int(450 // (max(map(width_of, names), default=0) + 50)) or 1
+    num_lines = math.ceil(len(names) / columns)
+    widest = max((width_of(label.text) for label in beside), default=0)
+    figure.set_size_inches(
+        _WIDTH + max(0, widest - 130) / 72,
+        max(_HEIGHT, _LINE * len(beside) + 1.2) + _LINE * num_lines,
+    )
+    axes.set_title(_title(results), loc="left", fontsize=10, parse_math=False)
+    if names:
+        legend = figure.legend(
+            curves.values(),
+            names,
+            loc="outside lower left",
+            frameon=False,
+            fontsize=SIZE + 1,
+            handlelength=3,
+            ncols=columns,
+        )
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+    # One minus sign for all numbers, the one of Python.
+    with matplotlib.rc_context({"axes.unicode_minus": False}):
+        place_labels(axes, beside, labels)
+        buffer = io.BytesIO()
+        # Without the version in it, equal results are equal files.
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
 def _title(results):
     num_seeds = max(map(len, results["objectives"].values()))
     seeds = f" · {num_seeds} runs" if num_seeds > 1 else ""
     policy = f" · {results['policy']}" if results.get("policy") else ""
-    return _named(f"{results['task']}{policy}{seeds}", 80)
+    return drawable(f"{task_of(results)}{policy}{seeds}", 380, size=10)
 
 
-def _named(text, size=32):
-    """A text for a picture, of one line and of what its font can draw."""
-    font = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
-    return "".join(
-        c if font.get_char_index(ord(c)) else "▯" for c in short(text, size)
-    )
+def _number(value, decimals):
+    if abs(value) >= 1e6:
+        return f"{value:.2e}"
+    return f"{value:.{decimals}f}"
 
 
-def _label_right(axes, labels):
-    """Writes labels beside their levels, moved apart where they collide."""
-    low, high = axes.get_ylim()
-    gap = 0.05 * (high - low)
-    below = -math.inf
-    for level, text, color in sorted(labels):
-        below = max(level, below + gap)
-        axes.annotate(
-            text,
-            (1.01, below),
-            xycoords=("axes fraction", "data"),
-            color=color,
-            fontsize=8,
-            va="center",
-            annotation_clip=False,
-            parse_math=False,
-        )
+def _drawn(value):
+    return min(max(float(value), -_LARGEST), _LARGEST)
 
 
-def _drawable(estimate):
+def _is_finite(estimate):
     return estimate is not None and math.isfinite(estimate.mean)
-
-
-def _png(figure):
-    buffer = io.BytesIO()
-    # Without the version in it, equal results are equal files.
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()

@@ -5,10 +5,13 @@ import re
 
 from keras_irl.evaluation.decodings import name_of
 from keras_irl.evaluation.findings import findings
+from keras_irl.evaluation.picture_texts import learning_curves_in_words
+from keras_irl.evaluation.picture_texts import quality_vs_diversity_in_words
 from keras_irl.evaluation.pictures import draw_learning_curves
 from keras_irl.evaluation.pictures import draw_quality_vs_diversity
 from keras_irl.evaluation.remarks import remarks
 from keras_irl.evaluation.results import check_results
+from keras_irl.evaluation.results import curve_of
 from keras_irl.evaluation.results import finite
 from keras_irl.evaluation.results import title_of
 from keras_irl.evaluation.results import without_texts
@@ -18,6 +21,7 @@ from keras_irl.evaluation.shown_text import visible
 from keras_irl.evaluation.tables import format_table
 from keras_irl.evaluation.tables import in_lines
 from keras_irl.evaluation.tables import settings_table
+from keras_irl.evaluation.web_page import Picture
 from keras_irl.evaluation.web_page import web_page
 from keras_irl.evaluation.whole_files import write_whole
 
@@ -26,11 +30,6 @@ REPORT_FILES = (
     *("report.html", "report.md", "samples.txt"),
     *("quality_vs_diversity.png", "learning_curves.png"),
 )
-
-_CAPTIONS = {
-    "quality_vs_diversity.png": "Quality against diversity",
-    "learning_curves.png": "Test loss over steps",
-}
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -46,7 +45,7 @@ def write_report(
     | `metrics.json`             | `results` without their texts              |
     | `report.md`                | the tables of `format_table`               |
     | `quality_vs_diversity.png` | the metric against Self-BLEU, if measured  |
-    | `learning_curves.png`      | test loss over steps, if there are any     |
+    | `learning_curves.png`      | loss over steps, if there are any          |
     | `samples.txt`              | responses side by side, if there are any   |
 
     Everything is made before anything is written, and every file appears
@@ -121,12 +120,24 @@ def report_files(
     summary = findings(results)
     if not_finite:
         summary.append(f"Some numbers are not finite: {'; '.join(not_finite)}.")
-    captioned = {_CAPTIONS[name]: data for name, data in pictures.items()}
+    curve = curve_of(results).capitalize()
+    captions = {
+        "quality_vs_diversity.png": "Quality against diversity",
+        "learning_curves.png": f"{curve} loss over steps",
+    }
+    alts = {
+        "quality_vs_diversity.png": quality_vs_diversity_in_words(results),
+        "learning_curves.png": learning_curves_in_words(results),
+    }
+    shown = [
+        Picture(name, captions[name], alts[name], data)
+        for name, data in pictures.items()
+    ]
     files = {
         **pictures,
         "samples.txt": _samples(results),
-        "report.md": _report(results, said, not_finite, pictures),
-        "report.html": web_page(results, said, summary, captioned),
+        "report.md": _report(results, said, not_finite, shown),
+        "report.html": web_page(results, said, summary, shown),
         json_name: _json(plain, said, not_finite),
     }
     return {name: data for name, data in files.items() if data}
@@ -176,7 +187,7 @@ def _report(results, said, not_finite, pictures):
         parts.append("\n".join(["**Some numbers are not finite:**\n", *lines]))
     parts += [
         format_table(results),
-        *(f"![{_CAPTIONS[name]}]({name})" for name in sorted(pictures)),
+        *(f"![{in_markdown(p.alt, 9000)}]({p.name})" for p in pictures),
         "## Settings",
         in_lines(settings_table(said.settings)),
     ]
@@ -196,14 +207,14 @@ def _samples(results):
     sections = {}
     for objective, (run, *_) in results["objectives"].items():
         for sample in run["samples"]:
-            header = [f"prompt     {readable(sample['prompt'])}"]
+            header = [f"prompt     {_indented(sample['prompt'])}"]
             header += [
-                f"reference  {readable(text)}" for text in sample["references"]
+                f"reference  {_indented(text)}" for text in sample["references"]
             ]
             lines = sections.setdefault("\n".join(header), [])
             lines += [
                 f"{visible(objective)}, {visible(responses['decoder'])}: "
-                f"{readable(text)}"
+                f"{_indented(text)}"
                 for responses in sample["responses"]
                 for text in responses["texts"]
             ]
@@ -211,3 +222,8 @@ def _samples(results):
         f"{header}\n\n" + "\n".join(lines) + f"\n\n{'-' * 72}\n"
         for header, lines in sections.items()
     )
+
+
+def _indented(text):
+    """A text whose further lines can't be taken for those of the report."""
+    return readable(text).replace("\n", "\n    ")

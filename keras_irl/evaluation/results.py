@@ -5,6 +5,7 @@ results = {
     "task": "e2e",
     "data": "trainset.csv",  # What titles name beside the task, optional.
     "metric": "bleu",  # The one of the rows' metrics to draw.
+    "curve": "validation",  # Whose losses a history holds; "test", if missing.
     "policy": "t5-scratch-mini",  # Any other texts and numbers are reported.
     "steps": 1500,
     "objectives": {"mle": [run, ...], "iqlearn": [run, ...]},  # One per seed.
@@ -87,9 +88,19 @@ def check_run(run):
 
 def title_of(results):
     """Tells what was compared on what, in a line."""
-    data = f" ({results['data']})" if results.get("data") else ""
     names = ", ".join(map(str, results["objectives"]))
-    return f"{names} on {results['task']}{data}"
+    return f"{names} on {task_of(results)}"
+
+
+def task_of(results):
+    """Names the task, and the data where they have a name."""
+    data = f" ({results['data']})" if results.get("data") else ""
+    return f"{results['task']}{data}"
+
+
+def curve_of(results):
+    """Tells whose losses the histories hold: `"test"` or `"validation"`."""
+    return results.get("curve", "test")
 
 
 def without_texts(results):

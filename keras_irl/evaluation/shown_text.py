@@ -70,7 +70,9 @@ def in_markdown(text, size=60):
     >>> print(in_markdown("<b>|" + chr(10)))
     \<b>\|␊
     """
-    return "".join(f"\\{c}" if c in "\\|<[`*" else c for c in short(text, size))
+    return "".join(
+        f"\\{c}" if c in "\\|<[]`*" else c for c in short(text, size)
+    )
 
 
 def in_html(text):

@@ -29,12 +29,31 @@ class Estimate:
     mean: float
     standard_error: float | None = None
 
-    def __str__(self):
-        digits = _digits(self.mean)
-        text = f"{self.mean:.{digits}f}"
+    @property
+    def decimals(self):
+        """Decimals that leave three to four digits of the mean."""
+        if not math.isfinite(self.mean) or self.mean == 0:
+            return 1
+        magnitude = math.floor(math.log10(abs(self.mean)))
+        return min(4, 3 - magnitude) if magnitude < 1 else int(magnitude < 3)
+
+    def text(self, decimals):
+        """The mean ± its standard error.
+
+        Args:
+            decimals: How many both have; very large numbers are written by
+                their powers of ten.
+
+        Returns:
+            A string.
+        """
+        text = _number(self.mean, decimals)
         if self.standard_error is None:
             return text
-        return f"{text} ± {self.standard_error:.{digits}f}"
+        return f"{text} ± {_number(self.standard_error, decimals)}"
+
+    def __str__(self):
+        return self.text(self.decimals)
 
 
 def estimate(values):
@@ -186,9 +205,7 @@ def _is_number(value):
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
-def _digits(value):
-    """Decimals that leave three to four digits of a number."""
-    if not math.isfinite(value) or value == 0:
-        return 1
-    magnitude = math.floor(math.log10(abs(value)))
-    return min(4, 3 - magnitude) if magnitude < 1 else int(magnitude < 3)
+def _number(value, decimals):
+    if math.isfinite(value) and abs(value) >= 1e9:
+        return f"{value:.2e}"
+    return f"{value:.{decimals}f}"

@@ -1,10 +1,12 @@
 """What a comparison found, as tables for a terminal and for Markdown."""
 
 import dataclasses
+import statistics
 
 from keras_irl.evaluation.diversity import diversity_note
 from keras_irl.evaluation.results import check_results
 from keras_irl.evaluation.shown_text import in_markdown
+from keras_irl.evaluation.summary import Estimate
 from keras_irl.evaluation.summary import error_source
 from keras_irl.evaluation.summary import row_estimates
 from keras_irl.evaluation.summary import run_estimates
@@ -29,19 +31,19 @@ class Table:
         header: List of strings.
         lines: List of lists of strings, as many in each.
         note: What to know of it, or an empty string.
-        size: The longest cell in Markdown, in characters.
+        is_text: Whether its cells are texts, to the left and of any length.
     """
 
     header: list
     lines: list
     note: str = ""
-    size: int = 60
+    is_text: bool = False
 
 
 def settings_table(settings):
     """Puts what results were made with into a table of two columns."""
     lines = [list(item) for item in settings.items()]
-    return Table(["setting", "value"], lines, size=1000)
+    return Table(["setting", "value"], lines, is_text=True)
 
 
 def tables(results):
@@ -110,9 +112,23 @@ def _table(rows, note=""):
         # Several samples say nothing where all are one.
         if any(row.get(name) is not None for row in rows)
     ]
-    lines = [[_cell(row.get(name)) for name in names] for row in rows]
+    columns = [_column([row.get(name) for row in rows]) for name in names]
+    lines = [list(line) for line in zip(*columns, strict=True)]
     header = [_HEADERS.get(n, n.replace("_", " ")) for n in names]
     return Table(header, lines, note)
+
+
+def _column(values):
+    """Cells of a column, its estimates with equally many decimals."""
+    estimates = [value for value in values if isinstance(value, Estimate)]
+    if not estimates:
+        return [_cell(value) for value in values]
+    # Those of most cells: one that diverged has no say.
+    decimals = statistics.median_high(e.decimals for e in estimates)
+    return [
+        value.text(decimals) if isinstance(value, Estimate) else _cell(value)
+        for value in values
+    ]
 
 
 def _row_note(rows, results):
@@ -191,12 +207,14 @@ def in_lines(table):
         A string of several lines.
     """
     lines = [
-        [in_markdown(cell, table.size) for cell in line]
+        [in_markdown(cell, 1000 if table.is_text else 60) for cell in line]
         for line in (table.header, *table.lines)
     ]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rule = ["-" * (width - 1) + ":" for width in widths]
     rule[0] = "-" * widths[0]
+    if table.is_text:
+        widths, rule = [0] * len(widths), ["---"] * len(widths)
     return "\n".join(
         f"| {' | '.join(_justify(line, widths))} |"
         for line in (lines[0], rule, *lines[1:])

@@ -1,6 +1,7 @@
 """What a comparison found, as one web page that needs nothing else."""
 
 import base64
+import dataclasses
 
 from keras_irl.evaluation.results import title_of
 from keras_irl.evaluation.shown_text import in_html
@@ -17,8 +18,15 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; padding: 0 1em;
 h1 { font-size: 1.5em; overflow-wrap: anywhere; }
 h1, th, td, li { unicode-bidi: isolate; }
 h2 { font-size: 1.2em; margin-top: 2em; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; }
+.wide { overflow: auto; max-height: 85vh; margin-top: 1em; }
+.hint { display: none; margin: 1em 0 -.8em; }
+table { border-collapse: separate; border-spacing: 0;
+  font-variant-numeric: tabular-nums; }
+.wide th, .wide td:first-child { position: sticky; top: 0; z-index: 1;
+  background: var(--paper); }
+.wide td:first-child { top: auto; }
+.wide th:first-child, .wide td:first-child { left: 0; }
+.wide th:first-child { z-index: 2; }
 th, td { border-bottom: 1px solid var(--line); padding: 3px 10px;
   text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
@@ -27,6 +35,9 @@ th, .note { color: var(--soft); font-weight: normal; }
 .settings th, .settings td { text-align: left; vertical-align: top;
   white-space: normal; overflow-wrap: anywhere; }
 img { max-width: 100%; background: #fff; border-radius: 4px; }
+@media (max-width: 600px) { .hint { display: block; }
+  .wide img { max-width: none; width: 640px; }
+  .wide td:first-child { white-space: normal; min-width: 7em; } }
 section { border-top: 1px solid var(--line); margin-top: 1.5em; }
 .texts { width: 100%; table-layout: fixed; }
 .texts th, .texts td { text-align: left; vertical-align: top;
@@ -36,6 +47,23 @@ section { border-top: 1px solid var(--line); margin-top: 1.5em; }
   unicode-bidi: isolate; background: var(--box); border-radius: 4px;
   margin: 3px 0; padding: 2px 8px; max-height: 20em; overflow-y: auto; }
 """
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A picture of a report.
+
+    Attributes:
+        name: Name of its file.
+        caption: What it is, in a few words.
+        alt: What is seen in it, with the numbers.
+        png: The bytes of the file.
+    """
+
+    name: str
+    caption: str
+    alt: str
+    png: bytes
 
 
 def web_page(results, said, summary, pictures):
@@ -48,7 +76,7 @@ def web_page(results, said, summary, pictures):
         results: See `keras_irl/evaluation/results.py`.
         said: `Remarks`.
         summary: List of sentences, what came out.
-        pictures: Dictionary from captions to the bytes of PNGs.
+        pictures: List of `Picture`.
 
     Returns:
         String.
@@ -65,7 +93,7 @@ def web_page(results, said, summary, pictures):
             "<h2>Summary</h2>",
             _conclusion(said.conclusion),
             _list([*_notes(said.notes), *summary]),
-            *(_picture(caption, png) for caption, png in pictures.items()),
+            *map(_picture, pictures),
             "<h2>Numbers</h2>",
             *map(_table, tables(results)),
             "<h2>Settings</h2>",
@@ -101,25 +129,38 @@ def _settings(settings):
     return f'<table class="settings"><tbody>{lines}</tbody></table>'
 
 
-def _picture(caption, png):
-    data = base64.b64encode(png).decode("ascii")
-    name = in_html(caption)
+def _picture(picture):
+    data = base64.b64encode(picture.png).decode("ascii")
+    image = (
+        f'<img alt="{in_html(picture.alt)}" src="data:image/png;base64,{data}">'
+    )
+    name = in_html(picture.caption)
+    return f"<h2>{name}</h2>{_scrolled(image, picture.caption)}"
+
+
+def _scrolled(content, name):
+    """A box that scrolls by finger and by keyboard, and says so if narrow."""
     return (
-        f'<h2>{name}</h2><img alt="{name}" src="data:image/png;base64,{data}">'
+        '<p class="hint note">← Scroll sideways to see all. →</p>'
+        f'<div class="wide" role="region" tabindex="0" '
+        f'aria-label="{in_html(name)}">{content}</div>'
     )
 
 
 def _table(table):
-    head = "".join(f"<th>{in_html(cell)}</th>" for cell in table.header)
+    head = "".join(
+        f'<th scope="col">{in_html(cell)}</th>' for cell in table.header
+    )
     lines = "".join(
         f"<tr>{''.join(f'<td>{in_html(cell)}</td>' for cell in line)}</tr>"
         for line in table.lines
     )
     note = f'<p class="note">{in_html(table.note)}</p>' if table.note else ""
-    return (
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{lines}</tbody></table></div>{note}"
+    content = (
+        f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
     )
+    name = f"{', '.join(table.header[:4])} and more"
+    return f"{_scrolled(content, name)}{note}"
 
 
 def _samples(results):

@@ -16,6 +16,8 @@ SIZES = {
     "mini": {"num_layers": 2, "num_heads": 4, "hidden_dim": 128},
     "small": {"num_layers": 4, "num_heads": 8, "hidden_dim": 256},
 }
+# A text that was written by the policy is read with its last token.
+SPARE_POSITIONS = 1
 
 
 def scratch_policy(
@@ -44,7 +46,9 @@ def scratch_policy(
         max_prompt_length: The longest prompt in tokens that an encoder reads.
             Means nothing to a decoder. Defaults to 128.
         max_length: The longest text in tokens: of prompt and response for
-            GPT-2, of the response for T5 and BART. Defaults to 256.
+            GPT-2, of the response for T5 and BART. GPT-2 and BART have one
+            position more, for the last token of what they write themselves in
+            `OnlineIQLearn` and `GAIL`. Defaults to 256.
         vocabulary_size: The number of tokens aimed at. Defaults to 1000.
         seed: The seed of the weights. Defaults to 0.
 
@@ -71,7 +75,7 @@ def scratch_policy(
         policy = build(
             texts, vocabulary_size, max_prompt_length, max_length, sizes
         )
-    _initialise(policy.backbone, seed)
+    _initialize(policy.backbone, seed)
     return policy
 
 
@@ -130,7 +134,7 @@ def _gpt2(texts, vocabulary_size, max_prompt_length, max_length, sizes):
     backbone = keras_hub.models.GPT2Backbone(
         vocabulary_size=tokenizer.vocabulary_size(),
         intermediate_dim=4 * sizes["hidden_dim"],
-        max_sequence_length=max_length,
+        max_sequence_length=max_length + SPARE_POSITIONS,
         **sizes,
     )
     preprocessor = keras_hub.models.GPT2CausalLMPreprocessor(
@@ -147,7 +151,8 @@ def _bart(texts, vocabulary_size, max_prompt_length, max_length, sizes):
     backbone = keras_hub.models.BartBackbone(
         vocabulary_size=tokenizer.vocabulary_size(),
         intermediate_dim=4 * sizes["hidden_dim"],
-        max_sequence_length=max(max_prompt_length, max_length),
+        max_sequence_length=max(max_prompt_length, max_length)
+        + SPARE_POSITIONS,
         **sizes,
     )
     preprocessor = keras_hub.models.BartSeq2SeqLMPreprocessor(
@@ -158,7 +163,7 @@ def _bart(texts, vocabulary_size, max_prompt_length, max_length, sizes):
     return keras_hub.models.BartSeq2SeqLM(backbone, preprocessor)
 
 
-def _initialise(backbone, seed):
+def _initialize(backbone, seed):
     # keras-hub starts its backbones with standard deviations made for a width
     # of 768, and T5 with embeddings near 1.0 that hardly tell tokens apart.
     generator = np.random.default_rng(seed)

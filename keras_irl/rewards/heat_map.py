@@ -1,39 +1,68 @@
-"""Texts with every token coloured by its reward."""
-
-import html
+"""Texts with every token colored by its reward."""
 
 import numpy as np
 
-from keras_irl.evaluation.shown_text import visible
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import shortened
+from keras_irl.evaluation.shown_text import in_html
 from keras_irl.evaluation.whole_files import write_whole
+from keras_irl.rewards.heat_map_columns import QUANTITIES
+from keras_irl.rewards.heat_map_columns import columns_of
+from keras_irl.rewards.heat_map_columns import verdicts
 from keras_irl.rewards.heat_map_picture import draw_heat_map
 from keras_irl.rewards.shading import color
-from keras_irl.rewards.shading import color_limit
-from keras_irl.rewards.token_rewards import are_text_rewards
+from keras_irl.rewards.shading import stops
 
-_MAX_POLICIES = 2
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2em; color: #222;
-  max-width: 80em; }
+:root { color-scheme: light dark; --ink: #222; --paper: #fff; --soft: #666; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e4e4;
+  --paper: #16181b; --soft: #a2a2a2; } }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto 6em;
+  padding: 0 1em; max-width: 80em; color: var(--ink);
+  background: var(--paper); }
 h1 { font-size: 1.3em; }
 h2 { font-size: 1em; margin: 2em 0 0; white-space: pre-wrap;
   unicode-bidi: isolate; overflow-wrap: anywhere; }
 table { border-collapse: collapse; width: 100%; table-layout: fixed; }
-th { text-align: left; font-weight: normal; color: #666; }
+th, .verdicts, .next { text-align: left; font-weight: normal;
+  color: var(--soft); margin: 0; overflow-wrap: anywhere; }
 td { vertical-align: top; padding-right: 2em; }
 .tokens { font-family: ui-monospace, monospace; direction: ltr;
   white-space: pre-wrap; line-height: 1.9; overflow-wrap: anywhere; }
-.tokens span { unicode-bidi: isolate; padding: 2px 0; }
+.tokens span { unicode-bidi: isolate; padding: 2px 0; cursor: help; }
+.tokens span:hover, .tokens span:focus { outline: 2px solid var(--ink); }
+.tokens span:hover::after, .tokens span:focus::after {
+  content: attr(aria-label); position: fixed; inset: auto 0 0; z-index: 1;
+  padding: .6em 1em; font: 15px/1.5 system-ui, sans-serif; direction: ltr;
+  color: var(--paper); background: var(--ink); }
+.tokens span:hover::after { z-index: 2; }
+.next { position: absolute; left: -99em; }
+.next:focus { position: static; }
 .legend span { display: inline-block; padding: 2px 8px; }
+@media (max-width: 600px) { table { display: grid; }
+  tbody, tr { display: contents; } td { padding-right: 0; }
+  th:nth-child(2), td:nth-child(2) { order: 1; }
+  th:nth-child(2) { margin-top: 1em; } }
 """
 
 
-def heat_map(policies, folder, prompts=None, max_texts=50, name="heat_map"):
-    """Colours tokens by their rewards, as a web page and as a picture.
+def heat_map(
+    policies,
+    folder,
+    prompts=None,
+    max_texts=50,
+    name="heat_map",
+    *,
+    quantities=None,
+    metrics=None,
+):
+    """Colors tokens by their rewards, as a web page and as a picture.
 
     White is a reward of 0, blue is above and orange below. Two policies stand
-    side by side with one scale. The page holds no script and loads nothing;
-    whatever stands in a text is shown and not interpreted.
+    side by side, with one scale where they show the same quantity. The
+    numbers of a token appear when it is pointed at, tapped, or reached with
+    the Tab key. The page holds no script and loads nothing; whatever stands
+    in a text is shown and not interpreted.
 
     Args:
         policies: The `TextRewards` of some texts; or a dictionary of one or
@@ -43,19 +72,41 @@ def heat_map(policies, folder, prompts=None, max_texts=50, name="heat_map"):
         max_texts: The page shows so many, the picture the first of them.
             Defaults to 50.
         name: Name of the files without ending. Defaults to `"heat_map"`.
+        quantities: Dictionary from names of policies to what their tokens are
+            colored by: `"rewards"`, or `"log_probs"`, the log-probabilities,
+            as of a control that was trained by likelihood. Defaults to rewards
+            for all.
+        metrics: Dictionary from names to lists of numbers, one for each text,
+            which stand beside it. Where each number is 0 or 1, or 0 or 100,
+            they say right or wrong. Defaults to none.
 
     Returns:
         Paths of the page and of the picture. Both are there, or neither.
 
     Raises:
-        ValueError: If there are no texts or more than two policies, or lists
-            disagree in length.
+        ValueError: If there are no texts or more than two policies, lists
+            disagree in length, or a quantity or `max_texts` is out of range.
     """
-    files = heat_map_files(policies, prompts, max_texts, name)
+    files = heat_map_files(
+        policies,
+        prompts,
+        max_texts,
+        name,
+        quantities=quantities,
+        metrics=metrics,
+    )
     return write_whole(files, folder)
 
 
-def heat_map_files(policies, prompts=None, max_texts=50, name="heat_map"):
+def heat_map_files(
+    policies,
+    prompts=None,
+    max_texts=50,
+    name="heat_map",
+    *,
+    quantities=None,
+    metrics=None,
+):
     """Makes what `heat_map` writes, and describes.
 
     Args:
@@ -63,6 +114,8 @@ def heat_map_files(policies, prompts=None, max_texts=50, name="heat_map"):
         prompts: See `heat_map`.
         max_texts: See `heat_map`.
         name: See `heat_map`.
+        quantities: See `heat_map`.
+        metrics: See `heat_map`.
 
     Returns:
         Dictionary from the names of files to a string and bytes.
@@ -70,139 +123,149 @@ def heat_map_files(policies, prompts=None, max_texts=50, name="heat_map"):
     Raises:
         ValueError: See `heat_map`.
     """
-    policies = _check(policies, prompts, max_texts)
-    num_texts = len(next(iter(policies.values())))
-    shown = {key: texts[:max_texts] for key, texts in policies.items()}
+    columns = columns_of(policies, quantities)
+    metrics = _checked_metrics({} if metrics is None else metrics)
+    _check_sizes(columns, prompts, metrics)
+    num_texts = len(columns[0].texts)
+    num_shown = min(check_integer("max_texts", max_texts, least=1), num_texts)
     prompts = [None] * num_texts if prompts is None else list(prompts)
+    titles = [
+        f"Text {row}" if prompt is None else str(prompt)
+        for row, prompt in enumerate(prompts[:num_shown])
+    ]
+    judged = [verdicts(metrics, row) for row in range(num_shown)]
     return {
-        f"{name}.html": _page(shown, prompts[:max_texts], num_texts),
-        f"{name}.png": draw_heat_map(shown, prompts),
+        f"{name}.html": _page(columns, titles, judged, num_texts),
+        f"{name}.png": draw_heat_map(columns, titles, judged, num_texts),
     }
 
 
-def _page(policies, prompts, num_texts):
-    limit = color_limit(policies)
-    count = f"{len(prompts)} of {num_texts} texts"
+def _page(columns, titles, judged, num_texts):
+    count = f"{len(titles)} of {num_texts} texts"
+    scales = {column.quantity: column.limit for column in columns}
+    names = " and ".join(QUANTITIES[quantity] for quantity in scales)
+    heading = f"Tokens by {names}, {count}"
     sections = [
-        _section(row, prompt, policies, limit)
-        for row, prompt in enumerate(prompts)
+        _section(row, title, said, columns)
+        for row, (title, said) in enumerate(zip(titles, judged, strict=True))
     ]
     return "\n".join(
         [
             '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
             '<meta http-equiv="Content-Security-Policy" '
             "content=\"default-src 'none'; style-src 'unsafe-inline'\">",
-            f"<title>Rewards of tokens</title><style>{_STYLE}</style></head>",
-            f"<body><h1>Rewards of tokens, {count}</h1>",
-            _legend(limit),
+            '<meta name="viewport" content="width=device-width">',
+            f"<title>{heading}</title><style>{_STYLE}</style></head>",
+            f"<body><h1>{heading}</h1>",
+            *(_legend(*scale) for scale in scales.items()),
+            "<p>Beyond the ends of a scale, the color stays. Point at a token, "
+            "tap it or go to it with Tab: its numbers appear at the foot of "
+            "the window.</p>",
             *sections,
+            f'<p id="text-{len(titles)}">{count}.</p>',
             "</body></html>\n",
         ]
     )
 
 
-def _legend(limit):
+def _legend(quantity, limit):
     spans = []
-    for reward in np.linspace(-limit, limit, 9):
-        background, ink = color(reward, limit)
+    for number in stops(quantity, limit, 9):
+        background, ink = color(number, limit)
         style = f"background:{background};color:{ink}"
-        spans.append(f'<span style="{style}">{reward:+.2f}</span>')
+        spans.append(f'<span style="{style}">{number:+.2f}</span>')
     return (
-        f'<p class="legend">{"".join(spans)} nats per token. Beyond these, '
-        "the colour stays. Point at a token for its numbers.</p>"
+        f'<p class="legend">{"".join(spans)} {QUANTITIES[quantity]} of a '
+        f"token, nats</p>"
     )
 
 
-def _section(row, prompt, policies, limit):
-    title = f"Text {row}" if prompt is None else _shown(prompt)
+def _section(row, title, said, columns):
     heads = "".join(
-        f"<th>{_shown(name)}: {_summary(texts[row])}</th>"
-        for name, texts in policies.items()
+        f"<th><bdi>{in_html(column.name)}</bdi>: {_summary(column, row)}</th>"
+        for column in columns
     )
     cells = "".join(
-        f'<td class="tokens">{_tokens(texts[row], limit)}</td>'
-        for texts in policies.values()
+        f'<td class="tokens">{_tokens(column, row)}</td>' for column in columns
     )
-    return f"<h2>{title}</h2><table><tr>{heads}</tr><tr>{cells}</tr></table>"
-
-
-def _summary(text):
-    cut = "" if text.finished else ", cut"
+    judged = in_html(", ".join(said)) if said else ""
     return (
-        f"reward {text.total:+.2f}, {text.mean:+.2f} per token, "
-        f"log-likelihood {text.log_likelihood:.2f}{cut}"
+        f'<h2 id="text-{row}">{in_html(title)}</h2>'
+        f'<p class="verdicts">{judged}</p>'
+        f'<a class="next" href="#text-{row + 1}">To the next text</a>'
+        f"<table><tr>{heads}</tr><tr>{cells}</tr></table>"
     )
 
 
-def _tokens(text, limit):
-    columns = (
+def _summary(column, row):
+    text = column.texts[row]
+    cut = "" if text.finished else ", cut"
+    if column.quantity == "log_probs":
+        return f"{column.summary(row)}{cut}"
+    likelihood = f"log-likelihood {text.log_likelihood:+.2f}"
+    return f"{column.summary(row)}, {likelihood}{cut}"
+
+
+def _tokens(column, row):
+    text = column.texts[row]
+    entries = (
         text.tokens,
+        column.numbers(row),
         text.rewards,
         text.action_values,
         text.values,
         text.log_probs,
     )
     spans = []
-    for token, reward, q, v, log_prob in zip(*columns, strict=True):
-        background, ink = color(reward, limit)
-        numbers = f"reward {reward:+.3f}, Q {q:.3f}, V {v:.3f}, "
-        numbers += f"log-probability {log_prob:.3f}"
+    for token, number, reward, q, v, log_prob in zip(*entries, strict=True):
+        background, ink = color(number, column.limit)
+        numbers = (
+            f"reward {reward:+.3f}, Q {q:+.3f}, V {v:+.3f}, "
+            f"log-probability {log_prob:+.3f}"
+        )
         spans.append(
-            f'<span style="background:{background};color:{ink}" '
-            f'title="{numbers}">{_shown(token)}</span>'
+            f'<span tabindex="0" role="img" '
+            f'style="background:{background};color:{ink}" '
+            f'aria-label="{numbers}, token {in_html(token)}">'
+            f"{in_html(token)}</span>"
         )
         if "\n" in token:
             spans.append("<br>")
     return "".join(spans)
 
 
-def _shown(text):
-    return html.escape(visible(text), quote=True)
-
-
-def _check(policies, prompts, max_texts):
-    if not isinstance(policies, dict):
-        policies = {"policy": policies}
-    if not 1 <= len(policies) <= _MAX_POLICIES:
-        raise ValueError(
-            f"A heat map shows one policy, or {_MAX_POLICIES} side by side. "
-            f"Received: {len(policies)} policies"
-        )
-    for name, texts in policies.items():
-        if not are_text_rewards(texts) or not texts:
-            raise ValueError(
-                "A policy needs a list of `TextRewards`, at least one, as "
-                "`token_rewards` returns. "
-                f"Received: policies[{name!r}]={texts!r:.100}"
-            )
-        _check_rewards(name, texts)
+def _check_sizes(columns, prompts, metrics):
     if isinstance(prompts, str):
         raise ValueError(
             "`prompts` must be a list of strings, one for each text. "
             f"Received: prompts={prompts!r:.200}"
         )
-    sizes = {name: len(texts) for name, texts in policies.items()}
+    sizes = {column.name: len(column.texts) for column in columns}
     if prompts is not None:
         sizes["prompts"] = len(prompts)
+    sizes |= {f"metrics[{n!r}]": len(x) for n, x in metrics.items()}
     if len(set(sizes.values())) > 1:
         raise ValueError(
-            "Policies and prompts must be about the same texts. "
+            "Policies, prompts and metrics must be about the same texts. "
             f"Received: {', '.join(f'{n} of {k}' for k, n in sizes.items())}"
         )
-    if not isinstance(max_texts, int) or max_texts < 1:
-        raise ValueError(
-            "`max_texts` must be an integer of at least 1. "
-            f"Received: max_texts={max_texts!r}"
+
+
+def _checked_metrics(metrics):
+    try:
+        arrays = {
+            name: np.asarray(numbers, "float64")
+            for name, numbers in dict(metrics).items()
+        }
+        are_fine = all(
+            isinstance(name, str) and x.ndim == 1 and np.isfinite(x).all()
+            for name, x in arrays.items()
         )
-    return policies
-
-
-def _check_rewards(name, texts):
-    for row, text in enumerate(texts):
-        numbers = (text.rewards, text.action_values, text.values)
-        if not len(text.rewards) or not np.isfinite(numbers).all():
-            raise ValueError(
-                "Every text needs one token at least, and rewards and values "
-                "that are finite numbers; leave it out. Received: "
-                f"policies[{name!r}][{row}].rewards={text.rewards!r:.200}"
-            )
+    except (TypeError, ValueError):
+        are_fine = False
+    if not are_fine:
+        raise ValueError(
+            "`metrics` must be a dictionary from names to lists of finite "
+            f"numbers. Received: metrics={shortened(metrics)}"
+        )
+    return arrays

@@ -1,4 +1,4 @@
-"""Texts with every token coloured by its reward, as a picture."""
+"""Texts with every token colored by its reward, as a picture."""
 
 import io
 
@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from keras_irl.evaluation.shown_text import visible
+from keras_irl.rewards.heat_map_columns import QUANTITIES
 from keras_irl.rewards.shading import color
-from keras_irl.rewards.shading import color_limit
+from keras_irl.rewards.shading import stops
 
 _FONT = "DejaVu Sans Mono"  # Comes with Matplotlib.
 _FONT_SIZE = 8
@@ -21,44 +22,48 @@ _COLUMNS = {1: 100, 2: 58}
 _GAP = 4
 _MAX_TEXTS = 6
 _MAX_LINES = 12
+_SOFT = "#666666"
 
 
-def draw_heat_map(policies, prompts):
-    """Draws the first texts with their tokens coloured.
+def draw_heat_map(columns, titles, judged, num_texts):
+    """Draws the first texts with their tokens colored.
 
     Args:
-        policies: Dictionary from the names of policies to equally long lists
-            of `TextRewards`.
-        prompts: List of strings, or of `None`.
+        columns: List of `Column`.
+        titles: List of strings, the prompts of the texts to show.
+        judged: For each, the list of what the metrics say.
+        num_texts: The number of texts there are.
 
     Returns:
         The bytes of a PNG.
     """
-    limit = color_limit(policies)
-    canvas = _Canvas(limit, _COLUMNS[len(policies)])
-    num_texts = min(_MAX_TEXTS, *map(len, policies.values()))
-    top = 0
-    for row in range(num_texts):
-        title = prompts[row]
-        title = f"Text {row}" if title is None else title
-        canvas.write(_cut(title, 0.9 * canvas.width * len(policies)), 0, top)
+    canvas = _Canvas(_COLUMNS[len(columns)])
+    width = len(columns) * (canvas.width + _GAP) - _GAP
+    num_shown = min(_MAX_TEXTS, len(titles))
+    canvas.write(f"The first {num_shown} of {num_texts} texts", 0, 0, _SOFT)
+    top = 2
+    for row in range(num_shown):
+        said = f" {', '.join(judged[row])}" if judged[row] else ""
+        canvas.write(_cut(titles[row], 0.9 * width), 0, top)
+        if said:
+            top += 1
+            canvas.write(_cut(said.strip(), width), 0, top, _SOFT)
         bottoms = []
-        for place, (name, texts) in enumerate(policies.items()):
+        for place, column in enumerate(columns):
             left = place * (canvas.width + _GAP)
-            summary = f"reward {texts[row].total:+.2f}"
-            summary = f"{_cut(name, canvas.width - 24)}: {summary}"
-            canvas.write(summary, left, top + 1, "#666666")
-            bottoms.append(canvas.write_tokens(texts[row], left, top + 2))
+            summary = f": {column.summary(row).split(',')[0]}"
+            name = _cut(visible(column.name), canvas.width - len(summary))
+            canvas.write(f"{name}{summary}", left, top + 1, _SOFT)
+            bottoms.append(canvas.write_tokens(column, row, left, top + 2))
         top = max(bottoms) + 1
-    width = len(policies) * (canvas.width + _GAP) - _GAP
-    return _png(canvas, width, top, limit)
+    scales = {column.quantity: column.limit for column in columns}
+    return _png(canvas, width, top, scales)
 
 
 class _Canvas:
     """Places characters on a grid."""
 
-    def __init__(self, limit, width):
-        self.limit = limit
+    def __init__(self, width):
         self.width = width
         self.texts, self.boxes = [], []
         path = font_manager.findfont(_FONT)
@@ -67,22 +72,23 @@ class _Canvas:
     def write(self, text, left, line, ink="#000000"):
         self.texts.append((left, line, self._drawable(text), ink))
 
-    def write_tokens(self, text, left, line):
+    def write_tokens(self, column, row, left, line):
         """Writes the tokens of a text, and returns the line after it."""
-        column, first = 0, line
-        for token, reward in zip(text.tokens, text.rewards, strict=True):
+        place, first = 0, line
+        tokens = column.texts[row].tokens
+        for token, number in zip(tokens, column.numbers(row), strict=True):
             string = _cut(self._drawable(token), self.width)
-            if column + len(string) > self.width:
-                column, line = 0, line + 1
+            if place + len(string) > self.width:
+                place, line = 0, line + 1
             if line - first >= _MAX_LINES:
-                self.write("…", left, line, "#666666")
+                self.write("…", left, line, _SOFT)
                 break
-            background, ink = color(reward, self.limit)
-            self.boxes.append((left + column, line, len(string), background))
-            self.write(string, left + column, line, ink)
-            column += len(string)
+            background, ink = color(number, column.limit)
+            self.boxes.append((left + place, line, len(string), background))
+            self.write(string, left + place, line, ink)
+            place += len(string)
             if "\n" in token:
-                column, line = 0, line + 1
+                place, line = 0, line + 1
         return line + 1
 
     def _drawable(self, text):
@@ -93,7 +99,7 @@ class _Canvas:
         )
 
 
-def _png(canvas, width, height, limit):
+def _png(canvas, width, height, scales):
     size = ((width + 2) * _WIDTH, (height + 5) * _HEIGHT)
     figure = Figure(figsize=size, dpi=150)
     axes = figure.add_axes((0, 0, 1, 1))
@@ -113,28 +119,34 @@ def _png(canvas, width, height, limit):
             fontsize=_FONT_SIZE,
             parse_math=False,
         )
-    _draw_legend(figure, size, limit)
+    for place, scale in enumerate(scales.items()):
+        _draw_legend(figure, size, place, *scale)
     buffer = io.BytesIO()
     # Without the version in it, equal results are equal files.
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
-def _draw_legend(figure, size, limit):
+def _draw_legend(figure, size, place, quantity, limit):
     inset = _HEIGHT / size[1]
-    axes = figure.add_axes((0.03, 1 - 1.6 * inset, 0.4, 0.9 * inset))
-    stops = [color(share, 1.0)[0] for share in (-1, 0, 1)]
+    axes = figure.add_axes(
+        (0.03 + 0.5 * place, 1 - 1.6 * inset, 0.4, 0.9 * inset)
+    )
+    low, high = stops(quantity, limit, 2)
+    colors = [color(n, limit)[0] for n in stops(quantity, limit, 5)]
     bar = figure.colorbar(
         ScalarMappable(
-            Normalize(-limit, limit),
-            LinearSegmentedColormap.from_list("rewards", stops),
+            Normalize(low, high),
+            LinearSegmentedColormap.from_list(quantity, colors),
         ),
         cax=axes,
         orientation="horizontal",
-        ticks=[-limit, 0, limit],
+        ticks=stops(quantity, limit, 3),
         format="%+.2f",
     )
-    bar.set_label("reward of a token, nats", fontsize=_FONT_SIZE)
+    bar.set_label(
+        f"{QUANTITIES[quantity]} of a token, nats", fontsize=_FONT_SIZE
+    )
     bar.ax.tick_params(labelsize=_FONT_SIZE)
     bar.outline.set_visible(False)
 

@@ -90,7 +90,13 @@ def test_rewards_metrics_and_a_control_from_the_shell(folder, capsys):
     assert "| bleu | pooled | control log-likelihood |" in report
     # Two texts a prompt give no coefficient, and the report says so.
     assert "no prompt has 3 texts" in report
-    assert "control: reward" in (output / "heat_map.html").read_text()
+    page = (output / "heat_map.html").read_text()
+    assert "<bdi>iqlearn</bdi>: reward " in page
+    likelihood = results["texts"][0]["control"]["log_likelihood"]
+    head = f"<bdi>mle (control)</bdi>: log-likelihood {likelihood:+.2f}, "
+    assert head in page
+    assert "bleu 1.00, ✗ wrong (right)" in page
+    assert "bleu 2.00, ✓ right (right)" in page
 
 
 def write_two(folder):

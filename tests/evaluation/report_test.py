@@ -203,7 +203,10 @@ def test_hostile_texts_and_names_are_shown_and_not_interpreted(
     assert page.tags <= set(ALLOWED)
     names = {name for name, _ in page.attributes}
     assert names <= set(
-        "lang charset http-equiv content name class alt src dir scope".split()
+        (
+            "lang charset http-equiv content name class alt src dir scope "
+            "role tabindex aria-label"
+        ).split()
     )
     for name, value in page.attributes:
         if name == "src":
@@ -514,3 +517,17 @@ def test_says_what_is_missing(results, tmp_path, how, message):
     with pytest.raises(ValueError, match=message):
         format_table(results)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("curve", "word"), [({}, "Test"), ({"curve": "validation"}, "Validation")]
+)
+def test_curves_are_called_by_the_texts_they_are_of(
+    results, tmp_path, curve, word
+):
+    write_report(results | curve, tmp_path)
+    markdown = (tmp_path / "report.md").read_text("utf-8")
+    page = (tmp_path / "report.html").read_text("utf-8")
+    for text in (markdown, page):
+        assert f"{word} loss over steps" in text
+        assert f"{word} negative log-likelihood in nats per token" in text

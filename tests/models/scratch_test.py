@@ -248,5 +248,19 @@ def test_a_preset_that_is_no_language_model_is_an_error(tmp_path):
 def test_a_length_beyond_the_positions_of_a_preset_is_an_error(tmp_path):
     tiny("gpt2", max_length=24).save_to_preset(tmp_path)
     assert load_policy(tmp_path).preprocessor.sequence_length == 24
-    with pytest.raises(ValueError, match="24 positions.*max_length=25"):
-        load_policy(tmp_path, max_length=25)
+    # One is spare: the last token that a policy writes is read too.
+    assert load_policy(tmp_path, max_length=25)
+    with pytest.raises(ValueError, match="25 positions.*max_length=26"):
+        load_policy(tmp_path, max_length=26)
+
+
+@pytest.mark.parametrize(
+    ("family", "lengths", "positions"),
+    [("gpt2", (16, 24), 25), ("bart", (16, 24), 25), ("bart", (40, 24), 41)],
+)
+def test_there_is_a_position_for_the_last_token_that_a_policy_writes(
+    family, lengths, positions
+):
+    policy = scratch_policy(f"{family}-scratch-tiny", TEXTS, *lengths)
+    assert policy.backbone.get_config()["max_sequence_length"] == positions
+    assert policy.preprocessor.sequence_length == 24

@@ -1,0 +1,140 @@
+"""The columns of a heat map: a quantity of the tokens under each policy."""
+
+import dataclasses
+
+import numpy as np
+
+from keras_irl.arguments import check_choice
+from keras_irl.arguments import shortened
+from keras_irl.rewards.shading import color_limit
+from keras_irl.rewards.token_rewards import are_text_rewards
+
+MAX_POLICIES = 2
+# What tokens can be colored by, and what it is called.
+QUANTITIES = {"rewards": "reward", "log_probs": "log-probability"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A policy's texts, and what their tokens are colored by.
+
+    Attributes:
+        name: Name of the policy.
+        quantity: `"rewards"` or `"log_probs"`.
+        texts: List of `TextRewards`.
+        limit: The number at which colors are full, in nats.
+    """
+
+    name: str
+    quantity: str
+    texts: list
+    limit: float
+
+    def numbers(self, row):
+        """What the tokens of a text are colored by, in nats."""
+        text = self.texts[row]
+        return text.rewards if self.quantity == "rewards" else text.log_probs
+
+    def summary(self, row):
+        """The number of a whole text, and that of a token of it."""
+        numbers = self.numbers(row)
+        name = "reward" if self.quantity == "rewards" else "log-likelihood"
+        return f"{name} {numbers.sum():+.2f}, {numbers.mean():+.2f} per token"
+
+
+def columns_of(policies, quantities=None):
+    """Checks policies, and gives each quantity a scale of its own.
+
+    Args:
+        policies: See `heat_map`.
+        quantities: See `heat_map`.
+
+    Returns:
+        List of `Column`.
+
+    Raises:
+        ValueError: See `heat_map`.
+    """
+    if not isinstance(policies, dict):
+        policies = {"policy": policies}
+    _check_policies(policies)
+    _check_quantities(quantities or {}, policies)
+    chosen = dict.fromkeys(policies, "rewards") | (quantities or {})
+    columns = [
+        Column(name, chosen[name], list(texts), 1.0)
+        for name, texts in policies.items()
+    ]
+    limits = {
+        quantity: color_limit(
+            c.numbers(row)
+            for c in columns
+            if c.quantity == quantity
+            for row in range(len(c.texts))
+        )
+        for quantity in set(chosen.values())
+    }
+    return [dataclasses.replace(c, limit=limits[c.quantity]) for c in columns]
+
+
+def verdicts(metrics, row):
+    """What the metrics say of a text.
+
+    Args:
+        metrics: Dictionary from names to lists of numbers.
+        row: Which of the texts.
+
+    Returns:
+        List of strings. A metric that gives every text all or nothing tells
+        right from wrong; of any other there is the number.
+    """
+    return [
+        _verdict(name.replace("_", " "), numbers, row)
+        for name, numbers in metrics.items()
+    ]
+
+
+def _verdict(name, numbers, row):
+    found = set(map(float, numbers))
+    if found <= {0.0, 1.0} or found <= {0.0, 100.0}:
+        said = "✓ right" if numbers[row] else "✗ wrong"
+        return f"{said} ({name})"
+    return f"{name} {float(numbers[row]):.2f}"
+
+
+def _check_policies(policies):
+    if not 1 <= len(policies) <= MAX_POLICIES:
+        raise ValueError(
+            f"A heat map shows one policy, or {MAX_POLICIES} side by side. "
+            f"Received: {len(policies)} policies"
+        )
+    for name, texts in policies.items():
+        if not are_text_rewards(texts) or not texts:
+            raise ValueError(
+                "A policy needs a list of `TextRewards`, at least one, as "
+                "`token_rewards` returns. "
+                f"Received: policies[{name!r}]={texts!r:.100}"
+            )
+        _check_rewards(name, texts)
+
+
+def _check_rewards(name, texts):
+    for row, text in enumerate(texts):
+        numbers = (text.rewards, text.action_values, text.values)
+        if not len(text.rewards) or not np.isfinite(numbers).all():
+            raise ValueError(
+                "Every text needs one token at least, and rewards and values "
+                "that are finite numbers; leave it out. Received: "
+                f"policies[{name!r}][{row}].rewards={text.rewards!r:.200}"
+            )
+
+
+def _check_quantities(quantities, policies):
+    known = policies.keys()
+    if not isinstance(quantities, dict) or not quantities.keys() <= known:
+        raise ValueError(
+            "`quantities` must be a dictionary from names of the policies, "
+            f"{', '.join(map(repr, policies))}, to what their tokens are "
+            f"colored by. Received: quantities={shortened(quantities)}"
+        )
+    for name, quantity in quantities.items():
+        check_choice(f"quantities[{name!r}]", quantity, tuple(QUANTITIES))
