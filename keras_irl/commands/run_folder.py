@@ -389,7 +389,11 @@ def _file_name(name, seed):
 
 def _json(value):
     # JSON does not know the numbers of NumPy.
-    return json.dumps(value, default=lambda number: number.item())
+    text = json.dumps(
+        value, ensure_ascii=False, default=lambda number: number.item()
+    )
+    # Half a surrogate pair would be no UTF-8 when it is read.
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _first_line(error):

@@ -56,7 +56,9 @@ class Stop:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0.0)
             for number, handler in before.items():
-                signal.signal(number, handler)
+                # What was not made in Python can't be put back from there.
+                if handler is not None:
+                    signal.signal(number, handler)
 
     @contextlib.contextmanager
     def at_once(self):
