@@ -86,7 +86,7 @@ class ResourceExhaustedError(Exception):
         (OverflowError("too large"), "larger than.*OverflowError: too large"),
         (RecursionError("depth"), "larger than.*RecursionError: depth"),
         (RuntimeError("CUDA\nlines"), "library.*Received: RuntimeError: CUDA$"),
-        (RuntimeError(), "KERAS_IRL_TRACEBACK=1.*RuntimeError: $"),
+        (RuntimeError(), "KERAS_IRL_TRACEBACK=1.*RuntimeError:$"),
         (
             OSError(errno.ENOSPC, "No space left on device", "out/x"),
             "No space left.*Make room there.*Received: file='out/x'",

@@ -117,7 +117,7 @@ def sweep(
                     "cut_prompts": num_cut_prompts(policy, task.prompts),
                 }
                 for way, seed in plan:
-                    bar.set_description(f"{name}, {way.name}")
+                    bar.set_description(f"{name}, {way.name}", False)
                     row = _row(sampler, task, way, num_samples, seed)
                     rows.append(about | row)
                     bar.update()

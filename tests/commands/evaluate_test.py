@@ -318,7 +318,7 @@ def test_overwriting_deletes_what_it_wrote_and_nothing_else(
     assert main([*arguments, "--output", str(out), "--overwrite"]) == 0
     assert all(path.read_text() == "{}" for path in foreign)
     kept = sorted(path.name for path in (out / "evaluations").iterdir())
-    assert kept == ["a-1.json", "new-0.json"]
+    assert kept == ["new-0.json", "notes-1.json"]
 
 
 def test_a_run_that_was_not_written_here_is_in_the_way(
