@@ -30,6 +30,7 @@ from keras_irl.evaluation import format_table
 from keras_irl.evaluation import pick_samples
 from keras_irl.evaluation import sweep
 from keras_irl.evaluation.report import report_files
+from keras_irl.evaluation.results import check_run
 from keras_irl.trainers import MLE
 
 # What the results are told apart by, and not how they are stored or shown.
@@ -60,6 +61,7 @@ def compare(options):
     objectives = find_objectives(options)
     check_output("compare", options.output)
     comparison = Comparison(options, objectives)
+    comparison.check_kept()
     runs = {
         name: [
             comparison.run(name, objective, seed)
@@ -83,8 +85,7 @@ def compare(options):
         notes = comparison.notes(runs)
         files = report_files(results, settings=settings, notes=notes)
         # Written first: a terminal may be gone, or know no such characters.
-        write_output("compare", files, options.output)
-        print(format_table(results))
+        write_output("compare", files, options.output, format_table(results))
     comparison.tell_divergence(diverged)
     return results
 
@@ -170,6 +171,16 @@ class Comparison:
         check_objectives(self.objectives, policy)
         self.dtype = policy.dtype_policy.name
 
+    def check_kept(self):
+        """Finds out before hours of training what is damaged or in the way.
+
+        Raises:
+            ValueError: If a file in the output folder is.
+        """
+        for name in self.objectives:
+            for seed in range(self.options.seeds):
+                self.folder.finished_run(name, seed, _check_run)
+
     def run(self, name, objective, seed):
         """Trains and judges one policy, or finds that this was done.
 
@@ -182,9 +193,8 @@ class Comparison:
             A run, see `keras_irl/evaluation/results.py`; one that diverged
             has an entry `failed` and no rows.
         """
-        run = self.folder.finished_run(name, seed)
+        run = self.folder.finished_run(name, seed, _check_run)
         if run is not None:
-            comparison_notes.check_kept(run)
             ended = "diverged" if "failed" in run else "finished"
             print(f"{name}, seed {seed}: {ended} before.")
             return run
@@ -402,3 +412,9 @@ class Comparison:
             seed=seed,
             on_invalid=self.options.on_invalid,
         )
+
+
+def _check_run(run):
+    comparison_notes.check_kept(run)
+    if "failed" not in run:
+        check_run(run)

@@ -8,6 +8,7 @@ LARGEST_COUNT = 2**31 - 1
 LARGEST_SIZE = 2**20
 # The largest number of float32, which losses are computed in.
 LARGEST_NUMBER = 3.4e38
+_MOST_RESAMPLES = 100_000
 _SHOWN = 60
 
 
@@ -38,7 +39,7 @@ def not_negative(text):
 
 def at_least_two(text):
     """Reads a whole number of at least 2, such as of resamples."""
-    return _whole(text, least=2)
+    return _whole(text, least=2, most=_MOST_RESAMPLES)
 
 
 def size(text):

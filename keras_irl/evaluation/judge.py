@@ -9,6 +9,7 @@ from keras_irl.evaluation.diversity import distinct_n
 from keras_irl.evaluation.diversity import self_bleu
 from keras_irl.evaluation.text_metrics import TextMetric
 from keras_irl.evaluation.text_metrics import resampling_weights
+from keras_irl.progress import progress
 
 _NUM_RESAMPLES = 500
 _ORDERS = (1, 2, 3)  # Of the n-grams of `distinct_n`.
@@ -34,7 +35,11 @@ def judge(responses, task, entropies=None):
     texts, references = responses.texts, task.references
     _check_texts(texts, references)
     several = len(texts[0]) > 1
-    alike = [self_bleu([samples]) for samples in texts] if several else None
+    alike = (
+        [self_bleu([samples]) for samples in progress(texts, "Self-BLEU")]
+        if several
+        else None
+    )
     added = {
         name: _statistics(name, metric, texts, references)
         for name, metric in task.metrics.items()
@@ -145,9 +150,15 @@ def _statistics(name, metric, texts, references):
     """What each text adds to a metric, `(P, K, num_statistics)`."""
     columns = [
         _explained(name, metric.statistics, list(samples), references)
-        for samples in zip(*texts, strict=True)
+        for samples in _columns(name, texts)
     ]
     return np.stack(columns, axis=1)
+
+
+def _columns(name, texts):
+    """The first samples of all prompts, the second, and so on."""
+    columns = list(zip(*texts, strict=True))
+    return progress(columns, f"Scoring, {name}", unit="sample")
 
 
 def _value(name, metric, added, texts, references):
@@ -155,7 +166,7 @@ def _value(name, metric, added, texts, references):
         return float(metric.resampled(np.ones((1, len(texts))), added)[0])
     return statistics.fmean(
         _require_number(name, _judged(name, metric, list(samples), references))
-        for samples in zip(*texts, strict=True)
+        for samples in _columns(name, texts)
     )
 
 

@@ -2,8 +2,6 @@
 
 import numbers
 
-import tqdm
-
 from keras_irl.decoding.prompts import num_cut_prompts
 from keras_irl.evaluation.decodings import decodings
 from keras_irl.evaluation.decodings import name_of
@@ -11,6 +9,7 @@ from keras_irl.evaluation.decodings import temperature_of
 from keras_irl.evaluation.generation import ResponseSampler
 from keras_irl.evaluation.judge import check_task
 from keras_irl.evaluation.judge import judge
+from keras_irl.progress import progress
 
 
 def sweep(
@@ -107,7 +106,7 @@ def sweep(
     ]
     rows = []
     num_rows = len(plan) * sum(map(len, policies.values()))
-    with tqdm.tqdm(total=num_rows, unit="row", disable=None) as progress:
+    with progress(total=num_rows, unit="row") as bar:
         for name, group in policies.items():
             for replica, policy in enumerate(group):
                 sampler = ResponseSampler(policy, max_length, batch_size)
@@ -118,10 +117,10 @@ def sweep(
                     "cut_prompts": num_cut_prompts(policy, task.prompts),
                 }
                 for way, seed in plan:
-                    progress.set_description(f"{name}, {way.name}")
+                    bar.set_description(f"{name}, {way.name}")
                     row = _row(sampler, task, way, num_samples, seed)
                     rows.append(about | row)
-                    progress.update()
+                    bar.update()
     return rows
 
 

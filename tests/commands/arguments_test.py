@@ -227,6 +227,29 @@ def test_the_arguments_are_kept_for_reports():
     assert parse_arguments(arguments).arguments == arguments
 
 
+_COUNTS = {
+    "evaluate --task e2e --policy a": {
+        "--num-samples": 2**20,
+        "--num-resamples": 100_000,
+        "--max-length": 2**20,
+        "--max-prompt-length": 2**20,
+        "--batch-size": 2**20,
+        "--seeds": 2**20,
+        "--num-test": 2**31 - 1,
+    },
+    "rewards --policy a": {
+        "--num-samples": 2**20,
+        "--num-resamples": 100_000,
+        "--max-length": 2**20,
+        "--max-prompt-length": 2**20,
+        "--batch-size": 2**20,
+        "--num-test": 2**31 - 1,
+        "--max-texts": 2**31 - 1,
+        "--seed": 2**31 - 1,
+    },
+}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -267,6 +290,12 @@ def test_the_arguments_are_kept_for_reports():
         ("rewards --policy a --max-texts 0", "--max-texts: .*Received: 0"),
         ("rewards --policy a --batch-size 0", "--batch-size: .*Received: 0"),
         ("rewards --policy a --backend mxnet", "'mxnet'.*jax"),
+        *(
+            (f"{command} {flag} {number}", f"{flag}: .*at most {most}.*Receiv")
+            for command, flags in _COUNTS.items()
+            for flag, most in flags.items()
+            for number in ("1000000000000", "1e12", "1" * 400, "nan", "-1")
+        ),
         (
             "evaluate --task e2e --policy a --decoders nucleus",
             "--decoders: a decoder is such as greedy.*Received: nucleus",
