@@ -607,6 +607,13 @@ def test_a_decoder_learns_from_a_file_and_replaces_another_comparison(
     assert main([*arguments, "--overwrite"]) == 0
     check_files(output, ["iqlearn"])
     metrics = read_metrics(output)
+    # Too few prompts to hold any out: what is looked at are the tests.
+    assert metrics["curve"] == "test"
+    assert metrics["settings"]["keep"] == "last"
+    assert metrics["settings"]["held out"] == (
+        "no training prompts: there are fewer than 100; the curves are the "
+        "test loss"
+    )
     assert metrics["metric"] == "bleu"
     (run,) = metrics["objectives"]["iqlearn"]
     check_run(run, steps=[2, 4, 6])
