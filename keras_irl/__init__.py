@@ -20,6 +20,7 @@ _ROOMS = (
     "losses",
     "models",
     "ops",
+    "optimizers",
     "rewards",
     "trainers",
 )

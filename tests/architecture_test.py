@@ -27,6 +27,7 @@ NAMES_A_BACKEND = {
     "ops/tiles_jax.py": "loops over tiles in place",
     "ops/tiles_tensorflow.py": "loops over tiles in the graph",
     "ops/tiles_torch.py": "loops over tiles in place",
+    "trainers/fit_data.py": "knows endless data and the writer of logs",
     "trainers/stale_gradients.py": "clears what Keras misses",
     "trainers/stopwatch.py": "reads the clock inside a compiled step",
     "trainers/tile_vocabulary.py": "knows what XLA can't compile",

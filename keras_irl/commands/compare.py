@@ -335,6 +335,7 @@ class Comparison:
             "num_train": len(self.train_pairs[0]),
             "num_validation": self.num_validation,
             "keep": which,
+            "held out": self._held_out_in_words(),
             "max_prompt_length": self.window.max_prompt_length,
             "max_length": self.window.max_length,
             "data digest": self.digest,
@@ -342,6 +343,16 @@ class Comparison:
         }
         runs = [run for of_one in objectives.values() for run in of_one]
         return comparison_notes.settings(self.options, found, runs)
+
+    def _held_out_in_words(self):
+        if self.num_validation:
+            return (
+                f"{self.num_validation} training prompts, of which the "
+                "validation loss is, and by which the best weights are chosen"
+            )
+        asked = self.options.num_validation == 0
+        why = "" if asked else f": there are fewer than {FEWEST_PROMPTS}"
+        return f"no training prompts{why}; the curves are the test loss"
 
     def notes(self, objectives):
         """Tells what to know of each policy.

@@ -73,7 +73,7 @@ def train(
             # The same stops, wherever a training was picked up again.
             stop = (progress["step"] // every + 1) * every
             stop = min(stop, options.steps)
-            _fit(trainer, demonstrations, progress, stop, watch)
+            _fit(trainer, demonstrations, progress, stop, watch, checkpoint)
             if progress["step"] == stop and not watch.problem:
                 _evaluate(trainer, held_out, progress)
             problem = watch.problem or _problem(trainer, progress)
@@ -145,19 +145,46 @@ def _learning_rate(options):
     )
 
 
-def _fit(trainer, demonstrations, progress, stop, watch):
+def _fit(trainer, demonstrations, progress, stop, watch, checkpoint):
     """Trains up to a step, unless the loss diverges or somebody stops it."""
-    start = progress["step"]
-    trainer.fit(
-        demonstrations.batches(start, stop),
-        steps_per_epoch=stop - start,
-        callbacks=[watch],
-        shuffle=False,
-        verbose=0,
-    )
+    start, before = progress["step"], _counts(trainer)
+    try:
+        trainer.fit(
+            demonstrations.batches(start, stop),
+            steps_per_epoch=stop - start,
+            callbacks=[watch],
+            shuffle=False,
+            verbose=0,
+        )
+    except KeyboardInterrupt:
+        steps = _whole_steps(trainer, before)
+        if steps:
+            progress["step"] += steps
+            progress["step_times"] += watch.take()
+            checkpoint.save(trainer, progress)
+        raise
     times = watch.take()
     progress["step"] += len(times)
     progress["step_times"] += times
+
+
+def _counts(trainer):
+    """What counts the steps: the loss before an update, its optimizer after."""
+    counters = (trainer.step, trainer.policy_optimizer.iterations)
+    return [int(ops.convert_to_numpy(counter)) for counter in counters]
+
+
+def _whole_steps(trainer, before):
+    """How many steps an interrupted training made, 0 if one was torn."""
+    try:
+        steps, updates = (
+            now - then
+            for now, then in zip(_counts(trainer), before, strict=True)
+        )
+        return steps if steps == updates and _is_finite(trainer) else 0
+    # What a torn step leaves may not even be readable.
+    except Exception:
+        return 0
 
 
 def _evaluate(trainer, demonstrations, progress):

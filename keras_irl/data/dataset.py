@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import sys
 
 import grain
 import keras_hub
@@ -61,6 +62,12 @@ class Demonstrations(grain.MapDataset):
             return self.slice(index)
         return self.parents[0][index]
 
+    @property
+    def is_infinite(self):
+        """Whether it was repeated without end."""
+        # Grain's way to say so, less what was cut off.
+        return len(self) > sys.maxsize // 2
+
     def batches(self, start=0, stop=None):
         """Streams the batches of the training steps from `start` to `stop`.
 
@@ -83,7 +90,9 @@ class Demonstrations(grain.MapDataset):
                 "`start` counts steps from 0 and must come before `stop`. "
                 f"Received: start={start}, stop={stop}"
             )
-        return self.repeat()[start:stop].to_iter_dataset()
+        # What was repeated without end can't be, and need not be, again.
+        repeated = self if self.is_infinite else self.repeat()
+        return repeated[start:stop].to_iter_dataset()
 
     def epochs(self, num_epochs, initial_epoch=0):
         """Streams whole epochs, each in its own order.

@@ -29,7 +29,7 @@ def quality_vs_diversity_in_words(results):
 
 
 def learning_curves_in_words(results):
-    """Tells how each loss on held-out texts went, for those who don't see the picture.
+    """Tells how losses on held-out texts went, for those who see no picture.
 
     Args:
         results: See `keras_irl/evaluation/results.py`.

@@ -76,7 +76,7 @@ def draw_quality_vs_diversity(results):
 
 
 def draw_learning_curves(results):
-    """Draws the negative log-likelihood on held-out texts over the steps of training.
+    """Draws the losses on held-out texts over the steps of training.
 
     Every evaluation has a marker. Bands are standard errors over seeds.
 

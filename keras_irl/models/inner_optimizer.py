@@ -1,14 +1,3 @@
-"""The optimizer behind the one that Keras wraps around it."""
+"""The optimizer behind those that are wrapped around it."""
 
-import keras
-
-
-def inner_optimizer(optimizer):
-    """Returns the optimizer that does the work: loss scaling is taken off.
-
-    Args:
-        optimizer: A `keras.optimizers.Optimizer`, or `None`.
-    """
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        return optimizer.inner_optimizer
-    return optimizer
+from keras_irl.optimizers.unwrapping import inner_optimizer as inner_optimizer

@@ -2,8 +2,11 @@
 
 import keras_hub
 
+from keras_irl.arguments import LARGEST_SEED
+from keras_irl.arguments import check_integer
 from keras_irl.models.scratch import FAMILIES
 from keras_irl.models.scratch import SIZES
+from keras_irl.models.scratch import check_lengths
 from keras_irl.models.scratch import scratch_policy
 from keras_irl.models.scratch import seeded
 
@@ -37,13 +40,16 @@ def load_policy(
 
     Raises:
         ValueError: If there is no such preset, it can't be loaded or is no
-            language model, or its positions do not reach as far.
+            language model, its positions do not reach as far, or a number is
+            out of its bounds.
 
     Example:
     ```python
     policy = keras_irl.models.load_policy("./runs/my_policy", max_length=64)
     ```
     """
+    check_lengths(max_prompt_length, max_length)
+    seed = check_integer("seed", seed, most=LARGEST_SEED)
     preset = str(preset)
     if "-scratch" in preset and "/" not in preset:
         return scratch_policy(
@@ -93,8 +99,10 @@ def set_lengths(policy, max_prompt_length, max_length):
         max_length: See `load_policy`. `None` leaves it.
 
     Raises:
-        ValueError: If the policy's positions do not reach as far.
+        ValueError: If a length is no integer from 1 to `LARGEST_LENGTH`, or
+            the policy's positions do not reach as far.
     """
+    check_lengths(max_prompt_length, max_length)
     lengths = {"sequence_length": max_length}
     if isinstance(policy, keras_hub.models.Seq2SeqLM):
         lengths["encoder_sequence_length"] = max_prompt_length
@@ -110,4 +118,4 @@ def set_lengths(policy, max_prompt_length, max_length):
                 f"max_prompt_length={max_prompt_length}, "
                 f"max_length={max_length}"
             )
-        setattr(policy.preprocessor, name, length)
+        setattr(policy.preprocessor, name, int(length))

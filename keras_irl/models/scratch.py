@@ -6,6 +6,8 @@ import random
 import keras_hub
 import numpy as np
 
+from keras_irl.arguments import LARGEST_SEED
+from keras_irl.arguments import check_integer
 from keras_irl.models.tokenizers import byte_pair_vocabulary
 from keras_irl.models.tokenizers import sample_texts
 from keras_irl.models.tokenizers import sentence_piece_tokenizer
@@ -16,6 +18,8 @@ SIZES = {
     "mini": {"num_layers": 2, "num_heads": 4, "hidden_dim": 128},
     "small": {"num_layers": 4, "num_heads": 8, "hidden_dim": 256},
 }
+# Longer texts fit no machine.
+LARGEST_LENGTH = 2**20
 # A text that was written by the policy is read with its last token.
 SPARE_POSITIONS = 1
 
@@ -57,7 +61,8 @@ def scratch_policy(
         preprocessor.
 
     Raises:
-        ValueError: If there is no such policy, or no text.
+        ValueError: If there is no such policy, no text, or a number is out of
+            its bounds.
 
     Example:
     ```python
@@ -68,6 +73,11 @@ def scratch_policy(
     ```
     """
     family, size = _parse(name)
+    check_lengths(max_prompt_length, max_length)
+    vocabulary_size = check_integer(
+        "vocabulary_size", vocabulary_size, 1, LARGEST_LENGTH
+    )
+    seed = check_integer("seed", seed, most=LARGEST_SEED)
     texts = sample_texts(texts)
     build = {"t5": _t5, "gpt2": _gpt2, "bart": _bart}[family]
     sizes = {**SIZES[size], "dropout": 0.0}
@@ -97,8 +107,30 @@ def seeded(seed):
         random.setstate(state)
 
 
+def check_lengths(max_prompt_length=None, max_length=None):
+    """Checks the lengths that texts are packed to.
+
+    Args:
+        max_prompt_length: The longest prompt in tokens. Defaults to `None`,
+            for what there is.
+        max_length: The longest text in tokens, likewise.
+
+    Raises:
+        ValueError: If one is no integer, or out of its bounds.
+    """
+    lengths = {
+        "max_prompt_length": max_prompt_length,
+        "max_length": max_length,
+    }
+    for name, length in lengths.items():
+        if length is not None:
+            check_integer(
+                name, length, 1, LARGEST_LENGTH, meaning="It counts tokens."
+            )
+
+
 def _parse(name):
-    family, _, size = name.partition("-scratch-")
+    family, _, size = str(name).partition("-scratch-")
     if family not in FAMILIES or size not in SIZES:
         raise ValueError(
             "There is no such scratch policy. A name is one of "

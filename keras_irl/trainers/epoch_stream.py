@@ -45,49 +45,47 @@ class EpochTeller(keras.callbacks.Callback):
         super().__init__()
         self.stream = stream
 
-    def on_train_begin(self, logs=None):
-        # TensorFlow would call a trainer unbuilt until its first batch, and
-        # `BackupAndRestore` would refuse it. All weights are there.
-        self.model.built = True
-
     def on_epoch_begin(self, epoch, logs=None):
         self.stream.epoch = epoch
 
 
-def stream_epochs(demonstrations, initial_epoch, num_epochs, arguments):
+def stream_epochs(demonstrations, arguments):
     """Makes the stream of a `fit`.
 
     Args:
         demonstrations: A `Demonstrations`.
-        initial_epoch: The epoch to start with, unless a callback moves it.
-        num_epochs: The epoch to stop before, counted from 0.
-        arguments: Dictionary of other arguments of `fit`.
+        arguments: Dictionary of the arguments of `fit`, among them
+            `steps_per_epoch`.
 
     Returns:
-        A tuple of the stream, and of the arguments to go with it.
+        A dictionary of arguments, with the stream as `x`.
     """
-    num_steps = arguments.get("steps_per_epoch") or len(demonstrations)
-    stream = EpochStream(demonstrations, num_steps, num_epochs, initial_epoch)
-    callbacks = with_callbacks([EpochTeller(stream)], arguments)
-    return stream, {
+    stream = EpochStream(
+        demonstrations,
+        arguments["steps_per_epoch"],
+        arguments.get("epochs", 1),
+        arguments.get("initial_epoch", 0),
+    )
+    return {
         "shuffle": False,
         **arguments,
-        "steps_per_epoch": num_steps,
-        "callbacks": callbacks,
+        "x": stream,
+        "callbacks": with_callbacks(
+            [EpochTeller(stream)], arguments.get("callbacks")
+        ),
     }
 
 
-def with_callbacks(callbacks, arguments):
+def with_callbacks(callbacks, others):
     """Adds callbacks to those of a `fit`.
 
     Args:
         callbacks: List of callbacks.
-        arguments: Dictionary of arguments of `fit`.
+        others: What `fit` was given.
 
     Returns:
         What to pass as `callbacks`.
     """
-    others = arguments.get("callbacks")
     if isinstance(others, keras.callbacks.CallbackList):
         for callback in callbacks:
             others.append(callback)

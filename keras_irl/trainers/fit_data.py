@@ -1,28 +1,202 @@
-"""Demonstrations, as the `fit` of Keras takes them."""
+"""What `fit` and `evaluate` are given, as Keras reads it right."""
 
+import importlib.util
+import inspect
+import sys
+
+import grain
+import keras
+
+from keras_irl.arguments import check_choice
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import shortened
 from keras_irl.data.dataset import Demonstrations
+from keras_irl.data.dataset import DemonstrationStream
 from keras_irl.trainers.epoch_stream import stream_epochs
 
+_COUNTS = (
+    "batch_size",
+    "epochs",
+    "steps",
+    "steps_per_epoch",
+    "validation_batch_size",
+    "validation_steps",
+)
 
-def stream(x, arguments, initial_epoch, epochs):
+
+def named(method, positional, keywords):
+    """Names the arguments of a call of a method of Keras.
+
+    Args:
+        method: The method, such as `keras.Model.fit`.
+        positional: Tuple of the arguments after the first.
+        keywords: Dictionary of the others.
+
+    Returns:
+        A dictionary of those that were passed.
+
+    Raises:
+        TypeError: If the method takes no such arguments.
+    """
+    bound = inspect.signature(method).bind(None, *positional, **keywords)
+    arguments = dict(list(bound.arguments.items())[1:])
+    others = arguments.pop("kwargs", {})
+    return {**arguments, **others}
+
+
+# The number of whose batches which argument says.
+OF_FIT = {"steps_per_epoch": "x", "validation_steps": "validation_data"}
+OF_EVALUATE = {"steps": "x"}
+
+
+def check_arguments(arguments, steps_per_execution, data_names):
+    """Checks the arguments of `fit` or `evaluate`, before anything is trained.
+
+    Args:
+        arguments: Dictionary of arguments.
+        steps_per_execution: That of `compile`.
+        data_names: `OF_FIT` or `OF_EVALUATE`.
+
+    Returns:
+        A dictionary with plain numbers.
+
+    Raises:
+        ValueError: If one of them can't be.
+    """
+    arguments = dict(arguments)
+    for name in _COUNTS:
+        if arguments.get(name) is not None:
+            arguments[name] = check_integer(name, arguments[name], least=1)
+    first = check_integer("initial_epoch", arguments.get("initial_epoch", 0))
+    if "initial_epoch" in arguments:
+        arguments["initial_epoch"] = first
+    epochs = arguments.get("epochs", 1)
+    if first >= (epochs or 1):
+        raise ValueError(
+            "`initial_epoch` counts epochs from 0 and must come before "
+            "`epochs`, the epoch to stop before. "
+            f"Received: initial_epoch={first}, epochs={epochs}"
+        )
+    _check_verbose(arguments.get("verbose", "auto"))
+    _check_callbacks(arguments.get("callbacks"))
+    for name, data_name in data_names.items():
+        _check_steps(arguments, name, data_name, steps_per_execution)
+    return arguments
+
+
+def stream(arguments, steps_per_execution):
     """Makes the data of a `fit` what Keras reads in the right order.
 
     Args:
-        x: What `fit` was given to train on.
-        arguments: A dictionary of its other arguments.
-        initial_epoch: The first epoch, counted from 0.
-        epochs: The epoch to stop before.
+        arguments: Dictionary of what `check_arguments` returns.
+        steps_per_execution: That of `compile`.
 
     Returns:
-        A tuple of `x` and of the arguments; demonstrations are streams.
+        A dictionary of arguments, in which demonstrations are streams.
     """
     arguments = dict(arguments)
+    x = arguments.get("x")
     if isinstance(x, Demonstrations):
+        arguments.setdefault("steps_per_epoch", None)
+        if arguments["steps_per_epoch"] is None:
+            arguments["steps_per_epoch"] = len(x)
+        _check_divides(
+            "steps_per_epoch",
+            arguments["steps_per_epoch"],
+            steps_per_execution,
+        )
         # Each epoch in an order of its own; Keras would repeat the first.
-        x, arguments = stream_epochs(x, initial_epoch, epochs, arguments)
+        arguments = stream_epochs(x, arguments)
     validation_data = arguments.get("validation_data")
     if isinstance(validation_data, Demonstrations):
-        arguments.setdefault("validation_steps", len(validation_data))
-        # Keras keeps one iterator for the validations of all epochs.
-        arguments["validation_data"] = validation_data.batches()
-    return x, arguments
+        arguments["validation_data"], arguments["validation_steps"] = (
+            stream_once(validation_data, arguments.get("validation_steps"))
+        )
+    return arguments
+
+
+def stream_once(demonstrations, num_steps=None):
+    """Streams the batches of an evaluation.
+
+    Args:
+        demonstrations: A `Demonstrations`.
+        num_steps: Number of batches. Defaults to `None`, for all.
+
+    Returns:
+        A tuple of the stream and of the number of its batches.
+    """
+    num_steps = num_steps or len(demonstrations)
+    return demonstrations.batches(0, num_steps), num_steps
+
+
+def _check_verbose(verbose):
+    if not isinstance(verbose, int):
+        check_choice("verbose", verbose, ("auto",), meaning="Or 0, 1 or 2.")
+
+
+def _check_callbacks(callbacks):
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks = callbacks.callbacks
+    for callback in keras.tree.flatten(callbacks or []):
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise ValueError(
+                "`callbacks` must be a list of `keras.callbacks.Callback`s. "
+                f"Received: callbacks with {shortened(callback)} of type "
+                f"{type(callback).__name__}"
+            )
+        if isinstance(callback, keras.callbacks.TensorBoard):
+            _check_tensorboard()
+
+
+def _check_tensorboard():
+    missing = [
+        name
+        for name in ("tensorflow", "tensorboard")
+        if importlib.util.find_spec(name) is None
+    ]
+    if missing:
+        raise ValueError(
+            "`keras.callbacks.TensorBoard` writes its logs by the packages "
+            "tensorflow and tensorboard, whatever the backend. Install them: "
+            f"`pip install {' '.join(missing)}`. "
+            f"Received: callbacks with a TensorBoard, without {missing}"
+        )
+
+
+def _check_steps(arguments, name, data_name, steps_per_execution):
+    """Checks that an epoch ends, and where an execution does."""
+    data, steps = arguments.get(data_name), arguments.get(name)
+    if steps is not None:
+        if not isinstance(data, Demonstrations):
+            _check_divides(name, steps, steps_per_execution)
+    elif _is_infinite(data):
+        raise ValueError(
+            f"`{data_name}` has no end, so an epoch would not have one either. "
+            f"Pass `{name}`, the number of its batches, or leave `.repeat()` "
+            "out. "
+            f"Received: {data_name} of type {type(data).__name__}, {name}=None"
+        )
+
+
+def _check_divides(name, steps, steps_per_execution):
+    if steps % steps_per_execution:
+        raise ValueError(
+            "An epoch must be made of whole executions, or the last one would "
+            "read on into the next epoch. Compile with a "
+            f"`steps_per_execution` that divides the {steps} batches, or pass "
+            f"another `{name}`. Received: {name}={steps}, "
+            f"steps_per_execution={steps_per_execution}"
+        )
+
+
+def _is_infinite(dataset):
+    if isinstance(dataset, DemonstrationStream):
+        dataset = dataset.demonstrations
+    if isinstance(dataset, grain.MapDataset):
+        # Grain's way to say that there is no end, less what was cut off.
+        return len(dataset) > sys.maxsize // 2
+    # Nobody has a data set of TensorFlow who has not imported it.
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is None or not isinstance(dataset, tensorflow.data.Dataset):
+        return False
+    return int(dataset.cardinality()) == tensorflow.data.INFINITE_CARDINALITY

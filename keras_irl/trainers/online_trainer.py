@@ -10,8 +10,6 @@ from keras_irl.models.shared_prompts import share_prompts
 from keras_irl.ops import is_action
 from keras_irl.ops import is_start
 from keras_irl.ops import masked_sum
-from keras_irl.trainers.accumulation import weigh_tokens
-from keras_irl.trainers.epoch_stream import with_callbacks
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import add_mean
 from keras_irl.trainers.rollouts import Rollouts
@@ -98,10 +96,8 @@ class OnlineTrainer(Trainer):
             # The clock of the sampling is read in between.
             kwargs = without_xla(kwargs)
         super().compile(optimizer, tile_vocabulary, **kwargs)
-        if self.needs_rollouts:
-            self._token_weights = DemonstrationWeights(self)
 
-    def fit(self, x=None, *args, **kwargs):
+    def check_data(self, x, y, mask):
         if self.needs_rollouts and isinstance(x, Demonstrations):
             if x.end_token_id is not None:
                 raise ValueError(
@@ -109,13 +105,17 @@ class OnlineTrainer(Trainer):
                     "token. Train it on `keras_irl.data.demonstrations(...)`. "
                     f"Received: end_token_id={x.end_token_id}"
                 )
-        if self.needs_rollouts:
-            kwargs["callbacks"] = with_callbacks(self.own_callbacks(), kwargs)
-        return super().fit(x, *args, **kwargs)
+        super().check_data(x, y, mask)
 
     def own_callbacks(self):
-        """What watches a training without being asked to."""
-        return [StepCost()]
+        return [StepCost()] if self.needs_rollouts else []
+
+    def num_demonstrated(self, mask, training):
+        # The number of tokens that a policy writes says nothing of how much
+        # its demonstrations count.
+        if training and self.needs_rollouts:
+            mask = self.split(mask)[0]
+        return super().num_demonstrated(mask, training)
 
     def test_step(self, *args):
         return self._without_rollouts(super().test_step(*args))
@@ -242,27 +242,3 @@ class OnlineTrainer(Trainer):
     def get_config(self):
         rollouts = keras.saving.serialize_keras_object(self.rollouts)
         return {**super().get_config(), "rollouts": rollouts}
-
-
-class DemonstrationWeights:
-    """Weighs accumulated gradients by the tokens of demonstrations alone.
-
-    The number of tokens that a policy writes says nothing of how much its
-    demonstrations count.
-
-    Args:
-        trainer: An `OnlineTrainer`, just compiled.
-    """
-
-    def __init__(self, trainer):
-        self._split = trainer.split
-        self._token_weights = weigh_tokens(trainer.optimizer)
-
-    def see(self, data):
-        """Counts the tokens of the batch whose gradient comes next.
-
-        Args:
-            data: The batch, demonstrations first.
-        """
-        inputs, actions, mask = data
-        self._token_weights.see((inputs, actions, self._split(mask)[0]))

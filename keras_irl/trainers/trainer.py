@@ -1,5 +1,6 @@
 """What every way to train has in common."""
 
+import functools
 import warnings
 
 import keras
@@ -14,12 +15,22 @@ from keras_irl.models.lora import LowRankUpdates
 from keras_irl.models.lora import has_lora
 from keras_irl.models.lora import restart_lora
 from keras_irl.ops import masked_mean
+from keras_irl.ops import masked_sum
 from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops import token_statistics
-from keras_irl.trainers.accumulation import weigh_tokens
+from keras_irl.optimizers.unwrapping import inner_optimizer
+from keras_irl.optimizers.unwrapping import token_weighted
+from keras_irl.optimizers.unwrapping import wrapper_of
 from keras_irl.trainers.data_check import check_data
+from keras_irl.trainers.epoch_stream import with_callbacks
+from keras_irl.trainers.finite_steps import FiniteSteps
+from keras_irl.trainers.finite_steps import broken_unless_finite
+from keras_irl.trainers.fit_data import OF_EVALUATE
+from keras_irl.trainers.fit_data import OF_FIT
+from keras_irl.trainers.fit_data import check_arguments
+from keras_irl.trainers.fit_data import named
 from keras_irl.trainers.fit_data import stream
-from keras_irl.trainers.gradient_norm import measure_gradient_norm
+from keras_irl.trainers.fit_data import stream_once
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
 from keras_irl.trainers.metrics import add_tokens
@@ -27,6 +38,7 @@ from keras_irl.trainers.policies import check_policy
 from keras_irl.trainers.policies import check_trainable
 from keras_irl.trainers.policies import check_training
 from keras_irl.trainers.policies import sequence_lengths
+from keras_irl.trainers.safe_steps import SafeSteps
 from keras_irl.trainers.stale_gradients import clear_gradients
 from keras_irl.trainers.tile_vocabulary import tiles_vocabulary
 from keras_irl.trainers.tile_vocabulary import without_xla
@@ -85,6 +97,9 @@ class Trainer(keras.Model):
         self.means = {name: MaskedMean(name=name) for name in names}
         self.means["start_value"] = MaskedMean(name="start_value")
         self.means["perplexity"] = Perplexity(name="perplexity")
+        self.not_finite = None
+        # All weights are there: they can be counted, saved and loaded.
+        self.built = True
 
     # The names of the terms that `token_losses` returns.
     loss_names = ("negative_log_likelihood",)
@@ -143,17 +158,22 @@ class Trainer(keras.Model):
             kwargs = without_xla(kwargs)
         # Weights may have been loaded into the policy itself.
         restart_lora(self.policy)
+        optimizer = token_weighted(
+            keras.optimizers.get(optimizer), self.policy.trainable_variables
+        )
         super().compile(optimizer=optimizer, **kwargs)
         check_training(self.policy, self.optimizer)
-        self._token_weights = weigh_tokens(self.optimizer)
-        measure_gradient_norm(self.policy_optimizer)
         self.counter.follow(self.policy_optimizer)
         self._tile_vocabulary = tile_vocabulary
 
     @property
     def policy_optimizer(self):
-        """The optimizer that the policy is trained by."""
-        return self.optimizer
+        """The optimizer that the policy is trained by, as it was passed.
+
+        Around it, `optimizer` has a `keras_irl.optimizers
+        .TokenWeightedOptimizer`, and under mixed_float16 loss scaling.
+        """
+        return inner_optimizer(self.optimizer)
 
     def get_compile_config(self):
         config = super().get_compile_config()
@@ -204,7 +224,24 @@ class Trainer(keras.Model):
         if training:
             self.counter.see_batch()
         # What layers ask for themselves, such as a balance among experts.
-        return loss + sum(ops.cast(extra, "float32") for extra in self.losses)
+        loss += sum(ops.cast(extra, "float32") for extra in self.losses)
+        num_tokens = self.num_demonstrated(mask, training)
+        return broken_unless_finite(loss, num_tokens) if training else loss
+
+    def num_demonstrated(self, mask, training):
+        """Counts the demonstrated tokens of a batch.
+
+        Args:
+            mask: Tensor of shape `(B, T)`, or `None`.
+            training: Whether the batch is trained on.
+
+        Returns:
+            Scalar tensor, or `None` without a mask.
+        """
+        if mask is None:
+            return None
+        mask = ops.convert_to_tensor(mask)
+        return masked_sum(ops.ones_like(mask, dtype="float32"), mask)
 
     def batch_loss(self, statistics, mask, training, batch):
         """Computes the loss of a batch, and updates what is logged of it.
@@ -236,40 +273,82 @@ class Trainer(keras.Model):
         self.low_rank.restore()
 
     def train_step(self, *args):
-        norm = measure_gradient_norm(self.policy_optimizer)
-        self._token_weights.see(args[-1])
         clear_gradients(self.trainable_variables)
-        result = super().train_step(*args)
+        mask = keras.utils.unpack_x_y_sample_weight(args[-1])[2]
+        optimizer = wrapper_of(self.optimizer)
+        with optimizer.weighing(self.num_demonstrated(mask, training=True)):
+            result = super().train_step(*args)
+        if not isinstance(result, tuple):
+            norm = ops.convert_to_tensor(optimizer.gradient_norm)
+            return {**result, "gradient_norm": norm}
         # The step is a function of the whole state under JAX, which hands the
         # optimizer's variables back; elsewhere they are up to date.
-        if not isinstance(result, tuple):
-            return {**result, "gradient_norm": ops.convert_to_tensor(norm)}
         logs, state = result
-        position = [id(v) for v in self.optimizer.variables].index(id(norm))
-        return {**logs, "gradient_norm": state[2][position]}, state
+        _, _, variables, _ = state
+        mapping = zip(self.optimizer.variables, variables, strict=True)
+        with keras.StatelessScope(state_mapping=mapping):
+            norm = ops.convert_to_tensor(optimizer.gradient_norm)
+        return {**logs, "gradient_norm": norm}, state
 
-    def fit(
-        self,
-        x=None,
-        y=None,
-        batch_size=None,
-        epochs=1,
-        verbose="auto",
-        initial_epoch=0,
-        **kwargs,
-    ):
-        mask = kwargs.get("sample_weight")
+    def check_data(self, x, y, mask):
+        """Checks what `fit` is given, before it is trained on.
+
+        Args:
+            x: What `fit` was given to train on.
+            y: Its actions, where `x` is a dictionary of arrays.
+            mask: Its mask, likewise.
+
+        Raises:
+            ValueError: If training would be wrong or do nothing.
+        """
         check_data(self.policy, x, y, mask, type(self).__name__)
-        x, kwargs = stream(x, kwargs, initial_epoch, epochs)
-        kwargs["initial_epoch"] = initial_epoch
-        return super().fit(x, y, batch_size, epochs, verbose, **kwargs)
 
-    def evaluate(self, x=None, *args, **kwargs):
-        is_cached = kwargs.get("_use_cached_eval_dataset", False)
-        if isinstance(x, Demonstrations) and not is_cached:
-            kwargs.setdefault("steps", len(x))
-            x = x.epochs(1)
-        return super().evaluate(x, *args, **kwargs)
+    def own_callbacks(self):
+        """What watches a training without being asked to."""
+        return []
+
+    @functools.wraps(keras.Model.fit)
+    def fit(self, *args, **kwargs):
+        arguments = named(keras.Model.fit, args, kwargs)
+        arguments = check_arguments(arguments, self.steps_per_execution, OF_FIT)
+        names = ("x", "y", "sample_weight")
+        self.check_data(*map(arguments.get, names))
+        if not self.compiled:
+            return super().fit(**arguments)
+        arguments = stream(arguments, self.steps_per_execution)
+        finite = FiniteSteps(wrapper_of(self.optimizer))
+        callbacks = with_callbacks(
+            [*self.own_callbacks(), finite], arguments.get("callbacks")
+        )
+        with SafeSteps(self) as steps:
+            arguments["callbacks"] = steps.around(callbacks)
+            history = super().fit(**arguments)
+        self.not_finite = finite.explanation()
+        if self.not_finite is not None:
+            wrapper_of(self.optimizer).resume()
+            warnings.warn(self.not_finite, stacklevel=2)
+        return history
+
+    @functools.wraps(keras.Model.evaluate)
+    def evaluate(self, *args, **kwargs):
+        arguments = named(keras.Model.evaluate, args, kwargs)
+        if "_use_cached_eval_dataset" in arguments or not self.compiled:
+            return super().evaluate(**arguments)
+        arguments = check_arguments(
+            arguments, self.steps_per_execution, OF_EVALUATE
+        )
+        if isinstance(arguments.get("x"), Demonstrations):
+            arguments["x"], arguments["steps"] = stream_once(
+                arguments["x"], arguments.get("steps")
+            )
+        with SafeSteps(self) as steps:
+            arguments["callbacks"] = steps.around(arguments.get("callbacks"))
+            return super().evaluate(**arguments)
+
+    def train_on_batch(self, *args, **kwargs):
+        if self.compiled:
+            wrapper_of(self.optimizer).resume()
+        return super().train_on_batch(*args, **kwargs)
 
     def get_config(self):
         return {

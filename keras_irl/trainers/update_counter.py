@@ -3,7 +3,8 @@
 import keras
 from keras import ops
 
-from keras_irl.models.inner_optimizer import inner_optimizer
+from keras_irl.optimizers.token_weighted import batch_count
+from keras_irl.optimizers.unwrapping import inner_optimizer
 
 
 class UpdateCounter(keras.layers.Layer):
@@ -48,9 +49,10 @@ class UpdateCounter(keras.layers.Layer):
         optimizer = inner_optimizer(optimizer)
         steps = optimizer.gradient_accumulation_steps
         self._batches_per_update = steps or 1
-        if self._counted not in (None, id(optimizer)):
-            # What the optimizer before had gathered is lost.
-            self.num_waiting.assign(0)
+        if self._counted != id(optimizer):
+            # It may have been used before, and wait for the rest of an update.
+            waiting = int(ops.convert_to_numpy(batch_count(optimizer)))
+            self.num_waiting.assign(waiting % self._batches_per_update)
         self._counted = id(optimizer)
 
     def see_batch(self):

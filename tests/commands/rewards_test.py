@@ -76,14 +76,28 @@ def test_rewards_metrics_and_a_control_from_the_shell(folder, capsys):
         batch_size=3,
         finished=[True, True, True, False],
     )
-    for row, text in zip(results["texts"], expected, strict=True):
+    control = keras.saving.load_model(folder / "mle.keras", compile=False)
+    # Read with the policy's discount and offset, to be compared with it.
+    controls = keras_irl.rewards.token_rewards(
+        control.policy,
+        *map(list, zip(*TEXTS, strict=True)),
+        discount=0.9,
+        value_offset=-1.5,
+        batch_size=3,
+        finished=[True, True, True, False],
+    )
+    for row, text, other in zip(
+        results["texts"], expected, controls, strict=True
+    ):
         assert row["policy"]["tokens"] == text.tokens
         assert row["policy"]["finished"] == text.finished
         np.testing.assert_allclose(
             row["policy"]["rewards"], text.rewards, atol=1e-4
         )
         assert row["control"]["tokens"] == text.tokens
-        assert row["control"]["total"] != row["policy"]["total"]
+        np.testing.assert_allclose(
+            row["control"]["rewards"], other.rewards, atol=1e-4
+        )
     scores = {row["score"] for row in results["correlations"]}
     assert {"reward", "length", "control log-likelihood"} <= scores
     assert results["best_of_n"]["bleu"][-1]["n"] == 2

@@ -1,0 +1,6 @@
+"""Optimizers around the one that a user chose."""
+
+from keras_irl.optimizers.token_weighted import (
+    TokenWeightedOptimizer as TokenWeightedOptimizer,
+)
+from keras_irl.optimizers.unwrapping import inner_optimizer as inner_optimizer

@@ -1,0 +1,299 @@
+"""An optimizer that weighs tokens, not batches, alike, and measures gradients.
+
+It wraps another one, as `keras.optimizers.LossScaleOptimizer` does: the other
+is called, and nothing of it is replaced.
+"""
+
+import contextlib
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_irl")
+class TokenWeightedOptimizer(keras.optimizers.Optimizer):
+    """Averages accumulated gradients over tokens, and refuses broken ones.
+
+    **Tokens.** With `gradient_accumulation_steps`, Keras takes the mean of the
+    gradients of several batches. Each is the mean over the tokens of its batch,
+    so that a token in a batch of short texts would weigh more than others. Here
+    the batches are weighed by their number of tokens: the step is that of one
+    batch of all the texts. After j batches with Nⱼ tokens together, of which nⱼ
+    in the last, the mean over all their tokens is
+
+        Mⱼ = Mⱼ₋₁ Nⱼ₋₁ / Nⱼ + gⱼ nⱼ / Nⱼ
+
+    The wrapped optimizer is given zeros until the last of its k batches, and k
+    times the mean with that, which it divides by k. Its count of batches, its
+    clipping and its schedules see what they would without the wrapper.
+
+    **Norm.** `gradient_norm` is that of the last batch, before any clipping.
+
+    **Broken gradients.** From the first gradient or learning rate on that is
+    not finite, no step is taken until `resume` is called: weights and moments
+    stay those of before that batch, and `gradient_norm` is NaN.
+
+    Args:
+        inner_optimizer: The `keras.optimizers.Optimizer` that takes the steps,
+            without loss scaling, which belongs around this one. It can be used
+            by itself before and after.
+        measured: List of the variables whose gradient is measured. Defaults to
+            `None`, for all.
+        name: Name of the optimizer.
+
+    Example:
+    ```python
+    adam = keras.optimizers.Adam(1e-4, gradient_accumulation_steps=4)
+    optimizer = keras_irl.optimizers.TokenWeightedOptimizer(adam)
+    ```
+    """
+
+    def __init__(self, inner_optimizer, measured=None, name=None):
+        super().__init__(
+            learning_rate=0.0,
+            loss_scale_factor=inner_optimizer.loss_scale_factor,
+            name=name,
+        )
+        self.inner_optimizer = inner_optimizer
+        # By identity: a variable in an attribute would be one of this one's.
+        self._measured = None
+        if measured is not None:
+            self._measured = frozenset(map(id, measured))
+        self._num_tokens = None
+        self.gradient_norm = self._scalar("gradient_norm")
+        self._is_broken = self._scalar("is_broken")
+        self._accumulated = []
+        if inner_optimizer.gradient_accumulation_steps:
+            self._accumulated_tokens = self._scalar("accumulated_tokens")
+
+    def _scalar(self, name):
+        return self.add_variable(
+            (), initializer="zeros", dtype="float32", name=name
+        )
+
+    def build(self, variables):
+        if self.built:
+            return
+        if not self.inner_optimizer.built:
+            self.inner_optimizer.build(variables)
+        if self.inner_optimizer.gradient_accumulation_steps:
+            self._accumulated = self.add_optimizer_variables(
+                variables, "mean_gradient"
+            )
+        super().build(variables)
+
+    @property
+    def variables(self):
+        return super().variables + self.inner_optimizer.variables
+
+    @property
+    def learning_rate(self):
+        """That of the wrapped optimizer."""
+        return self.inner_optimizer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate):
+        self.inner_optimizer.learning_rate = learning_rate
+
+    @property
+    def iterations(self):
+        """Those of the wrapped optimizer."""
+        return self.inner_optimizer.iterations
+
+    @contextlib.contextmanager
+    def weighing(self, num_tokens):
+        """Tells how many tokens the next gradient is a mean of.
+
+        Args:
+            num_tokens: Scalar tensor, or `None` for as many as any other.
+
+        Yields:
+            Nothing.
+        """
+        self._num_tokens = num_tokens
+        try:
+            yield
+        finally:
+            self._num_tokens = None
+
+    def resume(self):
+        """Lets steps be taken again after a broken gradient."""
+        self._is_broken.assign(0.0)
+
+    def apply(self, grads, trainable_variables=None):
+        if trainable_variables is None:
+            trainable_variables = self._trainable_variables
+        trainable_variables = list(trainable_variables)
+        self.build(trainable_variables)
+        ops.cond(
+            self._measure(grads, trainable_variables),
+            lambda: self._update(grads, trainable_variables),
+            lambda: None,
+        )
+
+    def stateless_apply(self, optimizer_variables, grads, trainable_variables):
+        ours = self._trainable_variables
+        mapping = [
+            *zip(ours, trainable_variables, strict=True),
+            *zip(self.variables, optimizer_variables, strict=True),
+        ]
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            is_finite = self._measure(grads, ours)
+            changed = [*ours, *self._changed_by_a_step()]
+            before = [ops.convert_to_tensor(v) for v in changed]
+            self._update(grads, ours)
+            # Chosen as it is written: nothing is kept twice, as it would be
+            # were the branch not known before the step.
+            for variable, value in zip(changed, before, strict=True):
+                after = ops.convert_to_tensor(variable)
+                variable.assign(ops.where(is_finite, after, value))
+        return tuple(
+            [scope.get_current_value(v) for v in group]
+            for group in (ours, self.variables)
+        )
+
+    def _changed_by_a_step(self):
+        changed = [v for v in self._accumulated if v is not None]
+        if self.inner_optimizer.gradient_accumulation_steps:
+            changed.append(self._accumulated_tokens)
+        return changed + self.inner_optimizer.variables
+
+    def _measure(self, grads, variables):
+        """Measures a gradient, and tells whether a step may be taken."""
+        scale = self.loss_scale_factor or 1.0
+        norms = [_norm(grads)]
+        measured = [
+            gradient
+            for gradient, variable in zip(grads, variables, strict=True)
+            if self._measured is None or id(variable) in self._measured
+        ]
+        if len(measured) < len(grads):
+            norms.append(_norm(measured))
+        rates = [
+            ops.cast(optimizer.learning_rate, "float32")
+            for optimizer in _leaves(self.inner_optimizer)
+        ]
+        is_finite = ops.all(ops.isfinite(ops.stack([*norms, *rates])))
+        is_finite = ops.logical_and(is_finite, self._is_broken < 0.5)
+        self._is_broken.assign(1.0 - ops.cast(is_finite, "float32"))
+        norm = norms[-1] / scale
+        self.gradient_norm.assign(ops.where(is_finite, norm, float("nan")))
+        return is_finite
+
+    def _update(self, grads, variables):
+        if self._accumulated:
+            grads = self._average(grads, variables)
+        before, after = (
+            factor or 1.0
+            for factor in (
+                self.loss_scale_factor,
+                self.inner_optimizer.loss_scale_factor,
+            )
+        )
+        if before != after:
+            # The loss is scaled by another, who asks this one to leave it; the
+            # wrapped optimizer, which is not asked, takes its own scale out.
+            grads = [g if g is None else g * (after / before) for g in grads]
+        self.inner_optimizer.apply(grads, variables)
+
+    def _average(self, grads, variables):
+        """Adds gradients to those of before; gives back what is due now."""
+        steps = self.inner_optimizer.gradient_accumulation_steps
+        count = batch_count(self.inner_optimizer)
+        is_due = ops.equal((ops.convert_to_tensor(count) + 1) % steps, 0)
+        before = ops.convert_to_tensor(self._accumulated_tokens)
+        tokens = 1.0 if self._num_tokens is None else self._num_tokens
+        total = before + tokens
+        kept = ops.divide_no_nan(before, total)
+        added = ops.divide_no_nan(ops.cast(tokens, "float32"), total)
+        self._accumulated_tokens.assign(ops.where(is_due, 0.0, total))
+        means = dict(
+            zip(
+                map(id, self._trainable_variables),
+                self._accumulated,
+                strict=True,
+            )
+        )
+        due = []
+        for gradient, variable in zip(grads, variables, strict=True):
+            mean = means[id(variable)]
+            if gradient is None or mean is None:
+                # There is none, or it is a new value and no direction.
+                due.append(gradient)
+                continue
+            gradient = dense(gradient)
+            value = mean * ops.cast(kept, mean.dtype) + ops.cast(
+                gradient, mean.dtype
+            ) * ops.cast(added, mean.dtype)
+            nothing = ops.zeros_like(value)
+            mean.assign(ops.where(is_due, nothing, value))
+            due.append(ops.where(is_due, steps * value, nothing))
+        return due
+
+    def finalize_variable_values(self, var_list):
+        self.inner_optimizer.finalize_variable_values(var_list)
+
+    def set_weights(self, weights):
+        own = super().variables
+        for variable, weight in zip(own, weights, strict=False):
+            variable.assign(weight)
+        self.inner_optimizer.set_weights(weights[len(own) :])
+
+    def save_own_variables(self, store):
+        # Keras saves the wrapped optimizer by itself.
+        for i, variable in enumerate(super().variables):
+            store[str(i)] = ops.convert_to_numpy(variable)
+
+    def load_own_variables(self, store):
+        own = super().variables
+        if len(store.keys()) == len(own):
+            for i, variable in enumerate(own):
+                variable.assign(store[str(i)])
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "inner_optimizer": keras.saving.serialize_keras_object(
+                self.inner_optimizer
+            ),
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        inner = keras.saving.deserialize_keras_object(
+            config["inner_optimizer"], custom_objects=custom_objects
+        )
+        return cls(inner, name=config["name"])
+
+
+def batch_count(optimizer):
+    """The number of batches that an optimizer has seen, a `keras.Variable`.
+
+    That of updates is its `iterations`; where gradients are accumulated, only
+    this one tells which batch of an update comes next.
+    """
+    return next(v for v in optimizer.variables if v.name == "iteration")
+
+
+def dense(gradient):
+    """The array of a gradient, or `None`.
+
+    That of an embedding may list only the rows that were read.
+    """
+    return None if gradient is None else ops.convert_to_tensor(gradient)
+
+
+def _norm(gradients):
+    squares = [
+        ops.sum(ops.square(ops.cast(gradient, "float32")))
+        for gradient in map(dense, gradients)
+        if gradient is not None
+    ]
+    return ops.sqrt(sum(squares)) if squares else ops.zeros(())
+
+
+def _leaves(optimizer):
+    """The optimizers that have a learning rate."""
+    if isinstance(optimizer, keras.optimizers.MultiOptimizer):
+        return optimizer.optimizers
+    return [optimizer]
