@@ -275,6 +275,22 @@ def is_missing(value):
     return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 
+def number_text(number):
+    """Writes a number so that different numbers look different.
+
+    Args:
+        number: A number.
+
+    Returns:
+        A string, without `.0` at its end.
+
+    Example:
+    >>> number_text(1.0), number_text(0.1000001)
+    ('1', '0.1000001')
+    """
+    return str(number).removesuffix(".0")
+
+
 def shortened(value, length=200):
     """What an error shows of a value: its `repr`, cut where it is long.
 

@@ -1,13 +1,19 @@
 """The flags of the command line, read without importing Keras."""
 
 import argparse
+import sys
 
 from keras_irl.commands.decoder_types import decoders
 from keras_irl.commands.evaluate_arguments import add_evaluate
 from keras_irl.commands.number_types import HelpFormatter
 from keras_irl.commands.number_types import not_negative
-from keras_irl.commands.number_types import numbers
+from keras_irl.commands.number_types import number_above_zero
+from keras_irl.commands.number_types import number_from_zero
+from keras_irl.commands.number_types import one_of
 from keras_irl.commands.number_types import positive
+from keras_irl.commands.number_types import several
+from keras_irl.commands.number_types import share
+from keras_irl.commands.number_types import size
 from keras_irl.commands.objective_arguments import add_objectives
 from keras_irl.commands.reward_arguments import add_rewards
 from keras_irl.commands.task_arguments import add_machine
@@ -34,7 +40,10 @@ def parse_arguments(arguments=None):
     _add_doctor(commands)
     add_evaluate(commands)
     add_rewards(commands)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    # What reports tell, for whoever makes them again.
+    options.arguments = list(sys.argv[1:] if arguments is None else arguments)
+    return options
 
 
 def _add_compare(commands):
@@ -53,7 +62,7 @@ def _add_compare(commands):
     add_task(parser.add_argument_group("the task"))
     add_policy(parser.add_argument_group("the policy"))
     add_objectives(parser.add_argument_group("the objectives"))
-    _add_optimisation(parser.add_argument_group("optimisation"))
+    _add_optimization(parser.add_argument_group("optimization"))
     evaluation = parser.add_argument_group("evaluation")
     _add_decoding(evaluation)
     add_tokenize(evaluation)
@@ -77,12 +86,12 @@ def _add_doctor(commands):
     add_machine(parser.add_argument_group("the training"))
 
 
-def _add_optimisation(group):
+def _add_optimization(group):
     add = group.add_argument
     add("--steps", type=positive, default=1500, metavar="N", help="batches")
     add(
         "--learning-rate",
-        type=float,
+        type=number_above_zero,
         default=1e-3,
         metavar="NUMBER",
         help="of Adam; 1e-4 is the paper's for a pretrained policy",
@@ -96,12 +105,21 @@ def _add_optimisation(group):
     )
     add(
         "--final-learning-rate",
-        type=float,
+        type=share,
         default=1.0,
         metavar="SHARE",
         help="of the learning rate, reached on a cosine; 1 keeps it constant",
     )
-    add("--seeds", type=positive, default=1, metavar="N", help="runs each")
+    add(
+        "--seeds",
+        type=size,
+        default=1,
+        metavar="N",
+        help=(
+            "training runs of each policy, with the seeds 0 to N - 1; more "
+            "may be added later"
+        ),
+    )
     add_machine(group)
 
 
@@ -109,7 +127,7 @@ def _add_decoding(group):
     add = group.add_argument
     add(
         "--temperatures",
-        type=numbers,
+        type=several(number_from_zero),
         default="0,0.25,0.5,0.75,1,1.25",
         metavar="NUMBERS",
         help=(
@@ -128,7 +146,7 @@ def _add_decoding(group):
     )
     add(
         "--num-samples",
-        type=positive,
+        type=size,
         default=8,
         metavar="N",
         help="responses a prompt where they are random",
@@ -144,11 +162,14 @@ def _add_evaluation(group):
         metavar="N",
         help="test prompts to generate from, and test pairs times four",
     )
+    _add_held_out(group)
     add(
         "--evaluate-every",
         type=positive,
         metavar="N",
-        help="steps between test losses and checkpoints (default: a tenth)",
+        help=(
+            "steps between validation losses and checkpoints (default: a tenth)"
+        ),
     )
     add(
         "--output",
@@ -160,4 +181,29 @@ def _add_evaluation(group):
         "--overwrite",
         action="store_true",
         help="replace what another comparison left in the folder",
+    )
+
+
+def _add_held_out(group):
+    add = group.add_argument
+    add(
+        "--num-validation",
+        type=not_negative,
+        metavar="N",
+        help=(
+            "training prompts that are held out to see what training does: "
+            "those with the smallest hashes (default: a tenth, at most 500, "
+            "and none of fewer than 100 prompts); 0 trains on all"
+        ),
+    )
+    add(
+        "--keep",
+        type=one_of("best", "last"),
+        metavar="WHICH",
+        help=(
+            "weights that are judged: best, of the step with the least "
+            "validation loss, or last (default: best where prompts are held "
+            "out); gail's are always the last, for likelihood is not what it "
+            "improves"
+        ),
     )

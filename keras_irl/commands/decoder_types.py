@@ -2,6 +2,8 @@
 
 import argparse
 
+from keras_irl.commands.number_types import LARGEST_NUMBER
+from keras_irl.commands.number_types import LARGEST_SIZE
 from keras_irl.commands.number_types import names
 
 DECODERS = "greedy,T=0.25,T=0.5,T=0.75,T=1,T=1.25"
@@ -72,15 +74,22 @@ def _part(part, text):
     if word not in _WORDS:
         raise _error("the words are greedy, " + ", ".join(_WORDS), text)
     name, kind, decoder = _WORDS[word]
+    what, most = {
+        int: ("a whole number", LARGEST_SIZE),
+        float: ("a number", LARGEST_NUMBER),
+    }[kind]
     try:
-        return name, kind(number), decoder
+        value = kind(number)
     except ValueError:
-        what = "a whole number" if kind is int else "a number"
         raise _error(f"{word} needs {what}", text) from None
+    # What is too small is told by the decoder that it is for.
+    if not value <= most:
+        raise _error(f"{word} needs {what} of at most {most}", text)
+    return name, value, decoder
 
 
 def _error(reason, text):
     return argparse.ArgumentTypeError(
         f"a decoder is such as greedy, T=0.5, T=0.7+top-p=0.9, top-k=40 or "
-        f"beam=4; {reason}. Received: {text}"
+        f"beam=4; {reason}. Received: {text:.200}"
     )

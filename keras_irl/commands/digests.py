@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import pathlib
 
 _LENGTH = 16
@@ -44,5 +45,7 @@ def digest_of_files(path):
         if file.is_file():
             with file.open("rb") as stream:
                 content = hashlib.file_digest(stream, "sha256").hexdigest()
-            digest.update(f"{file.relative_to(path)} {content}\n".encode())
+            # A name on a disk need not be UTF-8.
+            name = os.fsencode(file.relative_to(path))
+            digest.update(name + f" {content}\n".encode())
     return digest.hexdigest()

@@ -1,7 +1,5 @@
 """Lets trained policies answer, judges the answers, writes the report."""
 
-import pathlib
-
 import keras
 
 from keras_irl.commands.chosen_decoders import chosen_decoders
@@ -9,8 +7,8 @@ from keras_irl.commands.digests import digest_of_files
 from keras_irl.commands.digests import digest_of_texts
 from keras_irl.commands.output_folder import check_output
 from keras_irl.commands.output_folder import write_output
+from keras_irl.commands.policy_paths import named_paths
 from keras_irl.commands.run_folder import EvaluationFolder
-from keras_irl.commands.saved_policies import check_path
 from keras_irl.commands.saved_policies import load_saved
 from keras_irl.data import load_task
 from keras_irl.evaluation import compare_fronts
@@ -19,6 +17,7 @@ from keras_irl.evaluation import pick_samples
 from keras_irl.evaluation import sweep
 from keras_irl.evaluation.judge import check_task
 from keras_irl.evaluation.report import report_files
+from keras_irl.evaluation.results import check_run
 
 # What the answers depend on.
 _SETTINGS = (
@@ -44,7 +43,7 @@ def evaluate(options):
             output folder holds another evaluation. No report is written then.
     """
     check_output("evaluate", options.output)
-    groups = _named_paths(options.policy)
+    groups = named_paths(options.policy)
     ways = chosen_decoders(options.decoders)
     task = load_task(
         options.task, options.split, options.path, options.tokenize
@@ -53,6 +52,10 @@ def evaluate(options):
     metric = _metric(options.metric, task)
     check_task(task)
     folder = _folder(options, task)
+    for name, paths in groups.items():
+        for replica in range(len(paths)):
+            # What is damaged is found out before hours of judging.
+            folder.finished_run(name, replica, _check_run)
     objectives = {
         name: [
             _run(folder, (name, replica, path), task, ways, options)
@@ -62,49 +65,8 @@ def evaluate(options):
     }
     results = _results(objectives, task, metric, options)
     files = report_files(results, "results.json")
-    print(format_table(results))
-    write_output("evaluate", files, options.output)
+    write_output("evaluate", files, options.output, format_table(results))
     return results
-
-
-def _named_paths(texts):
-    """Paths of policies by name, of a list of `NAME=PATH` or `PATH`."""
-    groups, named = {}, set()
-    for text in texts:
-        name, path, is_given = _name_and_path(text)
-        others = groups.setdefault(name, [])
-        if path in others:
-            raise ValueError(
-                "The same policy twice tells nothing new. "
-                f"Received: policy={text!r} twice"
-            )
-        # Files of one name are not for that training runs of one method.
-        if others and not (is_given and name in named):
-            raise ValueError(
-                f"Two policies would be called {name!r}. Give each a name, by "
-                "NAME=PATH; the same one where they are training runs of one "
-                f"method. Received: policy={others[0]!r}, policy={path!r}"
-            )
-        others.append(path)
-        if is_given:
-            named.add(name)
-    return groups
-
-
-def _name_and_path(text):
-    """A policy's name and path, and whether the name was given."""
-    name, equals, path = text.partition("=")
-    is_given = bool(equals) and not pathlib.Path(text).exists()
-    if not is_given:
-        name, path = pathlib.Path(text).stem, text
-    name = name.strip()
-    if not name or not path:
-        raise ValueError(
-            "`--policy` takes NAME=PATH, or a path with a name of its own."
-            f" Received: policy={text!r}"
-        )
-    check_path(path)
-    return name, path, is_given
 
 
 def _metric(name, task):
@@ -129,7 +91,7 @@ def _run(folder, policy, task, ways, options):
     """Judges a policy, or finds that this was done."""
     name, replica, path = policy
     digest = digest_of_files(path)
-    run = folder.finished_run(name, replica)
+    run = folder.finished_run(name, replica, _check_run)
     if run is not None:
         if run["digest"] != digest:
             raise ValueError(
@@ -158,6 +120,15 @@ def _run(folder, policy, task, ways, options):
     }
     folder.finish_run(name, replica, run)
     return run
+
+
+def _check_run(run):
+    check_run(run)
+    for name in ("path", "digest"):
+        if not isinstance(run.get(name), str):
+            raise ValueError(
+                f"It has no {name}. Received: {name}={run.get(name)!r:.100}"
+            )
 
 
 def _results(objectives, task, metric, options):

@@ -5,6 +5,7 @@ from keras_irl.commands.decoder_types import decoders
 from keras_irl.commands.number_types import HelpFormatter
 from keras_irl.commands.number_types import at_least_two
 from keras_irl.commands.number_types import positive
+from keras_irl.commands.number_types import size
 from keras_irl.commands.task_arguments import add_data
 from keras_irl.commands.task_arguments import add_machine
 from keras_irl.commands.task_arguments import add_tokenize
@@ -70,13 +71,13 @@ def _add_policies(group):
     )
     add(
         "--max-prompt-length",
-        type=positive,
+        type=size,
         metavar="N",
         help="longest prompt of an encoder in tokens (default: the policy's)",
     )
     add(
         "--max-length",
-        type=positive,
+        type=size,
         metavar="N",
         help=(
             "longest response in tokens, of a decoder prompt and response "
@@ -100,14 +101,14 @@ def _add_decoding(group):
     )
     add(
         "--num-samples",
-        type=positive,
+        type=size,
         default=8,
         metavar="N",
         help="responses a prompt where they are random",
     )
     add(
         "--seeds",
-        type=positive,
+        type=size,
         default=1,
         metavar="N",
         help="how often these are drawn, each time with other noise",

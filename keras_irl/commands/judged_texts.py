@@ -2,7 +2,9 @@
 
 import dataclasses
 import math
+import sys
 
+from keras_irl.arguments import shortened
 from keras_irl.data.json_lines import parse_object
 from keras_irl.data.json_lines import text_of
 from keras_irl.data.json_pairs import conversation_pair
@@ -85,10 +87,15 @@ def _number_of(row, column):
             f"the column {column!r} is missing", f"columns={excerpt(list(row))}"
         )
     value = row[column]
-    # Booleans are numbers: whether a response is right.
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    try:
+        # Booleans are numbers: whether a response is right.
+        number = float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
         raise LineError(
-            f"the column {column!r} must hold a finite number",
-            f"{column}={excerpt(value)}",
+            f"the column {column!r} must hold a finite number, of at most "
+            f"{sys.float_info.max:.0e}",
+            f"{column}={shortened(value, 60)}",
         )
-    return float(value)
+    return number

@@ -1,10 +1,15 @@
 """The flags for the objectives of a comparison."""
 
-from keras_irl.commands.number_types import names
 from keras_irl.commands.number_types import not_negative
+from keras_irl.commands.number_types import number_above_zero
+from keras_irl.commands.number_types import number_from_zero
 from keras_irl.commands.number_types import number_or_auto
-from keras_irl.commands.number_types import numbers
+from keras_irl.commands.number_types import one_of
 from keras_irl.commands.number_types import positive
+from keras_irl.commands.number_types import several
+from keras_irl.commands.number_types import share
+from keras_irl.commands.number_types import share_below_one
+from keras_irl.commands.number_types import size
 
 OBJECTIVES = ("mle", "mle-entropy", "iqlearn", "online-iqlearn", "gail")
 REWARD_FORMS = ("softplus", "logit", "log_sigmoid")
@@ -26,14 +31,17 @@ def add_objectives(group):
     add = group.add_argument
     add(
         "--objectives",
-        type=names,
+        type=several(one_of(*OBJECTIVES)),
         default="mle,iqlearn",
         metavar="NAMES",
-        help=f"comma-separated, of {', '.join(OBJECTIVES)}",
+        help=(
+            f"comma-separated, of {', '.join(OBJECTIVES)}; gail goes on from "
+            "what mle has trained"
+        ),
     )
     add(
         "--entropy-weight",
-        type=float,
+        type=number_from_zero,
         default=0.1,
         metavar="NUMBER",
         help="weight of mle-entropy's bonus",
@@ -47,32 +55,52 @@ def _add_iq_learn(group):
     add = group.add_argument
     add(
         "--td-weight",
-        type=numbers,
+        type=several(number_from_zero),
         default="0.1",
         metavar="NUMBERS",
-        help="weight of the TD term; several give a policy each",
+        help=(
+            "weight of the TD term of iqlearn and online-iqlearn; several, "
+            "which commas separate, give a policy each"
+        ),
     )
-    add("--discount", type=float, default=0.99, help="of all but likelihood")
+    add(
+        "--discount",
+        type=share,
+        default=0.99,
+        metavar="SHARE",
+        help="of all but likelihood, from 0 to 1",
+    )
     add(
         "--divergence",
+        type=one_of(*DIVERGENCES),
         default="chi2",
-        help=f"what iqlearn minimises, of {', '.join(DIVERGENCES)}",
+        metavar="NAME",
+        help=f"what iqlearn minimizes, of {', '.join(DIVERGENCES)}",
     )
     add(
         "--td-warm-up-steps",
         type=not_negative,
         default=0,
         metavar="N",
-        help="first steps in which iqlearn is maximum likelihood",
+        help=(
+            "first steps in which iqlearn and online-iqlearn are maximum "
+            "likelihood"
+        ),
     )
+    _add_value_offset(group)
+
+
+def _add_value_offset(group):
+    add = group.add_argument
     add(
         "--value-offset",
-        type=number_or_auto,
+        type=several(number_or_auto),
         default="0",
-        metavar="NATS",
+        metavar="NUMBERS",
         help=(
-            "what iqlearn adds to all values inside its loss; `auto` finds it "
-            "on the first batches"
+            "nats that iqlearn and online-iqlearn add to all values inside "
+            "their loss; `auto` finds them on the first batches; several, "
+            "such as --value-offset=-20,0,auto, give a policy each"
         ),
     )
 
@@ -81,17 +109,17 @@ def _add_rollouts(group):
     add = group.add_argument
     add(
         "--num-rollouts",
-        type=positive,
+        type=size,
         default=1,
         metavar="N",
         help="texts that online-iqlearn and gail write for each prompt",
     )
     add(
         "--mix-in",
-        type=float,
+        type=share_below_one,
         default=0.1,
         metavar="SHARE",
-        help="of the rollouts in the TD term of online-iqlearn",
+        help="of the rollouts in the TD term of online-iqlearn, below 1",
     )
 
 
@@ -112,14 +140,16 @@ def _add_gail(group):
     )
     add(
         "--gail-learning-rate",
-        type=float,
+        type=number_above_zero,
         default=1e-4,
         metavar="NUMBER",
         help="of gail's three networks, constant after the warm-up",
     )
     add(
         "--reward-form",
+        type=one_of(*REWARD_FORMS),
         default="logit",
+        metavar="NAME",
         help=(
             f"gail's reward, of {', '.join(REWARD_FORMS)}; the paper's, "
             "softplus, pays for length"
@@ -127,7 +157,7 @@ def _add_gail(group):
     )
     add(
         "--mle-weight",
-        type=float,
+        type=number_from_zero,
         default=0.0,
         metavar="NUMBER",
         help="weight of the likelihood in gail",

@@ -2,25 +2,19 @@
 
 import argparse
 import functools
+import itertools
 from typing import Any
 from typing import NamedTuple
 
 import keras
 
-from keras_irl.commands.objective_arguments import OBJECTIVES
-from keras_irl.losses.divergences import check_divergence
-from keras_irl.losses.gail import check_reward_form
-from keras_irl.losses.iq_learn import check_discount
-from keras_irl.losses.mle import check_entropy_weight
-from keras_irl.losses.schedules import Schedule
+from keras_irl.arguments import number_text
 from keras_irl.trainers import GAIL
 from keras_irl.trainers import MLE
 from keras_irl.trainers import IQLearn
 from keras_irl.trainers import OnlineIQLearn
 from keras_irl.trainers import PolicyGradient
 from keras_irl.trainers import Rollouts
-from keras_irl.trainers import ValueOffset
-from keras_irl.trainers.online_iq_learn import check_mix_in
 
 
 class Objective(NamedTuple):
@@ -31,12 +25,19 @@ class Objective(NamedTuple):
             trainer.
         options: What `parse_arguments` returns, with the number of steps and
             the learning rate of this objective.
+        settings: Dictionary of what tells it from others of its kind.
         is_second_stage: Whether the policy is trained by likelihood first.
+        has_rollouts: Whether the policy writes texts of its own in training.
+        keeps_last: Whether likelihood on held-out texts says nothing of how
+            far it has come.
     """
 
     make_trainer: Any
     options: Any
+    settings: dict
     is_second_stage: bool = False
+    has_rollouts: bool = False
+    keeps_last: bool = False
 
 
 def find_objectives(options):
@@ -49,39 +50,66 @@ def find_objectives(options):
         A dictionary from the names of the policies to `Objective`s.
 
     Raises:
-        ValueError: If an objective is unknown, there is none, or one of their
-            numbers is out of its range.
+        ValueError: If gail would never train its policy.
     """
-    _check_names(options.objectives)
     makers = {
-        "mle": lambda: {"mle": _without_noise(MLE)},
-        "mle-entropy": lambda: {"mle-entropy": _mle_entropy_maker(options)},
-        "iqlearn": lambda: _iq_learn_makers(options),
-        "online-iqlearn": lambda: _online_iq_learn_makers(options),
+        "mle": _mle,
+        "mle-entropy": _mle_entropy,
+        "iqlearn": _iq_learn,
+        "online-iqlearn": _online_iq_learn,
+        "gail": _gail,
     }
     found = {}
     for name in options.objectives:
-        if name == "gail":
-            found[name] = _gail(options)
-        else:
-            for policy, make in makers[name]().items():
-                found[policy] = Objective(make, options)
+        found |= makers[name](options)
     return found
 
 
-def _check_names(names):
-    unknown = [name for name in names if name not in OBJECTIVES]
-    if unknown or not names:
+def check_objectives(objectives, policy):
+    """Checks that every objective can train a policy, before the first does.
+
+    Args:
+        objectives: What `find_objectives` returns.
+        policy: A `CausalLM` or `Seq2SeqLM` with its lengths, left as it is.
+
+    Raises:
+        ValueError: If one can't; the error names it.
+    """
+    for name, objective in objectives.items():
+        try:
+            objective.make_trainer(policy, 0)
+            if objective.has_rollouts:
+                _check_positions(policy)
+        except ValueError as error:
+            reason, _, received = str(error).partition(" Received: ")
+            raise ValueError(
+                f"{name} can't train this policy. {reason} "
+                f"Received: objective={name!r}, {received}"
+            ) from error
+
+
+def _check_positions(policy):
+    # Only backbones that embed positions have a limit.
+    limit = policy.backbone.get_config().get("max_sequence_length")
+    length = policy.preprocessor.sequence_length
+    if limit is not None and length >= limit:
         raise ValueError(
-            "`--objectives` takes at least one name, of "
-            f"{', '.join(OBJECTIVES)}. Received: objectives={','.join(names)}"
+            "What it writes itself needs one position more than "
+            f"`max_length`, and the policy has {limit}. Pass a `max_length` of "
+            f"{limit - 1} at most, or a preset that reaches further. "
+            f"Received: max_length={length}"
         )
 
 
-def _mle_entropy_maker(options):
-    check_entropy_weight(options.entropy_weight)
-    make = functools.partial(MLE, entropy_weight=options.entropy_weight)
-    return _without_noise(make)
+def _mle(options):
+    return {"mle": Objective(_without_noise(MLE), options, {})}
+
+
+def _mle_entropy(options):
+    weight = options.entropy_weight
+    make = functools.partial(MLE, entropy_weight=weight)
+    settings = {"entropy_weight": weight}
+    return {"mle-entropy": Objective(_without_noise(make), options, settings)}
 
 
 def _without_noise(make):
@@ -89,37 +117,52 @@ def _without_noise(make):
     return lambda policy, seed: make(policy)
 
 
-def _iq_learn_makers(options):
-    _check_iq_learn(options)
-    check_divergence(options.divergence)
+def _iq_learn(options):
     return {
-        _name("iqlearn", td_weight, options): _without_noise(
-            functools.partial(
-                IQLearn,
-                td_weight=td_weight,
-                discount=options.discount,
-                divergence=options.divergence,
-                warm_up_steps=options.td_warm_up_steps,
-                value_offset=options.value_offset,
-            )
+        name: Objective(
+            _without_noise(
+                functools.partial(
+                    IQLearn,
+                    discount=options.discount,
+                    divergence=options.divergence,
+                    warm_up_steps=options.td_warm_up_steps,
+                    **settings,
+                )
+            ),
+            options,
+            settings,
         )
-        for td_weight in options.td_weight
+        for name, settings in _policies("iqlearn", options)
     }
 
 
-def _online_iq_learn_makers(options):
-    _check_iq_learn(options)
-    check_mix_in(options.mix_in)
+def _online_iq_learn(options):
     return {
-        _name("online-iqlearn", td_weight, options): functools.partial(
-            _online_iq_learn, td_weight, options
+        name: Objective(
+            functools.partial(_make_online_iq_learn, options, settings),
+            options,
+            settings,
+            has_rollouts=True,
         )
-        for td_weight in options.td_weight
+        for name, settings in _policies("online-iqlearn", options)
     }
 
 
-def _online_iq_learn(td_weight, options, policy, seed):
-    warm_up_steps = options.td_warm_up_steps
+def _policies(objective, options):
+    """The names and numbers of the policies of one objective."""
+    weights, offsets = options.td_weight, options.value_offset
+    for weight, offset in itertools.product(weights, offsets):
+        words = [objective]
+        if len(weights) > 1:
+            words.append(number_text(weight))
+        if len(offsets) > 1:
+            words.append(f"offset {number_text(offset)}")
+        settings = {"td_weight": weight, "value_offset": offset}
+        yield " ".join(words), settings
+
+
+def _make_online_iq_learn(options, settings, policy, seed):
+    td_weight, warm_up_steps = settings["td_weight"], options.td_warm_up_steps
     if warm_up_steps:
         td_weight = keras.optimizers.schedules.PiecewiseConstantDecay(
             [warm_up_steps - 1], [0.0, td_weight]
@@ -129,13 +172,12 @@ def _online_iq_learn(td_weight, options, policy, seed):
         td_weight=td_weight,
         discount=options.discount,
         mix_in=options.mix_in,
-        value_offset=options.value_offset,
+        value_offset=settings["value_offset"],
         rollouts=Rollouts(num_samples=options.num_rollouts, seed=seed),
     )
 
 
 def _gail(options):
-    check_reward_form(options.reward_form)
     steps = options.gail_steps or options.steps
     if options.gail_warm_up_steps >= steps:
         raise ValueError(
@@ -149,11 +191,15 @@ def _gail(options):
         "learning_rate": options.gail_learning_rate,
         "final_learning_rate": 1.0,
     }
-    return Objective(
+    objective = Objective(
         functools.partial(_make_gail, options),
         argparse.Namespace(**{**vars(options), **learning}),
+        {"mle_weight": options.mle_weight},
         is_second_stage=True,
+        has_rollouts=True,
+        keeps_last=True,
     )
+    return {"gail": objective}
 
 
 def _make_gail(options, policy, seed):
@@ -167,21 +213,3 @@ def _make_gail(options, policy, seed):
         ),
         rollouts=Rollouts(num_samples=options.num_rollouts, seed=seed),
     )
-
-
-def _check_iq_learn(options):
-    check_discount(options.discount)
-    if not options.td_weight:
-        raise ValueError(
-            "`--td-weight` takes at least one number of at least 0. "
-            "Received: td_weight="
-        )
-    # Offset and schedules of the trainers, made here for what they check.
-    ValueOffset(options.value_offset)
-    for td_weight in options.td_weight:
-        Schedule(td_weight, options.td_warm_up_steps)
-
-
-def _name(objective, td_weight, options):
-    several = len(options.td_weight) > 1
-    return f"{objective} {td_weight:g}" if several else objective

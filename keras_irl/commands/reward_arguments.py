@@ -4,6 +4,7 @@ from keras_irl.commands.number_types import HelpFormatter
 from keras_irl.commands.number_types import at_least_two
 from keras_irl.commands.number_types import not_negative
 from keras_irl.commands.number_types import positive
+from keras_irl.commands.number_types import size
 from keras_irl.commands.task_arguments import TASKS
 from keras_irl.commands.task_arguments import add_machine
 from keras_irl.commands.task_arguments import add_tokenize
@@ -69,7 +70,7 @@ def _add_samples(group):
     )
     add(
         "--num-samples",
-        type=positive,
+        type=size,
         metavar="N",
         help=f"samples a prompt (default: {SAMPLING['num_samples']})",
     )
@@ -146,13 +147,13 @@ def _add_reading(group):
     add = group.add_argument
     add(
         "--max-prompt-length",
-        type=positive,
+        type=size,
         metavar="N",
         help="longest prompt of an encoder in tokens (default: the policy's)",
     )
     add(
         "--max-length",
-        type=positive,
+        type=size,
         metavar="N",
         help=(
             "longest response in tokens, of a decoder prompt and response "

@@ -4,6 +4,7 @@ import collections
 import pathlib
 
 from keras_irl.commands.judged_texts import read_texts
+from keras_irl.commands.kept_files import WRITTEN
 from keras_irl.commands.output_folder import check_output
 from keras_irl.commands.output_folder import check_unread
 from keras_irl.commands.output_folder import write_output
@@ -35,7 +36,6 @@ def rewards(options):
         ValueError: If a file, a text or a number is wrong. Nothing is written
             then.
     """
-    _check_source(options)
     check_output("rewards", options.output)
     check_unread(options.output, options.overwrite)
     # Before the policies: what is wrong with texts is found out sooner.
@@ -61,24 +61,6 @@ def rewards(options):
         results["samples"]["num_prompts"] = len(task.prompts)
     _write(results, read, texts, options)
     return results
-
-
-def _check_source(options):
-    """Checks where the texts come from, and fills in what was not said."""
-    given = [name for name in SAMPLING if vars(options)[name] is not None]
-    if options.task is None and options.path is None:
-        raise ValueError(
-            "Pass `--task`, for samples of the policy, or `--path`, a file "
-            "with texts. Received: task=None, path=None"
-        )
-    if options.task is None and given:
-        flags = " ".join(f"`--{name.replace('_', '-')}`" for name in given)
-        raise ValueError(
-            f"Without `--task` nothing is sampled: leave out {flags}, or name "
-            f"a task. Received: {given[0]}={vars(options)[given[0]]}"
-        )
-    for name in SAMPLING.keys() - given:
-        setattr(options, name, SAMPLING[name])
 
 
 def _load(options):
@@ -190,8 +172,10 @@ def _write(results, read, texts, options):
         },
         metrics=texts.metrics,
     )
-    files["rewards.json"] = as_json(results)
-    if tables := report(results):
+    tables = report(results)
+    if tables:
         files["report.md"] = tables
-        print(tables)
-    write_output("rewards", files, options.output)
+    # By this list the files are known to be ours, and it is written first.
+    listed = results | {WRITTEN: sorted(["rewards.json", *files])}
+    files = {"rewards.json": as_json(listed), **files}
+    write_output("rewards", files, options.output, tables)

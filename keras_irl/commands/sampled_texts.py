@@ -9,6 +9,7 @@ from keras_irl.evaluation import ResponseSampler
 from keras_irl.evaluation import TextMetric
 from keras_irl.evaluation import chrf
 from keras_irl.evaluation.judge import check_task
+from keras_irl.progress import progress
 from keras_irl.rewards.fitting import ResponseCutter
 
 
@@ -102,13 +103,19 @@ def text_numbers(metric, samples, references):
         return np.array(
             [
                 [metric([text], [list(texts)]) for text in responses]
-                for responses, texts in zip(samples, references, strict=True)
+                for responses, texts in progress(
+                    zip(samples, references, strict=True),
+                    "Scoring",
+                    total=len(samples),
+                )
             ]
         )
     # All prompts at once, in their order: a metric may read them too.
     columns = [
         metric.statistics(list(responses), references)
-        for responses in zip(*samples, strict=True)
+        for responses in progress(
+            list(zip(*samples, strict=True)), "Scoring", unit="sample"
+        )
     ]
     alone = np.ones((1, 1))
     return np.array(

@@ -7,9 +7,14 @@ from typing import Any
 import keras
 import keras_hub
 
+from keras_irl.arguments import shortened
+from keras_irl.commands.policy_paths import check_path
 from keras_irl.models import load_policy
 from keras_irl.models.presets import set_lengths
 from keras_irl.trainers import Trainer
+
+# In tokens; the keys and values of a longer text fit no machine.
+_LONGEST = 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,23 +57,32 @@ def load_saved(path, max_prompt_length=None, max_length=None):
     # Without a preprocessor, its reader will say so.
     if saved.policy.preprocessor is not None:
         set_lengths(saved.policy, max_prompt_length, max_length)
+        _check_lengths(saved.policy, path)
     return saved
 
 
-def check_path(path):
-    """Checks that there is a file or a folder.
-
-    Args:
-        path: Path of a policy.
-
-    Raises:
-        ValueError: If there is neither.
-    """
-    if not pathlib.Path(path).exists():
-        raise ValueError(
-            "Expected a .keras file, or the folder of a keras-hub preset, and "
-            f"found nothing there. Received: path={str(path)!r}"
-        )
+def _check_lengths(policy, path):
+    """Refuses lengths of a file that no machine holds, or no position has."""
+    flags = {"sequence_length": "`--max-length`"}
+    if isinstance(policy, keras_hub.models.Seq2SeqLM):
+        flags = {
+            "encoder_sequence_length": "`--max-prompt-length`",
+            "decoder_sequence_length": "`--max-length`",
+        }
+    limit = policy.backbone.get_config().get("max_sequence_length")
+    limit = _LONGEST if limit is None else min(limit, _LONGEST)
+    for name, flag in flags.items():
+        length = vars(policy.preprocessor).get(name)
+        length = vars(policy.preprocessor).get(f"_{name}", length)
+        if length is None:
+            continue
+        is_whole = isinstance(length, int) and not isinstance(length, bool)
+        if not is_whole or not 1 <= length <= limit:
+            raise ValueError(
+                f"The preprocessor in {str(path)!r} packs texts to a length "
+                f"that must be an integer from 1 to {limit}. Pass another by "
+                f"{flag}. Received: {name}={shortened(length)}"
+            )
 
 
 def _from_file(path):

@@ -1,6 +1,7 @@
 """The flags for the task, the policy and the machine."""
 
 from keras_irl.commands.number_types import positive
+from keras_irl.commands.number_types import size
 
 TASKS = "arithmetic gsm8k e2e e2e-delexicalised xsum tldr wmt22 jsonl".split()
 
@@ -21,7 +22,15 @@ def add_data(group):
         metavar="NAME",
         help=f"one of {', '.join(TASKS)}",
     )
-    add("--path", help="folder or file of the task's data, if it needs any")
+    add(
+        "--path",
+        help=(
+            "folder or file of the task's data, if it needs any; for jsonl a "
+            'file of {"prompt": ..., "response": ...} or {"messages": [...]} '
+            "lines, of whose prompts the tenth with the smallest hashes is "
+            "the test split, or a folder with train.jsonl and test.jsonl"
+        ),
+    )
 
 
 def add_task(group):
@@ -36,7 +45,10 @@ def add_task(group):
         "--num-train",
         type=positive,
         metavar="N",
-        help="train on the first N demonstrations only",
+        help=(
+            "train on the first N demonstrations only, of those that are not "
+            "held out"
+        ),
     )
     add(
         "--on-invalid",
@@ -64,13 +76,13 @@ def add_policy(group):
     )
     add(
         "--max-prompt-length",
-        type=positive,
+        type=size,
         metavar="N",
         help="longest prompt of an encoder in tokens (default: the longest)",
     )
     add(
         "--max-length",
-        type=positive,
+        type=size,
         metavar="N",
         help=(
             "longest response in tokens, of a decoder prompt and response "
@@ -86,7 +98,7 @@ def add_machine(group):
         group: An argument group of `argparse`.
     """
     add = group.add_argument
-    add("--batch-size", type=positive, default=32, metavar="N", help="texts")
+    add("--batch-size", type=size, default=32, metavar="N", help="texts")
     add(
         "--backend",
         choices=("jax", "tensorflow", "torch"),

@@ -7,6 +7,10 @@ from keras_irl.decoding.drawing import drawn_window
 from keras_irl.decoding.lending import lent
 
 
+class NotFiniteError(ValueError):
+    """A policy whose logits are not finite, so that it has nothing to say."""
+
+
 class CompiledDecoder:
     """Generates with one sampler, outside of training.
 
@@ -34,7 +38,7 @@ class CompiledDecoder:
             Int array `(P, K, T)` of prompts and responses.
 
         Raises:
-            ValueError: If the policy's logits are not finite.
+            NotFiniteError: If the policy's logits are not finite.
         """
         num_branches = self.sampler.num_branches
         rows = {
@@ -49,7 +53,7 @@ class CompiledDecoder:
                 ops.convert_to_numpy(self.sampler.num_broken_states.value)
             )
         if num_broken_states:
-            raise ValueError(
+            raise NotFiniteError(
                 "The policy's logits are not finite, so that its responses "
                 "would be garbage. Did its training diverge? "
                 f"Received: num_broken_states={num_broken_states}"

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from keras_irl.arguments import number_text
 from keras_irl.decoding.beam_searcher import BeamSearcher
 from keras_irl.decoding.beam_searcher import check_beams
 from keras_irl.decoding.token_sampler import GreedySampler
@@ -43,11 +44,11 @@ class Sampling:
         """What tables call it."""
         if self.temperature == 0:
             return "greedy"
-        words = [f"T={self.temperature:g}"]
+        words = [f"T={number_text(self.temperature)}"]
         if self.top_k is not None:
             words.append(f"top-k {self.top_k}")
         if self.top_p is not None:
-            words.append(f"top-p {self.top_p:g}")
+            words.append(f"top-p {number_text(self.top_p)}")
         return " ".join(words)
 
     @property
@@ -116,7 +117,9 @@ class BeamSearch:
     @property
     def name(self):
         """What tables call it."""
-        return f"beam {self.num_beams} penalty {self.length_penalty:g}"
+        return (
+            f"beam {self.num_beams} penalty {number_text(self.length_penalty)}"
+        )
 
     @property
     def is_random(self):

@@ -74,7 +74,7 @@ def self_bleu(samples_per_prompt, max_order=MAX_ORDER, tokenize=DEFAULT):
 
 
 def prompt_self_bleu(samples_per_prompt, max_order=MAX_ORDER, tokenize=DEFAULT):
-    """Computes the `self_bleu` of each prompt, as a share: a list of floats."""
+    """Computes the `self_bleu` of each prompt, as a share, one by one."""
     max_order = check_integer("max_order", max_order, 1, _LARGEST_ORDER)
     words = splitter(tokenize)
     samples_per_prompt = _require_samples(samples_per_prompt)
@@ -86,10 +86,11 @@ def prompt_self_bleu(samples_per_prompt, max_order=MAX_ORDER, tokenize=DEFAULT):
                 f"Received: samples_per_prompt[{row}]={samples!r:.200}"
             )
     warn_of_unspaced(itertools.chain(*samples_per_prompt), tokenize)
-    return [
+    # One after another, so that their progress can be shown.
+    return (
         statistics.fmean(_bleu_of_each(list(map(words, samples)), max_order))
         for samples in samples_per_prompt
-    ]
+    )
 
 
 def distinct_n(samples_per_prompt, n=2, tokenize=DEFAULT):

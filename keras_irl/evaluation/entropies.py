@@ -8,6 +8,7 @@ from keras_irl.data.tokenization import text_packer
 from keras_irl.evaluation.policy_reader import PolicyReader
 from keras_irl.ops import CONTINUES
 from keras_irl.ops import is_action
+from keras_irl.progress import progress
 
 
 class EntropyReader:
@@ -65,7 +66,9 @@ class EntropyReader:
         ]
         sums = [
             self._read(rows[first : first + size])
-            for first in range(0, len(rows), size)
+            for first in progress(
+                range(0, len(rows), size), "Reading entropies", unit="batch"
+            )
         ]
         return np.concatenate(sums).reshape(len(starts), -1)
 

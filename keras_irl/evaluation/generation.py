@@ -4,7 +4,6 @@ import time
 
 import keras_hub
 import numpy as np
-import tqdm
 
 from keras_irl.arguments import MAX_BATCH_SIZE
 from keras_irl.arguments import MAX_LENGTH
@@ -18,6 +17,7 @@ from keras_irl.evaluation.entropies import EntropyReader
 from keras_irl.evaluation.responses import Responses
 from keras_irl.evaluation.stops import Stops
 from keras_irl.models.reading import lock_of
+from keras_irl.progress import progress
 
 
 class ResponseSampler:
@@ -131,7 +131,8 @@ class ResponseSampler:
         compiled, windows, batches = self._plan(prompts, decoder, num_samples)
         tokens = [[] for _ in prompts]
         start = time.perf_counter()
-        with _progress(len(prompts) * num_samples) as progress:
+        total = len(prompts) * num_samples
+        with progress(what="Generating", unit="response", total=total) as bar:
             for number, (rows, width, num_prompts) in enumerate(batches):
                 with lock_of(self.policy):
                     decoder.prepare(compiled.sampler, seed=(seed, number))
@@ -141,7 +142,7 @@ class ResponseSampler:
                         self._response(sample, windows.starts[row])
                         for sample in samples
                     ]
-                    progress.update(len(samples))
+                    bar.update(len(samples))
         seconds = time.perf_counter() - start
         return self._pack(
             [row for samples in tokens for row in samples[:num_samples]],
@@ -237,16 +238,6 @@ class ResponseSampler:
             seconds,
             written,
         )
-
-
-def _progress(num_responses):
-    return tqdm.tqdm(
-        total=num_responses,
-        desc="Generating",
-        unit="response",
-        leave=False,
-        disable=None,
-    )
 
 
 def sample_responses(

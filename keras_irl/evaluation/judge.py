@@ -14,6 +14,7 @@ from keras_irl.evaluation.intervals import resampled_variance
 from keras_irl.evaluation.text_metrics import TextMetric
 from keras_irl.evaluation.text_metrics import resampling_weights
 from keras_irl.evaluation.word_tokenizers import DEFAULT
+from keras_irl.progress import progress
 
 _TASK = ("prompts", "references", "metrics", "sample_metrics")
 _IS_A_TASK = "It is a `keras_irl.data.Task`, for example of `load_task`."
@@ -48,7 +49,8 @@ def judge(responses, task, entropies=None):
     alike, several = None, len(texts[0]) > 1
     if several:
         scores = prompt_self_bleu(texts, tokenize=tokenize)
-        alike = [100.0 * score for score in scores]
+        shown = progress(scores, "Self-BLEU", total=len(texts))
+        alike = [100.0 * score for score in shown]
     added = {
         name: _statistics(name, metric, texts, references)
         for name, metric in task.metrics.items()
@@ -187,9 +189,15 @@ def _statistics(name, metric, texts, references):
     """What each text adds to a metric, `(P, K, num_statistics)`."""
     columns = [
         _explained(name, metric.statistics, list(samples), references)
-        for samples in zip(*texts, strict=True)
+        for samples in _columns(name, texts)
     ]
     return np.stack(columns, axis=1)
+
+
+def _columns(name, texts):
+    """The first samples of all prompts, the second, and so on."""
+    columns = list(zip(*texts, strict=True))
+    return progress(columns, f"Scoring, {name}", unit="sample")
 
 
 def _value(name, metric, added, texts, references):
@@ -197,7 +205,7 @@ def _value(name, metric, added, texts, references):
         return float(metric.resampled(np.ones((1, len(texts))), added)[0])
     return statistics.fmean(
         _require_number(name, _judged(name, metric, list(samples), references))
-        for samples in zip(*texts, strict=True)
+        for samples in _columns(name, texts)
     )
 
 

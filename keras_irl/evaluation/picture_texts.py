@@ -2,6 +2,7 @@
 
 from keras_irl.evaluation.pictures import finite_history
 from keras_irl.evaluation.pictures import points_and_levels
+from keras_irl.evaluation.results import curve_of
 
 
 def quality_vs_diversity_in_words(results):
@@ -28,7 +29,7 @@ def quality_vs_diversity_in_words(results):
 
 
 def learning_curves_in_words(results):
-    """Tells how each test loss went, for those who don't see the picture.
+    """Tells how losses on held-out texts went, for those who see no picture.
 
     Args:
         results: See `keras_irl/evaluation/results.py`.
@@ -36,7 +37,10 @@ def learning_curves_in_words(results):
     Returns:
         A text of sentences.
     """
-    sentences = ["Test negative log-likelihood in nats per token over steps."]
+    which = curve_of(results).capitalize()
+    sentences = [
+        f"{which} negative log-likelihood in nats per token over steps."
+    ]
     for name, runs in results["objectives"].items():
         curve = finite_history(runs)
         if not curve:

@@ -15,6 +15,7 @@ from keras_irl.evaluation.picture_labels import drawable
 from keras_irl.evaluation.picture_labels import place_labels
 from keras_irl.evaluation.picture_labels import width_of
 from keras_irl.evaluation.picture_labels import wrapped
+from keras_irl.evaluation.results import curve_of
 from keras_irl.evaluation.results import task_of
 from keras_irl.evaluation.summary import error_source
 from keras_irl.evaluation.summary import history_estimates
@@ -75,7 +76,7 @@ def draw_quality_vs_diversity(results):
 
 
 def draw_learning_curves(results):
-    """Draws the test negative log-likelihood over the steps of training.
+    """Draws the losses on held-out texts over the steps of training.
 
     Every evaluation has a marker. Bands are standard errors over seeds.
 
@@ -110,7 +111,8 @@ def draw_learning_curves(results):
     axes.set_ylim(shown.min() - margin, shown.max() + margin)
     axes.margins(x=0.02)
     axes.set_xlabel("Steps of training")
-    axes.set_ylabel("Test negative log-likelihood, nats per token")
+    which = curve_of(results).capitalize()
+    axes.set_ylabel(f"{which} negative log-likelihood, nats per token")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return _finished(axes, results, {}, beside, [])
 

@@ -44,7 +44,8 @@ def remarks(results, settings=None, notes=None, conclusion=None):
     _check(settings, notes, conclusion)
     facts = _facts(results)
     # A setting is told once, where it is told in full.
-    facts = {name: facts[name] for name in facts if name not in settings}
+    told = {name.replace("_", " ") for name in settings}
+    facts = {name: facts[name] for name in facts if name not in told}
     settings = {name: str(value) for name, value in settings.items()}
     return Remarks(facts | settings, dict(notes), conclusion)
 

@@ -11,6 +11,7 @@ from keras_irl.evaluation.pictures import draw_learning_curves
 from keras_irl.evaluation.pictures import draw_quality_vs_diversity
 from keras_irl.evaluation.remarks import remarks
 from keras_irl.evaluation.results import check_results
+from keras_irl.evaluation.results import curve_of
 from keras_irl.evaluation.results import finite
 from keras_irl.evaluation.results import title_of
 from keras_irl.evaluation.results import without_texts
@@ -30,11 +31,6 @@ REPORT_FILES = (
     *("quality_vs_diversity.png", "learning_curves.png"),
 )
 
-_CAPTIONS = {
-    "quality_vs_diversity.png": "Quality against diversity",
-    "learning_curves.png": "Test loss over steps",
-}
-
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -49,7 +45,7 @@ def write_report(
     | `metrics.json`             | `results` without their texts              |
     | `report.md`                | the tables of `format_table`               |
     | `quality_vs_diversity.png` | the metric against Self-BLEU, if measured  |
-    | `learning_curves.png`      | test loss over steps, if there are any     |
+    | `learning_curves.png`      | loss over steps, if there are any          |
     | `samples.txt`              | responses side by side, if there are any   |
 
     Everything is made before anything is written, and every file appears
@@ -124,12 +120,17 @@ def report_files(
     summary = findings(results)
     if not_finite:
         summary.append(f"Some numbers are not finite: {'; '.join(not_finite)}.")
+    curve = curve_of(results).capitalize()
+    captions = {
+        "quality_vs_diversity.png": "Quality against diversity",
+        "learning_curves.png": f"{curve} loss over steps",
+    }
     alts = {
         "quality_vs_diversity.png": quality_vs_diversity_in_words(results),
         "learning_curves.png": learning_curves_in_words(results),
     }
     shown = [
-        Picture(name, _CAPTIONS[name], alts[name], data)
+        Picture(name, captions[name], alts[name], data)
         for name, data in pictures.items()
     ]
     files = {

@@ -5,6 +5,7 @@ results = {
     "task": "e2e",
     "data": "trainset.csv",  # What titles name beside the task, optional.
     "metric": "bleu",  # The one of the rows' metrics to draw.
+    "curve": "validation",  # Whose losses a history holds; "test", if missing.
     "policy": "t5-scratch-mini",  # Any other texts and numbers are reported.
     "steps": 1500,
     "objectives": {"mle": [run, ...], "iqlearn": [run, ...]},  # One per seed.
@@ -27,6 +28,8 @@ import numbers
 
 # What a row has for each text or prompt.
 LONG = ("responses", "statistics", "prompt_self_bleu")
+_ROW = {"decoder": str, "metrics": dict, "responses": list}
+_SAMPLE = {"prompt": str, "references": list, "responses": list}
 
 
 def check_results(results):
@@ -58,6 +61,31 @@ def check_results(results):
                 _require(row["metrics"], where, (results["metric"],))
 
 
+def check_run(run):
+    """Checks that a run that was read from a file can be reported.
+
+    Args:
+        run: See above.
+
+    Raises:
+        ValueError: If it is incomplete, or something has another type.
+    """
+    _require(run, "a run", ("rows", "samples"))
+    _require_types(run, "the run", {"rows": list, "samples": list})
+    if not run["rows"]:
+        raise ValueError("A run needs at least one row. Received: rows=[]")
+    for row in run["rows"]:
+        _require_types(row, "a row of the run", _ROW)
+        for name, number in row["metrics"].items():
+            if not isinstance(number, numbers.Real):
+                raise ValueError(
+                    "A metric is a number. "
+                    f"Received: metrics[{name!r}]={number!r:.100}"
+                )
+    for sample in run["samples"]:
+        _require_types(sample, "a sample of the run", _SAMPLE)
+
+
 def title_of(results):
     """Tells what was compared on what, in a line."""
     names = ", ".join(map(str, results["objectives"]))
@@ -68,6 +96,11 @@ def task_of(results):
     """Names the task, and the data where they have a name."""
     data = f" ({results['data']})" if results.get("data") else ""
     return f"{results['task']}{data}"
+
+
+def curve_of(results):
+    """Tells whose losses the histories hold: `"test"` or `"validation"`."""
+    return results.get("curve", "test")
 
 
 def without_texts(results):
@@ -113,6 +146,21 @@ def finite(value, path="results"):
 
 def _without(dictionary, *names):
     return {k: value for k, value in dictionary.items() if k not in names}
+
+
+def _require_types(dictionary, where, types):
+    if not isinstance(dictionary, dict):
+        raise ValueError(
+            f"To be reported, {where} must be an object. "
+            f"Received: {dictionary!r:.100}"
+        )
+    _require(dictionary, where, types)
+    for name, kind in types.items():
+        if not isinstance(dictionary[name], kind):
+            raise ValueError(
+                f"To be reported, the entry {name!r} of {where} must be a "
+                f"{kind.__name__}. Received: {name}={dictionary[name]!r:.100}"
+            )
 
 
 def _require(dictionary, where, names):

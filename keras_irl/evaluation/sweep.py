@@ -3,7 +3,6 @@
 import collections.abc
 
 import numpy as np
-import tqdm
 
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
@@ -14,6 +13,7 @@ from keras_irl.evaluation.decodings import temperature_of
 from keras_irl.evaluation.generation import ResponseSampler
 from keras_irl.evaluation.judge import check_task
 from keras_irl.evaluation.judge import judge
+from keras_irl.progress import progress
 
 # Of sampling five: policies are compared where their diversities overlap.
 TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
@@ -116,7 +116,7 @@ def sweep(
     ]
     rows = []
     num_rows = len(plan) * sum(map(len, policies.values()))
-    with tqdm.tqdm(total=num_rows, unit="row", disable=None) as progress:
+    with progress(total=num_rows, unit="row") as bar:
         for name, group in policies.items():
             for replica, policy in enumerate(group):
                 sampler = ResponseSampler(policy, max_length, batch_size)
@@ -127,10 +127,10 @@ def sweep(
                     "cut_prompts": num_cut_prompts(policy, task.prompts),
                 }
                 for way, seed in plan:
-                    progress.set_description(f"{name}, {way.name}")
+                    bar.set_description(f"{name}, {way.name}", False)
                     row = _row(sampler, task, way, num_samples, seed)
                     rows.append(about | row)
-                    progress.update()
+                    bar.update()
     return rows
 
 

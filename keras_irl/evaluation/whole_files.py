@@ -3,6 +3,8 @@
 import os
 import pathlib
 
+from keras_irl.folders import check_folder
+
 
 def write_whole(files, folder, others=()):
     """Writes under other names first, so that no file is ever half there.
@@ -21,6 +23,8 @@ def write_whole(files, folder, others=()):
     Raises:
         ValueError: If the folder is a file, or below one, or if a folder has
             the name of one of the files.
+        OSError: If there is no room, or no permission. It names the file, and
+            the files that were there are as they were.
     """
     old = set(others) - files.keys()
     check_folder(folder, (*files, *map(_part, files), *old))
@@ -30,7 +34,10 @@ def write_whole(files, folder, others=()):
     try:
         for path, part in parts.items():
             data = files[path.name]
-            part.write_bytes(data.encode() if isinstance(data, str) else data)
+            if isinstance(data, str):
+                # Half a surrogate pair is no character of any file.
+                data = data.encode("utf-8", "replace")
+            _write(part, data)
         for path, part in parts.items():
             os.replace(part, path)
         for name in old:
@@ -41,33 +48,14 @@ def write_whole(files, folder, others=()):
     return list(parts)
 
 
-def check_folder(folder, names=()):
-    """Finds out early that files can't be written to a folder.
-
-    Args:
-        folder: Path, of which nothing need exist.
-        names: Names of the files. Defaults to none.
-
-    Raises:
-        ValueError: If it is a file, or below one, or if a folder has one of
-            the names.
-    """
-    path = pathlib.Path(folder)
-    for place in (path, *path.parents):
-        if place.exists():
-            if not place.is_dir():
-                raise ValueError(
-                    "`output` must be a folder, and a file has its name or "
-                    f"that of a folder above. Received: output={str(folder)!r}"
-                )
-            break
-    for name in names:
-        if (path / name).is_dir():
-            raise ValueError(
-                f"A file {name!r} is to be written, and a folder has its name."
-                " Move it away, or pass another `output`. "
-                f"Received: output={str(folder)!r}"
-            )
+def _write(path, data):
+    try:
+        # What lies there may be a link, and is not to be written through.
+        path.unlink(missing_ok=True)
+        path.write_bytes(data)
+    # Python names no file where the disk is full.
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _part(name):

@@ -9,6 +9,7 @@ from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.models.scratch import FAMILIES
 from keras_irl.models.scratch import SIZES
+from keras_irl.models.scratch import check_lengths
 from keras_irl.models.scratch import scratch_policy
 from keras_irl.models.scratch import seeded
 
@@ -42,7 +43,8 @@ def load_policy(
 
     Raises:
         ValueError: If there is no such preset, it can't be loaded or is no
-            language model, or its positions do not reach as far.
+            language model, its positions do not reach as far, or a number is
+            out of its bounds.
 
     Example:
     ```python
@@ -51,9 +53,7 @@ def load_policy(
     """
     preset = _preset_name(preset)
     seed = check_integer("seed", seed, most=LARGEST_SEED)
-    max_prompt_length, max_length = _checked_lengths(
-        max_prompt_length, max_length
-    )
+    max_prompt_length, max_length = check_lengths(max_prompt_length, max_length)
     if "-scratch" in preset and "/" not in preset:
         return scratch_policy(
             preset,
@@ -75,15 +75,6 @@ def _preset_name(preset):
             f"Received: preset={shortened(preset)}"
         )
     return str(preset)
-
-
-def _checked_lengths(max_prompt_length, max_length):
-    """The lengths as plain numbers; `None` stays."""
-    lengths = {"max_prompt_length": max_prompt_length, "max_length": max_length}
-    return [
-        None if length is None else check_integer(name, length, least=1)
-        for name, length in lengths.items()
-    ]
 
 
 def _from_preset(preset):
@@ -123,9 +114,7 @@ def set_lengths(policy, max_prompt_length, max_length):
         ValueError: If a length is no integer of at least 1, or the policy's
             positions do not reach as far.
     """
-    max_prompt_length, max_length = _checked_lengths(
-        max_prompt_length, max_length
-    )
+    max_prompt_length, max_length = check_lengths(max_prompt_length, max_length)
     lengths = {"sequence_length": max_length}
     if isinstance(policy, keras_hub.models.Seq2SeqLM):
         lengths["encoder_sequence_length"] = max_prompt_length
@@ -141,4 +130,4 @@ def set_lengths(policy, max_prompt_length, max_length):
                 f"max_prompt_length={max_prompt_length}, "
                 f"max_length={max_length}"
             )
-        setattr(policy.preprocessor, name, length)
+        setattr(policy.preprocessor, name, int(length))

@@ -7,6 +7,7 @@ import keras_hub
 import numpy as np
 
 from keras_irl.arguments import LARGEST_SEED
+from keras_irl.arguments import MAX_LENGTH
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.models.tokenizers import byte_pair_vocabulary
@@ -19,9 +20,8 @@ SIZES = {
     "mini": {"num_layers": 2, "num_heads": 4, "hidden_dim": 128},
     "small": {"num_layers": 4, "num_heads": 8, "hidden_dim": 256},
 }
-
-# Small ones have weights for so many tokens and positions, and no more.
-_MOST = 2**20
+# A text that was written by the policy is read with its last token.
+SPARE_POSITIONS = 1
 
 
 def scratch_policy(
@@ -50,7 +50,9 @@ def scratch_policy(
         max_prompt_length: The longest prompt in tokens that an encoder reads.
             Means nothing to a decoder. Defaults to 128.
         max_length: The longest text in tokens: of prompt and response for
-            GPT-2, of the response for T5 and BART. Defaults to 256.
+            GPT-2, of the response for T5 and BART. GPT-2 and BART have one
+            position more, for the last token of what they write themselves in
+            `OnlineIQLearn` and `GAIL`. Defaults to 256.
         vocabulary_size: The number of tokens aimed at. Defaults to 1000.
         seed: The seed of the weights. Defaults to 0.
 
@@ -71,14 +73,9 @@ def scratch_policy(
     ```
     """
     family, size = _parse(name)
-    lengths = {
-        "max_prompt_length": max_prompt_length,
-        "max_length": max_length,
-        "vocabulary_size": vocabulary_size,
-    }
-    max_prompt_length, max_length, vocabulary_size = (
-        check_integer(name, number, 1, _MOST)
-        for name, number in lengths.items()
+    max_prompt_length, max_length = check_lengths(max_prompt_length, max_length)
+    vocabulary_size = check_integer(
+        "vocabulary_size", vocabulary_size, 1, MAX_LENGTH
     )
     seed = check_integer("seed", seed, most=LARGEST_SEED)
     texts = sample_texts(texts)
@@ -88,7 +85,7 @@ def scratch_policy(
         policy = build(
             texts, vocabulary_size, max_prompt_length, max_length, sizes
         )
-    _initialise(policy.backbone, seed)
+    _initialize(policy.backbone, seed)
     return policy
 
 
@@ -108,6 +105,34 @@ def seeded(seed):
         yield
     finally:
         random.setstate(state)
+
+
+def check_lengths(max_prompt_length=None, max_length=None):
+    """Checks the lengths that texts are packed to.
+
+    Args:
+        max_prompt_length: The longest prompt in tokens. Defaults to `None`,
+            for what there is.
+        max_length: The longest text in tokens, likewise.
+
+    Returns:
+        A list of both, each an `int` or `None`.
+
+    Raises:
+        ValueError: If one is no integer, or out of its bounds.
+    """
+    lengths = {
+        "max_prompt_length": max_prompt_length,
+        "max_length": max_length,
+    }
+    return [
+        None
+        if length is None
+        else check_integer(
+            name, length, 1, MAX_LENGTH, meaning="It counts tokens."
+        )
+        for name, length in lengths.items()
+    ]
 
 
 def _parse(name):
@@ -147,7 +172,7 @@ def _gpt2(texts, vocabulary_size, max_prompt_length, max_length, sizes):
     backbone = keras_hub.models.GPT2Backbone(
         vocabulary_size=tokenizer.vocabulary_size(),
         intermediate_dim=4 * sizes["hidden_dim"],
-        max_sequence_length=max_length,
+        max_sequence_length=max_length + SPARE_POSITIONS,
         **sizes,
     )
     preprocessor = keras_hub.models.GPT2CausalLMPreprocessor(
@@ -164,7 +189,8 @@ def _bart(texts, vocabulary_size, max_prompt_length, max_length, sizes):
     backbone = keras_hub.models.BartBackbone(
         vocabulary_size=tokenizer.vocabulary_size(),
         intermediate_dim=4 * sizes["hidden_dim"],
-        max_sequence_length=max(max_prompt_length, max_length),
+        max_sequence_length=max(max_prompt_length, max_length)
+        + SPARE_POSITIONS,
         **sizes,
     )
     preprocessor = keras_hub.models.BartSeq2SeqLMPreprocessor(
@@ -175,7 +201,7 @@ def _bart(texts, vocabulary_size, max_prompt_length, max_length, sizes):
     return keras_hub.models.BartSeq2SeqLM(backbone, preprocessor)
 
 
-def _initialise(backbone, seed):
+def _initialize(backbone, seed):
     # keras-hub starts its backbones with standard deviations made for a width
     # of 768, and T5 with embeddings near 1.0 that hardly tell tokens apart.
     generator = np.random.default_rng(seed)

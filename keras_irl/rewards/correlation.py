@@ -8,6 +8,7 @@ import numpy as np
 import scipy.stats
 
 from keras_irl.evaluation.shown_text import in_markdown
+from keras_irl.progress import progress
 from keras_irl.rewards.bootstrap import MIN_POINTS
 from keras_irl.rewards.bootstrap import Estimate
 from keras_irl.rewards.bootstrap import PromptResamples
@@ -124,7 +125,12 @@ def correlation(
     rows = []
     for metric, numbers in _by_name(metrics, "metric").items():
         numbers = finite_numbers(metric, numbers, num_texts)
-        for score, column in columns.items():
+        for score, column in progress(
+            columns.items(),
+            f"Correlating, {metric}",
+            unit="score",
+            total=len(columns),
+        ):
             pair = _Pair(
                 column, numbers, None if score == "length" else lengths
             )

@@ -3,13 +3,13 @@
 import math
 
 import numpy as np
-import tqdm
 from keras import ops
 
 from keras_irl.evaluation.policy_reader import PolicyReader
 from keras_irl.losses.iq_learn import check_discount
 from keras_irl.ops import implicit_rewards
 from keras_irl.ops import is_action
+from keras_irl.progress import progress
 from keras_irl.rewards.texts import TextBatches
 from keras_irl.rewards.texts import check_texts
 from keras_irl.rewards.token_rewards import TextRewards
@@ -88,17 +88,13 @@ class RewardReader:
         prompts, responses = check_texts(prompts, responses)
         finished = self._batches.check_finished(finished, responses)
         texts = []
-        with tqdm.tqdm(
-            total=len(prompts),
-            desc="Reading rewards",
-            unit="text",
-            leave=False,
-            disable=None,
-        ) as progress:
+        with progress(
+            what="Reading rewards", unit="text", total=len(prompts)
+        ) as bar:
             for batch in self._batches(prompts, responses, finished):
                 rows = self._read(*batch, len(texts), finished)
                 texts += rows
-                progress.update(len(rows))
+                bar.update(len(rows))
         return texts
 
     def _read(self, inputs, actions, mask, first, finished):

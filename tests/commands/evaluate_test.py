@@ -264,3 +264,75 @@ def test_a_folder_in_the_place_of_a_report_is_refused(folder, tmp_path, capsys):
     arguments = command(folder, "mle=mle-0.keras")
     assert main([*arguments, "--output", str(tmp_path)]) == 2
     assert "'report.md' is to be written, and a" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("evaluation.json", "null"),
+        ("evaluation.json", '{"task": '),
+        ("evaluations/mle-0.json", "{}"),
+        ("evaluations/mle-1.json", "[]"),
+        ("evaluations/mle-1.json", '{"rows": [{}], "samples": []}'),
+    ],
+)
+def test_a_damaged_file_is_named_before_any_work(
+    folder, output, tmp_path, monkeypatch, capsys, name, content
+):
+    shutil.copytree(output, tmp_path / "out")
+    (tmp_path / "out" / name).write_text(content)
+    monkeypatch.setattr(evaluate_module, "load_saved", refuse_to_load)
+    arguments = command(folder, *POLICIES, "--seeds", "2")
+    assert main([*arguments, "--output", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"{name}' is damaged: " in error
+    assert "Put it back" in error or "Delete it" in error
+
+
+def test_a_folder_in_the_place_of_a_run_is_named(
+    folder, output, tmp_path, capsys
+):
+    shutil.copytree(output, tmp_path / "out")
+    (tmp_path / "out" / "evaluations" / "mle-0.json").unlink()
+    (tmp_path / "out" / "evaluations" / "mle-0.json").mkdir()
+    arguments = command(folder, *POLICIES, "--seeds", "2")
+    assert main([*arguments, "--output", str(tmp_path / "out")]) == 2
+    assert "mle-0.json' is damaged: it is not a file" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "out" / "evaluations")
+    (tmp_path / "out" / "evaluations").write_text("mine")
+    assert main([*arguments, "--output", str(tmp_path / "out")]) == 2
+    assert "a file has its name" in capsys.readouterr().err
+
+
+def test_overwriting_deletes_what_it_wrote_and_nothing_else(
+    folder, output, tmp_path
+):
+    out = tmp_path / "out"
+    shutil.copytree(output, out)
+    foreign = [
+        out / "evaluations" / "notes-1.json",
+        out / "runs" / "mle-0.json",
+    ]
+    for path in foreign:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("{}")
+    arguments = command(folder, "new=mle-0.keras", decoders="T=1")
+    assert main([*arguments, "--output", str(out), "--overwrite"]) == 0
+    assert all(path.read_text() == "{}" for path in foreign)
+    kept = sorted(path.name for path in (out / "evaluations").iterdir())
+    assert kept == ["new-0.json", "notes-1.json"]
+
+
+def test_a_run_that_was_not_written_here_is_in_the_way(
+    folder, output, tmp_path, monkeypatch, capsys
+):
+    out = tmp_path / "out"
+    shutil.copytree(output, out)
+    run = out / "evaluations" / "mle-0.json"
+    shutil.copy(run, out / "evaluations" / "new-0.json")
+    monkeypatch.setattr(evaluate_module, "load_saved", refuse_to_load)
+    arguments = command(folder, "mle=mle-0.keras", "new=mle-1.keras")
+    arguments += ["--seeds", "2", "--output", str(out)]
+    assert main(arguments) == 2
+    assert "new-0.json' is in the way" in capsys.readouterr().err

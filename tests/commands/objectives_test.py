@@ -2,11 +2,14 @@ import numpy as np
 import pytest
 from testing import numpy
 from testing import quick_start
+from testing import tiny_gpt2
 from testing import tiny_policy
 
 import keras_irl
 from keras_irl.commands.arguments import parse_arguments
+from keras_irl.commands.objectives import check_objectives
 from keras_irl.commands.objectives import find_objectives
+from keras_irl.decoding.token_sampler import TokenSampler
 
 
 def objectives(arguments):
@@ -62,17 +65,12 @@ def test_online_objectives_are_told_their_numbers():
 
 def test_each_run_draws_rollouts_of_its_own():
     # What they draw follows from the state of their noise.
-    states = {}
-    for run, seed in enumerate((0, 0, 1)):
-        for name, trainer in made(
-            "--objectives online-iqlearn,gail", seed
-        ).items():
+    for seed in (0, 1, 7):
+        expected = numpy(TokenSampler(1, seed=seed).seed_generator.state)
+        for trainer in made("--objectives online-iqlearn,gail", seed).values():
             noise = trainer.rollouts.seed_generator
-            states[name, run] = numpy(noise.state)
-    for name in ("online-iqlearn", "gail"):
-        first, again, other = (states[name, run] for run in range(3))
-        np.testing.assert_array_equal(first, again)
-        assert (first != other).any()
+            np.testing.assert_array_equal(numpy(noise.state), expected)
+            assert seed in expected
 
 
 def test_gail_has_steps_and_a_learning_rate_of_its_own():
@@ -107,3 +105,67 @@ def test_several_td_weights_give_a_policy_each():
     ]
     weights = [t.td_weight.constant for t in [*trainers.values()][1:]]
     assert weights == [0.0, 0.1, 0.0, 0.1]
+
+
+def test_weights_that_are_nearly_equal_are_two_policies():
+    trainers = made("--objectives iqlearn --td-weight 0.1,0.1000001")
+    assert list(trainers) == ["iqlearn 0.1", "iqlearn 0.1000001"]
+    weights = [t.td_weight.constant for t in trainers.values()]
+    assert weights == [0.1, 0.1000001]
+
+
+def test_several_value_offsets_give_a_policy_each():
+    trainers = made(
+        "--objectives mle,iqlearn,online-iqlearn --value-offset=-20,0.5,auto"
+    )
+    assert list(trainers) == [
+        "mle",
+        "iqlearn offset -20",
+        "iqlearn offset 0.5",
+        "iqlearn offset auto",
+        "online-iqlearn offset -20",
+        "online-iqlearn offset 0.5",
+        "online-iqlearn offset auto",
+    ]
+    offsets = [t.offset.value_offset for t in [*trainers.values()][1:]]
+    assert offsets == 2 * [-20.0, 0.5, "auto"]
+
+
+def test_weights_and_offsets_are_combined():
+    found = objectives(
+        "--objectives iqlearn --td-weight 0,1 --value-offset 0,2"
+    )
+    assert {name: o.settings for name, o in found.items()} == {
+        "iqlearn 0 offset 0": {"td_weight": 0.0, "value_offset": 0.0},
+        "iqlearn 0 offset 2": {"td_weight": 0.0, "value_offset": 2.0},
+        "iqlearn 1 offset 0": {"td_weight": 1.0, "value_offset": 0.0},
+        "iqlearn 1 offset 2": {"td_weight": 1.0, "value_offset": 2.0},
+    }
+
+
+def test_what_writes_itself_needs_a_position_more():
+    policy = tiny_gpt2(max_length=16)
+    limit = policy.backbone.max_sequence_length
+    for length, names in ((limit - 1, ""), (limit, "online-iqlearn,gail")):
+        policy.preprocessor.sequence_length = length
+        for name in ("mle", "iqlearn", "online-iqlearn", "gail"):
+            found = objectives(f"--objectives {name}")
+            if name not in names.split(","):
+                check_objectives(found, policy)
+                continue
+            message = (
+                f"{name} can't train this policy.*has {limit}. Pass a "
+                f"`max_length` of {limit - 1} at most.*"
+                f"Received: objective='{name}', max_length={limit}"
+            )
+            with pytest.raises(ValueError, match=message):
+                check_objectives(found, policy)
+
+
+def test_a_policy_that_an_objective_can_not_train_is_refused():
+    policy = tiny_gpt2()
+    policy.preprocessor = None
+    check_objectives(objectives("--objectives mle,iqlearn"), policy)
+    message = "preprocessor.*Received: objective='gail', policy.preprocessor"
+    with pytest.raises(ValueError, match=message):
+        check_objectives(objectives("--objectives mle,gail"), policy)

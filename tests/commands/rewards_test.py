@@ -3,6 +3,7 @@ import io
 import json
 import re
 import shutil
+import zipfile
 
 import keras
 import numpy as np
@@ -75,14 +76,28 @@ def test_rewards_metrics_and_a_control_from_the_shell(folder, capsys):
         batch_size=3,
         finished=[True, True, True, False],
     )
-    for row, text in zip(results["texts"], expected, strict=True):
+    control = keras.saving.load_model(folder / "mle.keras", compile=False)
+    # Read with the policy's discount and offset, to be compared with it.
+    controls = keras_irl.rewards.token_rewards(
+        control.policy,
+        *map(list, zip(*TEXTS, strict=True)),
+        discount=0.9,
+        value_offset=-1.5,
+        batch_size=3,
+        finished=[True, True, True, False],
+    )
+    for row, text, other in zip(
+        results["texts"], expected, controls, strict=True
+    ):
         assert row["policy"]["tokens"] == text.tokens
         assert row["policy"]["finished"] == text.finished
         np.testing.assert_allclose(
             row["policy"]["rewards"], text.rewards, atol=1e-4
         )
         assert row["control"]["tokens"] == text.tokens
-        assert row["control"]["total"] != row["policy"]["total"]
+        np.testing.assert_allclose(
+            row["control"]["rewards"], other.rewards, atol=1e-4
+        )
     scores = {row["score"] for row in results["correlations"]}
     assert {"reward", "length", "control log-likelihood"} <= scores
     assert results["best_of_n"]["bleu"][-1]["n"] == 2
@@ -324,3 +339,87 @@ def test_every_text_is_judged_alone():
             for texts, references in zip(samples, task.references, strict=True)
         ]
         np.testing.assert_allclose(numbers, alone)
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        ("1" + "0" * 400, "finite number.*bleu=an integer of 1329 bits"),
+        ("NaN", "finite number.*Received: bleu=nan"),
+        ("-Infinity", "finite number.*Received: bleu=-inf"),
+        ("1e999", "finite number.*Received: bleu=inf"),
+        ("1" * 5_000, "not valid JSON"),
+        ('"1"', "finite number.*Received: bleu='1'"),
+    ],
+)
+def test_a_metric_is_a_finite_number(folder, tmp_path, capsys, number, message):
+    path = tmp_path / "texts.jsonl"
+    path.write_text(f'{{"prompt": "a", "response": "b", "bleu": {number}}}')
+    arguments = command(folder, "--path", str(path), "--metric", "bleu")
+    arguments += ["--output", str(tmp_path / "out")]
+    assert re.search(message, error_of(arguments, capsys))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("length", [10**9, 10**400, 65, 0, "16", 16.5, True])
+def test_a_policy_of_impossible_length_is_refused(
+    folder, tmp_path, capsys, length
+):
+    policy = quick_start(tiny_gpt2())
+    policy.save(tmp_path / "whole.keras")
+    rewrite(tmp_path / "whole.keras", tmp_path / "long.keras", length)
+    arguments = command(folder, "--policy", str(tmp_path / "long.keras"))
+    arguments += ["--output", str(tmp_path / "out")]
+    error = error_of(arguments, capsys)
+    assert "an integer from 1 to 64. Pass another by `--max-length`" in error
+    assert "Received: sequence_length=" in error and len(error) < 400
+    assert main([*arguments, "--max-length", "16"]) == 0
+
+
+def rewrite(source, path, length):
+    """Copies a saved policy, with another length of its preprocessor."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name == "config.json":
+                config = json.loads(data)
+                preprocessor = config["config"]["preprocessor"]["config"]
+                preprocessor["sequence_length"] = length
+                data = json.dumps(config)
+            new.writestr(name, data)
+
+
+def test_only_rewards_that_are_ours_are_replaced(folder, tmp_path, capsys):
+    output = tmp_path / "out"
+    arguments = command(folder, "--output", str(output))
+    assert main(arguments) == 0
+    results = json.loads((output / "rewards.json").read_text())
+    assert results["written"] == sorted(FILES - {"report.md"})
+    # Beside them, it wrote no report: this one is somebody's.
+    (output / "report.md").write_text("mine")
+    arguments.append("--overwrite")
+    assert "holds report.md, which `rewards`" in error_of(arguments, capsys)
+    (output / "report.md").unlink()
+    (output / "notes.md").write_text("mine")
+    assert main([*arguments, "--metric", "bleu"]) == 0
+    assert main(arguments) == 0
+    names = {path.name for path in output.iterdir()}
+    assert names == FILES - {"report.md"} | {"notes.md"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("null", "rewards.json' is damaged: it holds no JSON object"),
+        ('{"policy": 1', "rewards.json' is damaged: it is no JSON"),
+        ("{}", "'rewards.json' that keras-irl did not write"),
+        ('{"written": ["../x"]}', "is damaged: 'written' lists no files"),
+    ],
+)
+def test_a_damaged_file_of_rewards_is_named(
+    folder, tmp_path, capsys, content, message
+):
+    (tmp_path / "rewards.json").write_text(content)
+    arguments = command(folder, "--output", str(tmp_path), "--overwrite")
+    assert re.search(message, error_of(arguments, capsys))
+    assert (tmp_path / "rewards.json").read_text() == content

@@ -595,3 +595,17 @@ def test_says_what_is_missing(results, tmp_path, how, message):
     with pytest.raises(ValueError, match=message):
         format_table(results)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("curve", "word"), [({}, "Test"), ({"curve": "validation"}, "Validation")]
+)
+def test_curves_are_called_by_the_texts_they_are_of(
+    results, tmp_path, curve, word
+):
+    write_report(results | curve, tmp_path)
+    markdown = (tmp_path / "report.md").read_text("utf-8")
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert f"{word} loss over steps" in page
+    for text in (markdown, page):
+        assert f"{word} negative log-likelihood in nats per token" in text

@@ -1,4 +1,5 @@
 import json
+import math
 import random
 
 import keras
@@ -248,5 +249,55 @@ def test_a_preset_that_is_no_language_model_is_an_error(tmp_path):
 def test_a_length_beyond_the_positions_of_a_preset_is_an_error(tmp_path):
     tiny("gpt2", max_length=24).save_to_preset(tmp_path)
     assert load_policy(tmp_path).preprocessor.sequence_length == 24
-    with pytest.raises(ValueError, match="24 positions.*max_length=25"):
-        load_policy(tmp_path, max_length=25)
+    # One is spare: the last token that a policy writes is read too.
+    assert load_policy(tmp_path, max_length=25)
+    with pytest.raises(ValueError, match="25 positions.*max_length=26"):
+        load_policy(tmp_path, max_length=26)
+
+
+@pytest.mark.parametrize(
+    ("family", "lengths", "positions"),
+    [("gpt2", (16, 24), 25), ("bart", (16, 24), 25), ("bart", (40, 24), 41)],
+)
+def test_there_is_a_position_for_the_last_token_that_a_policy_writes(
+    family, lengths, positions
+):
+    policy = scratch_policy(f"{family}-scratch-tiny", TEXTS, *lengths)
+    assert policy.backbone.get_config()["max_sequence_length"] == positions
+    assert policy.preprocessor.sequence_length == 24
+
+
+@pytest.mark.parametrize(
+    ("argument", "bounds"),
+    [
+        ("max_length", "1 to 1048576"),
+        ("max_prompt_length", "1 to 1048576"),
+        ("vocabulary_size", "1 to 1048576"),
+        ("seed", "0 to 4294967295"),
+    ],
+)
+@pytest.mark.parametrize("value", [-1, 1.5, True, "8", 10**12, math.nan])
+def test_numbers_out_of_bounds_are_refused(argument, bounds, value):
+    message = f"`{argument}` must be an integer from {bounds}.*{argument}="
+    with pytest.raises(ValueError, match=message):
+        scratch_policy("t5-scratch-tiny", TEXTS, **{argument: value})
+    if argument != "vocabulary_size":
+        with pytest.raises(ValueError, match=message):
+            load_policy("gpt2-scratch-tiny", TEXTS, **{argument: value})
+
+
+def test_numbers_of_numpy_are_numbers():
+    lengths = (np.int64(16), np.int32(24))
+    policy = scratch_policy("t5-scratch-tiny", TEXTS, *lengths, seed=np.int8(3))
+    assert policy.preprocessor.encoder_sequence_length == 16
+    assert policy.preprocessor.decoder_sequence_length == 24
+    again = scratch_policy("t5-scratch-tiny", TEXTS, 16, 24, seed=3)
+    np.testing.assert_array_equal(weights(policy)[0], weights(again)[0])
+
+
+def test_a_preset_has_lengths_that_are_numbers(tmp_path):
+    tiny("gpt2", max_length=24).save_to_preset(tmp_path)
+    policy = load_policy(tmp_path, max_length=np.int64(20))
+    assert policy.preprocessor.sequence_length == 20
+    with pytest.raises(ValueError, match="1 to 1048576.*max_length=0"):
+        load_policy(tmp_path, max_length=0)

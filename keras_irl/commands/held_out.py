@@ -1,0 +1,86 @@
+"""Training prompts that are held out, to see what training does to others."""
+
+import collections.abc
+import hashlib
+
+import numpy as np
+
+SHARE = 0.1
+LARGEST = 500
+# A tenth of fewer prompts would tell chance.
+FEWEST_PROMPTS = 100
+
+
+def hold_out(pairs, num_validation=None):
+    """Splits the training pairs of a task by their prompts.
+
+    The prompts with the smallest hashes are held out, with all their
+    responses: the split follows from the texts, whatever their order.
+
+    Args:
+        pairs: Tuple of prompts and responses, aligned sequences.
+        num_validation: The number of different prompts to hold out. Defaults
+            to `None`, for a tenth, at most 500, and none of fewer than 100
+            prompts.
+
+    Returns:
+        A tuple of the pairs to train on, those held out, and the number of
+        different prompts among the latter.
+
+    Raises:
+        ValueError: If no prompt would be left to train on.
+    """
+    prompts, _ = pairs
+    hashes = [_hash(prompts[row]) for row in range(len(prompts))]
+    hashes = np.array(hashes, "uint64")
+    different = np.unique(hashes)
+    if num_validation is None:
+        is_enough = len(different) >= FEWEST_PROMPTS
+        num_validation = int(SHARE * len(different)) if is_enough else 0
+        num_validation = min(num_validation, LARGEST)
+    elif num_validation >= len(different):
+        raise ValueError(
+            "`num_validation` must leave prompts to train on, and the "
+            f"training split has {len(different)} different ones. "
+            f"Received: num_validation={num_validation}"
+        )
+    if num_validation == 0:
+        return pairs, ([], []), 0
+    is_held_out = hashes < different[num_validation]
+    return (
+        _pick(pairs, np.flatnonzero(~is_held_out)),
+        _pick(pairs, np.flatnonzero(is_held_out)),
+        num_validation,
+    )
+
+
+class PickedRows(collections.abc.Sequence):
+    """Some rows of a column, which are read when they are asked for.
+
+    Args:
+        column: A sequence.
+        rows: Integer array, which of its rows.
+    """
+
+    def __init__(self, column, rows):
+        self.column = column
+        self.rows = rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return PickedRows(self.column, self.rows[index])
+        return self.column[int(self.rows[index])]
+
+
+def _pick(columns, rows):
+    return tuple(PickedRows(column, rows) for column in columns)
+
+
+def _hash(prompt):
+    # Not that of the task's own split, whose smallest are the test prompts.
+    text = prompt.encode("utf-8", "surrogatepass")
+    digest = hashlib.blake2b(text, digest_size=8, person=b"validation")
+    return int.from_bytes(digest.digest(), "big")

@@ -1,0 +1,98 @@
+"""What happens when a command is told to stop."""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+
+# After how many seconds an interrupt that did not end the command, because a
+# library swallowed it, is made again.
+_AGAIN = 15.0
+
+
+class Stop:
+    """Turns the signals that end a process into an interrupt, as of Ctrl-C.
+
+    Whatever keeps a state on Ctrl-C keeps it then too.
+
+    Attributes:
+        signal: The number of the last signal, or `None`.
+    """
+
+    def __init__(self):
+        self.signal = None
+        self._is_begun = False
+        self._terminal = 2
+
+    @property
+    def exit_code(self):
+        """What a shell expects of a process that a signal ended."""
+        return 128 + (self.signal or signal.SIGINT)
+
+    @property
+    def word(self):
+        """What to say that happened."""
+        if self.signal in (None, signal.SIGINT):
+            return "Interrupted"
+        return f"Stopped by {signal.Signals(self.signal).name}"
+
+    @contextlib.contextmanager
+    def heeded(self):
+        """Listens while a command runs, in the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+        # What is ignored, as of a process in the background, stays so.
+        before = {
+            number: signal.signal(number, self._stop)
+            for number in numbers
+            if signal.getsignal(number) is not signal.SIG_IGN
+        }
+        before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._again)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            for number, handler in before.items():
+                # What was not made in Python can't be put back from there.
+                if handler is not None:
+                    signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def at_once(self):
+        """Ends the process at a signal, while there is nothing to keep.
+
+        What is raised in the midst of imports may be swallowed, or fill the
+        terminal.
+        """
+        with contextlib.suppress(OSError):
+            # Whatever is made of the standard error meanwhile.
+            self._terminal = os.dup(2)
+        try:
+            yield
+        finally:
+            self._is_begun = True
+            if self._terminal != 2:
+                os.close(self._terminal)
+
+    def _stop(self, number, frame):
+        self.signal = number
+        if not self._is_begun:
+            text = f"\n{self.word}, before anything was done.\n"
+            with contextlib.suppress(OSError):
+                os.write(self._terminal, text.encode())
+            os._exit(self.exit_code)
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+        raise KeyboardInterrupt
+
+    def _again(self, number, frame):
+        error = sys.exception()
+        while error is not None:
+            if isinstance(error, KeyboardInterrupt):
+                # It is on its way, and what it leaves is being put in order.
+                signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+                return
+            error = error.__context__
+        self._stop(self.signal, frame)

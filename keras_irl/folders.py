@@ -1,0 +1,52 @@
+"""Folders that results are to be written to."""
+
+import os
+import pathlib
+
+from keras_irl.arguments import shortened
+
+
+def check_folder(folder, names=()):
+    """Finds out early that files can't be written to a folder.
+
+    Args:
+        folder: Path, of which nothing need exist.
+        names: Names of the files. Defaults to none.
+
+    Raises:
+        ValueError: If it has no name, is a file, or below one, can't be
+            written to, or if a folder has one of the names.
+    """
+    received = f"output={shortened(str(folder))}"
+    if not str(folder).strip():
+        raise ValueError(
+            "`output` must be the name of a folder, and is empty. "
+            f"Received: {received}"
+        )
+    path = pathlib.Path(folder)
+    try:
+        place = next(p for p in (path, *path.parents) if p.exists())
+        taken = [name for name in names if (path / name).is_dir()]
+    # A name that is too long, or with a character that no name has.
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(
+            f"`output` can't be the name of a folder: {reason}. "
+            f"Received: {received}"
+        ) from error
+    if not place.is_dir():
+        raise ValueError(
+            "`output` must be a folder, and a file has its name or that of a "
+            f"folder above. Received: {received}"
+        )
+    if taken:
+        raise ValueError(
+            f"A file {taken[0]!r} is to be written, and a folder has its name."
+            f" Move it away, or pass another `output`. Received: {received}"
+        )
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise ValueError(
+            f"`output` can't be written to: there is no permission for "
+            f"{shortened(str(place))}, or it is read-only. Pass another "
+            f"`output`. Received: {received}"
+        )

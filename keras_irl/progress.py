@@ -1,0 +1,51 @@
+"""How far a work is, and how long the rest will take."""
+
+import contextlib
+import contextvars
+import sys
+
+import tqdm
+
+_IS_ASKED_FOR = contextvars.ContextVar("is_asked_for", default=False)
+# In a file, where lines are not replaced by the next: seconds between them,
+# and how long a work is that is worth any.
+_INTERVAL, _DELAY = 10.0, 1.0
+
+
+@contextlib.contextmanager
+def progress_shown():
+    """Shows all progress from here on, whether or not there is a terminal."""
+    token = _IS_ASKED_FOR.set(True)
+    try:
+        yield
+    finally:
+        _IS_ASKED_FOR.reset(token)
+
+
+def progress(items=None, what=None, *, unit="prompt", total=None):
+    """Makes a bar on the standard error, which vanishes at its end.
+
+    By default, only a terminal shows it; see `progress_shown`.
+
+    Args:
+        items: What to go through, an iterable. Defaults to `None`: the bar
+            is moved with its `update`.
+        what: What is done. Defaults to nothing.
+        unit: What is counted. Defaults to `"prompt"`.
+        total: How many there are. Defaults to the length of the items.
+
+    Returns:
+        A `tqdm.tqdm`: an iterable, and a context.
+    """
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()
+    return tqdm.tqdm(
+        items,
+        desc=what,
+        total=total,
+        unit=unit,
+        leave=False,
+        mininterval=0.1 if is_terminal else _INTERVAL,
+        delay=0.0 if is_terminal else _DELAY,
+        # `None` hides it where there is no terminal.
+        disable=False if _IS_ASKED_FOR.get() else None,
+    )

@@ -1,0 +1,277 @@
+"""The command line as a whole: how it ends, whatever happens."""
+
+import errno
+import os
+import re
+import signal
+
+import pytest
+from shells import run
+from shells import start
+from testing import quick_start
+from testing import tiny_gpt2
+
+from keras_irl.__main__ import main
+from keras_irl.commands import compare as compare_module
+from keras_irl.commands import evaluate as evaluate_module
+from keras_irl.commands import examine as examine_module
+from keras_irl.commands import rewards as rewards_module
+
+COMPARE = "compare --task arithmetic --output out".split()
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p.keras").write_text("")
+    (tmp_path / "t.jsonl").write_text("")
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def policies(tmp_path_factory):
+    """A policy that was saved, and texts to read."""
+    folder = tmp_path_factory.mktemp("policies")
+    quick_start(tiny_gpt2(max_length=48)).save(folder / "p.keras")
+    rows = ['{"prompt": "1 + 2", "response": "3", "bleu": 1.0}\n'] * 3
+    (folder / "t.jsonl").write_text("".join(rows))
+    return folder
+
+
+def job(name, folder):
+    small = ["--num-test", "2", "--num-samples", "2", "--output"]
+    small += [folder / f"{name}-out", "--policy", folder / "p.keras"]
+    if name == "evaluate":
+        few = ["--task", "arithmetic", "--decoders", "T=1", *small]
+        return ["evaluate", *few, "--batch-size", "4"]
+    texts = ["--path", folder / "t.jsonl", "--metric", "bleu"]
+    return ["rewards", *texts, *small[4:], "--num-resamples", "20"]
+
+
+COMMANDS = {
+    "compare": (compare_module, "compare", COMPARE),
+    "evaluate": (
+        *(evaluate_module, "evaluate"),
+        "evaluate --task arithmetic --policy p.keras --output out".split(),
+    ),
+    "rewards": (
+        *(rewards_module, "rewards"),
+        "rewards --path t.jsonl --policy p.keras --output out".split(),
+    ),
+    "doctor": (examine_module, "examine", "doctor --task arithmetic".split()),
+}
+
+
+def ended(name, error, monkeypatch, capsys):
+    """How a command ends that raises an error, and what it says."""
+    module, function, arguments = COMMANDS[name]
+
+    def fail(options):
+        raise error
+
+    monkeypatch.setattr(module, function, fail)
+    return main(arguments), capsys.readouterr().err
+
+
+class ResourceExhaustedError(Exception):
+    """As TensorFlow has one."""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError("1.5 TiB"), "not enough memory.*MemoryError: 1.5 TiB"),
+        (ResourceExhaustedError("OOM"), "not enough memory.*: OOM"),
+        (OverflowError("too large"), "larger than.*OverflowError: too large"),
+        (RecursionError("depth"), "larger than.*RecursionError: depth"),
+        (RuntimeError("CUDA\nlines"), "library.*Received: RuntimeError: CUDA$"),
+        (RuntimeError(), "KERAS_IRL_TRACEBACK=1.*RuntimeError:$"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "out/x"),
+            "No space left.*Make room there.*Received: file='out/x'",
+        ),
+        (
+            OSError(errno.EROFS, "Read-only file system", "out/x"),
+            "Read-only file system. Pass another.*Received: file='out/x'",
+        ),
+        (OSError("odd"), "error: odd$"),
+        (ValueError("`output`\n is odd."), "error: `--output` is odd.$"),
+    ],
+)
+def test_an_error_is_one_line(here, monkeypatch, capsys, name, error, message):
+    if name == "doctor":
+        message = message.replace("`--output`", "`output`")
+    monkeypatch.delenv("KERAS_IRL_TRACEBACK", raising=False)
+    code, told = ended(name, error, monkeypatch, capsys)
+    assert code == 2
+    assert told.startswith("keras-irl: error: ") and told.count("\n") == 1
+    assert re.search(message, told.rstrip("\n"))
+    assert not (here / "out").exists()
+
+
+def test_the_place_of_an_error_is_shown_on_demand(here, monkeypatch, capsys):
+    monkeypatch.setenv("KERAS_IRL_TRACEBACK", "1")
+    code, told = ended("compare", MemoryError("x"), monkeypatch, capsys)
+    assert code == 2
+    assert "Traceback" in told and "in fail" in told
+
+
+def test_a_fault_of_this_library_is_not_hidden(here, monkeypatch, capsys):
+    for error in (AttributeError("x"), KeyError("x"), AssertionError("x")):
+        with pytest.raises(type(error)):
+            ended("compare", error, monkeypatch, capsys)
+    assert not (here / "out").exists()
+
+
+def test_a_backend_that_is_not_installed_is_named(here, monkeypatch, capsys):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    error = ModuleNotFoundError("No module named 'jax'", name="jax")
+    code, told = ended("doctor", error, monkeypatch, capsys)
+    assert code == 2
+    assert re.search("not installed.*`--backend`.*No module named 'jax'", told)
+    other = ModuleNotFoundError("No module named 'x'", name="x")
+    with pytest.raises(ModuleNotFoundError):
+        ended("doctor", other, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [
+        (signal.SIGINT, 130, "Interrupted. "),
+        (signal.SIGTERM, 143, "Stopped by SIGTERM. "),
+        (signal.SIGHUP, 129, "Stopped by SIGHUP. "),
+    ],
+)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_signals_end_it_alike(
+    here, monkeypatch, capsys, name, number, code, word
+):
+    module, function, arguments = COMMANDS[name]
+
+    def signalled(options):
+        os.kill(os.getpid(), number)
+        raise AssertionError("Nothing has happened.")
+
+    monkeypatch.setattr(module, function, signalled)
+    before = [signal.getsignal(n) for n in (number, signal.SIGALRM)]
+    assert main(arguments) == code
+    assert [signal.getsignal(n) for n in (number, signal.SIGALRM)] == before
+    told = capsys.readouterr().err
+    goes_on = name in ("compare", "evaluate")
+    rest = "The same command goes on" if goes_on else "Nothing was written"
+    assert f"\n{word}{rest}" in told
+    assert not (here / "out").exists()
+
+
+def test_an_interrupt_that_a_library_swallows_comes_again(
+    here, monkeypatch, capsys
+):
+    swallowed = []
+
+    def swallow(options):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except KeyboardInterrupt as error:
+            swallowed.append(error)
+        signal.pause()
+        raise AssertionError("It did not come again.")
+
+    monkeypatch.setattr("keras_irl.commands.stopping._AGAIN", 0.2)
+    monkeypatch.setattr(compare_module, "compare", swallow)
+    assert main(COMPARE) == 143
+    assert len(swallowed) == 1
+
+
+def test_an_interrupt_does_not_disturb_its_own_cleaning_up(
+    here, monkeypatch, capsys
+):
+    cleaned = []
+
+    def clean(options):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        finally:
+            signal.sigtimedwait([], 0.5)
+            cleaned.append(True)
+
+    monkeypatch.setattr("keras_irl.commands.stopping._AGAIN", 0.1)
+    monkeypatch.setattr(compare_module, "compare", clean)
+    assert main(COMPARE) == 130
+    assert cleaned == [True]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_imports_ends_it_in_a_line(here, number):
+    before = "import os, importlib; importlib.import_module = lambda name: ("
+    before += f"os.write(1, b'importing'), os.kill(os.getpid(), {number:d}))"
+    code, output, errors = run([*COMPARE, "--output", here / "out"], before)
+    assert (code, output) == (128 + number, "importing")
+    assert re.fullmatch(r"\n.*, before anything was done\.\n", errors)
+    assert not (here / "out").exists()
+
+
+# A process that sends itself a signal in the midst of some work.
+IN_JUDGING = """
+import os, signal
+from keras_irl.evaluation import sweep as _, ResponseSampler
+call = ResponseSampler.__call__
+def stopped(*args, **named):
+    found = call(*args, **named)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return found
+ResponseSampler.__call__ = stopped
+"""
+IN_READING = """
+import os, signal
+from keras_irl.rewards.reward_reader import RewardReader
+read = RewardReader._read
+def stopped(*args):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return read(*args)
+RewardReader._read = stopped
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "kept"),
+    [
+        ("evaluate", IN_JUDGING, ["evaluation.json", "evaluations"]),
+        ("rewards", IN_READING, None),
+    ],
+)
+def test_judging_stops_at_a_signal(policies, name, before, kept):
+    code, _, errors = run(job(name, policies), before)
+    assert code == 143
+    assert "Traceback" not in errors
+    assert re.search(r"\nStopped by SIGTERM\. [^\n]+\n$", errors)
+    out = policies / f"{name}-out"
+    # The lock is gone too.
+    assert (sorted(os.listdir(out)) if out.exists() else None) == kept
+
+
+@pytest.mark.parametrize("name", ["evaluate", "rewards"])
+def test_a_report_is_there_whoever_reads_what_is_printed(policies, name):
+    reading, writing = os.pipe()
+    os.close(reading)
+    arguments = job(name, policies)
+    arguments[arguments.index("--output") + 1] = policies / f"{name}-pipe"
+    process = start(
+        arguments, stdout=writing, stderr=None, PYTHONIOENCODING="ascii"
+    )
+    os.close(writing)
+    assert process.wait(timeout=300) == 0
+    report = (policies / f"{name}-pipe" / "report.md").read_text("utf-8")
+    assert not report.isascii()
+
+
+def test_what_is_printed_to_a_full_disk_is_not_lost_unsaid(here):
+    for name, arguments in (("help", ["--help"]), ("compare", COMPARE)):
+        before = "import types, importlib\n"
+        before += "importlib.import_module = lambda name: types.SimpleNamespace"
+        before += "(compare=lambda options: print('±'))"
+        with open("/dev/full", "w") as full:
+            code, _, errors = run(arguments, before, stdout=full)
+        if name == "compare":
+            assert code == 2
+            assert "Not all could be printed: No space left" in errors
