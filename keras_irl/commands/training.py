@@ -53,7 +53,8 @@ def train(
 
     Raises:
         DivergedError: If a loss or a weight is not finite.
-        KeyboardInterrupt: If somebody stopped the training; its state is kept.
+        KeyboardInterrupt: If somebody stops the training. Its whole steps are
+            kept.
     """
     trainer.compile(
         keras.optimizers.Adam(_learning_rate(options), global_clipnorm=1.0)
@@ -85,8 +86,6 @@ def train(
                 raise DivergedError(problem, step, kept)
             progress["best_step"] = _best(progress)[0] if keeps_best else None
             checkpoint.save(trainer, progress)
-            if progress["step"] < stop:
-                raise KeyboardInterrupt
             first = None
     progress["kept_step"] = progress["step"]
     if keeps_best and progress["best_step"] != progress["step"]:
@@ -197,6 +196,8 @@ def _evaluate(trainer, demonstrations, progress):
 
 def _problem(trainer, progress):
     """What is not finite after some steps, or `None`."""
+    if trainer.not_finite is not None:
+        return "a gradient or the learning rate is not finite"
     if not _is_finite(trainer):
         return "the weights are not finite"
     for loss in progress["history"]["negative_log_likelihood"][-1:]:
@@ -258,11 +259,12 @@ class Watch(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         # Reading a number waits for the step, which runs in the background.
-        loss = float(logs["loss"])
-        if not math.isfinite(loss):
-            self.problem = f"the loss is {loss}"
-            self.model.stop_training = True
-            return
+        loss, norm = (float(logs[name]) for name in ("loss", "gradient_norm"))
+        for what, value in (("loss", loss), ("norm of the gradient", norm)):
+            if not math.isfinite(value):
+                self.problem = f"the {what} is {value}"
+                self.model.stop_training = True
+                return
         now = time.perf_counter()
         self.times.append(now - self.last)
         self.last = now

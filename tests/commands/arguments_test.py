@@ -193,6 +193,30 @@ def test_bounds_are_told(capsys):
 
 
 @pytest.mark.parametrize(
+    ("command", "flag"),
+    [
+        (command, flag)
+        for command, flags in {
+            "doctor --task=e2e": "max-prompt-length max-length batch-size",
+            "evaluate --task=e2e --policy=p": "max-prompt-length max-length "
+            "batch-size num-samples seeds",
+            "rewards --policy=p": "max-prompt-length max-length batch-size "
+            "num-samples",
+        }.items()
+        for flag in flags.split()
+    ],
+)
+def test_sizes_of_all_commands_have_a_bound(command, flag, capsys):
+    name = flag.replace("-", "_")
+    options = parse_arguments([*command.split(), f"--{flag}=1048576"])
+    assert vars(options)[name] == 2**20
+    for text in ("1048577", "1000000000000", "9" * 401):
+        with pytest.raises(SystemExit):
+            parse_arguments([*command.split(), f"--{flag}={text}"])
+        assert "at most 1048576 is needed. Re" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("flag", "text", "twice"),
     [
         ("--td-weight", "0.1,0.1", "0.1"),

@@ -282,7 +282,12 @@ def test_gail_is_not_trained_on_from_what_diverged(tmp_path, capsys):
     error = last_line(capsys)
     assert re.search(r" mle: Seed 0 diverged at step \d", error)
     assert "gail: Seed 0 diverged at step " in error
+    assert "Interrupted" not in error
     assert "in mle, which it goes on from, the " in error
+    run = json.loads((tmp_path / "runs" / "mle-0.json").read_text())
+    assert re.match(
+        "the (loss|norm of the gradient) is", run["failed"]["problem"]
+    )
     alone = ["--objectives", "gail", "--learning-rate", "1e30"]
     assert compare(tmp_path / "alone", *alone) == 2
     assert "in mle, which it goes on from, the " in last_line(capsys)
