@@ -5,7 +5,20 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
+
+import keras
+import numpy as np
+import pytest
+from testing import PROMPTS
+from testing import RESPONSES
+from testing import numpy
+from testing import tiny_gpt2
+
+import keras_irl
+from keras_irl.data import demonstrations
+from keras_irl.trainers.safe_steps import SafeSteps
 
 CHILD = """
     import time
