@@ -70,9 +70,9 @@ def _num_bytes(variable):
 
 
 def _optimizer_bytes(optimizer, gradients):
-    optimizer = inner_optimizer(optimizer)
     if optimizer is not None and optimizer.built:
         return sum(map(_num_bytes, optimizer.variables))
+    optimizer = inner_optimizer(optimizer)
     for kind, num_slots in _NUM_SLOTS.items():
         if isinstance(optimizer, kind):
             return num_slots * gradients

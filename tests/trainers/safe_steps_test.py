@@ -76,6 +76,9 @@ def run_child(code):
 
 def test_ctrl_c_ends_a_training_at_any_moment_with_its_weights():
     child = run_child(CHILD)
+    # Where a signal is dropped, the child would train for ever.
+    watch = threading.Timer(240.0, child.kill)
+    watch.start()
     seconds = []
     for number in range(10):
         assert child.stdout.readline() == "ready\n"
@@ -86,6 +89,7 @@ def test_ctrl_c_ends_a_training_at_any_moment_with_its_weights():
         seconds.append(time.perf_counter() - start)
     assert child.stdout.readline() == "loss True\n"
     assert child.wait() == 0
+    watch.cancel()
     assert max(seconds) < 3.0
 
 
