@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_irl.trainers.gradient_norm import dense
+from keras_irl.optimizers.token_weighted import dense
 
 
 class HeadStart(keras.optimizers.Optimizer):
