@@ -131,6 +131,121 @@ def check_choice(name, value, choices, *, meaning=""):
     return value
 
 
+def check_flag(name, value):
+    """Checks a truth value; 0 and 1 are such too.
+
+    Args:
+        name: Name of the argument, as the user wrote it.
+        value: What was passed.
+
+    Returns:
+        A `bool`.
+
+    Raises:
+        ValueError: If it is neither true nor false.
+
+    Example:
+    >>> check_flag("verbose", np.bool_(True))
+    True
+    """
+    flag = value
+    if isinstance(value, np.ndarray | np.generic) and value.ndim == 0:
+        flag = value.item()
+    if not isinstance(flag, int) or flag not in (0, 1):
+        raise ValueError(
+            f"`{name}` must be `True` or `False`. "
+            f"Received: {name}={shortened(value)}"
+        )
+    return bool(flag)
+
+
+def check_kind(name, value, kind, *, meaning=""):
+    """Checks that a value is of a class.
+
+    Args:
+        name: Name of the argument, as the user wrote it.
+        value: What was passed.
+        kind: A class.
+        meaning: What it is and how to make one, a sentence that the error ends
+            its explanation with. Defaults to nothing.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: If it is not.
+
+    Example:
+    >>> check_kind("row", {"seed": 0}, dict)
+    {'seed': 0}
+    """
+    if not isinstance(value, kind):
+        raise ValueError(
+            f"`{name}` must be a `{kind.__name__}`.{_sentence(meaning)} "
+            f"Received: {name}={shortened(value)} of type "
+            f"{type(value).__name__}"
+        )
+    return value
+
+
+def check_entries(name, value, entries, *, meaning=""):
+    """Checks that a dictionary has the entries that are read.
+
+    Args:
+        name: Name of the argument, as the user wrote it.
+        value: What was passed.
+        entries: Names of entries.
+        meaning: What such a dictionary is, a sentence that the error ends its
+            explanation with. Defaults to nothing.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: If it is no dictionary, or an entry is missing.
+
+    Example:
+    >>> check_entries("row", {"seed": 0}, ("seed",))
+    {'seed': 0}
+    """
+    check_kind(name, value, dict, meaning=meaning)
+    missing = [entry for entry in entries if entry not in value]
+    if missing:
+        raise ValueError(
+            f"`{name}` must have the entries {', '.join(entries)}."
+            f"{_sentence(meaning)} Received: {name} without "
+            f"{', '.join(missing)}"
+        )
+    return value
+
+
+def check_functions(name, functions):
+    """Checks a dictionary of functions, such as metrics by their names.
+
+    Args:
+        name: Name of the argument, as the user wrote it.
+        functions: What was passed. `None` is an empty one.
+
+    Returns:
+        A dictionary.
+
+    Raises:
+        ValueError: If it is none, or holds something else.
+
+    Example:
+    >>> check_functions("metrics", None)
+    {}
+    """
+    if functions is None:
+        return {}
+    meaning = "It holds functions by their names."
+    functions = dict(check_kind(name, functions, dict, meaning=meaning))
+    for key, function in functions.items():
+        check_kind(f"a name in {name}", key, str)
+        check_function(f"{name}[{key!r}]", function)
+    return functions
+
+
 def check_function(name, value, *, meaning=""):
     """Checks that something can be called.
 
@@ -255,6 +370,37 @@ def column_of_lists(name, values, *, meaning=""):
         list(column(f"{name}[{row}]", found, meaning=meaning))
         for row, found in enumerate(column(name, values, meaning=meaning))
     ]
+
+
+def as_numbers(name, values, ndim):
+    """Returns numbers as an array.
+
+    Args:
+        name: Name of the argument, as the user wrote it.
+        values: What was passed: an array, or lists of equal lengths.
+        ndim: The number of its axes.
+
+    Returns:
+        Float64 array.
+
+    Raises:
+        ValueError: If something is no number, or there are other axes.
+
+    Example:
+    >>> as_numbers("weights", [[1, 0]], 2).shape
+    (1, 2)
+    """
+    try:
+        found = np.asarray(values)
+        array = found.astype("float64") if found.dtype.kind in "fiub" else None
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        array = None
+    if array is None or array.ndim != ndim:
+        raise ValueError(
+            f"`{name}` must be an array of numbers with {ndim} axes. "
+            f"Received: {name}={shortened(values)}"
+        )
+    return array
 
 
 def is_missing(value):

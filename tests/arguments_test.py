@@ -8,8 +8,11 @@ import pyarrow as pa
 import pytest
 
 from keras_irl.arguments import check_choice
+from keras_irl.arguments import check_flag
 from keras_irl.arguments import check_function
+from keras_irl.arguments import check_functions
 from keras_irl.arguments import check_integer
+from keras_irl.arguments import check_kind
 from keras_irl.arguments import check_number
 from keras_irl.arguments import check_parts
 from keras_irl.arguments import column
@@ -189,3 +192,32 @@ def test_what_is_missing_is_known():
     missing = [None, float("nan"), np.float32("nan"), pd.NA, pd.NaT]
     assert all(map(is_missing, missing))
     assert not any(map(is_missing, ["", "nan", 0.0, [], False]))
+
+
+@pytest.mark.parametrize("value", [True, 1, np.bool_(True), np.array(True)])
+def test_what_is_true_is_true(value):
+    assert check_flag("verbose", value) is True
+
+
+@pytest.mark.parametrize("value", ["yes", None, 2, 1.0, [], np.array([True])])
+def test_what_is_neither_true_nor_false_is_refused(value):
+    with pytest.raises(ValueError, match="`True` or `False`.*: verbose="):
+        check_flag("verbose", value)
+
+
+def test_what_is_of_another_class_is_refused():
+    assert check_kind("rows", [1], list) == [1]
+    with pytest.raises(ValueError, match=r"`list`. Two. .*\(1,\) of type t"):
+        check_kind("rows", (1,), list, meaning="Two.")
+
+
+@pytest.mark.parametrize("value", [[len], "len", {"a": 1}, {1: len}, len])
+def test_what_holds_no_functions_is_refused(value):
+    with pytest.raises(ValueError, match="metrics.* must be .*Received: "):
+        check_functions("metrics", value)
+
+
+def test_functions_are_copied():
+    functions = {"length": len}
+    found = check_functions("metrics", functions)
+    assert found == functions and found is not functions

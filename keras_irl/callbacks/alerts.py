@@ -3,7 +3,6 @@
 import math
 import operator
 from collections.abc import Callable
-from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -205,7 +204,7 @@ def check_names(argument, names):
     Raises:
         ValueError: If one does not.
     """
-    is_iterable = isinstance(names, Iterable) and not isinstance(names, str)
+    is_iterable = isinstance(names, list | tuple | set | frozenset | dict)
     if not is_iterable or any(
         not isinstance(name, str) or name not in RULES for name in names
     ):

@@ -9,6 +9,7 @@ import keras_hub
 
 from keras_irl.arguments import LARGEST_COUNT
 from keras_irl.arguments import check_integer
+from keras_irl.arguments import check_kind
 
 # Tokenizers are fast and hold the interpreter's lock: more threads than these
 # take time from the training, and a longer buffer only takes memory.
@@ -54,6 +55,7 @@ class Demonstrations(grain.MapDataset):
         is_packed=False,
         texts=None,
     ):
+        check_kind("batches", batches, grain.MapDataset)
         super().__init__(batches)
         self.num_rows = num_rows
         self.num_truncated = num_truncated
@@ -137,10 +139,13 @@ class Demonstrations(grain.MapDataset):
 
     def slice(self, sl):
         """Slices the batches of an epoch, in every epoch."""
+        check_kind("sl", sl, slice)
         return self._with(super().slice(sl))
 
     def repeat(self, num_epochs=None, *, reseed_each_epoch=True):
         """Joins epochs to one data set, each shuffled in its own way."""
+        if num_epochs is not None:
+            num_epochs = check_integer("num_epochs", num_epochs, least=1)
         return self._with(
             super().repeat(num_epochs, reseed_each_epoch=reseed_each_epoch)
         )

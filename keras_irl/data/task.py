@@ -2,6 +2,7 @@
 
 import copy
 
+from keras_irl.arguments import check_functions
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import column
 from keras_irl.arguments import shortened
@@ -77,8 +78,8 @@ class Task:
         self.split = split
         self.prompts, self.responses, self.references = rows
         self.pairs = pairs
-        self.metrics = dict(metrics)
-        self.sample_metrics = dict(sample_metrics or {})
+        self.metrics = check_functions("metrics", metrics)
+        self.sample_metrics = check_functions("sample_metrics", sample_metrics)
         self.num_blank_lines = num_blank_lines
         self.tokenize = DEFAULT
 
@@ -175,21 +176,16 @@ class Task:
         >>> task.metrics["comet"](task.responses, task.references)
         100.0
         """
-        groups = metrics or {}, prompt_metrics or {}, sample_metrics or {}
-        for name, metric in [
-            item for group in groups for item in group.items()
-        ]:
-            if not callable(metric):
-                raise ValueError(
-                    "A metric is a function. "
-                    f"Received: metrics[{name!r}]={metric!r:.200}"
-                )
+        metrics = check_functions("metrics", metrics)
+        prompt_metrics = check_functions("prompt_metrics", prompt_metrics)
+        sample_metrics = check_functions("sample_metrics", sample_metrics)
         given = {
-            n: given_prompts(m, self.prompts) for n, m in groups[1].items()
+            name: given_prompts(metric, self.prompts)
+            for name, metric in prompt_metrics.items()
         }
         task = copy.copy(self)
-        task.metrics = self.metrics | groups[0] | given
-        task.sample_metrics = self.sample_metrics | groups[2]
+        task.metrics = self.metrics | metrics | given
+        task.sample_metrics = self.sample_metrics | sample_metrics
         return task
 
     def __repr__(self):

@@ -8,6 +8,7 @@ from keras import ops
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
+from keras_irl.ops.shapes import as_tensor
 
 
 class BranchingSampler(keras_hub.samplers.Sampler):
@@ -76,6 +77,7 @@ class BranchingSampler(keras_hub.samplers.Sampler):
 
     def is_stop(self, tokens):
         """Whether each of the tokens ends a text: bool, of their shape."""
+        tokens = as_tensor("tokens", tokens)
         stop = ops.zeros_like(tokens, dtype="bool")
         for token in self.stop_token_ids:
             stop = ops.logical_or(stop, ops.equal(tokens, token))
@@ -83,6 +85,7 @@ class BranchingSampler(keras_hub.samplers.Sampler):
 
     def is_long(self, num_tokens):
         """Whether rows of so many drawn tokens may have no more: bool."""
+        num_tokens = as_tensor("num_tokens", num_tokens)
         if self.max_tokens is None:
             return ops.zeros_like(num_tokens, dtype="bool")
         return ops.greater_equal(num_tokens, self.max_tokens)

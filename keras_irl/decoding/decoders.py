@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from keras_irl.arguments import check_integer
 from keras_irl.arguments import number_text
 from keras_irl.decoding.beam_searcher import BeamSearcher
 from keras_irl.decoding.beam_searcher import check_beams
@@ -66,6 +67,8 @@ class Sampling:
 
     def num_branches(self, num_samples, batch_size):
         """Rows of a prompt in one batch; several may be needed."""
+        num_samples = check_integer("num_samples", num_samples, least=1)
+        batch_size = check_integer("batch_size", batch_size, least=1)
         num_batches = -(-num_samples // batch_size)
         return -(-num_samples // num_batches)
 
@@ -133,6 +136,7 @@ class BeamSearch:
 
     def num_branches(self, num_samples, batch_size):
         """Rows of a prompt in one batch."""
+        num_samples = check_integer("num_samples", num_samples, least=1)
         if num_samples > self.num_beams:
             raise ValueError(
                 "A search returns at most as many texts as it has beams. "

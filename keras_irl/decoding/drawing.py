@@ -3,7 +3,11 @@
 import keras
 from keras import ops
 
+from keras_irl.arguments import check_kind
+from keras_irl.decoding.branching_sampler import BranchingSampler
 from keras_irl.decoding.lending import lent
+from keras_irl.models.language_model import check_language_model
+from keras_irl.ops import check_shapes
 
 
 def draw(policy, inputs, sampler):
@@ -38,7 +42,12 @@ def draw(policy, inputs, sampler):
         Int tensor of shape `(B * K, T)`, where T is the width of that mask:
         prompt 0 row 0, prompt 0 row 1, and so on. Whatever follows a row's
         first stop token means nothing: see `drawn_mask`.
+
+    Raises:
+        ValueError: If an argument is of another kind.
     """
+    check_language_model(policy)
+    _check(inputs, sampler)
     return _AtInference(policy, sampler)(inputs)
 
 
@@ -54,9 +63,14 @@ def drawn_mask(tokens, inputs, sampler):
 
     Returns:
         Bool tensor of shape `(B * K, T)`.
+
+    Raises:
+        ValueError: If an argument is of another kind or shape.
     """
+    _check(inputs, sampler)
     given = prefix_mask(inputs)
     given = ops.repeat(ops.cast(given, "bool"), sampler.num_branches, axis=0)
+    tokens, given = check_shapes(tokens=(tokens, "BT"), given=(given, "BT"))
     drawn = ops.logical_not(given)
     stops = ops.cast(ops.logical_and(sampler.is_stop(tokens), drawn), "int32")
     stops_before = ops.cumsum(stops, axis=1) - stops
@@ -65,6 +79,21 @@ def drawn_mask(tokens, inputs, sampler):
         ops.greater(stops_before, 0), sampler.is_long(positions - 1)
     )
     return ops.logical_and(drawn, ops.logical_not(past))
+
+
+def _check(inputs, sampler):
+    meaning = "It is what `generate_preprocess` of a preprocessor returns."
+    check_kind("inputs", inputs, dict, meaning=meaning)
+    check_kind("sampler", sampler, BranchingSampler)
+    is_seq_2_seq = "decoder_padding_mask" in inputs
+    part = "decoder_" if is_seq_2_seq else ""
+    names = [f"{part}{name}" for name in ("token_ids", "padding_mask")]
+    if not inputs.keys() >= set(names):
+        raise ValueError(
+            f"`inputs` must hold {' and '.join(names)}. {meaning} "
+            f"Received: inputs with {sorted(map(str, inputs))}"
+        )
+    check_shapes(**{name: (inputs[name], "BT") for name in names})
 
 
 class _AtInference(keras.Layer):

@@ -5,7 +5,10 @@ import warnings
 import keras_hub
 from keras import ops
 
+from keras_irl.arguments import MAX_LENGTH
+from keras_irl.arguments import check_integer
 from keras_irl.arguments import column
+from keras_irl.models.language_model import check_language_model
 from keras_irl.models.text_marks import left_out
 from keras_irl.models.text_marks import text_marks
 
@@ -25,11 +28,15 @@ def encode_prompts(policy, prompts, max_length):
         to be generated.
 
     Raises:
-        ValueError: If there are no prompts, one of them is no string or holds
-            a special token, or one leaves no room for a response. The encoder
-            of a `Seq2SeqLM` cuts prompts that are too long: this warns, with
-            their number.
+        ValueError: If `policy` is no language model with a preprocessor,
+            `max_length` is no integer of at least 1, there are no prompts, one
+            of them is no string or holds a special token, or one leaves no
+            room for a response. The encoder of a `Seq2SeqLM` cuts prompts that
+            are too long: this warns, with their number.
     """
+    check_language_model(policy, needs_preprocessor=True)
+    if max_length is not None:
+        max_length = check_integer("max_length", max_length, 1, MAX_LENGTH)
     prompts = _require_texts(policy, prompts)
     preprocessor = policy.preprocessor
     if isinstance(policy, keras_hub.models.Seq2SeqLM):

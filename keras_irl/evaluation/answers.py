@@ -11,6 +11,7 @@ import functools
 import math
 import statistics
 
+from keras_irl.arguments import check_function
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import column_of_lists
 from keras_irl.evaluation.text_metrics import check_references
@@ -154,6 +155,7 @@ def _sample_lists(samples_per_prompt):
 
 def _answers(samples_per_prompt, references, answer):
     """The answers of the samples, and the right ones, of each prompt."""
+    check_function("answer", answer)
     samples_per_prompt = _sample_lists(samples_per_prompt)
     for row, samples in enumerate(samples_per_prompt):
         if not samples or not all(isinstance(text, str) for text in samples):

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from keras_irl.arguments import check_entries
 from keras_irl.arguments import shortened
 from keras_irl.evaluation.diversity import tokenizer_of
 from keras_irl.evaluation.fronts import compare_curves
@@ -13,6 +14,7 @@ from keras_irl.evaluation.intervals import check_num_resamples
 from keras_irl.evaluation.intervals import check_seed
 from keras_irl.evaluation.intervals import resampled_variance
 from keras_irl.evaluation.intervals import t_interval
+from keras_irl.evaluation.judge import require_task
 from keras_irl.evaluation.text_metrics import TextMetric
 from keras_irl.evaluation.text_metrics import resampling_weights
 
@@ -20,6 +22,9 @@ from keras_irl.evaluation.text_metrics import resampling_weights
 _LEAST_SHARE = 0.1
 # Where less of it is shared, what is said holds for a small part only.
 _SMALL_SHARE = 0.5
+
+# What is read of a row of `sweep`.
+_ENTRIES = ("policy", "self_bleu", "decoder", "metrics", "prompt_self_bleu")
 
 
 def compare_fronts(rows, task, metric=None, num_resamples=1000, seed=0):
@@ -68,7 +73,8 @@ def compare_fronts(rows, task, metric=None, num_resamples=1000, seed=0):
         ValueError: If there are no rows, no such metric, or a number is out of
             its range.
     """
-    metric = next(iter(task.metrics)) if metric is None else metric
+    require_task(task)
+    metric = next(iter(task.metrics), None) if metric is None else metric
     _check(rows, task, metric)
     draws = _Draws(
         len(task.prompts), check_num_resamples(num_resamples), check_seed(seed)
@@ -273,13 +279,15 @@ def _differences(first, second):
 
 
 def _check(rows, task, metric):
-    if not rows:
+    if not isinstance(rows, list | tuple) or not rows:
         raise ValueError(
             "Fronts are made of rows of `sweep`, at least one. Received: "
-            "rows=[]"
+            f"rows={shortened(rows)}"
         )
+    for number, row in enumerate(rows):
+        check_entries(f"rows[{number}]", row, _ENTRIES)
     tokenizer_of(rows)
-    if metric not in task.metrics:
+    if not isinstance(metric, str) or metric not in task.metrics:
         raise ValueError(
             f"The metrics of the task are {', '.join(task.metrics)}. "
             f"Received: metric={shortened(metric)}"

@@ -8,6 +8,7 @@ import numpy as np
 from keras_irl.arguments import MAX_BATCH_SIZE
 from keras_irl.arguments import MAX_LENGTH
 from keras_irl.arguments import check_integer
+from keras_irl.arguments import check_parts
 from keras_irl.arguments import column
 from keras_irl.decoding import as_decoder
 from keras_irl.decoding import encode_prompts
@@ -16,6 +17,7 @@ from keras_irl.decoding.windows import Windows
 from keras_irl.evaluation.entropies import EntropyReader
 from keras_irl.evaluation.responses import Responses
 from keras_irl.evaluation.stops import Stops
+from keras_irl.models.language_model import check_language_model
 from keras_irl.models.reading import lock_of
 from keras_irl.progress import progress
 
@@ -76,11 +78,7 @@ class ResponseSampler:
         max_response_length=None,
         num_windows=4,
     ):
-        if policy.preprocessor is None:
-            raise ValueError(
-                "To answer prompts, `policy` must have a preprocessor: build "
-                "it with `preprocessor=...`. Received: policy.preprocessor=None"
-            )
+        check_language_model(policy, needs_preprocessor=True)
         self.policy = policy
         self.tokenizer = policy.preprocessor.tokenizer
         if max_length is None:
@@ -190,7 +188,10 @@ class ResponseSampler:
             self._reader = EntropyReader(
                 self.policy, self.max_length, self.batch_size
             )
-        return self._reader(prompts, responses.token_ids)
+        check_parts("responses", responses, ("token_ids",))
+        return self._reader(
+            list(column("prompts", prompts)), responses.token_ids
+        )
 
     def _plan(self, prompts, decoder, num_samples):
         """What decodes, what it reads, and in which batches.

@@ -5,7 +5,9 @@ import collections.abc
 import numpy as np
 
 from keras_irl.arguments import LARGEST_SEED
+from keras_irl.arguments import check_entries
 from keras_irl.arguments import check_integer
+from keras_irl.arguments import check_kind
 from keras_irl.decoding.prompts import num_cut_prompts
 from keras_irl.evaluation.decodings import decodings
 from keras_irl.evaluation.decodings import name_of
@@ -13,6 +15,7 @@ from keras_irl.evaluation.decodings import temperature_of
 from keras_irl.evaluation.generation import ResponseSampler
 from keras_irl.evaluation.judge import check_task
 from keras_irl.evaluation.judge import judge
+from keras_irl.evaluation.judge import require_task
 from keras_irl.progress import progress
 
 # Of sampling five: policies are compared where their diversities overlap.
@@ -146,7 +149,15 @@ def pick_samples(rows, task, num_prompts=10):
         For each of them a dictionary of the `prompt`, its `references` and its
         `responses`: a list of `{"decoder": ..., "temperature": ...,
         "texts": [...]}`, one for each decoding.
+
+    Raises:
+        ValueError: If a row or the task is none, or `num_prompts` no count.
     """
+    require_task(task)
+    check_kind("rows", rows, list)
+    for number, row in enumerate(rows):
+        check_entries(f"rows[{number}]", row, ("temperature", "responses"))
+    num_prompts = check_integer("num_prompts", num_prompts)
     # Another seed shows nothing new.
     first = {name_of(row): row for row in reversed(rows)}
     ways = dict.fromkeys(map(name_of, rows))

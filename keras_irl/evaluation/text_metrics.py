@@ -13,6 +13,7 @@ import sys
 
 import numpy as np
 
+from keras_irl.arguments import as_numbers
 from keras_irl.arguments import column
 from keras_irl.arguments import column_of_lists
 from keras_irl.arguments import shortened
@@ -99,7 +100,18 @@ class TextMetric:
 
         Returns:
             Float64 array of shape `(R,)`.
+
+        Raises:
+            ValueError: If they are no numbers of these shapes.
         """
+        weights = as_numbers("weights", weights, 2)
+        statistics = as_numbers("statistics", statistics, 3)
+        if weights.shape[1] != len(statistics):
+            raise ValueError(
+                "`weights` count prompts, and `statistics` have as many. "
+                f"Received: weights of shape {weights.shape}, statistics of "
+                f"shape {statistics.shape}"
+            )
         if self._score is None:
             means = np.mean(statistics[..., 0], axis=1)
             return weights @ means / np.sum(weights, axis=1)

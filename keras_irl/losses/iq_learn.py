@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_irl.arguments import check_flag
 from keras_irl.arguments import check_number
 from keras_irl.losses.divergences import check_divergence
 from keras_irl.losses.divergences import divergence_penalty
@@ -12,6 +13,7 @@ from keras_irl.losses.step_counter import StepCounter
 from keras_irl.losses.token_loss import TokenLoss
 from keras_irl.ops import implicit_rewards
 from keras_irl.ops.shapes import as_tensor
+from keras_irl.ops.shapes import check_scalar
 
 
 def iq_learn_loss(
@@ -78,7 +80,9 @@ def iq_learn_loss(
     penalties = td_penalty(
         action_values, values, mask, discount, divergence, stop_value_gradient
     )
-    if not ops.is_tensor(td_weight):
+    if ops.is_tensor(td_weight):
+        td_weight = check_scalar("td_weight", td_weight)
+    else:
         td_weight = check_number("td_weight", td_weight, least=0.0)
     return losses + td_weight * penalties
 
@@ -108,7 +112,7 @@ def td_penalty(
     Raises:
         ValueError: As in `iq_learn_loss`.
     """
-    if stop_value_gradient:
+    if check_flag("stop_value_gradient", stop_value_gradient):
         values = ops.stop_gradient(as_tensor("values", values))
     rewards = implicit_rewards(action_values, values, mask, discount)
     return divergence_penalty(rewards, divergence)
@@ -187,7 +191,9 @@ class IQLearnLoss(TokenLoss):
         check_divergence(divergence)
         self.td_weight = Schedule(td_weight, warm_up_steps)
         self.divergence = divergence
-        self.stop_value_gradient = stop_value_gradient
+        self.stop_value_gradient = check_flag(
+            "stop_value_gradient", stop_value_gradient
+        )
         self.steps = StepCounter(initial_step)
 
     def token_losses(self, statistics, mask):

@@ -7,6 +7,7 @@ from keras_irl.arguments import check_number
 from keras_irl.losses.token_loss import TokenLoss
 from keras_irl.ops import check_shapes
 from keras_irl.ops import log_probs
+from keras_irl.ops.shapes import check_scalar
 
 
 def mle_loss(action_values, values):
@@ -50,7 +51,9 @@ def entropy_loss(entropies, entropy_weight):
         - [Wulfmeier et al., 2024](https://arxiv.org/abs/2409.01369), eq. 18,
           with weights 0, 0.01, 0.05 and 0.1.
     """
-    if not ops.is_tensor(entropy_weight):
+    if ops.is_tensor(entropy_weight):
+        entropy_weight = check_scalar("entropy_weight", entropy_weight)
+    else:
         entropy_weight = check_entropy_weight(entropy_weight)
     (entropies,) = check_shapes(entropies=(entropies, "BT"))
     return ops.multiply(-entropy_weight, ops.cast(entropies, "float32"))

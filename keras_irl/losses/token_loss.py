@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_irl.arguments import check_kind
 from keras_irl.ops import check_shapes
 from keras_irl.ops import masked_mean
 from keras_irl.ops import token_statistics
@@ -42,6 +43,7 @@ class TokenLoss(keras.losses.Loss):
     """
 
     def __init__(self, name):
+        check_kind("name", name, str)
         super().__init__(name=name, dtype="float32")
 
     def __call__(self, y_true, y_pred, sample_weight=None):

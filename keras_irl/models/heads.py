@@ -10,6 +10,7 @@ import keras
 import keras_hub
 from keras import ops
 
+from keras_irl.arguments import check_flag
 from keras_irl.arguments import shortened
 from keras_irl.models.language_model import check_language_model
 from keras_irl.models.quiet import without_mask_warnings
@@ -63,6 +64,7 @@ def hidden_states(policy, inputs, training=False):
             dictionary.
     """
     family = _family(policy)
+    training = False if training is None else check_flag("training", training)
     if not isinstance(inputs, dict):
         raise ValueError(f"{_INPUTS} Received: inputs={shortened(inputs)}")
     if "segment_ids" in inputs:

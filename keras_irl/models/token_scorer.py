@@ -36,7 +36,7 @@ class TokenScorer(keras.Model):
     """
 
     def __init__(self, language_model, **kwargs):
-        check_language_model(language_model, name="language_model")
+        check_language_model(language_model)
         super().__init__(**kwargs)
         self.language_model = language_model
         self.head = score_head(language_model)

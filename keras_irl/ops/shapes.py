@@ -1,8 +1,10 @@
 """The tensors and shapes that docstrings promise, checked while tracing."""
 
 import keras
+import numpy as np
 from keras import ops
 
+from keras_irl.arguments import check_kind
 from keras_irl.arguments import shortened
 
 _NO_NUMBERS = ("string", "complex64", "complex128", "object")
@@ -22,6 +24,9 @@ def as_tensor(name, values):
         return values
     problem = None
     try:
+        if isinstance(values, list | tuple) and not _has_tensors(values):
+            # PyTorch drops the numbers that stand behind an empty row.
+            values = np.asarray(values)
         tensor = None if values is None else ops.convert_to_tensor(values)
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         # Each backend has its own for lists of uneven lengths, or of text.
@@ -58,6 +63,13 @@ def check_shapes(**tensors):
     >>> tuple(mask.shape)
     (2, 3)
     """
+    for name, pair in tensors.items():
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise ValueError(
+                f"Pass a pair of a tensor and its axes, as `{name}=(x, "
+                f'"BT")`. Received: {name}={shortened(pair)}'
+            )
+        check_kind(f"the axes of {name}", pair[1], str)
     found = {
         name: as_tensor(name, tensor) for name, (tensor, _) in tensors.items()
     }
@@ -71,6 +83,32 @@ def check_shapes(**tensors):
         if not agrees:
             raise ValueError(_message(tensors, found))
     return list(found.values())
+
+
+def check_scalar(name, number):
+    """Returns a tensor that stands for a number, such as a schedule's value.
+
+    Args:
+        name: Name of the argument, for the error.
+        number: A tensor.
+
+    Raises:
+        ValueError: If it has axes, or holds no number.
+    """
+    tensor = as_tensor(name, number)
+    if tuple(tensor.shape):
+        raise ValueError(
+            f"`{name}` must be one number, and this tensor has the shape "
+            f"{tuple(tensor.shape)}. Received: {name}={shortened(number)}"
+        )
+    return tensor
+
+
+def _has_tensors(values):
+    return any(
+        ops.is_tensor(leaf) or isinstance(leaf, keras.Variable)
+        for leaf in keras.tree.flatten(values)
+    )
 
 
 def _dtype(tensor):

@@ -6,11 +6,13 @@ import keras
 from keras import ops
 
 from keras_irl.arguments import check_integer
+from keras_irl.arguments import check_kind
 from keras_irl.ops.masking import continues
 from keras_irl.ops.shapes import check_shapes
 from keras_irl.ops.tiling import BLOCK_SIZE
 from keras_irl.ops.tiling import Tiling
 from keras_irl.ops.token_statistics import TokenStatistics
+from keras_irl.ops.vocabulary_head import VocabularyHead
 
 
 def tiled_token_statistics(
@@ -47,6 +49,7 @@ def tiled_token_statistics(
         - It does not say how its losses are computed. Tiles whose entries hold
           less than 1e-7 of the probability, all together, get no gradient.
     """
+    check_kind("head", head, VocabularyHead)
     block_size, tile_size = (
         None if size is None else check_integer(name, size, least=1)
         for name, size in (("block_size", block_size), ("tile_size", tile_size))

@@ -5,6 +5,7 @@ from keras import ops
 from keras_irl.arguments import check_number
 from keras_irl.ops.masking import continues
 from keras_irl.ops.masking import is_action
+from keras_irl.ops.shapes import check_scalar
 from keras_irl.ops.shapes import check_shapes
 
 
@@ -112,7 +113,7 @@ def check_share(name, number):
         ValueError: If it lies elsewhere.
     """
     if ops.is_tensor(number):
-        return number
+        return check_scalar(name, number)
     return check_number(
         name,
         number,

@@ -1,10 +1,11 @@
 """Rewards of texts, in compiled batches of one shape."""
 
-import math
-
 import numpy as np
 from keras import ops
 
+from keras_irl.arguments import MAX_BATCH_SIZE
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import check_number
 from keras_irl.evaluation.policy_reader import PolicyReader
 from keras_irl.losses.iq_learn import check_discount
 from keras_irl.ops import implicit_rewards
@@ -53,11 +54,16 @@ class RewardReader:
         policy, discount, value_offset = _reading(
             policy, discount, value_offset
         )
-        check_discount(discount)
-        _check_value_offset(value_offset)
-        _check_batch_size(batch_size)
+        discount = check_discount(discount)
+        value_offset = check_number(
+            "value_offset",
+            value_offset,
+            meaning="It is added to all values, in nats. To read with that "
+            "which a trainer found, pass the trainer in place of the policy.",
+        )
+        batch_size = check_integer("batch_size", batch_size, 1, MAX_BATCH_SIZE)
         self.policy = policy
-        self._batches = TextBatches(policy, int(batch_size))
+        self._batches = TextBatches(policy, batch_size)
         self._model = _RewardModel(policy, discount, value_offset)
 
     def __call__(self, prompts, responses, finished=None):
@@ -210,22 +216,3 @@ def _reading(model, discount, value_offset):
     if value_offset is None:
         value_offset = known[1]
     return policy, discount, value_offset
-
-
-def _check_value_offset(value_offset):
-    is_number = isinstance(value_offset, int | float | np.number)
-    if not is_number or not math.isfinite(value_offset):
-        raise ValueError(
-            "`value_offset` must be a finite number of nats. To read with that "
-            "which a trainer found, pass the trainer in place of the policy. "
-            f"Received: value_offset={value_offset!r}"
-        )
-
-
-def _check_batch_size(batch_size):
-    is_integer = isinstance(batch_size, int | np.integer)
-    if not is_integer or isinstance(batch_size, bool) or batch_size < 1:
-        raise ValueError(
-            "`batch_size` must be an integer of at least 1. "
-            f"Received: batch_size={batch_size!r}"
-        )

@@ -12,6 +12,7 @@ from keras_irl.losses.mle import check_entropy_weight
 from keras_irl.losses.policy_gradient import kl_loss
 from keras_irl.losses.policy_gradient import normalised
 from keras_irl.losses.policy_gradient import policy_gradient_loss
+from keras_irl.ops import check_shapes
 from keras_irl.ops import generalised_advantages
 
 
@@ -101,6 +102,10 @@ class PolicyGradient:
         Returns:
             A tuple of two float32 tensors of shape `(B, T)`, without gradient.
         """
+        rewards, values, mask = check_shapes(
+            rewards=(rewards, "BT"), values=(values, "BT"), mask=(mask, "BT")
+        )
+        values = ops.cast(values, "float32")
         advantages = generalised_advantages(
             rewards, values, mask, self.discount, self.trace_decay
         )

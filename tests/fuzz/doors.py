@@ -43,7 +43,9 @@ import keras_irl
 
 
 def array(value):
-    return np.asarray(keras.ops.convert_to_numpy(value))
+    if keras.ops.is_tensor(value):
+        value = keras.ops.convert_to_numpy(value)
+    return np.asarray(value)
 
 
 def scalar(result, _):
@@ -129,19 +131,16 @@ OPS = {
         check=lambda r, _: like("r")(np.zeros(array(r).shape), {"r": r}),
     ),
     "ops.check_shapes": Door(
-        call=lambda tensors: keras_irl.ops.check_shapes(**tensors),
-        values={
-            "tensors": st.fixed_dictionaries(
-                {"mask": st.tuples(MASKS, st.just("BT"))}
-            )
-        },
+        call=lambda mask: keras_irl.ops.check_shapes(mask=mask),
+        values={"mask": st.tuples(MASKS, st.just("BT"))},
     ),
     "losses.concave_reward": Door(check=like("rewards")),
     "losses.divergence_penalty": Door(check=like("rewards")),
     "losses.adversarial_rewards": Door(check=like("demonstration_logits")),
     "losses.discriminator_entropies": Door(check=like("demonstration_logits")),
     "losses.discriminator_loss": Door(
-        values={"is_demonstration": MASKS}, check=like("demonstration_logits")
+        values={"is_demonstration": st.booleans()},
+        check=like("demonstration_logits"),
     ),
     "losses.iq_learn_loss": Door(check=like("mask")),
     "losses.td_penalty": Door(check=like("mask")),
@@ -475,7 +474,7 @@ EVALUATION = {
         strict=False,
     ),
     "evaluation.compare_fronts": Door(
-        share=0.5,
+        share=0.25,
         values={"rows": SWEPT, "task": st.builds(lambda: make_task(2))},
         check=is_a(list),
     ),
@@ -506,9 +505,6 @@ EVALUATION = {
             "statistics": st.just(np.ones((3, 2, 1))),
         },
     ),
-    "evaluation.TextMetric.on": Door(
-        of=lambda: COUNTED, values={"adapt": st.just(lambda f: f)}
-    ),
     "evaluation.mean_over_texts": Door(
         values={"function": st.just(lambda r, refs: [1.0] * len(r))}
     ),
@@ -538,10 +534,10 @@ EVALUATION = {
         },
     ),
     "evaluation.sample_responses": Door(
-        share=0.15, strict=False, values={"temperature": DECODERS}
+        share=0.05, strict=False, values={"temperature": DECODERS}
     ),
     "evaluation.sweep": Door(
-        share=0.1,
+        share=0.04,
         strict=False,
         values={
             "policies": st.builds(lambda: {"a": t5()}),
@@ -704,7 +700,7 @@ MODELS = {
             "max_prompt_length": whole(4, 24),
             "max_length": whole(16, 48),
         },
-        share=0.15,
+        share=0.05,
     ),
 }
 
@@ -733,7 +729,10 @@ TRAINERS = {
     "trainers.MLE": Door(share=0.5),
     "trainers.OnlineIQLearn": Door(
         share=0.5,
-        values={"rollouts": st.sampled_from((None, ROLLOUTS))},
+        values={
+            "rollouts": st.sampled_from((None, ROLLOUTS)),
+            "mix_in": real(0.0, 0.9375),
+        },
     ),
     "trainers.Trainer": Door(share=0.5),
     "trainers.PolicyGradient": Door(

@@ -305,7 +305,9 @@ def is_tame(value):
         value = keras.ops.convert_to_numpy(value)
     if isinstance(value, np.ndarray) and value.dtype.kind in "fciu":
         return bool((np.abs(value.astype("float64")) <= _HUGE).all())
-    if isinstance(value, np.ndarray | np.generic):
+    if isinstance(value, np.generic):
+        return is_tame(value.item())
+    if isinstance(value, np.ndarray):
         return value.dtype.kind != "O" or is_tame(value.tolist())
     if isinstance(value, numbers.Real):
         return -_HUGE <= value <= _HUGE

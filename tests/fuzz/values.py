@@ -485,6 +485,7 @@ BY_NAME = {
     "limits": st.sampled_from(
         (None, {}, {"kl_high": 3.0}, {"kl_high": None}, {"td_dominates": 1})
     ),
+    "tokenize": st.sampled_from(("13a", "char", "none", "zh", "intl")),
     "metric": maybe(st.just("valid")),
     # Texts
     "prompts": PLAIN_COLUMNS,
