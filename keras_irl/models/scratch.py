@@ -7,6 +7,7 @@ import keras_hub
 import numpy as np
 
 from keras_irl.models.tokenizers import byte_pair_vocabulary
+from keras_irl.models.tokenizers import check_vocabulary_size
 from keras_irl.models.tokenizers import sample_texts
 from keras_irl.models.tokenizers import sentence_piece_tokenizer
 
@@ -64,6 +65,7 @@ def scratch_policy(
     ```
     """
     family, size = _parse(name)
+    vocabulary_size = check_vocabulary_size(vocabulary_size)
     texts = sample_texts(texts)
     build = {"t5": _t5, "gpt2": _gpt2, "bart": _bart}[family]
     sizes = {**SIZES[size], "dropout": 0.0}
