@@ -13,6 +13,7 @@ from keras_irl.data.chat_packer import ChatPacker
 from keras_irl.data.chat_template import PLAIN
 from keras_irl.data.chat_turns import read_turns
 from keras_irl.data.dataset import Demonstrations
+from keras_irl.data.rows import RowBatches
 from keras_irl.data.rows import check_arguments
 from keras_irl.data.rows import ordered_rows
 from keras_irl.data.rows import report_dropped
@@ -116,7 +117,7 @@ def chat_demonstrations(
     )
     order = ordered_rows(len(rows), seed)
     return Demonstrations(
-        order.batch(batch_size, batch_fn=list).map(read),
+        RowBatches(order, batch_size).map(read),
         num_rows=len(rows),
         num_truncated=0,
         dropped=dropped,

@@ -3,6 +3,7 @@
 import functools
 
 from keras_irl.data.dataset import Demonstrations
+from keras_irl.data.rows import RowBatches
 from keras_irl.data.rows import check_arguments
 from keras_irl.data.rows import ordered_rows
 from keras_irl.data.rows import report_dropped
@@ -117,7 +118,7 @@ def demonstrations(
         _read_batch, packer, prompts, responses, batch_size, found.rows
     )
     return Demonstrations(
-        rows.batch(batch_size, batch_fn=list).map(read),
+        RowBatches(rows, batch_size).map(read),
         num_rows=num_rows,
         num_truncated=len(found.truncated),
         dropped=found.dropped,

@@ -21,14 +21,14 @@ from keras_irl.evaluation.text_metrics import mean_over_texts
 
 _DIGIT = r"[\d²³¹¼½¾⁰-₉⅐-⅞]"
 _ANSWER = re.compile(
-    rf"""####\s*
+    rf"""[#]{{4}}\s*
     (?: (?P<sign>[-+−]?) (?:[$€£¥][ ]?)? | [$€£¥] (?P<inner_sign>[-+−]) )
     (?P<number>(?>{NUMBER.pattern}))
     # What goes on is a part of something longer, such as 3/4, 1e3 or 1 000.
     (?! [^\s#<(\[]* {_DIGIT} )
-    (?! [^\S\n]+ [-+*/^:=×÷−]? [^\S\n]* {_DIGIT} )
+    (?! [^\S\n]++ [-+*/^:=×÷−]? [^\S\n]*+ {_DIGIT} )
     (?! [*^×÷] | x[0-9a-f] )
-    (?! [^\S\n]* (?:hundred|thousand|million|billion|dozen) )""",
+    (?! [^\S\n]*+ (?:hundred|thousand|million|billion|dozen) )""",
     re.VERBOSE | re.IGNORECASE,
 )
 

@@ -8,6 +8,7 @@ import numpy as np
 from keras_irl.data.dataset import Demonstrations
 from keras_irl.data.demonstrations import read_tokens
 from keras_irl.data.demonstrations import sampled_texts
+from keras_irl.data.rows import RowBatches
 from keras_irl.data.rows import check_arguments
 from keras_irl.data.rows import ordered_rows
 from keras_irl.data.rows import report_dropped
@@ -101,9 +102,7 @@ def packed_demonstrations(
         _read_batch, packer, prompts, responses, batch_size, groups
     )
     return Demonstrations(
-        ordered_rows(len(groups), seed)
-        .batch(batch_size, batch_fn=list)
-        .map(read),
+        RowBatches(ordered_rows(len(groups), seed), batch_size).map(read),
         num_rows=len(rows),
         num_truncated=len(found.truncated),
         dropped=found.dropped,

@@ -30,6 +30,35 @@ def ordered_rows(num_rows, seed):
     return rows.shuffle(seed=int(state[0]))
 
 
+class RowBatches(grain.MapDataset):
+    """The row numbers of each batch, as lists; the last may be shorter.
+
+    That of `grain.MapDataset.batch` can't be pickled once it was read.
+
+    Args:
+        rows: A `grain.MapDataset` of row numbers.
+        batch_size: The number of rows in a batch.
+    """
+
+    def __init__(self, rows, batch_size):
+        super().__init__(rows)
+        self._batch_size = batch_size
+
+    def __len__(self):
+        return -(-len(self.parents[0]) // self._batch_size)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return self.slice(index)
+        (rows,) = self.parents
+        # No batch has rows of two epochs.
+        epoch, number = divmod(index, len(self))
+        start = number * self._batch_size
+        stop = min(len(rows), start + self._batch_size)
+        first = epoch * len(rows)
+        return [rows[first + row] for row in range(start, stop)]
+
+
 def check_arguments(batch_size, seed, on_invalid):
     """Checks what `demonstrations` takes.
 

@@ -11,6 +11,7 @@ from keras_irl.arguments import MAX_LENGTH
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.models.tokenizers import byte_pair_vocabulary
+from keras_irl.models.tokenizers import check_vocabulary_size
 from keras_irl.models.tokenizers import sample_texts
 from keras_irl.models.tokenizers import sentence_piece_tokenizer
 
@@ -74,9 +75,7 @@ def scratch_policy(
     """
     family, size = _parse(name)
     max_prompt_length, max_length = check_lengths(max_prompt_length, max_length)
-    vocabulary_size = check_integer(
-        "vocabulary_size", vocabulary_size, 1, MAX_LENGTH
-    )
+    vocabulary_size = check_vocabulary_size(vocabulary_size)
     seed = check_integer("seed", seed, most=LARGEST_SEED)
     texts = sample_texts(texts)
     build = {"t5": _t5, "gpt2": _gpt2, "bart": _bart}[family]

@@ -11,9 +11,11 @@ import sentencepiece
 import tokenizers
 from tokenizers import pre_tokenizers
 
+from keras_irl.arguments import check_integer
 from keras_irl.arguments import column
 
 MAX_TEXTS = 50_000
+MAX_VOCABULARY = 2**20
 _MAX_TEXT_BYTES = 2**16
 
 
@@ -103,6 +105,11 @@ def byte_pair_vocabulary(texts, vocabulary_size, special_tokens):
         vocabulary["th"] = len(vocabulary)
         merges = ["t h"]
     return vocabulary, merges
+
+
+def check_vocabulary_size(size):
+    """Returns the size of a vocabulary as an `int`, or raises `ValueError`."""
+    return check_integer("vocabulary_size", size, 1, MAX_VOCABULARY)
 
 
 def sample_texts(texts, seed=0):

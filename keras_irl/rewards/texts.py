@@ -236,7 +236,10 @@ class TextBatches:
 
 def _is_token_ids(text):
     is_list = isinstance(text, list | tuple | np.ndarray) and len(text) > 0
-    return is_list and all(isinstance(i, int | np.integer) for i in text)
+    return is_list and all(
+        isinstance(i, int | np.integer) and not isinstance(i, bool)
+        for i in text
+    )
 
 
 def _check_text(name, row, text):

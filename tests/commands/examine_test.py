@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import pytest
@@ -23,6 +24,25 @@ def doctor(path, *arguments):
             *("--path", str(path), "--batch-size", "2", *arguments),
         ]
     )
+
+
+def test_conversations_are_read_from_the_command_line(tmp_path, capsys):
+    path = tmp_path / "chats.jsonl"
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": f"{i} + 1?"},
+                {"role": "assistant", "content": f"it is {i + 1}"},
+            ]
+        }
+        for i in range(9)
+    ]
+    lines = "\n".join(map(json.dumps, rows))
+    path.write_bytes(gzip.compress(lines.encode()))
+    assert doctor(path) == 0
+    printed = capsys.readouterr().out
+    # Line breaks are shown as such, and the answer alone is trained.
+    assert "Assistant:\\n[it is " in printed
 
 
 def test_shows_texts_that_do_not_steer_the_terminal(path, capsys):

@@ -13,6 +13,7 @@ from testing import tiny_gpt2
 
 import keras_irl
 from keras_irl.__main__ import main
+from keras_irl.commands import judged_texts
 from keras_irl.commands import rewards as rewards_module
 from keras_irl.commands import sampled_texts
 from keras_irl.commands.arguments import parse_arguments
@@ -34,6 +35,18 @@ def folder(tmp_path_factory):
     control.save(folder / "mle.keras")
     write(folder / "texts.jsonl")
     return folder
+
+
+def test_the_answers_of_conversations_are_rewarded(folder, tmp_path):
+    turns = [
+        {"role": "user", "content": "count"},
+        {"role": "assistant", "content": "1 2"},
+    ]
+    path = tmp_path / "chats.jsonl"
+    path.write_text(json.dumps({"messages": turns}) + "\n")
+    found = judged_texts.read_texts(path, [])
+    assert found.prompts == ["User:\ncount\n\nAssistant:\n"]
+    assert found.responses == ["1 2"]
 
 
 def write(path, **columns):

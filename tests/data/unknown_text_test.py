@@ -53,8 +53,8 @@ def test_what_is_not_seen_is_named_by_its_code_point(policy):
     (problem,) = findings(policy, ["me"], ["e\u200b\u0301 me"]).values()
     assert "does not know U+0301, U+200B." in problem
     (problem,) = findings(policy, ["me"], ["😀😀😀"]).values()
-    # An unknown token and the end.
-    assert problem.startswith("50% of the tokens of the responses (1 of 2)")
+    # A space, the unknown token and the end.
+    assert problem.startswith("33% of the tokens of the responses (1 of 3)")
     assert "does not know '😀'." in problem
 
 

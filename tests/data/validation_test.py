@@ -261,7 +261,7 @@ def test_columns_with_labels_are_read_by_position(pack):
 
 
 def test_a_missing_value_of_a_table_is_named_by_its_position():
-    texts = pd.Series(["a", "b", pd.NA, "c"], [3, 2, 1, 0])
+    texts = pd.Series(["a", "b", pd.NA, "c"], [3, 2, 1, 0], object)
     with pytest.raises(
         ValueError, match=r"Row 2: .*missing.*prompts\[2\]=<NA>"
     ):

@@ -301,3 +301,16 @@ def test_a_preset_has_lengths_that_are_numbers(tmp_path):
     assert policy.preprocessor.sequence_length == 20
     with pytest.raises(ValueError, match="1 to 1048576.*max_length=0"):
         load_policy(tmp_path, max_length=0)
+
+
+@pytest.mark.parametrize("family", ["t5", "gpt2", "bart"])
+@pytest.mark.parametrize("size", [0, 1.5, "9", None, True, 10**12])
+def test_a_vocabulary_has_a_size(family, size):
+    with pytest.raises(ValueError, match="to 1048576.*Received: vocabulary_s"):
+        scratch_policy(f"{family}-scratch-tiny", ["a"], vocabulary_size=size)
+
+
+@pytest.mark.parametrize("texts", [{"a": "b"}, None, "ab", 7])
+def test_a_tokenizer_is_trained_on_a_column(texts):
+    with pytest.raises(ValueError, match="Received: texts="):
+        scratch_policy("t5-scratch-tiny", texts)
