@@ -125,3 +125,38 @@ def test_a_borrowed_backbone_is_not_saved_twice():
     enable_lora(policy, rank=2)
     with pytest.raises(ValueError, match="policy alone.*Received"):
         AdaptedScorer(policy).get_config()
+
+
+class Both(keras.Model):
+    """Has a policy to train, and a scorer that borrows of it."""
+
+    def __init__(self, policy, scorer):
+        super().__init__()
+        self.policy = policy
+        self.scorer = scorer
+
+    def call(self, x, training=False):
+        return self.scorer(x, training=training)
+
+
+def test_scores_send_no_gradient_into_what_they_borrow():
+    policy = quick_start(tiny_gpt2(max_length=8))
+    enable_lora(policy, rank=2)
+    scorer = with_scores(AdaptedScorer(policy))
+    # Thawed since, so that it is read as it is, and not through the scorer.
+    policy.backbone.trainable = True
+    for variable in policy.variables:
+        variable.trainable = "norm" in variable.path
+    assert policy.trainable_variables
+    model = Both(policy, scorer)
+    inputs, _, mask = demonstrations(policy, ["ab", "c"], ["d", "e"], 2)[0]
+    before = [numpy(v) for v in policy.variables]
+    start = numpy(scorer.head.bias)
+    model.compile(keras.optimizers.SGD(0.5), loss="mse")
+    model.fit(inputs, mask, epochs=2, verbose=0)
+    assert (numpy(scorer.head.bias) != start).any()
+    for variable, value in zip(policy.variables, before, strict=True):
+        if variable.trainable:
+            np.testing.assert_array_equal(numpy(variable), value)
+    with pytest.raises(ValueError, match="thawed.*Received"):
+        scorer.check_policy()

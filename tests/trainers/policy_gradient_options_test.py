@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 from testing import numpy
+from testing import tiny_t5
 
 import keras_irl
 from keras_irl.ops import CONTINUES
@@ -129,8 +130,6 @@ def test_what_is_no_number_in_range_is_refused(name, wrong):
 
 @pytest.mark.parametrize("step, weight", ((0, 0.5), (3, 0.2), (5, 0.0)))
 def test_the_weight_of_the_kl_goes_by_the_updates_so_far(step, weight):
-    from testing import tiny_t5
-
     trainer = keras_irl.GAIL(
         tiny_t5(),
         policy_gradient=keras_irl.PolicyGradient(
@@ -163,3 +162,36 @@ def test_the_weight_of_the_kl_goes_by_the_updates_so_far(step, weight):
     )
     assert float(losses["value_loss"]) == 0.0
     assert float(losses["discriminator_loss"]) == pytest.approx(np.log(2.0))
+
+
+def test_values_learn_what_a_loop_says_also_of_a_text_that_was_cut():
+    trainer = keras_irl.GAIL(
+        tiny_t5(),
+        policy_gradient=keras_irl.PolicyGradient(
+            discount=0.9, trace_decay=0.5, kl_weight=0.0
+        ),
+        reward_form="logit",
+    )
+    logits, values, mask = batch()
+    generator = np.random.default_rng(1)
+    statistics = keras_irl.ops.token_statistics(
+        generator.normal(size=(3, 5, 4)), generator.integers(4, size=(3, 5))
+    )
+    errors = advantages_in_a_loop(logits, values, mask, 0.9, 0.5)
+    outside = (mask == 0) & ~np.signbit(mask)
+    logits[outside] = values[outside] = np.nan
+    said = {
+        "demonstration_logits": ops.convert_to_tensor(
+            np.concatenate([logits, logits])
+        ),
+        "values": ops.convert_to_tensor(values),
+    }
+    both = ops.convert_to_tensor(np.concatenate([mask, mask]))
+    losses = trainer.network_losses(
+        statistics, ops.convert_to_tensor(mask), ({"mask": both}, said)
+    )
+    # The target less the value is the advantage.
+    expected = 0.5 * np.mean(errors[mask > 0] ** 2)
+    assert float(losses["value_loss"]) == pytest.approx(expected, rel=1e-4)
+    # The ratio is 1: minus the mean of the normalized advantages, which is 0.
+    assert float(losses["policy_loss"]) == pytest.approx(0.0, abs=1e-5)
