@@ -6,6 +6,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import gc  # noqa: E402
+import pathlib  # noqa: E402
 
 import keras  # noqa: E402
 import pytest  # noqa: E402
@@ -20,9 +21,70 @@ SLOWEST = (
     "online_iq_learn_test.py",
     "readme_test.py",
 )
+# What needs no backend runs with the quickest, unless its path is asked for.
+BACKEND_FREE = (
+    "architecture_test.py",
+    "arguments_test.py",
+    "docstrings_test.py",
+    "folders_test.py",
+    "progress_test.py",
+    "commands/chosen_decoders_test.py",
+    "commands/decoder_types_test.py",
+    "commands/early_checks_test.py",
+    "commands/examine_test.py",
+    "commands/held_out_test.py",
+    "commands/kept_files_test.py",
+    "commands/output_lock_test.py",
+    "commands/terminal_test.py",
+    "data/arithmetic_test.py",
+    "data/calculator_test.py",
+    "data/e2e_test.py",
+    "data/gsm8k_test.py",
+    "data/jsonl_test.py",
+    "data/published_test.py",
+    "data/tasks_test.py",
+    "data/tldr_test.py",
+    "data/wmt22_test.py",
+    "data/xsum_test.py",
+    "evaluation/answers_test.py",
+    "evaluation/diversity_test.py",
+    "evaluation/front_comparison_test.py",
+    "evaluation/fronts_test.py",
+    "evaluation/intervals_test.py",
+    "evaluation/page_layout_test.py",
+    "evaluation/pictures_test.py",
+    "evaluation/quality_test.py",
+    "evaluation/report_test.py",
+    "evaluation/results_test.py",
+    "evaluation/rouge_test.py",
+    "evaluation/text_metrics_test.py",
+    "evaluation/whole_files_test.py",
+    "evaluation/word_tokenizers_test.py",
+    "rewards/best_of_n_test.py",
+    "rewards/correlation_test.py",
+    "rewards/corruptions_test.py",
+    "rewards/heat_map_test.py",
+)
+QUICKEST = "torch"
+HERE = pathlib.Path(__file__).parent
 # Tracing makes so many objects that looking for garbage takes a tenth of it.
 gc.freeze()
 gc.set_threshold(200_000, 20, 100)
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Leaves out what another backend's run of the suite has seen."""
+    if keras.config.backend() == QUICKEST or _names_a_path(config):
+        return None
+    try:
+        place = collection_path.relative_to(HERE).as_posix()
+    except ValueError:
+        return None
+    return True if place in BACKEND_FREE else None
+
+
+def _names_a_path(config):
+    return any("tests" in arg for arg in config.invocation_params.args)
 
 
 def pytest_collection_modifyitems(items):

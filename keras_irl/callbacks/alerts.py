@@ -51,8 +51,8 @@ RULES = {
         "loss",
         _is_not_finite,
         0.0,
-        "The loss is {value}: the weights are lost, or soon will be. Return to "
-        "a checkpoint; then lower the learning rate, clip the gradient "
+        "The loss is {value}. `fit` ends with the weights of before that "
+        "step; to go on, lower the learning rate, clip the gradient "
         "(`clipnorm` of the optimizer), or train in mixed_bfloat16 instead of "
         "mixed_float16.",
         at_once=True,

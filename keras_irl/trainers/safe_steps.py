@@ -5,6 +5,7 @@ numbers where every exception is dropped. Interrupted in between, the weights
 would be lost, or the interruption would.
 """
 
+import contextlib
 import signal
 import threading
 
@@ -79,8 +80,10 @@ class SafeSteps:
             return
         if self._before is not None:
             # Under JAX, a first step that fails has taken the weights along.
-            for variable, value in self._before:
-                variable.assign(value)
+            # Where that step ran on an accelerator, they are gone for good.
+            with contextlib.suppress(RuntimeError):
+                for variable, value in self._before:
+                    variable.assign(value)
             self._before = None
         self._first.bring_weights_back()
 
