@@ -41,10 +41,7 @@ def judge(responses, task, entropies=None):
         ValueError: If there are no responses, prompts have different numbers
             of them or no references, or a metric can't judge them.
     """
-    require_task(task)
-    check_parts("responses", responses, _RESPONSES)
-    texts, references = responses.texts, task.references
-    _check_texts(texts, references)
+    texts, references = _texts_and_references(responses, task)
     tokenize = _tokenizer_of(task)
     alike, several = None, len(texts[0]) > 1
     if several:
@@ -150,6 +147,14 @@ def _references(task):
                 f"reference. Received: references[{row}]={texts!r:.200}"
             )
     return references
+
+
+def _texts_and_references(responses, task):
+    """What is judged, and by what, once both are checked."""
+    require_task(task)
+    check_parts("responses", responses, _RESPONSES)
+    _check_texts(responses.texts, task.references)
+    return responses.texts, task.references
 
 
 def _check_texts(texts, references):

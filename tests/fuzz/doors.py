@@ -486,7 +486,15 @@ EVALUATION = {
         values={"results": RESULTS}, check=is_a(str), share=0.5
     ),
     "evaluation.write_report": Door(
-        values={"results": RESULTS}, writes=True, share=0.1, check=is_a(list)
+        values={
+            "results": RESULTS,
+            "settings": st.sampled_from((None, {"steps": 3, "task": "x"})),
+            "notes": st.none(),
+            "conclusion": st.sampled_from((None, "They are alike.")),
+        },
+        writes=True,
+        share=0.1,
+        check=is_a(list),
     ),
     "evaluation.TextMetric": Door(
         values={
