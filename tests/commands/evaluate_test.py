@@ -264,3 +264,14 @@ def test_a_folder_in_the_place_of_a_report_is_refused(folder, tmp_path, capsys):
     arguments = command(folder, "mle=mle-0.keras")
     assert main([*arguments, "--output", str(tmp_path)]) == 2
     assert "'report.md' is to be written, and a" in capsys.readouterr().err
+
+
+def test_more_resamples_than_can_be_held_are_refused_before_any_work(
+    folder, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(evaluate_module, "load_saved", None)
+    arguments = command(folder, POLICIES[0], "--output", str(tmp_path / "new"))
+    assert main([*arguments, "--num-resamples", "100001"]) == 2
+    error = capsys.readouterr().err
+    assert "from 2 to 100000" in error and "num_resamples=100001" in error
+    assert not (tmp_path / "new").exists()
