@@ -15,6 +15,7 @@ from keras_irl.evaluation import compare_fronts
 from keras_irl.evaluation import format_table
 from keras_irl.evaluation import pick_samples
 from keras_irl.evaluation import sweep
+from keras_irl.evaluation.intervals import check_num_resamples
 from keras_irl.evaluation.judge import check_task
 from keras_irl.evaluation.report import report_files
 from keras_irl.evaluation.results import check_run
@@ -43,6 +44,7 @@ def evaluate(options):
             output folder holds another evaluation. No report is written then.
     """
     check_output("evaluate", options.output)
+    check_num_resamples(options.num_resamples)
     groups = named_paths(options.policy)
     ways = chosen_decoders(options.decoders)
     task = load_task(

@@ -14,6 +14,7 @@ from keras_irl.commands.reward_report import report
 from keras_irl.commands.sampled_texts import load_prompts
 from keras_irl.commands.sampled_texts import sample_texts
 from keras_irl.commands.saved_policies import load_saved
+from keras_irl.evaluation.intervals import check_num_resamples
 from keras_irl.rewards import RewardReader
 from keras_irl.rewards import best_of_n
 from keras_irl.rewards import correlation
@@ -36,6 +37,7 @@ def rewards(options):
         ValueError: If a file, a text or a number is wrong. Nothing is written
             then.
     """
+    check_num_resamples(options.num_resamples)
     check_output("rewards", options.output)
     check_unread(options.output, options.overwrite)
     # Before the policies: what is wrong with texts is found out sooner.

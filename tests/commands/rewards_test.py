@@ -166,6 +166,7 @@ def error_of(arguments, capsys):
         ("--discount 1.5", "`--discount` must lie.*Received: discount=1.5"),
         ("--value-offset nan", "`--value-offset` must.*value_offset=nan"),
         ("--num-samples 2", "Without `--task`.*Received: num_samples=2"),
+        ("--num-resamples 100001", "to 100000.*num_resamples=100001"),
         ("--tokenize zh", "leave out `--tokenize`.*Received: tokenize=zh"),
         ("--task sums", "Received: name='sums'"),
         ("--task jsonl --split dev", "Received: split='dev'"),
