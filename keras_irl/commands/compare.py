@@ -211,7 +211,10 @@ class Comparison:
             self.folder.save_policy(name, seed, trainer)
             run |= self._judged(name, policy, seed)
         except (DivergedError, NotFiniteError) as error:
-            self.folder.save_policy(name, seed, trainer or MLE(policy))
+            if trainer is None:
+                trainer = MLE(policy)
+                trainer.compile()
+            self.folder.save_policy(name, seed, trainer)
             run = self._failed(name, objective, seed, run, error)
             print(f"{name}: {comparison_notes.divergence_note(run)}")
         run["versions"] = comparison_notes.versions()
