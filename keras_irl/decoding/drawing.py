@@ -93,9 +93,9 @@ def _check(inputs, sampler, needed=("token_ids", "padding_mask")):
             f"`inputs` must hold {' and '.join(names)}. {meaning} "
             f"Received: inputs with {sorted(map(str, inputs))}"
         )
-    # One by one: some families write where the other has no entry yet.
-    for name in names:
-        check_shapes(**{name: (inputs[name], "BT")})
+    # Some families write where there is no token yet.
+    axes = dict(zip(names, ("BT", "BS"), strict=False))
+    check_shapes(**{name: (inputs[name], axes[name]) for name in names})
 
 
 class _AtInference(keras.Layer):

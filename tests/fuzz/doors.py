@@ -460,6 +460,11 @@ EVALUATION = {
         values={"points": POINTS},
         check=lambda r, _: like("r")(r, {"r": np.zeros((len(r), 2))}),
     ),
+    "evaluation.quality_difference": Door(
+        values={"first": POINTS, "second": POINTS},
+        # Where no diversity is reached by both.
+        may_be_nan=lambda a: True,
+    ),
     "evaluation.area_under_front": Door(
         values={"points": POINTS, "reference": st.just((0.0, 0.0))},
         check=PERCENT,
@@ -652,6 +657,8 @@ REWARDS_ROOM = {
             ),
             "prompts": maybe(BY_NAME["texts"]),
             "name": st.sampled_from(("heat_map", "x")),
+            "quantities": st.none(),
+            "metrics": st.none(),
         },
     ),
     "rewards.corruptions.corrupt": Door(values={"response": st.just(RIGHT)}),
@@ -719,6 +726,15 @@ def gradient():
 
 
 ROLLOUTS = Made(lambda: keras_irl.Rollouts(2))
+ADAM = st.builds(lambda: keras.optimizers.Adam(0.1))
+OPTIMIZERS = {
+    "optimizers.TokenWeightedOptimizer": Door(
+        values={"inner_optimizer": ADAM, "measured": st.none()}
+    ),
+    "optimizers.inner_optimizer": Door(
+        values={"optimizer": maybe(ADAM)}, check=lambda r, a: None
+    ),
+}
 SCHEDULE = keras.optimizers.schedules.PolynomialDecay(0.1, 10)
 TRAINERS = {
     "trainers.GAIL": Door(
@@ -800,6 +816,7 @@ DOORS = {
     **EVALUATION,
     **REWARDS_ROOM,
     **MODELS,
+    **OPTIMIZERS,
     **TRAINERS,
     **OTHERS,
 }
@@ -815,6 +832,7 @@ LEFT_OUT = {
     "diagnosis.Diagnosis": _RECORD,
     "diagnosis.Finding": _RECORD,
     "evaluation.AreaDifference": _RECORD,
+    "evaluation.QualityDifference": _RECORD,
     "evaluation.Responses": _RECORD,
     "ops.TokenStatistics": _RECORD,
     "ops.VocabularyHead": _RECORD,

@@ -12,6 +12,7 @@ from values import Inside
 from values import whole
 
 from keras_irl.commands.judged_texts import read_texts
+from keras_irl.commands.output_folder import MARKS
 from keras_irl.commands.run_folder import EvaluationFolder
 from keras_irl.commands.run_folder import RunFolder
 from keras_irl.data import load_task
@@ -122,7 +123,7 @@ def folder_door(kind):
             damaged, settings.map(lambda x: json.dumps(x, default=int).encode())
         ).map(
             lambda data: Inside(
-                f"out/{kind.settings_name}", data, shown="", beside=(begun,)
+                f"out/{MARKS[kind.job][0]}", data, shown="", beside=(begun,)
             )
         ),
         damaged.map(lambda data: Inside(f"out/{begun[0]}", data, shown="..")),
