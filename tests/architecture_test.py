@@ -36,9 +36,9 @@ NAMES_A_BACKEND = {
 }
 # What a room may import from the package; where none is named, anything.
 MAY_IMPORT = {
-    "ops": {"arguments", "ops"},
-    "losses": {"arguments", "ops", "losses"},
-    "decoding": {"arguments", "decoding", "models", "ops"},
+    "ops": {"arguments", "columns", "ops"},
+    "losses": {"arguments", "columns", "ops", "losses"},
+    "decoding": {"arguments", "columns", "decoding", "models", "ops"},
 }
 MAY_NOT_IMPORT = {
     "models": {"losses", "trainers", "data", "evaluation", "rewards"},

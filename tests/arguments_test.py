@@ -15,10 +15,10 @@ from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
 from keras_irl.arguments import check_number
 from keras_irl.arguments import check_parts
-from keras_irl.arguments import column
-from keras_irl.arguments import column_of_lists
-from keras_irl.arguments import is_missing
 from keras_irl.arguments import shortened
+from keras_irl.columns import column
+from keras_irl.columns import column_of_lists
+from keras_irl.columns import is_missing
 
 
 @pytest.mark.parametrize(

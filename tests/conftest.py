@@ -50,6 +50,7 @@ BACKEND_FREE = (
     "evaluation/diversity_test.py",
     "evaluation/front_comparison_test.py",
     "evaluation/fronts_test.py",
+    "evaluation/hostile_html_test.py",
     "evaluation/intervals_test.py",
     "evaluation/page_layout_test.py",
     "evaluation/pictures_test.py",

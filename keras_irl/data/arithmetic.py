@@ -17,7 +17,7 @@ import numpy as np
 
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import column_of_lists
+from keras_irl.columns import column_of_lists
 from keras_irl.data.task import Task
 from keras_irl.data.task import check_split
 from keras_irl.evaluation.answers import answer_metrics

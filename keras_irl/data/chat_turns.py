@@ -4,8 +4,8 @@ import collections.abc
 import numbers
 from typing import NamedTuple
 
-from keras_irl.arguments import column
-from keras_irl.arguments import is_missing
+from keras_irl.columns import column
+from keras_irl.columns import is_missing
 from keras_irl.data.validation import InvalidRowError
 
 ROLES = ("system", "user", "assistant")

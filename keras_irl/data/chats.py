@@ -7,8 +7,8 @@ import keras_hub
 import numpy as np
 import tqdm
 
-from keras_irl.arguments import column
 from keras_irl.arguments import shortened
+from keras_irl.columns import column
 from keras_irl.data.chat_packer import ChatPacker
 from keras_irl.data.chat_template import PLAIN
 from keras_irl.data.chat_turns import read_turns

@@ -4,8 +4,8 @@ import copy
 
 from keras_irl.arguments import check_functions
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import column
 from keras_irl.arguments import shortened
+from keras_irl.columns import column
 from keras_irl.evaluation.text_metrics import given_prompts
 from keras_irl.evaluation.text_metrics import tokenized_by
 from keras_irl.evaluation.word_tokenizers import DEFAULT

@@ -10,8 +10,8 @@ import unicodedata
 import numpy as np
 import tqdm
 
-from keras_irl.arguments import column
-from keras_irl.arguments import is_missing
+from keras_irl.columns import column
+from keras_irl.columns import is_missing
 
 _CHUNK = 2048
 _PATIENCE = 2.0  # Seconds before a progress bar appears.

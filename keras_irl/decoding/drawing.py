@@ -67,7 +67,7 @@ def drawn_mask(tokens, inputs, sampler):
     Raises:
         ValueError: If an argument is of another kind or shape.
     """
-    _check(inputs, sampler)
+    _check(inputs, sampler, ("padding_mask",))
     given = prefix_mask(inputs)
     given = ops.repeat(ops.cast(given, "bool"), sampler.num_branches, axis=0)
     tokens, given = check_shapes(tokens=(tokens, "BT"), given=(given, "BT"))
@@ -81,19 +81,21 @@ def drawn_mask(tokens, inputs, sampler):
     return ops.logical_and(drawn, ops.logical_not(past))
 
 
-def _check(inputs, sampler):
+def _check(inputs, sampler, needed=("token_ids", "padding_mask")):
     meaning = "It is what `generate_preprocess` of a preprocessor returns."
     check_kind("inputs", inputs, dict, meaning=meaning)
     check_kind("sampler", sampler, BranchingSampler)
     is_seq_2_seq = "decoder_padding_mask" in inputs
     part = "decoder_" if is_seq_2_seq else ""
-    names = [f"{part}{name}" for name in ("token_ids", "padding_mask")]
+    names = [f"{part}{name}" for name in needed]
     if not inputs.keys() >= set(names):
         raise ValueError(
             f"`inputs` must hold {' and '.join(names)}. {meaning} "
             f"Received: inputs with {sorted(map(str, inputs))}"
         )
-    check_shapes(**{name: (inputs[name], "BT") for name in names})
+    # One by one: some families write where the other has no entry yet.
+    for name in names:
+        check_shapes(**{name: (inputs[name], "BT")})
 
 
 class _AtInference(keras.Layer):

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_irl.arguments import MAX_LENGTH
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import column
+from keras_irl.columns import column
 from keras_irl.models.language_model import check_language_model
 from keras_irl.models.text_marks import left_out
 from keras_irl.models.text_marks import text_marks

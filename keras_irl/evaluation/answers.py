@@ -13,7 +13,7 @@ import statistics
 
 from keras_irl.arguments import check_function
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import column_of_lists
+from keras_irl.columns import column_of_lists
 from keras_irl.evaluation.text_metrics import check_references
 
 _NUM_SAMPLES = (2, 4, 8, 16, 32, 64)

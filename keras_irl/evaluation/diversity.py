@@ -6,7 +6,7 @@ import math
 import statistics
 
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import column_of_lists
+from keras_irl.columns import column_of_lists
 from keras_irl.evaluation.word_tokenizers import DEFAULT
 from keras_irl.evaluation.word_tokenizers import splitter
 from keras_irl.evaluation.word_tokenizers import warn_of_unspaced

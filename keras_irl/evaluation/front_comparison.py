@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from keras_irl.arguments import check_entries
+from keras_irl.arguments import check_parts
 from keras_irl.arguments import shortened
 from keras_irl.evaluation.diversity import tokenizer_of
 from keras_irl.evaluation.fronts import compare_curves
@@ -14,7 +15,6 @@ from keras_irl.evaluation.intervals import check_num_resamples
 from keras_irl.evaluation.intervals import check_seed
 from keras_irl.evaluation.intervals import resampled_variance
 from keras_irl.evaluation.intervals import t_interval
-from keras_irl.evaluation.judge import require_task
 from keras_irl.evaluation.text_metrics import TextMetric
 from keras_irl.evaluation.text_metrics import resampling_weights
 
@@ -73,7 +73,7 @@ def compare_fronts(rows, task, metric=None, num_resamples=1000, seed=0):
         ValueError: If there are no rows, no such metric, or a number is out of
             its range.
     """
-    require_task(task)
+    check_parts("task", task, ("prompts", "metrics"))
     metric = next(iter(task.metrics), None) if metric is None else metric
     _check(rows, task, metric)
     draws = _Draws(

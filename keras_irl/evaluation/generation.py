@@ -9,7 +9,7 @@ from keras_irl.arguments import MAX_BATCH_SIZE
 from keras_irl.arguments import MAX_LENGTH
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_parts
-from keras_irl.arguments import column
+from keras_irl.columns import column
 from keras_irl.decoding import as_decoder
 from keras_irl.decoding import encode_prompts
 from keras_irl.decoding.compiled_decoder import CompiledDecoder

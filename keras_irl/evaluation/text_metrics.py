@@ -14,9 +14,9 @@ import sys
 import numpy as np
 
 from keras_irl.arguments import as_numbers
-from keras_irl.arguments import column
-from keras_irl.arguments import column_of_lists
 from keras_irl.arguments import shortened
+from keras_irl.columns import column
+from keras_irl.columns import column_of_lists
 from keras_irl.evaluation.word_tokenizers import DEFAULT
 from keras_irl.evaluation.word_tokenizers import check_tokenizer
 

@@ -15,7 +15,7 @@ import tokenizers
 from tokenizers import pre_tokenizers
 
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import column
+from keras_irl.columns import column
 
 MAX_TEXTS = 50_000
 MAX_VOCABULARY = 2**20

@@ -5,9 +5,9 @@ import math
 
 import numpy as np
 
-from keras_irl.arguments import column
-from keras_irl.arguments import is_missing
 from keras_irl.arguments import shortened
+from keras_irl.columns import column
+from keras_irl.columns import is_missing
 from keras_irl.evaluation.intervals import FEW_PROMPTS
 from keras_irl.evaluation.intervals import MIN_PROMPTS
 from keras_irl.evaluation.intervals import bootstrap_weights

@@ -3,8 +3,8 @@
 import numpy as np
 
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import column
 from keras_irl.arguments import shortened
+from keras_irl.columns import column
 from keras_irl.evaluation.shown_text import in_html
 from keras_irl.evaluation.whole_files import write_whole
 from keras_irl.rewards.heat_map_columns import QUANTITIES

@@ -8,7 +8,7 @@ import warnings
 import keras_hub
 import numpy as np
 
-from keras_irl.arguments import column
+from keras_irl.columns import column
 from keras_irl.data.tokenization import text_packer
 from keras_irl.models.text_marks import left_out
 from keras_irl.ops import CONTINUES

@@ -10,8 +10,7 @@ def test_reads_every_kind_of_decoder():
     text = f"{DECODERS},0.7,top-k=40,T=0.7+top-p=0.9,beam=4, greedy+top-k=2"
     assert [decoder[1:] for decoder in decoders(text)] == [
         ("temperature", {"temperature": 0.0}),
-        ("temperature", {"temperature": 0.5}),
-        ("temperature", {"temperature": 1.0}),
+        *(("temperature", {"temperature": n / 4}) for n in (1, 2, 3, 4, 5)),
         ("temperature", {"temperature": 0.7}),
         ("Sampling", {"top_k": 40}),
         ("Sampling", {"temperature": 0.7, "top_p": 0.9}),

@@ -381,14 +381,3 @@ def test_a_run_that_was_not_written_here_is_in_the_way(
     arguments += ["--seeds", "2", "--output", str(out)]
     assert main(arguments) == 2
     assert "new-0.json' is in the way" in capsys.readouterr().err
-
-
-def test_more_resamples_than_can_be_held_are_refused_before_any_work(
-    folder, tmp_path, monkeypatch, capsys
-):
-    monkeypatch.setattr(evaluate_module, "load_saved", None)
-    arguments = command(folder, POLICIES[0], "--output", str(tmp_path / "new"))
-    assert main([*arguments, "--num-resamples", "100001"]) == 2
-    error = capsys.readouterr().err
-    assert "from 2 to 100000" in error and "num_resamples=100001" in error
-    assert not (tmp_path / "new").exists()

@@ -93,12 +93,12 @@ def test_rewards_metrics_and_a_control_from_the_shell(folder, capsys):
         finished=[True, True, True, False],
     )
     control = keras.saving.load_model(folder / "mle.keras", compile=False)
-    # Read with the policy's discount and offset, to be compared with it.
+    # Read with the policy's discount, to be compared, and its own offset.
     controls = keras_irl.rewards.token_rewards(
         control.policy,
         *map(list, zip(*TEXTS, strict=True)),
         discount=0.9,
-        value_offset=-1.5,
+        value_offset=control.value_offset,
         batch_size=3,
         finished=[True, True, True, False],
     )
@@ -167,7 +167,6 @@ def error_of(arguments, capsys):
         ("--metric prompt", "line 1: the column 'prompt' must hold a finite"),
         ("--output texts.jsonl", "`--output` must be.*output='texts.jsonl'"),
         ("--num-samples 2", "Without `--task`.*Received: num_samples=2"),
-        ("--num-resamples 100001", "to 100000.*num_resamples=100001"),
         ("--tokenize zh", "leave out `--tokenize`.*Received: tokenize=zh"),
         ("--task sums", "Received: name='sums'"),
         ("--task jsonl --split dev", "Received: split='dev'"),

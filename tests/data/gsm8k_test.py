@@ -234,4 +234,4 @@ def test_an_answer_is_found_in_a_text_of_any_length_at_once():
     repeated = ("1,000", "1", "5 ", "a", " ", "#### ", "#### 1 ", "1 -")
     for text in (f"1{part * 50_000}" for part in repeated):
         final_answer(f"#### {text}")
-    assert time.perf_counter() - start < 2.0
+    assert time.perf_counter() - start < 10.0

@@ -288,16 +288,22 @@ def test_says_why_there_is_no_difference_or_interval():
     assert "fewer than 10 prompts" in sentence
 
 
+ROW = {"policy": "one", "decoder": "T=1", "metrics": {"bleu": 1.0}} | {
+    "self_bleu": 50.0,
+    "prompt_self_bleu": [50.0] * NUM_PROMPTS,
+}
+
+
 @pytest.mark.parametrize(
     ("rows", "arguments", "message"),
     [
         ([], {}, r"at least one. Received: rows=\[\]"),
-        ([{}], {"metric": "rouge"}, "are bleu. Received: metric='rouge'"),
-        ([{}], {"num_resamples": 1}, "Received: num_resamples=1"),
-        ([{}], {"num_resamples": 1e12}, "Received: num_resamples=1000000000"),
-        ([{}], {"seed": None}, "Received: seed=None"),
+        ([ROW], {"metric": "rouge"}, "are bleu. Received: metric='rouge'"),
+        ([ROW], {"num_resamples": 1}, "Received: num_resamples=1"),
+        ([ROW], {"num_resamples": 1e12}, "Received: num_resamples=1000000000"),
+        ([ROW], {"seed": None}, "Received: seed=None"),
         (
-            [{"tokenize": "zh"}, {}],
+            [ROW | {"tokenize": "zh"}, ROW],
             {},
             "can't be compared.*Received: tokenize=13a, zh",
         ),

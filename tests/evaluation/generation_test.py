@@ -1,5 +1,4 @@
 import collections
-import types
 
 import keras
 import keras_hub
@@ -337,8 +336,8 @@ def test_says_what_is_too_small(shared_t5, name):
         ResponseSampler(shared_t5, **{name: 0})
 
 
-def test_needs_a_preprocessor():
-    policy = types.SimpleNamespace(preprocessor=None)
+def test_needs_a_preprocessor(shared_t5):
+    policy = type(shared_t5)(backbone=shared_t5.backbone, preprocessor=None)
     with pytest.raises(ValueError, match="policy.preprocessor=None"):
         sample_responses(policy, PROMPTS)
 
