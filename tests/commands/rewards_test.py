@@ -195,7 +195,8 @@ def test_what_is_wrong_is_told_in_one_line(
         (folder / name / file).write_text("{}")
     (folder / "empty").mkdir(exist_ok=True)
     if "dense" in arguments:
-        keras.Sequential([keras.layers.Dense(1)]).save("dense.keras")
+        dense = keras.Sequential([keras.Input([1]), keras.layers.Dense(1)])
+        dense.save("dense.keras")
     monkeypatch.setattr(rewards_module, "heat_map_files", refuse_to_read)
     monkeypatch.setattr(rewards_module, "sample_texts", refuse_to_read)
     output = ["--output", "nothing", *arguments.split()]
