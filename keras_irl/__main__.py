@@ -1,6 +1,5 @@
 """The command line: `keras-irl compare`, or `python -m keras_irl compare`."""
 
-import errno
 import importlib
 import os
 import sys
@@ -12,6 +11,7 @@ from keras_irl.commands.stopping import Stop
 from keras_irl.commands.terminal import expected_warnings_hidden
 from keras_irl.commands.terminal import shown_safely
 from keras_irl.commands.terminal import start_up_lines_hidden
+from keras_irl.commands.too_small import FULL
 
 # Set to anything, it shows where an error came from.
 _TRACEBACK = "KERAS_IRL_TRACEBACK"
@@ -22,7 +22,6 @@ _COMMANDS = {
     "rewards": ("rewards", "rewards"),
 }
 _GOES_ON = ("compare", "evaluate")
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Of TensorFlow, which shares no class with other errors of memory.
 _OUT_OF_MEMORY = "ResourceExhaustedError"
 
@@ -129,7 +128,7 @@ def _of_system(error, options):
     if error.strerror is None:
         return str(error)
     remedy = "Pass another `--output`, or mend it."
-    if error.errno in _FULL:
+    if error.errno in FULL:
         remedy = "Make room there, or pass another `--output`."
         if options.job in _GOES_ON:
             remedy += " What was kept before is as it was."

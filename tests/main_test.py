@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import signal
+import time
 
 import pytest
 from shells import run
@@ -177,10 +178,12 @@ def test_an_interrupt_that_a_library_swallows_comes_again(
         signal.pause()
         raise AssertionError("It did not come again.")
 
-    monkeypatch.setattr("keras_irl.commands.stopping._AGAIN", 0.2)
     monkeypatch.setattr(compare_module, "compare", swallow)
+    start = time.perf_counter()
     assert main(COMPARE) == 143
     assert len(swallowed) == 1
+    # Soon: Keras drops what is raised while it builds a model.
+    assert time.perf_counter() - start < 5.0
 
 
 def test_an_interrupt_does_not_disturb_its_own_cleaning_up(

@@ -1,7 +1,5 @@
 """Trains one policy per objective, judges them alike, writes the report."""
 
-import datetime
-
 import keras
 
 from keras_irl.commands import comparison_notes
@@ -13,6 +11,8 @@ from keras_irl.commands.objectives import check_objectives
 from keras_irl.commands.objectives import find_objectives
 from keras_irl.commands.output_folder import check_output
 from keras_irl.commands.output_folder import write_output
+from keras_irl.commands.report_settings import data_name
+from keras_irl.commands.report_settings import made_now
 from keras_irl.commands.run_folder import RunFolder
 from keras_irl.commands.run_folder import first_stage
 from keras_irl.commands.training import DivergedError
@@ -217,9 +217,7 @@ class Comparison:
             self.folder.save_policy(name, seed, trainer)
             run = self._failed(name, objective, seed, run, error)
             print(f"{name}: {comparison_notes.divergence_note(run)}")
-        run["versions"] = comparison_notes.versions()
-        now = datetime.datetime.now(datetime.UTC)
-        run["date"] = now.isoformat(timespec="seconds")
+        run |= made_now()
         self.folder.finish_run(name, seed, run)
         return run
 
@@ -304,7 +302,7 @@ class Comparison:
         options, window = self.options, self.window
         return {
             "task": options.task,
-            "data": comparison_notes.data_name(options),
+            "data": data_name(options),
             "metric": next(iter(self.test_task.metrics)),
             "curve": "validation" if self.num_validation else "test",
             "policy": options.preset,
@@ -342,7 +340,7 @@ class Comparison:
             "num_validation": self.num_validation,
             "keep": which,
             "held out": self._held_out_in_words(),
-            "max_prompt_length": self.window.max_prompt_length,
+            "max_prompt_length": self.window.max_prompt_length or "none",
             "max_length": self.window.max_length,
             "data digest": self.digest,
             "dtype": self.dtype,

@@ -1,38 +1,7 @@
 """What a comparison was made with, and what to know of its policies."""
 
-import importlib.metadata
-import pathlib
-import platform
-import shlex
-
-import keras
-
+from keras_irl.commands import report_settings
 from keras_irl.commands.training import evaluation_interval
-from keras_irl.version import __version__
-
-# What is said otherwise, or says nothing of the results.
-_NOT_TOLD = ("job", "output", "overwrite", "arguments", "path")
-_SPLITS = {
-    "jsonl": (
-        "of a file, the tenth of its prompts with the smallest hashes is the "
-        "test split; of a folder with test.jsonl, that file"
-    )
-}
-
-
-def data_name(options):
-    """The name of the data for titles, or `""`."""
-    return pathlib.Path(options.path).name if options.path else ""
-
-
-def versions():
-    """The versions that a run was made with, as a text."""
-    packages = ["keras", "keras-hub", keras.config.backend(), "numpy"]
-    found = {"keras-irl": __version__}
-    for package in packages:
-        found[package] = importlib.metadata.version(package)
-    found["python"] = platform.python_version()
-    return ", ".join(f"{name} {version}" for name, version in found.items())
 
 
 def settings(options, found, runs):
@@ -46,35 +15,17 @@ def settings(options, found, runs):
     Returns:
         A dictionary from names to texts.
     """
-    backend = keras.config.backend()
-    command = ["keras-irl", *options.arguments]
-    if options.backend is None:
-        command += ["--backend", backend]
-    told = {
-        name: value
-        for name, value in vars(options).items()
-        if name not in _NOT_TOLD
-    }
-    told |= {
-        "backend": backend,
+    found = {
         "evaluate_every": evaluation_interval(options),
         "gail_steps": options.gail_steps or options.steps,
         **found,
-    }
-    path = "none" if options.path is None else pathlib.Path(options.path)
-    return {
-        "command": shlex.join(command),
-        "data path": str(path.absolute() if options.path else path),
-        "split": _SPLITS.get(options.task, "the task's own"),
-        **{name: _text(value) for name, value in told.items()},
         "optimizer": "Adam, gradients clipped to a global norm of 1",
         "schedule": (
             "linear warm-up from 0, then a cosine to final_learning_rate; "
             "gail's stays where the warm-up ends"
         ),
-        "versions": _different(run.get("versions") for run in runs),
-        "date": _different(run.get("date") for run in runs),
     }
+    return report_settings.settings(options, found, runs)
 
 
 def training_note(run, objective, validates):
@@ -164,17 +115,3 @@ def _require(dictionary, names):
             f"The run lacks {', '.join(names)}. "
             f"Received: the entries {sorted(dictionary)}"
         )
-
-
-def _different(texts):
-    return "; ".join(sorted({text or "not known" for text in texts}))
-
-
-def _text(value):
-    if value is None:
-        return "all"
-    if isinstance(value, list | tuple):
-        # Of a decoder, the text that it was read from.
-        items = (x[0] if isinstance(x, tuple) else x for x in value)
-        return ",".join(map(str, items))
-    return str(value)

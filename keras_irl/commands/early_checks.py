@@ -4,7 +4,6 @@ The rooms check the same and more; here it takes no ten seconds of imports.
 """
 
 import importlib.util
-import math
 import os
 import pathlib
 import sys
@@ -44,7 +43,6 @@ def check_early(options):
     _check_encoding(options)
     if options.job == "rewards":
         _check_source(options)
-        _check_reading(options)
     if options.task is not None:
         _check_task(options)
     elif not pathlib.Path(options.path).is_file():
@@ -87,24 +85,6 @@ def _check_source(options):
         )
     for name in SAMPLING.keys() - given:
         setattr(options, name, SAMPLING[name])
-
-
-def _check_reading(options):
-    discount, offset = options.discount, options.value_offset
-    if discount is not None and not 0.0 <= discount <= 1.0:
-        raise ValueError(
-            f"`discount` must lie in [0, 1]. Received: discount={discount}"
-        )
-    if offset is not None and not math.isfinite(offset):
-        raise ValueError(
-            "`value_offset` must be a finite number of nats. "
-            f"Received: value_offset={offset}"
-        )
-    if not 0.0 <= options.temperature < math.inf:
-        raise ValueError(
-            "`temperature` must be a finite number, 0 or greater. "
-            f"Received: temperature={options.temperature}"
-        )
 
 
 def _check_policies(options):

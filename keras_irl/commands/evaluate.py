@@ -8,6 +8,9 @@ from keras_irl.commands.digests import digest_of_texts
 from keras_irl.commands.output_folder import check_output
 from keras_irl.commands.output_folder import write_output
 from keras_irl.commands.policy_paths import named_paths
+from keras_irl.commands.report_settings import data_name
+from keras_irl.commands.report_settings import made_now
+from keras_irl.commands.report_settings import settings
 from keras_irl.commands.run_folder import EvaluationFolder
 from keras_irl.commands.saved_policies import load_saved
 from keras_irl.data import load_task
@@ -66,7 +69,11 @@ def evaluate(options):
         for name, paths in groups.items()
     }
     results = _results(objectives, task, metric, options)
-    files = report_files(results, "results.json")
+    files = report_files(
+        results,
+        "results.json",
+        settings=_settings_told(objectives, task, options),
+    )
     write_output("evaluate", files, options.output, format_table(results))
     return results
 
@@ -83,10 +90,10 @@ def _metric(name, task):
 
 
 def _folder(options, task):
-    settings = {name: vars(options)[name] for name in _SETTINGS}
-    settings["texts"] = digest_of_texts(task.prompts, task.references)
-    settings["backend"] = keras.config.backend()
-    return EvaluationFolder(options.output, settings, options.overwrite)
+    told_apart_by = {name: vars(options)[name] for name in _SETTINGS}
+    told_apart_by["texts"] = digest_of_texts(task.prompts, task.references)
+    told_apart_by["backend"] = keras.config.backend()
+    return EvaluationFolder(options.output, told_apart_by, options.overwrite)
 
 
 def _run(folder, policy, task, ways, options):
@@ -119,9 +126,23 @@ def _run(folder, policy, task, ways, options):
         "digest": digest,
         "rows": [row | {"replica": replica} for row in rows],
         "samples": pick_samples(rows, task),
+        **made_now(),
     }
     folder.finish_run(name, replica, run)
     return run
+
+
+def _settings_told(objectives, task, options):
+    """What another evaluation needs to come out alike."""
+    runs = [run for of_one in objectives.values() for run in of_one]
+    digests = [f"{run['path']} {run['digest'][:16]}" for run in runs]
+    found = {
+        "num_test": len(task.prompts),
+        "metric": options.metric or next(iter(task.metrics)),
+        "data digest": digest_of_texts(task.prompts, task.references),
+        "policy digests": ", ".join(digests),
+    }
+    return settings(options, found, runs)
 
 
 def _check_run(run):
@@ -144,6 +165,7 @@ def _results(objectives, task, metric, options):
     paths = [run["path"] for runs in objectives.values() for run in runs]
     return {
         "task": options.task,
+        "data": data_name(options),
         "split": options.split,
         "metric": metric,
         "policies": ", ".join(paths),

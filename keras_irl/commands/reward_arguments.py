@@ -1,10 +1,14 @@
 """The flags of `keras-irl rewards`, read without importing Keras."""
 
 from keras_irl.commands.number_types import HelpFormatter
+from keras_irl.commands.number_types import any_number
 from keras_irl.commands.number_types import at_least_two
 from keras_irl.commands.number_types import not_negative
+from keras_irl.commands.number_types import number_from_zero
 from keras_irl.commands.number_types import positive
+from keras_irl.commands.number_types import share
 from keras_irl.commands.number_types import size
+from keras_irl.commands.task_arguments import JSONL_SPLIT
 from keras_irl.commands.task_arguments import TASKS
 from keras_irl.commands.task_arguments import add_machine
 from keras_irl.commands.task_arguments import add_tokenize
@@ -60,7 +64,10 @@ def _add_samples(group):
     add(
         "--split",
         metavar="NAME",
-        help=f"of the task's data (default: {SAMPLING['split']})",
+        help=(
+            f"of the task's data (default: {SAMPLING['split']}); jsonl: "
+            f"{JSONL_SPLIT}"
+        ),
     )
     add(
         "--num-test",
@@ -76,7 +83,7 @@ def _add_samples(group):
     )
     add(
         "--temperature",
-        type=float,
+        type=number_from_zero,
         metavar="NUMBER",
         help=f"of the samples (default: {SAMPLING['temperature']:g})",
     )
@@ -131,13 +138,13 @@ def _add_numbers(group):
     add = group.add_argument
     add(
         "--discount",
-        type=float,
-        metavar="NUMBER",
+        type=share,
+        metavar="SHARE",
         help="discount of the rewards (default: the trainer's, or 0.99)",
     )
     add(
         "--value-offset",
-        type=float,
+        type=any_number,
         metavar="NATS",
         help="what is added to all values (default: the trainer's, or 0)",
     )

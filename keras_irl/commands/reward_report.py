@@ -3,8 +3,11 @@
 import dataclasses
 import json
 import math
+import pathlib
 
 from keras_irl.evaluation.shown_text import in_markdown
+from keras_irl.evaluation.tables import in_lines
+from keras_irl.evaluation.tables import settings_table
 from keras_irl.rewards import format_best_of_n
 from keras_irl.rewards import format_correlations
 
@@ -22,7 +25,7 @@ def report(results):
     if not correlations:
         return ""
     sections = [
-        "# Rewards and metrics",
+        f"# {in_markdown(_title(results), 1000)}",
         f"{_origin(results)}Discount {results['discount']:g}, "
         f"value offset {results['value_offset']:g}. Intervals are of 95 %, "
         "over resampled prompts.",
@@ -46,6 +49,7 @@ def report(results):
         ]
     if not gains:
         sections.append("Best of n needs several samples of each prompt.")
+    sections += ["## Settings", in_lines(settings_table(results["settings"]))]
     return "\n\n".join(sections) + "\n"
 
 
@@ -59,6 +63,17 @@ def as_json(results):
         A string.
     """
     return json.dumps(_plain(results), allow_nan=False)
+
+
+def _title(results):
+    """What was read, and of what data."""
+    told = results["settings"]
+    path, task = pathlib.Path(told["data path"]), told["task"]
+    name = path.name if path.is_absolute() else ""
+    data = f"{task} ({name})" if name else task
+    if task == "none":
+        data = name
+    return f"Rewards of {pathlib.Path(results['policy']).stem} on {data}"
 
 
 def _origin(results):

@@ -3,11 +3,15 @@
 import collections
 import pathlib
 
+from keras_irl.commands.digests import digest_of_files
+from keras_irl.commands.digests import digest_of_texts
 from keras_irl.commands.judged_texts import read_texts
 from keras_irl.commands.kept_files import WRITTEN
 from keras_irl.commands.output_folder import check_output
 from keras_irl.commands.output_folder import check_unread
 from keras_irl.commands.output_folder import write_output
+from keras_irl.commands.report_settings import made_now
+from keras_irl.commands.report_settings import settings
 from keras_irl.commands.reward_arguments import SAMPLING
 from keras_irl.commands.reward_report import as_json
 from keras_irl.commands.reward_report import report
@@ -61,6 +65,7 @@ def rewards(options):
     results["discount"], results["value_offset"] = numbers["policy"]
     if task:
         results["samples"]["num_prompts"] = len(task.prompts)
+    results["settings"] = _settings(results, task or texts, options)
     _write(results, read, texts, options)
     return results
 
@@ -97,6 +102,22 @@ def _results(read, texts, options):
         **_judge(read, texts, options),
         "texts": _rows(read, texts),
     }
+
+
+def _settings(results, source, options):
+    """What another reading needs to come out alike."""
+    unsaid = () if options.task else SAMPLING
+    found = dict.fromkeys(unsaid, "none, nothing is sampled")
+    found |= {name: results[name] for name in ("discount", "value_offset")}
+    if options.metric is None and options.task:
+        found["metric"] = "all that judge single texts"
+    columns = source.references if options.task else source.responses
+    found["data digest"] = digest_of_texts(source.prompts, columns)
+    for name in ("policy", _CONTROL):
+        if results[name] is not None:
+            digest = digest_of_files(results[name])[:16]
+            found[f"{name} digest"] = digest
+    return settings(options, found, [made_now()])
 
 
 def _judge(read, texts, options):

@@ -19,6 +19,7 @@ from keras_irl.commands.objective_arguments import OBJECTIVES
 from keras_irl.commands.output_folder import FILES
 from keras_irl.commands.output_folder import MARKS
 from keras_irl.commands.output_folder import foreign_mark
+from keras_irl.commands.too_small import raise_if_too_small
 from keras_irl.evaluation.whole_files import check_folder
 from keras_irl.evaluation.whole_files import write_whole
 
@@ -219,6 +220,7 @@ class RunFolder(ResultFolder):
             return keras.saving.load_model(path, compile=False).policy
         # A damaged file fails in many ways.
         except Exception as error:
+            raise_if_too_small(error)
             run = self.run_path(name, seed).name
             remedy = f"Delete it and `runs/{run}`, to train it anew."
             raise damaged(path, _first_line(error), remedy) from error
@@ -351,6 +353,7 @@ class Checkpoint:
             trainer.load_weights(path)
         # A damaged file fails in many ways.
         except Exception as error:
+            raise_if_too_small(error)
             raise damaged(path, _first_line(error), self._remedy) from error
 
     def _weights_of(self, step):

@@ -9,6 +9,7 @@ import keras_hub
 
 from keras_irl.arguments import shortened
 from keras_irl.commands.policy_paths import check_path
+from keras_irl.commands.too_small import raise_if_too_small
 from keras_irl.models import load_policy
 from keras_irl.models.presets import set_lengths
 from keras_irl.trainers import Trainer
@@ -90,6 +91,7 @@ def _from_file(path):
         model = keras.saving.load_model(path, compile=False)
     # What is no such file, or a damaged one, fails in many ways.
     except Exception as error:
+        raise_if_too_small(error)
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(
             "Keras could not load this file; save a trainer or a policy with "

@@ -8,7 +8,7 @@ import threading
 
 # After how many seconds an interrupt that did not end the command, because a
 # library swallowed it, is made again.
-_AGAIN = 15.0
+_AGAIN = 1.0
 
 
 class Stop:

@@ -5,6 +5,11 @@ from keras_irl.commands.number_types import size
 
 TASKS = "arithmetic gsm8k e2e e2e-delexicalised xsum tldr wmt22 jsonl".split()
 
+# What a file without a split of its own is split by.
+JSONL_SPLIT = (
+    "of a file, the tenth of its prompts with the smallest hashes is the test "
+    "split; of a folder with test.jsonl, that file"
+)
 # What separates words; of `keras_irl.evaluation.word_tokenizers`.
 TOKENIZERS = ("13a", "intl", "zh", "ja-mecab", "char", "none")
 

@@ -1,10 +1,13 @@
 """Tokenizers trained on the texts of a task."""
 
 import collections.abc
+import contextlib
 import io
 import json
+import pathlib
 import random
 import string
+import tempfile
 
 import keras_hub
 import sentencepiece
@@ -38,18 +41,37 @@ def sentence_piece_tokenizer(texts, vocabulary_size):
     """
     num_characters = len(set(string.digits).union(*texts))
     model = io.BytesIO()
+    with _no_normalization() as rules:
+        # Besides its characters it needs four special tokens and a space.
+        _train(texts, max(vocabulary_size, num_characters + 8), model, rules)
+    return keras_hub.models.T5Tokenizer(proto=model.getvalue())
+
+
+@contextlib.contextmanager
+def _no_normalization():
+    """A file of rules that leave every character as it is.
+
+    TensorFlow's reader tells the terminal where a tokenizer has no rules. This
+    one is of two code points that are no characters and never will be.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "rules.tsv"
+        path.write_text("10FFFE\t10FFFF\n")
+        yield path
+
+
+def _train(texts, vocabulary_size, model, rules):
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(texts),
         model_writer=model,
         # Unigrams would fall apart to characters where the texts are few words.
         model_type="bpe",
-        # Besides its characters it needs four special tokens and a space.
-        vocab_size=max(vocabulary_size, num_characters + 8),
+        vocab_size=vocabulary_size,
         hard_vocab_limit=False,
         character_coverage=1.0,
         # Numbers that no text has can still be calculated.
         required_chars=string.digits,
-        normalization_rule_name="identity",
+        normalization_rule_tsv=str(rules),
         remove_extra_whitespaces=False,
         user_defined_symbols=["\n"],
         split_digits=True,
@@ -63,7 +85,6 @@ def sentence_piece_tokenizer(texts, vocabulary_size):
         unk_piece="<unk>",
         minloglevel=2,
     )
-    return keras_hub.models.T5Tokenizer(proto=model.getvalue())
 
 
 def byte_pair_vocabulary(texts, vocabulary_size, special_tokens):

@@ -343,6 +343,15 @@ _COUNTS = {
             for flag, most in flags.items()
             for number in ("1000000000000", "1e12", "1" * 400, "nan", "-1")
         ),
+        *(
+            (f"rewards --policy a {flag}={number}", f"{flag}: {told}.*Receiv")
+            for flag, told, wrong in (
+                ("--discount", "a number at least 0 and at most 1 ", "1.01"),
+                ("--temperature", "a number at least 0 and at most 3", "-0.5"),
+                ("--value-offset", "a number at least -3.4e.38 and", "-1e39"),
+            )
+            for number in (wrong, "nan", "inf", "-inf", "1e39", "1e400", "x")
+        ),
         (
             "evaluate --task e2e --policy a --decoders nucleus",
             "--decoders: a decoder is such as greedy.*Received: nucleus",

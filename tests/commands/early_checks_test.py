@@ -65,27 +65,6 @@ WRONG = [
         "found nothing.*path='no'",
     ),
 ]
-READING = "rewards --path rows.jsonl --policy p.keras"
-WRONG += [
-    (f"{READING} --discount {number}", f"lie in .*discount={shown}")
-    for number, shown in (
-        ("nan", "nan"),
-        ("inf", "inf"),
-        ("-1", "-1.0"),
-        ("1e400", "inf"),
-    )
-]
-WRONG += [
-    (f"{READING} --value-offset={number}", f"finite.*value_offset={number}")
-    for number in ("nan", "inf", "-inf")
-]
-WRONG += [
-    (
-        f"rewards --task arithmetic --policy p.keras --temperature {number}",
-        f"0 or greater.*temperature={number}",
-    )
-    for number in ("nan", "inf", "-0.5")
-]
 OUTPUTS = [
     ("", "is empty.*output=''"),
     (" ", "is empty.*output=' '"),

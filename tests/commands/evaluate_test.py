@@ -1,7 +1,11 @@
+import datetime
+import hashlib
 import json
 import re
+import shlex
 import shutil
 
+import keras
 import numpy as np
 import pytest
 from testing import quick_start
@@ -10,6 +14,8 @@ from testing import tiny_gpt2
 import keras_irl
 from keras_irl.__main__ import main
 from keras_irl.commands import evaluate as evaluate_module
+from keras_irl.commands.arguments import parse_arguments
+from keras_irl.commands.digests import digest_of_texts
 
 FILES = {
     "evaluation.json",
@@ -56,6 +62,7 @@ def output(folder):
 
 
 POLICIES = ("mle=mle-0.keras", "mle=mle-1.keras", f"{NAME}=preset")
+NAMED = [text.rsplit("=", 1) for text in POLICIES]
 # Few of them, or compiling takes long.
 DECODERS = "T=1,T=0.5,beam=2"
 
@@ -104,6 +111,44 @@ def test_policies_are_judged_and_reported(output):
     assert kept[:2] == ["mle-0.json", "mle-1.json"] and len(kept) == 3
     run = json.loads((output / "evaluations" / "mle-1.json").read_text())
     assert len(run["rows"][0]["responses"]) == 3
+
+
+def test_a_report_can_be_made_again_from_itself(output):
+    settings = json.loads((output / "results.json").read_text())["settings"]
+    folder = output.parent
+    digest = hashlib.sha256((folder / "mle-1.keras").read_bytes()).hexdigest()
+    digest = hashlib.sha256(f". {digest}\n".encode()).hexdigest()[:16]
+    for name, value in {
+        "data path": str(folder),
+        "decoders": DECODERS,
+        "num_samples": "2",
+        "num_test": "3",
+        "seeds": "2",
+        "max_length": "the policy's",
+        "metric": "bleu",
+        "num_resamples": "20",
+        "backend": keras.config.backend(),
+        "data digest": digest_of_texts(
+            ["<script>|x", "say", "count"], [["1 2"], ["yes", "no"], ["1 2 3"]]
+        ),
+    }.items():
+        assert settings[name] == value, name
+    assert f"{folder / 'mle-1.keras'} {digest}, " in settings["policy digests"]
+    assert settings["split"].startswith("test; of a file, the tenth of its")
+    assert f"keras {keras.__version__}, " in settings["versions"]
+    for date in settings["date"].split("; "):
+        age = datetime.datetime.now(datetime.UTC)
+        age -= datetime.datetime.fromisoformat(date)
+        assert datetime.timedelta(0) <= age < datetime.timedelta(hours=1)
+    program, *arguments = shlex.split(settings["command"])
+    assert program == "keras-irl"
+    again = parse_arguments(arguments)
+    assert again.backend == keras.config.backend()
+    assert again.policy == [f"{n}={folder / p}" for n, p in NAMED]
+    report = (output / "report.md").read_text()
+    assert f" on jsonl ({folder.name})\n" in report.split("\n\n")[0] + "\n"
+    assert settings["data digest"] in report
+    assert settings["versions"] in report
 
 
 def test_the_page_is_whole_and_interprets_nothing(output):

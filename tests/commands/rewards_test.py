@@ -2,6 +2,7 @@ import contextlib
 import io
 import json
 import re
+import shlex
 import shutil
 import zipfile
 
@@ -17,6 +18,8 @@ from keras_irl.commands import judged_texts
 from keras_irl.commands import rewards as rewards_module
 from keras_irl.commands import sampled_texts
 from keras_irl.commands.arguments import parse_arguments
+from keras_irl.commands.digests import digest_of_files
+from keras_irl.commands.digests import digest_of_texts
 
 TEXTS = [("count", "1 2 3"), ("count", "1 2"), ("say", "yes"), ("say", "no")]
 FILES = {"heat_map.html", "heat_map.png", "report.md", "rewards.json"}
@@ -163,14 +166,11 @@ def error_of(arguments, capsys):
         ("--metric chrf", "line 1: the column 'chrf' is missing"),
         ("--metric prompt", "line 1: the column 'prompt' must hold a finite"),
         ("--output texts.jsonl", "`--output` must be.*output='texts.jsonl'"),
-        ("--discount 1.5", "`--discount` must lie.*Received: discount=1.5"),
-        ("--value-offset nan", "`--value-offset` must.*value_offset=nan"),
         ("--num-samples 2", "Without `--task`.*Received: num_samples=2"),
         ("--tokenize zh", "leave out `--tokenize`.*Received: tokenize=zh"),
         ("--task sums", "Received: name='sums'"),
         ("--task jsonl --split dev", "Received: split='dev'"),
         ("--task jsonl --path two.jsonl --metric f1", "chrf.*metric='f1'"),
-        ("--task jsonl --path two.jsonl --temperature -1", "temperature=-1"),
         ("--task jsonl --path two.jsonl --max-length 3", "does not fit"),
         ("--path two.jsonl --output mine", "holds report.md, which `rewards`"),
         ("--path two.jsonl --output read", "`--overwrite` to replace them"),
@@ -195,7 +195,8 @@ def test_what_is_wrong_is_told_in_one_line(
         (folder / name / file).write_text("{}")
     (folder / "empty").mkdir(exist_ok=True)
     if "dense" in arguments:
-        keras.Sequential([keras.layers.Dense(1)]).save("dense.keras")
+        dense = keras.Sequential([keras.Input([1]), keras.layers.Dense(1)])
+        dense.save("dense.keras")
     monkeypatch.setattr(rewards_module, "heat_map_files", refuse_to_read)
     monkeypatch.setattr(rewards_module, "sample_texts", refuse_to_read)
     output = ["--output", "nothing", *arguments.split()]
@@ -270,6 +271,27 @@ def test_a_policy_is_sampled_and_its_samples_are_judged(sums, sampled):
     assert [row["n"] for row in results["best_of_n"]["valid"]] == [1, 2, 4]
     report = (output / "report.md").read_text()
     assert "12 samples of " in report and "3 prompts of arithmetic" in report
+    assert report.startswith("# Rewards of sums on arithmetic\n")
+    settings = results["settings"]
+    for name, value in {
+        "data path": "none",
+        "split": "test; the task's own",
+        "temperature": "1.0",
+        "discount": "0.99",
+        "value_offset": "0.0",
+        "max_length": "the policy's",
+        "metric": "all that judge single texts",
+        "data digest": digest_of_texts(task.prompts, task.references),
+        "policy digest": digest_of_files(sums / "sums.keras")[:16],
+        "control digest": digest_of_files(sums / "mle.keras")[:16],
+    }.items():
+        assert settings[name] == value, name
+        assert value in report
+    assert f"keras {keras.__version__}, " in settings["versions"]
+    assert settings["date"].endswith("+00:00")
+    program, *again = shlex.split(settings["command"])
+    assert program == "keras-irl" and again[-2] == "--backend"
+    assert parse_arguments(again).policy == str(sums / "sums.keras")
 
 
 def test_rewards_are_replaced_when_asked_to_and_as_a_whole(

@@ -32,6 +32,11 @@ def policy(request):
     return tiny(request.param)
 
 
+def family_of(policy):
+    name = type(policy).__name__.lower()
+    return next(family for family in FAMILIES if name.startswith(family))
+
+
 def round_trip(policy, texts):
     tokenizer = policy.preprocessor.tokenizer
     return [tokenizer.detokenize(tokens) for tokens in tokenizer(list(texts))]
@@ -57,6 +62,18 @@ def weights(policy):
 def test_a_text_comes_back_as_it_was_newlines_and_spaces_included(policy):
     texts = [*TEXTS, "the  dog\n\nis 12\n", " call me", ""]
     assert round_trip(policy, texts) == texts
+
+
+def test_characters_are_not_normalized(policy):
+    # Compatibility, full width, a composed letter and one of two characters.
+    texts = ["\ufb01ve \uff11\u3000\u00b2", "\u00e9 e\u0301", "1\u00a02"]
+    own = tiny(family_of(policy), [*TEXTS, *texts])
+    assert round_trip(own, texts) == texts
+
+
+def test_a_tokenizer_is_read_without_a_word(capfd):
+    tiny("t5").preprocessor.tokenizer(["the dog"])
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("family", FAMILIES)

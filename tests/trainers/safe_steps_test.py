@@ -39,25 +39,27 @@ CHILD = """
     trainer.fit(data, verbose=0)
     trainer.evaluate(data, verbose=0)
     for number in range(10):
-        before = int(trainer.step.numpy())
-        print("ready", flush=True)
-        try:
-            if number < 8:
-                trainer.fit(
-                    data,
-                    epochs=10**6,
-                    verbose=0,
-                    callbacks=[Waited()] if number % 2 else None,
-                    validation_data=data if number % 3 == 0 else None,
-                )
-            else:
-                trainer.evaluate(data.repeat(), steps=10**6, verbose=0)
-            print("went on", flush=True)
-        except KeyboardInterrupt:
-            weights = trainer.get_weights()
-            is_whole = all(np.isfinite(w).all() for w in weights)
-            moved = int(trainer.step.numpy()) > before
-            print("stopped", is_whole, moved or number >= 8, flush=True)
+        moved = False
+        while not moved:
+            before = int(trainer.step.numpy())
+            try:
+                print("ready", flush=True)
+                if number < 8:
+                    trainer.fit(
+                        data,
+                        epochs=10**6,
+                        verbose=0,
+                        callbacks=[Waited()] if number % 2 else None,
+                        validation_data=data if number % 3 == 0 else None,
+                    )
+                else:
+                    trainer.evaluate(data.repeat(), steps=10**6, verbose=0)
+                print("went on", flush=True)
+            except KeyboardInterrupt:
+                weights = trainer.get_weights()
+                is_whole = all(np.isfinite(w).all() for w in weights)
+                moved = int(trainer.step.numpy()) > before or number >= 8
+                print("stopped", is_whole, moved, flush=True)
     logs = trainer.fit(data, verbose=0).history
     print("loss", np.isfinite(logs["loss"][0]), flush=True)
 """
@@ -81,16 +83,21 @@ def test_ctrl_c_ends_a_training_at_any_moment_with_its_weights():
     watch.start()
     seconds = []
     for number in range(10):
-        assert child.stdout.readline() == "ready\n"
-        time.sleep(0.3 + 0.077 * number)
-        child.send_signal(signal.SIGINT)
-        start = time.perf_counter()
-        assert child.stdout.readline() == "stopped True True\n"
-        seconds.append(time.perf_counter() - start)
+        wait, line = 0.3 + 0.077 * number, None
+        # Where other processes are busy, no step may have ended by then.
+        while line != "stopped True True\n":
+            assert line in (None, "stopped True False\n")
+            assert child.stdout.readline() == "ready\n"
+            time.sleep(wait)
+            child.send_signal(signal.SIGINT)
+            start = time.perf_counter()
+            line = child.stdout.readline()
+            seconds.append(time.perf_counter() - start)
+            wait *= 2
     assert child.stdout.readline() == "loss True\n"
     assert child.wait() == 0
     watch.cancel()
-    assert max(seconds) < 3.0
+    assert max(seconds) < 10.0
 
 
 class Moment(keras.callbacks.Callback):
