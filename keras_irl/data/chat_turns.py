@@ -1,9 +1,9 @@
 """The turns of a conversation, checked and read."""
 
 import collections.abc
-import numbers
 from typing import NamedTuple
 
+from keras_irl.arguments import check_number
 from keras_irl.columns import column
 from keras_irl.columns import is_missing
 from keras_irl.data.validation import InvalidRowError
@@ -102,9 +102,11 @@ def _check_keys(row, turn):
 
 
 def _read_weight(row, role, turn):
-    weight = turn.get("weight", 1)
-    is_number = isinstance(weight, numbers.Real) and weight in (0, 1)
-    if not is_number or isinstance(weight, bool):
+    try:
+        weight = check_number("weight", turn.get("weight", 1))
+    except ValueError:
+        weight = None
+    if weight not in (0, 1):
         problem = (
             "a turn of the assistant is imitated or not: its weight must be "
             "1 or 0."

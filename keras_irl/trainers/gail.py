@@ -70,8 +70,9 @@ class GAIL(OnlineTrainer):
         reward_form: `"softplus"`, `"logit"` or `"log_sigmoid"`; see
             `keras_irl.losses.adversarial_rewards`. Defaults to `"softplus"`,
             as in the paper. It is always positive, so each further token pays,
-            and texts may run on: on arithmetic, after 800 steps 2 % of them
-            still ended. With `"logit"` they kept their length. The alert
+            and texts may run on: on arithmetic, after 600 steps they had 29.5
+            tokens instead of 27.3, and of those at T = 1 5 % no longer ended.
+            With `"logit"` they kept their length. The alert
             `texts_unfinished` of `keras_irl.callbacks.TrainingHealth` sees it.
         mle_weight: The weight of the likelihood of the demonstrations.
             Defaults to 0.

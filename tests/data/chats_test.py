@@ -223,6 +223,7 @@ def test_a_weight_of_0_reads_a_turn_and_does_not_train_it(policy):
     (inputs, actions, plain), end = answers(1, 1), 0
     first, second = answers(1, 0)[2], answers(0, 1)
     np.testing.assert_array_equal(answers(1.0, np.int64(1))[2], plain)
+    np.testing.assert_array_equal(answers(np.array(1), 1)[2], plain)
     # All is read, and only the second turn is trained: "bye" and its end.
     np.testing.assert_array_equal(second[0]["token_ids"], inputs["token_ids"])
     end = policy.preprocessor.tokenizer.end_token_id
