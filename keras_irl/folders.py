@@ -1,9 +1,35 @@
-"""Folders that results are to be written to."""
+"""Paths that users pass, and folders that results are to be written to."""
 
 import os
 import pathlib
 
 from keras_irl.arguments import shortened
+
+
+def check_path(name, value):
+    """Checks that something can be the path of a file or folder.
+
+    Args:
+        name: Name of the argument, as the user wrote it.
+        value: What was passed; nothing need exist there.
+
+    Returns:
+        A `pathlib.Path`.
+
+    Raises:
+        ValueError: If it is neither text nor a path, or holds a byte 0.
+
+    Example:
+    >>> check_path("output", "runs/demo").name
+    'demo'
+    """
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(text, str) or "\0" in text:
+        raise ValueError(
+            f"`{name}` must be a path, a string or a `pathlib.Path`. "
+            f"Received: {name}={shortened(value)}"
+        )
+    return pathlib.Path(text)
 
 
 def check_folder(folder, names=()):
@@ -14,16 +40,16 @@ def check_folder(folder, names=()):
         names: Names of the files. Defaults to none.
 
     Raises:
-        ValueError: If it has no name, is a file, or below one, can't be
-            written to, or if a folder has one of the names.
+        ValueError: If it is no path, has no name, is a file, or below one,
+            can't be written to, or if a folder has one of the names.
     """
+    path = check_path("output", folder)
     received = f"output={shortened(str(folder))}"
     if not str(folder).strip():
         raise ValueError(
             "`output` must be the name of a folder, and is empty. "
             f"Received: {received}"
         )
-    path = pathlib.Path(folder)
     try:
         place = next(p for p in (path, *path.parents) if p.exists())
         taken = [name for name in names if (path / name).is_dir()]

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from keras_irl.data import load_task
 from keras_irl.folders import check_folder
 
 
@@ -40,3 +41,20 @@ def test_what_need_not_exist_is_checked_where_it_will_be(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="a file has its name"):
         check_folder(tmp_path / "file" / "below")
+
+
+@pytest.mark.parametrize("wrong", (3, ["a"], b"a", {}, "a\0b", True), ids=repr)
+def test_what_is_no_path_is_refused(wrong):
+    with pytest.raises(ValueError, match="`output` must be a path.*Received: "):
+        check_folder(wrong)
+    for name in ("gsm8k", "e2e", "xsum", "wmt22", "jsonl"):
+        with pytest.raises(ValueError, match="must be a path.*Received: path="):
+            load_task(name, path=wrong)
+
+
+@pytest.mark.parametrize("wrong", (3, None, ["arithmetic"], {}), ids=repr)
+def test_a_task_and_its_split_are_named(wrong):
+    with pytest.raises(ValueError, match="The tasks are.*Received: name="):
+        load_task(wrong)
+    with pytest.raises(ValueError, match="has the splits.*Received: split="):
+        load_task("arithmetic", wrong)

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_irl.arguments import shortened
 from keras_irl.commands.chosen_decoders import chosen_decoders
 from keras_irl.commands.digests import digest_of_files
 from keras_irl.commands.digests import digest_of_texts
@@ -150,7 +151,8 @@ def _check_run(run):
     for name in ("path", "digest"):
         if not isinstance(run.get(name), str):
             raise ValueError(
-                f"It has no {name}. Received: {name}={run.get(name)!r:.100}"
+                f"It has no {name}. "
+                f"Received: {name}={shortened(run.get(name), 100)}"
             )
 
 

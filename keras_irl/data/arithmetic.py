@@ -17,6 +17,7 @@ import numpy as np
 
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
+from keras_irl.arguments import shortened
 from keras_irl.columns import column_of_lists
 from keras_irl.data.task import Task
 from keras_irl.data.task import check_split
@@ -132,7 +133,7 @@ def answer_accuracy(responses, references):
         if None in answers:
             raise ValueError(
                 "A reference ends in `answer` and a number, such as "
-                f"'answer 12'. Received: references[{row}]={texts!r:.200}"
+                f"'answer 12'. Received: references[{row}]={shortened(texts)}"
             )
         right.append(100.0 * (final_answer(responses[row]) in answers))
     return right

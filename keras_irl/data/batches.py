@@ -8,6 +8,8 @@ import keras
 import keras_hub
 import numpy as np
 
+from keras_irl.arguments import shortened
+
 _FIX = (
     "Pass what `fit` takes: batches of `(inputs, actions, mask)`, as made by "
     "`keras_irl.data.demonstrations()`."
@@ -69,7 +71,7 @@ def read_batches(policy, dataset, num_batches):
     if not elements:
         raise ValueError(
             "The data set has no batches, so there is nothing to look at. "
-            f"{_FIX} Received: {dataset!r:.80}"
+            f"{_FIX} Received: {shortened(dataset, 80)}"
         )
     is_seq2seq = isinstance(policy, keras_hub.models.Seq2SeqLM)
     return [

@@ -2,6 +2,7 @@
 
 import re
 
+from keras_irl.arguments import shortened
 from keras_irl.data.calculator import NUMBER
 from keras_irl.data.calculator import parse_number
 from keras_irl.data.calculator import recalculate
@@ -28,7 +29,9 @@ _ANSWER = re.compile(
     (?! [^\s#<(\[]* {_DIGIT} )
     (?! [^\S\n]++ [-+*/^:=×÷−]? [^\S\n]*+ {_DIGIT} )
     (?! [*^×÷] | x[0-9a-f] )
-    (?! [^\S\n]*+ (?:hundred|thousand|million|billion|dozen) )""",
+    (?! [^\S\n]*+ (?:hundred|thousand|million|billion|dozen) )
+    (?! [ ]? (?-i: [kKMB] ) \b )
+    (?! [^\S\n]++ (?:to|or|and) [^\S\n]++ [-+−]? {_DIGIT} )""",
     re.VERBOSE | re.IGNORECASE,
 )
 
@@ -100,8 +103,8 @@ def final_answer(text):
     answer: powers of ten (`1e3`), fractions (`3/4`, `5½`), times and ratios
     (`10:30`), ranges and differences (`5-6`, `5 - 6`), powers (`2^3`),
     products (`2*3`), groups between spaces (`1 000`), hexadecimals (`0x10`),
-    several dots (`5.5.5`), wrong groups (`1,23`), and words that multiply
-    (`5 million`).
+    several dots (`5.5.5`), wrong groups (`1,23`), what multiplies
+    (`5 million`, `5k`), and several numbers (`5 to 6`, `5 or 6`).
 
     Args:
         text: String.
@@ -134,7 +137,7 @@ def accuracy(responses, references):
         if None in answers:
             raise ValueError(
                 "A reference ends in `#### answer`. Received: "
-                f"references[{row}]={texts!r:.200}"
+                f"references[{row}]={shortened(texts)}"
             )
         right.append(100.0 * (final_answer(responses[row]) in answers))
     return right

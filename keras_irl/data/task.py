@@ -252,8 +252,8 @@ def check_split(name, split, splits):
     Raises:
         ValueError: If there is no such split.
     """
-    if split not in splits:
+    if not isinstance(split, str) or split not in splits:
         raise ValueError(
             f"The task '{name}' has the splits {', '.join(splits)}. "
-            f"Received: split={split!r}"
+            f"Received: split={shortened(split)}"
         )

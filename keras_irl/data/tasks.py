@@ -1,5 +1,6 @@
 """Tasks by name."""
 
+from keras_irl.arguments import shortened
 from keras_irl.data.arithmetic import load_arithmetic
 from keras_irl.data.e2e import load_e2e
 from keras_irl.data.e2e_delexicalised import load_e2e_delexicalised
@@ -11,6 +12,7 @@ from keras_irl.data.wmt22 import load_wmt22
 from keras_irl.data.xsum import load_xsum
 from keras_irl.evaluation.word_tokenizers import DEFAULT
 from keras_irl.evaluation.word_tokenizers import check_tokenizer
+from keras_irl.folders import check_path
 
 __all__ = ["TASKS", "Task", "load_task"]
 
@@ -66,9 +68,12 @@ def load_task(name, split="train", path=None, tokenize=DEFAULT):
     >>> len(task.prompts)
     7750
     """
-    if name not in TASKS:
+    if not isinstance(name, str) or name not in TASKS:
         raise ValueError(
-            f"The tasks are {', '.join(TASKS)}. Received: name={name!r}"
+            f"The tasks are {', '.join(TASKS)}. "
+            f"Received: name={shortened(name)}"
         )
+    if path is not None:
+        check_path("path", path)
     check_tokenizer(tokenize)
     return TASKS[name](split, path).tokenized_by(tokenize)

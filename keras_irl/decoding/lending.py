@@ -6,6 +6,7 @@ import keras_hub
 from keras import ops
 from keras import tree
 
+from keras_irl.models.quiet import without_mask_warnings
 from keras_irl.models.reading import lock_of
 
 
@@ -26,7 +27,7 @@ def lent(policy, sampler, generate_function=None):
     Yields:
         The policy.
     """
-    with lock_of(policy):
+    with lock_of(policy), without_mask_warnings():
         attributes = vars(policy)
         loan = {"sampler": sampler, "generate_function": generate_function}
         if sampler.num_branches > 1:

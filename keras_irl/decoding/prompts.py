@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_irl.arguments import MAX_LENGTH
 from keras_irl.arguments import check_integer
+from keras_irl.arguments import shortened
 from keras_irl.columns import column
 from keras_irl.models.language_model import check_language_model
 from keras_irl.models.text_marks import left_out
@@ -59,7 +60,7 @@ def encode_prompts(policy, prompts, max_length):
             f"The prefix of prompt {row} fills the window of {max_length} "
             "tokens and leaves no room for a response. Raise `max_length` or "
             "shorten the prompt. "
-            f"Received: prompts[{row}]={prompts[row]!r:.200}"
+            f"Received: prompts[{row}]={shortened(prompts[row])}"
         )
     return {name: ops.convert_to_numpy(v) for name, v in inputs.items()}
 
@@ -108,13 +109,13 @@ def _require_texts(policy, prompts):
     if not texts:
         raise ValueError(
             "There is nothing to answer: pass a list of at least one prompt. "
-            f"Received: prompts={prompts!r:.200}"
+            f"Received: prompts={shortened(prompts)}"
         )
     for row, prompt in enumerate(texts):
         if not isinstance(prompt, str):
             raise ValueError(
                 "Every prompt must be a string. "
-                f"Received: prompts[{row}]={prompt!r:.200}"
+                f"Received: prompts[{row}]={shortened(prompt)}"
             )
     marks, _ = text_marks(policy)
     stripped = [marks.strip(str(text)) for text in texts]
@@ -125,6 +126,7 @@ def _require_texts(policy, prompts):
         if (found := marks.find(text)) is not None:
             raise ValueError(
                 "A prompt holds a special token, where it would end. Remove "
-                f"{found[0]!r}. Received: prompts[{row}]={texts[row]!r:.200}"
+                f"{found[0]!r}. "
+                f"Received: prompts[{row}]={shortened(texts[row])}"
             )
     return stripped

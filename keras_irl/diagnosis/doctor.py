@@ -21,6 +21,7 @@ from keras_irl.diagnosis.memory import num_weights
 from keras_irl.models.heads import has_known_head
 from keras_irl.models.heads import vocabulary_head
 from keras_irl.models.policy_findings import policy_findings
+from keras_irl.models.quiet import without_mask_warnings
 from keras_irl.trainers import Trainer
 from keras_irl.trainers.tile_vocabulary import tiles_vocabulary
 
@@ -50,6 +51,7 @@ class Diagnosis(NamedTuple):
         return not any(finding.is_error for finding in self.findings)
 
 
+@without_mask_warnings()
 def doctor(policy, dataset, num_batches=_NUM_BATCHES):
     """Tells what a training would train, and what is wrong with it.
 

@@ -13,6 +13,7 @@ import statistics
 
 from keras_irl.arguments import check_function
 from keras_irl.arguments import check_integer
+from keras_irl.arguments import shortened
 from keras_irl.columns import column_of_lists
 from keras_irl.evaluation.text_metrics import check_references
 
@@ -80,7 +81,8 @@ def pass_at_k(samples_per_prompt, references, answer, k=1):
     except ValueError:
         raise ValueError(
             "`k` is a whole number from 1 to the number of samples of every "
-            f"prompt; draw more samples, or lower it. Received: k={k!r:.200}, "
+            "prompt; draw more samples, or lower it. "
+            f"Received: k={shortened(k)}, "
             f"len(samples_per_prompt[{row}])={fewest}"
         ) from None
     return 100.0 * statistics.fmean(
@@ -161,7 +163,7 @@ def _answers(samples_per_prompt, references, answer):
         if not samples or not all(isinstance(text, str) for text in samples):
             raise ValueError(
                 "Each prompt needs a list of at least one sample, a string. "
-                f"Received: samples_per_prompt[{row}]={samples!r:.200}"
+                f"Received: samples_per_prompt[{row}]={shortened(samples)}"
             )
     _, references = check_references(
         [samples[0] for samples in samples_per_prompt], references
@@ -172,6 +174,6 @@ def _answers(samples_per_prompt, references, answer):
         if None in right[-1]:
             raise ValueError(
                 "Every reference needs an answer to compare with. "
-                f"Received: references[{row}]={texts!r:.200}"
+                f"Received: references[{row}]={shortened(texts)}"
             )
     return [list(map(answer, samples)) for samples in samples_per_prompt], right

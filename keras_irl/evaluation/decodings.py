@@ -2,6 +2,7 @@
 
 import numbers
 
+from keras_irl.arguments import shortened
 from keras_irl.decoding import BeamSearch
 from keras_irl.decoding import Sampling
 from keras_irl.decoding import as_decoder
@@ -25,7 +26,7 @@ def decodings(values):
     if isinstance(values, _ONE):
         raise ValueError(
             "Temperatures and decoders are given as a list, also a single "
-            f"one. Received: {values!r:.200}"
+            f"one. Received: {shortened(values)}"
         )
     found = [_decoder(value) for value in values]
     names = [decoder.name for decoder in found]
@@ -55,6 +56,6 @@ def _decoder(value):
     if not isinstance(value, _ONE):
         raise ValueError(
             "A sweep decodes at temperatures, or by decoders of "
-            f"`keras_irl.decoding`. Received: {value!r:.200}"
+            f"`keras_irl.decoding`. Received: {shortened(value)}"
         )
     return as_decoder(value)

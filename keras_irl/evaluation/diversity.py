@@ -6,6 +6,7 @@ import math
 import statistics
 
 from keras_irl.arguments import check_integer
+from keras_irl.arguments import shortened
 from keras_irl.columns import column_of_lists
 from keras_irl.evaluation.word_tokenizers import DEFAULT
 from keras_irl.evaluation.word_tokenizers import splitter
@@ -83,7 +84,7 @@ def prompt_self_bleu(samples_per_prompt, max_order=MAX_ORDER, tokenize=DEFAULT):
             raise ValueError(
                 "Self-BLEU compares the samples of a prompt with each other, "
                 "and is undefined for fewer than two. Draw more samples. "
-                f"Received: samples_per_prompt[{row}]={samples!r:.200}"
+                f"Received: samples_per_prompt[{row}]={shortened(samples)}"
             )
     warn_of_unspaced(itertools.chain(*samples_per_prompt), tokenize)
     # One after another, so that their progress can be shown.
@@ -244,13 +245,13 @@ def _require_samples(samples_per_prompt):
         raise ValueError(
             "Diversity is undefined without a prompt: pass, for each prompt, "
             "the list of its samples. "
-            f"Received: samples_per_prompt={samples_per_prompt!r:.200}"
+            f"Received: samples_per_prompt={shortened(samples_per_prompt)}"
         )
     for row, samples in enumerate(found):
         if not samples or not all(isinstance(text, str) for text in samples):
             raise ValueError(
                 "For each prompt, pass the list of its samples, such as "
                 '[["one answer", "another"]]. '
-                f"Received: samples_per_prompt[{row}]={samples!r:.200}"
+                f"Received: samples_per_prompt[{row}]={shortened(samples)}"
             )
     return found

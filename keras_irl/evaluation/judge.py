@@ -136,7 +136,7 @@ def _references(task):
     if task.references is None or len(task.references) != len(task.prompts):
         raise ValueError(
             "To judge responses, each prompt needs a row of references. "
-            f"Received: references={task.references!r:.200} for "
+            f"Received: references={shortened(task.references)} for "
             f"{len(task.prompts)} prompts"
         )
     references = [task.references[row] for row in range(len(task.prompts))]
@@ -144,7 +144,7 @@ def _references(task):
         if not isinstance(texts, list | tuple) or not texts:
             raise ValueError(
                 "To judge responses, each prompt needs a list of at least one "
-                f"reference. Received: references[{row}]={texts!r:.200}"
+                f"reference. Received: references[{row}]={shortened(texts)}"
             )
     return references
 
@@ -174,7 +174,7 @@ def _judged(name, metric, texts, references):
     if found is not None and not isinstance(found, numbers.Real):
         raise ValueError(
             "A metric returns a number. "
-            f"Received: {found!r:.200} from the metric {name!r}"
+            f"Received: {shortened(found)} from the metric {name!r}"
         )
     return None if found is None else float(found)
 

@@ -6,6 +6,7 @@ from keras_irl.models.heads import MIN_VOCABULARY_SIZE
 from keras_irl.models.heads import has_known_head
 from keras_irl.models.heads import hidden_states
 from keras_irl.models.heads import vocabulary_head
+from keras_irl.models.quiet import without_mask_warnings
 from keras_irl.models.reading import lock_of
 from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops import token_statistics
@@ -35,6 +36,10 @@ class PolicyReader(keras.Model):
         # The policy is; Keras would call this model once without compiling it.
         self.built = True
 
+    def __reduce__(self):
+        # Keras would save it as a model, with a configuration that it has not.
+        return type(self), (self.policy,)
+
     def predict_on_batch(self, x):
         with lock_of(self.policy):
             return super().predict_on_batch(x)
@@ -42,7 +47,9 @@ class PolicyReader(keras.Model):
     def statistics(self, inputs, actions, mask):
         """Reads `TokenStatistics`, of shape `(B, T)`, of a batch."""
         if not self.tiles_vocabulary:
-            return token_statistics(self.policy(inputs), actions, mask)
+            with without_mask_warnings():
+                logits = self.policy(inputs)
+            return token_statistics(logits, actions, mask)
         hidden = hidden_states(self.policy, inputs)
         head = vocabulary_head(self.policy)
         return tiled_token_statistics(hidden, head, actions, mask)

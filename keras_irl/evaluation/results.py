@@ -26,6 +26,8 @@ run = {
 import math
 import numbers
 
+from keras_irl.arguments import shortened
+
 # What a row has for each text or prompt.
 LONG = ("responses", "statistics", "prompt_self_bleu")
 _ROW = {"decoder": str, "metrics": dict, "responses": list}
@@ -42,16 +44,17 @@ def check_results(results):
         ValueError: If results, an objective or a run are incomplete.
     """
     _require(results, "results", ("task", "metric", "objectives"))
+    _require(results["objectives"], "results['objectives']", ())
     if not results["objectives"]:
         raise ValueError(
             "A report compares at least one objective. "
             "Received: results['objectives']={}"
         )
     for name, runs in results["objectives"].items():
-        if not runs:
+        if not isinstance(runs, list | tuple) or not runs:
             raise ValueError(
-                "Each objective needs a run of at least one seed. "
-                f"Received: results['objectives'][{name!r}]=[]"
+                "Each objective needs a list with a run of at least one seed. "
+                f"Received: results['objectives'][{name!r}]={shortened(runs)}"
             )
         for run in runs:
             _require(run, f"a run of {name!r}", ("rows",))
@@ -80,7 +83,7 @@ def check_run(run):
             if not isinstance(number, numbers.Real):
                 raise ValueError(
                     "A metric is a number. "
-                    f"Received: metrics[{name!r}]={number!r:.100}"
+                    f"Received: metrics[{name!r}]={shortened(number, 100)}"
                 )
     for sample in run["samples"]:
         _require_types(sample, "a sample of the run", _SAMPLE)
@@ -149,24 +152,25 @@ def _without(dictionary, *names):
 
 
 def _require_types(dictionary, where, types):
-    if not isinstance(dictionary, dict):
-        raise ValueError(
-            f"To be reported, {where} must be an object. "
-            f"Received: {dictionary!r:.100}"
-        )
     _require(dictionary, where, types)
     for name, kind in types.items():
         if not isinstance(dictionary[name], kind):
             raise ValueError(
                 f"To be reported, the entry {name!r} of {where} must be a "
-                f"{kind.__name__}. Received: {name}={dictionary[name]!r:.100}"
+                f"{kind.__name__}. "
+                f"Received: {name}={shortened(dictionary[name], 100)}"
             )
 
 
 def _require(dictionary, where, names):
+    if not isinstance(dictionary, dict):
+        raise ValueError(
+            f"To be reported, {where} must be an object. "
+            f"Received: {shortened(dictionary, 100)}"
+        )
     for name in names:
         if name not in dictionary:
             raise ValueError(
                 f"To be reported, {where} must have the entry {name!r}. "
-                f"Received: the entries {sorted(dictionary)}"
+                f"Received: the entries {shortened(list(dictionary))}"
             )

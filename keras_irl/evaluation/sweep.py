@@ -8,6 +8,7 @@ from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_entries
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
+from keras_irl.arguments import shortened
 from keras_irl.decoding.prompts import num_cut_prompts
 from keras_irl.evaluation.decodings import decodings
 from keras_irl.evaluation.decodings import name_of
@@ -204,7 +205,7 @@ def _groups(policies):
     if not isinstance(policies, dict):
         raise ValueError(
             "Policies have names: pass a dictionary, such as "
-            f'{{"mle": policy}}. Received: policies={policies!r:.200}'
+            f'{{"mle": policy}}. Received: policies={shortened(policies)}'
         )
     return {
         name: list(group) if isinstance(group, list | tuple) else [group]

@@ -394,11 +394,11 @@ def check_references(responses, references):
         if not isinstance(response, str):
             raise ValueError(
                 "Responses are strings. Received: "
-                f"responses[{row}]={response!r:.200}"
+                f"responses[{row}]={shortened(response)}"
             )
         if not texts or not all(isinstance(text, str) for text in texts):
             raise ValueError(
                 "The references of a response are a list of at least one "
-                f"string. Received: references[{row}]={texts!r:.200}"
+                f"string. Received: references[{row}]={shortened(texts)}"
             )
     return responses, references

@@ -7,6 +7,7 @@ import keras_hub
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
+from keras_irl.models.quiet import without_mask_warnings
 from keras_irl.models.scratch import FAMILIES
 from keras_irl.models.scratch import SIZES
 from keras_irl.models.scratch import check_lengths
@@ -14,6 +15,7 @@ from keras_irl.models.scratch import scratch_policy
 from keras_irl.models.scratch import seeded
 
 
+@without_mask_warnings()
 def load_policy(
     preset, texts=None, max_prompt_length=None, max_length=None, seed=0
 ):

@@ -15,6 +15,7 @@ import tokenizers
 from tokenizers import pre_tokenizers
 
 from keras_irl.arguments import check_integer
+from keras_irl.arguments import shortened
 from keras_irl.columns import column
 
 MAX_TEXTS = 50_000
@@ -157,7 +158,7 @@ def sample_texts(texts, seed=0):
         if not isinstance(text, str):
             raise ValueError(
                 "A tokenizer is trained on strings. "
-                f"Received: texts[{row}]={text!r:.200}"
+                f"Received: texts[{row}]={shortened(text)}"
             )
         if len(sample) < MAX_TEXTS:
             sample.append(text)
@@ -167,6 +168,6 @@ def sample_texts(texts, seed=0):
         raise ValueError(
             "A scratch policy trains its tokenizer on the texts of its task, "
             "and there are none. Pass prompts and responses as `texts`. "
-            f"Received: texts={texts!r:.200}"
+            f"Received: texts={shortened(texts)}"
         )
     return sample

@@ -2,9 +2,39 @@
 
 import keras
 
+from keras_irl.arguments import shortened
 from keras_irl.optimizers.token_weighted import TokenWeightedOptimizer
 
 _WRAPPERS = (keras.optimizers.LossScaleOptimizer, TokenWeightedOptimizer)
+
+
+def check_optimizer(name, optimizer):
+    """Returns the optimizer that a user has named or made.
+
+    Args:
+        name: Name of the argument, as the user wrote it.
+        optimizer: What was passed: the name of an optimizer of Keras, an
+            instance, or the dictionary of its configuration.
+
+    Returns:
+        A `keras.optimizers.Optimizer`.
+
+    Raises:
+        ValueError: If it is anything else.
+    """
+    try:
+        found = keras.optimizers.get(optimizer)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        found, reason = None, error
+    else:
+        reason = None
+    if not isinstance(found, keras.optimizers.Optimizer):
+        raise ValueError(
+            f"`{name}` must be a `keras.optimizers.Optimizer`, such as "
+            '`keras.optimizers.Adam(1e-4)`, or the name of one, such as "adam".'
+            f" Received: {name}={shortened(optimizer)}"
+        ) from reason
+    return found
 
 
 def inner_optimizer(optimizer):

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from keras_irl.arguments import shortened
 from keras_irl.rewards.bootstrap import Estimate
 from keras_irl.rewards.bootstrap import PromptResamples
 from keras_irl.rewards.bootstrap import check_prompt_ids
@@ -90,7 +91,7 @@ def best_of_n(
         raise ValueError(
             "Of one sample there is nothing to pick: draw several for each "
             "prompt, or leave the prompts with a single one out. Received: "
-            f"one sample for the prompt {prompt_ids[alone]!r:.200}"
+            f"one sample for the prompt {shortened(prompt_ids[alone])}"
         )
     sizes = {2**i for i in range(num_samples.bit_length())} | {num_samples}
     return [_best_of(n, columns, metric, resamples) for n in sorted(sizes) if n]

@@ -152,7 +152,7 @@ def finite_numbers(name, numbers, num_texts=None):
     if array is None or array.ndim != 1 or not array.size:
         raise ValueError(
             f"`{name}` must be a list of numbers, at least one. "
-            f"Received: {name}={numbers!r:.200}"
+            f"Received: {name}={shortened(numbers)}"
         )
     if num_texts is not None and len(array) != num_texts:
         raise ValueError(

@@ -112,7 +112,7 @@ def _check_policies(policies):
             raise ValueError(
                 "A policy needs a list of `TextRewards`, at least one, as "
                 "`token_rewards` returns. "
-                f"Received: policies[{name!r}]={texts!r:.100}"
+                f"Received: policies[{name!r}]={shortened(texts, 100)}"
             )
         _check_rewards(name, texts)
 
@@ -124,7 +124,7 @@ def _check_rewards(name, texts):
             raise ValueError(
                 "Every text needs one token at least, and rewards and values "
                 "that are finite numbers; leave it out. Received: "
-                f"policies[{name!r}][{row}].rewards={text.rewards!r:.200}"
+                f"policies[{name!r}][{row}].rewards={shortened(text.rewards)}"
             )
 
 

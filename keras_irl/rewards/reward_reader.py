@@ -135,6 +135,9 @@ class _RewardModel(PolicyReader):
         self.discount = discount
         self.value_offset = value_offset
 
+    def __reduce__(self):
+        return type(self), (self.policy, self.discount, self.value_offset)
+
     def call(self, batch):
         mask = batch["mask"]
         statistics = self.statistics(**batch)

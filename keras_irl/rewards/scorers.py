@@ -2,6 +2,7 @@
 
 import warnings
 
+from keras_irl.arguments import shortened
 from keras_irl.rewards.fitting import ResponseCutter
 from keras_irl.rewards.reward_reader import RewardReader
 from keras_irl.rewards.texts import check_finished
@@ -66,8 +67,8 @@ def as_scorer(policy, discount=None, value_offset=None, batch_size=32):
         if (responses is None) == (completions is None):
             raise ValueError(
                 "Pass either `responses` or, as TRL does, `completions`. "
-                f"Received: responses={responses!r:.100}, "
-                f"completions={completions!r:.100}"
+                f"Received: responses={shortened(responses, 100)}, "
+                f"completions={shortened(completions, 100)}"
             )
         texts = completions if responses is None else responses
         prompts, texts = check_texts(prompts, texts)
@@ -85,7 +86,7 @@ def _check_strings(texts):
             raise ValueError(
                 "A scorer takes responses as strings; for token ids, use a "
                 "`keras_irl.rewards.RewardReader`. "
-                f"Received: responses[{row}]={text!r:.200}"
+                f"Received: responses[{row}]={shortened(text)}"
             )
 
 
@@ -104,7 +105,7 @@ class _WarningCutter(ResponseCutter):
                 "rewards it: what fits is scored, of this one and of those to "
                 "come. Widen `policy.preprocessor.sequence_length`, or let "
                 "responses be shorter. "
-                f"Received: responses[{row}]={responses[row]!r:.200}",
+                f"Received: responses[{row}]={shortened(responses[row])}",
                 stacklevel=3,
             )
         ended = [

@@ -8,6 +8,7 @@ import warnings
 import keras_hub
 import numpy as np
 
+from keras_irl.arguments import shortened
 from keras_irl.columns import column
 from keras_irl.data.tokenization import text_packer
 from keras_irl.models.text_marks import left_out
@@ -68,7 +69,7 @@ def check_finished(finished, num_texts, num_ids=0):
             "`finished` must hold one boolean for each response, or be `None` "
             "where all of them ended, and where they are token ids: these end "
             f"in the end token, or did not end. Received: "
-            f"finished={finished!r:.200} for {num_texts} responses, "
+            f"finished={shortened(finished)} for {num_texts} responses, "
             f"{num_ids} of them token ids"
         )
     return finished.tolist()
@@ -168,7 +169,7 @@ class TextBatches:
                 raise ValueError(
                     "A text holds a special token, where it would end or "
                     f"begin anew. Remove {found[0]!r}. "
-                    f"Received: {name}[{row}]={texts[row]!r:.200}"
+                    f"Received: {name}[{row}]={shortened(texts[row])}"
                 )
         return stripped
 
@@ -201,7 +202,7 @@ class TextBatches:
                 "Token ids are those of the policy that reads them, from 0 to "
                 f"{self._vocabulary_size - 1}, and nothing follows the end "
                 f"token {self.packer.end_id}. "
-                f"Received: responses[{row}]={ids!r:.200}"
+                f"Received: responses[{row}]={shortened(ids)}"
             )
 
     def _check_fit(self, row, prompt, response, has_ended):
@@ -247,7 +248,7 @@ def _check_text(name, row, text):
         raise ValueError(
             "Every prompt and response must be a string, or a response the "
             "list of its token ids, at least one. "
-            f"Received: {name}[{row}]={text!r:.200}"
+            f"Received: {name}[{row}]={shortened(text)}"
         )
     try:
         text.encode()

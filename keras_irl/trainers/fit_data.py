@@ -8,10 +8,12 @@ import grain
 import keras
 
 from keras_irl.arguments import check_choice
+from keras_irl.arguments import check_flag
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.data.dataset import Demonstrations
 from keras_irl.data.dataset import DemonstrationStream
+from keras_irl.trainers.data_kinds import check_trained_data
 from keras_irl.trainers.epoch_stream import stream_epochs
 
 _COUNTS = (
@@ -65,13 +67,14 @@ def check_arguments(arguments, steps_per_execution, data_names):
     """
     arguments = dict(arguments)
     for name in _COUNTS:
-        if arguments.get(name) is not None:
+        # Of epochs alone, there is no number that data could tell.
+        if arguments.get(name) is not None or name == "epochs" in arguments:
             arguments[name] = check_integer(name, arguments[name], least=1)
     first = check_integer("initial_epoch", arguments.get("initial_epoch", 0))
     if "initial_epoch" in arguments:
         arguments["initial_epoch"] = first
     epochs = arguments.get("epochs", 1)
-    if first >= (epochs or 1):
+    if first >= epochs:
         raise ValueError(
             "`initial_epoch` counts epochs from 0 and must come before "
             "`epochs`, the epoch to stop before. "
@@ -79,6 +82,13 @@ def check_arguments(arguments, steps_per_execution, data_names):
         )
     if "verbose" in arguments:
         arguments["verbose"] = _checked_verbose(arguments["verbose"])
+    for name in ("shuffle", "return_dict"):
+        if name in arguments:
+            arguments[name] = check_flag(name, arguments[name])
+    if "validation_freq" in arguments:
+        frequency = _checked_frequency(arguments["validation_freq"])
+        arguments["validation_freq"] = frequency
+    check_trained_data(arguments, data_names)
     _check_callbacks(arguments.get("callbacks"))
     for name, data_name in data_names.items():
         _check_steps(arguments, name, data_name, steps_per_execution)
@@ -99,7 +109,7 @@ def stream(arguments, steps_per_execution):
     x = arguments.get("x")
     if arguments.get("y") is None and not isinstance(x, keras.utils.PyDataset):
         # A stream has its order; Keras would warn that it can't shuffle it.
-        arguments.setdefault("shuffle", False)
+        arguments["shuffle"] = False
     if isinstance(x, Demonstrations):
         arguments.setdefault("steps_per_epoch", None)
         if arguments["steps_per_epoch"] is None:
@@ -140,6 +150,18 @@ def _checked_verbose(verbose):
     if isinstance(verbose, bool):
         return verbose
     return check_integer("verbose", verbose, most=2, meaning=meaning)
+
+
+def _checked_frequency(frequency):
+    """Every how many epochs, or after which, there is an evaluation."""
+    if isinstance(frequency, list | tuple | set):
+        return [check_integer("validation_freq", i) for i in frequency]
+    return check_integer(
+        "validation_freq",
+        frequency,
+        least=1,
+        meaning="It may also be a list of epochs.",
+    )
 
 
 def _check_callbacks(callbacks):

@@ -3,10 +3,12 @@
 import keras
 
 from keras_irl.arguments import check_number
+from keras_irl.arguments import shortened
 from keras_irl.models.adapted_scorer import AdaptedScorer
 from keras_irl.models.copying import copy_policy
 from keras_irl.models.lora import has_lora
 from keras_irl.models.token_scorer import TokenScorer
+from keras_irl.optimizers.unwrapping import check_optimizer
 from keras_irl.trainers.policy_gradient import PolicyGradient
 from keras_irl.trainers.rollouts import check_rollouts
 
@@ -37,7 +39,8 @@ def check_networks(policy, discriminator, value):
             raise ValueError(
                 f"`{name}` gives each token a number: pass a "
                 "`keras_irl.models.TokenScorer(language_model)`. "
-                f"Received: {name}={scorer!r} of type {type(scorer).__name__}"
+                f"Received: {name}={shortened(scorer)} of type "
+                f"{type(scorer).__name__}"
             )
     seen = {}
     networks = {"policy": policy, "discriminator": discriminator}
@@ -79,7 +82,7 @@ def check_learning(policy_gradient, rollouts, mle_weight):
     if not isinstance(policy_gradient, PolicyGradient):
         raise ValueError(
             "`policy_gradient` must be a `keras_irl.PolicyGradient(...)`. "
-            f"Received: policy_gradient={policy_gradient!r}"
+            f"Received: policy_gradient={shortened(policy_gradient)}"
         )
     if rollouts is not None and check_rollouts(rollouts).buffer_size:
         raise ValueError(
@@ -104,6 +107,9 @@ def three_optimizers(policy, discriminator, value):
 
     Returns:
         A list of three `keras.optimizers.Optimizer`s.
+
+    Raises:
+        ValueError: If one of them is none.
     """
     if policy is None:
         policy = _adam(
@@ -113,12 +119,16 @@ def three_optimizers(policy, discriminator, value):
         )
         like_it = _adam(1e-4)
     else:
-        policy = like_it = keras.optimizers.get(policy)
+        policy = like_it = check_optimizer("optimizer", policy)
+    others = {
+        "discriminator_optimizer": discriminator,
+        "value_optimizer": value,
+    }
     return [
         policy,
         *(
-            _like(like_it) if other is None else keras.optimizers.get(other)
-            for other in (discriminator, value)
+            _like(like_it) if other is None else check_optimizer(name, other)
+            for name, other in others.items()
         ),
     ]
 

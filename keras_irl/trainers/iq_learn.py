@@ -2,8 +2,8 @@
 
 import keras
 
+from keras_irl.arguments import check_flag
 from keras_irl.losses.divergences import check_divergence
-from keras_irl.losses.iq_learn import check_discount
 from keras_irl.losses.iq_learn import td_penalty
 from keras_irl.losses.mle import mle_loss
 from keras_irl.losses.schedules import Schedule
@@ -71,12 +71,13 @@ class IQLearn(Trainer):
         value_offset=0.0,
         **kwargs,
     ):
-        discount = check_discount(discount)
         check_divergence(divergence)
         super().__init__(policy, discount, value_offset, **kwargs)
         self.td_weight = Schedule(td_weight, warm_up_steps)
         self.divergence = divergence
-        self.stop_value_gradient = stop_value_gradient
+        self.stop_value_gradient = check_flag(
+            "stop_value_gradient", stop_value_gradient
+        )
 
     def token_losses(self, statistics, mask):
         action_values, values = statistics.action_values, statistics.values

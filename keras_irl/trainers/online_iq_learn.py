@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
+from keras_irl.arguments import check_flag
 from keras_irl.arguments import check_number
-from keras_irl.losses.iq_learn import check_discount
 from keras_irl.losses.iq_learn import td_penalty
 from keras_irl.losses.mle import mle_loss
 from keras_irl.losses.schedules import Schedule
@@ -80,12 +80,11 @@ class OnlineIQLearn(OnlineTrainer):
         rollouts=None,
         **kwargs,
     ):
-        discount = check_discount(discount)
         mix_in = check_mix_in(mix_in)
         super().__init__(policy, discount, value_offset, rollouts, **kwargs)
         self.td_weight = Schedule(td_weight, 0)
         self.mix_in = mix_in
-        self.scale_td_weight = scale_td_weight
+        self.scale_td_weight = check_flag("scale_td_weight", scale_td_weight)
 
     @property
     def needs_rollouts(self):

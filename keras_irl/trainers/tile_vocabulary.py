@@ -3,7 +3,9 @@
 import warnings
 
 import keras
+import numpy as np
 
+from keras_irl.arguments import shortened
 from keras_irl.models.heads import MIN_VOCABULARY_SIZE
 from keras_irl.models.heads import has_known_head
 from keras_irl.models.heads import vocabulary_head
@@ -23,11 +25,13 @@ def tiles_vocabulary(policy, tile_vocabulary, compile_arguments):
     Raises:
         ValueError: If tiling was asked for, and can't be.
     """
-    is_choice = isinstance(tile_vocabulary, bool) or tile_vocabulary == "auto"
-    if not is_choice:
+    if isinstance(tile_vocabulary, np.bool_):
+        tile_vocabulary = bool(tile_vocabulary)
+    is_auto = isinstance(tile_vocabulary, str) and tile_vocabulary == "auto"
+    if not is_auto and not isinstance(tile_vocabulary, bool):
         raise ValueError(
             '`tile_vocabulary` must be `True`, `False` or "auto". '
-            f"Received: tile_vocabulary={tile_vocabulary!r}"
+            f"Received: tile_vocabulary={shortened(tile_vocabulary)}"
         )
     needs_logits = _needs_logits(compile_arguments)
     if tile_vocabulary is True:

@@ -6,7 +6,10 @@ import warnings
 import keras
 from keras import ops
 
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import shortened
 from keras_irl.data.demonstrations import Demonstrations
+from keras_irl.losses.iq_learn import check_discount
 from keras_irl.losses.token_loss import require_mask
 from keras_irl.models.copying import policy_config
 from keras_irl.models.heads import hidden_states
@@ -20,6 +23,7 @@ from keras_irl.ops import masked_mean
 from keras_irl.ops import masked_sum
 from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops import token_statistics
+from keras_irl.optimizers.unwrapping import check_optimizer
 from keras_irl.optimizers.unwrapping import inner_optimizer
 from keras_irl.optimizers.unwrapping import token_weighted
 from keras_irl.optimizers.unwrapping import wrapper_of
@@ -94,11 +98,13 @@ class Trainer(keras.Model):
         **kwargs: Passed to `keras.Model`.
 
     Raises:
-        ValueError: If `policy` is not a language model of keras-hub.
+        ValueError: If `policy` is not a language model of keras-hub, or a
+            number is out of its range.
     """
 
     def __init__(self, policy, discount=0.99, value_offset=0.0, **kwargs):
         check_policy(policy)
+        discount = check_discount(discount)
         # Keras scales the loss for the precision of the model it trains.
         kwargs.setdefault("dtype", policy.backbone.dtype_policy)
         super().__init__(**kwargs)
@@ -161,14 +167,20 @@ class Trainer(keras.Model):
             **kwargs: Passed to `keras.Model.compile`, except for `loss`.
 
         Raises:
-            ValueError: If there is a loss, the policy has nothing to train, or
-                its vocabulary can't be tiled.
+            ValueError: If there is a loss, an argument is not what it should
+                be, the policy has nothing to train, or its vocabulary can't be
+                tiled.
         """
         if kwargs.get("loss") is not None:
             raise ValueError(
                 f"`{type(self).__name__}` brings its own loss. To choose one, "
                 "compile the policy itself: `policy.compile(optimizer, loss)`. "
-                f"Received: loss={kwargs['loss']}"
+                f"Received: loss={shortened(kwargs['loss'])}"
+            )
+        if "steps_per_execution" in kwargs:
+            steps = kwargs["steps_per_execution"]
+            kwargs["steps_per_execution"] = check_integer(
+                "steps_per_execution", steps, least=1
             )
         check_trainable(self.policy)
         self.tiles_vocabulary = tiles_vocabulary(
@@ -179,7 +191,8 @@ class Trainer(keras.Model):
         # Weights may have been loaded into the policy itself.
         restart_lora(self.policy)
         optimizer = token_weighted(
-            keras.optimizers.get(optimizer), self.policy.trainable_variables
+            check_optimizer("optimizer", optimizer),
+            self.policy.trainable_variables,
         )
         super().compile(optimizer=optimizer, **kwargs)
         check_training(self.policy, self.optimizer)
@@ -361,6 +374,18 @@ class Trainer(keras.Model):
         with SafeSteps(self) as steps:
             arguments["callbacks"] = steps.around(arguments.get("callbacks"))
             return super().evaluate(**arguments)
+
+    @functools.wraps(keras.Model.predict)
+    def predict(self, *args, **kwargs):
+        arguments = named(keras.Model.predict, args, kwargs)
+        arguments = check_arguments(
+            arguments, self.steps_per_execution, OF_EVALUATE
+        )
+        if isinstance(arguments.get("x"), Demonstrations):
+            arguments["x"], arguments["steps"] = stream_once(
+                arguments["x"], arguments.get("steps")
+            )
+        return super().predict(**arguments)
 
     def train_on_batch(self, *args, **kwargs):
         if self.compiled:

@@ -220,6 +220,12 @@ def test_names_what_is_missing(tmp_path):
         ("1,2345", None),
         ("1,000,00", None),
         ("5 million", None),
+        ("5k", None),
+        ("5 M", None),
+        ("5m", 5),
+        ("5 to 6", None),
+        ("5 or 6", None),
+        ("5 and a half", 5),
         ("--5", None),
     ],
 )

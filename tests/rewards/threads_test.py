@@ -1,5 +1,7 @@
 """One policy, read by several threads at once."""
 
+import copy
+import pickle
 import threading
 
 import numpy as np
@@ -61,3 +63,26 @@ def test_a_policy_has_one_lock_and_no_other_policy_has_it():
     policy, other = tiny_policy("t5"), tiny_policy("t5")
     assert lock_of(policy) is lock_of(policy)
     assert lock_of(policy) is not lock_of(other)
+
+
+def test_readers_and_samplers_can_be_copied_and_pickled():
+    policy = quick_start(tiny_policy("t5"))
+    reader = keras_irl.rewards.RewardReader(policy, discount=0.5)
+    sampler = keras_irl.evaluation.ResponseSampler(policy, max_length=10)
+    prompts, responses = list(PROMPTS), list(RESPONSES)
+    expected = [text.total for text in reader(prompts, responses)]
+    drawn = sampler(prompts, seed=1)
+    entropies = sampler.entropies(prompts, drawn)
+    for made in (copy.copy, copy.deepcopy, through_pickle):
+        again = made(reader)(prompts, responses)
+        np.testing.assert_allclose(
+            [text.total for text in again], expected, rtol=1e-5
+        )
+        ours = made(sampler)
+        np.testing.assert_allclose(
+            ours.entropies(prompts, ours(prompts, seed=1)), entropies, rtol=1e-5
+        )
+
+
+def through_pickle(made):
+    return pickle.loads(pickle.dumps(made))

@@ -391,3 +391,42 @@ def test_a_log_that_can_not_be_written_is_refused_before_training(monkeypatch):
         trainer.evaluate(data, verbose=0, callbacks=board)
     assert int(numpy(trainer.step)) == 0
     assert "tensorboard" not in sys.modules
+
+
+@in_one_backend
+@pytest.mark.parametrize(
+    "wrong", ("text", 3, None, [], {}, [1, 2], np.ones(3)), ids=repr
+)
+def test_what_is_no_data_is_refused(wrong):
+    policy, data = tiny()
+    trainer = keras_irl.MLE(policy)
+    trainer.compile(keras.optimizers.SGD(0.1))
+    for method in (trainer.fit, trainer.evaluate):
+        with pytest.raises(ValueError, match="no data.*Received: x="):
+            method(wrong, verbose=0)
+    if wrong is not None:
+        with pytest.raises(ValueError, match="Received: validation_data="):
+            trainer.fit(data, validation_data=wrong, verbose=0)
+
+
+@in_one_backend
+@pytest.mark.parametrize(
+    "name, wrong",
+    (
+        ("y", 3),
+        ("sample_weight", 3),
+        ("validation_split", 0.5),
+        ("validation_split", "x"),
+        ("validation_freq", 0),
+        ("validation_freq", "x"),
+        ("validation_freq", [1.5]),
+        ("epochs", None),
+        ("shuffle", "x"),
+    ),
+)
+def test_what_does_not_fit_the_data_is_refused(name, wrong):
+    policy, data = tiny()
+    trainer = keras_irl.MLE(policy)
+    trainer.compile(keras.optimizers.SGD(0.1))
+    with pytest.raises(ValueError, match=f"`{name}`.*Received: .*{name}="):
+        trainer.fit(data, verbose=0, **{name: wrong})

@@ -32,6 +32,7 @@ def policy():
         (lambda policy: keras_irl.OnlineIQLearn, "td_weight"),
         (lambda policy: keras_irl.OnlineIQLearn, "mix_in"),
         (lambda policy: keras_irl.MLE, "entropy_weight"),
+        (lambda policy: keras_irl.MLE, "discount"),
         (lambda policy: keras_irl.GAIL, "mle_weight"),
         (lambda policy: IQLearnLoss, "discount"),
         (lambda policy: IQLearnLoss, "td_weight"),
@@ -119,3 +120,33 @@ def test_a_choice_is_one_of_the_texts(policy, name, wrong):
     made = {"divergence": keras_irl.IQLearn, "reward_form": keras_irl.GAIL}
     with pytest.raises(ValueError, match=f"`{name}`.*Received: {name}="):
         made[name](policy, **{name: wrong})
+
+
+@pytest.mark.parametrize("wrong", ("no", None, 2, [True], np.ones(2)), ids=repr)
+def test_a_flag_is_true_or_false(policy, wrong):
+    for made, name in (
+        (keras_irl.IQLearn, "stop_value_gradient"),
+        (keras_irl.OnlineIQLearn, "scale_td_weight"),
+    ):
+        with pytest.raises(ValueError, match=f"`{name}`.*Received: {name}="):
+            made(policy, **{name: wrong})
+        trainer = made(policy, **{name: np.bool_(True)})
+        assert trainer.get_config()[name] is True
+
+
+@pytest.mark.parametrize("wrong", (object(), 3, "rubbish", [], {"a": 1}))
+def test_an_optimizer_is_one_or_the_name_of_one(policy, wrong):
+    with pytest.raises(ValueError, match="Received: optimizer="):
+        keras_irl.MLE(policy).compile(optimizer=wrong)
+    with pytest.raises(ValueError, match="Received: optimizer=None"):
+        keras_irl.MLE(policy).compile(optimizer=None)
+    gail = keras_irl.GAIL(policy)
+    for name in ("optimizer", "discriminator_optimizer", "value_optimizer"):
+        with pytest.raises(ValueError, match=f"`{name}`.*Received: {name}="):
+            gail.compile(**{name: wrong})
+
+
+@pytest.mark.parametrize("wrong", (0, -1, 1.5, "3", "auto", None))
+def test_executions_have_a_whole_number_of_steps(policy, wrong):
+    with pytest.raises(ValueError, match="Received: steps_per_execution="):
+        keras_irl.MLE(policy).compile(steps_per_execution=wrong)
