@@ -28,6 +28,7 @@ NAMES_A_BACKEND = {
     "ops/tiles_tensorflow.py": "loops over tiles in the graph",
     "ops/tiles_torch.py": "loops over tiles in place",
     "trainers/head_start.py": "assigns inside a branch of a compiled step",
+    "trainers/data_kinds.py": "knows the data sets of TensorFlow and PyTorch",
     "trainers/fit_data.py": "knows endless data and the writer of logs",
     "trainers/stale_gradients.py": "clears what Keras misses",
     "trainers/stopwatch.py": "reads the clock inside a compiled step",
