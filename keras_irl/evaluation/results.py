@@ -26,6 +26,7 @@ run = {
 import math
 import numbers
 
+from keras_irl.arguments import check_kind
 from keras_irl.arguments import shortened
 
 # What a row has for each text or prompt.
@@ -44,6 +45,11 @@ def check_results(results):
         ValueError: If results, an objective or a run are incomplete.
     """
     _require(results, "results", ("task", "metric", "objectives"))
+    check_kind("results['metric']", results["metric"], str)
+    fronts = results.get("fronts") or []
+    check_kind("results['fronts']", fronts, list)
+    for front in fronts:
+        _require(front, "a front", ("policy", "points", "difference", "reason"))
     _require(results["objectives"], "results['objectives']", ())
     if not results["objectives"]:
         raise ValueError(

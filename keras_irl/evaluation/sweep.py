@@ -109,9 +109,10 @@ def sweep(
     [(row["decoder"], row["metrics"]["valid"]) for row in rows]
     ```
     """
+    require_task(task)
     seeds = _seeds(seed)
     policies, ways = _groups(policies), decodings(temperatures)
-    _check_given(policies, task, temperatures, seeds)
+    _check_given(policies, task, ways, seeds)
     check_task(task)
     plan = [
         (way, seed)
@@ -220,12 +221,12 @@ def _seeds(seed):
     return [check_integer("seed", seed, 0, LARGEST_SEED)]
 
 
-def _check_given(policies, task, temperatures, seeds):
+def _check_given(policies, task, ways, seeds):
     for name, values in (
         ("policies", policies),
         *((f"policies[{name!r}]", group) for name, group in policies.items()),
         ("task.prompts", task.prompts),
-        ("temperatures", temperatures),
+        ("temperatures", ways),
         ("task.metrics", task.metrics),
         ("seed", seeds),
     ):

@@ -9,6 +9,8 @@ import contextlib
 import keras
 from keras import ops
 
+from keras_irl.arguments import check_kind
+
 
 @keras.saving.register_keras_serializable(package="keras_irl")
 class TokenWeightedOptimizer(keras.optimizers.Optimizer):
@@ -41,6 +43,9 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
             `None`, for all.
         name: Name of the optimizer.
 
+    Raises:
+        ValueError: If `inner_optimizer` is no optimizer, or `measured` no list.
+
     Example:
     ```python
     adam = keras.optimizers.Adam(1e-4, gradient_accumulation_steps=4)
@@ -49,6 +54,11 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
     """
 
     def __init__(self, inner_optimizer, measured=None, name=None):
+        check_kind(
+            "inner_optimizer", inner_optimizer, keras.optimizers.Optimizer
+        )
+        if measured is not None:
+            check_kind("measured", measured, list)
         super().__init__(
             learning_rate=0.0,
             loss_scale_factor=inner_optimizer.loss_scale_factor,

@@ -330,7 +330,7 @@ def test_picks_samples_for_people_to_read(rows):
     ("policies", "task", "temperatures", "message"),
     [
         ({}, make_task(), (0.0,), "Received: policies={}"),
-        ({"one": None}, make_task(), (), r"Received: temperatures=\(\)"),
+        ({"one": None}, make_task(), (), r"Received: temperatures=\[\]"),
         ({"one": None}, make_task(prompts=[]), (0.0,), "task.prompts="),
         ({"one": None}, make_task(metrics={}), (0.0,), "task.metrics={}"),
         ({"one": []}, make_task(), (0.0,), r"policies\['one'\]=\[\]"),

@@ -729,7 +729,11 @@ ROLLOUTS = Made(lambda: keras_irl.Rollouts(2))
 ADAM = st.builds(lambda: keras.optimizers.Adam(0.1))
 OPTIMIZERS = {
     "optimizers.TokenWeightedOptimizer": Door(
-        values={"inner_optimizer": ADAM, "measured": st.none()}
+        values={
+            "inner_optimizer": ADAM,
+            "measured": st.none(),
+            "name": maybe(st.just("x")),
+        }
     ),
     "optimizers.inner_optimizer": Door(
         values={"optimizer": maybe(ADAM)}, check=lambda r, a: None

@@ -117,6 +117,8 @@ def folder_door(kind):
     """An output folder in which one file is damaged."""
     damaged = contents(ANYTHING.map(as_json))
     begun = (f"{kind.results_name}/mle-0.json", b'{"rows": []}')
+    listed = {"task": "arithmetic", "steps": 3, "written": [begun[0]]}
+    mark = (f"../{MARKS[kind.job][0]}", json.dumps(listed).encode())
     settings = st.fixed_dictionaries({"task": TEXTS, "steps": whole(0, 9)})
     files = st.one_of(
         st.one_of(
@@ -126,7 +128,11 @@ def folder_door(kind):
                 f"out/{MARKS[kind.job][0]}", data, shown="", beside=(begun,)
             )
         ),
-        damaged.map(lambda data: Inside(f"out/{begun[0]}", data, shown="..")),
+        damaged.map(
+            lambda data: Inside(
+                f"out/{begun[0]}", data, shown="..", beside=(mark,)
+            )
+        ),
     )
     return Door(
         call=lambda path: go_on(kind, path),
