@@ -12,7 +12,7 @@ import sys
 import numpy as np
 
 from keras_irl.evaluation import quality_difference
-from keras_irl.evaluation.intervals import mean_interval
+from keras_irl.metrics.bootstrap import mean_interval
 
 
 def main(paths):

@@ -99,7 +99,7 @@ def measure(name, options):
     beams = options.num_beams
     sampler_of_beams = keras_hub.samplers.BeamSampler(num_beams=beams)
     searched = keras_hub_answers(policy, sampler_of_beams)
-    decoder = keras_irl.decoding.BeamSearch(beams, length_penalty=0.0)
+    decoder = keras_irl.generation.BeamSearch(beams, length_penalty=0.0)
     few = prompts[: max(1, num_prompts // beams)]
     compare(
         f"{name}, {beams} beams",

@@ -18,7 +18,7 @@ import pathlib
 
 import numpy as np
 
-from keras_irl.commands.saved_policies import load_saved
+from keras_irl.cli.saved_policies import load_saved
 from keras_irl.rewards import token_rewards
 from keras_irl.rewards.corruptions import auc
 

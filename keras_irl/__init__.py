@@ -14,14 +14,18 @@ from keras_irl.version import __version__ as __version__
 _ROOMS = (
     "callbacks",
     "data",
-    "decoding",
     "diagnosis",
     "evaluation",
+    "families",
+    "generation",
     "losses",
+    "metrics",
     "models",
     "ops",
     "optimizers",
+    "reporting",
     "rewards",
+    "tasks",
     "trainers",
 )
 _TRAINERS = (
@@ -38,7 +42,7 @@ __all__ = [*_ROOMS, *_TRAINERS, "doctor"]
 
 
 def __getattr__(name):
-    if name in _ROOMS:
+    if name in (*_ROOMS, "decoding"):
         return importlib.import_module(f"keras_irl.{name}")
     if name in _TRAINERS:
         trainers = importlib.import_module("keras_irl.trainers")

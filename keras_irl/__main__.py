@@ -5,13 +5,13 @@ import os
 import sys
 import traceback
 
-from keras_irl.commands.arguments import parse_arguments
-from keras_irl.commands.output_lock import locked
-from keras_irl.commands.stopping import Stop
-from keras_irl.commands.terminal import expected_warnings_hidden
-from keras_irl.commands.terminal import shown_safely
-from keras_irl.commands.terminal import start_up_lines_hidden
-from keras_irl.commands.too_small import FULL
+from keras_irl.cli.arguments import parse_arguments
+from keras_irl.cli.output_lock import locked
+from keras_irl.cli.stopping import Stop
+from keras_irl.cli.terminal import expected_warnings_hidden
+from keras_irl.cli.terminal import shown_safely
+from keras_irl.cli.terminal import start_up_lines_hidden
+from keras_irl.cli.too_small import FULL
 
 # Set to anything, it shows where an error came from.
 _TRACEBACK = "KERAS_IRL_TRACEBACK"
@@ -72,7 +72,7 @@ def _guarded(options, stop):
 
 def _run(options, stop):
     # Only now, as help needs no NumPy.
-    from keras_irl.commands.early_checks import check_early
+    from keras_irl.cli.early_checks import check_early
     from keras_irl.progress import progress_shown
 
     check_early(options)
@@ -80,7 +80,7 @@ def _run(options, stop):
     with expected_warnings_hidden(), progress_shown():
         # Only now: Keras reads its backend at import.
         with stop.at_once(), start_up_lines_hidden():
-            module = importlib.import_module(f"keras_irl.commands.{module}")
+            module = importlib.import_module(f"keras_irl.cli.{module}")
         command = vars(module)[name]
         if options.job == "doctor":
             return 0 if command(options).is_healthy else 1

@@ -13,10 +13,10 @@ from testing import quick_start
 from testing import tiny_gpt2
 
 from keras_irl.__main__ import main
-from keras_irl.commands import compare as compare_module
-from keras_irl.commands import evaluate as evaluate_module
-from keras_irl.commands import examine as examine_module
-from keras_irl.commands import rewards as rewards_module
+from keras_irl.cli import compare as compare_module
+from keras_irl.cli import evaluate as evaluate_module
+from keras_irl.cli import examine as examine_module
+from keras_irl.cli import rewards as rewards_module
 
 COMPARE = "compare --task arithmetic --output out".split()
 
@@ -198,7 +198,7 @@ def test_an_interrupt_does_not_disturb_its_own_cleaning_up(
             signal.sigtimedwait([], 0.5)
             cleaned.append(True)
 
-    monkeypatch.setattr("keras_irl.commands.stopping._AGAIN", 0.1)
+    monkeypatch.setattr("keras_irl.cli.stopping._AGAIN", 0.1)
     monkeypatch.setattr(compare_module, "compare", clean)
     assert main(COMPARE) == 130
     assert cleaned == [True]
@@ -227,7 +227,7 @@ ResponseSampler.__call__ = stopped
 """
 IN_READING = """
 import os, signal
-from keras_irl.rewards.reward_reader import RewardReader
+from keras_irl.rewards.token_rewards import RewardReader
 read = RewardReader._read
 def stopped(*args):
     os.kill(os.getpid(), signal.SIGTERM)

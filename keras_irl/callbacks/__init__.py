@@ -1,7 +1,7 @@
 """What watches a training: how it is, and what the policy writes meanwhile."""
 
 from keras_irl.callbacks.alerts import Alert as Alert
-from keras_irl.callbacks.training_health import TrainingHealth as TrainingHealth
-from keras_irl.evaluation.callbacks import (
+from keras_irl.callbacks.evaluate_generation import (
     EvaluateGeneration as EvaluateGeneration,
 )
+from keras_irl.callbacks.training_health import TrainingHealth as TrainingHealth

@@ -12,8 +12,8 @@ from keras_irl.arguments import shortened
 from keras_irl.callbacks.alerts import Alert
 from keras_irl.callbacks.alerts import check_names
 from keras_irl.callbacks.alerts import rules_with
-from keras_irl.callbacks.readings import Readings
-from keras_irl.callbacks.recent_means import RecentMeans
+from keras_irl.callbacks.health_signals import Readings
+from keras_irl.callbacks.health_signals import RecentMeans
 
 
 class TrainingHealth(keras.callbacks.Callback):

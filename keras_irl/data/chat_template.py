@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from keras_irl.models.text_marks import Marks
+from keras_irl.families.special_tokens import Marks
 
 
 class ChatTemplate(NamedTuple):

@@ -1,25 +1,296 @@
 """Conversations of several turns, as batches of states and actions."""
 
 import collections
+import collections.abc
 import functools
+from typing import NamedTuple
 
 import keras_hub
 import numpy as np
 import tqdm
 
+from keras_irl.arguments import check_number
 from keras_irl.arguments import shortened
 from keras_irl.columns import column
-from keras_irl.data.chat_packer import ChatPacker
+from keras_irl.columns import is_missing
 from keras_irl.data.chat_template import PLAIN
-from keras_irl.data.chat_turns import read_turns
+from keras_irl.data.chat_template import EncodedTemplate
 from keras_irl.data.dataset import Demonstrations
-from keras_irl.data.rows import RowBatches
-from keras_irl.data.rows import check_arguments
-from keras_irl.data.rows import ordered_rows
-from keras_irl.data.rows import report_dropped
-from keras_irl.data.rows import spread
+from keras_irl.data.row_batches import RowBatches
+from keras_irl.data.row_batches import check_arguments
+from keras_irl.data.row_batches import ordered_rows
+from keras_irl.data.row_batches import report_dropped
+from keras_irl.data.row_batches import spread
 from keras_irl.data.tokenization import text_packer
 from keras_irl.data.validation import InvalidRowError
+
+ROLES = ("system", "user", "assistant")
+# A name is written by no template here, and changes nothing that is said.
+_KEYS = ("role", "content", "weight", "name")
+
+
+class Turn(NamedTuple):
+    """A turn of a conversation.
+
+    Attributes:
+        role: One of `ROLES`.
+        content: String, what is said.
+        is_imitated: Whether it is the assistant's, of a weight that is not 0.
+    """
+
+    role: str
+    content: str
+    is_imitated: bool
+
+
+def read_turns(row, conversation):
+    """Checks and reads the turns up to the last that is imitated.
+
+    Args:
+        row: The index of the conversation.
+        conversation: A list of turns, dictionaries.
+
+    Returns:
+        A list of `Turn`.
+
+    Raises:
+        InvalidRowError: If the conversation can't be imitated.
+    """
+    turns = [_read_turn(row, turn) for turn in _listed(row, conversation)]
+    _check_roles(row, turns)
+    for turn in turns:
+        if not turn.content.strip():
+            raise empty_turn(row, turn.content)
+    imitated = [i for i, turn in enumerate(turns) if turn.is_imitated]
+    if not imitated:
+        raise invalid(
+            row,
+            [turn.role for turn in turns],
+            "no turn to imitate",
+            "all turns of the assistant have a weight of 0, so there is no "
+            "action to imitate.",
+        )
+    return turns[: imitated[-1] + 1]
+
+
+def _listed(row, conversation):
+    try:
+        return list(column("conversation", conversation))
+    except ValueError as error:
+        raise _no_conversation(row, conversation) from error
+
+
+def _read_turn(row, turn):
+    if not isinstance(turn, collections.abc.Mapping):
+        raise _no_conversation(row, turn)
+    # Tables that are read as turns have all keys of all rows, most of them
+    # without a value.
+    turn = {
+        key: value
+        for key, value in turn.items()
+        if key in ("role", "content") or not is_missing(value)
+    }
+    role, content = turn.get("role"), turn.get("content")
+    _check_keys(row, turn)
+    try:
+        if not isinstance(role, str) or not isinstance(content, str):
+            raise _no_conversation(row, turn)
+        content.encode()  # Half of a surrogate pair has no UTF-8.
+    except UnicodeError as error:
+        raise _no_conversation(row, turn) from error
+    weight = _read_weight(row, role, turn)
+    return Turn(role, str(content), role == "assistant" and weight != 0)
+
+
+def _check_keys(row, turn):
+    unknown = [key for key in turn if key not in _KEYS]
+    if unknown:
+        listed = ", ".join(map(repr, unknown))
+        raise invalid(
+            row,
+            turn,
+            "unknown key in a turn",
+            f"a turn has the keys {listed} besides "
+            f"{', '.join(map(repr, _KEYS))}. What they say, such as the call "
+            "of a tool, would not be trained: write it into the content, or "
+            "take it out.",
+        )
+
+
+def _read_weight(row, role, turn):
+    try:
+        weight = check_number("weight", turn.get("weight", 1))
+    except ValueError:
+        weight = None
+    if weight not in (0, 1):
+        problem = (
+            "a turn of the assistant is imitated or not: its weight must be "
+            "1 or 0."
+        )
+    elif role != "assistant" and "weight" in turn and weight != 0:
+        problem = (
+            "only turns of the assistant are imitated, and this one has a "
+            "weight. Take it out."
+        )
+    else:
+        return weight
+    raise invalid(row, turn, "wrong weight", problem)
+
+
+def _check_roles(row, turns):
+    roles = [turn.role for turn in turns]
+    for before, role in zip([None, *roles], roles, strict=False):
+        if role not in ROLES:
+            problem = f"a role must be one of {', '.join(ROLES)}."
+        elif role == "system" and before is not None:
+            problem = "only the first turn can be that of the system."
+        elif role == "assistant" and before == role:
+            problem = "two turns of the assistant follow each other. Join them."
+        else:
+            continue
+        raise invalid(row, role, "wrong role", problem)
+    if "assistant" not in roles:
+        raise invalid(
+            row,
+            roles,
+            "no assistant's turn",
+            "no turn is the assistant's, so there is no action to imitate.",
+        )
+
+
+def empty_turn(row, content):
+    """The error of a turn without a token."""
+    return invalid(
+        row,
+        content,
+        "empty turn",
+        "a turn is empty or tokenises to nothing. Fill it in, or leave it out.",
+    )
+
+
+def invalid(row, value, reason, message):
+    """The error of a conversation that can't be imitated."""
+    return InvalidRowError(reason, message, "conversations", row, value)
+
+
+def _no_conversation(row, value):
+    return invalid(
+        row,
+        value,
+        "not a conversation",
+        "a conversation is a list of turns, each a dict with the strings "
+        '"role" and "content".',
+    )
+
+
+class ChatPacker:
+    """Packs conversations into batches of one fixed shape.
+
+    Args:
+        packer: The `TextPacker` of a decoder.
+        template: A `ChatTemplate`.
+    """
+
+    def __init__(self, packer, template):
+        self.packer = packer
+        self.template = EncodedTemplate(template, packer)
+
+    def encode(self, row, conversation):
+        """Turns a conversation into ids, and tells which are actions.
+
+        Args:
+            row: The index of the conversation.
+            conversation: A list of turns.
+
+        Returns:
+            A tuple of two lists as long: ids, and whether they are actions.
+
+        Raises:
+            InvalidRowError: If the conversation can't be imitated.
+        """
+        parts = self._parts(row, read_turns(row, conversation))
+        ids = [token for part, _ in parts for token in part]
+        chosen = [is_action for part, is_action in parts for _ in part]
+        first = chosen.index(True)
+        prefix = self.packer.prefix(ids[:first])
+        num_states = len(prefix) + len(ids) - first - 1
+        if not prefix:
+            raise invalid(
+                row,
+                conversation,
+                "nothing before the assistant",
+                "the assistant speaks first, and this policy has no start "
+                "token and this template no start of a turn to read.",
+            )
+        if num_states > self.packer.max_length:
+            raise invalid(
+                row,
+                conversation,
+                "does not fit",
+                f"the conversation has {num_states} states, and there is room "
+                f"for {self.packer.max_length}. Shorten it, or pass a larger "
+                "`max_length`.",
+            )
+        return [*prefix, *ids[first:]], [False] * len(prefix) + chosen[first:]
+
+    def pack(self, conversations, batch_size):
+        """Packs encoded conversations into one batch.
+
+        Args:
+            conversations: A list of what `encode` returns.
+            batch_size: The number of rows, B. A row without a conversation is
+                a copy of the first with a mask of 0.0.
+
+        Returns:
+            The tuple `(inputs, actions, mask)`.
+        """
+        shape = (batch_size, self.packer.max_length)
+        token_ids = np.full(shape, self.packer.pad_id, "int32")
+        padding_mask = np.zeros(shape, "bool")
+        actions = np.full(shape, self.packer.pad_id, "int32")
+        mask = np.zeros(shape, "float32")
+        for row, (ids, is_action) in enumerate(conversations):
+            end = len(ids) - 1
+            token_ids[row, :end] = ids[:-1]
+            padding_mask[row, :end] = True
+            actions[row, :end] = ids[1:]
+            mask[row, :end] = is_action[1:]
+        for array in (token_ids, padding_mask, actions):
+            array[len(conversations) :] = array[0]
+        inputs = self.packer.name_inputs([], token_ids, padding_mask)
+        return inputs, actions, mask
+
+    def _parts(self, row, turns):
+        """Lists runs of ids, each with whether they are actions."""
+        contents = self.packer.tokenize([turn.content for turn in turns])
+        template = self.template
+        parts = []
+        for turn, ids in zip(turns, contents, strict=True):
+            self._check_content(row, turn.content, ids)
+            parts.append((template.starts[turn.role], False))
+            parts.append((ids, turn.is_imitated))
+            if turn.role == "assistant":
+                parts.append(([template.end_id], turn.is_imitated))
+                parts.append((template.after_end_token, False))
+            else:
+                parts.append((template.turn_end, False))
+        parts.pop()  # Nothing comes after the last end token.
+        return parts
+
+    def _check_content(self, row, content, ids):
+        if not ids:
+            raise empty_turn(row, content)
+        found = self.template.marks.find(content)
+        if found or self.template.special_ids.intersection(ids):
+            mark = "{!r} at character {}".format(*found) if found else "it"
+            raise invalid(
+                row,
+                content,
+                "special token in a turn",
+                "a turn holds a special token, which would end it early or "
+                f"begin another. Remove {mark}.",
+            )
+
 
 _PATIENCE = 2.0  # Seconds before a progress bar appears.
 

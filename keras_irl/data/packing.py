@@ -6,18 +6,18 @@ import functools
 import numpy as np
 
 from keras_irl.data.dataset import Demonstrations
-from keras_irl.data.demonstrations import read_tokens
-from keras_irl.data.demonstrations import sampled_texts
-from keras_irl.data.rows import RowBatches
-from keras_irl.data.rows import check_arguments
-from keras_irl.data.rows import ordered_rows
-from keras_irl.data.rows import report_dropped
-from keras_irl.data.rows import report_left_out
-from keras_irl.data.rows import report_truncated
+from keras_irl.data.pairs import read_tokens
+from keras_irl.data.pairs import sampled_texts
+from keras_irl.data.row_batches import RowBatches
+from keras_irl.data.row_batches import check_arguments
+from keras_irl.data.row_batches import ordered_rows
+from keras_irl.data.row_batches import report_dropped
+from keras_irl.data.row_batches import report_left_out
+from keras_irl.data.row_batches import report_truncated
 from keras_irl.data.tokenization import text_packer
 from keras_irl.data.validation import check_columns
 from keras_irl.data.validation import survey
-from keras_irl.models.segments import check_segments
+from keras_irl.families.segments import check_segments
 
 _CHUNK = 2048
 

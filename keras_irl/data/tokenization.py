@@ -17,8 +17,8 @@ import numpy as np
 
 from keras_irl.arguments import MAX_LENGTH
 from keras_irl.arguments import check_integer
-from keras_irl.models.text_marks import Marks
-from keras_irl.models.text_marks import text_marks
+from keras_irl.families.special_tokens import Marks
+from keras_irl.families.special_tokens import text_marks
 from keras_irl.ops import CONTINUES
 
 _PROBES = string.ascii_letters + string.digits

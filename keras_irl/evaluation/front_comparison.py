@@ -7,16 +7,16 @@ import numpy as np
 from keras_irl.arguments import check_entries
 from keras_irl.arguments import check_parts
 from keras_irl.arguments import shortened
-from keras_irl.evaluation.diversity import tokenizer_of
 from keras_irl.evaluation.fronts import compare_curves
-from keras_irl.evaluation.intervals import FEW_PROMPTS
-from keras_irl.evaluation.intervals import MIN_PROMPTS
-from keras_irl.evaluation.intervals import check_num_resamples
-from keras_irl.evaluation.intervals import check_seed
-from keras_irl.evaluation.intervals import resampled_variance
-from keras_irl.evaluation.intervals import t_interval
-from keras_irl.evaluation.text_metrics import TextMetric
-from keras_irl.evaluation.text_metrics import resampling_weights
+from keras_irl.metrics.bootstrap import FEW_PROMPTS
+from keras_irl.metrics.bootstrap import MIN_PROMPTS
+from keras_irl.metrics.bootstrap import check_num_resamples
+from keras_irl.metrics.bootstrap import check_seed
+from keras_irl.metrics.bootstrap import resampled_variance
+from keras_irl.metrics.bootstrap import t_interval
+from keras_irl.metrics.diversity import tokenizer_of
+from keras_irl.metrics.text_metrics import TextMetric
+from keras_irl.metrics.text_metrics import resampling_weights
 
 # Where less of the narrower range is shared, nothing can be said.
 _LEAST_SHARE = 0.1

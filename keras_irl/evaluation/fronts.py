@@ -10,14 +10,14 @@ import dataclasses
 import numpy as np
 
 from keras_irl.arguments import shortened
-from keras_irl.evaluation.intervals import MIN_PROMPTS
-from keras_irl.evaluation.intervals import check_level
-from keras_irl.evaluation.intervals import check_num_resamples
-from keras_irl.evaluation.intervals import check_seed
-from keras_irl.evaluation.intervals import resampled_variance
-from keras_irl.evaluation.intervals import t_interval
-from keras_irl.evaluation.text_metrics import float_array
-from keras_irl.evaluation.text_metrics import resampling_weights
+from keras_irl.metrics.bootstrap import MIN_PROMPTS
+from keras_irl.metrics.bootstrap import check_level
+from keras_irl.metrics.bootstrap import check_num_resamples
+from keras_irl.metrics.bootstrap import check_seed
+from keras_irl.metrics.bootstrap import resampled_variance
+from keras_irl.metrics.bootstrap import t_interval
+from keras_irl.metrics.text_metrics import float_array
+from keras_irl.metrics.text_metrics import resampling_weights
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,8 +5,8 @@ import math
 import numbers
 import statistics
 
-from keras_irl.evaluation.decodings import name_of
 from keras_irl.evaluation.results import LONG
+from keras_irl.generation.decoders import name_of
 
 # What rows were made with, and not what came out.
 _NO_RESULTS = (

@@ -6,8 +6,8 @@ import functools
 import keras
 from keras import ops
 
-from keras_irl.models.heads import hidden_states
-from keras_irl.models.language_model import check_language_model
+from keras_irl.families.heads import hidden_states
+from keras_irl.families.language_model import check_language_model
 from keras_irl.models.lora import has_lora
 from keras_irl.models.lora import is_low_rank
 from keras_irl.models.token_scorer import score_head

@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
-from keras_irl.models.language_model import check_language_model
+from keras_irl.families.language_model import check_language_model
+from keras_irl.families.quiet import without_mask_warnings
 from keras_irl.models.lora import has_lora
-from keras_irl.models.quiet import without_mask_warnings
 
 
 def copy_policy(policy):

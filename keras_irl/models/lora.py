@@ -8,7 +8,7 @@ import keras_hub
 from keras import ops
 
 from keras_irl.arguments import check_integer
-from keras_irl.models.language_model import check_language_model
+from keras_irl.families.language_model import check_language_model
 
 # Where keras-hub's own defaults name no layer, or not those that attention
 # reads its queries and values with.

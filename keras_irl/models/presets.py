@@ -7,7 +7,7 @@ import keras_hub
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
-from keras_irl.models.quiet import without_mask_warnings
+from keras_irl.families.quiet import without_mask_warnings
 from keras_irl.models.scratch import FAMILIES
 from keras_irl.models.scratch import SIZES
 from keras_irl.models.scratch import check_lengths

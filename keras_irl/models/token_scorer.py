@@ -3,10 +3,10 @@
 import keras
 from keras import ops
 
+from keras_irl.families.heads import hidden_states
+from keras_irl.families.heads import vocabulary_head
+from keras_irl.families.language_model import check_language_model
 from keras_irl.models.copying import policy_config
-from keras_irl.models.heads import hidden_states
-from keras_irl.models.heads import vocabulary_head
-from keras_irl.models.language_model import check_language_model
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")

@@ -11,11 +11,11 @@ from keras_irl.ops.returns import (
     generalised_advantages as generalised_advantages,
 )
 from keras_irl.ops.shapes import check_shapes as check_shapes
-from keras_irl.ops.tiled_token_statistics import (
+from keras_irl.ops.statistics import TokenStatistics as TokenStatistics
+from keras_irl.ops.statistics import token_statistics as token_statistics
+from keras_irl.ops.tiled_statistics import (
     tiled_token_statistics as tiled_token_statistics,
 )
-from keras_irl.ops.token_statistics import TokenStatistics as TokenStatistics
-from keras_irl.ops.token_statistics import token_statistics as token_statistics
 from keras_irl.ops.values import implicit_rewards as implicit_rewards
 from keras_irl.ops.values import log_probs as log_probs
 from keras_irl.ops.values import next_values as next_values

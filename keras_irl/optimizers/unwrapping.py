@@ -1,4 +1,4 @@
-"""The optimizer inside those that are wrapped around it."""
+"""The optimizer behind those that are wrapped around it."""
 
 import keras
 

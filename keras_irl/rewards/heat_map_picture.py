@@ -9,10 +9,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from keras_irl.evaluation.shown_text import visible
+from keras_irl.reporting.escaping import visible
 from keras_irl.rewards.heat_map_columns import QUANTITIES
-from keras_irl.rewards.shading import color
-from keras_irl.rewards.shading import stops
+from keras_irl.rewards.heat_map_columns import color
+from keras_irl.rewards.heat_map_columns import stops
 
 _FONT = "DejaVu Sans Mono"  # Comes with Matplotlib.
 _FONT_SIZE = 8

@@ -6,13 +6,13 @@ from keras import ops
 from keras_irl.arguments import MAX_BATCH_SIZE
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
-from keras_irl.evaluation.policy_reader import PolicyReader
 from keras_irl.losses.iq_learn import check_discount
+from keras_irl.models.policy_reader import PolicyReader
 from keras_irl.ops import implicit_rewards
 from keras_irl.ops import is_action
 from keras_irl.progress import progress
-from keras_irl.rewards.texts import TextBatches
-from keras_irl.rewards.texts import check_texts
+from keras_irl.rewards.text_batches import TextBatches
+from keras_irl.rewards.text_batches import check_texts
 from keras_irl.rewards.token_rewards import TextRewards
 
 

@@ -1,8 +1,20 @@
-"""What a policy rewards in a text: one number for each of its tokens."""
+"""Rewards of texts, in compiled batches of one shape."""
 
 import dataclasses
 
 import numpy as np
+from keras import ops
+
+from keras_irl.arguments import MAX_BATCH_SIZE
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import check_number
+from keras_irl.losses.iq_learn import check_discount
+from keras_irl.models.policy_reader import PolicyReader
+from keras_irl.ops import implicit_rewards
+from keras_irl.ops import is_action
+from keras_irl.progress import progress
+from keras_irl.rewards.text_batches import TextBatches
+from keras_irl.rewards.text_batches import check_texts
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -66,3 +78,208 @@ def totals(scores):
     if are_text_rewards(scores):
         return [text.total for text in scores]
     return scores
+
+
+class RewardReader:
+    """Reads the rewards of texts in a policy, again and again, compiled once.
+
+    The policy is only borrowed, and always read with its current weights; in
+    a callback, reach it through `self.model`. Change the discount, quantise
+    the policy or enable LoRA, and make a new reader.
+
+    Args:
+        policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM` with its
+            preprocessor, trained in any way; or the trainer of one, of which
+            the attributes `policy`, `discount` and `value_offset` are read.
+        discount: The discount factor γ, in `[0, 1]`. Defaults to `None`, for
+            that of the trainer, and 0.99 without one.
+        value_offset: What is added to all values, in nats. Rewards are off by
+            as much without it, in training as here. Defaults to `None`, for
+            what the trainer adds now, and 0 without one.
+        batch_size: Rows of every batch. Defaults to 32.
+
+    Raises:
+        ValueError: If an argument is out of its range, or the policy is no
+            language model with a preprocessor.
+
+    Example:
+    ```python
+    reader = keras_irl.rewards.RewardReader(policy, discount=0.99)
+    (text,) = reader(["2 + 3 ="], ["5"])
+    text.total
+    dict(zip(text.tokens, text.rewards))
+
+    sampled = keras_irl.evaluation.sample_responses(policy, ["2 + 3 ="])
+    reader(["2 + 3 ="], sampled.token_ids[0])
+    ```
+    """
+
+    def __init__(self, policy, discount=None, value_offset=None, batch_size=32):
+        policy, discount, value_offset = _reading(
+            policy, discount, value_offset
+        )
+        discount = check_discount(discount)
+        value_offset = check_number(
+            "value_offset",
+            value_offset,
+            meaning="It is added to all values, in nats. To read with that "
+            "which a trainer found, pass the trainer in place of the policy.",
+        )
+        batch_size = check_integer("batch_size", batch_size, 1, MAX_BATCH_SIZE)
+        self.policy = policy
+        self._batches = TextBatches(policy, batch_size)
+        self._model = _RewardModel(policy, discount, value_offset)
+
+    def __call__(self, prompts, responses, finished=None):
+        """Reads the rewards of texts, whoever wrote them.
+
+        Args:
+            prompts: A list of strings.
+            responses: A list as long, of strings or of the ids of tokens.
+                Strings are tokenised as demonstrations are, apart from their
+                prompt; what the policy sampled may have had other tokens. So
+                of samples, pass the ids, `Responses.token_ids`: they are
+                rewarded just as they were written, a stop among them, and
+                have ended if the last is the end token.
+            finished: Booleans, whether each string ended, and the policy is
+                rewarded for its end token. (A sample that a stop ended has
+                none.) Where not, the value of the state in which the text was
+                cut counts. Defaults to `None`: all strings ended.
+
+        Returns:
+            A list of `TextRewards`, one for each text.
+
+        Raises:
+            ValueError: If there are no texts, the lists disagree, a text is
+                neither string nor ids of the policy, `finished` is given for
+                ids, a text does not fit the policy's window, or the policy's
+                logits are not finite.
+        """
+        prompts, responses = check_texts(prompts, responses)
+        finished = self._batches.check_finished(finished, responses)
+        texts = []
+        with progress(
+            what="Reading rewards", unit="text", total=len(prompts)
+        ) as bar:
+            for batch in self._batches(prompts, responses, finished):
+                rows = self._read(*batch, len(texts), finished)
+                texts += rows
+                bar.update(len(rows))
+        return texts
+
+    def _read(self, inputs, actions, mask, first, finished):
+        """Reads a batch, whose first row is that of number `first`."""
+        numbers = self._model.predict_on_batch(
+            {"inputs": inputs, "actions": actions, "mask": mask}
+        )
+        texts = []
+        for row, has_ended in enumerate(finished[first : first + len(mask)]):
+            counts = mask[row] > 0
+            action_values, values, rewards = (
+                np.asarray(array[row][counts], "float64") for array in numbers
+            )
+            if not np.isfinite([action_values, values, rewards]).all():
+                raise ValueError(
+                    "The policy's logits are not finite, so that its rewards "
+                    "would be garbage. Did its training diverge? Received: "
+                    f"row {first + row} with rewards={rewards}"[:400]
+                )
+            tokens = self._batches.names(actions[row][counts].tolist())
+            texts.append(
+                TextRewards(tokens, rewards, action_values, values, has_ended)
+            )
+        return texts
+
+
+class _RewardModel(PolicyReader):
+    """Reads action values, values and rewards off a policy, `(B, T)` each."""
+
+    def __init__(self, policy, discount, value_offset):
+        super().__init__(policy)
+        self.discount = discount
+        self.value_offset = value_offset
+
+    def __reduce__(self):
+        return type(self), (self.policy, self.discount, self.value_offset)
+
+    def call(self, batch):
+        mask = batch["mask"]
+        statistics = self.statistics(**batch)
+        action_values = statistics.action_values + self.value_offset
+        values = statistics.values + self.value_offset
+        rewards = implicit_rewards(action_values, values, mask, self.discount)
+        return tuple(
+            ops.where(is_action(mask), numbers, 0.0)
+            for numbers in (action_values, values, rewards)
+        )
+
+
+def token_rewards(
+    policy,
+    prompts,
+    responses,
+    discount=None,
+    value_offset=None,
+    batch_size=32,
+    finished=None,
+):
+    """Reads the rewards of every token of some texts, whoever wrote them.
+
+    A policy's logits are soft action values; the reward under which they would
+    be optimal follows from the soft Bellman equation:
+
+        rₜ = Q(sₜ, aₜ) − γ V(sₜ₊₁)
+
+    Each call compiles once. To read several times with one policy, keep a
+    `RewardReader`, which describes the arguments and errors further.
+
+    Args:
+        policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM` with its
+            preprocessor, or a trainer of one: its discount and value offset
+            are taken unless others are given.
+        prompts: A list of strings.
+        responses: A list as long, of strings, or of token ids such as
+            `Responses.token_ids`.
+        discount: The discount factor γ, in `[0, 1]`. Defaults to `None`, for
+            that of the trainer, and 0.99 without one.
+        value_offset: What is added to all values, in nats. Defaults to `None`,
+            for that of the trainer, and 0 without one.
+        batch_size: Rows of every batch. Defaults to 32.
+        finished: Booleans, whether each string ended. Defaults to `None`: all
+            of them did.
+
+    Returns:
+        A list of `TextRewards`: `tokens`, `rewards`, `action_values`,
+        `values` and `log_probs` of each token, and the `total`, their
+        accumulated reward.
+
+    Raises:
+        ValueError: If an argument, a text or the policy's logits are invalid.
+
+    Example:
+    ```python
+    texts = keras_irl.rewards.token_rewards(trainer, ["2 + 3 ="], ["5"])
+    texts[0].total
+    ```
+
+    References:
+        - [Wulfmeier et al., 2024](https://arxiv.org/abs/2409.01369), sec. 3.4.
+    """
+    reader = RewardReader(policy, discount, value_offset, batch_size)
+    return reader(prompts, responses, finished)
+
+
+def _reading(model, discount, value_offset):
+    """Returns a policy, and the numbers that its rewards are read with."""
+    known = (0.99, 0.0)
+    # A policy has none, and rewards know nothing of trainers.
+    policy = getattr(model, "policy", None)
+    if policy is None:
+        policy = model
+    else:
+        known = (model.discount, model.value_offset)
+    if discount is None:
+        discount = known[0]
+    if value_offset is None:
+        value_offset = known[1]
+    return policy, discount, value_offset

@@ -3,6 +3,7 @@
 import importlib.util
 import inspect
 import sys
+import types
 
 import grain
 import keras
@@ -10,11 +11,178 @@ import keras
 from keras_irl.arguments import check_choice
 from keras_irl.arguments import check_flag
 from keras_irl.arguments import check_integer
+from keras_irl.arguments import check_number
 from keras_irl.arguments import shortened
 from keras_irl.data.dataset import Demonstrations
 from keras_irl.data.dataset import DemonstrationStream
-from keras_irl.trainers.data_kinds import check_trained_data
-from keras_irl.trainers.epoch_stream import stream_epochs
+
+# Whoever has data of these has imported them.
+_LIBRARIES = ("tensorflow", "torch")
+_FIX = (
+    "Make it by `keras_irl.data.demonstrations(policy, prompts, responses, "
+    "batch_size)`, or pass batches of `(inputs, actions, mask)`: a "
+    "`keras.utils.PyDataset`, a generator, or a data set of grain, TensorFlow "
+    "or PyTorch; or three arrays, of which the inputs are a dictionary."
+)
+
+
+def check_trained_data(arguments, data_names):
+    """Checks of what kind the data of `fit` or `evaluate` is.
+
+    Args:
+        arguments: Dictionary of arguments of `fit` or `evaluate`.
+        data_names: Dictionary whose values are those of them that are data.
+
+    Raises:
+        ValueError: If something is no data, or passed beside data that has it
+            already.
+    """
+    x = arguments.get("x")
+    for name in data_names.values():
+        data = arguments.get(name)
+        if name == "x":
+            _check_kind(name, data)
+        elif isinstance(data, tuple | list):
+            _check_kind(name, data[0] if len(data) == 3 else data)
+        elif data is not None:
+            _check_kind(name, data)
+    if isinstance(x, dict):
+        return
+    for name in ("y", "sample_weight"):
+        if arguments.get(name) is not None:
+            raise ValueError(
+                f"`x` has its own actions and mask. Leave `{name}` out. "
+                f"Received: x of type {type(x).__name__}, "
+                f"{name}={shortened(arguments[name])}"
+            )
+    split = check_number(
+        "validation_split",
+        arguments.get("validation_split") or 0.0,
+        least=0.0,
+        below=1.0,
+    )
+    if split and arguments.get("validation_data") is None:
+        raise ValueError(
+            "`validation_split` splits arrays only. Pass `validation_data`. "
+            f"Received: x of type {type(x).__name__}, validation_split={split}"
+        )
+
+
+def _check_kind(name, data):
+    if isinstance(data, dict):
+        if data:
+            return
+    elif _is_dataset(data):
+        return
+    raise ValueError(
+        f"`{name}` is no data to train on. {_FIX} "
+        f"Received: {name}={shortened(data)} of type {type(data).__name__}"
+    )
+
+
+def _is_dataset(data):
+    kinds = (
+        keras.utils.PyDataset,
+        grain.MapDataset,
+        grain.IterDataset,
+        grain.DataLoader,
+        types.GeneratorType,
+    )
+    if isinstance(data, kinds):
+        return True
+    modules = {kind.__module__.split(".")[0] for kind in type(data).__mro__}
+    return not keras.ops.is_tensor(data) and bool(modules & {*_LIBRARIES})
+
+
+class EpochStream(grain.IterDataset):
+    """Streams demonstrations through the epochs of a `fit`.
+
+    Each epoch has an order of its own. Which one comes first, Keras knows only
+    when it begins: `keras.callbacks.BackupAndRestore` moves a training that was
+    interrupted to the epoch where it stopped, after `fit` was given its data.
+
+    Args:
+        demonstrations: A `Demonstrations`.
+        num_steps: Number of batches an epoch.
+        num_epochs: The epoch to stop before, counted from 0.
+        epoch: The epoch to start with, as far as it is known.
+    """
+
+    def __init__(self, demonstrations, num_steps, num_epochs, epoch):
+        super().__init__()
+        self.demonstrations = demonstrations
+        self.num_steps = num_steps
+        self.num_epochs = num_epochs
+        self.epoch = epoch
+
+    def __iter__(self):
+        start, stop = (
+            epoch * self.num_steps for epoch in (self.epoch, self.num_epochs)
+        )
+        return iter(self.demonstrations.batches(start, stop))
+
+
+class EpochTeller(keras.callbacks.Callback):
+    """Tells a stream which epoch begins.
+
+    Keras begins to iterate over its data after that, and does so once.
+
+    Args:
+        stream: An `EpochStream`.
+    """
+
+    def __init__(self, stream):
+        super().__init__()
+        self.stream = stream
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.stream.epoch = epoch
+
+
+def stream_epochs(demonstrations, arguments):
+    """Makes the stream of a `fit`.
+
+    Args:
+        demonstrations: A `Demonstrations`.
+        arguments: Dictionary of the arguments of `fit`, among them
+            `steps_per_epoch`.
+
+    Returns:
+        A dictionary of arguments, with the stream as `x`.
+    """
+    stream = EpochStream(
+        demonstrations,
+        arguments["steps_per_epoch"],
+        arguments.get("epochs", 1),
+        arguments.get("initial_epoch", 0),
+    )
+    return {
+        **arguments,
+        "x": stream,
+        "callbacks": with_callbacks(
+            [EpochTeller(stream)], arguments.get("callbacks")
+        ),
+    }
+
+
+def with_callbacks(callbacks, others):
+    """Adds callbacks to those of a `fit`.
+
+    Args:
+        callbacks: List of callbacks.
+        others: What `fit` was given.
+
+    Returns:
+        What to pass as `callbacks`.
+    """
+    if isinstance(others, keras.callbacks.CallbackList):
+        for callback in callbacks:
+            others.append(callback)
+        return others
+    # First, so that the others find their logs.
+    others = [] if others is None else keras.tree.flatten(others)
+    return [*callbacks, *others]
+
 
 _COUNTS = (
     "batch_size",

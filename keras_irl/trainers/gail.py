@@ -3,32 +3,194 @@
 import keras
 from keras import ops
 
+from keras_irl.families.shared_prompts import take_responses
+from keras_irl.losses.gail import adversarial_rewards
 from keras_irl.losses.gail import check_reward_form
+from keras_irl.losses.gail import discriminator_entropies
 from keras_irl.losses.gail import discriminator_loss
 from keras_irl.losses.mle import mle_loss
+from keras_irl.losses.policy_gradient import explained_variance
+from keras_irl.losses.policy_gradient import is_clipped
+from keras_irl.losses.policy_gradient import kl_estimates
 from keras_irl.losses.policy_gradient import value_loss
 from keras_irl.ops import continues
 from keras_irl.ops import is_action
 from keras_irl.ops import log_probs
 from keras_irl.ops import masked_mean
-from keras_irl.trainers.gail_batch import EXTRAS
-from keras_irl.trainers.gail_batch import extras
-from keras_irl.trainers.gail_batch import judge
-from keras_irl.trainers.gail_batch import rollouts_of
-from keras_irl.trainers.gail_health import HEALTH
-from keras_irl.trainers.gail_health import log_health
+from keras_irl.optimizers.network_optimizers import NetworkOptimizers
+from keras_irl.trainers.checks import check_policy
 from keras_irl.trainers.gail_networks import check_learning
 from keras_irl.trainers.gail_networks import check_networks
 from keras_irl.trainers.gail_networks import check_sharing
 from keras_irl.trainers.gail_networks import default_scorer
 from keras_irl.trainers.gail_networks import three_optimizers
-from keras_irl.trainers.network_optimizers import NetworkOptimizers
+from keras_irl.trainers.initial_policy_check import HeadStartCheck
+from keras_irl.trainers.initial_policy_check import StartCheck
+from keras_irl.trainers.metrics import add_mean
 from keras_irl.trainers.online_trainer import OnlineTrainer
-from keras_irl.trainers.policies import check_policy
 from keras_irl.trainers.policy_gradient import PolicyGradient
 from keras_irl.trainers.reference import keep_as_it_is
-from keras_irl.trainers.start_check import HeadStartCheck
-from keras_irl.trainers.start_check import StartCheck
+from keras_irl.trainers.reference import policy_log_probs
+
+
+def whole_texts(inputs, actions, mask):
+    """Widens states by the position that the last action leads to.
+
+    Position t of a batch holds the state sₜ, and position t + 1 the action
+    taken there. So what is read up to position t + 1 knows state and action;
+    the end token, which is never a state, is among the texts made here.
+
+    Args:
+        inputs: Dictionary of tensors, what a policy reads.
+        actions: Integer tensor of shape `(B, T)`.
+        mask: Tensor of shape `(B, T)`.
+
+    Returns:
+        A dictionary like `inputs`, one position wider.
+    """
+    prefix = "decoder_" if "decoder_token_ids" in inputs else ""
+    key, mask_key = prefix + "token_ids", prefix + "padding_mask"
+    tokens = ops.cast(inputs[key], "int32")
+    is_state = ops.cast(inputs[mask_key], "bool")
+    acts = is_action(mask)
+    actions = ops.where(acts, ops.cast(actions, "int32"), 0)
+    # After the last action stands the action itself, elsewhere the next state.
+    wider = [[0, 0], [0, 1]]
+    next_tokens = ops.pad(tokens, wider)[:, 1:]
+    is_next = ops.pad(is_state, wider)[:, 1:]
+    texts = dict(inputs)
+    texts[key] = ops.concatenate(
+        [tokens[:, :1], ops.where(acts, actions, next_tokens)], axis=1
+    )
+    texts[mask_key] = ops.concatenate(
+        [is_state[:, :1], ops.logical_or(acts, is_next)], axis=1
+    )
+    if "position_ids" in inputs:
+        positions = inputs["position_ids"]
+        texts["position_ids"] = ops.concatenate(
+            [positions, positions[:, -1:] + 1], axis=1
+        )
+    return texts
+
+
+HEALTH = (
+    "policy_loss",
+    "value_loss",
+    "discriminator_loss",
+    "demonstration_accuracy",
+    "rollout_accuracy",
+    "discriminator_entropy",
+    "reward_mean",
+    "reward_std",
+    "kl",
+    "clip_share",
+    "explained_variance",
+)
+
+
+def log_health(trainer, batch, policy, learned):
+    """Adds a batch to what is logged of the networks.
+
+    Args:
+        trainer: A `keras_irl.GAIL`.
+        batch: A tuple: what a step hands to its networks; the discriminator's
+            logits, of all texts; rewards and values, of the rollouts.
+        policy: A tuple: the log-probabilities of the rollouts now, and when
+            they were drawn.
+        learned: A tuple: advantages, and the targets of the values.
+    """
+    x, logits, rewards, values = batch
+    means, split = trainer.means, trainer.split
+    demonstrated, sampled = split(x["mask"])
+    theirs, ours = split(logits)
+    add_mean(means["demonstration_accuracy"], theirs > 0, demonstrated)
+    add_mean(means["rollout_accuracy"], ours < 0, sampled)
+    add_mean(
+        means["discriminator_entropy"],
+        discriminator_entropies(logits),
+        x["mask"],
+    )
+    add_mean(means["reward_mean"], rewards, sampled)
+    mean = masked_mean(rewards, sampled)
+    spread = masked_mean(ops.square(rewards - mean), sampled)
+    means["reward_std"].add(ops.sqrt(spread), 1.0)
+    reference = x.get("reference_log_probs")
+    if reference is not None:
+        add_mean(means["kl"], kl_estimates(policy[0], reference), sampled)
+    clip_ratio = trainer.policy_gradient.clip_ratio
+    clipped = is_clipped(*policy, learned[0], clip_ratio)
+    add_mean(means["clip_share"], clipped, sampled)
+    means["explained_variance"].add(
+        explained_variance(values, learned[1], sampled), 1.0
+    )
+
+
+_JUDGED = ("rewards", "advantages", "targets")
+EXTRAS = ("mask", "texts", "old_log_probs", "reference_log_probs", *_JUDGED)
+
+
+def extras(trainer, batch):
+    """Computes what holds for all updates with a batch.
+
+    Args:
+        trainer: A `keras_irl.GAIL`.
+        batch: The tuple `(inputs, actions, mask)` of demonstrations and
+            rollouts.
+
+    Returns:
+        A dictionary of tensors with some of the names in `EXTRAS`, without
+        gradient.
+    """
+    inputs, actions, mask = batch
+    found = {"mask": mask, "texts": whole_texts(*batch)}
+    sampled = trainer.split(mask)[1]
+    rollouts = rollouts_of(trainer, inputs), trainer.split(actions)[1], sampled
+    tiles = trainer.tiles_vocabulary
+    if trainer.policy_gradient.has_reference:
+        with trainer.as_it_was() as reference:
+            found["reference_log_probs"] = policy_log_probs(
+                reference, rollouts, tiles
+            )
+    if trainer.rollouts.num_updates > 1:
+        # All updates learn from what was true when the texts were drawn.
+        found["old_log_probs"] = policy_log_probs(
+            trainer.policy, rollouts, tiles
+        )
+        texts = rollouts_of(trainer, found["texts"])
+        logits = trainer.discriminator(texts, training=False)
+        values = trainer.value(texts, training=False)
+        found |= judge(trainer, logits[:, 1:], values[:, :-1], sampled)
+    return found
+
+
+def judge(trainer, logits, values, mask):
+    """Computes what rollouts are worth.
+
+    Args:
+        trainer: A `keras_irl.GAIL`.
+        logits: Tensor of shape `(B, T)`, what the discriminator says.
+        values: Tensor of shape `(B, T)`.
+        mask: Tensor of shape `(B, T)`.
+
+    Returns:
+        A dictionary of tensors of shape `(B, T)`, without gradient: the
+        rewards, their advantages and the targets of the values.
+    """
+    rewards = adversarial_rewards(logits, trainer.reward_form)
+    learned = trainer.policy_gradient.advantages(
+        rewards, ops.stop_gradient(values), mask
+    )
+    return dict(zip(_JUDGED, (rewards, *learned), strict=True))
+
+
+def rollouts_of(trainer, inputs):
+    """Takes the rollouts from what a network reads.
+
+    Args:
+        trainer: A `keras_irl.GAIL`.
+        inputs: Dictionary of tensors, of demonstrations and rollouts.
+    """
+    return take_responses(inputs, lambda x: trainer.split(x)[1])
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")

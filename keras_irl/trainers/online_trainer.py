@@ -5,8 +5,9 @@ import keras_hub
 from keras import ops
 
 from keras_irl.data.dataset import Demonstrations
-from keras_irl.models.heads import has_known_head
-from keras_irl.models.shared_prompts import share_prompts
+from keras_irl.families.heads import has_known_head
+from keras_irl.families.shared_prompts import share_prompts
+from keras_irl.models.tiling import without_xla
 from keras_irl.ops import is_action
 from keras_irl.ops import is_start
 from keras_irl.ops import masked_sum
@@ -15,7 +16,6 @@ from keras_irl.trainers.metrics import add_mean
 from keras_irl.trainers.rollouts import Rollouts
 from keras_irl.trainers.rollouts import check_rollouts
 from keras_irl.trainers.step_cost import StepCost
-from keras_irl.trainers.tile_vocabulary import without_xla
 from keras_irl.trainers.trainer import Trainer
 
 

@@ -7,12 +7,12 @@ from keras import ops
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
-from keras_irl.decoding import TokenSampler
-from keras_irl.decoding import draw
+from keras_irl.generation import TokenSampler
+from keras_irl.generation import draw
 from keras_irl.ops import CONTINUES
 from keras_irl.ops import is_action
 from keras_irl.trainers.replay_buffer import ReplayBuffer
-from keras_irl.trainers.stopwatch import Stopwatch
+from keras_irl.trainers.step_cost import Stopwatch
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")

@@ -8,17 +8,20 @@ from keras import ops
 
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
-from keras_irl.data.demonstrations import Demonstrations
+from keras_irl.data.pairs import Demonstrations
+from keras_irl.families.heads import hidden_states
+from keras_irl.families.heads import q_values
+from keras_irl.families.heads import vocabulary_head
+from keras_irl.families.quiet import without_mask_warnings
 from keras_irl.losses.iq_learn import check_discount
 from keras_irl.losses.token_loss import require_mask
 from keras_irl.models.copying import policy_config
-from keras_irl.models.heads import hidden_states
-from keras_irl.models.heads import q_values
-from keras_irl.models.heads import vocabulary_head
 from keras_irl.models.lora import LowRankUpdates
 from keras_irl.models.lora import has_lora
 from keras_irl.models.lora import restart_lora
-from keras_irl.models.quiet import without_mask_warnings
+from keras_irl.models.policy_model import PolicyModel
+from keras_irl.models.tiling import tiles_vocabulary
+from keras_irl.models.tiling import without_xla
 from keras_irl.ops import masked_mean
 from keras_irl.ops import masked_sum
 from keras_irl.ops import tiled_token_statistics
@@ -27,8 +30,11 @@ from keras_irl.optimizers.unwrapping import check_optimizer
 from keras_irl.optimizers.unwrapping import inner_optimizer
 from keras_irl.optimizers.unwrapping import token_weighted
 from keras_irl.optimizers.unwrapping import wrapper_of
-from keras_irl.trainers.data_check import check_data
-from keras_irl.trainers.epoch_stream import with_callbacks
+from keras_irl.trainers.checks import check_data
+from keras_irl.trainers.checks import check_policy
+from keras_irl.trainers.checks import check_trainable
+from keras_irl.trainers.checks import check_training
+from keras_irl.trainers.checks import sequence_lengths
 from keras_irl.trainers.finite_steps import FiniteSteps
 from keras_irl.trainers.finite_steps import broken_unless_finite
 from keras_irl.trainers.fit_data import OF_EVALUATE
@@ -37,22 +43,17 @@ from keras_irl.trainers.fit_data import check_arguments
 from keras_irl.trainers.fit_data import named
 from keras_irl.trainers.fit_data import stream
 from keras_irl.trainers.fit_data import stream_once
+from keras_irl.trainers.fit_data import with_callbacks
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
 from keras_irl.trainers.metrics import add_tokens
-from keras_irl.trainers.policies import check_policy
-from keras_irl.trainers.policies import check_trainable
-from keras_irl.trainers.policies import check_training
-from keras_irl.trainers.policies import sequence_lengths
 from keras_irl.trainers.safe_steps import SafeSteps
 from keras_irl.trainers.stale_gradients import clear_gradients
-from keras_irl.trainers.tile_vocabulary import tiles_vocabulary
-from keras_irl.trainers.tile_vocabulary import without_xla
 from keras_irl.trainers.update_counter import UpdateCounter
 from keras_irl.trainers.value_offset import ValueOffset
 
 
-class Trainer(keras.Model):
+class Trainer(PolicyModel):
     """Trains a language model on batches of `(inputs, actions, mask)`.
 
     A trainer is a `keras.Model` around the policy: `compile`, `fit`,

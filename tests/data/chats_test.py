@@ -181,7 +181,7 @@ def test_conversations_that_cant_be_imitated_are_dropped_and_counted(policy):
 
 def test_something_must_be_read_before_the_first_action(policy, monkeypatch):
     template = ChatTemplate("", "", "", "")
-    packer = keras_irl.data.chat_packer.ChatPacker
+    packer = keras_irl.data.chats.ChatPacker
     made = packer.__init__
 
     def without_start(self, *args):

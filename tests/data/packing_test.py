@@ -11,7 +11,7 @@ import keras_irl
 from keras_irl.data import demonstrations
 from keras_irl.data import packed_demonstrations
 from keras_irl.data.packing import fill_rows
-from keras_irl.models.segments import segmented_states
+from keras_irl.families.segments import segmented_states
 from keras_irl.ops import CONTINUES
 
 # Their tokenizers have no start token, so a prompt has at least one token.

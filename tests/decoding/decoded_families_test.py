@@ -5,11 +5,11 @@ import pytest
 import testing
 from keras import ops
 
-from keras_irl.decoding import BeamSearcher
-from keras_irl.decoding import TokenSampler
-from keras_irl.decoding import drawn_mask
-from keras_irl.decoding import encode_prompts
-from keras_irl.decoding.compiled_decoder import CompiledDecoder
+from keras_irl.generation import BeamSearcher
+from keras_irl.generation import TokenSampler
+from keras_irl.generation import drawn_mask
+from keras_irl.generation import encode_prompts
+from keras_irl.generation.drawing import CompiledDecoder
 
 # Compiling 27 families would take minutes, and their code is the same.
 is_eager = keras.config.backend() == "torch"

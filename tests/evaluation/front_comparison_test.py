@@ -11,11 +11,11 @@ from keras_irl.evaluation import bleu
 from keras_irl.evaluation import compare_fronts
 from keras_irl.evaluation import mean_over_texts
 from keras_irl.evaluation import self_bleu
-from keras_irl.evaluation.findings import conclusion_of
 from keras_irl.evaluation.fronts import quality_difference
-from keras_irl.evaluation.generation import Responses
-from keras_irl.evaluation.judge import judge
-from keras_irl.evaluation.text_metrics import resampling_weights
+from keras_irl.evaluation.judging import judge
+from keras_irl.generation.responses import Responses
+from keras_irl.metrics.text_metrics import resampling_weights
+from keras_irl.reporting.conclusions import conclusion_of
 
 WORDS = "a b c d e f g h".split()
 NUM_PROMPTS = 12

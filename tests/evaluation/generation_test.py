@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 import testing
 
-from keras_irl.decoding import BeamSearch
-from keras_irl.decoding import Sampling
-from keras_irl.decoding import TokenSampler
-from keras_irl.evaluation.generation import ResponseSampler
-from keras_irl.evaluation.generation import sample_responses
+from keras_irl.generation import BeamSearch
+from keras_irl.generation import Sampling
+from keras_irl.generation import TokenSampler
+from keras_irl.generation.responses import ResponseSampler
+from keras_irl.generation.responses import sample_responses
 
 PROMPTS = list(testing.PROMPTS)
 compiled_only = pytest.mark.skipif(

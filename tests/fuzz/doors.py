@@ -181,7 +181,7 @@ OPS = {
 @functools.cache
 def encoded(name):
     policy = {"gpt2": gpt2, "t5": t5}[name]()
-    return keras_irl.decoding.encode_prompts(policy, list(PROMPTS), 24)
+    return keras_irl.generation.encode_prompts(policy, list(PROMPTS), 24)
 
 
 def drawn_by(sampler):
@@ -189,7 +189,7 @@ def drawn_by(sampler):
     return generator.integers(5, size=(3 * sampler.num_branches, 24))
 
 
-SAMPLER = keras_irl.decoding.TokenSampler
+SAMPLER = keras_irl.generation.TokenSampler
 IDS = st.builds(
     lambda seed: np.random.default_rng(seed).integers(5, size=(2, 3)),
     st.integers(0, 9),
@@ -198,8 +198,8 @@ SAMPLER_METHODS = {
     f"decoding.{kind}.{name}": Door(of=of, **more)
     for kind, of, seedable in (
         ("TokenSampler", lambda: SAMPLER(2, top_k=3), True),
-        ("GreedySampler", lambda: keras_irl.decoding.GreedySampler(2), True),
-        ("BeamSearcher", lambda: keras_irl.decoding.BeamSearcher(2), False),
+        ("GreedySampler", lambda: keras_irl.generation.GreedySampler(2), True),
+        ("BeamSearcher", lambda: keras_irl.generation.BeamSearcher(2), False),
     )
     for name, more in (
         ("is_stop", {"values": {"tokens": IDS}}),
@@ -213,8 +213,8 @@ SAMPLER_METHODS = {
 DECODER_METHODS = {
     f"decoding.{kind}.{name}": Door(of=of, strict=False, values=values)
     for kind, of in (
-        ("Sampling", lambda: keras_irl.decoding.Sampling(top_p=0.5)),
-        ("BeamSearch", lambda: keras_irl.decoding.BeamSearch()),
+        ("Sampling", lambda: keras_irl.generation.Sampling(top_p=0.5)),
+        ("BeamSearch", lambda: keras_irl.generation.BeamSearch()),
     )
     for name, values in (
         ("num_branches", {}),

@@ -11,10 +11,10 @@ from values import TEXTS
 from values import Inside
 from values import whole
 
-from keras_irl.commands.judged_texts import read_texts
-from keras_irl.commands.output_folder import MARKS
-from keras_irl.commands.run_folder import EvaluationFolder
-from keras_irl.commands.run_folder import RunFolder
+from keras_irl.cli.judged_texts import read_texts
+from keras_irl.cli.output_folder import MARKS
+from keras_irl.cli.run_folder import EvaluationFolder
+from keras_irl.cli.run_folder import RunFolder
 from keras_irl.data import load_task
 
 # The files that each task looks for, and the columns of one.

@@ -398,12 +398,12 @@ PROMPT_IDS = columns(
 DECODERS = st.one_of(
     real(0.0, 2.0),
     st.builds(
-        keras_irl.decoding.Sampling,
+        keras_irl.generation.Sampling,
         st.floats(0, 2),
         maybe(st.integers(1, 5)),
         maybe(st.floats(0.1, 1.0)),
     ),
-    st.builds(keras_irl.decoding.BeamSearch, st.integers(1, 4)),
+    st.builds(keras_irl.generation.BeamSearch, st.integers(1, 4)),
 )
 DIVERGENCES = st.sampled_from(
     ("chi2", "hellinger", "reverse_kl", "jensen_shannon", "total_variation")

@@ -205,7 +205,7 @@ def test_a_gemma4_that_caps_its_logits_twice_has_no_known_head():
     )
     with pytest.raises(ValueError, match="capped twice.*Received: final"):
         vocabulary_head(policy)
-    assert not keras_irl.models.heads.has_known_head(policy)
+    assert not keras_irl.families.heads.has_known_head(policy)
 
 
 def test_no_family_is_forgotten():

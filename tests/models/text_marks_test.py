@@ -4,9 +4,9 @@ import pytest
 from families import FAMILIES
 from families import shared_policy
 
+from keras_irl.families.special_tokens import Marks
+from keras_irl.families.special_tokens import end_token_ids
 from keras_irl.models import text_marks
-from keras_irl.models.end_tokens import end_token_ids
-from keras_irl.models.text_marks import Marks
 
 
 def test_the_examples_are_right():

@@ -11,9 +11,9 @@ from testing import quick_start
 from testing import tiny_policy
 
 import keras_irl
-from keras_irl.decoding import BeamSearch
-from keras_irl.decoding import Sampling
-from keras_irl.models.reading import lock_of
+from keras_irl.generation import BeamSearch
+from keras_irl.generation import Sampling
+from keras_irl.models.policy_reader import lock_of
 
 
 def test_threads_read_what_one_would_have_read_alone():

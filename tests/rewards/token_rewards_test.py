@@ -17,7 +17,7 @@ from keras_irl.evaluation import policy_reader
 from keras_irl.rewards import RewardReader
 from keras_irl.rewards import as_scorer
 from keras_irl.rewards import token_rewards
-from keras_irl.rewards.fitting import ResponseCutter
+from keras_irl.rewards.scorer import ResponseCutter
 
 PROMPTS, RESPONSES = list(PROMPTS), list(RESPONSES)
 compiled_only = pytest.mark.skipif(

@@ -20,9 +20,9 @@ from keras_irl.models import TokenScorer
 from keras_irl.models import copy_policy
 from keras_irl.models import enable_lora
 from keras_irl.ops import token_statistics
-from keras_irl.trainers.gail_batch import extras
+from keras_irl.trainers.gail import extras
+from keras_irl.trainers.gail import whole_texts
 from keras_irl.trainers.reference import policy_log_probs
-from keras_irl.trainers.whole_texts import whole_texts
 
 SGD = keras.optimizers.SGD
 

@@ -17,7 +17,7 @@ from keras_irl.data import demonstrations
 from keras_irl.data import packed_demonstrations
 from keras_irl.trainers import Rollouts
 from keras_irl.trainers.replay_buffer import ReplayBuffer
-from keras_irl.trainers.stopwatch import Stopwatch
+from keras_irl.trainers.step_cost import Stopwatch
 
 
 def batch(policy, batch_size=3):

@@ -1,0 +1,100 @@
+"""What was found of rewards, for people and for programs."""
+
+import dataclasses
+import json
+import math
+import pathlib
+
+from keras_irl.reporting.escaping import in_markdown
+from keras_irl.reporting.tables import in_lines
+from keras_irl.reporting.tables import settings_table
+from keras_irl.rewards import format_best_of_n
+from keras_irl.rewards import format_correlations
+
+
+def report(results):
+    """Writes tables for people.
+
+    Args:
+        results: What `keras_irl.cli.rewards.rewards` returns.
+
+    Returns:
+        A string, empty where there is no metric.
+    """
+    correlations, gains = results["correlations"], results["best_of_n"]
+    if not correlations:
+        return ""
+    sections = [
+        f"# {in_markdown(_title(results), 1000)}",
+        f"{_origin(results)}Discount {results['discount']:g}, "
+        f"value offset {results['value_offset']:g}. Intervals are of 95 %, "
+        "over resampled prompts.",
+        "## Correlation",
+        "Within prompt: the mean over prompts of the coefficient among the "
+        "responses to one.",
+        format_correlations(correlations),
+    ]
+    reasons = {
+        f"- {row.coefficient}, {row.scope}, {in_markdown(row.score)}: "
+        f"{in_markdown(row.estimate.reason, 1000)}"
+        for row in correlations
+        if row.estimate.reason
+    }
+    if reasons:
+        sections.append("\n".join(["Left out:", "", *sorted(reasons)]))
+    for name, rows in gains.items():
+        sections += [
+            f"## Best of n, {in_markdown(name)}",
+            format_best_of_n(rows),
+        ]
+    if not gains:
+        sections.append("Best of n needs several samples of each prompt.")
+    sections += ["## Settings", in_lines(settings_table(results["settings"]))]
+    return "\n\n".join(sections) + "\n"
+
+
+def as_json(results):
+    """Writes them for programs: what there is not is null.
+
+    Args:
+        results: What `keras_irl.cli.rewards.rewards` returns.
+
+    Returns:
+        A string.
+    """
+    return json.dumps(_plain(results), allow_nan=False)
+
+
+def _title(results):
+    """What was read, and of what data."""
+    told = results["settings"]
+    path, task = pathlib.Path(told["data path"]), told["task"]
+    name = path.name if path.is_absolute() else ""
+    data = f"{task} ({name})" if name else task
+    if task == "none":
+        data = name
+    return f"Rewards of {pathlib.Path(results['policy']).stem} on {data}"
+
+
+def _origin(results):
+    num_texts, samples = len(results["texts"]), results["samples"]
+    if samples is None:
+        return f"{num_texts} texts. "
+    return (
+        f"{num_texts} samples of {in_markdown(results['policy'], 1000)} on "
+        f"{samples['num_prompts']} prompts of {samples['task']}, split "
+        f"{samples['split']}, T = {samples['temperature']:g}, seed "
+        f"{samples['seed']}, each judged alone. "
+    )
+
+
+def _plain(value):
+    if dataclasses.is_dataclass(value):
+        return _plain(dataclasses.asdict(value))
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

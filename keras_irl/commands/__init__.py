@@ -1,1 +1,0 @@
-"""The jobs that the command line runs."""

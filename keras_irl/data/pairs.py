@@ -1,0 +1,182 @@
+"""Demonstrations: prompts and responses as batches of states and actions."""
+
+import functools
+
+from keras_irl.data.dataset import Demonstrations
+from keras_irl.data.row_batches import RowBatches
+from keras_irl.data.row_batches import check_arguments
+from keras_irl.data.row_batches import ordered_rows
+from keras_irl.data.row_batches import report_dropped
+from keras_irl.data.row_batches import report_left_out
+from keras_irl.data.row_batches import report_truncated
+from keras_irl.data.row_batches import spread
+from keras_irl.data.tokenization import text_packer
+from keras_irl.data.validation import check_columns
+from keras_irl.data.validation import check_tokens
+from keras_irl.data.validation import read_row
+from keras_irl.data.validation import survey
+
+
+def demonstrations(
+    policy,
+    prompts,
+    responses,
+    batch_size,
+    max_length=None,
+    seed=None,
+    on_invalid="raise",
+):
+    """Makes batches of demonstrations from prompts and their responses.
+
+    A batch is a tuple `(inputs, actions, mask)` of NumPy arrays. Position t of
+    a row holds a state, the text up to there, and the action taken in it, the
+    next token:
+
+    - `inputs`, the dict that the policy reads. For a `CausalLM`: `token_ids`,
+      int32, and `padding_mask`, bool, of shape `(B, T)`. For a `Seq2SeqLM`:
+      the same two of the decoder, and of the encoder with shape `(B, S)`.
+      Gemma4 reads `position_ids` besides.
+    - `actions`, int32 of shape `(B, T)`: the next tokens.
+    - `mask`, float32 of shape `(B, T)`, the sample weight of Keras: 1.0 where
+      an action was demonstrated, that is for the response's tokens and for
+      the end token; 0.0 on the prompt and on padding.
+
+    The state of a text before its first action is what the policy's
+    `generate_preprocess` feeds it. Prompt and response are tokenised apart,
+    and joined without a space.
+
+    **Truncated texts.** A text whose states fill more than T positions is cut
+    there. It gets no end token, since none was demonstrated there, and the
+    state after its last action is not terminal: position T - 1 holds it, with
+    a mask of *negative* zero, `keras_irl.ops.CONTINUES`. Losses, metrics and
+    sums see a zero weight. `numpy.signbit` sees a state whose value counts as
+    the next value of the last action. After the last action of a text that
+    ended comes a mask of 0.0, or the end of the array: its next value is 0.
+
+    | text, T = 5         | actions   | mask             |
+    |---------------------|-----------|------------------|
+    | `<s> p a </s>`      | p a / - - | 0 1 1 0 0        |
+    | `<s> p a b c </s>`  | p a b c / | 0 1 1 1 1        |
+    | `<s> p a b c d </s>`| p a b c d | 0 1 1 1 -0       |
+
+    Every batch has the same shape. Rows that are missing in the last are
+    copies of its first row with a mask of 0.0.
+
+    Args:
+        policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM` with its
+            preprocessor attached. It may be detached afterwards.
+        prompts: The prompts, a sequence of strings. Anything with a length
+            and an index will do; rows are read when their batch is made. A
+            pandas Series is read in the order in which it stands, whatever
+            its labels.
+        responses: The expert's responses, a sequence as long.
+        batch_size: The number of texts in a batch, B.
+        max_length: The number of states of a text, T: of prompt and response
+            for a `CausalLM`, of the response for a `Seq2SeqLM`. Defaults to
+            the preprocessor's `sequence_length`, or its
+            `decoder_sequence_length`. The length of the prompts of a
+            `Seq2SeqLM`, S, is the preprocessor's `encoder_sequence_length`.
+        seed: None keeps the order of the rows. An integer of at least 0
+            shuffles them, anew in every epoch, and the same on all machines.
+        on_invalid: What to do with a row that can't be imitated: one that is
+            no string or not valid UTF-8, whose response is empty, whose
+            prompt fills the window, or in which a special token is written
+            out, such as `<|endoftext|>`. `"raise"` an error that names the
+            row, or `"drop"` such rows, count them and warn. An end token at
+            the very end of a response is left out, with a warning: each gets
+            one anyway. So is a start token at the beginning of a prompt. In
+            prompts, tokens around turns are what a chat template is made of,
+            and stay.
+
+    Returns:
+        A `Demonstrations`, a `grain.MapDataset` of batches.
+
+    Raises:
+        ValueError: If a row or an argument is invalid.
+
+    Example:
+    ```python
+    dataset = keras_irl.data.demonstrations(
+        policy, ["2 + 3 =", "4 + 4 ="], ["5", "8"], batch_size=2, seed=0
+    )
+    inputs, actions, mask = dataset[0]
+    policy.fit(dataset, epochs=3)
+    ```
+    """
+    batch_size, seed = check_arguments(batch_size, seed, on_invalid)
+    prompts, responses = check_columns(prompts, responses)
+    packer = text_packer(policy, max_length)
+    found = survey(packer, prompts, responses, on_invalid)
+    num_rows = len(prompts) if found.rows is None else len(found.rows)
+    if found.dropped:
+        report_dropped(found.dropped, len(prompts), num_rows)
+    report_left_out(found.left_out, len(prompts))
+    if len(found.truncated):
+        report_truncated(found.truncated, num_rows, packer.max_length)
+    rows = ordered_rows(num_rows, seed)
+    read = functools.partial(
+        _read_batch, packer, prompts, responses, batch_size, found.rows
+    )
+    return Demonstrations(
+        RowBatches(rows, batch_size).map(read),
+        num_rows=num_rows,
+        num_truncated=len(found.truncated),
+        dropped=found.dropped,
+        texts=functools.partial(
+            sampled_texts, packer, prompts, responses, found.rows
+        ),
+    )
+
+
+def sampled_texts(packer, prompts, responses, valid, num_texts):
+    """Reads some texts from all over the data.
+
+    Args:
+        packer: A `TextPacker`.
+        prompts: A sequence of strings.
+        responses: Another, as long.
+        valid: The indices of the rows that can be imitated, or `None` for all.
+        num_texts: The number of texts at most.
+
+    Returns:
+        The tuple of the list of prompts and that of their responses.
+    """
+    num_rows = len(prompts) if valid is None else len(valid)
+    rows = spread(num_rows, num_texts)
+    if valid is not None:
+        rows = valid[rows]
+    pairs = [read_row(packer, prompts, responses, int(row)) for row in rows]
+    return [prompt for prompt, _ in pairs], [response for _, response in pairs]
+
+
+def read_tokens(packer, prompts, responses, rows):
+    """Reads and tokenises rows, and checks that they can be imitated.
+
+    Args:
+        packer: A `TextPacker`.
+        prompts: A sequence of strings.
+        responses: Another, as long.
+        rows: The indices of the rows.
+
+    Returns:
+        A tuple of two lists with a list of ids for each row, those of the
+        prompts and those of the responses.
+
+    Raises:
+        ValueError: If a row can't be imitated.
+    """
+    texts = [read_row(packer, prompts, responses, int(row)) for row in rows]
+    prompt_ids = packer.tokenize([prompt for prompt, _ in texts])
+    response_ids = packer.tokenize([response for _, response in texts])
+    for row, pair, *tokens in zip(
+        rows, texts, prompt_ids, response_ids, strict=True
+    ):
+        check_tokens(packer, int(row), pair, tokens)
+    return prompt_ids, response_ids
+
+
+def _read_batch(packer, prompts, responses, batch_size, valid, indices):
+    """Reads, tokenises and packs the rows of one batch."""
+    rows = indices if valid is None else [valid[i] for i in indices]
+    tokens = read_tokens(packer, prompts, responses, rows)
+    return packer.pack(*tokens, batch_size)

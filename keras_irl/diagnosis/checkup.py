@@ -1,0 +1,208 @@
+"""A look at a policy and its data before they meet."""
+
+import sys
+import warnings
+from typing import NamedTuple
+
+import keras_hub
+
+from keras_irl.arguments import check_integer
+from keras_irl.data.batches import read_batches
+from keras_irl.data.batches import without_filling
+from keras_irl.data.dataset import demonstrations_of
+from keras_irl.diagnosis.counts import count
+from keras_irl.diagnosis.counts import known_ends
+from keras_irl.diagnosis.marked_text import marked_texts
+from keras_irl.diagnosis.memory import memory_estimate
+from keras_irl.diagnosis.memory import num_weights
+from keras_irl.diagnosis.policy_findings import policy_findings
+from keras_irl.diagnosis.text_findings import text_findings
+from keras_irl.diagnosis.text_findings import vocabulary_findings
+from keras_irl.diagnosis.unknown_text import unknown_findings
+from keras_irl.families.heads import has_known_head
+from keras_irl.families.heads import vocabulary_head
+from keras_irl.families.quiet import without_mask_warnings
+from keras_irl.models.policy_model import PolicyModel
+from keras_irl.models.tiling import tiles_vocabulary
+
+_NUM_BATCHES = 16
+_NUM_ROWS = 4
+_NUM_TEXTS = 2048
+
+
+class Diagnosis(NamedTuple):
+    """What `doctor` saw.
+
+    Attributes:
+        findings: A list of `Finding`, errors first.
+        counts: A `Counts` of the batches that were read.
+        memory: A dictionary from parts to estimated bytes.
+        report: What was printed.
+    """
+
+    findings: list
+    counts: NamedTuple
+    memory: dict
+    report: str
+
+    @property
+    def is_healthy(self):
+        """Whether there is no error among the findings."""
+        return not any(finding.is_error for finding in self.findings)
+
+
+@without_mask_warnings()
+def doctor(policy, dataset, num_batches=_NUM_BATCHES):
+    """Tells what a training would train, and what is wrong with it.
+
+    Reads the first batches, decodes one with its trained tokens marked, and
+    prints what they hold, what of the policy is trained, how much memory a
+    step takes, roughly, and every finding with its fix. Nothing is trained.
+
+    Args:
+        policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM`, or a
+            `keras_irl.Trainer` around one. If it is compiled, its optimizer is
+            looked at; otherwise Adam is assumed.
+        dataset: Batches of `(inputs, actions, mask)`: a `Demonstrations`, its
+            `epochs(...)`, anything else that iterates over batches, or one of
+            them. A generator loses those that are read.
+        num_batches: The number of batches to read at most. Defaults to 16.
+
+    Returns:
+        A `Diagnosis`. Its `findings` are named tuples of `name`, `is_error`,
+        `problem` and `fix`; `is_healthy` tells that no finding is an error,
+        that is that training would neither be wrong nor do nothing.
+
+    Raises:
+        ValueError: If the policy is no language model of keras-hub, or there
+            are no batches, or they are empty or something else.
+
+    Example:
+    ```python
+    dataset = keras_irl.data.demonstrations(policy, prompts, responses, 32)
+    assert keras_irl.doctor(policy, dataset).is_healthy
+    ```
+    """
+    num_batches = check_integer("num_batches", num_batches, least=1)
+    trainer = policy if isinstance(policy, PolicyModel) else None
+    policy = trainer.policy if trainer else policy
+    _check_policy(policy)
+    # Keras has none before `compile`.
+    optimizer = getattr(trainer or policy, "optimizer", None)
+    batches = read_batches(policy, dataset, num_batches)
+    shape, prompts = batches[0].actions.shape, batches[0].prompt_ids
+    prompt_shape = None if prompts is None else prompts.shape
+    known = demonstrations_of(dataset)
+    is_made_here = known is not None
+    batches = [without_filling(batch, is_made_here) for batch in batches]
+    tokenizer = policy.preprocessor and policy.preprocessor.tokenizer
+    counts = count(batches, known_ends(policy, known))
+    findings = [
+        *policy_findings(policy, optimizer),
+        *text_findings(policy, batches, counts, is_made_here),
+        *vocabulary_findings(batches, policy),
+        *unknown_findings(policy, batches, known, _NUM_TEXTS),
+    ]
+    findings.sort(key=lambda finding: not finding.is_error)
+    tiles = _tiles(policy, trainer)
+    memory = memory_estimate(policy, optimizer, shape, tiles, prompt_shape)
+    report = "\n".join(
+        [
+            *_describe_batch(batches[0], tokenizer),
+            *_describe_texts(counts, known),
+            *_describe_policy(policy),
+            _describe_memory(memory, shape),
+            *_describe_findings(findings),
+        ]
+    )
+    print(report)
+    return Diagnosis(findings, counts, memory, report)
+
+
+def _check_policy(policy):
+    # A `Seq2SeqLM` is a `CausalLM`, by inheritance.
+    if not isinstance(policy, keras_hub.models.CausalLM):
+        raise ValueError(
+            "`policy` must be a language model of keras-hub, or a trainer "
+            f"around one. Received: policy of type {type(policy).__name__}"
+        )
+
+
+def _tiles(policy, trainer):
+    if trainer is not None and trainer.compiled:
+        return trainer.tiles_vocabulary
+    with warnings.catch_warnings():
+        # That the head is not known is a finding.
+        warnings.simplefilter("ignore")
+        return tiles_vocabulary(policy, "auto", {})
+
+
+def _describe_batch(batch, tokenizer):
+    in_colour = sys.stdout.isatty()
+    where = "colour" if in_colour else "brackets"
+    yield f"First batch, trained tokens in {where}:"
+    for text in marked_texts(batch, tokenizer, _NUM_ROWS, in_colour):
+        yield f"  {text}"
+
+
+def _describe_texts(counts, demonstrations):
+    yield (
+        f"Batches read: {counts.num_batches}, with {counts.num_texts} texts "
+        f"and {counts.num_tokens} tokens"
+    )
+    yield (f"Tokens trained: {counts.num_trained} ({counts.trained_share:.1%})")
+    yield (
+        f"End tokens trained: {counts.num_end_tokens}, in {counts.num_ended} "
+        f"of {counts.num_texts} texts"
+    )
+    yield f"Texts cut: {counts.num_cut} of {counts.num_texts}"
+    if demonstrations is not None:
+        reasons = demonstrations.dropped.items()
+        dropped = sum(demonstrations.dropped.values())
+        listed = ", ".join(f"{why}: {n}" for why, n in reasons)
+        yield (
+            f"In the whole data set: {demonstrations.num_rows} texts, "
+            f"{demonstrations.num_truncated} cut, {dropped} dropped"
+            + (f" ({listed})" if dropped else "")
+        )
+
+
+def _describe_policy(policy):
+    trainable = policy.trainable_variables
+    yield (
+        f"Trainable: {len(trainable)} of {len(policy.variables)} variables, "
+        f"{num_weights(trainable):,} of {num_weights(policy.variables):,} "
+        "weights"
+    )
+    if has_known_head(policy):
+        head = vocabulary_head(policy)
+        yield (
+            f"Head: {type(policy).__name__}, {head.vocabulary_size:,} tokens, "
+            f"scale {head.scale:.4g}, soft cap {head.soft_cap or 'none'}, "
+            + ("trained" if head.is_trained else "not trained")
+        )
+    else:
+        yield f"Head: {type(policy).__name__}, quantised or not known"
+
+
+def _describe_memory(memory, shape):
+    parts = ", ".join(f"{name} {_size(n)}" for name, n in memory.items())
+    return (
+        f"Memory of a step, estimated for batches of {shape[0]} x {shape[1]}: "
+        f"{_size(sum(memory.values()))} ({parts})"
+    )
+
+
+def _size(num_bytes):
+    if num_bytes < 2**30:
+        return f"{num_bytes / 2**20:.1f} MiB"
+    return f"{num_bytes / 2**30:.1f} GiB"
+
+
+def _describe_findings(findings):
+    for finding in findings:
+        kind = "ERROR" if finding.is_error else "Warning"
+        yield f"{kind} ({finding.name}): {finding.problem}"
+        yield f"  Fix: {finding.fix}"
+    if not findings:
+        yield "Nothing is wrong that could be seen from here."

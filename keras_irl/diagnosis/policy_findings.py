@@ -1,0 +1,125 @@
+"""What can be wrong with a policy, whatever it reads."""
+
+import keras
+import keras_hub
+
+from keras_irl.diagnosis.findings import error
+from keras_irl.diagnosis.findings import warning
+from keras_irl.families.heads import has_known_head
+from keras_irl.models.lora import dead_lora
+from keras_irl.optimizers.unwrapping import inner_optimizer
+
+# What becomes of a step where 1 minus a power of beta_2 is zero.
+_NO_STEPS = "and its steps 0: nothing is ever trained."
+_NO_NUMBERS = "and its steps a division by zero: the loss becomes NaN."
+_ADAMS = {
+    keras.optimizers.Adam: ("beta_2", _NO_STEPS),
+    keras.optimizers.Muon: (
+        "adam_beta_2",
+        "and the steps of its Adam 0: embeddings and vectors are not trained.",
+    ),
+    keras.optimizers.Lamb: ("beta_2", _NO_NUMBERS),
+    keras.optimizers.Nadam: ("beta_2", _NO_NUMBERS),
+}
+# From here on the nearest number of bfloat16 is 1.
+_BFLOAT16_ONE = 1 - 2**-9
+
+
+def policy_findings(policy, optimizer):
+    """Looks at whether the weights of a policy would move, and rightly.
+
+    Args:
+        policy: The language model that is trained.
+        optimizer: Its optimizer, or `None` for Adam.
+
+    Yields:
+        `Finding`s.
+    """
+    if not policy.trainable_variables:
+        yield error(
+            "nothing-trainable",
+            "The policy has no trainable variables, so training would change "
+            "nothing.",
+            "Set `policy.trainable = True`. For LoRA, call "
+            "`keras_irl.models.enable_lora(policy)`.",
+        )
+    yield from _updates(policy)
+    yield from _precision(policy, optimizer)
+    yield from _head(policy)
+    if policy.preprocessor is None:
+        yield warning(
+            "no-preprocessor",
+            "The policy has no preprocessor: its end token is unknown, and "
+            "texts are shown as ids.",
+            "Call `doctor` before detaching it.",
+        )
+
+
+def _updates(policy):
+    num_dead = len(dead_lora(policy))
+    if num_dead:
+        yield error(
+            "dead-low-rank-updates",
+            f"Both factors of {num_dead} low-rank updates are zero, so that "
+            "neither has a gradient and they never move. Keras loads them so, "
+            "after it has saved what they had learned in the kernels.",
+            "Compile a trainer, such as `keras_irl.IQLearn(policy)`: that "
+            "draws their first factors anew.",
+        )
+
+
+def _precision(policy, optimizer):
+    optimizer = inner_optimizer(optimizer)
+    in_bfloat16 = any(
+        keras.backend.standardize_dtype(variable.dtype) == "bfloat16"
+        for variable in policy.trainable_variables
+    )
+    if in_bfloat16:
+        yield from _adam_in_bfloat16(optimizer)
+    in_float16 = policy.backbone.dtype_policy.compute_dtype == "float16"
+    if in_float16 and isinstance(policy, keras_hub.models.T5Seq2SeqLM):
+        yield error(
+            "float16-on-t5",
+            "The activations of a T5 exceed what float16 holds: the loss "
+            "becomes NaN.",
+            'Load the policy with `dtype="mixed_bfloat16"`.',
+        )
+
+
+def _adam_in_bfloat16(optimizer):
+    optimizer = keras.optimizers.Adam() if optimizer is None else optimizer
+    for kind, (name, consequence) in _ADAMS.items():
+        if not isinstance(optimizer, kind):
+            continue
+        beta = optimizer.get_config()[name]
+        if beta >= _BFLOAT16_ONE:
+            yield error(
+                "bfloat16-with-adam",
+                f"In pure bfloat16 the {name} of {type(optimizer).__name__}, "
+                f"{beta}, becomes 1 {consequence}",
+                'Load the policy with `dtype="mixed_bfloat16"`, or pass '
+                f"`{name}=0.99`.",
+            )
+
+
+def _head(policy):
+    embeddings = [
+        layer
+        for layer in policy.backbone.layers
+        if isinstance(layer, keras.layers.Embedding)
+    ]
+    if any(layer.quantization_mode == "int8" for layer in embeddings):
+        yield error(
+            "int8-head",
+            "The vocabulary head is quantised to int8, which lets no gradient "
+            "through: what reaches the layers below is noise.",
+            'Quantise the others: `policy.quantize("int8", '
+            'filters=lambda layer: "embedding" not in layer.name)`.',
+        )
+    elif not has_known_head(policy):
+        yield warning(
+            "unknown-head",
+            "The vocabulary head is quantised, or its family is not known to "
+            "keras_irl: every step holds the logits of the whole vocabulary.",
+            "Train smaller batches if memory is short.",
+        )

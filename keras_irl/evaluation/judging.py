@@ -1,0 +1,243 @@
+"""Numbers for the responses of a policy to the prompts of a task."""
+
+import math
+import numbers
+import statistics
+
+import numpy as np
+
+from keras_irl.arguments import check_parts
+from keras_irl.arguments import shortened
+from keras_irl.metrics.bootstrap import resampled_variance
+from keras_irl.metrics.diversity import distinct_n
+from keras_irl.metrics.diversity import prompt_self_bleu
+from keras_irl.metrics.text_metrics import TextMetric
+from keras_irl.metrics.text_metrics import resampling_weights
+from keras_irl.metrics.word_tokenizers import DEFAULT
+from keras_irl.progress import progress
+
+_TASK = ("prompts", "references", "metrics", "sample_metrics")
+_IS_A_TASK = "It is a `keras_irl.data.Task`, for example of `load_task`."
+_RESPONSES = ("texts", "finished", "num_tokens", "tokens_per_second")
+_NUM_RESAMPLES = 500
+_ORDERS = (1, 2, 3)  # Of the n-grams of `distinct_n`.
+
+
+def judge(responses, task, entropies=None):
+    """Computes what the responses are worth.
+
+    Args:
+        responses: `Responses` to all prompts of the task.
+        task: A `keras_irl.data.Task`, or anything with its `references`,
+            `metrics` and `sample_metrics`, and if need be with the `tokenize`
+            of its words.
+        entropies: Float array `(P, K)`, of each response the entropies of its
+            tokens summed. Defaults to `None`, for not known.
+
+    Returns:
+        A dictionary, the entries of a row of `sweep` from `num_samples` on.
+
+    Raises:
+        ValueError: If there are no responses, prompts have different numbers
+            of them or no references, or a metric can't judge them.
+    """
+    texts, references = _texts_and_references(responses, task)
+    tokenize = _tokenizer_of(task)
+    alike, several = None, len(texts[0]) > 1
+    if several:
+        scores = prompt_self_bleu(texts, tokenize=tokenize)
+        shown = progress(scores, "Self-BLEU", total=len(texts))
+        alike = [100.0 * score for score in shown]
+    added = {
+        name: _statistics(name, metric, texts, references)
+        for name, metric in task.metrics.items()
+        if isinstance(metric, TextMetric)
+    }
+    return {
+        "num_samples": len(texts[0]),
+        "metrics": {
+            name: _value(name, metric, added.get(name), texts, references)
+            for name, metric in task.metrics.items()
+        },
+        "sample_metrics": {
+            name: _judged(name, metric, texts, references) if several else None
+            for name, metric in task.sample_metrics.items()
+        },
+        "self_bleu": statistics.fmean(alike) if several else None,
+        **{f"distinct_{n}": distinct_n(texts, n, tokenize) for n in _ORDERS},
+        "tokenize": tokenize,
+        "entropy": _per_token(entropies, responses),
+        "finished": 100.0 * float(responses.finished.mean()),
+        "num_tokens": float(responses.num_tokens.mean()),
+        "tokens_per_second": responses.tokens_per_second,
+        "standard_errors": {
+            name: math.sqrt(resampled_variance(values, len(texts)))
+            for name, values in _resampled(
+                task.metrics, added, alike, entropies, responses
+            )
+        },
+        "prompt_self_bleu": alike,
+        "statistics": {name: array.tolist() for name, array in added.items()},
+        "responses": texts,
+    }
+
+
+def check_task(task):
+    """Finds out that a task can't be judged before it has taken long.
+
+    Every metric judges the first references of all prompts, as if they were
+    responses.
+
+    Args:
+        task: See `judge`.
+
+    Raises:
+        ValueError: If a prompt has no reference, or a metric can't judge
+            by these references.
+    """
+    require_task(task)
+    references = _references(task)
+    first = [texts[0] for texts in references]
+    for name, metric in task.metrics.items():
+        _require_number(name, _judged(name, metric, first, references))
+    pairs = [[text, text] for text in first]
+    for name, metric in task.sample_metrics.items():
+        _judged(name, metric, pairs, references)
+
+
+def require_task(task):
+    """Checks that something is a task, or looks like one.
+
+    Args:
+        task: What was passed.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    check_parts("task", task, _TASK, meaning=_IS_A_TASK)
+    for name in ("metrics", "sample_metrics"):
+        metrics = getattr(task, name)
+        if not isinstance(metrics, dict):
+            raise ValueError(
+                f"`task.{name}` must be a dictionary of functions. "
+                f"Received: task.{name}={shortened(metrics)}"
+            )
+
+
+def _tokenizer_of(task):
+    try:
+        return task.tokenize
+    except AttributeError:  # It need not be a `Task`.
+        return DEFAULT
+
+
+def _references(task):
+    """The rows of references, one for each prompt at least."""
+    if task.references is None or len(task.references) != len(task.prompts):
+        raise ValueError(
+            "To judge responses, each prompt needs a row of references. "
+            f"Received: references={shortened(task.references)} for "
+            f"{len(task.prompts)} prompts"
+        )
+    references = [task.references[row] for row in range(len(task.prompts))]
+    for row, texts in enumerate(references):
+        if not isinstance(texts, list | tuple) or not texts:
+            raise ValueError(
+                "To judge responses, each prompt needs a list of at least one "
+                f"reference. Received: references[{row}]={shortened(texts)}"
+            )
+    return references
+
+
+def _texts_and_references(responses, task):
+    """What is judged, and by what, once both are checked."""
+    require_task(task)
+    check_parts("responses", responses, _RESPONSES)
+    _check_texts(responses.texts, task.references)
+    return responses.texts, task.references
+
+
+def _check_texts(texts, references):
+    sizes = sorted(set(map(len, texts)))
+    if len(sizes) != 1 or sizes == [0] or len(texts) != len(references):
+        raise ValueError(
+            "To be judged, each prompt needs as many responses as the others, "
+            "at least one, and a row of references. Received: "
+            f"{len(texts)} lists of {sizes} responses, {len(references)} rows "
+            "of references"
+        )
+
+
+def _judged(name, metric, texts, references):
+    """The number that a metric returns, or `None`."""
+    found = _explained(name, metric, texts, references)
+    if found is not None and not isinstance(found, numbers.Real):
+        raise ValueError(
+            "A metric returns a number. "
+            f"Received: {shortened(found)} from the metric {name!r}"
+        )
+    return None if found is None else float(found)
+
+
+def _explained(name, metric, texts, references):
+    try:
+        return metric(texts, references)
+    # A metric may be anybody's, and fails in its own way.
+    except Exception as error:
+        raise ValueError(
+            f"The metric {name!r} does not fit the task: {error} "
+            f"({type(error).__name__}) Received: metric={name!r}"
+        ) from error
+
+
+def _statistics(name, metric, texts, references):
+    """What each text adds to a metric, `(P, K, num_statistics)`."""
+    columns = [
+        _explained(name, metric.statistics, list(samples), references)
+        for samples in _columns(name, texts)
+    ]
+    return np.stack(columns, axis=1)
+
+
+def _columns(name, texts):
+    """The first samples of all prompts, the second, and so on."""
+    columns = list(zip(*texts, strict=True))
+    return progress(columns, f"Scoring, {name}", unit="sample")
+
+
+def _value(name, metric, added, texts, references):
+    if added is not None:
+        return float(metric.resampled(np.ones((1, len(texts))), added)[0])
+    return statistics.fmean(
+        _require_number(name, _judged(name, metric, list(samples), references))
+        for samples in _columns(name, texts)
+    )
+
+
+def _require_number(name, found):
+    if found is None:
+        raise ValueError(
+            f"A metric returns a number. Received: None from {name!r}"
+        )
+    return found
+
+
+def _resampled(metrics, added, alike, entropies, responses):
+    """Numbers on prompts that are drawn anew, with their names."""
+    num_prompts = len(responses.texts)
+    if num_prompts < 2:
+        return
+    weights = resampling_weights(num_prompts, _NUM_RESAMPLES, seed=0)
+    for name, array in added.items():
+        yield name, metrics[name].resampled(weights, array)
+    if alike is not None:
+        yield "self_bleu", weights @ np.array(alike) / num_prompts
+    if entropies is not None:
+        num_tokens = responses.num_tokens.sum(axis=1)
+        yield "entropy", weights @ entropies.sum(1) / (weights @ num_tokens)
+
+
+def _per_token(entropies, responses):
+    if entropies is None:
+        return None
+    return float(entropies.sum() / responses.num_tokens.sum())

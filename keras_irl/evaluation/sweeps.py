@@ -1,0 +1,238 @@
+"""Quality and diversity of policies over temperatures and decoders."""
+
+import collections.abc
+
+import numpy as np
+
+from keras_irl.arguments import LARGEST_SEED
+from keras_irl.arguments import check_entries
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import check_kind
+from keras_irl.arguments import shortened
+from keras_irl.evaluation.judging import check_task
+from keras_irl.evaluation.judging import judge
+from keras_irl.evaluation.judging import require_task
+from keras_irl.generation.decoders import decodings
+from keras_irl.generation.decoders import name_of
+from keras_irl.generation.decoders import temperature_of
+from keras_irl.generation.prompts import num_cut_prompts
+from keras_irl.generation.responses import ResponseSampler
+from keras_irl.progress import progress
+
+# Of sampling five: policies are compared where their diversities overlap.
+TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
+
+
+def sweep(
+    policies,
+    task,
+    temperatures=TEMPERATURES,
+    num_samples=8,
+    max_length=None,
+    batch_size=32,
+    seed=0,
+):
+    """Judges policies on the prompts of a task, decoded in several ways.
+
+    A row is a dictionary with the entries
+
+    | key                 | meaning                                           |
+    |---------------------|---------------------------------------------------|
+    | `policy`            | name of the policy                                |
+    | `replica`           | which of the policies of that name, from 0        |
+    | `decoder`           | name of the decoding, such as `"T=0.5"`           |
+    | `temperature`       | 0 is greedy decoding; `None` where there is none  |
+    | `seed`              | seed of the noise                                 |
+    | `num_samples`       | responses per prompt; 1 where none is random      |
+    | `metrics`           | the task's metrics by name, its main one first    |
+    | `sample_metrics`    | those of its metrics that need several samples    |
+    | `self_bleu`         | in per cent; the lower, the more diverse          |
+    | `distinct_1`, ...   | different n-grams, in per cent of all, n to 3     |
+    | `tokenize`          | what separated the words that were counted        |
+    | `entropy`           | of the policy, in nats a token, over its samples  |
+    | `finished`          | texts that the policy ended itself, in per cent   |
+    | `num_tokens`        | mean length, the end token included               |
+    | `tokens_per_second` | of all rows of a batch, compiling excluded        |
+    | `cut_prompts`       | how many prompts the encoder's window cut         |
+    | `standard_errors`   | over prompts, of metrics, `self_bleu`, `entropy`  |
+    | `prompt_self_bleu`  | Self-BLEU of each prompt                          |
+    | `statistics`        | what each sample of each prompt adds to a metric  |
+    | `responses`         | for each prompt, the list of its samples          |
+
+    A metric is computed over all prompts for the first samples, for the second
+    samples, and so on, and averaged: a corpus metric keeps the size of its
+    corpus. What compares samples is `None` where there is one a prompt:
+    greedy decoding and beam search are no points of a front of quality and
+    diversity. Standard errors are the deviations over prompts that are drawn
+    anew; `standard_errors` and `statistics` lack those metrics that are not
+    known text by text, see `keras_irl/metrics/text_metrics.py`.
+
+    Diversity is that of `self_bleu`, of its 4-grams, and of `distinct_n`, both
+    of tokens of the task's `tokenize`, sacrebleu's 13a where it has none, among
+    the `num_samples` of each prompt. The entropy is that of the policy at a
+    temperature of 1, exact, in the states in which the samples took their
+    tokens, the end included, whatever the decoder; `None` for RWKV7, which
+    reads prompts and responses apart.
+
+    Args:
+        policies: Dictionary from name to `CausalLM` or `Seq2SeqLM`, with
+            preprocessors, or to a list of them, of several training runs.
+        task: A `keras_irl.data.Task`, or anything with its `prompts`,
+            `references`, `metrics` and `sample_metrics`.
+        temperatures: Numbers >= 0, and decoders of `keras_irl.generation`.
+            Defaults to `(0.0, 0.25, 0.5, 0.75, 1.0, 1.25)`: so many that the
+            diversities of policies overlap, see `compare_fronts`.
+        num_samples: Responses per prompt where they are random. Defaults to 8.
+        max_length: The window in tokens. Defaults to the preprocessor's.
+        batch_size: Rows of every batch. Defaults to 32.
+        seed: Seed of the noise, which all policies share, or a sequence of
+            seeds, each with a row. Defaults to 0.
+
+    Returns:
+        A list of rows, policy by policy, in the order of the temperatures,
+        then of the seeds. What is not random has one row, of the first seed.
+
+    Raises:
+        ValueError: If there is no policy, temperature, prompt or metric, a
+            prompt has no reference, a metric does not fit the task, or as
+            `ResponseSampler` does.
+
+    Example:
+    ```python
+    task = keras_irl.data.load_task("arithmetic", "test")
+    rows = keras_irl.evaluation.sweep(
+        {"mle": mle, "iqlearn": [iqlearn_0, iqlearn_1]},
+        task,
+        temperatures=[0.0, 0.5, keras_irl.generation.Sampling(top_p=0.9)],
+        seed=[0, 1, 2],
+    )
+    [(row["decoder"], row["metrics"]["valid"]) for row in rows]
+    ```
+    """
+    require_task(task)
+    seeds = _seeds(seed)
+    policies, ways = _groups(policies), decodings(temperatures)
+    _check_given(policies, task, ways, seeds)
+    check_task(task)
+    plan = [
+        (way, seed)
+        for way in ways
+        for seed in (seeds if way.is_random else seeds[:1])
+    ]
+    rows = []
+    num_rows = len(plan) * sum(map(len, policies.values()))
+    with progress(total=num_rows, unit="row") as bar:
+        for name, group in policies.items():
+            for replica, policy in enumerate(group):
+                sampler = ResponseSampler(policy, max_length, batch_size)
+                _compile(sampler, task, ways, num_samples)
+                about = {
+                    "policy": name,
+                    "replica": replica,
+                    "cut_prompts": num_cut_prompts(policy, task.prompts),
+                }
+                for way, seed in plan:
+                    bar.set_description(f"{name}, {way.name}", False)
+                    row = _row(sampler, task, way, num_samples, seed)
+                    rows.append(about | row)
+                    bar.update()
+    return rows
+
+
+def pick_samples(rows, task, num_prompts=10):
+    """Picks the responses to the first prompts, for people to read.
+
+    Args:
+        rows: Rows of one policy, as from `sweep`.
+        task: The task of the sweep.
+        num_prompts: How many prompts. Defaults to 10.
+
+    Returns:
+        For each of them a dictionary of the `prompt`, its `references` and its
+        `responses`: a list of `{"decoder": ..., "temperature": ...,
+        "texts": [...]}`, one for each decoding.
+
+    Raises:
+        ValueError: If a row or the task is none, or `num_prompts` no count.
+    """
+    require_task(task)
+    check_kind("rows", rows, list)
+    for number, row in enumerate(rows):
+        check_entries(f"rows[{number}]", row, ("temperature", "responses"))
+    num_prompts = check_integer("num_prompts", num_prompts)
+    # Another seed shows nothing new.
+    first = {name_of(row): row for row in reversed(rows)}
+    ways = dict.fromkeys(map(name_of, rows))
+    return [
+        {
+            "prompt": task.prompts[i],
+            "references": list(task.references[i]),
+            "responses": [
+                {
+                    "decoder": name,
+                    "temperature": first[name]["temperature"],
+                    "texts": first[name]["responses"][i],
+                }
+                for name in ways
+            ],
+        }
+        for i in range(min(num_prompts, len(task.prompts)))
+    ]
+
+
+def _compile(sampler, task, ways, num_samples):
+    """Compiles now what ways share, so that no row's speed pays for it."""
+    for way in {(w.constants, w.is_random): w for w in ways}.values():
+        sampler.warm_up(task.prompts, way, num_samples if way.is_random else 1)
+
+
+def _row(sampler, task, way, num_samples, seed):
+    responses = sampler(
+        task.prompts,
+        num_samples=num_samples if way.is_random else 1,
+        seed=seed,
+        decoder=way,
+    )
+    return {
+        "decoder": way.name,
+        "temperature": temperature_of(way),
+        "seed": seed,
+        **judge(responses, task, sampler.entropies(task.prompts, responses)),
+    }
+
+
+def _groups(policies):
+    """A list of policies for each name."""
+    if not isinstance(policies, dict):
+        raise ValueError(
+            "Policies have names: pass a dictionary, such as "
+            f'{{"mle": policy}}. Received: policies={shortened(policies)}'
+        )
+    return {
+        name: list(group) if isinstance(group, list | tuple) else [group]
+        for name, group in policies.items()
+    }
+
+
+def _seeds(seed):
+    """One seed, or those of a sequence, as a list."""
+    if isinstance(seed, collections.abc.Iterable) and np.ndim(seed):
+        return [check_integer("seed", one, 0, LARGEST_SEED) for one in seed]
+    return [check_integer("seed", seed, 0, LARGEST_SEED)]
+
+
+def _check_given(policies, task, ways, seeds):
+    for name, values in (
+        ("policies", policies),
+        *((f"policies[{name!r}]", group) for name, group in policies.items()),
+        ("task.prompts", task.prompts),
+        ("temperatures", ways),
+        ("task.metrics", task.metrics),
+        ("seed", seeds),
+    ):
+        if not len(values):
+            raise ValueError(
+                "A sweep judges at least one policy on one prompt, at one "
+                "temperature, with one seed, by one metric. "
+                f"Received: {name}={values!r}"
+            )

@@ -1,0 +1,1 @@
+"""What the families of keras-hub do each in their own way."""

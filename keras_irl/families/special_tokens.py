@@ -1,0 +1,220 @@
+"""Marks in a text: special tokens, written out.
+
+Many tokenizers read `<|endoftext|>` in a text as the token that ends it, and
+the others spell it in letters. Neither is what was meant: the end token is put
+behind a response when it is read, and a text that goes on behind its end
+teaches nothing.
+"""
+
+from typing import NamedTuple
+
+import keras_hub
+from keras import ops
+
+# What ends a turn there, besides the end token of a text.
+_TURN_ENDS = {
+    keras_hub.models.Gemma3CausalLM: "<end_of_turn>",
+    keras_hub.models.Gemma3nCausalLM: "<end_of_turn>",
+    keras_hub.models.Gemma4CausalLM: "<turn|>",
+    keras_hub.models.Phi3CausalLM: "<|end|>",
+}
+
+
+def end_token_ids(policy):
+    """Lists where `policy.generate(stop_token_ids="auto")` stops.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM`.
+
+    Returns:
+        A set of ids, empty where the policy has no preprocessor.
+    """
+    if policy.preprocessor is None:
+        return set()
+    tokenizer = policy.preprocessor.tokenizer
+    # A Llama3 has a second one, and others do not know the attribute.
+    ids = {tokenizer.end_token_id, getattr(tokenizer, "end_token2_id", None)}
+    for kind, token in _TURN_ENDS.items():
+        if isinstance(policy, kind):
+            found = tokenizer.token_to_id(token)
+            # Unknown tokens have an id too, that of another.
+            if found is not None and tokenizer.id_to_token(found) == token:
+                ids.add(found)
+    return {int(token) for token in ids if token is not None}
+
+
+# What stands around the turns of a conversation. A prompt may be made of them.
+TURN_ENDS = (
+    "<|im_end|>",
+    "<end_of_turn>",
+    "<turn|>",
+    "<|eot_id|>",
+    "<|end|>",
+)
+_TURN_STARTS = (
+    "<|im_start|>",
+    "<start_of_turn>",
+    "<|turn>",
+    "<|start_header_id|>",
+    "<|end_header_id|>",
+)
+_PROBE_LENGTH = 8
+
+
+class Marks(NamedTuple):
+    """The marks that a text must not have, unless they are at its border.
+
+    Attributes:
+        before: Marks that are put before a text when it is read, so that one
+            that it begins with can be left out.
+        after: Marks that are put behind it, likewise.
+        refused: All that it must not hold.
+    """
+
+    before: tuple = ()
+    after: tuple = ()
+    refused: tuple = ()
+
+    def strip(self, text):
+        """Leaves out one mark before and one behind a text.
+
+        Args:
+            text: String.
+
+        Returns:
+            String; the same object where there is no mark.
+
+        Example:
+        >>> Marks(after=("</s>",)).strip("5</s>")
+        '5'
+        """
+        if not any(mark in text for mark in (*self.before, *self.after)):
+            return text
+        for mark in self.before:
+            if text.startswith(mark):
+                text = text.removeprefix(mark)
+                break
+        for mark in self.after:
+            # A line of a file may go on with a line break.
+            tail = text if mark.isspace() else text.rstrip()
+            if tail.endswith(mark):
+                return tail.removesuffix(mark)
+        return text
+
+    def find(self, text):
+        """Finds the first mark that a text must not have.
+
+        Args:
+            text: String, after `strip`.
+
+        Returns:
+            The tuple of the mark and the place where it begins, or `None`.
+
+        Example:
+        >>> Marks(refused=("</s>",)).find("5</s>hello")
+        ('</s>', 1)
+        """
+        places = [(text.find(m), m) for m in self.refused if m in text]
+        if not places:
+            return None
+        place, mark = min(places)
+        return mark, place
+
+
+def text_marks(policy):
+    """Lists the marks of prompts and of responses.
+
+    A response may have none of the tokens that start, end or pad a text or a
+    turn. In a prompt, those of turns are what a chat template is made of.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM` with its preprocessor.
+
+    Returns:
+        The tuple of the `Marks` of prompts and those of responses.
+    """
+    tokenizer = policy.preprocessor.tokenizer
+    special = set(map(int, tokenizer.special_token_ids))
+    ends = end_token_ids(policy)
+    borders = {
+        _id(tokenizer, "start_token_id"),
+        _id(tokenizer, "pad_token_id"),
+    }
+    names = {
+        number: _text(tokenizer.id_to_token(number))
+        for number in sorted(special | ends)
+    }
+    turns = {i for i in names if names[i] in (*TURN_ENDS, *_TURN_STARTS)}
+    turn_ends = {i for i in names if names[i] in TURN_ENDS}
+    refused = ends | (borders & special)
+    frame = _frame(policy)
+
+    def written(numbers):
+        return tuple(names[i] for i in sorted(numbers))
+
+    is_seq2seq = isinstance(policy, keras_hub.models.Seq2SeqLM)
+    after = {i for i in frame if i in ends} if is_seq2seq else set()
+    prompts = Marks(
+        before=written((frame & special) - after),
+        after=written(after),
+        # An end that is a mere line break is one of the response alone.
+        refused=written(i for i in refused - turns if names[i].strip()),
+    )
+    responses = Marks(
+        after=written(ends | turn_ends), refused=written(refused | turns)
+    )
+    return prompts, responses
+
+
+def left_out(num_texts, num_all, name):
+    """Tells that marks were left out, in the words of a warning.
+
+    Args:
+        num_texts: The number of texts that had one.
+        num_all: The number of all texts.
+        name: `"prompts"` or `"responses"`.
+
+    Returns:
+        A sentence or two.
+    """
+    where = "begin or end with" if name == "prompts" else "end in"
+    return (
+        f"{num_texts} of {num_all} {name} {where} a special token, written "
+        "out. It was left out, since it is put there when texts are read."
+    )
+
+
+def _frame(policy):
+    """The ids that a preprocessor makes of a prompt."""
+    preprocessor = policy.preprocessor
+    if isinstance(policy, keras_hub.models.Seq2SeqLM):
+        side = "encoder_"
+        packed = preprocessor.generate_preprocess(
+            {"encoder_text": ["a"], "decoder_text": [""]},
+            encoder_sequence_length=_PROBE_LENGTH,
+            decoder_sequence_length=_PROBE_LENGTH,
+        )
+    else:
+        side = ""
+        packed = preprocessor.generate_preprocess(
+            ["a"], sequence_length=_PROBE_LENGTH
+        )
+    ids = ops.convert_to_numpy(packed[f"{side}token_ids"])[0]
+    is_real = ops.convert_to_numpy(packed[f"{side}padding_mask"])[0]
+    if ids.shape != is_real.shape:
+        return set()  # RWKV7 reads prompts apart, and puts nothing around them.
+    return set(ids[is_real.astype("bool")].tolist())
+
+
+def _text(token):
+    """A token as a string; those of RWKV7 are bytes."""
+    return token.decode(errors="replace") if isinstance(token, bytes) else token
+
+
+def _id(tokenizer, name):
+    """An id that not every tokenizer has an attribute for."""
+    try:
+        found = vars(tokenizer)[name]
+    except KeyError:
+        return None
+    return None if found is None else int(found)

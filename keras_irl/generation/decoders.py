@@ -1,0 +1,229 @@
+"""The ways to decode that a sweep goes through."""
+
+import dataclasses
+import numbers
+
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import number_text
+from keras_irl.arguments import shortened
+from keras_irl.generation.beam_search import BeamSearcher
+from keras_irl.generation.beam_search import check_beams
+from keras_irl.generation.samplers import GreedySampler
+from keras_irl.generation.samplers import TokenSampler
+from keras_irl.generation.samplers import check_sampling
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    """Draws tokens at a temperature, of all or of the likelier ones.
+
+    Attributes:
+        temperature: What the logits are divided by; 0 is greedy decoding.
+        top_k: Leaves only so many likeliest tokens; `None` leaves all.
+        top_p: Leaves only the fewest likeliest tokens of this probability;
+            `None` leaves all.
+
+    Raises:
+        ValueError: If the temperature is below 0, `top_k` below 1, or `top_p`
+            outside (0, 1].
+
+    Example:
+    ```python
+    keras_irl.generation.Sampling(0.5, top_p=0.9).name  # "T=0.5 top-p 0.9"
+    ```
+    """
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+
+    def __post_init__(self):
+        checked = check_sampling(self.temperature, self.top_k, self.top_p)
+        for name, value in zip(vars(self), checked, strict=True):
+            object.__setattr__(self, name, value)
+
+    @property
+    def name(self):
+        """What tables call it."""
+        if self.temperature == 0:
+            return "greedy"
+        words = [f"T={number_text(self.temperature)}"]
+        if self.top_k is not None:
+            words.append(f"top-k {self.top_k}")
+        if self.top_p is not None:
+            words.append(f"top-p {number_text(self.top_p)}")
+        return " ".join(words)
+
+    @property
+    def is_random(self):
+        """Whether two samples of a prompt may differ."""
+        return self.temperature > 0
+
+    @property
+    def constants(self):
+        """What a compiled function serves one value of."""
+        if self.temperature == 0:
+            # Noise that counts for nothing takes time all the same.
+            return ("greedy",)
+        return self.top_k, self.top_p is not None
+
+    def num_branches(self, num_samples, batch_size):
+        """Rows of a prompt in one batch; several may be needed."""
+        num_samples = check_integer("num_samples", num_samples, least=1)
+        batch_size = check_integer("batch_size", batch_size, least=1)
+        num_batches = -(-num_samples // batch_size)
+        return -(-num_samples // num_batches)
+
+    def make_sampler(self, num_branches, stop_token_ids, max_tokens=None):
+        """Makes the sampler of all decoders with the same constants."""
+        if self.temperature == 0:
+            return GreedySampler(num_branches, stop_token_ids, max_tokens)
+        return TokenSampler(
+            num_branches,
+            top_k=self.top_k,
+            top_p=self.top_p,
+            stop_token_ids=stop_token_ids,
+            max_tokens=max_tokens,
+        )
+
+    def prepare(self, sampler, seed):
+        """Sets a sampler to this decoder, and its seed."""
+        sampler.prepare(seed, self.temperature, self.top_p)
+
+
+@dataclasses.dataclass(frozen=True)
+class BeamSearch:
+    """Searches the likeliest texts, their length allowed for.
+
+    Several samples of a prompt are its best texts, the best one first.
+
+    Attributes:
+        num_beams: Texts that are continued side by side.
+        length_penalty: The exponent of the length that log-probabilities are
+            divided by, see `BeamSearcher`. At 0, short texts win.
+
+    Raises:
+        ValueError: If there is no beam, or the penalty is below 0.
+
+    Example:
+    ```python
+    keras_irl.generation.BeamSearch().name  # "beam 4 penalty 0.6"
+    ```
+    """
+
+    num_beams: int = 4
+    length_penalty: float = 0.6
+
+    def __post_init__(self):
+        checked = check_beams(self.num_beams, self.length_penalty)
+        for name, value in zip(vars(self), checked, strict=True):
+            object.__setattr__(self, name, value)
+
+    @property
+    def name(self):
+        """What tables call it."""
+        return (
+            f"beam {self.num_beams} penalty {number_text(self.length_penalty)}"
+        )
+
+    @property
+    def is_random(self):
+        """A search always finds the same."""
+        return False
+
+    @property
+    def constants(self):
+        """What a compiled function serves one value of."""
+        return "beams", self.num_beams
+
+    def num_branches(self, num_samples, batch_size):
+        """Rows of a prompt in one batch."""
+        num_samples = check_integer("num_samples", num_samples, least=1)
+        if num_samples > self.num_beams:
+            raise ValueError(
+                "A search returns at most as many texts as it has beams. "
+                "Raise `num_beams` or ask for fewer samples. "
+                f"Received: num_samples={num_samples}, "
+                f"num_beams={self.num_beams}"
+            )
+        return self.num_beams
+
+    def make_sampler(self, num_branches, stop_token_ids, max_tokens=None):
+        """Makes the searcher of all decoders with as many beams."""
+        return BeamSearcher(
+            num_branches,
+            stop_token_ids=stop_token_ids,
+            max_tokens=max_tokens,
+        )
+
+    def prepare(self, sampler, seed):
+        """Sets a searcher to this decoder; it needs no seed."""
+        sampler.prepare(self.length_penalty)
+
+
+def as_decoder(decoder):
+    """Makes a decoder of a number, which is a temperature.
+
+    Args:
+        decoder: A number of at least 0, or a `Sampling` or `BeamSearch`.
+
+    Returns:
+        A `Sampling` or `BeamSearch`.
+    """
+    if isinstance(decoder, (Sampling, BeamSearch)):
+        return decoder
+    return Sampling(temperature=decoder)
+
+
+_ONE = numbers.Real | Sampling | BeamSearch
+
+
+def decodings(values):
+    """Reads what `sweep` takes as temperatures.
+
+    Args:
+        values: Sequence of temperatures of at least 0 and of decoders.
+
+    Returns:
+        List of decoders.
+
+    Raises:
+        ValueError: If they are no sequence, one is neither or out of its
+            range, or a name occurs twice.
+    """
+    if isinstance(values, _ONE):
+        raise ValueError(
+            "Temperatures and decoders are given as a list, also a single "
+            f"one. Received: {shortened(values)}"
+        )
+    found = [_decoder(value) for value in values]
+    names = [decoder.name for decoder in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            "The same decoding twice tells nothing new. "
+            f"Received: {', '.join(twice)} more than once in {names}"
+        )
+    return found
+
+
+def temperature_of(decoder):
+    """The temperature of a decoder, or `None` where it has none."""
+    is_sampling = isinstance(decoder, Sampling)
+    return float(decoder.temperature) if is_sampling else None
+
+
+def name_of(row):
+    """The name of a row's decoding; rows of old have a temperature only."""
+    if "decoder" in row:
+        return row["decoder"]
+    return as_decoder(row["temperature"]).name
+
+
+def _decoder(value):
+    if not isinstance(value, _ONE):
+        raise ValueError(
+            "A sweep decodes at temperatures, or by decoders of "
+            f"`keras_irl.generation`. Received: {shortened(value)}"
+        )
+    return as_decoder(value)

@@ -1,0 +1,132 @@
+"""What a policy reads before it takes its first action."""
+
+import warnings
+
+import keras_hub
+from keras import ops
+
+from keras_irl.arguments import MAX_LENGTH
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import shortened
+from keras_irl.columns import column
+from keras_irl.families.language_model import check_language_model
+from keras_irl.families.special_tokens import left_out
+from keras_irl.families.special_tokens import text_marks
+
+
+def encode_prompts(policy, prompts, max_length):
+    """Encodes prompts as `policy.generate` starts from them.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM` with its preprocessor.
+        prompts: A list of strings.
+        max_length: The window in tokens: of prompt and response for a
+            `CausalLM`, of the response for a `Seq2SeqLM`.
+
+    Returns:
+        The dictionary of NumPy arrays that the policy reads. Where the padding
+        mask (for a `Seq2SeqLM` that of the decoder) is false, tokens are still
+        to be generated.
+
+    Raises:
+        ValueError: If `policy` is no language model with a preprocessor,
+            `max_length` is no integer of at least 1, there are no prompts, one
+            of them is no string or holds a special token, or one leaves no
+            room for a response. The encoder of a `Seq2SeqLM` cuts prompts that
+            are too long: this warns, with their number.
+    """
+    check_language_model(policy, needs_preprocessor=True)
+    if max_length is not None:
+        max_length = check_integer("max_length", max_length, 1, MAX_LENGTH)
+    prompts = _require_texts(policy, prompts)
+    preprocessor = policy.preprocessor
+    if isinstance(policy, keras_hub.models.Seq2SeqLM):
+        _warn_of_cut_prompts(preprocessor, prompts)
+        inputs = preprocessor.generate_preprocess(
+            prompts,
+            encoder_sequence_length=preprocessor.encoder_sequence_length,
+            decoder_sequence_length=max_length,
+        )
+        mask = inputs["decoder_padding_mask"]
+    else:
+        inputs = preprocessor.generate_preprocess(
+            prompts, sequence_length=max_length
+        )
+        mask = inputs["padding_mask"]
+    full = ops.convert_to_numpy(mask).all(axis=1)
+    if full.any():
+        row = int(full.argmax())
+        raise ValueError(
+            f"The prefix of prompt {row} fills the window of {max_length} "
+            "tokens and leaves no room for a response. Raise `max_length` or "
+            "shorten the prompt. "
+            f"Received: prompts[{row}]={shortened(prompts[row])}"
+        )
+    return {name: ops.convert_to_numpy(v) for name, v in inputs.items()}
+
+
+def num_cut_prompts(policy, prompts):
+    """Counts the prompts that `encode_prompts` cuts.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM` with its preprocessor.
+        prompts: A list of strings.
+
+    Returns:
+        Integer; 0 for a `CausalLM`, whose prompts are refused if too long.
+    """
+    if isinstance(policy, keras_hub.models.Seq2SeqLM):
+        prompts = _require_texts(policy, prompts)
+        return int(_are_cut(policy.preprocessor, prompts).sum())
+    return 0
+
+
+def _are_cut(preprocessor, prompts):
+    # One position more than the encoder reads shows which prompts it cuts.
+    wider = preprocessor.generate_preprocess(
+        prompts,
+        encoder_sequence_length=preprocessor.encoder_sequence_length + 1,
+    )
+    return ops.convert_to_numpy(wider["encoder_padding_mask"])[:, -1]
+
+
+def _warn_of_cut_prompts(preprocessor, prompts):
+    cut = _are_cut(preprocessor, prompts)
+    if cut.any():
+        warnings.warn(
+            f"{cut.sum()} of {len(cut)} prompts are longer than the encoder's "
+            f"window of {preprocessor.encoder_sequence_length} tokens and will "
+            "be cut, the first of them "
+            f"prompts[{cut.argmax()}]. Raise `encoder_sequence_length` of the "
+            "policy's preprocessor.",
+            stacklevel=2,
+        )
+
+
+def _require_texts(policy, prompts):
+    """The prompts as strings, without special tokens at their borders."""
+    texts = list(column("prompts", prompts))
+    if not texts:
+        raise ValueError(
+            "There is nothing to answer: pass a list of at least one prompt. "
+            f"Received: prompts={shortened(prompts)}"
+        )
+    for row, prompt in enumerate(texts):
+        if not isinstance(prompt, str):
+            raise ValueError(
+                "Every prompt must be a string. "
+                f"Received: prompts[{row}]={shortened(prompt)}"
+            )
+    marks, _ = text_marks(policy)
+    stripped = [marks.strip(str(text)) for text in texts]
+    num_marked = sum(a != b for a, b in zip(texts, stripped, strict=True))
+    if num_marked:
+        warnings.warn(left_out(num_marked, len(texts), "prompts"), stacklevel=3)
+    for row, text in enumerate(stripped):
+        if (found := marks.find(text)) is not None:
+            raise ValueError(
+                "A prompt holds a special token, where it would end. Remove "
+                f"{found[0]!r}. "
+                f"Received: prompts[{row}]={shortened(texts[row])}"
+            )
+    return stripped

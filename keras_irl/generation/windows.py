@@ -1,0 +1,80 @@
+"""Batches of few widths: short prompts don't pay for the longest."""
+
+import numpy as np
+
+from keras_irl.generation.drawing import prefix_mask
+
+# A width of its own costs compiling: so many batches must make up for that.
+_MIN_BATCHES = 4
+_CUT = (
+    "token_ids",
+    "padding_mask",
+    "encoder_token_ids",
+    "encoder_padding_mask",
+)
+
+
+class Windows:
+    """Encoded prompts, in batches of about the same length.
+
+    What short prompts can save is, for a `Seq2SeqLM`, the window of the
+    encoder; for a `CausalLM`, the window of prompt and response, if responses
+    have a length of their own.
+
+    Args:
+        inputs: Dictionary of NumPy arrays `(P, ...)`, from `encode_prompts`.
+        max_tokens: Tokens of a response at most. Defaults to `None`, for what
+            the window holds.
+    """
+
+    def __init__(self, inputs, max_tokens=None):
+        self.inputs = inputs
+        # Where responses start.
+        self.starts = prefix_mask(inputs).sum(axis=1)
+        if "encoder_padding_mask" in inputs:
+            self._window = inputs["encoder_padding_mask"].shape[1]
+            self._lengths = inputs["encoder_padding_mask"].sum(axis=1)
+            self._needed = self._lengths
+        else:
+            self._window = prefix_mask(inputs).shape[1]
+            self._lengths = self.starts
+            room = self._window if max_tokens is None else max_tokens
+            self._needed = np.minimum(self.starts + room, self._window)
+        # RWKV7 reads prompts from the end of a window.
+        self._is_fixed = "predict_token_ids" in inputs
+
+    def batches(self, batch_size, num_windows):
+        """Groups the prompts.
+
+        The widths are the window, a half of it, a quarter, and so on. A
+        prompt goes to the smallest that holds what it needs, if four batches
+        do; otherwise to the next.
+
+        Args:
+            batch_size: Prompts in every batch but the last of a width.
+            num_windows: How many widths there are at most, and so shapes to
+                compile for. At 1, all batches have the width of the window.
+
+        Yields:
+            The rows of a batch, an int array, and its width.
+        """
+        order = np.argsort(self._lengths, kind="stable")
+        count = 1 if self._is_fixed else num_windows
+        for i in reversed(range(count)):
+            width = -(-self._window // 2**i)
+            rows = order[self._needed[order] <= width]
+            if i == 0 or len(rows) >= _MIN_BATCHES * batch_size:
+                order = order[self._needed[order] > width]
+                for start in range(0, len(rows), batch_size):
+                    yield rows[start : start + batch_size], width
+
+    def take(self, rows, width, batch_size):
+        """Cuts a batch out: a dictionary of arrays `(batch_size, ...)`."""
+        # Copies of a row fill a partial batch up: another shape would compile.
+        filled = np.resize(rows, batch_size)
+        return {
+            name: array[filled][:, :width]
+            if name in _CUT and not self._is_fixed
+            else array[filled]
+            for name, array in self.inputs.items()
+        }

@@ -1,0 +1,407 @@
+"""Estimates with intervals over prompts."""
+
+import dataclasses
+import math
+
+import numpy as np
+import scipy.stats
+
+from keras_irl.arguments import LARGEST_SEED
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import check_number
+from keras_irl.arguments import shortened
+from keras_irl.columns import column
+from keras_irl.columns import is_missing
+from keras_irl.metrics.text_metrics import resampling_weights
+
+LEVEL = 0.95
+MIN_PROMPTS = 10
+FEW_PROMPTS = (
+    f"fewer than {MIN_PROMPTS} prompts give no interval that holds its level"
+)
+MAX_RESAMPLES = 100_000
+# The acceleration hardly depends on how many are left out at once.
+_MAX_LEFT_OUT = 100
+
+
+def check_num_resamples(num_resamples):
+    """Checks how often prompts are drawn, and returns it as an `int`."""
+    return check_integer("num_resamples", num_resamples, 2, MAX_RESAMPLES)
+
+
+def check_seed(seed):
+    """Checks the seed of the draws, and returns it as an `int`."""
+    return check_integer("seed", seed, 0, LARGEST_SEED)
+
+
+def check_level(level):
+    """Checks the level of an interval, and returns it as a `float`."""
+    return check_number(
+        "level",
+        level,
+        above=0.0,
+        below=1.0,
+        meaning="It is a share, such as 0.95.",
+    )
+
+
+def bootstrap_weights(num_prompts, num_resamples, seed):
+    """Draws prompts for a statistic that is known for weighed prompts.
+
+    Args:
+        num_prompts: How many there are.
+        num_resamples: How often as many are drawn with replacement.
+        seed: Integer of at least 0.
+
+    Returns:
+        Int array `(1 + num_resamples + num_left_out, num_prompts)`, how often
+        each counts: first each once, then the draws, then all but some, in
+        turn. `weighed_interval` takes the statistics of these rows.
+    """
+    left_out = np.ones((min(num_prompts, _MAX_LEFT_OUT), num_prompts), int)
+    for row, places in enumerate(left_out_of(num_prompts)):
+        left_out[row, places] = 0
+    draws = resampling_weights(num_prompts, num_resamples, seed)
+    return np.vstack([np.ones((1, num_prompts), int), draws, left_out])
+
+
+def left_out_of(num_prompts):
+    """Splits prompts into those that the jackknife leaves out at once.
+
+    Args:
+        num_prompts: How many there are.
+
+    Returns:
+        List of integer arrays, one prompt in each, or 100 arrays.
+    """
+    size = min(num_prompts, _MAX_LEFT_OUT)
+    return np.array_split(np.arange(num_prompts), size)
+
+
+def weighed_interval(statistics, num_prompts, level=LEVEL):
+    """Makes an interval of a statistic of the rows of `bootstrap_weights`.
+
+    Args:
+        statistics: Float array, the statistic of each row.
+        num_prompts: How many prompts there are.
+        level: Share of the intervals that hold the truth. Defaults to 0.95.
+
+    Returns:
+        The lower and the upper end, see `bca_interval`.
+    """
+    num_left_out = min(num_prompts, _MAX_LEFT_OUT)
+    value, resampled = statistics[0], statistics[1:-num_left_out]
+    left_out = statistics[-num_left_out:]
+    return bca_interval(value, resampled, left_out, num_prompts, level)
+
+
+def bca_interval(value, resampled, left_out, num_prompts, level=LEVEL):
+    """Computes the BCa interval of the bootstrap, widened for few prompts.
+
+    Efron's bias-corrected and accelerated interval takes those percentiles of
+    the resampled statistics that undo their bias and skewness. Like all that
+    take percentiles it is too narrow for few prompts: draws scatter by
+    √((n − 1) / n) too little, and by the normal distribution, where Student's
+    with n − 1 degrees of freedom is due. So the tail α/2 is replaced by
+
+        Φ(−√(n / (n − 1)) t_{1 − α/2, n − 1})
+
+    as Hesterberg does for the percentile interval.
+
+    Args:
+        value: The statistic of all prompts.
+        resampled: Array, the statistics of prompts drawn with replacement.
+            Those that are not finite are left out.
+        left_out: Array, those of all prompts but some, each in turn.
+        num_prompts: The number n of prompts.
+        level: See `weighed_interval`. Defaults to 0.95.
+
+    Returns:
+        The lower and the upper end, floats.
+
+    References:
+        - [Efron, 1987](https://doi.org/10.2307/2289144)
+        - [Hesterberg, 2015](https://doi.org/10.1080/00031305.2015.1089789)
+    """
+    resampled = np.asarray(resampled, "float64")
+    resampled = resampled[np.isfinite(resampled)]
+    normal = scipy.stats.norm
+    below = (np.mean(resampled < value) + np.mean(resampled <= value)) / 2
+    half_a_draw = 0.5 / len(resampled)
+    bias = normal.ppf(np.clip(below, half_a_draw, 1 - half_a_draw))
+    acceleration = _acceleration(left_out)
+    z = normal.ppf(_tail(level, num_prompts))
+    shares = []
+    for end in (z, -z):
+        moved = bias + end
+        # Far in a tail of a skewed statistic there is no such percentile.
+        stretched = moved / max(1 - acceleration * moved, 1e-3)
+        shares.append(normal.cdf(bias + stretched))
+    low, high = np.percentile(resampled, 100 * np.array(shares))
+    return float(low), float(high)
+
+
+def mean_interval(numbers, level=LEVEL):
+    """Computes Student's interval of a mean.
+
+    Args:
+        numbers: Float array, at least two, such as the differences of two
+            policies on the same prompts.
+        level: See `weighed_interval`. Defaults to 0.95.
+
+    Returns:
+        The lower and the upper end, floats.
+    """
+    numbers = np.asarray(numbers, "float64")
+    size = len(numbers)
+    variance = float(np.var(numbers, ddof=1)) / size
+    return t_interval(float(numbers.mean()), [(variance, size - 1)], level)
+
+
+def t_interval(value, variances, level=LEVEL):
+    """Computes Student's interval of an estimate with several sources of error.
+
+    The half-widths that each source would have by itself are added in squares,
+
+        w² = Σ t²_{1 − α/2, νᵢ} vᵢ
+
+    which holds the level also where a source is known by two or three units,
+    such as training runs. Of one source it is the usual interval.
+
+    Args:
+        value: The estimate.
+        variances: List of pairs, the variance `vᵢ` of the estimate from each
+            source and the degrees of freedom `νᵢ` that it is known with.
+        level: See `weighed_interval`. Defaults to 0.95.
+
+    Returns:
+        The lower and the upper end, floats.
+
+    Example:
+    >>> low, high = t_interval(1.0, [(1.0, 9)])
+    >>> round(low, 2), round(high, 2)
+    (-1.26, 3.26)
+    """
+    share = (1 + level) / 2
+    squares = sum(scipy.stats.t.ppf(share, df) ** 2 * v for v, df in variances)
+    width = math.sqrt(squares)
+    return float(value - width), float(value + width)
+
+
+def resampled_variance(resampled, size):
+    """The variance of an estimate, of its values on units that were drawn.
+
+    Args:
+        resampled: Float array, the values.
+        size: How many units there are. Draws scatter by (n − 1) / n too little.
+
+    Returns:
+        Float.
+    """
+    return float(np.var(resampled, ddof=1)) * size / (size - 1)
+
+
+def _acceleration(left_out):
+    distances = np.mean(left_out) - np.asarray(left_out)
+    spread = np.sum(distances**2) ** 1.5
+    if not np.isfinite(spread) or not spread:
+        return 0.0
+    return float(np.sum(distances**3) / (6 * spread))
+
+
+def _tail(level, size):
+    quantile = scipy.stats.t.ppf((1 + level) / 2, size - 1)
+    return scipy.stats.norm.cdf(-quantile * math.sqrt(size / (size - 1)))
+
+
+MIN_POINTS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A number, and where it may lie.
+
+    Attributes:
+        value: The estimate; NaN where there is none.
+        low: Lower end of the 95 % interval; NaN where there is none.
+        high: Upper end of it.
+        reason: Why a number is NaN, else an empty string.
+    """
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+    reason: str = ""
+
+    def __str__(self):
+        if math.isnan(self.value):
+            return "–"
+        if math.isnan(self.low):
+            return f"{self.value:.2f}"
+        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+class PromptResamples:
+    """Draws prompts with replacement, the same for all that is estimated.
+
+    Samples of one prompt are alike, so whole prompts are drawn, and not texts.
+    Intervals are those of `keras_irl.metrics.bootstrap`; of fewer than ten
+    prompts there is none.
+
+    Args:
+        prompt_ids: Sequence, to which prompt each text belongs.
+        num_resamples: How often prompts are drawn.
+        seed: Integer of at least 0.
+
+    Attributes:
+        groups: For each prompt, the integer array of its texts.
+
+    Raises:
+        ValueError: If a number is out of its range.
+    """
+
+    def __init__(self, prompt_ids, num_resamples, seed):
+        self._num_resamples = check_num_resamples(num_resamples)
+        self._seed = check_seed(seed)
+        rows = {}
+        for row, prompt in enumerate(prompt_ids):
+            rows.setdefault(prompt, []).append(row)
+        self.groups = [np.array(group) for group in rows.values()]
+        self._rows = None
+
+    def over_texts(self, statistic):
+        """Estimates a function of a set of texts.
+
+        Args:
+            statistic: Function from an integer array of texts to a tuple of a
+                number and the reason why it is NaN, or an empty string.
+
+        Returns:
+            An `Estimate`.
+        """
+        value, reason = statistic(np.sort(np.concatenate(self.groups)))
+        size = len(self.groups)
+        if not reason and size < MIN_PROMPTS:
+            reason = FEW_PROMPTS
+        if reason:
+            return Estimate(value, reason=reason)
+        found = np.array([statistic(rows)[0] for rows in self._drawn_rows()])
+        # The first is that of all texts.
+        if np.isfinite(found[1 : 1 + self._num_resamples]).sum() < 2:
+            return Estimate(value, reason="hardly a resample has a value")
+        found[0] = value
+        return Estimate(value, *weighed_interval(found, size))
+
+    def over_prompts(self, numbers, reason):
+        """Estimates the mean of a number that each prompt has.
+
+        Args:
+            numbers: Float array, one for each prompt; NaN where a prompt does
+                not count.
+            reason: Why a prompt does not count.
+
+        Returns:
+            An `Estimate`, with Student's interval.
+        """
+        numbers = np.asarray(numbers, "float64")
+        numbers = numbers[np.isfinite(numbers)]
+        if not len(numbers):
+            return Estimate(math.nan, reason=reason)
+        value = float(numbers.mean())
+        if len(numbers) < MIN_PROMPTS:
+            return Estimate(value, reason=FEW_PROMPTS)
+        return Estimate(value, *mean_interval(numbers))
+
+    def _drawn_rows(self):
+        """The texts of each row of `bootstrap_weights`."""
+        if self._rows is None:
+            everyone = np.arange(len(self.groups))
+            weights = bootstrap_weights(
+                len(self.groups), self._num_resamples, self._seed
+            )
+            self._rows = [
+                np.concatenate(
+                    [self.groups[i] for i in np.repeat(everyone, counts)]
+                )
+                for counts in weights
+            ]
+        return self._rows
+
+
+def finite_numbers(name, numbers, num_texts=None):
+    """Returns numbers as a float64 array.
+
+    Args:
+        name: What to call them.
+        numbers: Sequence of numbers or booleans.
+        num_texts: How many there should be, or `None`.
+
+    Raises:
+        ValueError: If there are none or another number of them, or one is not
+            a finite number.
+    """
+    rows = list(column(name, numbers))
+    try:
+        # NumPy reads numbers out of strings.
+        is_text = any(isinstance(number, str | bytes) for number in rows)
+        array = None if is_text else np.asarray(rows, "float64")
+    except (TypeError, ValueError, OverflowError):
+        array = None
+    if array is None or array.ndim != 1 or not array.size:
+        raise ValueError(
+            f"`{name}` must be a list of numbers, at least one. "
+            f"Received: {name}={shortened(numbers)}"
+        )
+    if num_texts is not None and len(array) != num_texts:
+        raise ValueError(
+            f"`{name}` needs one number for each text. Received: "
+            f"{len(array)} of {name} for {num_texts} texts"
+        )
+    if not np.isfinite(array).all():
+        row = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise ValueError(
+            f"`{name}` must be finite; leave texts without one out. "
+            f"Received: {name}[{row}]={array[row]}"
+        )
+    return array
+
+
+def check_prompt_ids(prompt_ids, num_texts):
+    """Returns prompt ids as a list, one for each text, or raises."""
+    if not isinstance(prompt_ids, str):  # A prompt a letter.
+        prompt_ids = column("prompt_ids", prompt_ids)
+    prompt_ids = list(prompt_ids)
+    if len(prompt_ids) != num_texts:
+        raise ValueError(
+            "`prompt_ids` must name the prompt of each text. Received: "
+            f"{len(prompt_ids)} prompt_ids for {num_texts} texts"
+        )
+    for row, prompt in enumerate(prompt_ids):
+        if is_missing(prompt):
+            raise ValueError(
+                "`prompt_ids` must name the prompt of each text. "
+                f"Received: prompt_ids[{row}]={prompt!r}"
+            )
+    return prompt_ids
+
+
+def check_rows(rows, kind):
+    """Checks the rows of a table.
+
+    Args:
+        rows: What was passed.
+        kind: The class of a row.
+
+    Returns:
+        A list.
+
+    Raises:
+        ValueError: If they are no list of such rows.
+    """
+    is_list = isinstance(rows, list | tuple)
+    if not is_list or not all(isinstance(row, kind) for row in rows):
+        raise ValueError(
+            f"`rows` must be a list of `{kind.__name__}`, as it was returned. "
+            f"Received: rows={shortened(rows)}"
+        )
+    return list(rows)

@@ -1,0 +1,257 @@
+"""How different the responses to one prompt are from each other."""
+
+import collections
+import itertools
+import math
+import statistics
+
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import shortened
+from keras_irl.columns import column_of_lists
+from keras_irl.metrics.word_tokenizers import DEFAULT
+from keras_irl.metrics.word_tokenizers import splitter
+from keras_irl.metrics.word_tokenizers import warn_of_unspaced
+
+MAX_ORDER = 4
+# Longer n-grams hardly occur, and each order takes its time.
+_LARGEST_ORDER = 100
+# What a precision without a single match counts as: nltk's default ε.
+_EPSILON = 0.1
+
+
+def self_bleu(samples_per_prompt, max_order=MAX_ORDER, tokenize=DEFAULT):
+    """Computes Self-BLEU: how alike the responses to the same prompt are.
+
+    Each sample is scored by BLEU as a hypothesis, with all other samples of
+    its prompt as references. The mean is taken over the samples of a prompt,
+    then over prompts: 100 says that all samples of a prompt are the same; the
+    lower, the more diverse. With pₙ the clipped n-gram precision, c the
+    length of a sample and r the closest length among the others,
+
+        BLEU = min(1, exp(1 − r / c)) · (p₁ ⋯ p_N)^(1/N)
+
+    This is nltk's `sentence_bleu` with smoothing method 1: where no n-gram of
+    an order n > 1 matches, its count is taken as 0.1. Without any matching
+    token the BLEU is 0. Tokens are those of sacrebleu's tokenization 13a, so
+    that Self-BLEU and corpus BLEU count the same words; scripts without spaces
+    need another, or equal samples are not found to be so.
+
+    Samples of fewer than `max_order` tokens miss the long n-grams, and so score
+    below 100 even against themselves; an empty sample scores 0. Read
+    Self-BLEU beside quality: garbage is diverse too.
+
+    Args:
+        samples_per_prompt: For each prompt, a list of at least two strings.
+        max_order: The longest n-gram counted, N, at most 100. Defaults to 4.
+        tokenize: What separates words, see
+            `keras_irl.metrics.word_tokenizers`. Defaults to `"13a"`.
+
+    Returns:
+        A float in per cent, `[0, 100]`.
+
+    Raises:
+        ValueError: If there are no prompts, a prompt has fewer than two
+            samples, `max_order` is out of its range, or there is no such
+            tokenizer.
+
+    Example:
+    >>> alike = ["the cat sat on the mat", "the cat sat on the mat"]
+    >>> differ = ["the cat sat on the mat", "a dog ran to my house"]
+    >>> round(self_bleu([alike]), 1), round(self_bleu([differ]), 1)
+    (100.0, 0.0)
+
+    References:
+        - [Zhu et al., 2018](https://arxiv.org/abs/1802.01886): Self-BLEU.
+        - [Papineni et al., 2002](https://aclanthology.org/P02-1040): BLEU.
+        - [Chen and Cherry, 2014](https://aclanthology.org/W14-3346):
+          smoothing method 1.
+
+    Departures from the paper:
+        - Its references are all other texts of a model. Here they answer the
+          same prompt, so that prompts that differ do not count as diversity.
+    """
+    scores = prompt_self_bleu(samples_per_prompt, max_order, tokenize)
+    return 100.0 * statistics.fmean(scores)
+
+
+def prompt_self_bleu(samples_per_prompt, max_order=MAX_ORDER, tokenize=DEFAULT):
+    """Computes the `self_bleu` of each prompt, as a share, one by one."""
+    max_order = check_integer("max_order", max_order, 1, _LARGEST_ORDER)
+    words = splitter(tokenize)
+    samples_per_prompt = _require_samples(samples_per_prompt)
+    for row, samples in enumerate(samples_per_prompt):
+        if len(samples) < 2:
+            raise ValueError(
+                "Self-BLEU compares the samples of a prompt with each other, "
+                "and is undefined for fewer than two. Draw more samples. "
+                f"Received: samples_per_prompt[{row}]={shortened(samples)}"
+            )
+    warn_of_unspaced(itertools.chain(*samples_per_prompt), tokenize)
+    # One after another, so that their progress can be shown.
+    return (
+        statistics.fmean(_bleu_of_each(list(map(words, samples)), max_order))
+        for samples in samples_per_prompt
+    )
+
+
+def distinct_n(samples_per_prompt, n=2, tokenize=DEFAULT):
+    """Computes the share of different n-grams among all n-grams of a prompt.
+
+    The n-grams of all samples of a prompt are pooled; the mean is taken over
+    prompts. The share falls with the length and number of samples, so compare
+    only sweeps with as many. A prompt with no n-gram at all counts as 0.
+
+    Args:
+        samples_per_prompt: For each prompt, a list of strings.
+        n: Tokens of an n-gram, at most 100. Defaults to 2.
+        tokenize: See `self_bleu`. Defaults to `"13a"`.
+
+    Returns:
+        A float in per cent, `[0, 100]`: 100 if no n-gram occurs twice.
+
+    Raises:
+        ValueError: If there are no prompts or samples, `n` is out of its
+            range, or there is no such tokenizer.
+
+    Example:
+    >>> distinct_n([["a b a b", "a b"]], n=2)
+    50.0
+
+    References:
+        - [Li et al., 2016](https://arxiv.org/abs/1510.03055)
+    """
+    n = check_integer("n", n, 1, _LARGEST_ORDER)
+    words = splitter(tokenize)
+    samples_per_prompt = _require_samples(samples_per_prompt)
+    warn_of_unspaced(itertools.chain(*samples_per_prompt), tokenize)
+    shares = []
+    for samples in samples_per_prompt:
+        ngrams = [ngram for s in samples for ngram in _ngrams(words(s), n)]
+        shares.append(len(set(ngrams)) / max(1, len(ngrams)))
+    return 100.0 * statistics.fmean(shares)
+
+
+def diversity_note(num_samples, tokenize=DEFAULT):
+    """Tells what `self_bleu` and `distinct_n` count, for readers of a table.
+
+    Args:
+        num_samples: Set of the numbers of samples that prompts had.
+        tokenize: What separated words. Defaults to `"13a"`.
+
+    Returns:
+        A sentence or two.
+
+    Example:
+    >>> diversity_note({8})[:31]
+    'Diversity of 8 samples a prompt'
+    """
+    numbers = " or ".join(map(str, sorted(num_samples)))
+    return (
+        f"Diversity of {numbers} samples a prompt, in tokens of sacrebleu's "
+        f"{tokenize}: Self-BLEU counts n-grams of 1 to {MAX_ORDER} tokens, "
+        "with all other samples of the prompt as references, smoothed by "
+        "nltk's method 1; distinct-n is the share of different n-grams among "
+        "those of all samples of a prompt."
+    )
+
+
+def tokenizer_of(rows):
+    """Tells what separated the words of rows that are compared.
+
+    Args:
+        rows: Rows of `sweep`; those of old have no tokenizer but `"13a"`.
+
+    Returns:
+        The name of the tokenizer.
+
+    Raises:
+        ValueError: If they differ, so that nothing can be compared.
+    """
+    names = {row.get("tokenize", DEFAULT) for row in rows}
+    if len(names) > 1:
+        raise ValueError(
+            "Numbers of words that different tokenizers separated can't be "
+            "compared; judge all policies with one. "
+            f"Received: tokenize={', '.join(sorted(names))}"
+        )
+    return names.pop() if names else DEFAULT
+
+
+def _ngrams(tokens, order):
+    return zip(*(tokens[i:] for i in range(order)), strict=False)
+
+
+def _count(tokens, order):
+    return collections.Counter(_ngrams(tokens, order))
+
+
+def _bleu_of_each(samples, max_order):
+    """BLEU of each tokenised sample against all others."""
+    matches = [
+        _matches_of_each(
+            [collections.Counter(_ngrams(tokens, order)) for tokens in samples]
+        )
+        for order in range(1, max_order + 1)
+    ]
+    lengths = [len(tokens) for tokens in samples]
+    for i, length in enumerate(lengths):
+        if matches[0][i] == 0:
+            yield 0.0
+            continue
+        log_precision = statistics.fmean(
+            math.log((matched[i] or _EPSILON) / max(1, length - order))
+            for order, matched in enumerate(matches)
+        )
+        closest = min(
+            lengths[:i] + lengths[i + 1 :],
+            key=lambda other: (abs(other - length), other),
+        )
+        yield min(1.0, math.exp(1.0 - closest / length)) * math.exp(
+            log_precision
+        )
+
+
+def _matches_of_each(counts):
+    """Clipped n-gram matches of each sample against all others, in one pass.
+
+    The largest count among the others is the largest of all, or the second
+    largest for the one sample that holds the largest itself.
+    """
+    largest, second = {}, {}
+    for i, count in enumerate(counts):
+        for ngram, number in count.items():
+            if number > largest.get(ngram, (0, -1))[0]:
+                second[ngram] = largest.get(ngram, (0, -1))[0]
+                largest[ngram] = (number, i)
+            elif number > second[ngram]:
+                second[ngram] = number
+    return [
+        sum(
+            min(number, second[g] if largest[g][1] == i else largest[g][0])
+            for g, number in count.items()
+        )
+        for i, count in enumerate(counts)
+    ]
+
+
+def _require_samples(samples_per_prompt):
+    """The samples of each prompt as a list of lists."""
+    found = column_of_lists(
+        "samples_per_prompt",
+        samples_per_prompt,
+        meaning="For each prompt, pass the list of its samples.",
+    )
+    if not found:
+        raise ValueError(
+            "Diversity is undefined without a prompt: pass, for each prompt, "
+            "the list of its samples. "
+            f"Received: samples_per_prompt={shortened(samples_per_prompt)}"
+        )
+    for row, samples in enumerate(found):
+        if not samples or not all(isinstance(text, str) for text in samples):
+            raise ValueError(
+                "For each prompt, pass the list of its samples, such as "
+                '[["one answer", "another"]]. '
+                f"Received: samples_per_prompt[{row}]={shortened(samples)}"
+            )
+    return found

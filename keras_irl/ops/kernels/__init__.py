@@ -1,0 +1,1 @@
+"""Token statistics tile by tile, in the loops of each backend."""

@@ -1,0 +1,354 @@
+"""Token statistics tile by tile on JAX: loops that XLA runs in place.
+
+The forward pass keeps a running log-sum-exp over the tiles of the vocabulary.
+The backward pass computes the logits of each tile once more, except where all
+probabilities in it vanish. Where the head is not trained, the forward pass
+keeps the expected entry of the head instead, which is the gradient. Neither
+pass holds more logits than one tile. The loop over blocks ends with the last
+token that counts.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from keras_irl.ops.kernels.tiling import TILE_SIZE
+
+
+class Slopes:
+    """The derivative of values and entropies by each logit of a tile."""
+
+    def __init__(self, values, entropies, to_values, to_entropies, soft_cap):
+        self.columns = (values, values - entropies, to_values, to_entropies)
+        self.soft_cap = soft_cap
+
+    def __call__(self, logits, start):
+        values, means, to_values, to_entropies = (
+            lax.dynamic_slice_in_dim(column, start, len(logits))[:, None]
+            for column in self.columns
+        )
+        probabilities = jnp.exp(logits - values)
+        inside = jnp.where(probabilities > 0, logits, 0.0)
+        slopes = to_values - to_entropies * (inside - means)
+        if self.soft_cap is not None:
+            slopes *= 1.0 - jnp.square(inside / self.soft_cap)
+        return probabilities * slopes
+
+
+class HeadTiles:
+    """The vocabulary head, a tile at a time."""
+
+    def __init__(self, kernel, bias, head, tiling):
+        self.kernel = kernel
+        self.bias = bias
+        self.head = head
+        self.tiling = tiling
+        self.axis = head.axes.index("V")
+
+    def logits(self, hidden, number):
+        """The float32 logits of a tile, and the tokens they are of."""
+        size, soft_cap = self.tiling.tile_size, self.head.soft_cap
+        entries = self._slice(self.kernel, number).astype(hidden.dtype)
+        logits = _dot(hidden, entries, 1, 1 - self.axis)
+        start = self._start(number)
+        if self.bias is not None:
+            bias = lax.dynamic_slice_in_dim(self.bias, start, size)
+            logits += bias.astype("float32")
+        if soft_cap is not None:
+            logits = soft_cap * jnp.tanh(logits / soft_cap)
+        ids = start + jnp.arange(size)
+        if self.tiling.vocabulary_size % size:
+            # The last tile reaches back into the one before.
+            is_new = ids >= number * size
+            logits = jnp.where(is_new, logits, -jnp.inf)
+            ids = jnp.where(is_new, ids, -1)
+        return logits, ids
+
+    def add(self, sums, slopes, hidden, start, number):
+        """Adds what a tile and a block contribute to the gradients."""
+        to_hidden, to_kernel, to_bias = sums
+        slopes_low = slopes.astype(hidden.dtype)
+        entries = self._slice(self.kernel, number).astype(hidden.dtype)
+        part = _dot(slopes_low, entries, 1, self.axis)
+        part += lax.dynamic_slice_in_dim(to_hidden, start, len(hidden))
+        to_hidden = lax.dynamic_update_slice(to_hidden, part, (start, 0))
+        if to_kernel is not None:
+            pair = (slopes_low, hidden)
+            part = _dot(*(pair if self.axis == 0 else pair[::-1]), 0, 0)
+            part += self._slice(to_kernel, number)
+            place = [0, 0]
+            place[self.axis] = self._start(number)
+            to_kernel = lax.dynamic_update_slice(to_kernel, part, place)
+        if to_bias is not None:
+            place = self._start(number)
+            part = jnp.sum(slopes, axis=0)
+            part += lax.dynamic_slice_in_dim(to_bias, place, len(part))
+            to_bias = lax.dynamic_update_slice(to_bias, part, (place,))
+        return to_hidden, to_kernel, to_bias
+
+    def entries_by(self, logits, highest, dtype, number):
+        """The sum of a tile's entries, each by its weight below the highest."""
+        weights = jnp.exp(logits - highest[:, None])
+        if self.head.soft_cap is not None:
+            inside = jnp.where(weights > 0, logits, 0.0)
+            weights *= 1.0 - jnp.square(inside / self.head.soft_cap)
+        entries = self._slice(self.kernel, number).astype(dtype)
+        return _dot(weights.astype(dtype), entries, 1, self.axis)
+
+    def rows(self, actions):
+        """The entries of single tokens, of shape `(N, D)`."""
+        rows = jnp.take(self.kernel, actions, axis=self.axis)
+        return rows if self.axis == 0 else rows.T
+
+    def _slice(self, kernel, number):
+        start, size = self._start(number), self.tiling.tile_size
+        return lax.dynamic_slice_in_dim(kernel, start, size, self.axis)
+
+    def _start(self, number):
+        last = self.tiling.vocabulary_size - self.tiling.tile_size
+        return jnp.minimum(number * self.tiling.tile_size, last)
+
+
+def _dot(left, right, left_axis, right_axis):
+    return lax.dot_general(
+        left,
+        right,
+        (((left_axis,), (right_axis,)), ((), ())),
+        preferred_element_type="float32",
+    )
+
+
+def tile_size():
+    """The vocabulary entries of a tile that the device is fastest with."""
+    return 1024 if jax.default_backend() == "cpu" else TILE_SIZE
+
+
+def statistics_of_tokens(
+    hidden_states, kernel, bias, actions, counts, head, tiling
+):
+    """Computes the statistics of those tokens of a list that count.
+
+    Args:
+        hidden_states: Float array of shape `(N, D)`.
+        kernel: Float array, `(V, D)` or `(D, V)`.
+        bias: Float array of shape `(V,)`, or `None`.
+        actions: Integer array of shape `(N,)`.
+        counts: Boolean array of shape `(N,)`, or `None`: all count, and stay
+            where they are, perhaps on several devices.
+        head: A `VocabularyHead` without arrays.
+        tiling: A `Tiling`.
+
+    Returns:
+        Four float32 arrays of shape `(N,)`: action values, values, entropies
+        and greedy hits; zero for tokens that don't count.
+    """
+    size = len(actions)
+    if counts is None:
+        return _tiled_statistics(
+            hidden_states, kernel, bias, actions, size, head, tiling
+        )
+    # Those that count first, and then some up to a full block. In the order
+    # of the vocabulary: a block of a policy that is sure needs few tiles.
+    order = jnp.argsort(jnp.where(counts, actions, tiling.vocabulary_size))
+    padding = -size % tiling.block_size
+    order = jnp.pad(order, (0, padding), constant_values=order[-1])
+    # What stands elsewhere, NaN included, must not reach a sum.
+    states = jnp.where(counts[order][:, None], hidden_states[order], 0.0)
+    num_tokens = jnp.sum(counts)
+    results = _tiled_statistics(
+        states, kernel, bias, actions[order], num_tokens, head, tiling
+    )
+    places = jnp.argsort(order[:size])
+    return tuple(
+        jnp.where(counts, result[:size][places], 0.0) for result in results
+    )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(5, 6))
+def _tiled_statistics(
+    hidden_states, kernel, bias, actions, num_tokens, head, tiling
+):
+    # Only the first `num_tokens` count; the list is made of whole blocks.
+    tiles = HeadTiles(kernel, bias, head, tiling)
+    return _forward(tiles, hidden_states, actions, num_tokens, False)[0]
+
+
+def _tiled_forward(
+    hidden_states, kernel, bias, actions, num_tokens, head, tiling
+):
+    tiles = HeadTiles(kernel, bias, head, tiling)
+    results, *found = _forward(
+        tiles, hidden_states, actions, num_tokens, not head.is_trained
+    )
+    inputs = (hidden_states, kernel, bias, actions)
+    return results, (*inputs, *results[1:3], *found)
+
+
+def _tiled_backward(head, tiling, kept, upstream):
+    hidden_states, kernel, bias, actions, values, entropies = kept[:6]
+    active, expected = kept[6:]
+    tiles = HeadTiles(kernel, bias, head, tiling)
+    slopes = Slopes(values, entropies, *upstream[1:3], head.soft_cap)
+    if head.is_trained:
+        sums = _backward(tiles, slopes, hidden_states, active)
+    else:
+        to_hidden = lax.cond(
+            jnp.any(upstream[2] != 0),
+            lambda: _backward(tiles, slopes, hidden_states, active)[0],
+            lambda: upstream[1][:, None] * expected,
+        )
+        sums = to_hidden, None, None
+    to_hidden, to_kernel, to_bias = _add_taken(
+        tiles, sums, hidden_states, actions, upstream[0]
+    )
+    if not head.is_trained:
+        to_kernel = jnp.zeros_like(kernel)
+        to_bias = None if bias is None else jnp.zeros_like(bias)
+    return (
+        to_hidden.astype(hidden_states.dtype),
+        to_kernel.astype(kernel.dtype),
+        None if bias is None else to_bias.astype(bias.dtype),
+        None,
+        None,
+    )
+
+
+_tiled_statistics.defvjp(_tiled_forward, _tiled_backward)
+
+
+def _forward(tiles, hidden_states, actions, num_tokens, expects):
+    """The statistics, the tiles that matter, and the expected entries."""
+    tiling = tiles.tiling
+    size, num_entries = tiling.block_size, tiling.num_tiles
+
+    def block(index, carry):
+        results, active, expected = carry
+        start = index * size
+        hidden = lax.dynamic_slice_in_dim(hidden_states, start, size)
+        taken = lax.dynamic_slice_in_dim(actions, start, size)
+        statistics, masses, entries = _block_statistics(
+            tiles, hidden, taken, expects
+        )
+        results = tuple(
+            lax.dynamic_update_slice(result, part, (start,))
+            for result, part in zip(results, statistics, strict=True)
+        )
+        # Where one of the tokens may come to an entry of the tile at all; NaN
+        # must reach the gradient, or scaled losses would not be found out.
+        vanishing = masses - statistics[1] <= tiling.log_negligible
+        reached = jnp.any(~vanishing, axis=1)[:, None]
+        active = lax.dynamic_update_slice(active, reached, (0, index))
+        if expects:
+            expected = lax.dynamic_update_slice(expected, entries, (start, 0))
+        return results, active, expected
+
+    results = (jnp.zeros(actions.shape, "float32"),) * 4
+    active = jnp.zeros((num_entries, len(actions) // size), bool)
+    num_blocks = (num_tokens + size - 1) // size
+    shape = hidden_states.shape
+    expected = jnp.zeros(shape, "float32") if expects else None
+    carry = (results, active, expected)
+    return lax.fori_loop(0, num_blocks, block, carry)
+
+
+def _block_statistics(tiles, hidden, taken, expects):
+    size, num_tiles = tiles.tiling.block_size, tiles.tiling.num_tiles
+
+    def tile(number, carry):
+        running, masses, entries = carry
+        logits, ids = tiles.logits(hidden, number)
+        highest = running[0]
+        running, mass = _accumulate(running, logits, ids == taken[:, None])
+        masses = lax.dynamic_update_slice(masses, mass[None], (number, 0))
+        if expects:
+            entries *= jnp.exp(_rise(highest, running[0]))[:, None]
+            entries += tiles.entries_by(
+                logits, running[0], hidden.dtype, number
+            )
+        return running, masses, entries
+
+    zeros = jnp.zeros(size, "float32")
+    running = (jnp.full(size, -jnp.inf), zeros, zeros, zeros)
+    masses = jnp.zeros((num_tiles, size), "float32")
+    entries = jnp.zeros(hidden.shape, "float32") if expects else None
+    running, masses, entries = lax.fori_loop(
+        0, num_tiles, tile, (running, masses, entries)
+    )
+    highest, total, moment, action_values = running
+    values = highest + jnp.log(total)
+    entropies = values - highest - moment / total
+    hits = (action_values >= highest).astype("float32")
+    if expects:
+        entries /= total[:, None]
+    return (action_values, values, entropies, hits), masses, entries
+
+
+def _accumulate(running, logits, is_taken):
+    """Adds a tile, and tells the log-sum-exp of it alone."""
+    highest, total, moment, action_values = running
+    new_highest = jnp.maximum(highest, jnp.max(logits, axis=-1))
+    rise = _rise(highest, new_highest)
+    depths = logits - new_highest[:, None]
+    weights = jnp.exp(depths)
+    # Entries beyond the vocabulary are -inf; they add 0, and not 0 * inf.
+    products = jnp.where(weights > 0, weights * depths, 0.0)
+    shrink = jnp.exp(rise)
+    added = jnp.sum(weights, axis=-1)
+    running = (
+        new_highest,
+        total * shrink + added,
+        (moment + rise * total) * shrink + jnp.sum(products, axis=-1),
+        action_values + jnp.sum(jnp.where(is_taken, logits, 0.0), axis=-1),
+    )
+    return running, new_highest + jnp.log(added)
+
+
+def _rise(highest, new_highest):
+    return jnp.where(jnp.isinf(highest), 0.0, highest - new_highest)
+
+
+def _backward(tiles, slopes, hidden_states, active):
+    size = tiles.tiling.block_size
+    # The blocks of a tile that are worth a visit come first.
+    order = jnp.argsort(~active, axis=1)
+    counts = jnp.sum(active, axis=1)
+
+    def tile(number, sums):
+        def block(visit, sums):
+            start = order[number, visit] * size
+            hidden = lax.dynamic_slice_in_dim(hidden_states, start, size)
+            logits, _ = tiles.logits(hidden, number)
+            return tiles.add(sums, slopes(logits, start), hidden, start, number)
+
+        return lax.fori_loop(0, counts[number], block, sums)
+
+    sums = jnp.zeros(hidden_states.shape, "float32"), None, None
+    if tiles.head.is_trained:
+        kernel, bias = tiles.kernel, tiles.bias
+        to_bias = None if bias is None else jnp.zeros(bias.shape, "float32")
+        sums = sums[0], jnp.zeros(kernel.shape, "float32"), to_bias
+    return lax.fori_loop(0, tiles.tiling.num_tiles, tile, sums)
+
+
+def _add_taken(tiles, sums, hidden_states, actions, upstream):
+    """Adds the gradient of the action values: one row of the head a token."""
+    to_hidden, to_kernel, to_bias = sums
+    rows = tiles.rows(actions).astype("float32")
+    hidden = hidden_states.astype("float32")
+    if tiles.head.soft_cap is not None:
+        logits = jnp.sum(hidden * rows, axis=-1)
+        if tiles.bias is not None:
+            logits += tiles.bias[actions]
+        upstream *= 1.0 - jnp.tanh(logits / tiles.head.soft_cap) ** 2
+    to_hidden += upstream[:, None] * rows
+    if to_kernel is not None:
+        parts = upstream[:, None] * hidden
+        if tiles.head.axes == "VD":
+            to_kernel = to_kernel.at[actions].add(parts)
+        else:
+            to_kernel = to_kernel.at[:, actions].add(parts.T)
+    if to_bias is not None:
+        to_bias = to_bias.at[actions].add(upstream)
+    return to_hidden, to_kernel, to_bias

@@ -1,0 +1,340 @@
+"""Token statistics tile by tile on TensorFlow: loops in the graph.
+
+The forward pass keeps a running log-sum-exp over the tiles of the vocabulary.
+The backward pass computes the logits of each tile once more, except where all
+probabilities in it vanish. Where the head is not trained, the forward pass
+keeps the expected entry of the head instead, which is the gradient. Neither
+pass holds more logits than one tile. A tile has all tokens: TensorFlow copies
+what is updated in part.
+"""
+
+import tensorflow as tf
+
+from keras_irl.ops.kernels.tiling import TILE_SIZE
+
+# The logit of an entry that a tile has in common with the one before. Not −∞,
+# as 0 times it must be 0.
+_NONE = -1e30
+
+
+class Slopes:
+    """The derivative of values and entropies by each logit of a tile."""
+
+    def __init__(self, statistics, upstream, soft_cap):
+        _, values, entropies, _ = statistics
+        columns = (values, values - entropies, *upstream[1:3])
+        self.columns = [column[:, None] for column in columns]
+        self.to_values = self.columns[2]
+        # Each pass over a tile takes time, and few losses have an entropy.
+        self.has_entropies = tf.reduce_any(tf.not_equal(upstream[2], 0.0))
+        self.soft_cap = soft_cap
+
+    def __call__(self, logits):
+        values, means, to_values, to_entropies = self.columns
+        probabilities = tf.exp(logits - values)
+
+        def inside():
+            return tf.where(probabilities > 0, logits, 0.0)
+
+        found = tf.cond(
+            self.has_entropies,
+            lambda: (
+                probabilities * (to_values - to_entropies * (inside() - means))
+            ),
+            lambda: probabilities * to_values,
+        )
+        if self.soft_cap is None:
+            return found
+        return found * (1.0 - tf.square(inside() / self.soft_cap))
+
+
+class HeadTiles:
+    """The vocabulary head, a tile at a time."""
+
+    def __init__(self, kernel, bias, head, tiling):
+        self.kernel = kernel
+        self.bias = bias
+        self.head = head
+        self.tiling = tiling
+        self.size = tiling.tile_size
+        self.num_tiles = tiling.num_tiles
+        self.axis = head.axes.index("V")
+
+    def entries(self, number):
+        """The tile's part of the kernel, of shape `(v, D)`."""
+        start = self.start(number)
+        if self.axis == 0:
+            return self.kernel[start : start + self.size]
+        return tf.transpose(self.kernel[:, start : start + self.size])
+
+    def logits(self, hidden, number):
+        """The float32 logits of a tile, and the first token they are of."""
+        start = self.start(number)
+        entries = tf.cast(self.entries(number), hidden.dtype)
+        logits = dot(hidden, entries, transpose_b=True)
+        if self.bias is not None:
+            bias = self.bias[start : start + self.size]
+            logits += tf.cast(bias, "float32")
+        if self.head.soft_cap is not None:
+            logits = self.head.soft_cap * tf.tanh(logits / self.head.soft_cap)
+        if self.tiling.vocabulary_size % self.size:
+            ids = start + tf.range(self.size)
+            logits = tf.where(ids >= number * self.size, logits, _NONE)
+        return logits, start
+
+    def entries_by(self, weights, logits, dtype, number):
+        """The sum of a tile's entries, each by its weight."""
+        if self.head.soft_cap is not None:
+            # The logit of an entry that is not there is too large to square.
+            inside = tf.where(weights > 0, logits, 0.0)
+            weights *= 1.0 - tf.square(inside / self.head.soft_cap)
+        entries = tf.cast(self.entries(number), dtype)
+        return dot(tf.cast(weights, dtype), entries)
+
+    def walk(self, tile, *state):
+        """Calls `tile(number, *state)` for one tile after the other."""
+        return tf.while_loop(
+            lambda number, *_: number < self.num_tiles,
+            tile,
+            (0, *state),
+            parallel_iterations=1,
+        )
+
+    def join(self, parts):
+        """Puts the parts of all tiles together, as `(V, ...)`."""
+        size, total = self.size, self.tiling.vocabulary_size
+        excess = self.num_tiles * size - total
+        if not excess:
+            return parts.concat()
+        parts = parts.stack()
+        last = parts[-1, excess:]
+        first = parts[:-1]
+        first = tf.reshape(first, tf.concat([[-1], tf.shape(first)[2:]], 0))
+        return tf.concat([first, last], axis=0)
+
+    def start(self, number):
+        """The first token of a tile."""
+        last = self.tiling.vocabulary_size - self.size
+        return tf.minimum(number * self.size, last)
+
+
+def dot(left, right, transpose_a=False, transpose_b=False):
+    """A matrix product that is accumulated and returned in float32."""
+    if left.dtype != tf.float32:
+        left, right = tf.cast(left, tf.float32), tf.cast(right, tf.float32)
+    return tf.matmul(left, right, transpose_a, transpose_b)
+
+
+def tile_size():
+    """The vocabulary entries of a tile that the device is fastest with."""
+    return TILE_SIZE
+
+
+def statistics_of_tokens(
+    hidden_states, kernel, bias, actions, counts, head, tiling
+):
+    """Computes the statistics of those tokens of a list that count.
+
+    Args:
+        hidden_states: Float tensor of shape `(N, D)`.
+        kernel: Float tensor, `(V, D)` or `(D, V)`.
+        bias: Float tensor of shape `(V,)`, or `None`.
+        actions: Integer tensor of shape `(N,)`.
+        counts: Boolean tensor of shape `(N,)`, or `None` if all count.
+        head: A `VocabularyHead` without tensors.
+        tiling: A `Tiling`.
+
+    Returns:
+        Four float32 tensors of shape `(N,)`: action values, values, entropies
+        and greedy hits; zero for tokens that don't count.
+    """
+    if counts is None:
+        return _tiled_statistics(
+            hidden_states, kernel, bias, actions, head, tiling
+        )
+    rows = tf.where(counts)
+    results = _tiled_statistics(
+        tf.gather_nd(hidden_states, rows),
+        kernel,
+        bias,
+        tf.gather_nd(actions, rows),
+        head,
+        tiling,
+    )
+    shape = tf.shape(actions, out_type=rows.dtype)
+    return tuple(tf.scatter_nd(rows, result, shape) for result in results)
+
+
+def _tiled_statistics(hidden_states, kernel, bias, actions, head, tiling):
+    @tf.custom_gradient
+    def compute(hidden_states, kernel, *bias):
+        tiles = HeadTiles(kernel, *(bias or [None]), head, tiling)
+        statistics, *found = _forward(tiles, hidden_states, actions)
+
+        def gradient(*upstream, variables=None):
+            del variables
+            tensors = (hidden_states, kernel, *bias)
+            taken = _Taken(tiles, hidden_states, actions, upstream[0])
+            slopes = Slopes(statistics, upstream, head.soft_cap)
+            backward = _backward if head.is_trained else _backward_frozen
+            sums = backward(tiles, hidden_states, slopes, *found, taken)
+            sums = [*sums, *[None] * (len(tensors) - len(sums))]
+            return [
+                None if total is None else tf.cast(total, tensor.dtype)
+                for total, tensor in zip(sums, tensors, strict=True)
+            ]
+
+        return statistics, gradient
+
+    bias = [] if bias is None else [tf.convert_to_tensor(bias)]
+    return compute(hidden_states, tf.convert_to_tensor(kernel), *bias)
+
+
+def _forward(tiles, hidden, actions):
+    """The statistics, the tiles that matter, and the expected entries."""
+    num_tokens = tf.shape(actions)[0]
+
+    def tile(number, running, masses, *expected):
+        highest, total, moment, action_values = running
+        logits, first = tiles.logits(hidden, number)
+        found = _found(logits, actions, first, number * tiles.size)
+        new_highest = tf.maximum(highest, tf.reduce_max(logits, axis=1))
+        rise = tf.where(number > 0, highest - new_highest, 0.0)
+        depths = logits - new_highest[:, None]
+        weights = tf.exp(depths)
+        shrink = tf.exp(rise)
+        added = tf.reduce_sum(weights, axis=1)
+        running = (
+            new_highest,
+            total * shrink + added,
+            (moment + rise * total) * shrink
+            + tf.einsum("nv,nv->n", weights, depths),
+            action_values + found,
+        )
+        mass = new_highest + tf.math.log(added)
+        expected = [
+            part * shrink[:, None]
+            + tiles.entries_by(weights, logits, hidden.dtype, number)
+            for part in expected
+        ]
+        return number + 1, running, masses.write(number, mass), *expected
+
+    zeros = tf.zeros([num_tokens])
+    running = (tf.fill([num_tokens], -float("inf")), zeros, zeros, zeros)
+    masses = tf.TensorArray(tf.float32, tiles.num_tiles, element_shape=[None])
+    expected = [] if tiles.head.is_trained else [tf.zeros(tf.shape(hidden))]
+    _, running, masses, *expected = tiles.walk(tile, running, masses, *expected)
+    statistics = _statistics(*running)
+    # Where a token may come to an entry of the tile at all; NaN must reach the
+    # gradient, or scaled losses would not be found out.
+    vanishing = masses.stack() - statistics[1] <= tiles.tiling.log_negligible
+    active = tf.logical_not(tf.reduce_all(vanishing, axis=1))
+    expected = [part / running[1][:, None] for part in expected]
+    return statistics, active, *expected
+
+
+def _statistics(highest, total, moment, action_values):
+    values = highest + tf.math.log(total)
+    # The moment is taken about the highest logit, or it would lose digits.
+    entropies = values - highest - moment / total
+    hits = tf.cast(action_values >= highest, "float32")
+    return action_values, values, entropies, hits
+
+
+def _found(logits, actions, first, first_new):
+    """The logits of the actions where they are in the tile, else 0."""
+    columns = actions - first
+    # The last tile reaches back; what it has in common was seen before.
+    is_here = (actions >= first_new) & (columns < tf.shape(logits)[1])
+    columns = tf.where(is_here, columns, 0)[:, None]
+    found = tf.gather(logits, columns, batch_dims=1)[:, 0]
+    return tf.where(is_here, found, 0.0)
+
+
+def _backward_frozen(tiles, hidden, slopes, active, expected, taken):
+    """The gradient of the hidden states, from the expected entries."""
+    return [
+        tf.cond(
+            slopes.has_entropies,
+            lambda: _backward(tiles, hidden, slopes, active, taken)[0],
+            lambda: taken.to_hidden + slopes.to_values * expected,
+        )
+    ]
+
+
+def _backward(tiles, hidden, slopes, active, taken):
+    """The gradients of hidden states and, where trained, kernel and bias."""
+    has_bias = tiles.bias is not None
+    shapes = [[tiles.size, hidden.shape[1]], [tiles.size]][: 1 + has_bias]
+    shapes = shapes if tiles.head.is_trained else []
+
+    def tile(number, to_hidden, *parts):
+        def visit():
+            logits, first = tiles.logits(hidden, number)
+            found = slopes(logits)
+            low = tf.cast(found, hidden.dtype)
+            entries = tf.cast(tiles.entries(number), hidden.dtype)
+            to_parts = []
+            if shapes:
+                to_parts.append(dot(low, hidden, transpose_a=True))
+            if len(shapes) > 1:
+                to_parts.append(tf.reduce_sum(found, axis=0))
+            return [to_hidden + dot(low, entries), *to_parts]
+
+        def pass_by():
+            return [to_hidden, *map(tf.zeros, shapes)]
+
+        to_hidden, *found = tf.cond(active[number], visit, pass_by)
+        added = taken.parts(number)
+        parts = [
+            part.write(number, value + more)
+            for part, value, more in zip(parts, found, added, strict=False)
+        ]
+        return number + 1, to_hidden, *parts
+
+    parts = [
+        tf.TensorArray(tf.float32, tiles.num_tiles, element_shape=shape)
+        for shape in shapes
+    ]
+    _, to_hidden, *parts = tiles.walk(tile, taken.to_hidden, *parts)
+    joined = [tiles.join(part) for part in parts]
+    if joined and tiles.axis == 1:
+        joined[0] = tf.transpose(joined[0])
+    return to_hidden, *joined
+
+
+class _Taken:
+    """The gradient of the action values: one row of the head a token."""
+
+    def __init__(self, tiles, hidden, actions, upstream):
+        rows = tf.gather(tiles.kernel, actions, axis=tiles.axis)
+        rows = tf.cast(
+            rows if tiles.axis == 0 else tf.transpose(rows), "float32"
+        )
+        hidden = tf.cast(hidden, "float32")
+        if tiles.head.soft_cap is not None:
+            logits = tf.reduce_sum(hidden * rows, axis=1)
+            if tiles.bias is not None:
+                logits += tf.cast(tf.gather(tiles.bias, actions), "float32")
+            upstream *= 1.0 - tf.tanh(logits / tiles.head.soft_cap) ** 2
+        self.tiles = tiles
+        self.to_hidden = upstream[:, None] * rows
+        # In the order of the vocabulary, those of a tile stand together.
+        order = tf.argsort(actions)
+        self.actions = tf.gather(actions, order)
+        upstream = tf.gather(upstream, order)
+        self.to_rows = upstream[:, None] * tf.gather(hidden, order), upstream
+
+    def parts(self, number):
+        """What they add to a tile of the kernel, and of the bias."""
+        first, last = number * self.tiles.size, (number + 1) * self.tiles.size
+        begin, end = tf.unstack(
+            tf.searchsorted(self.actions, tf.stack([first, last]))
+        )
+        places = self.actions[begin:end] - self.tiles.start(number)
+        return [
+            tf.math.unsorted_segment_sum(
+                rows[begin:end], places, self.tiles.size
+            )
+            for rows in self.to_rows
+        ]

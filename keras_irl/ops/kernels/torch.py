@@ -1,0 +1,278 @@
+"""Token statistics tile by tile on PyTorch: loops that work in place.
+
+The forward pass keeps a running log-sum-exp over the tiles of the vocabulary.
+The backward pass computes the logits of each tile once more, except where all
+probabilities in it vanish. Where the head is not trained, the forward pass
+keeps the expected entry of the head instead, which is the gradient. Neither
+pass holds more logits than one tile.
+"""
+
+import torch
+
+from keras_irl.ops.kernels.tiling import TILE_SIZE
+
+
+def tile_size():
+    """The vocabulary entries of a tile that the device is fastest with."""
+    return TILE_SIZE
+
+
+def statistics_of_tokens(
+    hidden_states, kernel, bias, actions, counts, head, tiling
+):
+    """Computes the statistics of those tokens of a list that count.
+
+    Args:
+        hidden_states: Float tensor of shape `(N, D)`.
+        kernel: Float tensor, `(V, D)` or `(D, V)`.
+        bias: Float tensor of shape `(V,)`, or `None`.
+        actions: Integer tensor of shape `(N,)`.
+        counts: Boolean tensor of shape `(N,)`, or `None` if all count.
+        head: A `VocabularyHead` without tensors.
+        tiling: A `Tiling`.
+
+    Returns:
+        Four float32 tensors of shape `(N,)`: action values, values, entropies
+        and greedy hits; zero for tokens that don't count.
+    """
+    if not head.is_trained:
+        kernel = kernel.detach()
+        bias = None if bias is None else bias.detach()
+    if counts is None:
+        return _TiledStatistics.apply(
+            hidden_states, kernel, bias, actions, head, tiling
+        )
+    rows = counts.nonzero()[:, 0]
+    # In the order of the vocabulary, a block of a policy that is sure of
+    # itself needs few tiles.
+    rows = rows[actions[rows].argsort()]
+    results = _TiledStatistics.apply(
+        hidden_states[rows], kernel, bias, actions[rows], head, tiling
+    )
+    zeros = results[0].new_zeros(len(actions))
+    return tuple(zeros.index_put((rows,), result) for result in results)
+
+
+class _TiledStatistics(torch.autograd.Function):
+    """The statistics of a list of tokens, with a gradient of its own."""
+
+    @staticmethod
+    def forward(ctx, hidden_states, kernel, bias, actions, head, tiling):
+        tiles = _Tiles(kernel, bias, head, tiling)
+        results = torch.zeros((4, len(actions)), device=hidden_states.device)
+        expects = ctx.needs_input_grad[:3] == (True, False, False)
+        active, expected = [], []
+        for block in _blocks(len(actions), tiling):
+            statistics, masses, entries = _block_statistics(
+                tiles, hidden_states[block], actions[block], expects
+            )
+            results[:, block] = statistics
+            # Where a token may come to an entry of the tile at all; NaN must
+            # reach the gradient, or scaled losses would not be found out.
+            vanishing = masses - statistics[1] <= tiling.log_negligible
+            active.append((~vanishing).any(dim=1))
+            expected.append(entries)
+        action_values, values, entropies, hits = results.unbind()
+        ctx.save_for_backward(
+            hidden_states,
+            kernel,
+            bias,
+            actions,
+            values,
+            entropies,
+            torch.cat(expected) if expects and expected else None,
+        )
+        ctx.head, ctx.tiling, ctx.active = head, tiling, active
+        ctx.mark_non_differentiable(hits)
+        return action_values, values, entropies, hits
+
+    @staticmethod
+    def backward(ctx, *upstream):
+        hidden_states, kernel, bias, actions = ctx.saved_tensors[:4]
+        values, entropies, expected = ctx.saved_tensors[4:]
+        tiles = _Tiles(kernel, bias, ctx.head, ctx.tiling)
+        tensors = (hidden_states, kernel, bias)
+        sums = [
+            torch.zeros_like(tensor, dtype=torch.float32) if wanted else None
+            for tensor, wanted in zip(
+                tensors, ctx.needs_input_grad[:3], strict=True
+            )
+        ]
+        slopes = _Slopes(values, entropies, *upstream[1:3], ctx.head.soft_cap)
+        if expected is not None and slopes.to_entropies is None:
+            sums[0].addcmul_(expected, slopes.to_values[:, None])
+        else:
+            _add_tiles(tiles, slopes, sums, hidden_states, ctx.active)
+        _add_taken(tiles, sums, hidden_states, actions, upstream[0])
+        gradients = (
+            total if total is None else total.to(tensor.dtype)
+            for total, tensor in zip(sums, tensors, strict=True)
+        )
+        return *gradients, None, None, None
+
+
+def _blocks(num_tokens, tiling):
+    for start in range(0, num_tokens, tiling.block_size):
+        yield slice(start, min(start + tiling.block_size, num_tokens))
+
+
+def _add_tiles(tiles, slopes, sums, hidden_states, active):
+    # One transfer tells the host which tiles it may leave out.
+    active = torch.stack(active).tolist() if active else []
+    for number in range(tiles.tiling.num_tiles):
+        entries = tiles.entries(tiles.kernel, number)
+        for block, is_active in zip(
+            _blocks(len(hidden_states), tiles.tiling), active, strict=True
+        ):
+            if is_active[number]:
+                hidden = hidden_states[block]
+                parts = slopes(tiles.logits(hidden, entries, number), block)
+                tiles.add(sums, parts, hidden, entries, block, number)
+
+
+def _block_statistics(tiles, hidden, taken, expects):
+    tiling = tiles.tiling
+    running = torch.zeros((4, len(taken)), device=hidden.device)
+    highest, total, moment, action_values = running
+    highest.fill_(-torch.inf)
+    masses = torch.empty((tiling.num_tiles, len(taken)), device=hidden.device)
+    expected = (
+        torch.zeros_like(hidden, dtype=torch.float32) if expects else None
+    )
+    for number in range(tiling.num_tiles):
+        entries = tiles.entries(tiles.kernel, number)
+        logits = tiles.logits(hidden, entries, number)
+        local = taken - number * tiling.tile_size
+        is_here = (local >= 0) & (local < logits.shape[1])
+        found = logits.gather(1, torch.where(is_here, local, 0)[:, None])[:, 0]
+        action_values += torch.where(is_here, found, 0.0)
+        new_highest = torch.maximum(highest, logits.amax(dim=1))
+        rise = highest - new_highest if number else torch.zeros_like(highest)
+        depths = logits.sub_(new_highest[:, None])
+        weights = depths.exp()
+        shrink = rise.exp()
+        moment.add_(rise * total).mul_(shrink)
+        moment.add_(torch.linalg.vecdot(weights, depths))
+        added = weights.sum(dim=1)
+        masses[number] = new_highest + added.log()
+        total.mul_(shrink).add_(added)
+        if expects:
+            weights = tiles.slopes_of(weights, depths, new_highest)
+            expected.mul_(shrink[:, None])
+            low = weights.to(hidden.dtype)
+            _add_dot(expected, low, entries.to(hidden.dtype))
+        highest.copy_(new_highest)
+    values = highest + total.log()
+    # The moment is taken about the highest logit, or it would lose digits.
+    entropies = values - highest - moment / total
+    hits = (action_values >= highest).float()
+    if expects:
+        expected /= total[:, None]
+    statistics = torch.stack((action_values, values, entropies, hits))
+    return statistics, masses, expected
+
+
+def _add_taken(tiles, sums, hidden_states, actions, upstream):
+    """Adds the gradient of the action values: one row of the head a token."""
+    to_hidden, to_kernel, to_bias = sums
+    kernel, axis = tiles.kernel, tiles.axis
+    rows = kernel.index_select(axis, actions).float()
+    rows = rows if axis == 0 else rows.T
+    hidden = hidden_states.float()
+    if tiles.head.soft_cap is not None:
+        logits = (hidden * rows).sum(dim=1)
+        if tiles.bias is not None:
+            logits += tiles.bias[actions]
+        capped = torch.tanh(logits / tiles.head.soft_cap)
+        upstream = upstream * (1.0 - capped.square())
+    if to_hidden is not None:
+        to_hidden.addcmul_(rows, upstream[:, None])
+    if to_kernel is not None:
+        parts = hidden * upstream[:, None]
+        parts = parts if axis == 0 else parts.T
+        to_kernel.index_add_(axis, actions, parts)
+    if to_bias is not None:
+        to_bias.index_add_(0, actions, upstream)
+
+
+class _Slopes:
+    """The derivative of values and entropies by each logit of a tile."""
+
+    def __init__(self, values, entropies, to_values, to_entropies, soft_cap):
+        self.values = values
+        self.means = values - entropies
+        self.to_values = to_values
+        self.to_entropies = to_entropies if to_entropies.any() else None
+        self.soft_cap = soft_cap
+
+    def __call__(self, logits, block):
+        factors = self.to_values[block, None]
+        if self.to_entropies is not None:
+            deviations = logits - self.means[block, None]
+            factors = factors - self.to_entropies[block, None] * deviations
+        if self.soft_cap is not None:
+            factors = factors * (1.0 - (logits / self.soft_cap).square())
+        return logits.sub_(self.values[block, None]).exp_().mul_(factors)
+
+
+class _Tiles:
+    """The vocabulary head, a tile at a time."""
+
+    def __init__(self, kernel, bias, head, tiling):
+        self.kernel = kernel
+        self.bias = bias
+        self.head = head
+        self.tiling = tiling
+        self.axis = head.axes.index("V")
+
+    def entries(self, array, number):
+        """A view of the tile's rows, or columns, as `(v, D)`."""
+        place = self._place(number)
+        return array[place] if self.axis == 0 else array[:, place].T
+
+    def logits(self, hidden, entries, number):
+        """The float32 logits of a tile."""
+        logits = _dot(hidden, entries.to(hidden.dtype).T)
+        if self.bias is not None:
+            logits += self.bias[self._place(number)]
+        if self.head.soft_cap is not None:
+            logits.div_(self.head.soft_cap).tanh_().mul_(self.head.soft_cap)
+        return logits
+
+    def slopes_of(self, weights, depths, highest):
+        """The weights by the slope of the soft cap."""
+        if self.head.soft_cap is None:
+            return weights
+        logits = depths.add_(highest[:, None])
+        return weights.mul_(1.0 - (logits / self.head.soft_cap).square())
+
+    def add(self, sums, slopes, hidden, entries, block, number):
+        """Adds what a tile and a block contribute to the gradients."""
+        to_hidden, to_kernel, to_bias = sums
+        low = slopes.to(hidden.dtype)
+        if to_hidden is not None:
+            _add_dot(to_hidden[block], low, entries.to(hidden.dtype))
+        if to_kernel is not None:
+            _add_dot(self.entries(to_kernel, number), low.T, hidden)
+        if to_bias is not None:
+            to_bias[self._place(number)] += slopes.sum(dim=0)
+
+    def _place(self, number):
+        start = number * self.tiling.tile_size
+        return slice(start, start + self.tiling.tile_size)
+
+
+def _dot(left, right):
+    """A matrix product that is accumulated and returned in float32."""
+    if left.dtype == torch.float32:
+        return left @ right
+    if left.is_cuda:
+        return torch.mm(left, right, out_dtype=torch.float32)
+    return left.float() @ right.float()
+
+
+def _add_dot(total, left, right):
+    if left.dtype == torch.float32:
+        total.addmm_(left, right)
+    else:
+        total += _dot(left, right)

@@ -1,0 +1,97 @@
+"""Token statistics from hidden states, without ever holding the logits."""
+
+import importlib
+
+import keras
+from keras import ops
+
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import check_kind
+from keras_irl.ops.kernels.tiling import BLOCK_SIZE
+from keras_irl.ops.kernels.tiling import Tiling
+from keras_irl.ops.masking import continues
+from keras_irl.ops.shapes import check_shapes
+from keras_irl.ops.statistics import TokenStatistics
+from keras_irl.ops.vocabulary_head import VocabularyHead
+
+
+def tiled_token_statistics(
+    hidden_states, head, actions, mask, block_size=None, tile_size=None
+):
+    """Computes what `token_statistics` does, tile by tile of the vocabulary.
+
+    The logits of all tokens, `(B, T, V)`, are never in memory, forward or
+    backward: the log-sum-exp runs over tiles of the vocabulary, and the
+    gradient computes each tile once more, unless the head is not trained.
+    Tokens outside the mask are not looked at, nor, in the gradient, tiles whose
+    probabilities vanish.
+
+    Args:
+        hidden_states: Float tensor of shape `(B, T, D)`, what the head reads.
+            Products are taken in its precision, sums in float32.
+        head: A `keras_irl.ops.VocabularyHead`.
+        actions: Integer tensor of shape `(B, T)`, the tokens taken.
+        mask: Tensor of shape `(B, T)`, 1 where an action was taken and 0 on
+            prompt and padding.
+        block_size: Tokens a tile. Defaults to 1024 at most, so that all tiles
+            are full, or to all where the batch is distributed over devices.
+        tile_size: Vocabulary entries a tile. Defaults to 2048, and to 1024
+            for JAX on a CPU.
+
+    Returns:
+        `TokenStatistics` of float32 tensors of shape `(B, T)`, zero where the
+        mask is, except for the state in which a text was cut.
+
+    Raises:
+        ValueError: If the shapes disagree, or a size is no positive integer.
+
+    Departures from the paper:
+        - It does not say how its losses are computed. Tiles whose entries hold
+          less than 1e-7 of the probability, all together, get no gradient.
+    """
+    check_kind("head", head, VocabularyHead)
+    block_size, tile_size = (
+        None if size is None else check_integer(name, size, least=1)
+        for name, size in (("block_size", block_size), ("tile_size", tile_size))
+    )
+    hidden_states, actions, mask = check_shapes(
+        hidden_states=(hidden_states, "BTD"),
+        actions=(actions, "BT"),
+        mask=(mask, "BT"),
+    )
+    hidden_states, kernel, bias = head.tensors(hidden_states)
+    if head.scale != 1.0:
+        scale = ops.cast(head.scale, hidden_states.dtype)
+        hidden_states = hidden_states * scale
+    shape = ops.shape(actions)
+    needed = continues(mask)
+    counts = ops.reshape(needed, (-1,))
+    block_size = block_size or _block_size(actions.shape)
+    if keras.distribution.distribution() is not None:
+        # To sort or cut the tokens would move them from device to device.
+        counts, block_size = None, actions.shape[0] * actions.shape[1]
+        # What stands elsewhere, NaN included, must not reach a gradient.
+        hidden_states = ops.where(needed[..., None], hidden_states, 0.0)
+    backend = importlib.import_module(
+        f"keras_irl.ops.tiles_{keras.config.backend()}"
+    )
+    size = head.vocabulary_size
+    results = backend.statistics_of_tokens(
+        ops.reshape(hidden_states, (-1, hidden_states.shape[-1])),
+        kernel,
+        bias,
+        ops.reshape(ops.cast(actions, "int32"), (-1,)),
+        counts,
+        head._replace(kernel=None, bias=None),
+        Tiling(size, block_size, min(tile_size or backend.tile_size(), size)),
+    )
+    return TokenStatistics(*(ops.reshape(x, shape) for x in results))
+
+
+def _block_size(shape):
+    """Cuts the tokens into equal blocks: those of a last one would be empty."""
+    if None in shape:
+        return BLOCK_SIZE
+    num_tokens = shape[0] * shape[1]
+    num_blocks = -(-num_tokens // BLOCK_SIZE)
+    return -(-num_tokens // num_blocks)

@@ -1,0 +1,329 @@
+"""What the pictures of a comparison show, in words and numbers."""
+
+import io
+import math
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from keras_irl.evaluation.results import curve_of
+from keras_irl.evaluation.results import task_of
+from keras_irl.evaluation.summary import error_source
+from keras_irl.evaluation.summary import history_estimates
+from keras_irl.evaluation.summary import row_estimates
+from keras_irl.generation.decoders import name_of
+from keras_irl.reporting.picture_labels import SIZE
+from keras_irl.reporting.picture_labels import Label
+from keras_irl.reporting.picture_labels import drawable
+from keras_irl.reporting.picture_labels import place_labels
+from keras_irl.reporting.picture_labels import width_of
+from keras_irl.reporting.picture_labels import wrapped
+
+# Okabe and Ito's colors, which color-blind people tell apart; the markers and
+# dashes tell them apart in print. Unequal in number, they make many pairs.
+_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_MARKERS = "osD^vPX"
+# In inches; in points, what a name may take.
+_WIDTH, _HEIGHT, _LINE = 7.2, 4.5, 0.19
+_NAME, _LONG_NAME = 110, 200
+# Matplotlib's transforms overflow beyond.
+_LARGEST = 1e30
+
+
+def draw_quality_vs_diversity(results):
+    """Draws the metric against Self-BLEU, a curve through temperatures each.
+
+    Up is better and right is more diverse. Other decoders are hollow points.
+    The dashed levels are decodings with one sample a prompt, which have no
+    diversity, such as greedy decoding. Bars are standard errors, of which the
+    axis says what they are over. Every point is labeled with its decoding,
+    unless it lies so close to others that there is no room.
+
+    Args:
+        results: See `keras_irl/evaluation/results.py`.
+
+    Returns:
+        The bytes of a PNG, or `None` if no row has a Self-BLEU.
+    """
+    figure, axes = _figure()
+    beside, labels, curves = [], [], {}
+    for index, (name, runs) in enumerate(results["objectives"].items()):
+        style = _style(index)
+        points, levels = points_and_levels(runs, results["metric"])
+        for way, level in levels.items():
+            # Dashes of their own, should levels coincide.
+            dashes = (4 * len(beside), (6, 6))
+            axes.axhline(
+                _drawn(level.mean), ls=dashes, lw=1, color=style["color"]
+            )
+            named = f"{drawable(name, _NAME)}, {drawable(way, _NAME)}"
+            text = f"{named} {_number(level.mean, 1)}"
+            beside.append(Label(text, None, _drawn(level.mean), style["color"]))
+        if points:
+            curves[name] = _draw_curve(axes, points, _plain_ways(runs), style)
+            labels += _point_labels(points, style["color"])
+    if not curves:
+        return None
+    axes.invert_xaxis()
+    bars = wrapped(f"bars: standard error over {error_source(results)}")
+    axes.set_xlabel(f"Self-BLEU, per cent (to the right: more diverse)\n{bars}")
+    metric = drawable(results["metric"], _NAME, size=10)
+    label = f"{metric}, per cent (higher is better)"
+    axes.set_ylabel(label, parse_math=False)
+    return _finished(axes, results, curves, beside, labels)
+
+
+def draw_learning_curves(results):
+    """Draws the losses on held-out texts over the steps of training.
+
+    Every evaluation has a marker. Bands are standard errors over seeds.
+
+    Args:
+        results: See `keras_irl/evaluation/results.py`.
+
+    Returns:
+        The bytes of a PNG, or `None` if no run has a history.
+    """
+    figure, axes = _figure()
+    beside, late, lasts = [], {}, {}
+    for index, (name, runs) in enumerate(results["objectives"].items()):
+        curve = finite_history(runs)
+        if not curve:
+            continue
+        style = _style(index)
+        steps = np.array(list(curve))
+        means = np.array([_drawn(e.mean) for e in curve.values()])
+        _draw_band(axes, curve, means, style)
+        last = means[-1]
+        final = _number(curve[steps[-1]].mean, 3)
+        text = f"{drawable(name, _LONG_NAME)} {final}"
+        beside.append(Label(text, None, last, style["color"]))
+        # All curves fall from far above; what tells them apart comes later.
+        late[name], lasts[name] = means[steps >= steps[-1] / 5], last
+    if not beside:
+        return None
+    # A policy that diverged must not flatten the others.
+    highest = 10 * abs(min(lasts.values())) + 1
+    shown = np.concatenate([x for n, x in late.items() if lasts[n] <= highest])
+    margin = 0.1 * np.ptp(shown) + 1e-3
+    axes.set_ylim(shown.min() - margin, shown.max() + margin)
+    axes.margins(x=0.02)
+    axes.set_xlabel("Steps of training")
+    which = curve_of(results).capitalize()
+    axes.set_ylabel(f"{which} negative log-likelihood, nats per token")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return _finished(axes, results, {}, beside, [])
+
+
+def points_and_levels(runs, metric):
+    """Decodings with a Self-BLEU, as pairs with it, and those without one.
+
+    Args:
+        runs: The runs of an objective.
+        metric: Name of the metric.
+
+    Returns:
+        Dictionary from decodings to pairs of `Estimate`, Self-BLEU and metric,
+        and one from the other decodings to the `Estimate` of the metric.
+    """
+    points, levels = {}, {}
+    for way, row in row_estimates(runs).items():
+        quality, alike = row[metric], row.get("self_bleu")
+        if _is_finite(quality) and _is_finite(alike):
+            points[way] = (alike, quality)
+        elif _is_finite(quality) and alike is None:
+            levels[way] = quality
+    return points, levels
+
+
+def finite_history(runs):
+    """The test loss of an objective, at the steps where it is finite.
+
+    Args:
+        runs: The runs of an objective.
+
+    Returns:
+        Dictionary from steps to `Estimate`.
+    """
+    curve = history_estimates(runs, "negative_log_likelihood")
+    return {step: e for step, e in curve.items() if _is_finite(e)}
+
+
+def _draw_curve(axes, points, plain, style):
+    """Draws points with their bars; a line joins the plain temperatures."""
+    on_curve = [way for way in points if way in plain]
+    alone = [way for way in points if way not in plain]
+    drawn = None
+    for ways, look in ((on_curve, {}), (alone, {"ls": "", "mfc": "white"})):
+        alike = [points[way][0] for way in ways]
+        quality = [points[way][1] for way in ways]
+        bars = axes.errorbar(
+            [_drawn(e.mean) for e in alike],
+            [_drawn(e.mean) for e in quality],
+            xerr=[_drawn(e.standard_error or 0.0) for e in alike],
+            yerr=[_drawn(e.standard_error or 0.0) for e in quality],
+            capsize=2,
+            elinewidth=1,
+            **style | look,
+        )
+        if ways and drawn is None:
+            drawn = bars
+    return drawn
+
+
+def _point_labels(points, color):
+    return [
+        Label(drawable(way, _NAME), _drawn(x.mean), _drawn(y.mean), color)
+        for way, (x, y) in points.items()
+    ]
+
+
+def _draw_band(axes, curve, means, style):
+    errors = [_drawn(e.standard_error or 0.0) for e in curve.values()]
+    axes.plot(list(curve), means, **style)
+    axes.fill_between(
+        list(curve),
+        means - errors,
+        means + errors,
+        color=style["color"],
+        alpha=0.2,
+        lw=0,
+    )
+
+
+def _plain_ways(runs):
+    """The names of decodings that are a temperature and nothing else."""
+    return {
+        name_of(row)
+        for run in runs
+        for row in run["rows"]
+        if row.get("temperature") is not None
+        and name_of(row) == name_of({"temperature": row["temperature"]})
+    }
+
+
+def _figure():
+    # Without pyplot: it holds global state and may look for a display.
+    figure = Figure(figsize=(_WIDTH, _HEIGHT), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#e6e6e6", lw=0.7)
+    axes.set_axisbelow(True)
+    axes.margins(0.12)
+    return figure, axes
+
+
+def _style(index):
+    return {
+        "color": _COLORS[index % len(_COLORS)],
+        "marker": _MARKERS[index % len(_MARKERS)],
+        "markersize": 5,
+        "lw": 1.6,
+    }
+
+
+def _finished(axes, results, curves, beside, labels):
+    """Adds what stands around the axes and at its points."""
+    figure = axes.figure
+    names = [drawable(name, _LONG_NAME) for name in curves]
+    # Below: nothing that is drawn lies under it.
+    columns = int(450 // (max(map(width_of, names), default=0) + 50)) or 1
+    num_lines = math.ceil(len(names) / columns)
+    widest = max((width_of(label.text) for label in beside), default=0)
+    figure.set_size_inches(
+        _WIDTH + max(0, widest - 130) / 72,
+        max(_HEIGHT, _LINE * len(beside) + 1.2) + _LINE * num_lines,
+    )
+    axes.set_title(_title(results), loc="left", fontsize=10, parse_math=False)
+    if names:
+        legend = figure.legend(
+            curves.values(),
+            names,
+            loc="outside lower left",
+            frameon=False,
+            fontsize=SIZE + 1,
+            handlelength=3,
+            ncols=columns,
+        )
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+    # One minus sign for all numbers, the one of Python.
+    with matplotlib.rc_context({"axes.unicode_minus": False}):
+        place_labels(axes, beside, labels)
+        buffer = io.BytesIO()
+        # Without the version in it, equal results are equal files.
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _title(results):
+    num_seeds = max(map(len, results["objectives"].values()))
+    seeds = f" · {num_seeds} runs" if num_seeds > 1 else ""
+    policy = f" · {results['policy']}" if results.get("policy") else ""
+    return drawable(f"{task_of(results)}{policy}{seeds}", 380, size=10)
+
+
+def _number(value, decimals):
+    if abs(value) >= 1e6:
+        return f"{value:.2e}"
+    return f"{value:.{decimals}f}"
+
+
+def _drawn(value):
+    return min(max(float(value), -_LARGEST), _LARGEST)
+
+
+def _is_finite(estimate):
+    return estimate is not None and math.isfinite(estimate.mean)
+
+
+def quality_vs_diversity_in_words(results):
+    """Tells who stands where, for those who don't see the picture.
+
+    Args:
+        results: See `keras_irl/evaluation/results.py`.
+
+    Returns:
+        A text of sentences.
+    """
+    metric = results["metric"]
+    sentences = [f"{metric} against Self-BLEU, both in per cent."]
+    for name, runs in results["objectives"].items():
+        points, levels = points_and_levels(runs, metric)
+        found = [
+            f"{way} {quality} at Self-BLEU {alike}"
+            for way, (alike, quality) in points.items()
+        ]
+        found += [f"{way} {quality}" for way, quality in levels.items()]
+        if found:
+            sentences.append(f"{name}: {', '.join(found)}.")
+    return " ".join(sentences)
+
+
+def learning_curves_in_words(results):
+    """Tells how losses on held-out texts went, for those who see no picture.
+
+    Args:
+        results: See `keras_irl/evaluation/results.py`.
+
+    Returns:
+        A text of sentences.
+    """
+    which = curve_of(results).capitalize()
+    sentences = [
+        f"{which} negative log-likelihood in nats per token over steps."
+    ]
+    for name, runs in results["objectives"].items():
+        curve = finite_history(runs)
+        if not curve:
+            continue
+        steps = list(curve)
+        lowest = min(steps, key=lambda step: curve[step].mean)
+        sentences.append(
+            f"{name}: {curve[steps[0]]} at step {steps[0]}, "
+            f"{curve[steps[-1]]} at step {steps[-1]}, "
+            f"lowest {curve[lowest]} at step {lowest}."
+        )
+    return " ".join(sentences)

@@ -1,0 +1,316 @@
+"""What a comparison found, as files."""
+
+import dataclasses
+import json
+import numbers
+import re
+
+from keras_irl.arguments import shortened
+from keras_irl.evaluation.results import check_results
+from keras_irl.evaluation.results import curve_of
+from keras_irl.evaluation.results import finite
+from keras_irl.evaluation.results import title_of
+from keras_irl.evaluation.results import without_texts
+from keras_irl.generation.decoders import name_of
+from keras_irl.reporting.atomic_write import write_whole
+from keras_irl.reporting.conclusions import conclusion_of
+from keras_irl.reporting.conclusions import findings
+from keras_irl.reporting.escaping import in_markdown
+from keras_irl.reporting.escaping import readable
+from keras_irl.reporting.escaping import visible
+from keras_irl.reporting.pictures import draw_learning_curves
+from keras_irl.reporting.pictures import draw_quality_vs_diversity
+from keras_irl.reporting.pictures import learning_curves_in_words
+from keras_irl.reporting.pictures import quality_vs_diversity_in_words
+from keras_irl.reporting.tables import format_table
+from keras_irl.reporting.tables import in_lines
+from keras_irl.reporting.tables import settings_table
+from keras_irl.reporting.web_page import Picture
+from keras_irl.reporting.web_page import web_page
+
+
+@dataclasses.dataclass(frozen=True)
+class Remarks:
+    """What a report says of results, beside their numbers.
+
+    Attributes:
+        settings: Dictionary from names to texts, what they were made with.
+        notes: Dictionary from the names of policies to lists of sentences.
+        conclusion: A sentence on what came out, or `""`.
+    """
+
+    settings: dict
+    notes: dict
+    conclusion: str
+
+
+def remarks(results, settings=None, notes=None, conclusion=None):
+    """Checks and completes what a report says of results.
+
+    Args:
+        results: See `keras_irl/evaluation/results.py`.
+        settings: Dictionary from names to texts or numbers. Defaults to none.
+        notes: Dictionary from names to lists of sentences. Defaults to none.
+        conclusion: A sentence. Defaults to what the fronts say.
+
+    Returns:
+        `Remarks`.
+
+    Raises:
+        ValueError: If one is no such thing.
+    """
+    settings = {} if settings is None else settings
+    notes = {} if notes is None else notes
+    if conclusion is None:
+        conclusion = conclusion_of(results)
+    _check(settings, notes, conclusion)
+    facts = _facts(results)
+    # A setting is told once, where it is told in full.
+    told = {name.replace("_", " ") for name in settings}
+    facts = {name: facts[name] for name in facts if name not in told}
+    settings = {name: str(value) for name, value in settings.items()}
+    return Remarks(facts | settings, dict(notes), conclusion)
+
+
+def _facts(results):
+    return {
+        name.replace("_", " "): str(value)
+        for name, value in results.items()
+        if isinstance(value, str | numbers.Real)
+    }
+
+
+def _check(settings, notes, conclusion):
+    is_table = isinstance(settings, dict) and all(
+        isinstance(name, str) and isinstance(value, str | numbers.Real)
+        for name, value in settings.items()
+    )
+    if not is_table:
+        raise ValueError(
+            "`settings` must be a dictionary from names to texts or numbers. "
+            f"Received: settings={shortened(settings)}"
+        )
+    are_notes = isinstance(notes, dict) and all(
+        isinstance(name, str) and _are_sentences(sentences)
+        for name, sentences in notes.items()
+    )
+    if not are_notes:
+        raise ValueError(
+            "`notes` must be a dictionary from the names of policies to lists "
+            f"of sentences. Received: notes={shortened(notes)}"
+        )
+    if not isinstance(conclusion, str):
+        raise ValueError(
+            "`conclusion` must be a sentence. "
+            f"Received: conclusion={shortened(conclusion)}"
+        )
+
+
+def _are_sentences(sentences):
+    return isinstance(sentences, list | tuple) and all(
+        isinstance(sentence, str) for sentence in sentences
+    )
+
+
+# The files of a report, the one of its numbers left out.
+REPORT_FILES = (
+    *("report.html", "report.md", "samples.txt"),
+    *("quality_vs_diversity.png", "learning_curves.png"),
+)
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def write_report(
+    results, folder, *, settings=None, notes=None, conclusion=None
+):
+    """Writes what a comparison found.
+
+    | file                       | content                                    |
+    |----------------------------|--------------------------------------------|
+    | `report.html`              | all of it, as a page that needs no other   |
+    | `metrics.json`             | `results` without their texts              |
+    | `report.md`                | the tables of `format_table`               |
+    | `quality_vs_diversity.png` | the metric against Self-BLEU, if measured  |
+    | `learning_curves.png`      | loss over steps, if there are any          |
+    | `samples.txt`              | responses side by side, if there are any   |
+
+    Everything is made before anything is written, and every file appears
+    whole, in the place of what an earlier report left. JSON knows neither NaN
+    nor infinity: such numbers become `null`, and `not_finite` lists them,
+    there and in `report.md`. Names and texts are shown and not interpreted,
+    whatever stands in them.
+
+    Args:
+        results: See `keras_irl/evaluation/results.py`. Where it has a text
+            `"data"`, titles name that beside the task.
+        folder: Where to write; made if it does not exist.
+        settings: Dictionary from names to texts or numbers, what the results
+            were made with, for whoever makes them again. Defaults to none.
+        notes: Dictionary from the names of policies to lists of sentences,
+            what to know of each, such as `{"gail": ["Seed 1 diverged at step
+            120."]}`. Defaults to none.
+        conclusion: A sentence that tells what came out, for the top. Defaults
+            to what the fronts say, if there are any.
+
+    Returns:
+        The paths of the files, a list.
+
+    Raises:
+        ValueError: If results, an objective or a run are incomplete, the
+            folder is a file, or settings, notes or the conclusion are no such
+            thing.
+
+    Example:
+    ```python
+    keras_irl.evaluation.write_report(results, "runs/e2e")
+    ```
+    """
+    files = report_files(
+        results, settings=settings, notes=notes, conclusion=conclusion
+    )
+    return write_whole(files, folder, REPORT_FILES)
+
+
+def report_files(
+    results,
+    json_name="metrics.json",
+    *,
+    settings=None,
+    notes=None,
+    conclusion=None,
+):
+    """Makes what `write_report` writes, and describes.
+
+    Args:
+        results: See `keras_irl/evaluation/results.py`.
+        json_name: Name of the file of numbers. Defaults to `"metrics.json"`.
+        settings: See `write_report`.
+        notes: See `write_report`.
+        conclusion: See `write_report`.
+
+    Returns:
+        Dictionary from the names of files to strings or bytes.
+
+    Raises:
+        ValueError: See `write_report`.
+    """
+    check_results(results)
+    said = remarks(results, settings, notes, conclusion)
+    results = _with_decoders(results)
+    plain, not_finite = finite(without_texts(results))
+    pictures = {
+        "quality_vs_diversity.png": draw_quality_vs_diversity(results),
+        "learning_curves.png": draw_learning_curves(results),
+    }
+    pictures = {name: data for name, data in pictures.items() if data}
+    summary = findings(results)
+    if not_finite:
+        summary.append(f"Some numbers are not finite: {'; '.join(not_finite)}.")
+    curve = curve_of(results).capitalize()
+    captions = {
+        "quality_vs_diversity.png": "Quality against diversity",
+        "learning_curves.png": f"{curve} loss over steps",
+    }
+    alts = {
+        "quality_vs_diversity.png": quality_vs_diversity_in_words(results),
+        "learning_curves.png": learning_curves_in_words(results),
+    }
+    shown = [
+        Picture(name, captions[name], alts[name], data)
+        for name, data in pictures.items()
+    ]
+    files = {
+        **pictures,
+        "samples.txt": _samples(results),
+        "report.md": _report(results, said, not_finite, shown),
+        "report.html": web_page(results, said, summary, shown),
+        json_name: _json(plain, said, not_finite),
+    }
+    return {name: data for name, data in files.items() if data}
+
+
+def _with_decoders(results):
+    """Names the decodings of samples that have a temperature only."""
+
+    def named(sample):
+        responses = [
+            {**texts, "decoder": name_of(texts)}
+            for texts in sample["responses"]
+        ]
+        return {**sample, "responses": responses}
+
+    objectives = {
+        name: [
+            {**run, "samples": [named(s) for s in run.get("samples", ())]}
+            for run in runs
+        ]
+        for name, runs in results["objectives"].items()
+    }
+    return results | {"objectives": objectives}
+
+
+def _json(plain, said, not_finite):
+    added = {
+        "settings": said.settings,
+        "notes": said.notes,
+        "conclusion": said.conclusion,
+        "not_finite": not_finite,
+    }
+    plain = plain | {name: value for name, value in added.items() if value}
+    text = json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False)
+    # Names from a terminal may hold bytes that are no UTF-8.
+    return _SURROGATES.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
+
+
+def _report(results, said, not_finite, pictures):
+    parts = [f"# {in_markdown(title_of(results), 1000)}"]
+    if said.conclusion:
+        parts.append(f"**{in_markdown(said.conclusion, 9000)}**")
+    if said.notes:
+        parts.append("\n".join(_notes(said.notes)))
+    if not_finite:
+        lines = [f"- `{visible(x).replace('`', chr(39))}`" for x in not_finite]
+        parts.append("\n".join(["**Some numbers are not finite:**\n", *lines]))
+    parts += [
+        format_table(results),
+        *(f"![{in_markdown(p.alt, 9000)}]({p.name})" for p in pictures),
+        "## Settings",
+        in_lines(settings_table(said.settings)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _notes(notes):
+    return [
+        f"- {in_markdown(name)}: {in_markdown(sentence, 9000)}"
+        for name, sentences in notes.items()
+        for sentence in sentences
+    ]
+
+
+def _samples(results):
+    """Prompts with the references and every objective's responses to them."""
+    sections = {}
+    for objective, (run, *_) in results["objectives"].items():
+        for sample in run["samples"]:
+            header = [f"prompt     {_indented(sample['prompt'])}"]
+            header += [
+                f"reference  {_indented(text)}" for text in sample["references"]
+            ]
+            lines = sections.setdefault("\n".join(header), [])
+            lines += [
+                f"{visible(objective)}, {visible(responses['decoder'])}: "
+                f"{_indented(text)}"
+                for responses in sample["responses"]
+                for text in responses["texts"]
+            ]
+    return "\n".join(
+        f"{header}\n\n" + "\n".join(lines) + f"\n\n{'-' * 72}\n"
+        for header, lines in sections.items()
+    )
+
+
+def _indented(text):
+    """A text whose further lines can't be taken for those of the report."""
+    return readable(text).replace("\n", "\n    ")

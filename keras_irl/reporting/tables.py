@@ -1,0 +1,250 @@
+"""What a comparison found, as tables for a terminal and for Markdown."""
+
+import dataclasses
+import statistics
+
+from keras_irl.evaluation.results import check_results
+from keras_irl.evaluation.summary import Estimate
+from keras_irl.evaluation.summary import error_source
+from keras_irl.evaluation.summary import row_estimates
+from keras_irl.evaluation.summary import run_estimates
+from keras_irl.metrics.diversity import diversity_note
+from keras_irl.metrics.diversity import tokenizer_of
+from keras_irl.reporting.conclusions import conclusion_of
+from keras_irl.reporting.escaping import in_markdown
+
+# Tables are read in terminals: short names for the numbers there always are.
+_HEADERS = {
+    "negative_log_likelihood": "test NLL",
+    "token_entropy": "entropy",
+    "seconds_per_step": "s/step",
+    "self_bleu": "Self-BLEU",
+    **{f"distinct_{n}": f"distinct-{n}" for n in (1, 2, 3)},
+    "num_tokens": "length",
+    "tokens_per_second": "tokens/s",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        header: List of strings.
+        lines: List of lists of strings, as many in each.
+        note: What to know of it, or an empty string.
+        is_text: Whether its cells are texts, to the left and of any length.
+    """
+
+    header: list
+    lines: list
+    note: str = ""
+    is_text: bool = False
+
+
+def settings_table(settings):
+    """Puts what results were made with into a table of two columns."""
+    lines = [list(item) for item in settings.items()]
+    return Table(["setting", "value"], lines, is_text=True)
+
+
+def tables(results):
+    """Puts what a comparison found into tables.
+
+    Args:
+        results: See `keras_irl/evaluation/results.py`.
+
+    Returns:
+        A list of `Table`: a line for each objective, if its runs have numbers;
+        a line for each objective and decoding; and the differences of
+        the fronts, if they were compared.
+
+    Raises:
+        ValueError: If results, an objective or a run are incomplete.
+    """
+    check_results(results)
+    runs = [
+        {"objective": name, "runs": len(runs)} | run_estimates(runs)
+        for name, runs in results["objectives"].items()
+    ]
+    rows = [
+        {"objective": name, "decoding": way} | row
+        for name, runs in results["objectives"].items()
+        for way, row in row_estimates(runs).items()
+    ]
+    # Policies that were trained elsewhere have no numbers of their own.
+    is_trained = any(len(numbers) > 2 for numbers in runs)
+    found = [_table(runs)] if is_trained else []
+    found.append(_table(rows, _row_note(rows, results)))
+    if results.get("fronts"):
+        found.append(_front_table(results["fronts"], results))
+    return found
+
+
+def format_table(results):
+    """Formats what a comparison found, for people to read.
+
+    One table has a line for each objective, where its runs have numbers,
+    another a line for each objective and decoding, a third the differences at
+    equal diversity, if fronts were compared; then sentences say what came
+    out. Numbers are means ± standard errors, where there are such. The tables
+    are aligned, and are Markdown too.
+
+    Args:
+        results: See `keras_irl/evaluation/results.py`.
+
+    Returns:
+        A string of several lines.
+
+    Raises:
+        ValueError: If results, an objective or a run are incomplete.
+    """
+    parts = []
+    for table in tables(results):
+        parts.append(in_lines(table))
+        if table.note:
+            parts.append(in_markdown(table.note, size=9000))
+    if conclusion := conclusion_of(results):
+        parts.append(in_markdown(conclusion, size=9000))
+    return "\n\n".join(parts)
+
+
+def _table(rows, note=""):
+    names = [
+        name
+        for name in dict.fromkeys(name for row in rows for name in row)
+        # Several samples say nothing where all are one.
+        if any(row.get(name) is not None for row in rows)
+    ]
+    columns = [_column([row.get(name) for row in rows]) for name in names]
+    lines = [list(line) for line in zip(*columns, strict=True)]
+    header = [_HEADERS.get(n, n.replace("_", " ")) for n in names]
+    return Table(header, lines, note)
+
+
+def _column(values):
+    """Cells of a column, its estimates with equally many decimals."""
+    estimates = [value for value in values if isinstance(value, Estimate)]
+    if not estimates:
+        return [_cell(value) for value in values]
+    # Those of most cells: one that diverged has no say.
+    decimals = statistics.median_high(e.decimals for e in estimates)
+    return [
+        value.text(decimals) if isinstance(value, Estimate) else _cell(value)
+        for value in values
+    ]
+
+
+def _row_note(rows, results):
+    """What to know of the decodings: what was measured, and of what."""
+    notes = []
+    if any("±" in _cell(cell) for row in rows for cell in row.values()):
+        notes.append(f"± standard error over {error_source(results)}.")
+    found = [
+        (name, row)
+        for name, runs in results["objectives"].items()
+        for run in runs
+        for row in run["rows"]
+    ]
+    several = {row.get("num_samples", 1) for _, row in found} - {1}
+    if several:
+        tokenize = tokenizer_of(row for _, row in found)
+        notes.append(diversity_note(several, tokenize))
+    if any(row.get("self_bleu", "") is None for row in rows):
+        notes.append("One sample a prompt has no Self-BLEU (–).")
+    if any(row.get("entropy") is not None for row in rows):
+        notes.append(
+            "Entropy is that of the policy, at T = 1 whatever the decoding, in "
+            "nats a token, in the states of its samples."
+        )
+    cut = {name: row for name, row in found if row.get("cut_prompts")}
+    for name, row in cut.items():
+        notes.append(
+            f"Of {name}, {row['cut_prompts']} of {len(row['responses'])} "
+            "prompts were cut: the encoder's window is shorter."
+        )
+    return " ".join(notes)
+
+
+def _front_table(fronts, results):
+    first = fronts[0]["policy"]
+    lines = [
+        [
+            front["policy"],
+            _cell(len(front["points"])),
+            _cell(front["runs"]),
+            _range(front),
+            _with_interval(front),
+        ]
+        for front in fronts
+    ]
+    metric = results["metric"]
+    note = (
+        f"{metric} minus that of {first} at equal Self-BLEU, the mean over the "
+        "range that both reach, with intervals of 95 % over prompts that are "
+        "drawn anew, the same for all, and over training runs where there are "
+        "several. Quality is interpolated between the decodings that no other "
+        "beats. Greedy decoding and beam search have one sample a prompt and "
+        "are no points."
+    )
+    reasons = dict.fromkeys(f["reason"] for f in fronts if f["reason"])
+    note = " ".join([note, *(f"Missing: {reason}." for reason in reasons)])
+    header = [
+        "objective",
+        "points",
+        "runs",
+        "Self-BLEU",
+        f"{metric} to {first}",
+    ]
+    return Table(header, lines, note)
+
+
+def _range(front):
+    if front["self_bleu_low"] is None:
+        return "–"
+    return f"{front['self_bleu_low']:.1f} to {front['self_bleu_high']:.1f}"
+
+
+def _with_interval(front):
+    ends = ("", "_low", "_high")
+    value, low, high = (front[f"difference{end}"] for end in ends)
+    if value is None:
+        return "–"
+    if low is None:
+        return f"{value:+.2f}"
+    return f"{value:+.2f} ({low:+.2f} to {high:+.2f})"
+
+
+def _cell(value):
+    return "–" if value is None else str(value)
+
+
+def in_lines(table):
+    """Aligns a table, for a terminal and for Markdown.
+
+    Args:
+        table: A `Table`.
+
+    Returns:
+        A string of several lines.
+    """
+    lines = [
+        [in_markdown(cell, 1000 if table.is_text else 60) for cell in line]
+        for line in (table.header, *table.lines)
+    ]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    rule = ["-" * (width - 1) + ":" for width in widths]
+    rule[0] = "-" * widths[0]
+    if table.is_text:
+        widths, rule = [0] * len(widths), ["---"] * len(widths)
+    return "\n".join(
+        f"| {' | '.join(_justify(line, widths))} |"
+        for line in (lines[0], rule, *lines[1:])
+    )
+
+
+def _justify(cells, widths):
+    """Names to the left, numbers to the right."""
+    yield cells[0].ljust(widths[0])
+    for cell, width in zip(cells[1:], widths[1:], strict=True):
+        yield cell.rjust(width)

@@ -1,0 +1,222 @@
+"""Sums with several solutions, all of them known.
+
+A problem is a sum of three small numbers. A solution adds them one after the
+other, in any order:
+
+    3 + 4 + 5    ->    5 + 3 = 8 , 8 + 4 = 12 , answer 12
+
+Every valid solution of a problem can be listed, so that both the quality of
+what a policy writes (is it valid?) and its diversity (which of the solutions
+does it find?) are known exactly. A demonstration is drawn uniformly from the
+solutions.
+"""
+
+import itertools
+
+import numpy as np
+
+from keras_irl.arguments import LARGEST_SEED
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import shortened
+from keras_irl.columns import column_of_lists
+from keras_irl.metrics.answers import answer_metrics
+from keras_irl.metrics.quality import exact_match
+from keras_irl.metrics.quality import words
+from keras_irl.metrics.text_metrics import check_references
+from keras_irl.metrics.text_metrics import mean_over_texts
+from keras_irl.tasks.task import Task
+from keras_irl.tasks.task import check_split
+
+NUM_OPERANDS = 3
+LARGEST_OPERAND = 20
+NUM_HELD_OUT = 50
+NUM_TEST_PROMPTS = 240
+
+
+def load_arithmetic(split="train", path=None, seed=0):
+    """Generates a split of the sums; nothing is read.
+
+    Prompts that are permutations of each other are in the same split.
+
+    Args:
+        split: `"train"` (7,750 different prompts) or `"test"` (240). Defaults
+            to `"train"`.
+        path: Always `None`.
+        seed: Integer that all draws follow from. Defaults to 0.
+
+    Returns:
+        A `Task`. The references of a prompt, and its pairs on the test split,
+        are all its solutions: each is as likely to be demonstrated.
+
+    Raises:
+        ValueError: If there is no such split, or a path is given.
+    """
+    check_split("arithmetic", split, ("train", "test"))
+    if path is not None:
+        raise ValueError(
+            "The task 'arithmetic' is generated and reads no files; leave "
+            f"`path` out. Received: path={str(path)!r}"
+        )
+    seed = check_integer("seed", seed, most=LARGEST_SEED)
+    random = np.random.RandomState(seed)  # Its draws never change with NumPy.
+    train_prompts, test_prompts = _prompts(random)
+    prompts = train_prompts if split == "train" else test_prompts
+    references = [solution_paths(prompt) for prompt in prompts]
+    responses = [paths[random.randint(len(paths))] for paths in references]
+    pairs = (prompts, responses)
+    if split == "test":
+        pairs = _all_pairs(prompts, references)
+    return Task(
+        "arithmetic",
+        split,
+        rows=(prompts, responses, references),
+        pairs=pairs,
+        metrics={"valid": exact_match, "answer": answer_accuracy},
+        sample_metrics={"coverage": coverage, **answer_metrics(final_answer)},
+    )
+
+
+def solution_paths(prompt):
+    """Lists every valid response to a problem.
+
+    Args:
+        prompt: String, such as `"3 + 4 + 5"`: two to five whole numbers.
+
+    Returns:
+        Sorted list of different strings.
+
+    Raises:
+        ValueError: If the prompt is not such a sum.
+
+    Example:
+    >>> solution_paths("1 + 2")
+    ['1 + 2 = 3 , answer 3', '2 + 1 = 3 , answer 3']
+    """
+    numbers = str(prompt).split(" + ")
+    if not 2 <= len(numbers) <= 5 or not all(map(_is_number, numbers)):
+        raise ValueError(
+            "A problem is a sum of two to five whole numbers, such as "
+            f"'3 + 4 + 5'. Received: prompt={prompt!r}"
+        )
+    orders = itertools.permutations(map(int, numbers))
+    return sorted(set(map(_solution, orders)))
+
+
+def final_answer(text):
+    """Finds what follows the first word `answer`.
+
+    Args:
+        text: String.
+
+    Returns:
+        String, or `None` if there is no answer.
+
+    Example:
+    >>> final_answer("1 + 2 = 3 , answer 3")
+    '3'
+    """
+    _, marker, answer = words(text).partition("answer ")
+    return answer if marker else None
+
+
+@mean_over_texts
+def answer_accuracy(responses, references):
+    """Percentage of the responses whose final answer is right.
+
+    The final answer is what follows the first word `answer`; the steps before
+    it may be wrong. A metric as `keras_irl.metrics.quality` has them, which
+    also raises a `ValueError` if a reference has no answer.
+    """
+    right = []
+    for row, texts in enumerate(references):
+        answers = list(map(final_answer, texts))
+        if None in answers:
+            raise ValueError(
+                "A reference ends in `answer` and a number, such as "
+                f"'answer 12'. Received: references[{row}]={shortened(texts)}"
+            )
+        right.append(100.0 * (final_answer(responses[row]) in answers))
+    return right
+
+
+def coverage(samples, references):
+    """Percentage of the valid solutions that the samples of a prompt find.
+
+    Of `n` samples of a prompt with `p` solutions at most `min(n, p)` can be
+    valid and different; the share of these that are is averaged over prompts.
+
+    Args:
+        samples: List with a list of sampled responses for each prompt.
+        references: List of lists of strings, all solutions of each problem.
+
+    Returns:
+        Float in `[0, 100]`.
+
+    Raises:
+        ValueError: If the lists are empty or their lengths differ.
+
+    Example:
+    >>> solutions = solution_paths("1 + 2")
+    >>> coverage([[solutions[0], solutions[0], "1 + 2 = 4"]], [solutions])
+    50.0
+    """
+    samples = column_of_lists(
+        "samples",
+        samples,
+        meaning="Each prompt needs a list of at least one sample, a string.",
+    )
+    for row, texts in enumerate(samples):
+        if not texts or not all(isinstance(text, str) for text in texts):
+            raise ValueError(
+                "Each prompt needs a list of at least one sample, a string. "
+                f"Received: samples[{row}]={texts!r}"
+            )
+    _, references = check_references(
+        [texts[0] for texts in samples], references
+    )
+    shares = []
+    for texts, solutions in zip(samples, references, strict=True):
+        found = set(map(words, texts)) & set(solutions)
+        shares.append(len(found) / min(len(texts), len(set(solutions))))
+    return 100.0 * sum(shares) / len(shares)
+
+
+def _solution(numbers):
+    steps = []
+    total, *rest = numbers
+    for number in rest:
+        steps.append(f"{total} + {number} = {total + number}")
+        total += number
+    return " , ".join([*steps, f"answer {total}"])
+
+
+def _prompts(random):
+    operands = range(1, LARGEST_OPERAND + 1)
+    sums = list(itertools.combinations_with_replacement(operands, NUM_OPERANDS))
+    random.shuffle(sums)
+    test_prompts = _orders(sums[:NUM_HELD_OUT])
+    train_prompts = _orders(sums[NUM_HELD_OUT:])
+    random.shuffle(test_prompts)
+    return train_prompts, test_prompts[:NUM_TEST_PROMPTS]
+
+
+def _orders(sums):
+    orders = (
+        order
+        for numbers in sums
+        for order in sorted(set(itertools.permutations(numbers)))
+    )
+    return [" + ".join(map(str, order)) for order in orders]
+
+
+def _all_pairs(prompts, references):
+    pairs = [
+        (prompt, response)
+        for prompt, responses in zip(prompts, references, strict=True)
+        for response in responses
+    ]
+    return tuple(map(list, zip(*pairs, strict=True)))
+
+
+def _is_number(text):
+    return text.isascii() and text.isdigit() and len(text) <= 9

@@ -1,0 +1,259 @@
+"""One split of a task: the texts to imitate, and how to judge imitations."""
+
+import copy
+
+from keras_irl.arguments import check_functions
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import shortened
+from keras_irl.columns import column
+from keras_irl.metrics.text_metrics import given_prompts
+from keras_irl.metrics.text_metrics import tokenized_by
+from keras_irl.metrics.word_tokenizers import DEFAULT
+from keras_irl.metrics.word_tokenizers import check_tokenizer
+
+
+class Task:
+    """Prompts, responses, references and metrics of one split.
+
+    `prompts`, `responses` and `references` are aligned sequences with random
+    access. A training split has a row for each demonstration, so prompts may
+    repeat. Any other split has a row for each *different* prompt, to generate
+    from; its `responses` are the first reference of each. `references[i]` is
+    the list of all responses of the split that are acceptable for
+    `prompts[i]`.
+
+    `pairs` is `(prompts, responses)` with a row for each demonstration on
+    every split, for training and for the likelihood of a split.
+
+    `metrics` maps a name to a function `(responses, references)` that returns
+    a percentage; the first is the metric that the task is known by.
+    `sample_metrics` maps a name to a function `(samples, references)` of a
+    list of several samples for each prompt, if the task has any; it returns
+    `None` where there are too few. `with_metrics` adds others to both.
+    `tokenize` names what separates the words that are counted, `"13a"` unless
+    `tokenized_by` chose another.
+
+    Args:
+        name: String, the name of the task.
+        split: String, the name of the split.
+        rows: Tuple of the three sequences `prompts`, `responses`,
+            `references`. A pandas Series is read in the order in which it
+            stands, whatever its labels.
+        pairs: Tuple of the two sequences `prompts`, `responses`.
+        metrics: Dictionary of functions.
+        sample_metrics: Dictionary of functions. Defaults to none.
+        num_blank_lines: Number of blank lines that were skipped in the file.
+
+    Raises:
+        ValueError: If aligned sequences have different lengths.
+
+    Example:
+    >>> from keras_irl.data import load_task
+    >>> task = load_task("arithmetic", "test")
+    >>> len(task.prompts), len(task.responses), len(task.references)
+    (240, 240, 240)
+    >>> task.metrics["valid"](task.responses, task.references)
+    100.0
+    """
+
+    def __init__(
+        self,
+        name,
+        split,
+        rows,
+        pairs,
+        metrics,
+        sample_metrics=None,
+        num_blank_lines=0,
+    ):
+        rows, pairs = _columns(rows, "references"), _columns(pairs)
+        for sequences in (rows, pairs):
+            lengths = [len(sequence) for sequence in sequences]
+            if len(set(lengths)) != 1:
+                raise ValueError(
+                    "The texts of a task are aligned, but their numbers "
+                    f"differ. Received: lengths={lengths}"
+                )
+        self.name = name
+        self.split = split
+        self.prompts, self.responses, self.references = rows
+        self.pairs = pairs
+        self.metrics = check_functions("metrics", metrics)
+        self.sample_metrics = check_functions("sample_metrics", sample_metrics)
+        self.num_blank_lines = num_blank_lines
+        self.tokenize = DEFAULT
+
+    def tokenized_by(self, tokenize):
+        """Returns the same task with another separation of words.
+
+        Its metrics that count words, and the diversity of samples that are
+        judged on it, count those of this tokenizer. Metrics that are added
+        later keep their own.
+
+        Args:
+            tokenize: `"13a"`, `"intl"`, `"zh"`, `"ja-mecab"`, `"char"` or
+                `"none"`, see `keras_irl.metrics.word_tokenizers`.
+
+        Returns:
+            A `Task`.
+
+        Raises:
+            ValueError: If there is no such tokenizer, or a package of it is
+                missing.
+
+        Example:
+        >>> from keras_irl.data import load_task
+        >>> load_task("arithmetic", "test").tokenized_by("char").tokenize
+        'char'
+        """
+        task = copy.copy(self)
+        task.tokenize = check_tokenizer(tokenize)
+        task.metrics = {
+            name: tokenized_by(metric, tokenize)
+            for name, metric in self.metrics.items()
+        }
+        return task
+
+    def first(self, num_prompts):
+        """Returns the same task with its first prompts only.
+
+        Args:
+            num_prompts: How many, or `None` for all. `pairs` stays whole.
+
+        Returns:
+            A `Task`.
+
+        Raises:
+            ValueError: If it is no count.
+        """
+        task = copy.copy(self)
+        rows = (self.prompts, self.responses, self.references)
+        if num_prompts is not None:
+            num_prompts = check_integer("num_prompts", num_prompts, least=1)
+        if num_prompts is not None and num_prompts < len(self.prompts):
+            rows = tuple([row[i] for i in range(num_prompts)] for row in rows)
+        task.prompts, task.responses, task.references = rows
+        return task
+
+    def with_metrics(
+        self, metrics=None, prompt_metrics=None, sample_metrics=None
+    ):
+        """Returns the same task with further metrics, such as learned ones.
+
+        A metric is any function `(responses, references)` that returns a
+        number, a percentage as a rule.
+        One that reads the prompts too, as COMET reads its sources, is a
+        function `(prompts, responses, references)`. All are aligned lists. Of
+        a plain function only the number itself is known. Where each text has
+        a number of its own, return these and decorate the function with
+        `keras_irl.evaluation.mean_over_texts`: then it gets standard errors
+        and intervals too.
+
+        Args:
+            metrics: Dictionary of functions `(responses, references)`.
+                Defaults to none.
+            prompt_metrics: Dictionary of functions
+                `(prompts, responses, references)`. Defaults to none.
+            sample_metrics: Dictionary of functions `(samples, references)`.
+                Defaults to none.
+
+        Returns:
+            A `Task`. A metric of the same name is replaced, in its place.
+
+        Raises:
+            ValueError: If a metric is not a function.
+
+        Example:
+        >>> from keras_irl.data import load_task
+        >>> from keras_irl.evaluation import mean_over_texts
+        >>> def comet(prompts, responses, references):
+        ...     # Here `comet.predict` of the model, 100 times its scores.
+        ...     return [100.0 * (len(r) > len(p)) for p, r in
+        ...             zip(prompts, responses)]
+        >>> task = load_task("arithmetic", "test").with_metrics(
+        ...     prompt_metrics={"comet": mean_over_texts(comet)}
+        ... )
+        >>> task.metrics["comet"](task.responses, task.references)
+        100.0
+        """
+        metrics = check_functions("metrics", metrics)
+        prompt_metrics = check_functions("prompt_metrics", prompt_metrics)
+        sample_metrics = check_functions("sample_metrics", sample_metrics)
+        given = {
+            name: given_prompts(metric, self.prompts)
+            for name, metric in prompt_metrics.items()
+        }
+        task = copy.copy(self)
+        task.metrics = self.metrics | metrics | given
+        task.sample_metrics = self.sample_metrics | sample_metrics
+        return task
+
+    def __repr__(self):
+        return (
+            f"<Task {self.name}, {self.split}: {len(self.prompts)} prompts, "
+            f"{len(self.pairs[0])} pairs>"
+        )
+
+
+def task_from_pairs(
+    name, split, pairs, metrics, num_blank_lines=0, sample_metrics=None
+):
+    """Makes a task of pairs that are in memory.
+
+    Args:
+        name: String, the name of the task.
+        split: String, the name of the split.
+        pairs: List of tuples `(prompt, response)`.
+        metrics: Dictionary of functions.
+        num_blank_lines: Number of blank lines that were skipped in the file.
+        sample_metrics: Dictionary of functions. Defaults to none.
+
+    Returns:
+        A `Task`.
+    """
+    answers = {}
+    for prompt, response in pairs:
+        answers.setdefault(prompt, []).append(response)
+    prompts, responses = map(list, zip(*pairs, strict=True))
+    rows = (prompts, responses, [answers[prompt] for prompt in prompts])
+    if split != "train":
+        references = list(answers.values())
+        rows = (list(answers), [texts[0] for texts in references], references)
+    return Task(
+        name,
+        split,
+        rows=rows,
+        pairs=(prompts, responses),
+        metrics=metrics,
+        sample_metrics=sample_metrics,
+        num_blank_lines=num_blank_lines,
+    )
+
+
+def _columns(columns, *others):
+    """The columns of a task, each indexed by position."""
+    names = ("prompts", "responses", *others)
+    if not isinstance(columns, tuple | list) or len(columns) != len(names):
+        raise ValueError(
+            f"Pass a tuple of the columns {', '.join(names)}. "
+            f"Received: columns={shortened(columns)}"
+        )
+    return tuple(map(column, names, columns))
+
+
+def check_split(name, split, splits):
+    """Checks that a task has a split of that name.
+
+    Args:
+        name: String, the name of the task.
+        split: String, the name of the split.
+        splits: Names of the splits there are.
+
+    Raises:
+        ValueError: If there is no such split.
+    """
+    if not isinstance(split, str) or split not in splits:
+        raise ValueError(
+            f"The task '{name}' has the splits {', '.join(splits)}. "
+            f"Received: split={shortened(split)}"
+        )

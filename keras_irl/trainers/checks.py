@@ -1,0 +1,150 @@
+"""A look at the first texts of a training, before they reach the policy."""
+
+import warnings
+
+import keras_hub
+import numpy as np
+from keras import ops
+
+from keras_irl.data.batches import read_batches
+from keras_irl.data.batches import without_filling
+from keras_irl.data.dataset import demonstrations_of
+from keras_irl.diagnosis.counts import count
+from keras_irl.diagnosis.counts import known_ends
+from keras_irl.diagnosis.policy_findings import policy_findings
+from keras_irl.diagnosis.text_findings import text_findings
+from keras_irl.diagnosis.text_findings import vocabulary_findings
+from keras_irl.diagnosis.unknown_text import unknown_findings
+from keras_irl.families.language_model import check_language_model
+from keras_irl.losses.token_loss import require_mask
+
+
+def check_policy(policy):
+    """Checks that a policy is a language model of keras-hub.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    check_language_model(policy)
+
+
+def check_trainable(policy):
+    """Checks that training a policy would change something.
+
+    Raises:
+        ValueError: If it would not.
+    """
+    if not policy.trainable_variables:
+        raise ValueError(
+            "The policy has no trainable variables, so training would change "
+            "nothing. Set `policy.trainable = True`, or, for LoRA, call "
+            "`keras_irl.models.enable_lora(policy)`, which knows the layers of "
+            "each family. Received: len(policy.trainable_variables)=0"
+        )
+
+
+def check_training(policy, optimizer):
+    """Warns of what would keep an optimizer from training a policy.
+
+    These are the errors that `keras_irl.doctor` finds without data.
+
+    Args:
+        policy: The language model that is trained.
+        optimizer: Its `keras.optimizers.Optimizer`.
+    """
+    for finding in policy_findings(policy, optimizer):
+        if finding.is_error:
+            warnings.warn(f"{finding.problem} {finding.fix}", stacklevel=3)
+
+
+def sequence_lengths(preprocessor):
+    """Reads the lengths that an encoder-decoder's preprocessor forgets.
+
+    Args:
+        preprocessor: The preprocessor of a policy, or `None`.
+
+    Returns:
+        A dictionary of its attributes, empty for that of a decoder.
+    """
+    if not isinstance(preprocessor, keras_hub.models.Seq2SeqLMPreprocessor):
+        return {}
+    return {
+        "encoder_sequence_length": preprocessor.encoder_sequence_length,
+        "decoder_sequence_length": preprocessor.decoder_sequence_length,
+    }
+
+
+_NUM_BATCHES = 16
+_NUM_ROWS = 512
+# These may be so in a few texts, and otherwise in all: no error yet.
+_OF_A_FEW = {
+    "few-end-tokens",
+    "most-texts-cut",
+    "no-end-token",
+}
+
+
+def check_data(policy, x, y, sample_weight, owner):
+    """Checks the first texts of a `fit`, as `keras_irl.doctor` would.
+
+    Only what can be read again is looked at: demonstrations and arrays.
+
+    Args:
+        policy: The language model that is trained.
+        x: What `fit` was given to train on.
+        y: Its actions, where `x` is a dictionary of arrays.
+        sample_weight: Its mask, likewise.
+        owner: Name of the class that trains, for the error.
+
+    Raises:
+        ValueError: If training would be wrong or do nothing. What may be meant
+            is warned of.
+    """
+    known = demonstrations_of(x)
+    batches = _first_batches(x, y, sample_weight, owner)
+    if not batches:
+        return
+    batches = [
+        without_filling(batch, known is not None)
+        for batch in read_batches(policy, batches, len(batches))
+    ]
+    counts = count(batches, known_ends(policy, known))
+    for finding in (
+        *text_findings(policy, batches, counts, known is not None),
+        *vocabulary_findings(batches, policy),
+        *unknown_findings(policy, batches, known, _NUM_ROWS),
+    ):
+        message = f"{finding.problem} {finding.fix}"
+        if finding.is_error and finding.name not in _OF_A_FEW:
+            raise ValueError(
+                f"{message} `keras_irl.doctor(policy, dataset)` shows more. "
+                f"Received: {finding.name} in the first {counts.num_texts} "
+                f"texts of x of type {type(x).__name__}"
+            )
+        # Demonstrations were looked at as a whole when they were made.
+        if known is None or finding.name not in _OF_A_FEW:
+            warnings.warn(message, stacklevel=3)
+
+
+def _first_batches(x, y, sample_weight, owner):
+    """Lists the first batches, up to one with a trained token."""
+    if isinstance(x, dict) and y is not None:
+        require_mask(sample_weight, owner)
+        return [_first_rows(x, y, sample_weight)]
+    known = demonstrations_of(x)
+    batches = []
+    for number in range(0 if known is not x else min(len(x), _NUM_BATCHES)):
+        batches.append(x[number])
+        if np.any(np.asarray(batches[-1][-1]) > 0):
+            break
+    return batches
+
+
+def _first_rows(x, y, sample_weight):
+    mask = ops.convert_to_numpy(sample_weight)
+    is_trained = (mask > 0).any(axis=-1)
+    # All of them, if none is.
+    start = int(np.argmax(is_trained))
+    rows = slice(start, start + _NUM_ROWS)
+    inputs = {name: ops.convert_to_numpy(x[name][rows]) for name in x}
+    return inputs, ops.convert_to_numpy(y[rows]), mask[rows]

@@ -1,0 +1,124 @@
+"""What a command wrote, and what somebody else did."""
+
+import json
+import os
+import re
+
+import pytest
+
+from keras_irl.cli.kept_files import Mark
+from keras_irl.cli.kept_files import read_object
+
+
+@pytest.fixture
+def mark(tmp_path):
+    mark = Mark(tmp_path, "settings.json", "a comparison")
+    mark.replace({"steps": 3})
+    return mark
+
+
+def write(mark, *names, known=True):
+    paths = [mark.folder / name for name in names]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    if known:
+        mark.add(*paths)
+    return paths
+
+
+def left(folder):
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() or path.is_symlink()
+    )
+
+
+def test_only_what_is_listed_is_deleted(mark, tmp_path):
+    write(mark, "runs/mle-0.json", "checkpoints/mle-0/progress.json")
+    write(mark, "runs/mine.txt", "checkpoints/best.pt", "x.json", known=False)
+    write(mark, "report.md")
+    again = Mark(tmp_path, "settings.json", "a comparison")
+    again.delete("runs", "checkpoints")
+    assert left(tmp_path) == [
+        *("checkpoints/best.pt", "report.md", "runs/mine.txt"),
+        *("settings.json", "x.json"),
+    ]
+    # The folders of ours are gone with what was in them.
+    assert not (tmp_path / "checkpoints" / "mle-0").exists()
+    assert again.written == {"report.md"}
+
+
+def test_a_file_is_listed_before_it_is_there(mark, tmp_path):
+    mark.add(tmp_path / "runs" / "mle-0.json")
+    listed = json.loads((tmp_path / "settings.json").read_text())
+    assert listed == {"steps": 3, "written": ["runs/mle-0.json"]}
+
+
+def test_links_are_not_followed(mark, tmp_path):
+    elsewhere = tmp_path.parent / f"{tmp_path.name}-elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mle-0.json").write_text("mine")
+    (path,) = write(mark, "policies/mle-0.json")
+    path.unlink()
+    path.symlink_to(elsewhere / "mle-0.json")
+    mark.add(tmp_path / "runs" / "mle-0.json")
+    mark.delete("policies")
+    assert path.is_symlink()
+    (tmp_path / "runs").symlink_to(elsewhere)
+    with pytest.raises(ValueError, match="is a link to another place"):
+        mark.delete("runs")
+    assert (elsewhere / "mle-0.json").read_text() == "mine"
+
+
+def test_what_is_in_the_way_is_named(mark):
+    known, *foreign = write(mark, "runs/a-0.json") + write(
+        mark, "runs/b-0.json", known=False
+    )
+    mark.refuse_foreign(known, mark.folder / "runs" / "none.json")
+    with pytest.raises(ValueError, match="b-0.json' is in the way.*output="):
+        mark.refuse_foreign(known, *foreign)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"null", "holds no JSON object"),
+        (b"[]", "holds no JSON object"),
+        (b"", "is no JSON"),
+        (b'{"steps": 1', "is no JSON"),
+        ('{"steps": 1}'.encode("utf-16"), "is not UTF-8"),
+        (b'{"name": "\\ud800"}', "is not UTF-8"),
+        (b"[" * 100_000, "is no JSON"),
+        (b'{"steps": ' + b"1" * 5_000 + b"}", "is no JSON"),
+    ],
+)
+def test_a_damaged_file_is_named_with_what_to_do(tmp_path, content, reason):
+    path = tmp_path / "settings.json"
+    path.write_bytes(content)
+    message = f"settings.json' is damaged: it {reason}.*Begin anew. Received: f"
+    with pytest.raises(ValueError, match=re.compile(message, re.DOTALL)):
+        read_object(path, "Begin anew.")
+    with pytest.raises(ValueError, match="Put it back, or pass another `--out"):
+        Mark(tmp_path, "settings.json", "a comparison")
+
+
+def test_a_folder_is_no_file(tmp_path):
+    (tmp_path / "settings.json").mkdir()
+    with pytest.raises(ValueError, match="damaged: it is not a file"):
+        Mark(tmp_path, "settings.json", "a comparison")
+
+
+@pytest.mark.parametrize(
+    "written", [None, "runs", [1], ["../x"], ["/etc/x"], [""], {"a": 1}]
+)
+def test_a_list_leads_nowhere_else(tmp_path, written):
+    path = tmp_path / "settings.json"
+    path.write_text(json.dumps({"written": written}))
+    if written is None:
+        assert not Mark(tmp_path, "settings.json", "").is_listed
+        return
+    with pytest.raises(ValueError, match="'written' lists no files"):
+        Mark(tmp_path, "settings.json", "a comparison")
+    assert os.listdir(tmp_path) == ["settings.json"]

@@ -1,0 +1,278 @@
+import json
+import math
+import pathlib
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from shells import environment
+from testing import quick_start
+from testing import tiny_gpt2
+
+import keras_irl
+from keras_irl.cli.run_folder import RunFolder
+from keras_irl.evaluation.results import check_run
+
+TESTS = pathlib.Path(__file__).parents[1]
+
+
+def test_a_finished_run_is_read_as_it_was(tmp_path):
+    folder = RunFolder(tmp_path / "new" / "folder", {"steps": 3})
+    assert folder.finished_run("mle", 0) is None
+    run = {
+        "rows": [{"z": np.float32(0.5), "a": None, "texts": ["ä", ""]}],
+        "loss": math.nan,
+    }
+    folder.finish_run("mle", 0, run)
+    again = RunFolder(tmp_path / "new" / "folder", {"steps": 3})
+    read = again.finished_run("mle", 0)
+    assert read["rows"] == [{"z": 0.5, "a": None, "texts": ["ä", ""]}]
+    # The first metric of a task is the one that it is known by.
+    assert list(read["rows"][0]) == ["z", "a", "texts"]
+    assert math.isnan(read["loss"])
+    assert again.finished_run("mle", 1) is None
+
+
+def test_settings_are_compared_once_there_is_something_to_lose(tmp_path):
+    RunFolder(tmp_path, {"steps": 3, "weights": (0.1,)})
+    folder = RunFolder(tmp_path, {"steps": 4, "weights": (0.1,)})
+    folder.finish_run("iqlearn 0.1", 2, {})
+    RunFolder(tmp_path, {"steps": 4, "weights": (0.1,)})
+    with pytest.raises(ValueError, match=r"output=.*, steps=3 \(there 4\)$"):
+        RunFolder(tmp_path, {"steps": 3, "weights": (0.1,)})
+    assert folder.finished_run("iqlearn 0.1", 2) == {}
+
+
+def test_overwriting_forgets_the_other_runs(tmp_path):
+    RunFolder(tmp_path, {"steps": 3}).finish_run("mle", 0, {})
+    folder = RunFolder(tmp_path, {"steps": 4}, overwrite=True)
+    assert folder.finished_run("mle", 0) is None
+    folder.finish_run("mle", 0, {"loss": 1.0})
+    assert RunFolder(tmp_path, {"steps": 4}).finished_run("mle", 0)
+
+
+SETTINGS = {"steps": 3, "task": "arithmetic"}
+FOREIGN = (
+    *("checkpoints/best.pt", "checkpoints/mle-0/mine.txt", "runs/notes.txt"),
+    *("policies/mle-0.txt", "evaluations/a-0.json", "runs/exp-1.json"),
+)
+
+
+def files_of(folder):
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def write_foreign(folder):
+    for name in FOREIGN:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("{}")
+
+
+@pytest.fixture
+def trainer():
+    trainer = keras_irl.MLE(quick_start(tiny_gpt2()))
+    trainer.compile("adam")
+    trainer.built = True
+    trainer.optimizer.build(trainer.trainable_variables)
+    return trainer
+
+
+PROGRESS = {
+    "step": 2,
+    "step_times": [0.1],
+    "history": {"step": [2], "negative_log_likelihood": [1.0]},
+}
+
+
+def test_overwriting_leaves_what_somebody_else_wrote(tmp_path, trainer):
+    write_foreign(tmp_path)
+    folder = RunFolder(tmp_path, SETTINGS)
+    folder.finish_run("mle", 0, {"loss": 1.0})
+    folder.save_policy("mle", 0, trainer)
+    folder.checkpoint("iqlearn", 0).save(trainer, PROGRESS)
+    before = files_of(tmp_path)
+    assert "checkpoints/iqlearn-0/step-2.weights.h5" in before
+    RunFolder(tmp_path, {"steps": 4}, overwrite=True)
+    assert files_of(tmp_path) == {*FOREIGN, "settings.json"}
+
+
+def test_a_finished_run_drops_its_own_checkpoints_alone(tmp_path, trainer):
+    write_foreign(tmp_path)
+    folder = RunFolder(tmp_path, SETTINGS)
+    checkpoint = folder.checkpoint("mle", 0)
+    checkpoint.save(trainer, PROGRESS)
+    (checkpoint.folder / "step-1.weights.h5").write_text("mine")
+    checkpoint.save(trainer, PROGRESS | {"step": 4})
+    folder.finish_run("mle", 0, {"loss": 1.0})
+    assert files_of(tmp_path) == {
+        *(*FOREIGN, "settings.json", "runs/mle-0.json"),
+        "checkpoints/mle-0/step-1.weights.h5",
+    }
+
+
+def test_a_folder_of_before_there_was_a_list_is_known_by_its_names(tmp_path):
+    write_foreign(tmp_path)
+    (tmp_path / "settings.json").write_text('{"steps": 8}')
+    own = {
+        *(
+            "runs/iqlearn-0.json",
+            "policies/named-online-iqlearn-0.1-ab-2.keras",
+        ),
+        *("checkpoints/mle-for-gail-0/progress.json", "report.md"),
+        "checkpoints/mle-for-gail-0/step-20.weights.h5",
+    }
+    for name in own:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(ValueError, match=r"steps=3 \(there 8\)"):
+        RunFolder(tmp_path, SETTINGS)
+    RunFolder(tmp_path, SETTINGS, overwrite=True)
+    # A report is replaced by the next.
+    assert files_of(tmp_path) == {*FOREIGN, "settings.json", "report.md"}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_settings_of_something_else_are_left_alone(tmp_path, overwrite):
+    write_foreign(tmp_path)
+    (tmp_path / "settings.json").write_text('{"editor.fontSize": 12}')
+    with pytest.raises(ValueError, match="'settings.json' that keras-irl did"):
+        RunFolder(tmp_path, SETTINGS, overwrite)
+    assert files_of(tmp_path) == {*FOREIGN, "settings.json"}
+    assert "editor" in (tmp_path / "settings.json").read_text()
+
+
+def test_what_was_not_written_with_these_settings_is_in_the_way(tmp_path):
+    folder = RunFolder(tmp_path, SETTINGS)
+    (tmp_path / "runs" / "mle-0.json").write_text('{"loss": 1.0}')
+    with pytest.raises(ValueError, match="mle-0.json' is in the way"):
+        folder.finished_run("mle", 0)
+    (tmp_path / "policies" / "iqlearn-0.keras").write_text("mine")
+    with pytest.raises(ValueError, match="iqlearn-0.keras' is in the way"):
+        folder.finished_run("iqlearn", 0)
+    place = tmp_path / "checkpoints" / "mle-for-gail-0"
+    place.mkdir()
+    (place / "progress.json").write_text("{}")
+    with pytest.raises(ValueError, match="progress.json' is in the way"):
+        folder.finished_run("gail", 0)
+
+
+@pytest.mark.parametrize("content", [b"null", b"[", b"\xff\xfe{\x00}\x00"])
+def test_a_damaged_file_is_named(tmp_path, trainer, content):
+    folder = RunFolder(tmp_path, SETTINGS)
+    folder.finish_run("mle", 0, {"loss": 1.0})
+    folder.save_policy("mle", 0, trainer)
+    checkpoint = folder.checkpoint("iqlearn", 0)
+    checkpoint.save(trainer, PROGRESS)
+    weights = checkpoint.folder / "step-2.weights.h5"
+    for path, read in (
+        (tmp_path / "runs/mle-0.json", lambda: folder.finished_run("mle", 0)),
+        (
+            tmp_path / "policies/mle-0.keras",
+            lambda: folder.saved_policy("mle", 0),
+        ),
+        (weights, lambda: checkpoint.restore(trainer)),
+        (weights, lambda: checkpoint.load_weights(trainer, 2)),
+        (checkpoint.path, lambda: checkpoint.restore(trainer)),
+        (tmp_path / "settings.json", lambda: RunFolder(tmp_path, SETTINGS)),
+    ):
+        whole = path.read_bytes()
+        path.write_bytes(content)
+        message = f"{re.escape(str(path))}' is damaged: .*Received: file="
+        with pytest.raises(ValueError, match=message):
+            read()
+        path.write_bytes(whole)
+    assert checkpoint.restore(trainer)["step"] == 2
+
+
+@pytest.mark.parametrize(
+    "progress",
+    [
+        {},
+        PROGRESS | {"step": "2"},
+        PROGRESS | {"history": []},
+        PROGRESS | {"history": {"step": [2]}},
+        PROGRESS | {"weights": "../../x.weights.h5"},
+    ],
+)
+def test_the_progress_of_a_run_is_whole(tmp_path, trainer, progress):
+    checkpoint = RunFolder(tmp_path, SETTINGS).checkpoint("mle", 0)
+    checkpoint.save(trainer, PROGRESS)
+    checkpoint.path.write_text(json.dumps(progress))
+    with pytest.raises(ValueError, match="not the progress.*Delete the folder"):
+        checkpoint.restore(trainer)
+
+
+def test_a_run_is_checked_as_its_reader_wishes(tmp_path):
+    folder = RunFolder(tmp_path, SETTINGS)
+    folder.finish_run("mle", 0, {})
+    with pytest.raises(
+        ValueError, match="mle-0.json' is damaged.*'rows'.*anew"
+    ):
+        folder.finished_run("mle", 0, check_run)
+    folder.finish_run("mle", 0, RUN)
+    assert folder.finished_run("mle", 0, check_run) == RUN
+
+
+RUN = {
+    "rows": [
+        {"decoder": "T=1", "metrics": {"bleu": 1.0}, "responses": [["a"]]}
+    ],
+    "samples": [{"prompt": "a", "references": ["b"], "responses": []}],
+}
+
+
+FULL = """
+import json, resource, sys
+sys.path[:0] = json.loads(sys.argv[2])
+import keras_irl
+from testing import quick_start, tiny_gpt2
+from keras_irl.cli.run_folder import RunFolder
+trainer = keras_irl.MLE(quick_start(tiny_gpt2()))
+trainer.compile("adam")
+trainer.built = True
+trainer.optimizer.build(trainer.trainable_variables)
+folder = RunFolder(sys.argv[1], {"steps": 3})
+checkpoint = folder.checkpoint("mle", 0)
+progress = json.loads(sys.argv[3])
+checkpoint.save(trainer, progress)
+for size in (399_000, 300_000, 100_000, 5_000):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    for save in (
+        lambda: checkpoint.save(trainer, progress | {"step": 4}),
+        lambda: folder.save_policy("mle", 0, trainer),
+    ):
+        try:
+            save()
+        except OSError as error:
+            print(error.strerror, error.filename, flush=True)
+resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))
+print(checkpoint.restore(trainer)["step"])
+"""
+
+
+def test_a_disk_without_room_leaves_the_earlier_state(tmp_path):
+    """In a process of its own: HDF5 would take this one down."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", FULL, str(tmp_path / "out")),
+            *(json.dumps([str(TESTS)]), json.dumps(PROGRESS)),
+        ],
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert done.returncode == 0, done.stderr
+    *errors, step = done.stdout.splitlines()
+    assert step == "2"
+    assert len(errors) == 8
+    assert all(line.startswith("File too large /") for line in errors)
+    assert files_of(tmp_path / "out") == {
+        *("settings.json", "checkpoints/mle-0/progress.json"),
+        "checkpoints/mle-0/step-2.weights.h5",
+    }

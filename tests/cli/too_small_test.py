@@ -1,0 +1,55 @@
+import errno
+import os
+import tempfile
+
+import keras
+import pytest
+
+from keras_irl.cli.run_folder import RunFolder
+from keras_irl.cli.saved_policies import load_saved
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_is_told_from_a_damaged_policy(
+    tmp_path, monkeypatch, number
+):
+    def fill(*args, **kwargs):
+        raise OSError(number, os.strerror(number))
+
+    folder = RunFolder(tmp_path / "output", {})
+    path = folder.policy_path("mle", 0)
+    path.write_bytes(b"a policy")
+    monkeypatch.setattr(keras.saving, "load_model", fill)
+    for read in (
+        lambda: load_saved(path),
+        lambda: folder.saved_policy("mle", 0),
+    ):
+        with pytest.raises(OSError) as found:
+            read()
+        assert found.value.errno == number
+        assert found.value.filename == tempfile.gettempdir()
+    assert path.read_bytes() == b"a policy"
+
+
+def test_too_little_memory_is_told_from_a_damaged_policy(tmp_path, monkeypatch):
+    def fill(*args, **kwargs):
+        raise MemoryError
+
+    folder = RunFolder(tmp_path / "output", {})
+    path = folder.policy_path("mle", 0)
+    path.write_bytes(b"a policy")
+    monkeypatch.setattr(keras.saving, "load_model", fill)
+    with pytest.raises(MemoryError):
+        load_saved(path)
+    with pytest.raises(MemoryError):
+        folder.saved_policy("mle", 0)
+
+
+def test_a_damaged_policy_is_still_one(tmp_path):
+    folder = RunFolder(tmp_path / "output", {})
+    path = folder.policy_path("mle", 0)
+    path.write_bytes(b"a policy")
+    with pytest.raises(ValueError, match="Keras could not load this file"):
+        load_saved(path)
+    with pytest.raises(ValueError, match="is damaged.*Delete it"):
+        folder.saved_policy("mle", 0)
