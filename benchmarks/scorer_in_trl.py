@@ -1,4 +1,4 @@
-"""A policy's reward, maximised by TRL.
+"""A policy's reward, maximized by TRL.
 
 A small GPT-2 of keras_irl learns the arithmetic task from demonstrations by
 IQLearn. `keras_irl.rewards.as_scorer` makes a reward function of it, and the

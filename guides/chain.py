@@ -161,7 +161,7 @@ on the rollouts:
     r = Q(s, a) − γ V(s')
 
 With `mix_in=0` it is offline IQLearn. Every table has means of its own, and
-their sum is minimised: no table feels another.
+their sum is minimized: no table feels another.
 """
 
 

@@ -12,8 +12,8 @@ def offer(door, names, *, removed_in=None):
 
     Args:
         door: The name of the room, its `__name__`.
-        names: Dictionary from a name to the module that it stands in, or
-            `None` for the name of a module itself.
+        names: Dictionary from a name to the module that it stands in, or to
+            `"module:name"` where it has another name there.
         removed_in: The version that no longer offers them here; asking then
             warns. Defaults to `None`, for names that stay.
 
@@ -24,14 +24,15 @@ def offer(door, names, *, removed_in=None):
     def get(name):
         if name not in names:
             raise AttributeError(f"module {door!r} has no attribute {name!r}")
-        place = names[name]
+        place, _, new_name = names[name].partition(":")
+        new_name = new_name or name
         if removed_in is not None:
             warnings.warn(
-                f"`{door}.{name}` is `{place}.{name}` now, and the old name "
-                f"ends with version {removed_in}.",
+                f"`{door}.{name}` is `{place}.{new_name}` now, and the old "
+                f"name ends with version {removed_in}.",
                 DeprecationWarning,
                 stacklevel=2,
             )
-        return getattr(importlib.import_module(place), name)
+        return getattr(importlib.import_module(place), new_name)
 
     return get

@@ -28,9 +28,9 @@ NO_DEMONSTRATIONS = {
     "rwkv7": "`demonstrations` fails, as keras-hub's preprocessor can't read "
     "an empty prompt: make the batches yourself",
 }
-# Whose blocks `rematerialise` refuses: it does not find them, or would lose the
+# Whose blocks `rematerialize` refuses: it does not find them, or would lose the
 # loss that balances their experts.
-NOT_REMATERIALISED = (
+NOT_REMATERIALIZED = (
     "t5gemma",
     "t5gemma2",
     "gemma3n",
@@ -90,8 +90,8 @@ def _row(name):
         notes.append(NO_DEMONSTRATIONS[name])
     if name in FORGOTTEN:
         notes.append(f"saved models forget `{FORGOTTEN[name]}`")
-    if name in NOT_REMATERIALISED:
-        notes.append("no `rematerialise`")
+    if name in NOT_REMATERIALIZED:
+        notes.append("no `rematerialize`")
     return (
         own.removesuffix("CausalLM").removesuffix("Seq2SeqLM"),
         f"`{own}`",

@@ -150,11 +150,11 @@ def test_signals_end_it_alike(
 ):
     module, function, arguments = COMMANDS[name]
 
-    def signalled(options):
+    def signaled(options):
         os.kill(os.getpid(), number)
         raise AssertionError("Nothing has happened.")
 
-    monkeypatch.setattr(module, function, signalled)
+    monkeypatch.setattr(module, function, signaled)
     before = [signal.getsignal(n) for n in (number, signal.SIGALRM)]
     assert main(arguments) == code
     assert [signal.getsignal(n) for n in (number, signal.SIGALRM)] == before

@@ -28,7 +28,7 @@ class Rule(NamedTuple):
     """When to alert.
 
     Attributes:
-        reading: Which of `health_signals.Readings` it watches.
+        reading: Which of `health_signals.HealthSignals` it watches.
         is_past: Function of a reading and the limit.
         limit: A number.
         message: What it means and what to do; `{value}` is the reading.

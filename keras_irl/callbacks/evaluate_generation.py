@@ -13,8 +13,8 @@ from keras_irl.evaluation.judging import require_task
 from keras_irl.generation import encode_prompts
 from keras_irl.generation.decoders import decodings
 from keras_irl.generation.responses import ResponseSampler
+from keras_irl.reporting.atomic_write import atomic_write
 from keras_irl.reporting.atomic_write import check_folder
-from keras_irl.reporting.atomic_write import write_whole
 
 _NUM_SHOWN = 5
 
@@ -174,7 +174,7 @@ class EvaluateGeneration(keras.callbacks.Callback):
                     lines.append(f"{row['decoder']}: {text}")
             lines.append("")
         name = f"epoch-{epoch + 1:04d}.txt"
-        write_whole({name: "\n".join(lines)}, self.output)
+        atomic_write({name: "\n".join(lines)}, self.output)
 
 
 def _suffix(decoder):

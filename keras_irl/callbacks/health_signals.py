@@ -4,7 +4,7 @@ import collections
 import statistics
 
 
-class RecentMeans:
+class WindowedMeans:
     """Means over the last batches, recovered from means over all of an epoch.
 
     Keras logs means over the batches since an epoch began. Late in an epoch
@@ -55,7 +55,7 @@ _MIN_LOOKS = 5
 _TINY = 1e-9
 
 
-class Readings:
+class HealthSignals:
     """Numbers whose bounds mean the same for every task and policy.
 
     | reading            | computed from the logs                             |

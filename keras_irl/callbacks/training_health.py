@@ -12,8 +12,8 @@ from keras_irl.arguments import shortened
 from keras_irl.callbacks.alerts import Alert
 from keras_irl.callbacks.alerts import check_names
 from keras_irl.callbacks.alerts import rules_with
-from keras_irl.callbacks.health_signals import Readings
-from keras_irl.callbacks.health_signals import RecentMeans
+from keras_irl.callbacks.health_signals import HealthSignals
+from keras_irl.callbacks.health_signals import WindowedMeans
 
 
 class TrainingHealth(keras.callbacks.Callback):
@@ -133,8 +133,8 @@ class TrainingHealth(keras.callbacks.Callback):
 
     def _start(self):
         self.alerts = []
-        self._readings = Readings()
-        self._recent = RecentMeans()
+        self._readings = HealthSignals()
+        self._recent = WindowedMeans()
         self._gradient_norms = []
         # For how many steps each has been past its limit, and whether it has
         # been told.

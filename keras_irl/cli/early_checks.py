@@ -27,7 +27,7 @@ _STEMS = {
     "validation": ("devset",),
     "test": ("testset",),
 }
-_OF_TABLES = ("e2e", "e2e-delexicalised")
+_OF_TABLES = ("e2e", "e2e-delexicalized")
 
 
 def check_early(options):

@@ -3,7 +3,7 @@
 import json
 import pathlib
 
-from keras_irl.reporting.atomic_write import write_whole
+from keras_irl.reporting.atomic_write import atomic_write
 
 # What the list of our files is called in the file that has it.
 WRITTEN = "written"
@@ -204,7 +204,7 @@ class Mark:
     def _write(self):
         content = (self.content or {}) | {WRITTEN: sorted(self.written)}
         text = json.dumps(content, indent=1)
-        write_whole({self.path.name: text}, self.folder)
+        atomic_write({self.path.name: text}, self.folder)
 
 
 def _are_inside(names):

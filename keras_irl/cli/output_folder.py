@@ -3,8 +3,8 @@
 import pathlib
 
 from keras_irl.cli.kept_files import Mark
+from keras_irl.reporting.atomic_write import atomic_write
 from keras_irl.reporting.atomic_write import check_folder
-from keras_irl.reporting.atomic_write import write_whole
 from keras_irl.reporting.report import REPORT_FILES
 
 FILES = {
@@ -114,7 +114,7 @@ def write_output(job, files, folder, shown=""):
     own = [name for name in FILES[job] if mark.knows(mark.folder / name)]
     if mark.path.name not in files:
         mark.add(*(mark.folder / name for name in files))
-    paths = write_whole(files, folder, own)
+    paths = atomic_write(files, folder, own)
     if shown:
         print(shown)
     print("Written:", *paths, sep="\n  ")

@@ -20,8 +20,8 @@ from keras_irl.cli.output_folder import FILES
 from keras_irl.cli.output_folder import MARKS
 from keras_irl.cli.output_folder import foreign_mark
 from keras_irl.cli.too_small import raise_if_too_small
+from keras_irl.reporting.atomic_write import atomic_write
 from keras_irl.reporting.atomic_write import check_folder
-from keras_irl.reporting.atomic_write import write_whole
 
 _SAFE = re.compile(r"[^A-Za-z0-9._-]")
 # What an objective is called, and what was trained before it.
@@ -101,7 +101,7 @@ class ResultFolder:
         """Keeps a finished run."""
         path = self.run_path(name, seed)
         self.mark.add(path)
-        write_whole({path.name: _json(run)}, path.parent)
+        atomic_write({path.name: _json(run)}, path.parent)
 
     def run_path(self, name, seed):
         """Returns the path of a finished run."""
@@ -306,7 +306,7 @@ class Checkpoint:
             trainer.save_weights(weights)
         # Once this is written, the new checkpoint counts.
         content = _json(progress | {"weights": weights.name})
-        write_whole({self.path.name: content}, self.folder)
+        atomic_write({self.path.name: content}, self.folder)
         kept = {weights, self._weights_of(progress.get("best_step"))}
         self.mark.forget(*set(self.folder.glob("*.weights.h5")) - kept)
 

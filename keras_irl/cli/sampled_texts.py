@@ -10,7 +10,7 @@ from keras_irl.evaluation import chrf
 from keras_irl.evaluation.judging import check_task
 from keras_irl.generation import as_decoder
 from keras_irl.progress import progress
-from keras_irl.rewards.scorer import ResponseCutter
+from keras_irl.rewards.scorer import ResponseTruncator
 
 
 def load_prompts(options):
@@ -51,7 +51,7 @@ def load_prompts(options):
 def sample_texts(policy, task, options):
     """Lets a policy answer prompts, and judges every single answer.
 
-    Answers are tokenised anew to be read for their rewards. Those that are
+    Answers are tokenized anew to be read for their rewards. Those that are
     longer then than the window are cut, and those that were cut before they
     had a token are left out; how many is printed.
 
@@ -73,7 +73,7 @@ def sample_texts(policy, task, options):
     responses = [text for samples in found.texts for text in samples]
     finished = found.finished.reshape(-1)
     repeated = [prompt for prompt in prompts for _ in range(number)]
-    fitting, are_cut = ResponseCutter(policy)(repeated, responses)
+    fitting, are_cut = ResponseTruncator(policy)(repeated, responses)
     rows = [row for row, text in enumerate(fitting) if text or finished[row]]
     _report(len(responses) - len(rows), sum(are_cut), finished)
     metrics = {

@@ -3,7 +3,9 @@
 from keras_irl.cli.number_types import positive
 from keras_irl.cli.number_types import size
 
-TASKS = "arithmetic gsm8k e2e e2e-delexicalised xsum tldr wmt22 jsonl".split()
+TASKS = "arithmetic gsm8k e2e e2e-delexicalized xsum tldr wmt22 jsonl".split()
+# Until version 0.3.
+_OLD_NAMES = {"e2e-delexicalised": "e2e-delexicalized"}
 
 # What a file without a split of its own is split by.
 JSONL_SPLIT = (
@@ -23,6 +25,7 @@ def add_data(group):
     add = group.add_argument
     add(
         "--task",
+        type=lambda name: _OLD_NAMES.get(name, name),
         required=True,
         metavar="NAME",
         help=f"one of {', '.join(TASKS)}",

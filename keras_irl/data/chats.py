@@ -164,7 +164,7 @@ def empty_turn(row, content):
         row,
         content,
         "empty turn",
-        "a turn is empty or tokenises to nothing. Fill it in, or leave it out.",
+        "a turn is empty or tokenizes to nothing. Fill it in, or leave it out.",
     )
 
 
@@ -414,7 +414,7 @@ def _survey(packer, conversations, on_invalid):
 
 
 def _read_batch(packer, conversations, batch_size, rows, indices):
-    """Reads, tokenises and packs the conversations of one batch."""
+    """Reads, tokenizes and packs the conversations of one batch."""
     found = [int(rows[i]) for i in indices]
     return packer.pack(
         [packer.encode(row, conversations[row]) for row in found], batch_size

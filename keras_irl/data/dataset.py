@@ -229,7 +229,7 @@ def _is_preprocessing(transform):
     """Tells whether keras-hub asks for its own preprocessing.
 
     `fit` and `evaluate` of keras-hub map the policy's `preprocess_samples`
-    over every data set. These batches are tokenised already, and the
+    over every data set. These batches are tokenized already, and the
     preprocessor must stay attached for `generate` to read strings: so the data
     set, which alone knows, leaves that one map out.
     """

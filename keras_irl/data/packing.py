@@ -157,7 +157,7 @@ def _sizes(packer, prompts, responses, rows):
 
 
 def _read_batch(packer, prompts, responses, batch_size, groups, indices):
-    """Reads, tokenises and packs the texts of one batch."""
+    """Reads, tokenizes and packs the texts of one batch."""
     shape = (batch_size, packer.max_length)
     token_ids = np.full(shape, packer.pad_id, "int32")
     actions = np.full(shape, packer.pad_id, "int32")

@@ -42,7 +42,7 @@ def demonstrations(
       the end token; 0.0 on the prompt and on padding.
 
     The state of a text before its first action is what the policy's
-    `generate_preprocess` feeds it. Prompt and response are tokenised apart,
+    `generate_preprocess` feeds it. Prompt and response are tokenized apart,
     and joined without a space.
 
     **Truncated texts.** A text whose states fill more than T positions is cut
@@ -150,7 +150,7 @@ def sampled_texts(packer, prompts, responses, valid, num_texts):
 
 
 def read_tokens(packer, prompts, responses, rows):
-    """Reads and tokenises rows, and checks that they can be imitated.
+    """Reads and tokenizes rows, and checks that they can be imitated.
 
     Args:
         packer: A `TextPacker`.
@@ -176,7 +176,7 @@ def read_tokens(packer, prompts, responses, rows):
 
 
 def _read_batch(packer, prompts, responses, batch_size, valid, indices):
-    """Reads, tokenises and packs the rows of one batch."""
+    """Reads, tokenizes and packs the rows of one batch."""
     rows = indices if valid is None else [valid[i] for i in indices]
     tokens = read_tokens(packer, prompts, responses, rows)
     return packer.pack(*tokens, batch_size)

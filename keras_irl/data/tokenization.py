@@ -146,7 +146,7 @@ class TextPacker(abc.ABC):
         return self.prefix_length(num_prompt_tokens) + num_response_tokens
 
     def pack(self, prompts, responses, batch_size):
-        """Packs tokenised texts; see `keras_irl.data.demonstrations`.
+        """Packs tokenized texts; see `keras_irl.data.demonstrations`.
 
         Args:
             prompts: Lists of ids, at least one and at most `batch_size`.

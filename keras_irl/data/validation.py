@@ -1,6 +1,6 @@
 """Which rows can be imitated, told before the training starts.
 
-The rows stay where they are: the survey reads each once, tokenises only those
+The rows stay where they are: the survey reads each once, tokenizes only those
 long enough to overflow, and keeps one number for each row that is left.
 """
 
@@ -117,7 +117,7 @@ def read_row(packer, prompts, responses, row, left_out=None):
 
 
 def check_tokens(packer, row, texts, tokens):
-    """Checks that a tokenised row leaves an action and a state to take it in.
+    """Checks that a tokenized row leaves an action and a state to take it in.
 
     Args:
         packer: A `TextPacker`.
@@ -268,7 +268,7 @@ def _special_token(name, row, whole, mark, place):
 def _empty_response(row, response):
     return InvalidRowError(
         "empty response",
-        "the response is empty or tokenises to nothing, so there is no action "
+        "the response is empty or tokenizes to nothing, so there is no action "
         "to imitate. Fill it in.",
         "responses",
         row,
@@ -290,7 +290,7 @@ def _needs_tokens(packer, prompt, response):
 def _most_tokens(text):
     """An upper bound on the number of tokens of a text."""
     # A token covers a byte or more, of the text or of what a tokenizer's
-    # normaliser makes of it, and a leading space may be put before it.
+    # normalizer makes of it, and a leading space may be put before it.
     if text.isascii():
         return len(text) + 1
     folded = unicodedata.normalize("NFKC", text).casefold()

@@ -138,10 +138,10 @@ def _tiles(policy, trainer):
 
 
 def _describe_batch(batch, tokenizer):
-    in_colour = sys.stdout.isatty()
-    where = "colour" if in_colour else "brackets"
+    in_color = sys.stdout.isatty()
+    where = "color" if in_color else "brackets"
     yield f"First batch, trained tokens in {where}:"
-    for text in marked_texts(batch, tokenizer, _NUM_ROWS, in_colour):
+    for text in marked_texts(batch, tokenizer, _NUM_ROWS, in_color):
         yield f"  {text}"
 
 
@@ -182,7 +182,7 @@ def _describe_policy(policy):
             + ("trained" if head.is_trained else "not trained")
         )
     else:
-        yield f"Head: {type(policy).__name__}, quantised or not known"
+        yield f"Head: {type(policy).__name__}, quantized or not known"
 
 
 def _describe_memory(memory, shape):

@@ -19,7 +19,7 @@ class Counts(NamedTuple):
         num_ended: Texts with an end token that is trained.
         num_end_tokens: End tokens that are trained.
         num_cut: Texts that are marked as cut.
-        num_bare: Texts whose very first action is trained.
+        num_without_prompt: Texts whose very first action is trained.
         empty_batches: The indices of batches without a trained token.
         end_ids: Set of the ids that end a text, as far as they are known.
         last_ids: Set of the ids that stand where an end is missing: the last
@@ -34,7 +34,7 @@ class Counts(NamedTuple):
     num_ended: int
     num_end_tokens: int
     num_cut: int
-    num_bare: int
+    num_without_prompt: int
     empty_batches: list
     end_ids: set
     last_ids: set
@@ -70,7 +70,7 @@ def count(batches, end_ids):
         num_ended=int(np.sum(ends > 0)),
         num_end_tokens=int(ends.sum()),
         num_cut=int(cut.sum()),
-        num_bare=int(bare.sum()),
+        num_without_prompt=int(bare.sum()),
         empty_batches=[i for i, mask in enumerate(masks) if not mask.any()],
         end_ids=end_ids,
         last_ids={int(token) for token in last[is_endless]},

@@ -6,23 +6,23 @@ import numpy as np
 
 _MAX_CHARACTERS = 240
 _BRACKETS = ("[", "]")
-_COLOURS = ("\033[1;32m", "\033[0m")
+_COLORS = ("\033[1;32m", "\033[0m")
 
 
-def marked_texts(batch, tokenizer, num_rows, in_colour):
+def marked_texts(batch, tokenizer, num_rows, in_color):
     """Decodes the texts of a batch, and marks what is trained.
 
     Args:
         batch: A `Batch`.
         tokenizer: The tokenizer of the policy; `None` shows ids.
         num_rows: The number of rows at most.
-        in_colour: Whether marks are colours of a terminal. Otherwise they are
+        in_color: Whether marks are colors of a terminal. Otherwise they are
             brackets.
 
     Returns:
         A list of strings, one for each row.
     """
-    marks = _COLOURS if in_colour else _BRACKETS
+    marks = _COLORS if in_color else _BRACKETS
     return [
         _marked_row(batch, row, tokenizer, marks)
         for row in range(min(num_rows, len(batch.mask)))

@@ -5,7 +5,7 @@ import math
 import keras
 import numpy as np
 
-from keras_irl.models.rematerialization import is_rematerialised
+from keras_irl.models.rematerialization import is_rematerialized
 from keras_irl.ops.kernels.tiling import BLOCK_SIZE
 from keras_irl.ops.kernels.tiling import TILE_SIZE
 from keras_irl.optimizers.unwrapping import inner_optimizer
@@ -20,7 +20,7 @@ def activation_bytes(policy, shape, prompt_shape=None):
 
     Counted are, with their compute type: the output of each layer of the
     backbone; and inside of it, for each token, what goes into its dense layers
-    and what comes out, its normalisations, and the attention scores of each
+    and what comes out, its normalizations, and the attention scores of each
     head, twice, before and after the softmax. Blocks that are computed once
     more count with their outputs, and the largest of them as a whole.
 
@@ -50,7 +50,7 @@ def activation_bytes(policy, shape, prompt_shape=None):
         size = 2 if layer.compute_dtype in _HALVES else 4
         kept += size * math.prod(outputs)
         inside = size * _num_inside(layer, outputs, num_heads)
-        if is_rematerialised(layer):
+        if is_rematerialized(layer):
             recomputed.append(inside)
         else:
             kept += inside

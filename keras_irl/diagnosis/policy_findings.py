@@ -111,15 +111,15 @@ def _head(policy):
     if any(layer.quantization_mode == "int8" for layer in embeddings):
         yield error(
             "int8-head",
-            "The vocabulary head is quantised to int8, which lets no gradient "
+            "The vocabulary head is quantized to int8, which lets no gradient "
             "through: what reaches the layers below is noise.",
-            'Quantise the others: `policy.quantize("int8", '
+            'Quantize the others: `policy.quantize("int8", '
             'filters=lambda layer: "embedding" not in layer.name)`.',
         )
     elif not has_known_head(policy):
         yield warning(
             "unknown-head",
-            "The vocabulary head is quantised, or its family is not known to "
+            "The vocabulary head is quantized, or its family is not known to "
             "keras_irl: every step holds the logits of the whole vocabulary.",
             "Train smaller batches if memory is short.",
         )

@@ -74,7 +74,7 @@ def vocabulary_findings(batches, policy):
                 f"{len(outside)} of the {name} are no tokens of this policy, "
                 f"such as {outside[0]}: it knows 0 to {size - 1}. Some "
                 "backends read other memory there, or zeros.",
-                "Tokenise with the tokenizer of this policy, and give "
+                "Tokenize with the tokenizer of this policy, and give "
                 "padding an id of its vocabulary.",
             )
     # As in `keras_irl.models.load_policy`.
@@ -179,10 +179,13 @@ def _cuts(counts):
 
 def _prompts(batches, counts):
     has_decoder_alone = batches[0].prompt_ids is None
-    if has_decoder_alone and counts.num_bare > _MANY * counts.num_texts:
+    if (
+        has_decoder_alone
+        and counts.num_without_prompt > _MANY * counts.num_texts
+    ):
         yield warning(
             "prompt-trained",
-            f"In {counts.num_bare} of {counts.num_texts} texts the very first "
+            f"In {counts.num_without_prompt} of {counts.num_texts} texts the very first "
             "token is trained: if they begin with a prompt, it is trained too.",
             "Set the mask to 0 on prompts. `keras_irl.data.demonstrations()` "
             "does so.",

@@ -40,7 +40,7 @@ def vocabulary_head(policy):
 
     Raises:
         ValueError: If the family is not known, or its head can't be written as
-            one: it is quantised, or caps the logits twice.
+            one: it is quantized, or caps the logits twice.
     """
     return _family(policy).head(policy)
 
@@ -156,8 +156,8 @@ class _Family:
         if quantization_mode is None:
             return None
         return (
-            "The vocabulary head is quantised, and the tiled statistics "
-            "need its weights. Quantise the other layers only, with "
+            "The vocabulary head is quantized, and the tiled statistics "
+            "need its weights. Quantize the other layers only, with "
             '`filters=lambda layer: "embedding" not in layer.name`, or '
             "train with `compile(tile_vocabulary=False)`.",
             f"quantization_mode={quantization_mode!r}",

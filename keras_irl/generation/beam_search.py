@@ -67,13 +67,15 @@ class BeamSearcher(BranchingSampler):
 
     def prepare(self, length_penalty):
         """Sets what is no constant, and counts broken states from 0 again."""
-        _, length_penalty = check_beams(self.num_branches, length_penalty)
+        _, length_penalty = check_beams(
+            self.num_return_sequences, length_penalty
+        )
         self.length_penalty.assign(length_penalty)
         self.num_broken_states.assign(0)
 
     def get_config(self):
         return {
-            "num_beams": self.num_branches,
+            "num_beams": self.num_return_sequences,
             "length_penalty": float(self.length_penalty.numpy()),
             "stop_token_ids": self.stop_token_ids,
             "max_tokens": self.max_tokens,
@@ -97,7 +99,7 @@ class BeamSearcher(BranchingSampler):
         lengths, room = self._lengths_and_room(mask)
         none = ops.zeros_like(self._by_prompt(prompt[:, 0]), "float32") + _NONE
         # The rows of a prompt are equal: only the first counts.
-        alive = ops.where(ops.arange(self.num_branches) == 0, 0.0, none)
+        alive = ops.where(ops.arange(self.num_return_sequences) == 0, 0.0, none)
 
         def hopeful(tokens, cache, index, alive, kept, scores):
             # Log-probabilities only fall: the longest text is the best hope.
@@ -139,7 +141,7 @@ class BeamSearcher(BranchingSampler):
         # and the others are continued, unless they may be no longer.
         best, places = self._best(ops.where(stops, _NONE, totals))
         alive = ops.where(past, alive, best)
-        is_past = ops.repeat(past, self.num_branches, axis=0)
+        is_past = ops.repeat(past, self.num_return_sequences, axis=0)
         tokens = ops.where(is_past, tokens, _take_rows(texts, places))
         rows = ops.take_along_axis(rows, places, axis=1)
         cache = tree.map_structure(
@@ -149,7 +151,7 @@ class BeamSearcher(BranchingSampler):
 
     def _by_prompt(self, x):
         """Reshapes `(P * K, ...)` to `(P, K, ...)`."""
-        return ops.reshape(x, (-1, self.num_branches, *x.shape[1:]))
+        return ops.reshape(x, (-1, self.num_return_sequences, *x.shape[1:]))
 
     def _lengths_and_room(self, mask):
         """Tokens of the prompts, and of texts at most: both `(P, 1)`."""
@@ -161,8 +163,8 @@ class BeamSearcher(BranchingSampler):
 
     def _keep(self, kept, scores, texts, ended):
         """The best of what ended before and of the likeliest continuations."""
-        ended = ended[:, : self.num_branches]
-        texts = texts[:, : self.num_branches]
+        ended = ended[:, : self.num_return_sequences]
+        texts = texts[:, : self.num_return_sequences]
         scores, places = self._best(ops.concatenate([scores, ended], axis=1))
         texts = ops.concatenate([self._by_prompt(kept), texts], axis=1)
         return _take_rows(texts, places), scores
@@ -193,7 +195,7 @@ class BeamSearcher(BranchingSampler):
             Log-probabilities `(P, C)`, the rows `(P, C)` that they continue,
             their tokens `(P, C, T)`, and whether they end, `(P, C)`.
         """
-        num_rows, size = self.num_branches, gains.shape[-1]
+        num_rows, size = self.num_return_sequences, gains.shape[-1]
         count = num_rows * min(1 + len(self.stop_token_ids), size)
         totals = alive[..., None] + self._by_prompt(gains)
         totals, chosen = ops.top_k(
@@ -212,18 +214,18 @@ class BeamSearcher(BranchingSampler):
 
     def _best(self, scores):
         """The best `num_beams` of `(P, N)`: scores and where, `(P, K)`."""
-        scores, rows = ops.top_k(scores, self.num_branches)
-        shape = (-1, self.num_branches)
+        scores, rows = ops.top_k(scores, self.num_return_sequences)
+        shape = (-1, self.num_return_sequences)
         return ops.reshape(scores, shape), ops.reshape(rows, shape)
 
     def _finished_first(self, tokens, kept, scores):
         finished = ops.cast(scores > _NONE / 2, "int32")
         num_finished = ops.sum(finished, axis=1, keepdims=True)
-        places = ops.arange(self.num_branches, dtype="int32")[None]
+        places = ops.arange(self.num_return_sequences, dtype="int32")[None]
         rows = ops.where(
             places < num_finished,
             places,
-            places - num_finished + self.num_branches,
+            places - num_finished + self.num_return_sequences,
         )
         texts = (self._by_prompt(kept), self._by_prompt(tokens))
         return _take_rows(ops.concatenate(texts, axis=1), rows)

@@ -67,19 +67,23 @@ class Sampling:
             return ("greedy",)
         return self.top_k, self.top_p is not None
 
-    def num_branches(self, num_samples, batch_size):
+    def num_return_sequences(self, num_samples, batch_size):
         """Rows of a prompt in one batch; several may be needed."""
         num_samples = check_integer("num_samples", num_samples, least=1)
         batch_size = check_integer("batch_size", batch_size, least=1)
         num_batches = -(-num_samples // batch_size)
         return -(-num_samples // num_batches)
 
-    def make_sampler(self, num_branches, stop_token_ids, max_tokens=None):
+    def make_sampler(
+        self, num_return_sequences, stop_token_ids, max_tokens=None
+    ):
         """Makes the sampler of all decoders with the same constants."""
         if self.temperature == 0:
-            return GreedySampler(num_branches, stop_token_ids, max_tokens)
+            return GreedySampler(
+                num_return_sequences, stop_token_ids, max_tokens
+            )
         return TokenSampler(
-            num_branches,
+            num_return_sequences,
             top_k=self.top_k,
             top_p=self.top_p,
             stop_token_ids=stop_token_ids,
@@ -136,7 +140,7 @@ class BeamSearch:
         """What a compiled function serves one value of."""
         return "beams", self.num_beams
 
-    def num_branches(self, num_samples, batch_size):
+    def num_return_sequences(self, num_samples, batch_size):
         """Rows of a prompt in one batch."""
         num_samples = check_integer("num_samples", num_samples, least=1)
         if num_samples > self.num_beams:
@@ -148,10 +152,12 @@ class BeamSearch:
             )
         return self.num_beams
 
-    def make_sampler(self, num_branches, stop_token_ids, max_tokens=None):
+    def make_sampler(
+        self, num_return_sequences, stop_token_ids, max_tokens=None
+    ):
         """Makes the searcher of all decoders with as many beams."""
         return BeamSearcher(
-            num_branches,
+            num_return_sequences,
             stop_token_ids=stop_token_ids,
             max_tokens=max_tokens,
         )

@@ -17,12 +17,12 @@ from keras_irl.ops import check_shapes
 
 
 @contextlib.contextmanager
-def lent(policy, sampler, generate_function=None):
+def use_sampler(policy, sampler, generate_function=None):
     """Lends a policy a sampler, and takes it back.
 
-    Meanwhile the policy expects `sampler.num_branches` equal rows of each
+    Meanwhile the policy expects `sampler.num_return_sequences` equal rows of each
     prompt, one after the other, and encodes the first of them only. No other
-    thread is lent the policy, or reads it.
+    thread uses the policy meanwhile, or reads it.
 
     Args:
         policy: A `CausalLM` or `Seq2SeqLM`.
@@ -36,8 +36,10 @@ def lent(policy, sampler, generate_function=None):
     with lock_of(policy), without_mask_warnings():
         attributes = vars(policy)
         loan = {"sampler": sampler, "generate_function": generate_function}
-        if sampler.num_branches > 1:
-            loan["_build_cache"] = _EncodeOnce(policy, sampler.num_branches)
+        if sampler.num_return_sequences > 1:
+            loan["_build_cache"] = _EncodeOnce(
+                policy, sampler.num_return_sequences
+            )
         if isinstance(policy, keras_hub.models.T5Seq2SeqLM):
             loan["call_decoder_with_cache"] = _KeepWidth(policy)
         before = {n: attributes[n] for n in loan if n in attributes}
@@ -61,19 +63,23 @@ class _EncodeOnce:
     and others keep masks and encoder states where a sampler can't see them.
     """
 
-    def __init__(self, policy, num_branches):
+    def __init__(self, policy, num_return_sequences):
         self._call = policy._build_cache
-        self.num_branches = num_branches
+        self.num_return_sequences = num_return_sequences
 
     def __call__(self, *args, **kwargs):
         args, kwargs = tree.map_structure(self._first, (args, kwargs))
         return tree.map_structure(self._repeat, self._call(*args, **kwargs))
 
     def _first(self, x):
-        return None if x is None else x[:: self.num_branches]
+        return None if x is None else x[:: self.num_return_sequences]
 
     def _repeat(self, x):
-        return None if x is None else ops.repeat(x, self.num_branches, axis=0)
+        return (
+            None
+            if x is None
+            else ops.repeat(x, self.num_return_sequences, axis=0)
+        )
 
 
 class _KeepWidth:
@@ -157,7 +163,9 @@ def drawn_mask(tokens, inputs, sampler):
     """
     _check(inputs, sampler, ("padding_mask",))
     given = prefix_mask(inputs)
-    given = ops.repeat(ops.cast(given, "bool"), sampler.num_branches, axis=0)
+    given = ops.repeat(
+        ops.cast(given, "bool"), sampler.num_return_sequences, axis=0
+    )
     tokens, given = check_shapes(tokens=(tokens, "BT"), given=(given, "BT"))
     drawn = ops.logical_not(given)
     stops = ops.cast(ops.logical_and(sampler.is_stop(tokens), drawn), "int32")
@@ -210,11 +218,13 @@ def _draw(policy, inputs, sampler):
     mapping = [(v, ops.stop_gradient(v.value)) for v in policy.variables]
     mapping += [(v, v.value) for v in sampler.variables]
     rows = {
-        name: None if x is None else ops.repeat(x, sampler.num_branches, axis=0)
+        name: None
+        if x is None
+        else ops.repeat(x, sampler.num_return_sequences, axis=0)
         for name, x in inputs.items()
     }
     with keras.StatelessScope(state_mapping=mapping) as scope:
-        with lent(policy, sampler):
+        with use_sampler(policy, sampler):
             outputs = policy.generate_step(rows, stop_token_ids=None)
     for variable in sampler.variables:
         variable.assign(scope.get_current_value(variable))
@@ -276,12 +286,14 @@ class CompiledDecoder:
         Raises:
             NotFiniteError: If the policy's logits are not finite.
         """
-        num_branches = self.sampler.num_branches
+        num_return_sequences = self.sampler.num_return_sequences
         rows = {
-            name: ops.convert_to_tensor(np.repeat(x, num_branches, axis=0))
+            name: ops.convert_to_tensor(
+                np.repeat(x, num_return_sequences, axis=0)
+            )
             for name, x in inputs.items()
         }
-        with lent(self.policy, self.sampler, self._generate) as policy:
+        with use_sampler(self.policy, self.sampler, self._generate) as policy:
             self._generate = policy.make_generate_function()
             # The sampler knows the stops.
             outputs = self._generate(rows, stop_token_ids=None)
@@ -295,4 +307,4 @@ class CompiledDecoder:
                 f"Received: num_broken_states={num_broken_states}"
             )
         tokens = ops.convert_to_numpy(drawn_window(outputs, rows))
-        return tokens.reshape(-1, num_branches, tokens.shape[1])
+        return tokens.reshape(-1, num_return_sequences, tokens.shape[1])

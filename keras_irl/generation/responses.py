@@ -324,12 +324,16 @@ class ResponseSampler:
         A batch is its rows of the prompts, the width of its window, and how
         many prompts it is filled up to.
         """
-        num_branches = decoder.num_branches(num_samples, self.batch_size)
-        num_prompts = max(1, self.batch_size // num_branches)
-        key = decoder.constants, num_branches
+        num_return_sequences = decoder.num_return_sequences(
+            num_samples, self.batch_size
+        )
+        num_prompts = max(1, self.batch_size // num_return_sequences)
+        key = decoder.constants, num_return_sequences
         if key not in self._compiled:
             sampler = decoder.make_sampler(
-                num_branches, self._stops.token_ids, self.max_response_length
+                num_return_sequences,
+                self._stops.token_ids,
+                self.max_response_length,
             )
             self._compiled[key] = CompiledDecoder(self.policy, sampler)
         inputs = encode_prompts(self.policy, prompts, self.max_length)
@@ -338,7 +342,7 @@ class ResponseSampler:
             (rows, width, num_prompts)
             for rows, width in windows.batches(num_prompts, self.num_windows)
             # Samples that are more than a batch holds take several.
-            for _ in range(-(-num_samples // num_branches))
+            for _ in range(-(-num_samples // num_return_sequences))
         ]
         return self._compiled[key], windows, batches
 

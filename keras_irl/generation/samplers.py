@@ -16,11 +16,11 @@ class BranchingSampler(keras_hub.samplers.Sampler):
     """A keras-hub sampler that continues every prompt several times.
 
     A subclass keeps in variables what changes between calls, so that one
-    compiled function serves all their values. It is meant for `lent` and
-    `draw`, which hand it `num_branches` rows of each prompt.
+    compiled function serves all their values. It is meant for `use_sampler` and
+    `draw`, which hand it `num_return_sequences` rows of each prompt.
 
     Args:
-        num_branches: Rows that continue one prompt. They follow each other:
+        num_return_sequences: Rows that continue one prompt. They follow each other:
             prompt 0 row 0, prompt 0 row 1, and so on.
         stop_token_ids: Ids of the tokens that end a text. Where there are
             none, texts fill their window.
@@ -28,14 +28,16 @@ class BranchingSampler(keras_hub.samplers.Sampler):
             `None`, for what the window holds.
 
     Raises:
-        ValueError: If `num_branches` or `max_tokens` is below 1, or an id
+        ValueError: If `num_return_sequences` or `max_tokens` is below 1, or an id
             below 0.
     """
 
-    def __init__(self, num_branches=1, stop_token_ids=(), max_tokens=None):
+    def __init__(
+        self, num_return_sequences=1, stop_token_ids=(), max_tokens=None
+    ):
         super().__init__()
-        self.num_branches, self.max_tokens = _check_sizes(
-            num_branches, max_tokens
+        self.num_return_sequences, self.max_tokens = _check_sizes(
+            num_return_sequences, max_tokens
         )
         self.stop_token_ids = _check_ids(stop_token_ids)
         self.num_broken_states = keras.Variable(
@@ -49,7 +51,7 @@ class BranchingSampler(keras_hub.samplers.Sampler):
 
     def get_config(self):
         return {
-            "num_branches": self.num_branches,
+            "num_return_sequences": self.num_return_sequences,
             "stop_token_ids": self.stop_token_ids,
             "max_tokens": self.max_tokens,
         }
@@ -130,19 +132,21 @@ def _remade(sampler_class, config, state):
     return sampler
 
 
-def _check_sizes(num_branches, max_tokens):
+def _check_sizes(num_return_sequences, max_tokens):
     try:
-        num_branches = check_integer("num_branches", num_branches, least=1)
+        num_return_sequences = check_integer(
+            "num_return_sequences", num_return_sequences, least=1
+        )
         if max_tokens is not None:
             max_tokens = check_integer("max_tokens", max_tokens, least=1)
     except ValueError as error:
         raise ValueError(
             "A prompt is continued at least once, by one token at least: pass "
             "integers. Received: "
-            f"num_branches={shortened(num_branches)}, "
+            f"num_return_sequences={shortened(num_return_sequences)}, "
             f"max_tokens={shortened(max_tokens)}"
         ) from error
-    return num_branches, max_tokens
+    return num_return_sequences, max_tokens
 
 
 def _check_ids(stop_token_ids):
@@ -250,7 +254,7 @@ class TokenSampler(BranchingSampler):
 
     def get_config(self):
         return {
-            "num_samples": self.num_branches,
+            "num_samples": self.num_return_sequences,
             "temperature": float(self.temperature.numpy()),
             "top_k": self.top_k,
             "top_p": None if self.top_p is None else float(self.top_p.numpy()),

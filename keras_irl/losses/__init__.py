@@ -1,5 +1,6 @@
 """The equations: one method a file, as functions and as Keras losses."""
 
+from keras_irl.aliases import offer
 from keras_irl.losses.divergences import concave_reward as concave_reward
 from keras_irl.losses.divergences import (
     divergence_penalty as divergence_penalty,
@@ -21,8 +22,16 @@ from keras_irl.losses.policy_gradient import (
 from keras_irl.losses.policy_gradient import is_clipped as is_clipped
 from keras_irl.losses.policy_gradient import kl_estimates as kl_estimates
 from keras_irl.losses.policy_gradient import kl_loss as kl_loss
-from keras_irl.losses.policy_gradient import normalised as normalised
+from keras_irl.losses.policy_gradient import (
+    normalize_advantages as normalize_advantages,
+)
 from keras_irl.losses.policy_gradient import (
     policy_gradient_loss as policy_gradient_loss,
 )
 from keras_irl.losses.policy_gradient import value_loss as value_loss
+
+__getattr__ = offer(
+    __name__,
+    {"normalised": "keras_irl.losses:normalize_advantages"},
+    removed_in="0.3",
+)

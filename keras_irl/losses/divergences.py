@@ -1,7 +1,7 @@
 """How far the policy may stray from the demonstrations, and what that costs.
 
-Inverse soft-Q learning minimises a divergence between the policy's and the
-expert's behaviour. Written as a maximisation over rewards, a divergence with
+Inverse soft-Q learning minimizes a divergence between the policy's and the
+expert's behavior. Written as a maximization over rewards, a divergence with
 generator f asks for φ(r), a concave function of the reward:
 
     φ(r) = −f*(−r),    f*(t) = supᵤ  u t − f(u)

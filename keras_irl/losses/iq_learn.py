@@ -46,7 +46,7 @@ def iq_learn_loss(
         discount: The discount factor γ, in `[0, 1]`. Defaults to 0.99.
         td_weight: The weight λ of the penalty, a number or scalar tensor. At 0
             the loss is that of maximum likelihood. Defaults to 0.1.
-        divergence: The divergence that is minimised: `"chi2"`,
+        divergence: The divergence that is minimized: `"chi2"`,
             `"hellinger"`, `"reverse_kl"`, `"jensen_shannon"` or
             `"total_variation"`. Defaults to `"chi2"`.
         stop_value_gradient: Whether V(sₜ₊₁) is held fixed in the penalty, as a
@@ -151,7 +151,7 @@ class IQLearnLoss(TokenLoss):
             number of training steps so far, such as those of
             `keras.optimizers.schedules`. Defaults to 0.1.
         discount: The discount factor γ. Defaults to 0.99.
-        divergence: The divergence that is minimised. Defaults to `"chi2"`.
+        divergence: The divergence that is minimized. Defaults to `"chi2"`.
         stop_value_gradient: Whether V(sₜ₊₁) is held fixed. Defaults to
             `False`.
         warm_up_steps: Number of first training steps in which the loss is that

@@ -170,10 +170,10 @@ def value_loss(values, targets):
     )
 
 
-def normalised(advantages, mask, least=1.0):
+def normalize_advantages(advantages, mask, min_std=1.0):
     """Shifts advantages to mean 0, and scales large ones down.
 
-        (Aₜ − mean A) / max(least, deviation of A)
+        (Aₜ − mean A) / max(min_std, standard deviation of A)
 
     Small ones stay small. To bring them up to a deviation of 1 as well would
     make the noise of a discriminator that can tell nothing yet as loud as what
@@ -182,7 +182,7 @@ def normalised(advantages, mask, least=1.0):
     Args:
         advantages: Float tensor of shape `(B, T)`.
         mask: Tensor of shape `(B, T)`.
-        least: Positive number; a tiny one scales all advantages to a standard
+        min_std: Positive number; a tiny one scales all advantages to a standard
             deviation of 1. Defaults to 1.
 
     Returns:
@@ -190,13 +190,13 @@ def normalised(advantages, mask, least=1.0):
         1 over the tokens that count, and 0 elsewhere.
 
     Raises:
-        ValueError: If the shapes disagree, or `least` is not positive.
+        ValueError: If the shapes disagree, or `min_std` is not positive.
     """
-    least = check_number("least", least, above=0.0)
+    min_std = check_number("min_std", min_std, above=0.0)
     advantages, mask = _masked("advantages", advantages, mask)
-    centred = advantages - masked_mean(advantages, mask)
-    variance = masked_mean(ops.square(centred), mask)
-    scaled = centred / ops.sqrt(ops.maximum(variance, least**2))
+    centered = advantages - masked_mean(advantages, mask)
+    variance = masked_mean(ops.square(centered), mask)
+    scaled = centered / ops.sqrt(ops.maximum(variance, min_std**2))
     return ops.where(is_action(mask), scaled, 0.0)
 
 

@@ -186,7 +186,7 @@ def _count(tokens, order):
 
 
 def _bleu_of_each(samples, max_order):
-    """BLEU of each tokenised sample against all others."""
+    """BLEU of each tokenized sample against all others."""
     matches = [
         _matches_of_each(
             [collections.Counter(_ngrams(tokens, order)) for tokens in samples]

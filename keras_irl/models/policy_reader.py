@@ -21,7 +21,7 @@ def lock_of(policy):
     """Returns the lock that whoever reads a policy must hold.
 
     Compiled functions give the arrays of a policy away while they run, under
-    JAX, and samplers are lent to it meanwhile: a second thread would find what
+    JAX, and other samplers are in it meanwhile: a second thread would find what
     belongs to the first.
 
     Args:

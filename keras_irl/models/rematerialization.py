@@ -21,7 +21,7 @@ _MIXTURES = (
 )
 
 
-def rematerialise(policy):
+def rematerialize(policy):
     """Lets the blocks of a policy forget what they computed, until it is due.
 
     The backward pass needs the activations of every layer. After this, only
@@ -41,7 +41,7 @@ def rematerialise(policy):
 
     Example:
     ```python
-    keras_irl.models.rematerialise(policy)
+    keras_irl.models.rematerialize(policy)
     trainer = keras_irl.IQLearn(policy)
     ```
     """
@@ -60,17 +60,17 @@ def rematerialise(policy):
             f"Received: policy.backbone of type {type(backbone).__name__}"
         )
     for block in blocks:
-        if not is_rematerialised(block):
-            block.call = _Rematerialised(block)
+        if not is_rematerialized(block):
+            block.call = _Rematerialized(block)
     return len(blocks)
 
 
-def is_rematerialised(layer):
+def is_rematerialized(layer):
     """Tells whether a layer computes once more what its gradient needs."""
-    return isinstance(layer.call, _Rematerialised)
+    return isinstance(layer.call, _Rematerialized)
 
 
-class _Rematerialised:
+class _Rematerialized:
     """The `call` of a block, recomputed in the backward pass.
 
     All that the block reads goes in as arguments, its variables included, and

@@ -46,7 +46,7 @@ def tiles_vocabulary(policy, tile_vocabulary, compile_arguments):
         return False
     if not has_known_head(policy):
         warnings.warn(
-            f"The head of {type(policy).__name__} is quantised or not known "
+            f"The head of {type(policy).__name__} is quantized or not known "
             "to keras_irl, so every step holds the logits of its whole "
             "vocabulary. Pass `tile_vocabulary=False` to be fine with that.",
             stacklevel=3,

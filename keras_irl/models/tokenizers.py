@@ -26,7 +26,7 @@ _MAX_TEXT_BYTES = 2**16
 def sentence_piece_tokenizer(texts, vocabulary_size):
     """Trains the byte-pair tokenizer of a T5.
 
-    What it tokenises it gives back: characters are not normalised, spaces not
+    What it tokenizes it gives back: characters are not normalized, spaces not
     merged, and a newline is a token of its own. Numbers are split into digits.
     A character that none of the texts has, digits aside, becomes the unknown
     token.
@@ -91,7 +91,7 @@ def _train(texts, vocabulary_size, model, rules):
 def byte_pair_vocabulary(texts, vocabulary_size, special_tokens):
     """Trains a byte-level byte-pair encoding, as GPT-2 and BART have.
 
-    Every text can be tokenised, since every byte is a token. No pair crosses
+    Every text can be tokenized, since every byte is a token. No pair crosses
     the border of a word, a digit or a newline, so keras-hub's two ways to
     split texts, that of TensorFlow and that without it, give the same tokens.
 

@@ -1,5 +1,6 @@
 """The vocabulary: pure tensor functions on the numbers of each token."""
 
+from keras_irl.aliases import offer
 from keras_irl.ops.masking import CONTINUES as CONTINUES
 from keras_irl.ops.masking import continues as continues
 from keras_irl.ops.masking import is_action as is_action
@@ -8,7 +9,7 @@ from keras_irl.ops.masking import masked_mean as masked_mean
 from keras_irl.ops.masking import masked_sum as masked_sum
 from keras_irl.ops.returns import discounted_returns as discounted_returns
 from keras_irl.ops.returns import (
-    generalised_advantages as generalised_advantages,
+    generalized_advantages as generalized_advantages,
 )
 from keras_irl.ops.shapes import check_shapes as check_shapes
 from keras_irl.ops.statistics import TokenStatistics as TokenStatistics
@@ -20,3 +21,9 @@ from keras_irl.ops.values import implicit_rewards as implicit_rewards
 from keras_irl.ops.values import log_probs as log_probs
 from keras_irl.ops.values import next_values as next_values
 from keras_irl.ops.vocabulary_head import VocabularyHead as VocabularyHead
+
+__getattr__ = offer(
+    __name__,
+    {"generalised_advantages": "keras_irl.ops:generalized_advantages"},
+    removed_in="0.3",
+)

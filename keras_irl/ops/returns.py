@@ -48,8 +48,8 @@ def discounted_returns(rewards, mask, discount=0.99):
     return ops.matmul(rewards, powers)
 
 
-def generalised_advantages(
-    rewards, values, mask, discount=0.99, trace_decay=0.95
+def generalized_advantages(
+    rewards, values, mask, discount=0.99, gae_lambda=0.95
 ):
     """Computes how much better each action was than the value of its state.
 
@@ -67,7 +67,7 @@ def generalised_advantages(
             `keras_irl.ops.CONTINUES` after the last one of a text that was
             cut.
         discount: The discount factor γ, in `[0, 1]`. Defaults to 0.99.
-        trace_decay: λ, in `[0, 1]`: 0 trusts the next value, 1 only the
+        gae_lambda: λ, in `[0, 1]`: 0 trusts the next value, 1 only the
             rewards. Defaults to 0.95.
 
     Returns:
@@ -81,15 +81,15 @@ def generalised_advantages(
         - [Schulman et al., 2015](https://arxiv.org/abs/1506.02438), eq. 16.
 
     Departures from the paper:
-        - It says that advantages are normalised, but not how they are
+        - It says that advantages are normalized, but not how they are
           estimated. With λ = 1 they are returns less a baseline.
     """
     discount = check_share("discount", discount)
-    trace_decay = check_share("trace_decay", trace_decay)
+    gae_lambda = check_share("gae_lambda", gae_lambda)
     rewards, values, mask = check_shapes(
         rewards=(rewards, "BT"), values=(values, "BT"), mask=(mask, "BT")
     )
     values = ops.cast(values, "float32")
     after = discount * next_values(values, mask)
     errors = ops.cast(rewards, "float32") + after - values
-    return discounted_returns(errors, mask, discount * trace_decay)
+    return discounted_returns(errors, mask, discount * gae_lambda)

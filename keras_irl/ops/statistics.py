@@ -22,14 +22,14 @@ class TokenStatistics(NamedTuple):
         values: V(sₜ), the soft value of the state: the log-sum-exp of all
             logits.
         entropies: H(π(· | sₜ)), the entropy of the policy, in nats.
-        greedy_hits: 1 where no other token has a higher value than the one
+        is_argmax: 1 where no other token has a higher value than the one
             taken, else 0.
     """
 
     action_values: Any
     values: Any
     entropies: Any
-    greedy_hits: Any
+    is_argmax: Any
 
 
 def token_statistics(q_values, actions, mask=None):
@@ -78,7 +78,7 @@ def token_statistics(q_values, actions, mask=None):
     values = ops.logsumexp(q_values, axis=-1)
     probabilities = ops.exp(q_values - ops.expand_dims(values, -1))
     entropies = values - ops.sum(probabilities * q_values, axis=-1)
-    greedy_hits = action_values >= ops.max(q_values, axis=-1)
+    is_argmax = action_values >= ops.max(q_values, axis=-1)
     return TokenStatistics(
-        action_values, values, entropies, ops.cast(greedy_hits, "float32")
+        action_values, values, entropies, ops.cast(is_argmax, "float32")
     )

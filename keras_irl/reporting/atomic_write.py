@@ -6,7 +6,7 @@ import pathlib
 from keras_irl.folders import check_folder
 
 
-def write_whole(files, folder, others=()):
+def atomic_write(files, folder, others=()):
     """Writes under other names first, so that no file is ever half there.
 
     What can't be written is found out before anything is.

@@ -12,7 +12,7 @@ from keras_irl.evaluation.results import finite
 from keras_irl.evaluation.results import title_of
 from keras_irl.evaluation.results import without_texts
 from keras_irl.generation.decoders import name_of
-from keras_irl.reporting.atomic_write import write_whole
+from keras_irl.reporting.atomic_write import atomic_write
 from keras_irl.reporting.conclusions import conclusion_of
 from keras_irl.reporting.conclusions import findings
 from keras_irl.reporting.escaping import in_markdown
@@ -169,7 +169,7 @@ def write_report(
     files = report_files(
         results, settings=settings, notes=notes, conclusion=conclusion
     )
-    return write_whole(files, folder, REPORT_FILES)
+    return atomic_write(files, folder, REPORT_FILES)
 
 
 def report_files(

@@ -5,7 +5,7 @@ import numpy as np
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.columns import column
-from keras_irl.reporting.atomic_write import write_whole
+from keras_irl.reporting.atomic_write import atomic_write
 from keras_irl.reporting.escaping import in_html
 from keras_irl.rewards.heat_map_columns import QUANTITIES
 from keras_irl.rewards.heat_map_columns import color
@@ -96,7 +96,7 @@ def heat_map(
         quantities=quantities,
         metrics=metrics,
     )
-    return write_whole(files, folder)
+    return atomic_write(files, folder)
 
 
 def heat_map_files(

@@ -1,4 +1,4 @@
-"""A policy's reward as a plain function, for other libraries to maximise."""
+"""A policy's reward as a plain function, for other libraries to maximize."""
 
 import warnings
 
@@ -10,7 +10,7 @@ from keras_irl.rewards.text_batches import check_texts
 from keras_irl.rewards.token_rewards import RewardReader
 
 
-class ResponseCutter:
+class ResponseTruncator:
     """Cuts responses to what the window of a policy holds.
 
     Args:
@@ -129,7 +129,7 @@ def as_scorer(policy, discount=None, value_offset=None, batch_size=32):
     ```
     """
     reader = RewardReader(policy, discount, value_offset, batch_size)
-    cutter = _WarningCutter(reader.policy)
+    cutter = _WarningTruncator(reader.policy)
 
     def accumulated_reward(
         prompts, responses=None, completions=None, finished=None, **others
@@ -162,7 +162,7 @@ def _check_strings(texts):
             )
 
 
-class _WarningCutter(ResponseCutter):
+class _WarningTruncator(ResponseTruncator):
     """Warns of the first response that it cuts."""
 
     has_warned = False

@@ -84,7 +84,7 @@ class RewardReader:
     """Reads the rewards of texts in a policy, again and again, compiled once.
 
     The policy is only borrowed, and always read with its current weights; in
-    a callback, reach it through `self.model`. Change the discount, quantise
+    a callback, reach it through `self.model`. Change the discount, quantize
     the policy or enable LoRA, and make a new reader.
 
     Args:
@@ -136,7 +136,7 @@ class RewardReader:
         Args:
             prompts: A list of strings.
             responses: A list as long, of strings or of the ids of tokens.
-                Strings are tokenised as demonstrations are, apart from their
+                Strings are tokenized as demonstrations are, apart from their
                 prompt; what the policy sampled may have had other tokens. So
                 of samples, pass the ids, `Responses.token_ids`: they are
                 rewarded just as they were written, a stop among them, and

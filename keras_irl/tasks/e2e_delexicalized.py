@@ -8,7 +8,7 @@ response before it is judged, against the references as they were written.
 
 References:
     - [Dušek and Jurčíček, 2016](https://arxiv.org/abs/1606.05491), who
-      delexicalise their generator in this way.
+      delexicalize their generator in this way.
 """
 
 import functools
@@ -26,7 +26,7 @@ PLACEHOLDERS = {
 }
 
 
-def load_e2e_delexicalised(split="train", path=None):
+def load_e2e_delexicalized(split="train", path=None):
     """Loads a split of the E2E challenge with placeholders.
 
     Args:
@@ -43,26 +43,26 @@ def load_e2e_delexicalised(split="train", path=None):
     task = load_e2e(split, path)
     meanings = list(task.prompts)
     pairs = [
-        delexicalise(meaning, text)
+        delexicalize(meaning, text)
         for meaning, text in zip(*task.pairs, strict=True)
     ]
     rows = [
-        delexicalise(meaning, text)
+        delexicalize(meaning, text)
         for meaning, text in zip(meanings, task.responses, strict=True)
     ]
     return Task(
-        "e2e-delexicalised",
+        "e2e-delexicalized",
         split,
         rows=(*map(list, zip(*rows, strict=True)), task.references),
         pairs=tuple(map(list, zip(*pairs, strict=True))),
         metrics={
-            name: _on_lexicalised(metric, meanings)
+            name: _on_lexicalized(metric, meanings)
             for name, metric in task.metrics.items()
         },
     )
 
 
-def delexicalise(meaning, text):
+def delexicalize(meaning, text):
     """Replaces the values of a meaning by placeholders.
 
     Args:
@@ -73,7 +73,7 @@ def delexicalise(meaning, text):
         Tuple of the meaning and the text, with placeholders.
 
     Example:
-    >>> delexicalise("name[Cocum], food[Thai]", "Cocum serves Thai food.")
+    >>> delexicalize("name[Cocum], food[Thai]", "Cocum serves Thai food.")
     ('name[XNAME], food[XFOOD]', 'XNAME serves XFOOD food.')
     """
     for attribute, value in _values(meaning).items():
@@ -88,7 +88,7 @@ def delexicalise(meaning, text):
     return meaning, text
 
 
-def lexicalise(meaning, text):
+def lexicalize(meaning, text):
     """Puts the values of a meaning in the place of their placeholders.
 
     Args:
@@ -100,7 +100,7 @@ def lexicalise(meaning, text):
         The text with values.
 
     Example:
-    >>> lexicalise("name[Cocum], food[Thai]", "XNAME serves XFOOD food.")
+    >>> lexicalize("name[Cocum], food[Thai]", "XNAME serves XFOOD food.")
     'Cocum serves Thai food.'
     """
     values = _values(meaning)
@@ -120,10 +120,10 @@ def _values(meaning):
     )
 
 
-def _on_lexicalised(metric, meanings):
-    return after_change(metric, functools.partial(_lexicalised, meanings))
+def _on_lexicalized(metric, meanings):
+    return after_change(metric, functools.partial(_lexicalized, meanings))
 
 
-def _lexicalised(meanings, responses):
+def _lexicalized(meanings, responses):
     pairs = zip(meanings[: len(responses)], responses, strict=True)
-    return [lexicalise(meaning, text) for meaning, text in pairs]
+    return [lexicalize(meaning, text) for meaning, text in pairs]

@@ -6,7 +6,7 @@ from keras_irl.metrics.word_tokenizers import DEFAULT
 from keras_irl.metrics.word_tokenizers import check_tokenizer
 from keras_irl.tasks.arithmetic import load_arithmetic
 from keras_irl.tasks.e2e import load_e2e
-from keras_irl.tasks.e2e_delexicalized import load_e2e_delexicalised
+from keras_irl.tasks.e2e_delexicalized import load_e2e_delexicalized
 from keras_irl.tasks.gsm8k import load_gsm8k
 from keras_irl.tasks.jsonl import load_jsonl
 from keras_irl.tasks.task import Task
@@ -20,12 +20,14 @@ TASKS = {
     "arithmetic": load_arithmetic,
     "gsm8k": load_gsm8k,
     "e2e": load_e2e,
-    "e2e-delexicalised": load_e2e_delexicalised,
+    "e2e-delexicalized": load_e2e_delexicalized,
     "xsum": load_xsum,
     "tldr": load_tldr,
     "wmt22": load_wmt22,
     "jsonl": load_jsonl,
 }
+# Until version 0.3.
+_OLD_NAMES = {"e2e-delexicalised": "e2e-delexicalized"}
 
 
 def load_task(name, split="train", path=None, tokenize=DEFAULT):
@@ -36,7 +38,7 @@ def load_task(name, split="train", path=None, tokenize=DEFAULT):
     | `arithmetic`        | sums with several solutions | none, generated  |
     | `gsm8k`             | grade-school problems       | `train.jsonl`    |
     | `e2e`               | descriptions of restaurants | `devset.csv`     |
-    | `e2e-delexicalised` | the same, with placeholders | `devset.csv`     |
+    | `e2e-delexicalized` | the same, with placeholders | `devset.csv`     |
     | `xsum`              | summaries of news           | `train.jsonl`    |
     | `tldr`              | summaries of posts          | `train.jsonl`    |
     | `wmt22`             | English to German           | `train.jsonl`    |
@@ -68,6 +70,8 @@ def load_task(name, split="train", path=None, tokenize=DEFAULT):
     >>> len(task.prompts)
     7750
     """
+    if isinstance(name, str):
+        name = _OLD_NAMES.get(name, name)
     if not isinstance(name, str) or name not in TASKS:
         raise ValueError(
             f"The tasks are {', '.join(TASKS)}. "

@@ -1,4 +1,4 @@
-"""XSum: news articles, each summarised in one sentence."""
+"""XSum: news articles, each summarized in one sentence."""
 
 from keras_irl.metrics.rouge import ROUGE
 from keras_irl.tasks.json_lines import text_of

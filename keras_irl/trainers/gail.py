@@ -25,12 +25,12 @@ from keras_irl.trainers.gail_networks import check_sharing
 from keras_irl.trainers.gail_networks import default_scorer
 from keras_irl.trainers.gail_networks import three_optimizers
 from keras_irl.trainers.initial_policy_check import HeadStartCheck
-from keras_irl.trainers.initial_policy_check import StartCheck
+from keras_irl.trainers.initial_policy_check import InitialPolicyCheck
 from keras_irl.trainers.metrics import add_mean
 from keras_irl.trainers.online_trainer import OnlineTrainer
 from keras_irl.trainers.policy_gradient import PolicyGradient
-from keras_irl.trainers.reference import keep_as_it_is
 from keras_irl.trainers.reference import policy_log_probs
+from keras_irl.trainers.reference import snapshot_policy
 
 
 def whole_texts(inputs, actions, mask):
@@ -296,7 +296,7 @@ class GAIL(OnlineTrainer):
         self.policy_gradient = policy_gradient
         self.reference_policy = self.first_updates = None
         if policy_gradient.has_reference:
-            kept = keep_as_it_is(policy)
+            kept = snapshot_policy(policy)
             self.reference_policy, self.first_updates, self.as_it_was = kept
         else:
             # There is nothing to be far from.
@@ -354,7 +354,7 @@ class GAIL(OnlineTrainer):
     def own_callbacks(self):
         if int(self.step.numpy()):
             return [*super().own_callbacks(), *self._head_start()]
-        check = StartCheck(self.policy.output.shape[-1])
+        check = InitialPolicyCheck(self.policy.output.shape[-1])
         return [check, *super().own_callbacks(), *self._head_start()]
 
     def _head_start(self):

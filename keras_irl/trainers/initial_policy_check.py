@@ -6,7 +6,7 @@ import warnings
 import keras
 
 
-class StartCheck(keras.callbacks.Callback):
+class InitialPolicyCheck(keras.callbacks.Callback):
     """Warns where a policy was not trained on the demonstrations by likelihood.
 
     It can't know, but it looks at the first batch. A policy that was finds the

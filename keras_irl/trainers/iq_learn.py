@@ -27,7 +27,7 @@ class IQLearn(Trainer):
             number of training steps so far, such as those of
             `keras.optimizers.schedules`. Defaults to 0.1.
         discount: The discount factor γ, in `[0, 1]`. Defaults to 0.99.
-        divergence: The divergence that is minimised: `"chi2"`,
+        divergence: The divergence that is minimized: `"chi2"`,
             `"hellinger"`, `"reverse_kl"`, `"jensen_shannon"` or
             `"total_variation"`. Defaults to `"chi2"`.
         stop_value_gradient: Whether V(sₜ₊₁) is held fixed in the penalty.

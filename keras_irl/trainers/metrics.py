@@ -64,10 +64,10 @@ def add_tokens(means, statistics, losses, mask, discount):
         mask: Float32 tensor of shape `(B, T)`.
         discount: The discount factor of the rewards.
     """
-    action_values, values, entropies, greedy_hits = statistics
+    action_values, values, entropies, is_argmax = statistics
     per_token = {
         **losses,
-        "token_accuracy": greedy_hits,
+        "token_accuracy": is_argmax,
         "perplexity": -log_probs(action_values, values),
         "entropy": entropies,
         "reward": implicit_rewards(action_values, values, mask, discount),

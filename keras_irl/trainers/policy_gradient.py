@@ -10,10 +10,10 @@ from keras_irl.arguments import shortened
 from keras_irl.losses.iq_learn import check_discount
 from keras_irl.losses.mle import check_entropy_weight
 from keras_irl.losses.policy_gradient import kl_loss
-from keras_irl.losses.policy_gradient import normalised
+from keras_irl.losses.policy_gradient import normalize_advantages
 from keras_irl.losses.policy_gradient import policy_gradient_loss
 from keras_irl.ops import check_shapes
-from keras_irl.ops import generalised_advantages
+from keras_irl.ops import generalized_advantages
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")
@@ -23,9 +23,9 @@ class PolicyGradient:
         lossₜ = −min(ρₜ Aₜ, clip(ρₜ, 1 − ε, 1 + ε) Aₜ) − w H(π(· | sₜ))
                 + β ½ (log π(aₜ | sₜ) − log π_ref(aₜ | sₜ))²
 
-    with generalised advantages A, normalised over the batch; see
+    with generalized advantages A, normalized over the batch; see
     `keras_irl.losses.policy_gradient_loss`, `keras_irl.losses.kl_loss` and
-    `keras_irl.ops.generalised_advantages`.
+    `keras_irl.ops.generalized_advantages`.
 
     Args:
         clip_ratio: ε, how far a probability may move with one batch of
@@ -38,10 +38,10 @@ class PolicyGradient:
         entropy_weight: The weight w, of the entropy in the states of rollouts.
             Defaults to 0.
         discount: The discount factor γ of the rewards. Defaults to 0.99.
-        trace_decay: λ of the advantages, in `[0, 1]`. Defaults to 0.95.
-        normalize: Whether advantages are normalised: `True` scales large ones
+        gae_lambda: λ of the advantages, in `[0, 1]`. Defaults to 0.95.
+        normalize: Whether advantages are normalized: `True` scales large ones
             down, `"always"` small ones up too, `False` leaves them; see
-            `keras_irl.losses.normalised`. Defaults to `True`.
+            `keras_irl.losses.normalize_advantages`. Defaults to `True`.
         warm_up_steps: Number of first updates in which the policy's loss is 0,
             while discriminator and values learn. An optimizer that decays
             weights moves it all the same. Defaults to 200.
@@ -57,7 +57,7 @@ class PolicyGradient:
 
     Departures from the paper:
         - It leaves open where the weight of the KL starts, and λ.
-        - It normalises advantages to a deviation of 1; here small ones are
+        - It normalizes advantages to a deviation of 1; here small ones are
           not scaled up.
     """
 
@@ -67,7 +67,7 @@ class PolicyGradient:
         kl_weight=None,
         entropy_weight=0.0,
         discount=0.99,
-        trace_decay=0.95,
+        gae_lambda=0.95,
         normalize=True,
         warm_up_steps=200,
     ):
@@ -82,7 +82,7 @@ class PolicyGradient:
         self.kl_weight = kl_weight
         self.entropy_weight = check_entropy_weight(entropy_weight)
         self.discount = discount
-        self.trace_decay = check_number("trace_decay", trace_decay, 0.0, 1.0)
+        self.gae_lambda = check_number("gae_lambda", gae_lambda, 0.0, 1.0)
         self.normalize = _check_normalize(normalize)
         self.warm_up_steps = check_integer("warm_up_steps", warm_up_steps)
 
@@ -106,13 +106,13 @@ class PolicyGradient:
             rewards=(rewards, "BT"), values=(values, "BT"), mask=(mask, "BT")
         )
         values = ops.cast(values, "float32")
-        advantages = generalised_advantages(
-            rewards, values, mask, self.discount, self.trace_decay
+        advantages = generalized_advantages(
+            rewards, values, mask, self.discount, self.gae_lambda
         )
         targets = ops.stop_gradient(advantages + values)
         if self.normalize:
-            least = 1e-6 if self.normalize == "always" else 1.0
-            advantages = normalised(advantages, mask, least)
+            min_std = 1e-6 if self.normalize == "always" else 1.0
+            advantages = normalize_advantages(advantages, mask, min_std)
         return ops.stop_gradient(advantages), targets
 
     def token_losses(self, log_probs, old, reference, advantages, entropies):
@@ -153,7 +153,7 @@ class PolicyGradient:
             "kl_weight": weight,
             "entropy_weight": self.entropy_weight,
             "discount": self.discount,
-            "trace_decay": self.trace_decay,
+            "gae_lambda": self.gae_lambda,
             "normalize": self.normalize,
             "warm_up_steps": self.warm_up_steps,
         }

@@ -19,7 +19,7 @@ from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops import token_statistics
 
 
-def keep_as_it_is(policy):
+def snapshot_policy(policy):
     """Keeps what a policy is now, to be compared with later.
 
     Args:

@@ -88,7 +88,7 @@ class ValueOffset(keras.layers.Layer):
             statistics.action_values + self.offset,
             statistics.values + self.offset,
             statistics.entropies,
-            statistics.greedy_hits,
+            statistics.is_argmax,
         )
 
     def _calibrate(self, statistics, mask, discount, step):

@@ -73,7 +73,7 @@ def test_what_is_generated_reaches_the_logs_and_all_that_read_them(tmp_path):
     assert f"prompt: {PROMPTS[0]}\ngreedy: {RESPONSES[0]}" in text
 
 
-def test_epochs_between_judgements_are_nan_under_the_same_names(tmp_path):
+def test_epochs_between_judgments_are_nan_under_the_same_names(tmp_path):
     policy = quick_start(tiny_policy("t5"))
     dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
     judge = EvaluateGeneration(

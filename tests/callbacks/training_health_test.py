@@ -13,7 +13,7 @@ from testing import tiny_policy
 import keras_irl
 from keras_irl.callbacks import TrainingHealth
 from keras_irl.callbacks.alerts import RULES
-from keras_irl.callbacks.health_signals import Readings
+from keras_irl.callbacks.health_signals import HealthSignals
 from keras_irl.data import demonstrations
 
 # What a healthy GAIL logs, and values that set off each alert.
@@ -336,7 +336,7 @@ def test_either_entropy_may_collapse(fallen):
 
 
 def test_an_explosion_is_told_after_exactly_five_looks():
-    readings = Readings()
+    readings = HealthSignals()
     for _ in range(5):
         assert "gradient_ratio" not in readings.read({}, [2.0])
     assert readings.read({}, [6.0])["gradient_ratio"] == 3.0

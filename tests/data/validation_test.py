@@ -53,7 +53,7 @@ def test_an_error_names_the_row_of_a_bad_prompt(bad, message):
         (b"\xff", r"Row 2: .*not valid UTF-8.*responses\[2\]=b'\\xff'"),
         ("", r"Row 2: the response is empty.*responses\[2\]=''"),
         (" \n\t ", r"Row 2: the response is empty.*responses\[2\]=' \\n\\t '"),
-        ("\u200b", r"Row 2: the response is empty.*tokenises to nothing"),
+        ("\u200b", r"Row 2: the response is empty.*tokenizes to nothing"),
     ],
 )
 @pytest.mark.parametrize("family", ["t5", "gpt2"])
@@ -230,8 +230,8 @@ def test_errors_of_background_threads_name_the_row():
 
 
 @pytest.mark.parametrize("text", ["ﷺ" * 2, "㌀" * 4, "ŉ" * 6, "ΐ" * 6])
-def test_texts_that_grow_in_a_normaliser_are_counted_in_full(text):
-    # SentencePiece normalises to NFKC, where one character may become 18.
+def test_texts_that_grow_in_a_normalizer_are_counted_in_full(text):
+    # SentencePiece normalizes to NFKC, where one character may become 18.
     preprocessor = tiny_t5(max_length=12).preprocessor
     for form in ("NFKC", "NFKD"):
         grown = unicodedata.normalize(form, text)

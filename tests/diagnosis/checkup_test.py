@@ -73,7 +73,7 @@ def test_shows_what_an_encoder_reads():
     assert "call me ishmael</s> -> <pad>[call me</s>]" in report
 
 
-def test_marks_by_colour_on_a_terminal(policy, dataset, monkeypatch, capsys):
+def test_marks_by_color_on_a_terminal(policy, dataset, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     report = keras_irl.doctor(policy, dataset).report
     assert "\033[1;32mder schnelle" in report
@@ -281,7 +281,7 @@ def test_finds_that_no_gradient_passes_an_int8_head(dataset):
     policy.backbone.token_embedding.quantize("int8")
     diagnosis = keras_irl.doctor(policy, dataset)
     assert names(diagnosis) == ["int8-head"]
-    assert "quantised or not known" in diagnosis.report
+    assert "quantized or not known" in diagnosis.report
 
 
 def test_looks_at_a_policy_without_its_preprocessor(dataset):

@@ -8,7 +8,7 @@ from testing import tiny_policy
 
 from keras_irl.diagnosis.memory import activation_bytes
 from keras_irl.models import enable_lora
-from keras_irl.models import rematerialise
+from keras_irl.models import rematerialize
 
 SHAPE = (4, 64)
 BLOCKS = {"hidden_dim": 64, "intermediate_dim": 256, "num_layers": 3}
@@ -73,7 +73,7 @@ def test_halves_and_blocks_that_are_computed_once_more_keep_less():
     policy = tiny_policy("t5", dtype="mixed_bfloat16")
     half = activation_bytes(policy, SHAPE, SHAPE)
     assert half == pytest.approx(whole / 2, rel=0.01)
-    rematerialise(policy)
+    rematerialize(policy)
     assert activation_bytes(policy, SHAPE, SHAPE) < 0.5 * half
 
 

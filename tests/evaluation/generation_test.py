@@ -63,7 +63,7 @@ def window(policy, prompts, max_length=None):
 
 
 def forward(policy, inputs):
-    # A task of keras-hub would tokenise what it is given.
+    # A task of keras-hub would tokenize what it is given.
     return keras.Model.predict_on_batch(policy, inputs)
 
 

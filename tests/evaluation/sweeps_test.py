@@ -115,7 +115,11 @@ def test_no_row_is_timed_while_something_compiles(policies, monkeypatch):
         if is_timed and shape not in compiled:
             late.append(shape)
         compiled.add(shape)
-        shape = len(inputs["decoder_token_ids"]), self.sampler.num_branches, 4
+        shape = (
+            len(inputs["decoder_token_ids"]),
+            self.sampler.num_return_sequences,
+            4,
+        )
         return np.zeros(shape, "int32")
 
     monkeypatch.setattr(ResponseSampler, "__call__", timed)

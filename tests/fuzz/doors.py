@@ -111,7 +111,7 @@ OPS = {
     "ops.masked_mean": Door(check=has_mean, **MEANS),
     "ops.masked_sum": Door(check=scalar),
     "ops.discounted_returns": Door(check=like("mask")),
-    "ops.generalised_advantages": Door(check=like("mask")),
+    "ops.generalized_advantages": Door(check=like("mask")),
     "ops.token_statistics": Door(
         check=lambda r, a: like("actions")(r.values, a)
     ),
@@ -150,7 +150,7 @@ OPS = {
     "losses.is_clipped": Door(check=like("advantages")),
     "losses.kl_estimates": Door(check=like("log_probs")),
     "losses.kl_loss": Door(check=like("log_probs")),
-    "losses.normalised": Door(check=like("mask")),
+    "losses.normalize_advantages": Door(check=like("mask")),
     "losses.policy_gradient_loss": Door(check=like("advantages")),
     "losses.value_loss": Door(check=like("values")),
     "losses.IQLearnLoss": Door(values={"name": st.sampled_from(("a", "b_1"))}),
@@ -186,7 +186,7 @@ def encoded(name):
 
 def drawn_by(sampler):
     generator = np.random.default_rng(0)
-    return generator.integers(5, size=(3 * sampler.num_branches, 24))
+    return generator.integers(5, size=(3 * sampler.num_return_sequences, 24))
 
 
 SAMPLER = keras_irl.generation.TokenSampler
@@ -217,7 +217,7 @@ DECODER_METHODS = {
         ("BeamSearch", lambda: keras_irl.generation.BeamSearch()),
     )
     for name, values in (
-        ("num_branches", {}),
+        ("num_return_sequences", {}),
         ("make_sampler", {}),
     )
 }
@@ -700,7 +700,7 @@ MODELS = {
         share=0.1,
         strict=False,
     ),
-    "models.rematerialise": Door(values={"policy": OWN}, share=0.1),
+    "models.rematerialize": Door(values={"policy": OWN}, share=0.1),
     "models.load_policy": Door(
         values={
             "preset": st.sampled_from(("t5-scratch-tiny", "gpt2-scratch-tiny"))

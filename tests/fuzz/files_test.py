@@ -25,7 +25,7 @@ TASKS = {
     "tldr": ("train.jsonl", ("content", "summary", "prompt", "label")),
     "wmt22": ("train.jsonl", ("translation", "en", "de")),
     "e2e": ("devset.csv", ("mr", "ref")),
-    "e2e-delexicalised": ("devset.csv", ("mr", "ref")),
+    "e2e-delexicalized": ("devset.csv", ("mr", "ref")),
 }
 LEAVES = st.one_of(
     st.none(),

@@ -428,7 +428,7 @@ BY_NAME = {
     "demonstration_logits": floats(),
     # Numbers
     "discount": real(0.0, 1.0),
-    "trace_decay": real(0.0, 1.0),
+    "gae_lambda": real(0.0, 1.0),
     "mix_in": real(0.0, 1.0),
     "td_weight": real(0.0, 10.0),
     "entropy_weight": real(0.0, 10.0),
@@ -444,7 +444,7 @@ BY_NAME = {
     "top_k": maybe(whole(1, 4)),
     "max_tokens": maybe(whole(1, 5)),
     "num_beams": whole(1, 4),
-    "num_branches": whole(1, 4),
+    "num_return_sequences": whole(1, 4),
     "num_samples": whole(1, 3),
     "num_updates": whole(1, 3),
     "buffer_size": whole(0, 5),

@@ -15,7 +15,7 @@ LOGITS = np.random.default_rng(3).normal(0.0, 1.5, (4, 4)).astype("float32")
 STOP = 3
 
 
-def penalised(log_prob, num_tokens, length_penalty):
+def penalized(log_prob, num_tokens, length_penalty):
     return log_prob / ((5 + num_tokens) / 6) ** length_penalty
 
 
@@ -36,7 +36,7 @@ def scores_of(texts, start, num_tokens, length_penalty):
     log_probs = {text: total for total, text in all_texts(start, num_tokens)}
     assert len(set(texts)) == len(texts)
     return [
-        penalised(log_probs[text], len(text), length_penalty) for text in texts
+        penalized(log_probs[text], len(text), length_penalty) for text in texts
     ]
 
 
@@ -44,7 +44,7 @@ def best_texts(start, num_tokens, length_penalty):
     """All texts, finished ones first, then by score."""
 
     def key(text):
-        score = penalised(text[0], len(text[1]), length_penalty)
+        score = penalized(text[0], len(text[1]), length_penalty)
         return text[1][-1] != STOP, -score
 
     texts = sorted(all_texts(start, num_tokens), key=key)
@@ -59,7 +59,8 @@ def searched(searcher, prompts, width):
         tokens[row, : len(prompt)] = prompt
         mask[row, : len(prompt)] = True
     tokens, mask = (
-        np.repeat(x, searcher.num_branches, axis=0) for x in (tokens, mask)
+        np.repeat(x, searcher.num_return_sequences, axis=0)
+        for x in (tokens, mask)
     )
 
     def next(tokens, cache, index):
@@ -72,7 +73,7 @@ def searched(searcher, prompts, width):
         mask=ops.convert_to_tensor(mask),
     )
     found = ops.convert_to_numpy(found)
-    return found.reshape(len(prompts), searcher.num_branches, width)
+    return found.reshape(len(prompts), searcher.num_return_sequences, width)
 
 
 def text_of(row, start, num_tokens):
@@ -108,7 +109,7 @@ def beams_in_a_loop(log_probs_after, stop, num_beams, num_tokens):
         ]
         longer = sorted(longer, reverse=True)
         kept += [
-            (penalised(total, length, 0.6), tokens)
+            (penalized(total, length, 0.6), tokens)
             for total, tokens in longer[:num_beams]
             if tokens[-1] == stop
         ]
@@ -192,7 +193,7 @@ def test_a_policy_is_searched_as_by_a_loop_over_lists(family):
         ({"num_beams": 0}, "Received: num_beams=0"),
         ({"num_beams": 1.5}, "Received: num_beams=1.5"),
         ({"length_penalty": -1.0}, "Received: length_penalty=-1.0"),
-        ({"max_tokens": 0}, "num_branches=4, max_tokens=0"),
+        ({"max_tokens": 0}, "num_return_sequences=4, max_tokens=0"),
         ({"stop_token_ids": [-1]}, r"Received: stop_token_ids=\(-1,\)"),
     ],
 )

@@ -31,13 +31,13 @@ def test_a_number_is_a_temperature():
 
 
 def test_a_batch_holds_no_more_rows_of_a_prompt_than_it_may():
-    assert Sampling().num_branches(1, 32) == 1
-    assert Sampling().num_branches(32, 32) == 32
+    assert Sampling().num_return_sequences(1, 32) == 1
+    assert Sampling().num_return_sequences(32, 32) == 32
     # Two batches of as many.
-    assert Sampling().num_branches(40, 32) == 20
-    assert BeamSearch(4).num_branches(3, 32) == 4
+    assert Sampling().num_return_sequences(40, 32) == 20
+    assert BeamSearch(4).num_return_sequences(3, 32) == 4
     with pytest.raises(ValueError, match="num_samples=5, num_beams=4"):
-        BeamSearch(4).num_branches(5, 32)
+        BeamSearch(4).num_return_sequences(5, 32)
 
 
 @pytest.mark.parametrize(

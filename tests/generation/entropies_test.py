@@ -34,7 +34,7 @@ def entropies_of(policy, prompt, ids):
     start = int(inputs[f"{prefix}padding_mask"].sum())
     inputs[f"{prefix}token_ids"][0, start : start + len(ids)] = ids
     inputs[f"{prefix}padding_mask"][0, start : start + len(ids)] = True
-    # A task of keras-hub would tokenise what it is given.
+    # A task of keras-hub would tokenize what it is given.
     (logits,) = keras.Model.predict_on_batch(policy, inputs)
     entropies = []
     for state in logits[start - 1 : start - 1 + len(ids)].astype("float64"):

@@ -44,7 +44,7 @@ def test_noise_at_temperature_zero_is_the_argmax():
         np.testing.assert_array_equal(drawn(likelier, logits), expected)
 
 
-def test_batches_and_neighbouring_seeds_have_noise_of_their_own():
+def test_batches_and_neighboring_seeds_have_noise_of_their_own():
     noise = []
     sampler = TokenSampler()
     logits = np.zeros((1, 10_000), "float32")
@@ -125,7 +125,7 @@ def test_top_p_is_no_constant():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_samples": 0}, "Received: num_branches=0"),
+        ({"num_samples": 0}, "Received: num_return_sequences=0"),
         ({"temperature": -1.0}, "Received: temperature=-1.0"),
         ({"temperature": float("inf")}, "Received: temperature=inf"),
         ({"top_k": 0}, "Received: top_k=0"),
@@ -246,7 +246,7 @@ def test_a_copy_draws_what_the_sampler_would_have_drawn(by):
     assert again.get_config() == sampler.get_config()
     np.testing.assert_array_equal(drawn(again, logits), drawn(sampler, logits))
     greedy = by(GreedySampler(3, [1], 5))
-    assert type(greedy) is GreedySampler and greedy.num_branches == 3
+    assert type(greedy) is GreedySampler and greedy.num_return_sequences == 3
     searcher = by(BeamSearcher(3, 0.5, [1], 5))
     assert searcher.get_config() == BeamSearcher(3, 0.5, [1], 5).get_config()
     assert by(Sampling(0.5, 3)) == Sampling(0.5, 3)

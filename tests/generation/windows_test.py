@@ -34,7 +34,7 @@ def test_each_prompt_is_in_one_batch_that_holds_it_and_its_response():
             assert len(rows) <= 8
             assert all(min(lengths[rows] + 5, default=0) <= width for _ in rows)
             assert np.all(np.minimum(lengths[rows] + 5, 64) <= width)
-            # Neighbours in length are together.
+            # Neighbors in length are together.
             assert list(lengths[rows]) == sorted(lengths[rows])
 
 

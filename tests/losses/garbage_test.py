@@ -58,8 +58,11 @@ SCALARS = {
     "kl": lambda a, b: masked_mean(losses.kl_loss(a, b), MASK),
     "kl_estimates": lambda a, b: masked_mean(losses.kl_estimates(a, b), MASK),
     "value": lambda a, b: masked_mean(losses.value_loss(a, b), MASK),
-    "normalised": lambda a, b: masked_sum(
-        ops.multiply(ops.square(losses.normalised(a, MASK, 0.5)), THIRD), MASK
+    "normalize_advantages": lambda a, b: masked_sum(
+        ops.multiply(
+            ops.square(losses.normalize_advantages(a, MASK, 0.5)), THIRD
+        ),
+        MASK,
     ),
     "explained_variance": lambda a, b: losses.explained_variance(a, b, MASK),
     "discriminator": lambda a, b: (
@@ -76,7 +79,7 @@ SCALARS = {
         ops.square(statistics.discounted_returns(a, MASK)), MASK
     ),
     "advantages": lambda a, b: masked_mean(
-        ops.square(statistics.generalised_advantages(a, b, MASK)), MASK
+        ops.square(statistics.generalized_advantages(a, b, MASK)), MASK
     ),
 }
 
@@ -174,7 +177,7 @@ def calls(mask=MASK, values=VECTORS, others=VECTORS):
         "discounted_returns": lambda: statistics.discounted_returns(
             values, mask
         ),
-        "generalised_advantages": lambda: statistics.generalised_advantages(
+        "generalized_advantages": lambda: statistics.generalized_advantages(
             values, others, mask
         ),
         "token_statistics": lambda: token_statistics(q_values, actions, mask),
@@ -183,7 +186,9 @@ def calls(mask=MASK, values=VECTORS, others=VECTORS):
         ),
         "iq_learn_loss": lambda: losses.iq_learn_loss(values, others, mask),
         "td_penalty": lambda: losses.td_penalty(values, others, mask),
-        "normalised": lambda: losses.normalised(values, mask),
+        "normalize_advantages": lambda: losses.normalize_advantages(
+            values, mask
+        ),
         "explained_variance": lambda: losses.explained_variance(
             values, others, mask
         ),
@@ -276,7 +281,7 @@ def test_a_list_is_as_good_as_a_tensor():
 def test_losses_take_lists_too():
     found = losses.MLELoss()([[1, 0]], [[[0, 0], [0, 0]]], [[1, 0]])
     assert float(found) == pytest.approx(np.log(2.0))
-    hits = token_statistics([[[1, 3], [2, 0]]], [[1, 1]]).greedy_hits
+    hits = token_statistics([[[1, 3], [2, 0]]], [[1, 1]]).is_argmax
     assert numpy(hits).tolist() == [[1.0, 0.0]]
     head = VocabularyHead([[1, 0], [0, 2]], bias=[1, 0])
     assert numpy(head.q_values([[[1, 1]]])).tolist() == [[[2.0, 2.0]]]
@@ -304,7 +309,7 @@ def test_what_holds_no_numbers_is_refused_by_name(wrong):
         ("discount", 1.5),
         ("discount", "0.9"),
         ("discount", np.nan),
-        ("trace_decay", -0.1),
+        ("gae_lambda", -0.1),
         ("td_weight", -1.0),
         ("td_weight", None),
         ("clip_ratio", "0.2"),

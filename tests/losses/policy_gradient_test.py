@@ -12,11 +12,11 @@ from keras_irl.losses import explained_variance
 from keras_irl.losses import is_clipped
 from keras_irl.losses import kl_estimates
 from keras_irl.losses import kl_loss
-from keras_irl.losses import normalised
+from keras_irl.losses import normalize_advantages
 from keras_irl.losses import policy_gradient_loss
 from keras_irl.losses import value_loss
 from keras_irl.ops import discounted_returns
-from keras_irl.ops import generalised_advantages
+from keras_irl.ops import generalized_advantages
 from keras_irl.ops import log_probs
 from keras_irl.ops import token_statistics
 
@@ -98,7 +98,7 @@ def test_a_baseline_leaves_the_gradient_as_it_is():
     taken = rewards[STATES, TEXTS]
     returns = numpy(discounted_returns(taken, MASK, 1.0))
     values = np.random.default_rng(2).normal(size=NUM_STATES)[STATES]
-    advantages = numpy(generalised_advantages(taken, values, MASK, 1.0, 1.0))
+    advantages = numpy(generalized_advantages(taken, values, MASK, 1.0, 1.0))
     np.testing.assert_allclose(
         policy_gradient(table, advantages),
         policy_gradient(table, returns),
@@ -190,14 +190,14 @@ def test_values_are_drawn_to_their_targets():
 def test_large_advantages_are_scaled_down_to_a_deviation_of_1():
     advantages = np.array([[1.0, 4.0, 7.0, np.nan]], "float32")
     mask = np.array([[1.0, 1.0, 1.0, 0.0]], "float32")
-    found = numpy(normalised(advantages, mask))[0, :3]
+    found = numpy(normalize_advantages(advantages, mask))[0, :3]
     assert found.mean() == pytest.approx(0.0, abs=1e-6)
     assert found.std() == pytest.approx(1.0, rel=1e-4)
 
 
 def test_small_advantages_are_not_made_loud():
     advantages = np.array([[0.01, 0.03, 0.02]], "float32")
-    found = numpy(normalised(advantages, np.ones((1, 3))))
+    found = numpy(normalize_advantages(advantages, np.ones((1, 3))))
     np.testing.assert_allclose(found, [[-0.01, 0.01, 0.0]], atol=1e-7)
 
 
@@ -218,10 +218,14 @@ def test_large_deviations_are_divided_by_the_least_if_that_is_larger():
     mask = np.ones((1, 4), "float32")
     wide = np.array([[-4.0, 4.0, -4.0, 4.0]], "float32")
     np.testing.assert_allclose(
-        numpy(normalised(wide, mask, least=2)), wide / 4.0, rtol=1e-6
+        numpy(normalize_advantages(wide, mask, min_std=2)),
+        wide / 4.0,
+        rtol=1e-6,
     )
     np.testing.assert_allclose(
-        numpy(normalised(wide / 4.0, mask, least=2)), wide / 8.0, rtol=1e-6
+        numpy(normalize_advantages(wide / 4.0, mask, min_std=2)),
+        wide / 8.0,
+        rtol=1e-6,
     )
 
 

@@ -53,7 +53,7 @@ def expert_policy(seed=1, sharpness=1.5):
 
 
 def solve(expert, td_weight, discount=1.0):
-    """The table that minimises the loss, with the expert's probabilities."""
+    """The table that minimizes the loss, with the expert's probabilities."""
     weights = text_probabilities(expert).astype("float32")
     mask = np.repeat(weights[:, None], DEPTH, axis=1)
 

@@ -4,7 +4,7 @@ import pytest
 from families import FAMILIES
 from families import family_policy
 from families import shared_policy
-from family_table import NOT_REMATERIALISED
+from family_table import NOT_REMATERIALIZED
 from testing import PROMPTS
 from testing import RESPONSES
 from testing import numpy
@@ -13,7 +13,7 @@ from testing import tiny_policy
 
 import keras_irl
 from keras_irl.data import demonstrations
-from keras_irl.models import rematerialise
+from keras_irl.models import rematerialize
 
 
 def losses_after(policy, dataset, start):
@@ -31,8 +31,8 @@ def test_learns_as_before_with_the_same_dropout():
         policy = quick_start(tiny_policy("t5", dropout=0.2))
         dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
         if is_less:
-            assert rematerialise(policy) == 4
-            assert rematerialise(policy) == 4
+            assert rematerialize(policy) == 4
+            assert rematerialize(policy) == 4
         losses.append(losses_after(policy, dataset, policy.get_weights()))
     np.testing.assert_allclose(*losses, rtol=1e-5)
 
@@ -54,7 +54,7 @@ def gradients_of(policy, batch):
     keras.config.backend() != "torch", reason="Elsewhere each takes seconds."
 )
 @pytest.mark.parametrize(
-    "family", [name for name in FAMILIES if name not in NOT_REMATERIALISED]
+    "family", [name for name in FAMILIES if name not in NOT_REMATERIALIZED]
 )
 def test_outputs_and_gradients_are_the_same_in_every_family(family):
     # By default an OPT drops out; that this is drawn alike is tested above.
@@ -63,19 +63,19 @@ def test_outputs_and_gradients_are_the_same_in_every_family(family):
     texts = PROMPTS[1:2], RESPONSES[1:2]
     batch = demonstrations(policy, *texts, batch_size=1)[0]
     before = gradients_of(policy, batch)
-    assert rematerialise(policy) >= 1
+    assert rematerialize(policy) >= 1
     after = gradients_of(policy, batch)
     assert max(np.abs(moved).max() for moved in before[1:]) > 1e-4
     for ours, theirs in zip(before, after, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("family", NOT_REMATERIALISED)
+@pytest.mark.parametrize("family", NOT_REMATERIALIZED)
 def test_blocks_that_are_not_known_or_of_experts_are_refused(family):
     policy = shared_policy(family, 24)
     name = type(policy.backbone).__name__
     with pytest.raises(ValueError, match=f"No blocks.*would lose.*{name}"):
-        rematerialise(policy)
+        rematerialize(policy)
 
 
 def test_keeps_less_for_the_backward_pass():
@@ -83,7 +83,7 @@ def test_keeps_less_for_the_backward_pass():
     tokens = np.ones((4, 48), "int32")
     inputs = {"token_ids": tokens, "padding_mask": tokens}
     before = kept_bytes(policy, inputs)
-    rematerialise(policy)
+    rematerialize(policy)
     assert kept_bytes(policy, inputs) < 0.7 * before
 
 
@@ -120,4 +120,4 @@ def test_a_backbone_without_blocks_is_refused():
     policy = tiny_policy("gpt2")
     policy.backbone = keras.Sequential([keras.layers.Dense(2)])
     with pytest.raises(ValueError, match="No blocks.*Received:.*Sequential"):
-        rematerialise(policy)
+        rematerialize(policy)

@@ -62,7 +62,7 @@ def test_a_family_that_is_not_known_is_trained_plainly_with_a_warning(
     policy = OtherGPT2(tiny.backbone, tiny.preprocessor)
     monkeypatch.setattr(tile_vocabulary, "MIN_VOCABULARY_SIZE", 10)
     trainer = keras_irl.MLE(policy)
-    with pytest.warns(UserWarning, match="head of OtherGPT2 is quantised or"):
+    with pytest.warns(UserWarning, match="head of OtherGPT2 is quantized or"):
         trainer.compile("sgd")
     assert not trainer.tiles_vocabulary
     with pytest.raises(ValueError, match="not known.*Received: policy of type"):

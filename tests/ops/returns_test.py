@@ -4,7 +4,7 @@ from testing import numpy
 
 from keras_irl.ops import CONTINUES
 from keras_irl.ops import discounted_returns
-from keras_irl.ops import generalised_advantages
+from keras_irl.ops import generalized_advantages
 
 
 def batch(seed=0, width=7):
@@ -20,7 +20,7 @@ def batch(seed=0, width=7):
     return rewards, values, mask
 
 
-def loop(rewards, values, mask, discount, trace_decay):
+def loop(rewards, values, mask, discount, gae_lambda):
     """The recursion, text by text and from the end, as it is written."""
     advantages = np.zeros(rewards.shape)
     for row, (r, v, m) in enumerate(zip(rewards, values, mask, strict=True)):
@@ -31,26 +31,26 @@ def loop(rewards, values, mask, discount, trace_decay):
             goes_on = not last and (m[t + 1] > 0 or np.signbit(m[t + 1]))
             after = v[t + 1] if goes_on else 0.0
             error = r[t] + discount * after - v[t]
-            total = error + discount * trace_decay * total
+            total = error + discount * gae_lambda * total
             advantages[row, t] = total
     return advantages
 
 
 @pytest.mark.parametrize("discount", (0.0, 0.9, 1.0))
-@pytest.mark.parametrize("trace_decay", (0.0, 0.95, 1.0))
-def test_advantages_are_those_of_the_recursion(discount, trace_decay):
+@pytest.mark.parametrize("gae_lambda", (0.0, 0.95, 1.0))
+def test_advantages_are_those_of_the_recursion(discount, gae_lambda):
     rewards, values, mask = batch()
     found = numpy(
-        generalised_advantages(rewards, values, mask, discount, trace_decay)
+        generalized_advantages(rewards, values, mask, discount, gae_lambda)
     )
-    expected = loop(rewards, values, mask, discount, trace_decay)
+    expected = loop(rewards, values, mask, discount, gae_lambda)
     np.testing.assert_allclose(found[mask > 0], expected[mask > 0], rtol=1e-4)
 
 
 def test_with_a_full_trace_advantages_are_returns_less_values():
     rewards, values, mask = batch()
     mask[2] = mask[0]  # No text that was cut: what follows it is unknown.
-    found = generalised_advantages(rewards, values, mask, 0.9, 1.0)
+    found = generalized_advantages(rewards, values, mask, 0.9, 1.0)
     returns = discounted_returns(rewards, mask, 0.9)
     np.testing.assert_allclose(
         numpy(found)[mask > 0],
@@ -62,19 +62,19 @@ def test_with_a_full_trace_advantages_are_returns_less_values():
 
 def test_a_text_that_was_cut_counts_on_the_value_of_its_last_state():
     rewards, values, mask = batch()
-    before = numpy(generalised_advantages(rewards, values, mask))
+    before = numpy(generalized_advantages(rewards, values, mask))
     values[:, -1] += 1.0
-    after = numpy(generalised_advantages(rewards, values, mask))
+    after = numpy(generalized_advantages(rewards, values, mask))
     assert (after[2, :-1] > before[2, :-1]).all()
     np.testing.assert_array_equal(after[:2], before[:2])
 
 
 def test_what_stands_outside_the_mask_leaves_no_trace():
     rewards, values, mask = batch()
-    found = numpy(generalised_advantages(rewards, values, mask))
+    found = numpy(generalized_advantages(rewards, values, mask))
     outside = (mask == 0) & ~np.signbit(mask)
     rewards[outside] = values[outside] = np.nan
-    again = numpy(generalised_advantages(rewards, values, mask))
+    again = numpy(generalized_advantages(rewards, values, mask))
     np.testing.assert_array_equal(again[mask > 0], found[mask > 0])
 
 
@@ -83,4 +83,4 @@ def test_shapes_that_disagree_are_refused():
     with pytest.raises(ValueError, match="Received"):
         discounted_returns(rewards, mask[:, 1:])
     with pytest.raises(ValueError, match="Received"):
-        generalised_advantages(rewards, values[:, 1:], mask)
+        generalized_advantages(rewards, values[:, 1:], mask)

@@ -99,4 +99,4 @@ def test_all_of_the_likeliest_tokens_are_hits():
             tile_size=1,
         ),
     ):
-        assert numpy(found.greedy_hits).tolist() == [[1.0, 0.0, 1.0]]
+        assert numpy(found.is_argmax).tolist() == [[1.0, 0.0, 1.0]]

@@ -5,8 +5,8 @@ import resource
 
 import pytest
 
+from keras_irl.reporting.atomic_write import atomic_write
 from keras_irl.reporting.atomic_write import check_folder
-from keras_irl.reporting.atomic_write import write_whole
 
 
 def contents(folder):
@@ -17,9 +17,9 @@ def contents(folder):
 
 
 def test_what_an_earlier_result_had_besides_is_removed(tmp_path):
-    write_whole({"a": "1", "b": b"2"}, tmp_path)
+    atomic_write({"a": "1", "b": b"2"}, tmp_path)
     (tmp_path / "mine").write_text("3")
-    paths = write_whole({"a": "4"}, tmp_path, others=("a", "b", "c"))
+    paths = atomic_write({"a": "4"}, tmp_path, others=("a", "b", "c"))
     assert paths == [tmp_path / "a"]
     assert contents(tmp_path) == {"a": "4", "mine": "3"}
 
@@ -30,31 +30,31 @@ def test_a_folder_in_the_place_of_a_file_leaves_all_as_it_was(tmp_path, name):
     (tmp_path / name).mkdir()
     message = f"a folder has its name.*another `output`. Received: .*{tmp_path}"
     with pytest.raises(ValueError, match=message):
-        write_whole({"a": "1", "b": "2"}, tmp_path, others=["old"])
+        atomic_write({"a": "1", "b": "2"}, tmp_path, others=["old"])
     assert contents(tmp_path) == {"a": "before", name: None}
     with pytest.raises(ValueError, match="a folder has its name"):
         check_folder(tmp_path, ["a", name])
 
 
 def test_nothing_is_removed_unless_all_is_written(tmp_path, monkeypatch):
-    write_whole({"a": "1", "b": "2"}, tmp_path)
+    atomic_write({"a": "1", "b": "2"}, tmp_path)
 
     def refuse(*paths):
         raise OSError("Input/output error")
 
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(OSError, match="Input"):
-        write_whole({"a": "3"}, tmp_path, others=["b"])
+        atomic_write({"a": "3"}, tmp_path, others=["b"])
     assert contents(tmp_path) == {"a": "1", "b": "2"}
 
 
 def test_a_full_disk_names_the_file_and_leaves_all_as_it_was(tmp_path):
-    write_whole({"a": "1", "b": "2"}, tmp_path)
+    atomic_write({"a": "1", "b": "2"}, tmp_path)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, before[1]))
     try:
         with pytest.raises(OSError) as error:
-            write_whole({"a": "3", "b": "4" * 2_000}, tmp_path, others=["b"])
+            atomic_write({"a": "3", "b": "4" * 2_000}, tmp_path, others=["b"])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert error.value.filename == str(tmp_path / ".b.part")
@@ -65,10 +65,10 @@ def test_a_full_disk_names_the_file_and_leaves_all_as_it_was(tmp_path):
 def test_a_link_is_replaced_and_not_written_through(tmp_path):
     (tmp_path / "mine").write_text("mine")
     (tmp_path / ".a.part").symlink_to(tmp_path / "mine")
-    write_whole({"a": "1"}, tmp_path)
+    atomic_write({"a": "1"}, tmp_path)
     assert contents(tmp_path) == {"a": "1", "mine": "mine"}
 
 
 def test_what_is_no_character_is_replaced(tmp_path):
-    write_whole({"a": "1 \ud800 ±"}, tmp_path)
+    atomic_write({"a": "1 \ud800 ±"}, tmp_path)
     assert (tmp_path / "a").read_bytes() == "1 ? ±".encode()

@@ -17,7 +17,7 @@ from keras_irl.evaluation import policy_reader
 from keras_irl.rewards import RewardReader
 from keras_irl.rewards import as_scorer
 from keras_irl.rewards import token_rewards
-from keras_irl.rewards.scorer import ResponseCutter
+from keras_irl.rewards.scorer import ResponseTruncator
 
 PROMPTS, RESPONSES = list(PROMPTS), list(RESPONSES)
 compiled_only = pytest.mark.skipif(
@@ -54,7 +54,7 @@ def gpt2_reader(gpt2):
 def logits_of(policy, prompt, response):
     """Logits, actions and length of one text, at its actions."""
     inputs, actions, mask = demonstrations(policy, [prompt], [response], 1)[0]
-    # A task of keras-hub would tokenise what it is given.
+    # A task of keras-hub would tokenize what it is given.
     logits = keras.Model.predict_on_batch(policy, inputs)
     counts = mask[0] > 0
     return logits[0][counts].astype("float64"), actions[0][counts]
@@ -379,7 +379,7 @@ def test_a_scorer_scores_what_fits_of_a_long_response(policy):
         again = score(prompts, ["call", long + " dog", "the"])
     assert again == pytest.approx(scores, abs=1e-4)
     # As a text that fills the window, and was cut there.
-    cut, are_cut = ResponseCutter(policy)(prompts, ["call", long, "the"])
+    cut, are_cut = ResponseTruncator(policy)(prompts, ["call", long, "the"])
     assert are_cut == [False, True, False] and long.startswith(cut[1])
     reader = RewardReader(policy, 0.9, batch_size=3)
     texts = reader(prompts, cut, [True, False, True])

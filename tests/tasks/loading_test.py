@@ -56,7 +56,7 @@ def test_metrics_are_percentages(name):
 @pytest.mark.parametrize("name", ["sums", "", None, "GSM8K"])
 def test_an_unknown_name_lists_the_tasks(name):
     message = (
-        "The tasks are arithmetic, gsm8k, e2e, e2e-delexicalised, xsum, tldr, "
+        "The tasks are arithmetic, gsm8k, e2e, e2e-delexicalized, xsum, tldr, "
         "wmt22, jsonl. Received: name="
     )
     with pytest.raises(ValueError, match=message):
@@ -78,9 +78,9 @@ def test_the_examples_in_docstrings_run(module):
     assert results.failed == 0
 
 
-@pytest.mark.parametrize("name", ["arithmetic", "gsm8k", "e2e-delexicalised"])
+@pytest.mark.parametrize("name", ["arithmetic", "gsm8k", "e2e-delexicalized"])
 def test_a_task_can_be_copied_and_sent(name):
-    path = {"gsm8k": "gsm8k", "e2e-delexicalised": "e2e"}.get(name)
+    path = {"gsm8k": "gsm8k", "e2e-delexicalized": "e2e"}.get(name)
     loaded = load_task(name, "test", path and shared_data(path)).first(8)
     loaded = loaded.with_metrics(
         prompt_metrics={"longer": quality_of_length, "mean": mean_length}

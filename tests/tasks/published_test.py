@@ -68,14 +68,14 @@ def test_a_split_may_have_another_name_there(hub):
     assert [split for _, _, split, _ in hub[1]] == ["valid"]
 
 
-def test_what_is_read_from_the_hub_is_delexicalised_too(hub):
+def test_what_is_read_from_the_hub_is_delexicalized_too(hub):
     hub[0]["tuetschek/e2e_nlg"] = [
         {
             "meaning_representation": "name[Cocum], food[Thai]",
             "human_reference": "Cocum serves Thai food.",
         }
     ]
-    task = load_task("e2e-delexicalised", "validation")
+    task = load_task("e2e-delexicalized", "validation")
     assert list(task.responses) == ["XNAME serves XFOOD food."]
 
 

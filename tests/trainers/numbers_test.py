@@ -106,7 +106,7 @@ def test_what_is_no_language_model_is_refused_by_name(wrong):
         models.enable_lora,
         models.AdaptedScorer,
         models.copy_policy,
-        models.rematerialise,
+        models.rematerialize,
         models.TokenScorer,
         keras_irl.GAIL,
     ):

@@ -20,7 +20,7 @@ def batch(seed=0):
     return 4.0 * rewards, values, mask
 
 
-def advantages_in_a_loop(rewards, values, mask, discount, trace_decay):
+def advantages_in_a_loop(rewards, values, mask, discount, gae_lambda):
     """By the sum over what is still to come, not by the recursion."""
     found = np.zeros(rewards.shape)
     for row in range(len(mask)):
@@ -35,7 +35,7 @@ def advantages_in_a_loop(rewards, values, mask, discount, trace_decay):
         for t in actions:
             for k, error in errors.items():
                 if k >= t:
-                    weight = (discount * trace_decay) ** (k - t)
+                    weight = (discount * gae_lambda) ** (k - t)
                     found[row, t] += weight * error
     return found
 
@@ -45,7 +45,7 @@ def advantages_in_a_loop(rewards, values, mask, discount, trace_decay):
 def test_advantages_and_targets_are_those_of_a_loop(normalize, garbage):
     rewards, values, mask = batch()
     learner = keras_irl.PolicyGradient(
-        discount=0.9, trace_decay=0.5, normalize=normalize
+        discount=0.9, gae_lambda=0.5, normalize=normalize
     )
     expected = advantages_in_a_loop(rewards, values, mask, 0.9, 0.5)
     counts = mask > 0
@@ -116,7 +116,7 @@ def test_numbers_of_numpy_are_numbers_and_come_back_plain():
         ("kl_weight", np.nan),
         ("entropy_weight", None),
         ("discount", "1"),
-        ("trace_decay", [0.9]),
+        ("gae_lambda", [0.9]),
         ("warm_up_steps", 1.5),
         ("warm_up_steps", True),
         ("warm_up_steps", 10**400),
@@ -168,7 +168,7 @@ def test_values_learn_what_a_loop_says_also_of_a_text_that_was_cut():
     trainer = keras_irl.GAIL(
         tiny_t5(),
         policy_gradient=keras_irl.PolicyGradient(
-            discount=0.9, trace_decay=0.5, kl_weight=0.0
+            discount=0.9, gae_lambda=0.5, kl_weight=0.0
         ),
         reward_form="logit",
     )

@@ -45,7 +45,7 @@ def writes(monkeypatch):
             given = inputs[key_of(inputs) + "padding_mask"]
             ids = inputs[key_of(inputs) + "token_ids"]
             ids, given = (
-                np.repeat(numpy(x), sampler.num_branches, axis=0)
+                np.repeat(numpy(x), sampler.num_return_sequences, axis=0)
                 for x in (ids, given)
             )
             texts = np.resize(tokens, ids.shape)

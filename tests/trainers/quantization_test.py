@@ -46,12 +46,12 @@ def kernel_bytes(policy):
     )
 
 
-def is_quantised(layer):
+def is_quantized(layer):
     # T5 looks up its relative positions in a table too.
     return "embedding" not in layer.name and "bias" not in layer.name
 
 
-def quantise(policy, mode, filters):
+def quantize(policy, mode, filters):
     # Keras collects garbage once a layer, which takes nearly all of the time
     # where there is much to look through.
     gc.freeze()
@@ -63,19 +63,19 @@ def quantise(policy, mode, filters):
 def adapted_gradient(family="gpt2", mode=None, is_first=False):
     """The first gradient of adapters, and how large the kernels are.
 
-    `is_first` quantises before there are adapters, else after.
+    `is_first` quantizes before there are adapters, else after.
     """
     keras.utils.set_random_seed(3)
     policy = quick_start(tiny_policy(family))
     dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
-    # The layers of the preprocessor can't be quantised unbuilt.
+    # The layers of the preprocessor can't be quantized unbuilt.
     policy = type(policy)(policy.backbone, preprocessor=None)
     if is_first:
-        quantise(policy, mode, is_quantised)
+        quantize(policy, mode, is_quantized)
     keras.utils.set_random_seed(4)
     enable_lora(policy, rank=4)
     if mode is not None and not is_first:
-        quantise(policy, mode, is_quantised)
+        quantize(policy, mode, is_quantized)
     frozen = [numpy(v) for v in policy.non_trainable_variables]
     gradient = first_gradient(policy, dataset)
     for variable, start in zip(
@@ -86,21 +86,21 @@ def adapted_gradient(family="gpt2", mode=None, is_first=False):
 
 
 @pytest.mark.parametrize(("family", "mode", "is_first"), ADAPTED)
-def test_adapters_on_a_quantised_base_learn_as_on_the_full_one(
+def test_adapters_on_a_quantized_base_learn_as_on_the_full_one(
     family, mode, is_first
 ):
-    (full, num_bytes), (quantised, fewer) = (
+    (full, num_bytes), (quantized, fewer) = (
         adapted_gradient(family),
         adapted_gradient(family, mode, is_first),
     )
     assert fewer <= {"int8": 0.26, "int4": 0.14}[mode] * num_bytes
-    cosine = full @ quantised / np.linalg.norm(full) / np.linalg.norm(quantised)
+    cosine = full @ quantized / np.linalg.norm(full) / np.linalg.norm(quantized)
     assert cosine > {"int8": 0.99, "int4": 0.8}[mode]
 
 
-def test_a_quantised_head_is_refused():
+def test_a_quantized_head_is_refused():
     policy = quick_start(tiny_gpt2())
     policy = type(policy)(policy.backbone, preprocessor=None)
-    quantise(policy, "int8", lambda layer: "embed" in layer.name)
-    with pytest.raises(ValueError, match="head is quantised.*Received: quanti"):
+    quantize(policy, "int8", lambda layer: "embed" in layer.name)
+    with pytest.raises(ValueError, match="head is quantized.*Received: quanti"):
         vocabulary_head(policy)
