@@ -24,12 +24,12 @@ from keras_irl.cli.window import spread_pairs
 from keras_irl.data import demonstrations
 from keras_irl.data import load_task
 from keras_irl.evaluation import compare_fronts
-from keras_irl.evaluation import format_table
 from keras_irl.evaluation import pick_samples
 from keras_irl.evaluation import sweep
 from keras_irl.evaluation.results import check_run
 from keras_irl.generation import encode_prompts
 from keras_irl.generation.drawing import NotFiniteError
+from keras_irl.reporting import format_table
 from keras_irl.reporting.report import report_files
 from keras_irl.trainers import MLE
 

@@ -16,12 +16,12 @@ from keras_irl.cli.run_folder import EvaluationFolder
 from keras_irl.cli.saved_policies import load_saved
 from keras_irl.data import load_task
 from keras_irl.evaluation import compare_fronts
-from keras_irl.evaluation import format_table
 from keras_irl.evaluation import pick_samples
 from keras_irl.evaluation import sweep
 from keras_irl.evaluation.judging import check_task
 from keras_irl.evaluation.results import check_run
 from keras_irl.metrics.bootstrap import check_num_resamples
+from keras_irl.reporting import format_table
 from keras_irl.reporting.report import report_files
 
 # What the answers depend on.

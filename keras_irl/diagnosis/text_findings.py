@@ -185,8 +185,9 @@ def _prompts(batches, counts):
     ):
         yield warning(
             "prompt-trained",
-            f"In {counts.num_without_prompt} of {counts.num_texts} texts the very first "
-            "token is trained: if they begin with a prompt, it is trained too.",
+            f"In {counts.num_without_prompt} of {counts.num_texts} texts the "
+            "very first token is trained: if they begin with a prompt, it is "
+            "trained too.",
             "Set the mask to 0 on prompts. `keras_irl.data.demonstrations()` "
             "does so.",
         )

@@ -20,9 +20,9 @@ from keras_irl.ops import check_shapes
 def use_sampler(policy, sampler, generate_function=None):
     """Lends a policy a sampler, and takes it back.
 
-    Meanwhile the policy expects `sampler.num_return_sequences` equal rows of each
-    prompt, one after the other, and encodes the first of them only. No other
-    thread uses the policy meanwhile, or reads it.
+    Meanwhile the policy expects `sampler.num_return_sequences` equal rows of
+    each prompt, one after the other, and encodes the first of them only. No
+    other thread uses the policy meanwhile, or reads it.
 
     Args:
         policy: A `CausalLM` or `Seq2SeqLM`.

@@ -20,16 +20,16 @@ class BranchingSampler(keras_hub.samplers.Sampler):
     `draw`, which hand it `num_return_sequences` rows of each prompt.
 
     Args:
-        num_return_sequences: Rows that continue one prompt. They follow each other:
-            prompt 0 row 0, prompt 0 row 1, and so on.
+        num_return_sequences: Rows that continue one prompt. They follow each
+            other: prompt 0 row 0, prompt 0 row 1, and so on.
         stop_token_ids: Ids of the tokens that end a text. Where there are
             none, texts fill their window.
         max_tokens: Tokens that a row is continued by at most. Defaults to
             `None`, for what the window holds.
 
     Raises:
-        ValueError: If `num_return_sequences` or `max_tokens` is below 1, or an id
-            below 0.
+        ValueError: If `num_return_sequences` or `max_tokens` is below 1, or an
+            id below 0.
     """
 
     def __init__(
