@@ -1,4 +1,4 @@
-"""The command line: `keras-irl compare`, or `python -m keras_irl compare`."""
+"""The command line entry point, `keras-irl` or `python -m keras_irl`."""
 
 import importlib
 import os

@@ -1,4 +1,4 @@
-"""Names that stand in one room and are offered by another as well."""
+"""Lazy and deprecated names of a package, offered by its `__getattr__`."""
 
 import importlib
 import warnings

@@ -1,4 +1,4 @@
-"""Numbers, choices and columns that users pass, checked alike everywhere.
+"""Validation of arguments: numbers, choices, flags, functions, entries.
 
 NumPy's numbers are numbers, zero-dimensional arrays too; truth values, text and
 `None` are not. The checks return plain Python values, so that what is stored,

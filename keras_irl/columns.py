@@ -1,4 +1,4 @@
-"""Columns of data that users pass, read by the position of a row."""
+"""Columns of a data set, from lists, arrays, pandas and pyarrow."""
 
 import collections.abc
 import math

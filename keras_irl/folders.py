@@ -1,4 +1,4 @@
-"""Paths that users pass, and folders that results are to be written to."""
+"""Validation of paths and of output folders."""
 
 import os
 import pathlib

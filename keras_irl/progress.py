@@ -1,4 +1,4 @@
-"""How far a work is, and how long the rest will take."""
+"""Progress bars for long computations."""
 
 import contextlib
 import contextvars

@@ -1,4 +1,4 @@
-"""What watches a training: how it is, and what the policy writes meanwhile."""
+"""Keras callbacks: generation metrics and alerts of training health."""
 
 from keras_irl.callbacks.alerts import Alert as Alert
 from keras_irl.callbacks.evaluate_generation import (

@@ -1,4 +1,4 @@
-"""What can go wrong in a training, how it shows, and what to do about it."""
+"""Alert rules of training health: signal, limit, diagnosis and remedy."""
 
 import math
 import operator

@@ -1,4 +1,4 @@
-"""Judges what a policy writes while it is trained."""
+"""A callback that evaluates generated text during training."""
 
 import math
 

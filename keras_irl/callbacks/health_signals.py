@@ -1,4 +1,4 @@
-"""What alerts look at, read from the logs of any trainer."""
+"""Training-health signals, computed from the logs of any trainer."""
 
 import collections
 import statistics

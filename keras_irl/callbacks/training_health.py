@@ -1,4 +1,4 @@
-"""Reads the logs of a training, and says in words what is wrong."""
+"""A callback that alerts when training diverges, collapses or explodes."""
 
 import math
 import threading

@@ -1,1 +1,1 @@
-"""The command line, one file a command."""
+"""The command line interface, one module a command."""

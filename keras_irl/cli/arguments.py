@@ -1,4 +1,4 @@
-"""The flags of the command line, read without importing Keras."""
+"""Argument parsers of the command line, built without importing Keras."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""The decoders that the command line asks for, once Keras is imported."""
+"""Decoders from command line flags, built once Keras is imported."""
 
 from keras_irl import generation
 from keras_irl.generation.decoders import decodings

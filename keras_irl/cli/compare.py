@@ -1,4 +1,4 @@
-"""Trains one policy per objective, judges them alike, writes the report."""
+"""`keras-irl compare`: trains a policy per objective and evaluates them."""
 
 import keras
 

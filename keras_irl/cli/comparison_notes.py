@@ -1,4 +1,4 @@
-"""What a comparison was made with, and what to know of its policies."""
+"""Settings and remarks that the report of a comparison states."""
 
 from keras_irl.cli import report_settings
 from keras_irl.cli.training import evaluation_interval

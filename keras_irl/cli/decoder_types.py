@@ -1,4 +1,4 @@
-"""The decoders of the command line, read without importing Keras."""
+"""Argument types of decoders, parsed without importing Keras."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""Short strings that tell data and files from others."""
+"""Digests of data and files, which identify the inputs of a run."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Lets trained policies answer, judges the answers, writes the report."""
+"""`keras-irl evaluate`: samples from saved policies and evaluates them."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""The flags of `keras-irl evaluate`, read without importing Keras."""
+"""Flags of `keras-irl evaluate`, parsed without importing Keras."""
 
 from keras_irl.cli.decoder_types import DECODERS
 from keras_irl.cli.decoder_types import decoders

@@ -1,4 +1,4 @@
-"""Examines what a comparison would train, without training."""
+"""`keras-irl doctor`: a diagnosis of policy and data, without training."""
 
 from keras_irl.cli.window import Window
 from keras_irl.cli.window import first_rows

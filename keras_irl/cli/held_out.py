@@ -1,4 +1,4 @@
-"""Training prompts that are held out, to see what training does to others."""
+"""Validation split: training prompts that are held out."""
 
 import collections.abc
 import hashlib

@@ -1,4 +1,4 @@
-"""Texts with the numbers that somebody gave them."""
+"""Scored texts: responses with external ratings, read from a file."""
 
 import dataclasses
 import math

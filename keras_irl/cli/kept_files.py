@@ -1,4 +1,4 @@
-"""The files that a command keeps in its output folder, and knows as its own."""
+"""Output files of a command, and which of a folder are its own."""
 
 import json
 import pathlib

@@ -1,4 +1,4 @@
-"""What the flags of the command line hold, and its help."""
+"""Argument types of numbers, and the help formatter."""
 
 import argparse
 import math

@@ -1,4 +1,4 @@
-"""The flags for the objectives of a comparison."""
+"""Flags of the training objectives of a comparison."""
 
 from keras_irl.cli.number_types import not_negative
 from keras_irl.cli.number_types import number_above_zero

@@ -1,4 +1,4 @@
-"""The objectives by name, checked before anything takes time."""
+"""Training objectives by name, with validated hyperparameters."""
 
 import argparse
 import functools

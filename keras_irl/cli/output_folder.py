@@ -1,4 +1,4 @@
-"""What each command writes into its output folder, and whose a folder is."""
+"""Ownership of an output folder: which command wrote it."""
 
 import pathlib
 

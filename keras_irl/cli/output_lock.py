@@ -1,4 +1,4 @@
-"""One command at a time in an output folder."""
+"""A lock that gives an output folder to one process at a time."""
 
 import contextlib
 import os

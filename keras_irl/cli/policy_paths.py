@@ -1,4 +1,4 @@
-"""Paths of policies, checked before anything takes time."""
+"""Validation of the paths of saved policies."""
 
 import os
 import pathlib

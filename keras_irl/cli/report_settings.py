@@ -1,4 +1,4 @@
-"""What a report was made with, for whoever makes it again."""
+"""Settings of a report, sufficient to reproduce it."""
 
 import datetime
 import importlib.metadata

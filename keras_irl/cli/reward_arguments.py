@@ -1,4 +1,4 @@
-"""The flags of `keras-irl rewards`, read without importing Keras."""
+"""Flags of `keras-irl rewards`, parsed without importing Keras."""
 
 from keras_irl.cli.number_types import HelpFormatter
 from keras_irl.cli.number_types import any_number

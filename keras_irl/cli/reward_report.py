@@ -1,4 +1,4 @@
-"""What was found of rewards, for people and for programs."""
+"""Reports of a reward analysis, as Markdown and as JSON."""
 
 import dataclasses
 import json

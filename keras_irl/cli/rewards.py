@@ -1,4 +1,4 @@
-"""Reads the rewards of texts in a trained policy, and judges them."""
+"""`keras-irl rewards`: analyzes the rewards of a trained policy."""
 
 import collections
 import pathlib

@@ -1,4 +1,4 @@
-"""The folder of a command: its settings, finished runs and checkpoints."""
+"""The run folder of a command: settings, finished runs, checkpoints."""
 
 import contextlib
 import errno

@@ -1,4 +1,4 @@
-"""Samples of a policy on the prompts of a task, each with its metrics."""
+"""Samples of a policy on the prompts of a task, with their metrics."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Policies that were saved, and what their rewards are made of."""
+"""Saved policies, with the settings that their rewards depend on."""
 
 import dataclasses
 import pathlib

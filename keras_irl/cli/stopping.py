@@ -1,4 +1,4 @@
-"""What happens when a command is told to stop."""
+"""Signal handling: a graceful stop of a command."""
 
 import contextlib
 import os

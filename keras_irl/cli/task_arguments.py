@@ -1,4 +1,4 @@
-"""The flags for the task, the policy and the machine."""
+"""Flags of the task, the policy and the backend."""
 
 from keras_irl.cli.number_types import positive
 from keras_irl.cli.number_types import size

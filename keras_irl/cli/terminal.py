@@ -1,4 +1,4 @@
-"""Text for a terminal, which may not show it, and what others print there."""
+"""Terminal output: safe characters, and the noise of other libraries."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""A machine that is too small for a file, told from a file that is damaged."""
+"""Out-of-memory errors, told from damaged files."""
 
 import errno
 import os

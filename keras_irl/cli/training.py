@@ -1,4 +1,4 @@
-"""Trains with progress, losses on held-out texts and checkpoints.
+"""Training with progress, validation losses and checkpoints.
 
 A training that was stopped goes on from its checkpoint; one that diverges ends
 with its last finite weights.

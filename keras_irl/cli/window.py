@@ -1,4 +1,4 @@
-"""How much of a task is used, and how long its texts are."""
+"""Sequence lengths and the number of texts that a command uses."""
 
 import keras_hub
 import numpy as np

@@ -1,4 +1,4 @@
-"""The batches that are looked at, whatever they come from, as arrays."""
+"""Batches as NumPy arrays, for inspection."""
 
 import itertools
 from typing import Any

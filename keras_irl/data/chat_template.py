@@ -1,4 +1,4 @@
-"""How the turns of a conversation become text."""
+"""Chat templates: how the turns of a conversation become text."""
 
 import re
 from typing import NamedTuple

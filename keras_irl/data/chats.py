@@ -1,4 +1,4 @@
-"""Conversations of several turns, as batches of states and actions."""
+"""Demonstrations from multi-turn conversations."""
 
 import collections
 import collections.abc

@@ -1,4 +1,4 @@
-"""The data set of demonstrations, which every `fit` takes as it is."""
+"""The data set of demonstrations, which `fit` takes as it is."""
 
 import functools
 import inspect

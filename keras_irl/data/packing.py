@@ -1,4 +1,4 @@
-"""Demonstrations of several texts a row, so that little of it is padding."""
+"""Sequence packing: several demonstrations in one row."""
 
 import bisect
 import functools

@@ -1,4 +1,4 @@
-"""Demonstrations: prompts and responses as batches of states and actions."""
+"""Demonstrations from pairs of prompt and response."""
 
 import functools
 

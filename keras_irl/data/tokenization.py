@@ -1,4 +1,4 @@
-"""From texts to the arrays that a policy reads.
+"""Tokenization and padding of prompts and responses.
 
 keras-hub packs a text for training in one piece: it weighs the prompt like the
 response, and appends an end token to a text that it has cut. A `TextPacker`

@@ -1,4 +1,4 @@
-"""Which rows can be imitated, told before the training starts.
+"""Validation of demonstrations before training.
 
 The rows stay where they are: the survey reads each once, tokenizes only those
 long enough to overflow, and keeps one number for each row that is left.

@@ -1,4 +1,4 @@
-"""What will be trained, told before it costs a day."""
+"""Diagnosis of policy and data before training."""
 
 from keras_irl.diagnosis.checkup import Diagnosis as Diagnosis
 from keras_irl.diagnosis.checkup import doctor as doctor

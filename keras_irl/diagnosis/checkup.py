@@ -1,4 +1,4 @@
-"""A look at a policy and its data before they meet."""
+"""`keras_irl.doctor`: a diagnosis of policy and data before training."""
 
 import sys
 import warnings

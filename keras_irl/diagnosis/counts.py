@@ -1,4 +1,4 @@
-"""What batches hold, in numbers."""
+"""Counts of texts, trained tokens and end tokens in batches."""
 
 from typing import NamedTuple
 

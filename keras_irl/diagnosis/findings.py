@@ -1,4 +1,4 @@
-"""What a diagnosis finds."""
+"""A finding of the diagnosis: an error or a warning, with its fix."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Texts with their trained tokens marked."""
+"""Decoded batches with their trained tokens marked."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""How much memory a training step takes, roughly."""
+"""Memory estimate of a training step."""
 
 import math
 

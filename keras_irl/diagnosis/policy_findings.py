@@ -1,4 +1,4 @@
-"""What can be wrong with a policy, whatever it reads."""
+"""Diagnosis of a policy: trainable weights, precision, vocabulary head."""
 
 import keras
 import keras_hub

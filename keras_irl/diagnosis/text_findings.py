@@ -1,4 +1,4 @@
-"""What can be wrong with the texts, before they reach a policy."""
+"""Diagnosis of batches: masks, padding, end tokens, vocabulary."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What a policy's tokenizer does not know of the texts.
+"""Diagnosis of tokenization: unknown tokens and dropped characters.
 
 A SentencePiece or WordPiece tokenizer reads what it does not know as one
 unknown token, which the policy then learns to write. A byte-pair tokenizer

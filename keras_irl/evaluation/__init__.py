@@ -1,4 +1,4 @@
-"""Evaluation: sweeps over decoders, fronts of quality and diversity."""
+"""Evaluation of policies: decoding sweeps and quality-diversity fronts."""
 
 from keras_irl.aliases import offer
 from keras_irl.evaluation.front_comparison import (

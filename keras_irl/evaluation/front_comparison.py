@@ -1,4 +1,4 @@
-"""How much better policies are than the first one, at equal diversity."""
+"""Quality of policies at equal diversity, with bootstrap intervals."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Quality and diversity at once: fronts, how they differ, and areas.
+"""Pareto fronts of quality and diversity.
 
 A point is a pair `(quality, diversity)`, both in per cent and both better the
 higher. Self-BLEU is a cost: the diversity that goes with it is

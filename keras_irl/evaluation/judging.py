@@ -1,4 +1,4 @@
-"""Numbers for the responses of a policy to the prompts of a task."""
+"""Metrics of a policy's responses to the prompts of a task."""
 
 import math
 import numbers

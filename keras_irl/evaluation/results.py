@@ -1,4 +1,4 @@
-"""The shape of what a comparison found: plain dictionaries and lists.
+"""The schema of a comparison's results: plain dictionaries and lists.
 
 ```python
 results = {

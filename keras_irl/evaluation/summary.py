@@ -1,4 +1,4 @@
-"""Means over seeds, of runs with as many rows."""
+"""Means and standard errors over training runs, seeds and prompts."""
 
 import dataclasses
 import math

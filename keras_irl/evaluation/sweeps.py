@@ -1,4 +1,4 @@
-"""Quality and diversity of policies over temperatures and decoders."""
+"""Decoding sweeps: metrics of policies over temperatures and decoders."""
 
 import collections.abc
 

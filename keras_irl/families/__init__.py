@@ -1,1 +1,1 @@
-"""What the families of keras-hub do each in their own way."""
+"""Model families of keras-hub: what each does in its own way."""

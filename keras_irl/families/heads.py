@@ -1,4 +1,4 @@
-"""The vocabulary head of each family of keras-hub, and what it reads.
+"""The vocabulary head of each model family.
 
 A task of keras-hub is a backbone and, on its hidden states, the vocabulary
 head. The head is that of the token embedding in almost all families; what they

@@ -1,4 +1,4 @@
-"""What a policy must be."""
+"""Validation of a policy: a language model of keras-hub."""
 
 import keras_hub
 

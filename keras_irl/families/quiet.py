@@ -1,4 +1,4 @@
-"""What Keras says that nobody need know."""
+"""Filters of warnings that Keras gives without need."""
 
 import contextlib
 import warnings

@@ -1,4 +1,4 @@
-"""Several texts in one row, of which no one sees another.
+"""Segment masks: attention within each text of a packed row.
 
 The backbones of keras-hub take tokens and a padding mask, and mask the future
 inside. Their layers take an attention mask besides. So a row of several texts

@@ -1,4 +1,4 @@
-"""Several responses to one prompt, which is encoded once."""
+"""Prompt sharing: several responses to a prompt that is encoded once."""
 
 import keras
 from keras import ops

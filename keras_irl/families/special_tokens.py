@@ -1,4 +1,4 @@
-"""Marks in a text: special tokens, written out.
+"""Special tokens that stand written out in a text.
 
 Many tokenizers read `<|endoftext|>` in a text as the token that ends it, and
 the others spell it in letters. Neither is what was meant: the end token is put

@@ -1,4 +1,4 @@
-"""How tokens are chosen: sampling and search, from one encoding a prompt."""
+"""Text generation: sampling and beam search with cached prompts."""
 
 from keras_irl.generation.beam_search import BeamSearcher as BeamSearcher
 from keras_irl.generation.decoders import BeamSearch as BeamSearch

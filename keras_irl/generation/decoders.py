@@ -1,4 +1,4 @@
-"""The ways to decode that a sweep goes through."""
+"""Decoders: sampling and beam search, with their settings and names."""
 
 import dataclasses
 import numbers

@@ -1,4 +1,4 @@
-"""A policy's tokens from a function that is compiled once a shape."""
+"""Compiled token sampling, one function a shape."""
 
 import contextlib
 

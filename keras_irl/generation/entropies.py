@@ -1,4 +1,4 @@
-"""How undecided a policy was while it wrote."""
+"""Exact entropies of the policy in the states of its samples."""
 
 import numpy as np
 from keras import ops

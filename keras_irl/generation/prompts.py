@@ -1,4 +1,4 @@
-"""What a policy reads before it takes its first action."""
+"""Tokenized prompts, as a policy reads them before its first action."""
 
 import warnings
 

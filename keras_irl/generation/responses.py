@@ -1,4 +1,4 @@
-"""Responses of a policy, in compiled batches of few shapes."""
+"""Sampled responses of a policy, in compiled batches of few shapes."""
 
 import dataclasses
 import time

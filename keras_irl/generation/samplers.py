@@ -1,4 +1,4 @@
-"""Greedy decoding and sampling at any temperature, compiled as one."""
+"""Samplers: greedy, temperature, top-k and top-p, compiled as one."""
 
 import keras
 import keras_hub

@@ -1,4 +1,4 @@
-"""Batches of few widths: short prompts don't pay for the longest."""
+"""Length buckets: batches of few widths."""
 
 import numpy as np
 

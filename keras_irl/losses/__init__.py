@@ -1,4 +1,4 @@
-"""The equations: one method a file, as functions and as Keras losses."""
+"""Losses: one method a file, as functions and as Keras losses."""
 
 from keras_irl.aliases import offer
 from keras_irl.losses.divergences import concave_reward as concave_reward

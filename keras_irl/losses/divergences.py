@@ -1,4 +1,4 @@
-"""How far the policy may stray from the demonstrations, and what that costs.
+"""Conjugates of the divergences of inverse soft-Q learning.
 
 Inverse soft-Q learning minimizes a divergence between the policy's and the
 expert's behavior. Written as a maximization over rewards, a divergence with

@@ -1,4 +1,4 @@
-"""Keeps what is not finite out of gradients that nobody asked for."""
+"""Gradient masking of entries that are not finite."""
 
 from keras import ops
 

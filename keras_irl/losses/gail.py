@@ -1,4 +1,4 @@
-"""Adversarial imitation: who wrote it, and what that is worth as a reward.
+"""The discriminator's loss and the rewards of adversarial imitation.
 
 The discriminator's logit D is positive where a token looks demonstrated. Where
 it has learned all there is to learn, it is the log-ratio of how often expert

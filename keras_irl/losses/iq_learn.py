@@ -1,4 +1,4 @@
-"""Inverse soft-Q learning: likelihood, and a price on implied rewards."""
+"""The loss of inverse soft-Q learning (IQ-Learn)."""
 
 import keras
 from keras import ops

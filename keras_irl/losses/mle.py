@@ -1,4 +1,4 @@
-"""Maximum likelihood, with the entropy bonus of the paper's baseline."""
+"""The negative log-likelihood, with an entropy bonus."""
 
 import keras
 from keras import ops

@@ -1,4 +1,4 @@
-"""Learning from a reward: clipped policy gradients that stay near a start."""
+"""Clipped policy gradient losses (PPO), and their KL penalty."""
 
 from keras import ops
 

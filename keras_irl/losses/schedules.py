@@ -1,4 +1,4 @@
-"""Weights that change while training goes on."""
+"""Schedules: loss weights that change over training steps."""
 
 import keras
 from keras import ops

@@ -1,4 +1,4 @@
-"""How a loss knows how far training has come."""
+"""A counter of training steps for scheduled losses."""
 
 import keras
 import numpy as np

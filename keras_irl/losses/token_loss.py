@@ -1,4 +1,4 @@
-"""The way from logits to a scalar that all losses share."""
+"""The base of token losses: from logits to a masked mean."""
 
 import keras
 from keras import ops

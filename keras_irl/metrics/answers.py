@@ -1,4 +1,4 @@
-"""What several samples are worth where each ends in an answer.
+"""Accuracy of several samples: pass@k and majority vote.
 
 An answer is found by a function from a text to something that can be compared
 and hashed, or to `None` where the text has none, such as `final_answer` of

@@ -1,4 +1,4 @@
-"""Estimates with intervals over prompts."""
+"""Bootstrap estimates and intervals over prompts."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""How different the responses to one prompt are from each other."""
+"""Diversity metrics: Self-BLEU and distinct-n."""
 
 import collections
 import itertools

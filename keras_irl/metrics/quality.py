@@ -1,4 +1,4 @@
-"""How good responses are, judged against references.
+"""Quality metrics against references: BLEU, chrF and exact match.
 
 All are metrics as `text_metrics.py` has them: they take a list of strings, and
 for each of them a list of acceptable references, return a percentage, and

@@ -1,4 +1,4 @@
-"""ROUGE: how many words a summary shares with its references.
+"""ROUGE: n-grams and subsequences shared with references.
 
 Metrics as those of `quality.py`.
 """

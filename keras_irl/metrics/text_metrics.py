@@ -1,4 +1,4 @@
-"""Metrics that are made of numbers of single texts.
+"""Corpus metrics as functions of sums of per-text statistics.
 
 A metric takes `(responses, references)`, a list of strings and for each of
 them a list of acceptable references, and returns a percentage. Any function

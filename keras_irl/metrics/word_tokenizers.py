@@ -1,4 +1,4 @@
-"""What separates the words that metrics count: sacrebleu's tokenizers."""
+"""Word tokenizers of sacrebleu, for metrics that count words."""
 
 import functools
 import re

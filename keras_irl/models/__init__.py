@@ -1,4 +1,4 @@
-"""Policies: presets of keras-hub, and small ones made from scratch."""
+"""Policies: keras-hub presets, and small models from scratch."""
 
 from keras_irl.aliases import offer
 from keras_irl.families.heads import hidden_states as hidden_states

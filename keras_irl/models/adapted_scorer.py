@@ -1,4 +1,4 @@
-"""Several networks in one: a frozen backbone, read through other adapters."""
+"""Networks that share a frozen backbone through LoRA adapters."""
 
 import contextlib
 import functools

@@ -1,4 +1,4 @@
-"""Copies of a policy, with weights of their own."""
+"""Deep copies of a policy, with weights of their own."""
 
 import keras
 from keras import ops

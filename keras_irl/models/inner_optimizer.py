@@ -1,3 +1,3 @@
-"""The optimizer behind those that are wrapped around it."""
+"""The innermost optimizer behind its wrappers."""
 
 from keras_irl.optimizers.unwrapping import inner_optimizer as inner_optimizer

@@ -1,4 +1,4 @@
-"""Low-rank adaptation of any policy: few weights to train, the rest frozen."""
+"""Low-rank adaptation (LoRA) of any policy."""
 
 import contextlib
 import math

@@ -1,4 +1,4 @@
-"""A model around a policy, as trainers are."""
+"""The base of `keras.Model`s that wrap a policy."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""What a policy thinks of the tokens of given texts."""
+"""Token statistics of a policy on given texts, in compiled batches."""
 
 import threading
 import weakref

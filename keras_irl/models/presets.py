@@ -1,4 +1,4 @@
-"""Policies by name."""
+"""Policies by the name of a preset or a file."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Trades time for memory: what layers computed is computed once more."""
+"""Rematerialization: activations recomputed in the backward pass."""
 
 import keras
 import keras_hub

@@ -1,4 +1,4 @@
-"""Small random policies, with tokenizers of their own."""
+"""Small policies with random weights and their own tokenizers."""
 
 import contextlib
 import random

@@ -1,4 +1,4 @@
-"""When the losses are computed tile by tile of the vocabulary."""
+"""The choice of tiled or plain token statistics."""
 
 import warnings
 

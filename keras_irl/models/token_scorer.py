@@ -1,4 +1,4 @@
-"""A language model with one number a position in place of the logits."""
+"""A token scorer: a language model with a scalar head."""
 
 import keras
 from keras import ops

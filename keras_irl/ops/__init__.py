@@ -1,4 +1,4 @@
-"""The vocabulary: pure tensor functions on the numbers of each token."""
+"""Tensor operations on token statistics."""
 
 from keras_irl.aliases import offer
 from keras_irl.ops.masking import CONTINUES as CONTINUES

@@ -1,4 +1,4 @@
-"""Sums and means over the tokens that count, and what a mask says.
+"""Masked sums and means over tokens, and what a mask encodes.
 
 A mask has the shape `(B, T)` of the actions and reaches every Keras loss and
 metric as the sample weight. It knows three entries:

@@ -1,4 +1,4 @@
-"""What is still to come: discounted sums along a text, and advantages."""
+"""Discounted returns and generalized advantage estimation."""
 
 from keras import ops
 

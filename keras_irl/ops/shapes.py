@@ -1,4 +1,4 @@
-"""The tensors and shapes that docstrings promise, checked while tracing."""
+"""Shape checks of tensors, made while tracing."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""The numbers per token on which every objective, metric and reward is written.
+"""Token statistics: action values, values and entropies from logits.
 
 A language model is read as a soft Q-function: its logits are the action values
 of the next token. All that the objectives ask of a vocabulary of any size is

@@ -1,4 +1,4 @@
-"""Token statistics from hidden states, without ever holding the logits."""
+"""Token statistics from hidden states, tile by tile of the vocabulary."""
 
 import importlib
 

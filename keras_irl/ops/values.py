@@ -1,4 +1,4 @@
-"""What values imply: next values, rewards, log-probabilities."""
+"""Soft values: next values, implicit rewards, log-probabilities."""
 
 from keras import ops
 

@@ -1,4 +1,4 @@
-"""How hidden states become the values of all tokens."""
+"""The vocabulary head: logits of hidden states."""
 
 from typing import Any
 from typing import NamedTuple

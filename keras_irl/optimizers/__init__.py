@@ -1,4 +1,4 @@
-"""Optimizers around the one that a user chose."""
+"""Optimizer wrappers."""
 
 from keras_irl.optimizers.token_weighted import (
     TokenWeightedOptimizer as TokenWeightedOptimizer,

@@ -1,4 +1,4 @@
-"""One optimizer for each of several networks that are trained in one step."""
+"""An optimizer wrapper with one optimizer for each network."""
 
 import keras
 from keras import ops

@@ -1,4 +1,4 @@
-"""An optimizer that weighs tokens, not batches, alike, and measures gradients.
+"""An optimizer wrapper that weighs accumulated batches by their tokens.
 
 It wraps another one, as `keras.optimizers.LossScaleOptimizer` does: the other
 is called, and nothing of it is replaced.

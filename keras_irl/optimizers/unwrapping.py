@@ -1,4 +1,4 @@
-"""The optimizer behind those that are wrapped around it."""
+"""The innermost optimizer behind its wrappers."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""Reports of a comparison: tables, pictures, a web page, and whole files."""
+"""Reports of a comparison: tables, pictures and a web page."""
 
 from keras_irl.reporting.report import write_report as write_report
 from keras_irl.reporting.tables import format_table as format_table

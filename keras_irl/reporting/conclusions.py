@@ -1,4 +1,4 @@
-"""What a comparison found, in sentences."""
+"""Conclusions of a comparison, in sentences."""
 
 from keras_irl.evaluation.summary import row_estimates
 

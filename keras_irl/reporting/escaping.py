@@ -1,4 +1,4 @@
-"""Texts of anybody, shown and not interpreted."""
+"""Escaping of untrusted text for terminals, Markdown and HTML."""
 
 import html
 import unicodedata

@@ -1,4 +1,4 @@
-"""Labels of a picture, placed so that none covers another."""
+"""Label placement in pictures, without overlap."""
 
 import dataclasses
 import textwrap

@@ -1,4 +1,4 @@
-"""What the pictures of a comparison show, in words and numbers."""
+"""Pictures of a comparison: fronts and learning curves."""
 
 import io
 import math

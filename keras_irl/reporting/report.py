@@ -1,4 +1,4 @@
-"""What a comparison found, as files."""
+"""The report of a comparison, as files."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""What a comparison found, as tables for a terminal and for Markdown."""
+"""Tables of a comparison: runs, decoding strategies and fronts."""
 
 import dataclasses
 import statistics

@@ -1,4 +1,4 @@
-"""What a comparison found, as one web page that needs nothing else."""
+"""The report of a comparison as one self-contained web page."""
 
 import base64
 import dataclasses

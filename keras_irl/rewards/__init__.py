@@ -1,4 +1,4 @@
-"""What a policy learned to want: a reward for every token of any text."""
+"""Learned rewards of a policy: token rewards, and how good they are."""
 
 from keras_irl.metrics.bootstrap import Estimate as Estimate
 from keras_irl.rewards.correlations import Correlation as Correlation

@@ -1,4 +1,4 @@
-"""Whether texts of a high reward are good texts."""
+"""Correlations of rewards with metrics of the same texts."""
 
 import collections.abc
 import dataclasses

@@ -1,4 +1,4 @@
-"""Solutions of sums with one mistake at a known place.
+"""Corrupted solutions of arithmetic, with one mistake at a known place.
 
 Rewards can be checked on them: a wrong text should be worth less than the
 right one, and the wrong word least of all.

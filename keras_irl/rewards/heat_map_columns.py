@@ -1,4 +1,4 @@
-"""The columns of a heat map: a quantity of the tokens under each policy."""
+"""Columns and color scales of a heat map of token rewards."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Texts with every token colored by its reward, as a picture."""
+"""A heat map of token rewards, as a picture."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Texts with every token colored by its reward."""
+"""Heat maps of token rewards, as a web page and as a picture."""
 
 import numpy as np
 

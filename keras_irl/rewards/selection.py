@@ -1,4 +1,4 @@
-"""What it buys to draw several samples and keep the one of highest reward."""
+"""Best-of-n selection of samples by their reward."""
 
 import dataclasses
 import math

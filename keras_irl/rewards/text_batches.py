@@ -1,4 +1,4 @@
-"""Texts to be read for their rewards, checked and packed into batches.
+"""Batches of tokenized texts whose rewards are read.
 
 They need not be imitable: an empty response is one action, the end token.
 """

@@ -1,4 +1,4 @@
-"""Rewards of texts, in compiled batches of one shape."""
+"""Token rewards of texts, read from a policy's logits."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Sums with several solutions, all of them known.
+"""The arithmetic task: sums with several solutions, all of them known.
 
 A problem is a sum of three small numbers. A solution adds them one after the
 other, in any order:

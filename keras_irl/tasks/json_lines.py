@@ -1,4 +1,4 @@
-"""Prompts and responses in JSON lines, and conversations as such."""
+"""The JSON lines format of prompts, responses and conversations."""
 
 import codecs
 import gzip

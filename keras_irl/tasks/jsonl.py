@@ -1,4 +1,4 @@
-"""Any file with a prompt and its responses on each line, of any length."""
+"""The task of a JSON lines file of the user's own, of any length."""
 
 import pathlib
 

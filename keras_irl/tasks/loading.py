@@ -1,4 +1,4 @@
-"""Tasks by name."""
+"""Loading of tasks by name."""
 
 from keras_irl.arguments import shortened
 from keras_irl.folders import check_path

@@ -1,4 +1,4 @@
-"""The pairs of a file, parsed when they are asked for."""
+"""An index of the pairs in a file, which parses them when asked for."""
 
 import array
 import collections.abc

@@ -1,4 +1,4 @@
-"""Data sets in the columns they are published in: in files, or on the hub."""
+"""Published data sets, read from files or the Hugging Face hub."""
 
 import functools
 import importlib

@@ -1,4 +1,4 @@
-"""One split of a task: the texts to imitate, and how to judge imitations."""
+"""A split of a task: prompts, responses, references and metrics."""
 
 import copy
 

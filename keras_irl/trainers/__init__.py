@@ -1,4 +1,4 @@
-"""The glue: one `keras.Model` for each way to train a policy."""
+"""Trainers: one `keras.Model` a method."""
 
 from keras_irl.trainers.gail import GAIL as GAIL
 from keras_irl.trainers.iq_learn import IQLearn as IQLearn

@@ -1,4 +1,4 @@
-"""A look at the first texts of a training, before they reach the policy."""
+"""Validation of a policy and its first batches, before training."""
 
 import warnings
 

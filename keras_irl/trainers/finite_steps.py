@@ -1,4 +1,4 @@
-"""The end of a training whose loss or gradient is not finite any more."""
+"""The end of a training whose loss or gradient is not finite."""
 
 import math
 import threading

@@ -1,4 +1,4 @@
-"""What `fit` and `evaluate` are given, as Keras reads it right."""
+"""Adaptation of the data that `fit` and `evaluate` are given."""
 
 import importlib.util
 import inspect

@@ -1,4 +1,4 @@
-"""Generative adversarial imitation."""
+"""Generative adversarial imitation learning (GAIL)."""
 
 import keras
 from keras import ops

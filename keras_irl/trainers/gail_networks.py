@@ -1,4 +1,4 @@
-"""The networks and optimizers that GAIL makes where it is given none."""
+"""The default discriminator, value network and optimizers of GAIL."""
 
 import keras
 

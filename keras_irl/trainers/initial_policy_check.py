@@ -1,4 +1,4 @@
-"""Whether a policy knows what it is to imitate, before an adversary comes."""
+"""A check that the initial policy of GAIL was pretrained."""
 
 import math
 import warnings

@@ -1,4 +1,4 @@
-"""Inverse soft-Q learning from demonstrations alone."""
+"""Inverse soft-Q learning (IQ-Learn) from demonstrations alone."""
 
 import keras
 

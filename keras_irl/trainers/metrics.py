@@ -1,4 +1,4 @@
-"""Means over all tokens of an epoch, whatever the batches they came in."""
+"""Token-weighted means of an epoch, as Keras metrics."""
 
 import keras
 from keras import ops

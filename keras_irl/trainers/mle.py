@@ -1,4 +1,4 @@
-"""Maximum likelihood."""
+"""Maximum likelihood training."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""Inverse soft-Q learning from demonstrations and rollouts."""
+"""Inverse soft-Q learning (IQ-Learn) from demonstrations and rollouts."""
 
 import keras
 from keras import ops

@@ -1,4 +1,4 @@
-"""What the ways to train on a policy's own texts have in common."""
+"""The base of trainers that learn from rollouts."""
 
 import keras
 import keras_hub

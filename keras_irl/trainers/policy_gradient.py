@@ -1,4 +1,4 @@
-"""How a policy learns from rewards, and how far it may go."""
+"""Policy gradient updates (PPO): advantages, clipping and KL control."""
 
 import keras
 import numpy as np

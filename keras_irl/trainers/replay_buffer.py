@@ -1,4 +1,4 @@
-"""Past rollouts, to be looked at again."""
+"""A replay buffer of past rollouts."""
 
 import keras
 import keras_hub

@@ -1,4 +1,4 @@
-"""Texts that the policy writes itself, as batches to train on."""
+"""Rollouts of the policy, as batches to train on."""
 
 import keras
 import keras_hub

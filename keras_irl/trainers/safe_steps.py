@@ -1,4 +1,4 @@
-"""Training steps that are whole: a signal waits for their end.
+"""Signal handling: a stop waits for the end of the training step.
 
 Keras hands the weights to a compiled step under JAX, and turns its logs into
 numbers where every exception is dropped. Interrupted in between, the weights

@@ -1,4 +1,4 @@
-"""Gradients that PyTorch would add to those of the steps before."""
+"""Stale gradients of PyTorch, cleared before a step."""
 
 import keras
 

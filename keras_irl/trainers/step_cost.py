@@ -1,4 +1,4 @@
-"""What a training step spends on sampling, and what on the update."""
+"""Wall time of a training step: sampling and update."""
 
 import time
 

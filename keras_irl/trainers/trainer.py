@@ -1,4 +1,4 @@
-"""What every way to train has in common."""
+"""The base of all trainers."""
 
 import functools
 import warnings

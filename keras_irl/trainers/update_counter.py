@@ -1,4 +1,4 @@
-"""How far a training has come, counted in updates of the policy."""
+"""A counter of policy updates."""
 
 import keras
 from keras import ops

@@ -1,4 +1,4 @@
-"""Where zero lies among the values of a policy."""
+"""The value offset: where zero lies among the policy's soft values."""
 
 import keras
 from keras import ops

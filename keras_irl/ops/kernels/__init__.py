@@ -1,1 +1,1 @@
-"""Token statistics tile by tile, in the loops of each backend."""
+"""Tiled token statistics: the kernels of each backend."""

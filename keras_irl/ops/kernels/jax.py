@@ -1,4 +1,4 @@
-"""Token statistics tile by tile on JAX: loops that XLA runs in place.
+"""Tiled token statistics on JAX, as loops that XLA runs in place.
 
 The forward pass keeps a running log-sum-exp over the tiles of the vocabulary.
 The backward pass computes the logits of each tile once more, except where all

@@ -1,4 +1,4 @@
-"""Token statistics tile by tile on TensorFlow: loops in the graph.
+"""Tiled token statistics on TensorFlow, as loops in the graph.
 
 The forward pass keeps a running log-sum-exp over the tiles of the vocabulary.
 The backward pass computes the logits of each tile once more, except where all

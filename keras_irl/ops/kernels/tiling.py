@@ -1,4 +1,4 @@
-"""The sizes of the tiles in which a vocabulary is walked through."""
+"""Tile sizes of the vocabulary."""
 
 import math
 from typing import NamedTuple
