@@ -22,7 +22,7 @@ def progress_shown():
         _IS_ASKED_FOR.reset(token)
 
 
-def progress(items=None, what=None, *, unit="prompt", total=None):
+def progress_bar(items=None, what=None, *, unit="prompt", total=None):
     """Makes a bar on the standard error, which vanishes at its end.
 
     By default, only a terminal shows it; see `progress_shown`.

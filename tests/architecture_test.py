@@ -51,7 +51,7 @@ MAY_IMPORT = {
     "evaluation": "generation metrics",
     "reporting": "evaluation generation metrics",
     "rewards": "data families losses metrics models ops reporting",
-    "callbacks": "evaluation generation reporting",
+    "callbacks": "evaluation generation models reporting",
     "cli": (
         "data diagnosis evaluation generation metrics models reporting "
         "rewards tasks trainers"

@@ -3,13 +3,13 @@
 import time
 
 from keras_irl import progress as progress_module
-from keras_irl.progress import progress
+from keras_irl.progress import progress_bar
 from keras_irl.progress import progress_shown
 
 
 def go_through(number=3):
     seen = []
-    for item in progress(range(number), "Scoring", unit="text"):
+    for item in progress_bar(range(number), "Scoring", unit="text"):
         seen.append(item)
         time.sleep(0.01)
     return seen

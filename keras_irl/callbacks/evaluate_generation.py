@@ -7,20 +7,21 @@ import numpy as np
 
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
+from keras_irl.folders import check_folder
 from keras_irl.evaluation.judging import check_task
 from keras_irl.evaluation.judging import judge
 from keras_irl.evaluation.judging import require_task
 from keras_irl.generation import encode_prompts
-from keras_irl.generation.decoders import decodings
+from keras_irl.generation.decoders import decoders_of
 from keras_irl.generation.responses import ResponseSampler
-from keras_irl.reporting.atomic_write import atomic_write
-from keras_irl.reporting.atomic_write import check_folder
+from keras_irl.models.policy_model import PolicyModel
+from keras_irl.reporting.atomic_files import atomic_write
 
 _NUM_SHOWN = 5
 
 
 class EvaluateGeneration(keras.callbacks.Callback):
-    """Adds what generated texts are worth to the logs of an epoch.
+    """Adds metrics of generated texts to the logs of an epoch.
 
     The loss on demonstrations says little about what a policy writes. After
     each epoch this answers the prompts of a task at some temperatures, or by
@@ -50,10 +51,12 @@ class EvaluateGeneration(keras.callbacks.Callback):
 
     Args:
         task: A `keras_irl.data.Task` to answer; its first `num_prompts` are.
-        temperatures: Numbers of at least 0, of which 0 is greedy decoding, or
-            decoders of `keras_irl.generation`. Defaults to `(0.0, 1.0)`.
+        temperatures: Numbers of at least 0, of which 0 is greedy decoding.
+            Defaults to `(0.0, 1.0)`, and to none where there are `decoders`.
         num_samples: Responses a prompt where they are random. Defaults to 4.
         num_prompts: How many prompts are answered. Defaults to 64.
+        decoders: Further decoders, `keras_irl.generation.Sampling` or
+            `BeamSearch`. Defaults to none.
         every: Judges the first epoch of a training and every epoch whose
             number is a multiple of this. Defaults to 1.
         batch_size: Rows of every batch. Defaults to 32.
@@ -69,7 +72,7 @@ class EvaluateGeneration(keras.callbacks.Callback):
     Example:
     ```python
     task = keras_irl.data.load_task("arithmetic", "test")
-    judge = keras_irl.evaluation.EvaluateGeneration(task, num_prompts=32)
+    judge = keras_irl.callbacks.EvaluateGeneration(task, num_prompts=32)
     log = keras.callbacks.CSVLogger("logs.csv")
     trainer.fit(dataset, epochs=10, callbacks=[judge, log])
     ```
@@ -78,15 +81,17 @@ class EvaluateGeneration(keras.callbacks.Callback):
     def __init__(
         self,
         task,
-        temperatures=(0.0, 1.0),
+        temperatures=None,
         num_samples=4,
         num_prompts=64,
+        *,
+        decoders=(),
         every=1,
         batch_size=32,
         output=None,
     ):
         super().__init__()
-        self.decoders = decodings(temperatures)
+        self.decoders = decoders_of(temperatures, decoders, (0.0, 1.0))
         num_prompts = check_integer("num_prompts", num_prompts, least=1)
         self.num_samples = check_integer("num_samples", num_samples, least=1)
         self.every = check_integer("every", every, least=1)
@@ -97,6 +102,7 @@ class EvaluateGeneration(keras.callbacks.Callback):
                 "Generation is judged at one temperature at least, on one "
                 "prompt at least. Received: "
                 f"temperatures={shortened(temperatures)}, "
+                f"decoders={shortened(decoders)}, "
                 f"len(task.prompts)={len(task.prompts)}"
             )
         self.task = task.first(num_prompts)
@@ -143,7 +149,9 @@ class EvaluateGeneration(keras.callbacks.Callback):
 
     def _current_sampler(self):
         # Asked for anew, `self.model` hands over the weights of the moment.
-        policy = getattr(self.model, "policy", self.model)
+        policy = self.model
+        if isinstance(policy, PolicyModel):
+            policy = policy.policy
         if self._sampler is None or self._sampler.policy is not policy:
             self._sampler = ResponseSampler(policy, batch_size=self.batch_size)
         return self._sampler

@@ -1,7 +1,7 @@
 """Decoders from command line flags, built once Keras is imported."""
 
 from keras_irl import generation
-from keras_irl.generation.decoders import decodings
+from keras_irl.generation.decoders import decoders_of
 
 
 def chosen_decoders(decoders, temperatures=()):
@@ -18,8 +18,8 @@ def chosen_decoders(decoders, temperatures=()):
     Raises:
         ValueError: If a number is out of its range, or a decoder occurs twice.
     """
-    ways = decodings(temperatures)
-    others = decodings([_make(*decoder) for decoder in decoders])
+    ways = decoders_of(temperatures)
+    others = decoders_of(decoders=[_make(*d) for d in decoders])
     return [*ways, *(way for way in others if way not in ways)]
 
 

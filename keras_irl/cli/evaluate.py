@@ -120,7 +120,7 @@ def _run(folder, policy, task, ways, options):
         ways,
         options.num_samples,
         batch_size=options.batch_size,
-        seed=range(options.seeds),
+        num_seeds=options.seeds,
     )
     run = {
         "path": path,

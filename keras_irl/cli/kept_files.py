@@ -3,7 +3,7 @@
 import json
 import pathlib
 
-from keras_irl.reporting.atomic_write import atomic_write
+from keras_irl.reporting.atomic_files import atomic_write
 
 # What the list of our files is called in the file that has it.
 WRITTEN = "written"

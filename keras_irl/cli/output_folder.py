@@ -3,8 +3,8 @@
 import pathlib
 
 from keras_irl.cli.kept_files import Mark
-from keras_irl.reporting.atomic_write import atomic_write
-from keras_irl.reporting.atomic_write import check_folder
+from keras_irl.reporting.atomic_files import atomic_write
+from keras_irl.reporting.atomic_files import check_folder
 from keras_irl.reporting.report import REPORT_FILES
 
 FILES = {

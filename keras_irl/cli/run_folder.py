@@ -20,8 +20,8 @@ from keras_irl.cli.output_folder import FILES
 from keras_irl.cli.output_folder import MARKS
 from keras_irl.cli.output_folder import foreign_mark
 from keras_irl.cli.too_small import raise_if_too_small
-from keras_irl.reporting.atomic_write import atomic_write
-from keras_irl.reporting.atomic_write import check_folder
+from keras_irl.reporting.atomic_files import atomic_write
+from keras_irl.reporting.atomic_files import check_folder
 
 _SAFE = re.compile(r"[^A-Za-z0-9._-]")
 # What an objective is called, and what was trained before it.

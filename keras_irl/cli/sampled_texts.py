@@ -9,7 +9,7 @@ from keras_irl.evaluation import TextMetric
 from keras_irl.evaluation import chrf
 from keras_irl.evaluation.judging import check_task
 from keras_irl.generation import as_decoder
-from keras_irl.progress import progress
+from keras_irl.progress import progress_bar
 from keras_irl.rewards.scorer import ResponseTruncator
 
 
@@ -103,7 +103,7 @@ def text_numbers(metric, samples, references):
         return np.array(
             [
                 [metric([text], [list(texts)]) for text in responses]
-                for responses, texts in progress(
+                for responses, texts in progress_bar(
                     zip(samples, references, strict=True),
                     "Scoring",
                     total=len(samples),
@@ -113,7 +113,7 @@ def text_numbers(metric, samples, references):
     # All prompts at once, in their order: a metric may read them too.
     columns = [
         metric.statistics(list(responses), references)
-        for responses in progress(
+        for responses in progress_bar(
             list(zip(*samples, strict=True)), "Scoring", unit="sample"
         )
     ]

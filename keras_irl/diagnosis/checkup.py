@@ -15,9 +15,9 @@ from keras_irl.diagnosis.counts import known_ends
 from keras_irl.diagnosis.marked_text import marked_texts
 from keras_irl.diagnosis.memory import memory_estimate
 from keras_irl.diagnosis.memory import num_weights
-from keras_irl.diagnosis.policy_findings import policy_findings
-from keras_irl.diagnosis.text_findings import text_findings
-from keras_irl.diagnosis.text_findings import vocabulary_findings
+from keras_irl.diagnosis.policy_checks import policy_findings
+from keras_irl.diagnosis.text_checks import text_findings
+from keras_irl.diagnosis.text_checks import vocabulary_findings
 from keras_irl.diagnosis.unknown_text import unknown_findings
 from keras_irl.families.heads import has_known_head
 from keras_irl.families.heads import vocabulary_head
@@ -87,8 +87,9 @@ def doctor(policy, dataset, num_batches=_NUM_BATCHES):
     trainer = policy if isinstance(policy, PolicyModel) else None
     policy = trainer.policy if trainer else policy
     _check_policy(policy)
+    trained = trainer or policy
     # Keras has none before `compile`.
-    optimizer = getattr(trainer or policy, "optimizer", None)
+    optimizer = trained.optimizer if trained.compiled else None
     batches = read_batches(policy, dataset, num_batches)
     shape, prompts = batches[0].actions.shape, batches[0].prompt_ids
     prompt_shape = None if prompts is None else prompts.shape

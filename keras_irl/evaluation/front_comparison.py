@@ -170,8 +170,8 @@ def _point(row, named_metric, weights):
         quality = metric.resampled(weights, added)
     else:
         quality = np.full(len(weights), _number(row["metrics"][name]))
-    alike = weights @ np.array(row["prompt_self_bleu"]) / weights.shape[1]
-    return np.stack([quality, 100.0 - alike], axis=1)
+    self_bleu = weights @ np.array(row["prompt_self_bleu"]) / weights.shape[1]
+    return np.stack([quality, 100.0 - self_bleu], axis=1)
 
 
 def _number(value):
@@ -206,7 +206,7 @@ def _difference(policy, first, draws):
     pair = policy.points, first.points
     whole = compare_curves(*(points[0].mean(axis=0) for points in pair))
     if whole.share < _LEAST_SHARE:
-        return {"reason": _apart(whole)}
+        return {"reason": _why_no_overlap(whole)}
     found = {
         "difference": whole.value,
         "self_bleu_low": 100.0 - whole.high,
@@ -228,7 +228,7 @@ def _difference(policy, first, draws):
     return found | {"difference_low": low, "difference_high": high}
 
 
-def _apart(whole):
+def _why_no_overlap(whole):
     if not whole.share:
         return "no Self-BLEU is reached by both; judge at further temperatures"
     return (

@@ -14,7 +14,7 @@ from keras_irl.metrics.diversity import prompt_self_bleu
 from keras_irl.metrics.text_metrics import TextMetric
 from keras_irl.metrics.text_metrics import resampling_weights
 from keras_irl.metrics.word_tokenizers import DEFAULT
-from keras_irl.progress import progress
+from keras_irl.progress import progress_bar
 
 _TASK = ("prompts", "references", "metrics", "sample_metrics")
 _IS_A_TASK = "It is a `keras_irl.data.Task`, for example of `load_task`."
@@ -43,11 +43,11 @@ def judge(responses, task, entropies=None):
     """
     texts, references = _texts_and_references(responses, task)
     tokenize = _tokenizer_of(task)
-    alike, several = None, len(texts[0]) > 1
+    prompt_self_bleus, several = None, len(texts[0]) > 1
     if several:
         scores = prompt_self_bleu(texts, tokenize=tokenize)
-        shown = progress(scores, "Self-BLEU", total=len(texts))
-        alike = [100.0 * score for score in shown]
+        shown = progress_bar(scores, "Self-BLEU", total=len(texts))
+        prompt_self_bleus = [100.0 * score for score in shown]
     added = {
         name: _statistics(name, metric, texts, references)
         for name, metric in task.metrics.items()
@@ -63,7 +63,9 @@ def judge(responses, task, entropies=None):
             name: _judged(name, metric, texts, references) if several else None
             for name, metric in task.sample_metrics.items()
         },
-        "self_bleu": statistics.fmean(alike) if several else None,
+        "self_bleu": (
+            statistics.fmean(prompt_self_bleus) if several else None
+        ),
         **{f"distinct_{n}": distinct_n(texts, n, tokenize) for n in _ORDERS},
         "tokenize": tokenize,
         "entropy": _per_token(entropies, responses),
@@ -73,10 +75,10 @@ def judge(responses, task, entropies=None):
         "standard_errors": {
             name: math.sqrt(resampled_variance(values, len(texts)))
             for name, values in _resampled(
-                task.metrics, added, alike, entropies, responses
+                task.metrics, added, prompt_self_bleus, entropies, responses
             )
         },
-        "prompt_self_bleu": alike,
+        "prompt_self_bleu": prompt_self_bleus,
         "statistics": {name: array.tolist() for name, array in added.items()},
         "responses": texts,
     }
@@ -115,8 +117,10 @@ def require_task(task):
         ValueError: If it does not.
     """
     check_parts("task", task, _TASK, meaning=_IS_A_TASK)
-    for name in ("metrics", "sample_metrics"):
-        metrics = getattr(task, name)
+    for name, metrics in (
+        ("metrics", task.metrics),
+        ("sample_metrics", task.sample_metrics),
+    ):
         if not isinstance(metrics, dict):
             raise ValueError(
                 f"`task.{name}` must be a dictionary of functions. "
@@ -202,7 +206,7 @@ def _statistics(name, metric, texts, references):
 def _columns(name, texts):
     """The first samples of all prompts, the second, and so on."""
     columns = list(zip(*texts, strict=True))
-    return progress(columns, f"Scoring, {name}", unit="sample")
+    return progress_bar(columns, f"Scoring, {name}", unit="sample")
 
 
 def _value(name, metric, added, texts, references):
@@ -222,7 +226,7 @@ def _require_number(name, found):
     return found
 
 
-def _resampled(metrics, added, alike, entropies, responses):
+def _resampled(metrics, added, prompt_self_bleus, entropies, responses):
     """Numbers on prompts that are drawn anew, with their names."""
     num_prompts = len(responses.texts)
     if num_prompts < 2:
@@ -230,8 +234,8 @@ def _resampled(metrics, added, alike, entropies, responses):
     weights = resampling_weights(num_prompts, _NUM_RESAMPLES, seed=0)
     for name, array in added.items():
         yield name, metrics[name].resampled(weights, array)
-    if alike is not None:
-        yield "self_bleu", weights @ np.array(alike) / num_prompts
+    if prompt_self_bleus is not None:
+        yield "self_bleu", weights @ np.array(prompt_self_bleus) / num_prompts
     if entropies is not None:
         num_tokens = responses.num_tokens.sum(axis=1)
         yield "entropy", weights @ entropies.sum(1) / (weights @ num_tokens)

@@ -18,7 +18,7 @@ _SOURCES = ("training runs", "seeds of the samples", "prompts drawn anew")
 
 
 @dataclasses.dataclass(frozen=True)
-class Estimate:
+class MeanWithError:
     """A mean and its standard error.
 
     Attributes:
@@ -63,7 +63,7 @@ def estimate(values):
         values: Numbers. `None` among them says that a run has none.
 
     Returns:
-        An `Estimate`, or `None` if there is no number.
+        A `MeanWithError`, or `None` if there is no number.
 
     Example:
     >>> str(estimate([42.0, 44.0]))
@@ -73,11 +73,11 @@ def estimate(values):
     if not values:
         return None
     if not all(map(math.isfinite, values)):
-        return Estimate(sum(values))
+        return MeanWithError(sum(values))
     mean = statistics.fmean(values)
     if len(values) == 1:
-        return Estimate(mean)
-    return Estimate(mean, statistics.stdev(values) / math.sqrt(len(values)))
+        return MeanWithError(mean)
+    return MeanWithError(mean, statistics.stdev(values) / math.sqrt(len(values)))
 
 
 def run_estimates(runs):
@@ -87,7 +87,7 @@ def run_estimates(runs):
         runs: One dictionary per seed; see `report.py`.
 
     Returns:
-        A dictionary of `Estimate` or `None`, by name.
+        A dictionary of `MeanWithError` or `None`, by name.
     """
     names = {
         name: None
@@ -109,7 +109,7 @@ def row_estimates(runs):
 
     Returns:
         A dictionary from the names of decodings, in the order of their
-        temperatures, to dictionaries of `Estimate` or `None`, by name.
+        temperatures, to dictionaries of `MeanWithError` or `None`, by name.
     """
     rows = [_flat(row) for run in runs for row in run["rows"]]
     names = {
@@ -120,8 +120,8 @@ def row_estimates(runs):
     }
     temperatures = {name_of(row): _temperature(row) for row in rows}
     return {
-        way: {name: _row_estimate(runs, way, name) for name in names}
-        for way in sorted(temperatures, key=temperatures.get)
+        strategy: {name: _row_estimate(runs, strategy, name) for name in names}
+        for strategy in sorted(temperatures, key=temperatures.get)
     }
 
 
@@ -136,8 +136,8 @@ def error_source(results):
     """
     used = set()
     for runs in results["objectives"].values():
-        for way in {name_of(row) for run in runs for row in run["rows"]}:
-            groups = _groups(runs, way)
+        for strategy in {name_of(row) for run in runs for row in run["rows"]}:
+            groups = _groups(runs, strategy)
             several = len(groups) > 1, len(groups[0]) > 1, True
             used.add(several.index(True))
     return ", else over ".join(_SOURCES[source] for source in sorted(used))
@@ -151,7 +151,7 @@ def history_estimates(runs, name):
         name: The quantity in their `history`.
 
     Returns:
-        A dictionary from step, in rising order, to `Estimate`; empty if no
+        A dictionary from step, in rising order, to `MeanWithError`; empty if no
         run has a history.
     """
     curves = [
@@ -168,8 +168,8 @@ def history_estimates(runs, name):
     }
 
 
-def _row_estimate(runs, way, name):
-    groups = _groups(runs, way)
+def _row_estimate(runs, strategy, name):
+    groups = _groups(runs, strategy)
     if len(groups) > 1:
         means = [estimate(row.get(name) for row in rows) for rows in groups]
         return estimate(mean and mean.mean for mean in means)
@@ -177,13 +177,13 @@ def _row_estimate(runs, way, name):
     found = estimate(row.get(name) for row in rows)
     if len(rows) > 1 or found is None or not math.isfinite(found.mean):
         return found
-    return Estimate(found.mean, rows[0].get("standard_errors", {}).get(name))
+    return MeanWithError(found.mean, rows[0].get("standard_errors", {}).get(name))
 
 
-def _groups(runs, way):
+def _groups(runs, strategy):
     """The rows of a decoding, those of each run that has it."""
     groups = [
-        [_flat(row) for row in run["rows"] if name_of(row) == way]
+        [_flat(row) for row in run["rows"] if name_of(row) == strategy]
         for run in runs
     ]
     return [rows for rows in groups if rows]

@@ -1,6 +1,7 @@
 """Decoding sweeps: metrics of policies over temperatures and decoders."""
 
 import collections.abc
+import warnings
 
 import numpy as np
 
@@ -12,12 +13,12 @@ from keras_irl.arguments import shortened
 from keras_irl.evaluation.judging import check_task
 from keras_irl.evaluation.judging import judge
 from keras_irl.evaluation.judging import require_task
-from keras_irl.generation.decoders import decodings
+from keras_irl.generation.decoders import decoders_of
 from keras_irl.generation.decoders import name_of
 from keras_irl.generation.decoders import temperature_of
 from keras_irl.generation.prompts import num_cut_prompts
 from keras_irl.generation.responses import ResponseSampler
-from keras_irl.progress import progress
+from keras_irl.progress import progress_bar
 
 # Of sampling five: policies are compared where their diversities overlap.
 TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
@@ -26,13 +27,16 @@ TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
 def sweep(
     policies,
     task,
-    temperatures=TEMPERATURES,
+    temperatures=None,
     num_samples=8,
+    *,
+    decoders=(),
     max_length=None,
     batch_size=32,
     seed=0,
+    num_seeds=1,
 ):
-    """Judges policies on the prompts of a task, decoded in several ways.
+    """Evaluates policies on the prompts of a task, with several decoders.
 
     A row is a dictionary with the entries
 
@@ -79,18 +83,23 @@ def sweep(
             preprocessors, or to a list of them, of several training runs.
         task: A `keras_irl.data.Task`, or anything with its `prompts`,
             `references`, `metrics` and `sample_metrics`.
-        temperatures: Numbers >= 0, and decoders of `keras_irl.generation`.
-            Defaults to `(0.0, 0.25, 0.5, 0.75, 1.0, 1.25)`: so many that the
-            diversities of policies overlap, see `compare_fronts`.
+        temperatures: Numbers >= 0; 0 is greedy decoding. Defaults to `(0.0,
+            0.25, 0.5, 0.75, 1.0, 1.25)`, so many that the diversities of
+            policies overlap, see `compare_fronts`; and to none where there
+            are `decoders`.
         num_samples: Responses per prompt where they are random. Defaults to 8.
+        decoders: Further decoders, `keras_irl.generation.Sampling` or
+            `BeamSearch`. Defaults to none.
         max_length: The window in tokens. Defaults to the preprocessor's.
         batch_size: Rows of every batch. Defaults to 32.
-        seed: Seed of the noise, which all policies share, or a sequence of
-            seeds, each with a row. Defaults to 0.
+        seed: Seed of the noise, which all policies share, an integer.
+            Defaults to 0.
+        num_seeds: How many seeds there are, `seed`, `seed + 1` and so on,
+            each with a row. Defaults to 1.
 
     Returns:
-        A list of rows, policy by policy, in the order of the temperatures,
-        then of the seeds. What is not random has one row, of the first seed.
+        A list of rows, policy by policy, in the order of the temperatures
+        and decoders, then of the seeds. What is not random has one row, of the first seed.
 
     Raises:
         ValueError: If there is no policy, temperature, prompt or metric, a
@@ -103,37 +112,39 @@ def sweep(
     rows = keras_irl.evaluation.sweep(
         {"mle": mle, "iqlearn": [iqlearn_0, iqlearn_1]},
         task,
-        temperatures=[0.0, 0.5, keras_irl.generation.Sampling(top_p=0.9)],
-        seed=[0, 1, 2],
+        temperatures=[0.0, 0.5],
+        decoders=[keras_irl.generation.Sampling(top_p=0.9)],
+        num_seeds=3,
     )
     [(row["decoder"], row["metrics"]["valid"]) for row in rows]
     ```
     """
     require_task(task)
-    seeds = _seeds(seed)
-    policies, ways = _groups(policies), decodings(temperatures)
-    _check_given(policies, task, ways, seeds)
+    seeds = _seeds(seed, num_seeds)
+    policies = _groups(policies)
+    decoders = decoders_of(temperatures, decoders, TEMPERATURES)
+    _check_given(policies, task, decoders, seeds)
     check_task(task)
     plan = [
-        (way, seed)
-        for way in ways
-        for seed in (seeds if way.is_random else seeds[:1])
+        (decoder, seed)
+        for decoder in decoders
+        for seed in (seeds if decoder.is_random else seeds[:1])
     ]
     rows = []
     num_rows = len(plan) * sum(map(len, policies.values()))
-    with progress(total=num_rows, unit="row") as bar:
+    with progress_bar(total=num_rows, unit="row") as bar:
         for name, group in policies.items():
             for replica, policy in enumerate(group):
                 sampler = ResponseSampler(policy, max_length, batch_size)
-                _compile(sampler, task, ways, num_samples)
+                _compile(sampler, task, decoders, num_samples)
                 about = {
                     "policy": name,
                     "replica": replica,
                     "cut_prompts": num_cut_prompts(policy, task.prompts),
                 }
-                for way, seed in plan:
-                    bar.set_description(f"{name}, {way.name}", False)
-                    row = _row(sampler, task, way, num_samples, seed)
+                for decoder, seed in plan:
+                    bar.set_description(f"{name}, {decoder.name}", False)
+                    row = _row(sampler, task, decoder, num_samples, seed)
                     rows.append(about | row)
                     bar.update()
     return rows
@@ -162,7 +173,7 @@ def pick_samples(rows, task, num_prompts=10):
     num_prompts = check_integer("num_prompts", num_prompts)
     # Another seed shows nothing new.
     first = {name_of(row): row for row in reversed(rows)}
-    ways = dict.fromkeys(map(name_of, rows))
+    strategies = dict.fromkeys(map(name_of, rows))
     return [
         {
             "prompt": task.prompts[i],
@@ -173,29 +184,29 @@ def pick_samples(rows, task, num_prompts=10):
                     "temperature": first[name]["temperature"],
                     "texts": first[name]["responses"][i],
                 }
-                for name in ways
+                for name in strategies
             ],
         }
         for i in range(min(num_prompts, len(task.prompts)))
     ]
 
 
-def _compile(sampler, task, ways, num_samples):
-    """Compiles now what ways share, so that no row's speed pays for it."""
-    for way in {(w.constants, w.is_random): w for w in ways}.values():
-        sampler.warm_up(task.prompts, way, num_samples if way.is_random else 1)
+def _compile(sampler, task, decoders, num_samples):
+    """Compiles now what decoders share, so that no row's speed pays for it."""
+    for decoder in {(d.constants, d.is_random): d for d in decoders}.values():
+        sampler.warm_up(task.prompts, decoder, num_samples if decoder.is_random else 1)
 
 
-def _row(sampler, task, way, num_samples, seed):
+def _row(sampler, task, decoder, num_samples, seed):
     responses = sampler(
         task.prompts,
-        num_samples=num_samples if way.is_random else 1,
+        num_samples=num_samples if decoder.is_random else 1,
         seed=seed,
-        decoder=way,
+        decoder=decoder,
     )
     return {
-        "decoder": way.name,
-        "temperature": temperature_of(way),
+        "decoder": decoder.name,
+        "temperature": temperature_of(decoder),
         "seed": seed,
         **judge(responses, task, sampler.entropies(task.prompts, responses)),
     }
@@ -214,19 +225,27 @@ def _groups(policies):
     }
 
 
-def _seeds(seed):
-    """One seed, or those of a sequence, as a list."""
+def _seeds(seed, num_seeds):
+    """The seeds from one on, or until version 0.3 those of a sequence."""
     if isinstance(seed, collections.abc.Iterable) and np.ndim(seed):
+        warnings.warn(
+            "`sweep(seed=...)` with several seeds is `num_seeds=...` now, and "
+            "the old name ends with version 0.3.",
+            DeprecationWarning,
+            stacklevel=3,
+        )
         return [check_integer("seed", one, 0, LARGEST_SEED) for one in seed]
-    return [check_integer("seed", seed, 0, LARGEST_SEED)]
+    seed = check_integer("seed", seed, 0, LARGEST_SEED)
+    num_seeds = check_integer("num_seeds", num_seeds, 1, LARGEST_SEED - seed)
+    return list(range(seed, seed + num_seeds))
 
 
-def _check_given(policies, task, ways, seeds):
+def _check_given(policies, task, decoders, seeds):
     for name, values in (
         ("policies", policies),
         *((f"policies[{name!r}]", group) for name, group in policies.items()),
         ("task.prompts", task.prompts),
-        ("temperatures", ways),
+        ("temperatures", decoders),
         ("task.metrics", task.metrics),
         ("seed", seeds),
     ):

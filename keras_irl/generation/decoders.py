@@ -184,11 +184,14 @@ def as_decoder(decoder):
 _ONE = numbers.Real | Sampling | BeamSearch
 
 
-def decodings(values):
-    """Reads what `sweep` takes as temperatures.
+def decoders_of(temperatures=None, decoders=(), defaults=()):
+    """Makes the decoders of `sweep`, from temperatures and decoders.
 
     Args:
-        values: Sequence of temperatures of at least 0 and of decoders.
+        temperatures: Sequence of numbers of at least 0. Like `decoders`, it
+            may hold either. Defaults to `None`.
+        decoders: Sequence of decoders. Defaults to none.
+        defaults: The temperatures if both are absent. Defaults to none.
 
     Returns:
         List of decoders.
@@ -197,12 +200,15 @@ def decodings(values):
         ValueError: If they are no sequence, one is neither or out of its
             range, or a name occurs twice.
     """
-    if isinstance(values, _ONE):
-        raise ValueError(
-            "Temperatures and decoders are given as a list, also a single "
-            f"one. Received: {shortened(values)}"
-        )
-    found = [_decoder(value) for value in values]
+    for values in (temperatures, decoders):
+        if isinstance(values, _ONE):
+            raise ValueError(
+                "Temperatures and decoders are given as a list, also a single "
+                f"one. Received: {shortened(values)}"
+            )
+    if temperatures is None:
+        temperatures = () if len(decoders) else defaults
+    found = [_decoder(value) for value in (*temperatures, *decoders)]
     names = [decoder.name for decoder in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

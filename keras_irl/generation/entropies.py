@@ -8,7 +8,7 @@ from keras_irl.data.tokenization import text_packer
 from keras_irl.models.policy_reader import PolicyReader
 from keras_irl.ops import CONTINUES
 from keras_irl.ops import is_action
-from keras_irl.progress import progress
+from keras_irl.progress import progress_bar
 
 
 class EntropyReader:
@@ -66,7 +66,7 @@ class EntropyReader:
         ]
         sums = [
             self._read(rows[first : first + size])
-            for first in progress(
+            for first in progress_bar(
                 range(0, len(rows), size), "Reading entropies", unit="batch"
             )
         ]

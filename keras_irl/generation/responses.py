@@ -19,7 +19,7 @@ from keras_irl.generation.entropies import EntropyReader
 from keras_irl.generation.prompts import encode_prompts
 from keras_irl.generation.windows import Windows
 from keras_irl.models.policy_reader import lock_of
-from keras_irl.progress import progress
+from keras_irl.progress import progress_bar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,7 +255,7 @@ class ResponseSampler:
         tokens = [[] for _ in prompts]
         start = time.perf_counter()
         total = len(prompts) * num_samples
-        with progress(what="Generating", unit="response", total=total) as bar:
+        with progress_bar(what="Generating", unit="response", total=total) as bar:
             for number, (rows, width, num_prompts) in enumerate(batches):
                 with lock_of(self.policy):
                     decoder.prepare(compiled.sampler, seed=(seed, number))

@@ -9,7 +9,11 @@ class PolicyModel(keras.Model):
     Attributes:
         policy: The language model inside.
         tiles_vocabulary: Whether its logits are computed tile by tile.
+        discount: The discount factor γ of its rewards.
+        value_offset: What is added to all of its values, in nats.
     """
 
     policy = None
     tiles_vocabulary = False
+    discount = 0.99
+    value_offset = 0.0

@@ -3,8 +3,8 @@
 from keras_irl.evaluation.summary import row_estimates
 
 
-def findings(results):
-    """Tells the results of each decoding, with their errors.
+def result_sentences(results):
+    """Says the main metric of every decoding strategy, with standard errors.
 
     Args:
         results: See `keras_irl/evaluation/results.py`.
@@ -18,23 +18,25 @@ def findings(results):
     }
     metric = results["metric"]
     sentences = []
-    for way in dict.fromkeys(
-        way for rows in estimates.values() for way in rows
+    for strategy in dict.fromkeys(
+        strategy for rows in estimates.values() for strategy in rows
     ):
         found = {
-            name: rows[way][metric]
+            name: rows[strategy][metric]
             for name, rows in estimates.items()
-            if way in rows and rows[way][metric] is not None
+            if strategy in rows and rows[strategy][metric] is not None
         }
         if found:
             listed = ", ".join(f"{name} {e}" for name, e in found.items())
-            alike = _alike(estimates, way)
-            sentences.append(f"{metric}, {way}: {listed}{alike}.")
+            sentences.append(
+                f"{metric}, {strategy}: {listed}"
+                f"{_self_bleu_clause(estimates, strategy)}."
+            )
     return sentences
 
 
-def conclusion_of(results):
-    """Tells how much better policies are than the first, at equal diversity.
+def front_conclusion(results):
+    """Says how much better policies are than the first, at equal diversity.
 
     Args:
         results: See `keras_irl/evaluation/results.py`.
@@ -50,11 +52,11 @@ def conclusion_of(results):
     )
 
 
-def _alike(estimates, way):
+def _self_bleu_clause(estimates, strategy):
     found = {
-        name: rows[way].get("self_bleu")
+        name: rows[strategy].get("self_bleu")
         for name, rows in estimates.items()
-        if way in rows and rows[way].get("self_bleu") is not None
+        if strategy in rows and rows[strategy].get("self_bleu") is not None
     }
     if not found:
         return ""

@@ -52,17 +52,17 @@ def draw_quality_vs_diversity(results):
     for index, (name, runs) in enumerate(results["objectives"].items()):
         style = _style(index)
         points, levels = points_and_levels(runs, results["metric"])
-        for way, level in levels.items():
+        for strategy, level in levels.items():
             # Dashes of their own, should levels coincide.
             dashes = (4 * len(beside), (6, 6))
             axes.axhline(
                 _drawn(level.mean), ls=dashes, lw=1, color=style["color"]
             )
-            named = f"{drawable(name, _NAME)}, {drawable(way, _NAME)}"
+            named = f"{drawable(name, _NAME)}, {drawable(strategy, _NAME)}"
             text = f"{named} {_number(level.mean, 1)}"
             beside.append(Label(text, None, _drawn(level.mean), style["color"]))
         if points:
-            curves[name] = _draw_curve(axes, points, _plain_ways(runs), style)
+            curves[name] = _draw_curve(axes, points, _plain_strategies(runs), style)
             labels += _point_labels(points, style["color"])
     if not curves:
         return None
@@ -125,16 +125,16 @@ def points_and_levels(runs, metric):
         metric: Name of the metric.
 
     Returns:
-        Dictionary from decodings to pairs of `Estimate`, Self-BLEU and metric,
-        and one from the other decodings to the `Estimate` of the metric.
+        Dictionary from decodings to pairs of `MeanWithError`, Self-BLEU and metric,
+        and one from the other decodings to the `MeanWithError` of the metric.
     """
     points, levels = {}, {}
-    for way, row in row_estimates(runs).items():
-        quality, alike = row[metric], row.get("self_bleu")
-        if _is_finite(quality) and _is_finite(alike):
-            points[way] = (alike, quality)
-        elif _is_finite(quality) and alike is None:
-            levels[way] = quality
+    for strategy, row in row_estimates(runs).items():
+        quality, self_bleu = row[metric], row.get("self_bleu")
+        if _is_finite(quality) and _is_finite(self_bleu):
+            points[strategy] = (self_bleu, quality)
+        elif _is_finite(quality) and self_bleu is None:
+            levels[strategy] = quality
     return points, levels
 
 
@@ -145,7 +145,7 @@ def finite_history(runs):
         runs: The runs of an objective.
 
     Returns:
-        Dictionary from steps to `Estimate`.
+        Dictionary from steps to `MeanWithError`.
     """
     curve = history_estimates(runs, "negative_log_likelihood")
     return {step: e for step, e in curve.items() if _is_finite(e)}
@@ -153,30 +153,30 @@ def finite_history(runs):
 
 def _draw_curve(axes, points, plain, style):
     """Draws points with their bars; a line joins the plain temperatures."""
-    on_curve = [way for way in points if way in plain]
-    alone = [way for way in points if way not in plain]
+    on_curve = [strategy for strategy in points if strategy in plain]
+    alone = [strategy for strategy in points if strategy not in plain]
     drawn = None
-    for ways, look in ((on_curve, {}), (alone, {"ls": "", "mfc": "white"})):
-        alike = [points[way][0] for way in ways]
-        quality = [points[way][1] for way in ways]
+    for strategies, look in ((on_curve, {}), (alone, {"ls": "", "mfc": "white"})):
+        self_bleu = [points[strategy][0] for strategy in strategies]
+        quality = [points[strategy][1] for strategy in strategies]
         bars = axes.errorbar(
-            [_drawn(e.mean) for e in alike],
+            [_drawn(e.mean) for e in self_bleu],
             [_drawn(e.mean) for e in quality],
-            xerr=[_drawn(e.standard_error or 0.0) for e in alike],
+            xerr=[_drawn(e.standard_error or 0.0) for e in self_bleu],
             yerr=[_drawn(e.standard_error or 0.0) for e in quality],
             capsize=2,
             elinewidth=1,
             **style | look,
         )
-        if ways and drawn is None:
+        if strategies and drawn is None:
             drawn = bars
     return drawn
 
 
 def _point_labels(points, color):
     return [
-        Label(drawable(way, _NAME), _drawn(x.mean), _drawn(y.mean), color)
-        for way, (x, y) in points.items()
+        Label(drawable(strategy, _NAME), _drawn(x.mean), _drawn(y.mean), color)
+        for strategy, (x, y) in points.items()
     ]
 
 
@@ -193,7 +193,7 @@ def _draw_band(axes, curve, means, style):
     )
 
 
-def _plain_ways(runs):
+def _plain_strategies(runs):
     """The names of decodings that are a temperature and nothing else."""
     return {
         name_of(row)
@@ -293,10 +293,10 @@ def quality_vs_diversity_in_words(results):
     for name, runs in results["objectives"].items():
         points, levels = points_and_levels(runs, metric)
         found = [
-            f"{way} {quality} at Self-BLEU {alike}"
-            for way, (alike, quality) in points.items()
+            f"{strategy} {quality} at Self-BLEU {self_bleu}"
+            for strategy, (self_bleu, quality) in points.items()
         ]
-        found += [f"{way} {quality}" for way, quality in levels.items()]
+        found += [f"{strategy} {quality}" for strategy, quality in levels.items()]
         if found:
             sentences.append(f"{name}: {', '.join(found)}.")
     return " ".join(sentences)

@@ -12,9 +12,9 @@ from keras_irl.evaluation.results import finite
 from keras_irl.evaluation.results import title_of
 from keras_irl.evaluation.results import without_texts
 from keras_irl.generation.decoders import name_of
-from keras_irl.reporting.atomic_write import atomic_write
-from keras_irl.reporting.conclusions import conclusion_of
-from keras_irl.reporting.conclusions import findings
+from keras_irl.reporting.atomic_files import atomic_write
+from keras_irl.reporting.conclusions import front_conclusion
+from keras_irl.reporting.conclusions import result_sentences
 from keras_irl.reporting.escaping import in_markdown
 from keras_irl.reporting.escaping import readable
 from keras_irl.reporting.escaping import visible
@@ -26,7 +26,7 @@ from keras_irl.reporting.tables import format_table
 from keras_irl.reporting.tables import in_lines
 from keras_irl.reporting.tables import settings_table
 from keras_irl.reporting.web_page import Picture
-from keras_irl.reporting.web_page import web_page
+from keras_irl.reporting.web_page import comparison_page
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +62,7 @@ def remarks(results, settings=None, notes=None, conclusion=None):
     settings = {} if settings is None else settings
     notes = {} if notes is None else notes
     if conclusion is None:
-        conclusion = conclusion_of(results)
+        conclusion = front_conclusion(results)
     _check(settings, notes, conclusion)
     facts = _facts(results)
     # A setting is told once, where it is told in full.
@@ -204,7 +204,7 @@ def report_files(
         "learning_curves.png": draw_learning_curves(results),
     }
     pictures = {name: data for name, data in pictures.items() if data}
-    summary = findings(results)
+    summary = result_sentences(results)
     if not_finite:
         summary.append(f"Some numbers are not finite: {'; '.join(not_finite)}.")
     curve = curve_of(results).capitalize()
@@ -224,7 +224,7 @@ def report_files(
         **pictures,
         "samples.txt": _samples(results),
         "report.md": _report(results, said, not_finite, shown),
-        "report.html": web_page(results, said, summary, shown),
+        "report.html": comparison_page(results, said, summary, shown),
         json_name: _json(plain, said, not_finite),
     }
     return {name: data for name, data in files.items() if data}

@@ -4,13 +4,13 @@ import dataclasses
 import statistics
 
 from keras_irl.evaluation.results import check_results
-from keras_irl.evaluation.summary import Estimate
+from keras_irl.evaluation.summary import MeanWithError
 from keras_irl.evaluation.summary import error_source
 from keras_irl.evaluation.summary import row_estimates
 from keras_irl.evaluation.summary import run_estimates
 from keras_irl.metrics.diversity import diversity_note
 from keras_irl.metrics.diversity import tokenizer_of
-from keras_irl.reporting.conclusions import conclusion_of
+from keras_irl.reporting.conclusions import front_conclusion
 from keras_irl.reporting.escaping import in_markdown
 
 # Tables are read in terminals: short names for the numbers there always are.
@@ -48,7 +48,7 @@ def settings_table(settings):
     return Table(["setting", "value"], lines, is_text=True)
 
 
-def tables(results):
+def result_tables(results):
     """Puts what a comparison found into tables.
 
     Args:
@@ -68,9 +68,9 @@ def tables(results):
         for name, runs in results["objectives"].items()
     ]
     rows = [
-        {"objective": name, "decoding": way} | row
+        {"objective": name, "decoding": strategy} | row
         for name, runs in results["objectives"].items()
-        for way, row in row_estimates(runs).items()
+        for strategy, row in row_estimates(runs).items()
     ]
     # Policies that were trained elsewhere have no numbers of their own.
     is_trained = any(len(numbers) > 2 for numbers in runs)
@@ -100,11 +100,11 @@ def format_table(results):
         ValueError: If results, an objective or a run are incomplete.
     """
     parts = []
-    for table in tables(results):
+    for table in result_tables(results):
         parts.append(in_lines(table))
         if table.note:
             parts.append(in_markdown(table.note, size=9000))
-    if conclusion := conclusion_of(results):
+    if conclusion := front_conclusion(results):
         parts.append(in_markdown(conclusion, size=9000))
     return "\n\n".join(parts)
 
@@ -124,13 +124,13 @@ def _table(rows, note=""):
 
 def _column(values):
     """Cells of a column, its estimates with equally many decimals."""
-    estimates = [value for value in values if isinstance(value, Estimate)]
+    estimates = [value for value in values if isinstance(value, MeanWithError)]
     if not estimates:
         return [_cell(value) for value in values]
     # Those of most cells: one that diverged has no say.
     decimals = statistics.median_high(e.decimals for e in estimates)
     return [
-        value.text(decimals) if isinstance(value, Estimate) else _cell(value)
+        value.text(decimals) if isinstance(value, MeanWithError) else _cell(value)
         for value in values
     ]
 

@@ -6,7 +6,7 @@ import dataclasses
 from keras_irl.evaluation.results import title_of
 from keras_irl.reporting.escaping import in_html
 from keras_irl.reporting.escaping import passage_in_html
-from keras_irl.reporting.tables import tables
+from keras_irl.reporting.tables import result_tables
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #222; --paper: #fff; --soft: #666;
@@ -66,7 +66,7 @@ class Picture:
     png: bytes
 
 
-def web_page(results, said, summary, pictures):
+def comparison_page(results, said, summary, pictures):
     """Makes a web page of results.
 
     It holds no script and loads nothing; whatever stands in a text or a name
@@ -95,7 +95,7 @@ def web_page(results, said, summary, pictures):
             _list([*_notes(said.notes), *summary]),
             *map(_picture, pictures),
             "<h2>Numbers</h2>",
-            *map(_table, tables(results)),
+            *map(_table, result_tables(results)),
             "<h2>Settings</h2>",
             _settings(said.settings),
             _samples(results),
@@ -177,7 +177,7 @@ def _samples(results):
         _section(
             sample,
             {
-                name: _texts_by_way(samples, row)
+                name: _texts_by_strategy(samples, row)
                 for name, samples in columns.items()
             },
         )
@@ -186,7 +186,7 @@ def _samples(results):
     return "\n".join(["<h2>Samples</h2>", *sections])
 
 
-def _texts_by_way(samples, row):
+def _texts_by_strategy(samples, row):
     if row >= len(samples):
         return {}
     return {
@@ -197,16 +197,16 @@ def _texts_by_way(samples, row):
 
 def _section(sample, columns):
     references = "".join(map(_text, sample["references"]))
-    ways = dict.fromkeys(way for texts in columns.values() for way in texts)
+    strategies = dict.fromkeys(strategy for texts in columns.values() for strategy in texts)
     head = "".join(f"<th>{in_html(name)}</th>" for name in columns)
     lines = "".join(
-        f"<tr><th>{in_html(way)}</th>"
+        f"<tr><th>{in_html(strategy)}</th>"
         + "".join(
-            f"<td>{''.join(map(_text, texts.get(way, ())))}</td>"
+            f"<td>{''.join(map(_text, texts.get(strategy, ())))}</td>"
             for texts in columns.values()
         )
         + "</tr>"
-        for way in ways
+        for strategy in strategies
     )
     return (
         f'<section><p class="note">Prompt</p>{_text(sample["prompt"])}'

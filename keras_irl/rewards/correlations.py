@@ -13,7 +13,7 @@ from keras_irl.metrics.bootstrap import PromptResamples
 from keras_irl.metrics.bootstrap import check_prompt_ids
 from keras_irl.metrics.bootstrap import check_rows
 from keras_irl.metrics.bootstrap import finite_numbers
-from keras_irl.progress import progress
+from keras_irl.progress import progress_bar
 from keras_irl.reporting.escaping import in_markdown
 from keras_irl.rewards.token_rewards import are_text_rewards
 from keras_irl.rewards.token_rewards import totals
@@ -125,7 +125,7 @@ def correlation(
     rows = []
     for metric, numbers in _by_name(metrics, "metric").items():
         numbers = finite_numbers(metric, numbers, num_texts)
-        for score, column in progress(
+        for score, column in progress_bar(
             columns.items(),
             f"Correlating, {metric}",
             unit="score",

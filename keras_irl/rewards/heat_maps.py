@@ -5,7 +5,7 @@ import numpy as np
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.columns import column
-from keras_irl.reporting.atomic_write import atomic_write
+from keras_irl.reporting.atomic_files import atomic_write
 from keras_irl.reporting.escaping import in_html
 from keras_irl.rewards.heat_map_columns import QUANTITIES
 from keras_irl.rewards.heat_map_columns import color

@@ -9,10 +9,11 @@ from keras_irl.arguments import MAX_BATCH_SIZE
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
 from keras_irl.losses.iq_learn import check_discount
+from keras_irl.models.policy_model import PolicyModel
 from keras_irl.models.policy_reader import PolicyReader
 from keras_irl.ops import implicit_rewards
 from keras_irl.ops import is_action
-from keras_irl.progress import progress
+from keras_irl.progress import progress_bar
 from keras_irl.rewards.text_batches import TextBatches
 from keras_irl.rewards.text_batches import check_texts
 
@@ -158,7 +159,7 @@ class RewardReader:
         prompts, responses = check_texts(prompts, responses)
         finished = self._batches.check_finished(finished, responses)
         texts = []
-        with progress(
+        with progress_bar(
             what="Reading rewards", unit="text", total=len(prompts)
         ) as bar:
             for batch in self._batches(prompts, responses, finished):
@@ -219,6 +220,7 @@ def token_rewards(
     prompts,
     responses,
     discount=None,
+    *,
     value_offset=None,
     batch_size=32,
     finished=None,
@@ -271,15 +273,14 @@ def token_rewards(
 
 def _reading(model, discount, value_offset):
     """Returns a policy, and the numbers that its rewards are read with."""
-    known = (0.99, 0.0)
-    # A policy has none, and rewards know nothing of trainers.
-    policy = getattr(model, "policy", None)
-    if policy is None:
-        policy = model
-    else:
-        known = (model.discount, model.value_offset)
-    if discount is None:
-        discount = known[0]
-    if value_offset is None:
-        value_offset = known[1]
-    return policy, discount, value_offset
+    policy = model
+    default_discount, default_offset = 0.99, 0.0
+    if isinstance(model, PolicyModel):
+        policy = model.policy
+        default_discount = model.discount
+        default_offset = model.value_offset
+    return (
+        policy,
+        default_discount if discount is None else discount,
+        default_offset if value_offset is None else value_offset,
+    )

@@ -5,7 +5,7 @@ import csv
 from keras_irl.metrics.quality import bleu
 from keras_irl.metrics.quality import chrf
 from keras_irl.tasks.json_lines import LineError
-from keras_irl.tasks.json_lines import check_folder
+from keras_irl.tasks.json_lines import require_data_folder
 from keras_irl.tasks.json_lines import decode
 from keras_irl.tasks.json_lines import excerpt
 from keras_irl.tasks.json_lines import numbered_lines
@@ -47,7 +47,7 @@ def load_e2e(split="train", path=None):
     """
     if path is None:
         return load_published(_E2E, split, None)
-    folder = check_folder("e2e", path, _E2E.files)
+    folder = require_data_folder("e2e", path, _E2E.files)
     files = {"train": "devset.csv", "test": "testset_w_refs.csv"}
     if (folder / "trainset.csv").exists():
         files |= {"train": "trainset.csv", "validation": "devset.csv"}

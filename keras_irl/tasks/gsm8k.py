@@ -10,7 +10,7 @@ from keras_irl.tasks.calculator import NUMBER
 from keras_irl.tasks.calculator import parse_number
 from keras_irl.tasks.calculator import recalculate
 from keras_irl.tasks.json_lines import LineError
-from keras_irl.tasks.json_lines import check_folder
+from keras_irl.tasks.json_lines import require_data_folder
 from keras_irl.tasks.json_lines import excerpt
 from keras_irl.tasks.json_lines import numbered_lines
 from keras_irl.tasks.json_lines import parse_object
@@ -72,7 +72,7 @@ def load_gsm8k(split="train", path=None):
 
 
 def _folder_pairs(split, path):
-    file = check_folder("gsm8k", path, _GSM8K.files) / f"{split}.jsonl"
+    file = require_data_folder("gsm8k", path, _GSM8K.files) / f"{split}.jsonl"
     pairs = []
     num_blank_lines = 0
     for number, _, line in numbered_lines(file):

@@ -164,7 +164,7 @@ def excerpt(value):
     return repr(value[:_EXCERPT]) + ("..." if len(value) > _EXCERPT else "")
 
 
-def check_folder(name, path, files):
+def require_data_folder(name, path, files):
     """Checks that the path of a task is a folder.
 
     Args:

@@ -5,7 +5,7 @@ import importlib
 import typing
 
 from keras_irl.tasks.json_lines import LineError
-from keras_irl.tasks.json_lines import check_folder
+from keras_irl.tasks.json_lines import require_data_folder
 from keras_irl.tasks.json_lines import parse_object
 from keras_irl.tasks.pair_table import PairTable
 from keras_irl.tasks.pair_table import task_from_table
@@ -64,7 +64,7 @@ def load_published(published, split, path):
     if path is None:
         pairs = hub_pairs(published, split)
         return task_from_pairs(published.name, split, pairs, published.metrics)
-    folder = check_folder(published.name, path, published.files)
+    folder = require_data_folder(published.name, path, published.files)
     parse = functools.partial(_parse_line, published.pair)
     table = PairTable(folder / f"{split}.jsonl", parse)
     return task_from_table(published.name, split, table, published.metrics)

@@ -11,9 +11,9 @@ from keras_irl.data.batches import without_filling
 from keras_irl.data.dataset import demonstrations_of
 from keras_irl.diagnosis.counts import count
 from keras_irl.diagnosis.counts import known_ends
-from keras_irl.diagnosis.policy_findings import policy_findings
-from keras_irl.diagnosis.text_findings import text_findings
-from keras_irl.diagnosis.text_findings import vocabulary_findings
+from keras_irl.diagnosis.policy_checks import policy_findings
+from keras_irl.diagnosis.text_checks import text_findings
+from keras_irl.diagnosis.text_checks import vocabulary_findings
 from keras_irl.diagnosis.unknown_text import unknown_findings
 from keras_irl.families.language_model import check_language_model
 from keras_irl.losses.token_loss import require_mask

@@ -13,7 +13,7 @@ from testing import tiny_policy
 
 import keras_irl
 from keras_irl.data import demonstrations
-from keras_irl.diagnosis.policy_findings import policy_findings
+from keras_irl.diagnosis.policy_checks import policy_findings
 from keras_irl.models import enable_lora
 from keras_irl.ops import CONTINUES
 

@@ -15,7 +15,7 @@ from keras_irl.evaluation.fronts import quality_difference
 from keras_irl.evaluation.judging import judge
 from keras_irl.generation.responses import Responses
 from keras_irl.metrics.text_metrics import resampling_weights
-from keras_irl.reporting.conclusions import conclusion_of
+from keras_irl.reporting.conclusions import front_conclusion
 
 WORDS = "a b c d e f g h".split()
 NUM_PROMPTS = 12
@@ -53,7 +53,7 @@ def found_with(rows, task, **arguments):
     """What is found of the second policy, and the sentence about it."""
     fronts = compare_fronts(rows, task, **arguments)
     metric = next(iter(task.metrics))
-    return fronts[1], conclusion_of({"fronts": fronts, "metric": metric})
+    return fronts[1], front_conclusion({"fronts": fronts, "metric": metric})
 
 
 def test_differences_of_bleu_are_those_of_the_texts_that_were_drawn():

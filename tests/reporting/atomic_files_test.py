@@ -5,8 +5,8 @@ import resource
 
 import pytest
 
-from keras_irl.reporting.atomic_write import atomic_write
-from keras_irl.reporting.atomic_write import check_folder
+from keras_irl.reporting.atomic_files import atomic_write
+from keras_irl.reporting.atomic_files import check_folder
 
 
 def contents(folder):
