@@ -13,7 +13,8 @@ class PolicyModel(keras.Model):
         value_offset: What is added to all of its values, in nats.
     """
 
-    policy = None
-    tiles_vocabulary = False
-    discount = 0.99
-    value_offset = 0.0
+    # No value: on PyTorch, a layer is looked for behind what the class has.
+    policy: keras.Model
+    tiles_vocabulary: bool = False
+    discount: float = 0.99
+    value_offset: float = 0.0
