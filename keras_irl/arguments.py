@@ -3,13 +3,11 @@
 NumPy's numbers are numbers, zero-dimensional arrays too; truth values, text and
 `None` are not. The checks return plain Python values, so that what is stored,
 serialized and compared later does not depend on what was passed.
-
-A column is read by position. A pandas Series that was filtered, sorted or
-shuffled keeps the labels of its rows, and `series[0]` asks for a label.
 """
 
 import math
 import numbers
+import operator
 
 import numpy as np
 
@@ -218,6 +216,36 @@ def check_entries(name, value, entries, *, meaning=""):
     return value
 
 
+def check_attributes(name, value, attributes, *, meaning=""):
+    """Checks that an object has the attributes that are read.
+
+    Args:
+        name: Name of the argument, as the user wrote it.
+        value: What was passed.
+        attributes: Names of attributes.
+        meaning: What such an object is, a sentence that the error ends its
+            explanation with. Defaults to nothing.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: If one is missing.
+
+    Example:
+    >>> check_attributes("x", 1 + 2j, ("real", "imag"))
+    (1+2j)
+    """
+    try:
+        operator.attrgetter(*attributes)(value)
+    except AttributeError as error:
+        raise ValueError(
+            f"`{name}` must have the attributes {', '.join(attributes)}."
+            f"{sentence(meaning)} Received: {name}={shortened(value)}"
+        ) from error
+    return value
+
+
 def check_functions(name, functions):
     """Checks a dictionary of functions, such as metrics by their names.
 
@@ -272,37 +300,6 @@ def check_function(name, value, *, meaning=""):
     return value
 
 
-def check_parts(name, value, parts, *, meaning=""):
-    """Checks that an object has the attributes that are read.
-
-    Args:
-        name: Name of the argument, as the user wrote it.
-        value: What was passed.
-        parts: Names of attributes.
-        meaning: What such an object is, a sentence that the error ends its
-            explanation with. Defaults to nothing.
-
-    Returns:
-        The value.
-
-    Raises:
-        ValueError: If one is missing.
-
-    Example:
-    >>> check_parts("x", 1 + 2j, ("real", "imag"))
-    (1+2j)
-    """
-    try:
-        for part in parts:
-            getattr(value, part)
-    except AttributeError as error:
-        raise ValueError(
-            f"`{name}` must have the attributes {', '.join(parts)}."
-            f"{sentence(meaning)} Received: {name}={shortened(value)}"
-        ) from error
-    return value
-
-
 def as_numbers(name, values, ndim):
     """Returns numbers as an array.
 
@@ -332,6 +329,50 @@ def as_numbers(name, values, ndim):
             f"Received: {name}={shortened(values)}"
         )
     return array
+
+
+def float_array(numbers):
+    """Reads numbers, which texts are not, as an array.
+
+    Args:
+        numbers: Numbers or truth values in lists of any depth, or an array;
+            `None` is NaN.
+
+    Returns:
+        Float64 array; an empty one if there is anything else.
+    """
+    nothing = np.empty(0)
+    try:
+        array = np.asarray(numbers)
+        if array.dtype.kind not in "biufO":
+            return nothing
+        if any(isinstance(x, str) for x in array.flat if array.dtype == "O"):
+            return nothing
+        return array.astype("float64")
+    except (TypeError, ValueError, OverflowError):
+        return nothing
+
+
+def check_rows(rows, kind):
+    """Checks the rows of a table.
+
+    Args:
+        rows: What was passed.
+        kind: The class of a row.
+
+    Returns:
+        A list.
+
+    Raises:
+        ValueError: If they are no list of such rows.
+    """
+    is_list = isinstance(rows, list | tuple)
+    if not is_list or not all(isinstance(row, kind) for row in rows):
+        raise ValueError(
+            f"`rows` must be a list of `{kind.__name__}`, as it was returned. "
+            f"Received: rows={shortened(rows)}"
+        )
+    return list(rows)
 
 
 def number_text(number):

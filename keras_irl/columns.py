@@ -1,7 +1,12 @@
-"""Columns of a data set, from lists, arrays, pandas and pyarrow."""
+"""Columns of a data set, from lists, arrays, pandas and pyarrow.
+
+A column is read by position. A pandas Series that was filtered, sorted or
+shuffled keeps the labels of its rows, and `series[0]` asks for a label.
+"""
 
 import collections.abc
 import math
+import sys
 
 import numpy as np
 
@@ -45,9 +50,9 @@ def column(name, values, *, meaning=""):
         )
     if isinstance(values, np.ma.MaskedArray):
         return values.tolist()  # With `None` where there is nothing.
-    if _has(values, "iloc"):
+    if _is_series(values):
         return values.to_numpy(dtype=object)
-    if _has(values, "to_pylist"):
+    if _is_arrow_column(values):
         return values.to_pylist()
     return values
 
@@ -92,7 +97,67 @@ def is_missing(value):
     """
     if isinstance(value, float | np.floating):
         return math.isnan(value)
-    return value is None or type(value).__name__ in ("NAType", "NaTType")
+    pandas = _loaded("pandas")
+    return value is None or (
+        pandas is not None and (value is pandas.NA or value is pandas.NaT)
+    )
+
+
+def finite_numbers(name, numbers, num_texts=None):
+    """Returns numbers as a float64 array.
+
+    Args:
+        name: What to call them.
+        numbers: Sequence of numbers or booleans.
+        num_texts: How many there should be, or `None`.
+
+    Raises:
+        ValueError: If there are none or another number of them, or one is not
+            a finite number.
+    """
+    rows = list(column(name, numbers))
+    try:
+        # NumPy reads numbers out of strings.
+        is_text = any(isinstance(number, str | bytes) for number in rows)
+        array = None if is_text else np.asarray(rows, "float64")
+    except (TypeError, ValueError, OverflowError):
+        array = None
+    if array is None or array.ndim != 1 or not array.size:
+        raise ValueError(
+            f"`{name}` must be a list of numbers, at least one. "
+            f"Received: {name}={shortened(numbers)}"
+        )
+    if num_texts is not None and len(array) != num_texts:
+        raise ValueError(
+            f"`{name}` needs one number for each text. Received: "
+            f"{len(array)} of {name} for {num_texts} texts"
+        )
+    if not np.isfinite(array).all():
+        row = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise ValueError(
+            f"`{name}` must be finite; leave texts without one out. "
+            f"Received: {name}[{row}]={array[row]}"
+        )
+    return array
+
+
+def check_prompt_ids(prompt_ids, num_texts):
+    """Returns prompt ids as a list, one for each text, or raises."""
+    if not isinstance(prompt_ids, str):  # A prompt a letter.
+        prompt_ids = column("prompt_ids", prompt_ids)
+    prompt_ids = list(prompt_ids)
+    if len(prompt_ids) != num_texts:
+        raise ValueError(
+            "`prompt_ids` must name the prompt of each text. Received: "
+            f"{len(prompt_ids)} prompt_ids for {num_texts} texts"
+        )
+    for row, prompt in enumerate(prompt_ids):
+        if is_missing(prompt):
+            raise ValueError(
+                "`prompt_ids` must name the prompt of each text. "
+                f"Received: prompt_ids[{row}]={prompt!r}"
+            )
+    return prompt_ids
 
 
 def _column_problem(values):
@@ -105,22 +170,44 @@ def _column_problem(values):
         return "A set has no order."
     if isinstance(values, collections.abc.Iterator):
         return "What can be read only once has no index; pass a list of it."
-    if _has(values, "columns") and _has(values, "iloc"):
-        return 'Pass one column of the table, as `table["prompt"]`.'
-    if _has(values, "column_names"):
+    if _is_table(values):
         return 'Pass one column of the table, as `table["prompt"]`.'
     if isinstance(values, np.ndarray) and values.ndim != 1:
         return f"This array has {values.ndim} dimensions."
     if isinstance(values, collections.abc.Sequence):
         return ""  # Its rows may be read from a file, when asked for.
     try:
-        if len(values) and not _has(values, "iloc"):
+        if len(values) and not _is_series(values):
             values[0]
     except (TypeError, KeyError, IndexError, AttributeError):
         return "This has no length, or no index."
     return ""
 
 
-def _has(values, name):
-    """Whether a class, of a library that need not be here, defines a name."""
-    return any(name in vars(kind) for kind in type(values).__mro__)
+def _is_series(values):
+    pandas = _loaded("pandas")
+    return pandas is not None and isinstance(values, pandas.Series)
+
+
+def _is_arrow_column(values):
+    pyarrow = _loaded("pyarrow")
+    kinds = pyarrow and (pyarrow.Array, pyarrow.ChunkedArray)
+    return kinds is not None and isinstance(values, kinds)
+
+
+def _is_table(values):
+    pandas, pyarrow = _loaded("pandas"), _loaded("pyarrow")
+    datasets = _loaded("datasets")
+    return (
+        (pandas is not None and isinstance(values, pandas.DataFrame))
+        or (pyarrow is not None and isinstance(values, pyarrow.Table))
+        or (datasets is not None and isinstance(values, datasets.Dataset))
+    )
+
+
+def _loaded(library):
+    """A library that need not be here, or `None` before anybody imports it.
+
+    A value of one of its classes can't be there before.
+    """
+    return sys.modules.get(library)

@@ -1,24 +1,22 @@
-import collections.abc
 import fractions
 
-import datasets
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 import pytest
 
+from keras_irl.arguments import as_numbers
+from keras_irl.arguments import check_attributes
 from keras_irl.arguments import check_choice
+from keras_irl.arguments import check_entries
 from keras_irl.arguments import check_flag
 from keras_irl.arguments import check_function
 from keras_irl.arguments import check_functions
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
 from keras_irl.arguments import check_number
-from keras_irl.arguments import check_parts
+from keras_irl.arguments import check_rows
+from keras_irl.arguments import float_array
+from keras_irl.arguments import number_text
 from keras_irl.arguments import shortened
-from keras_irl.columns import column
-from keras_irl.columns import column_of_lists
-from keras_irl.columns import is_missing
 
 
 @pytest.mark.parametrize(
@@ -79,9 +77,9 @@ def test_open_and_closed_bounds_are_told_apart():
 
 @pytest.mark.parametrize("value", ["c", None, 1, ["a"]])
 def test_choices_are_listed(value):
-    assert check_choice("way", "a", ("a", "b")) == "a"
-    with pytest.raises(ValueError, match='one of "a", "b". Received: way='):
-        check_choice("way", value, ("a", "b"))
+    assert check_choice("keep", "a", ("a", "b")) == "a"
+    with pytest.raises(ValueError, match='one of "a", "b". Received: keep='):
+        check_choice("keep", value, ("a", "b"))
 
 
 def test_errors_show_the_beginning_of_long_values():
@@ -100,98 +98,10 @@ def test_what_cannot_be_called_is_refused(value):
     assert check_function("f", len) is len
 
 
-def test_an_object_lacks_none_of_its_parts():
-    assert check_parts("x", 1j, ("real", "imag")) == 1j
+def test_an_object_lacks_none_of_its_attributes():
+    assert check_attributes("x", 1j, ("real", "imag")) == 1j
     with pytest.raises(ValueError, match="attributes real, size.*: x=1j"):
-        check_parts("x", 1j, ("real", "size"))
-
-
-FRAME = pd.DataFrame({"text": ["a", "b", "c"], "number": [1.0, 2.0, 3.0]})
-TABLE = datasets.Dataset.from_dict({"text": ["a", "b", "c"]})
-
-
-@pytest.mark.parametrize(
-    ("values", "found"),
-    [
-        (["a", "b"], ["a", "b"]),
-        (("a", "b"), ["a", "b"]),
-        (np.array(["a", "b"]), ["a", "b"]),
-        (np.array(["a", None], object), ["a", None]),
-        (np.ma.array(["a", "b"], mask=[False, True]), ["a", None]),
-        (FRAME.iloc[[2, 0, 1]].text, ["c", "a", "b"]),
-        (FRAME[FRAME.number > 1].text, ["b", "c"]),
-        (FRAME[FRAME.number > 1].number, [2.0, 3.0]),
-        (FRAME.sort_values("number", ascending=False).text, ["c", "b", "a"]),
-        (FRAME.text.astype("category").iloc[::-1], ["c", "b", "a"]),
-        (pd.Series(["a", "b"], ["x", "y"]), ["a", "b"]),
-        (
-            pd.Series(["a", "b"], pd.MultiIndex.from_tuples([(1, 0), (0, 1)])),
-            ["a", "b"],
-        ),
-        (pd.Series([["a"], ["b"]], [1, 0]), [["a"], ["b"]]),
-        (pd.Series(["a", "b"], [1, 0], "string[pyarrow]"), ["a", "b"]),
-        (pd.Index(["b", "a"]), ["b", "a"]),
-        (pd.Series([], dtype=object), []),
-        (pa.chunked_array([["a"], ["b"]]), ["a", "b"]),
-        (TABLE["text"], ["a", "b", "c"]),
-        (TABLE.select([2, 0])["text"], ["c", "a"]),
-        (range(3), [0, 1, 2]),
-    ],
-)
-def test_a_column_is_read_by_position(values, found):
-    rows = column("rows", values)
-    assert [rows[row] for row in range(len(rows))] == found
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ("ab", "list of one.*Received: rows='ab'"),
-        (b"ab", "list of one.*Received: rows=b'ab'"),
-        (None, "no length.*Received: rows=None"),
-        (5, "no length.*Received: rows=5"),
-        ({0: "a"}, "one column of it.*Received: rows={0: 'a'}"),
-        ({"a"}, "no order.*Received: rows={'a'}"),
-        ({"a": 1}.keys(), "no order.*Received: rows=dict_keys"),
-        (iter(["a"]), "only once.*Received: rows=<list_iterator"),
-        (FRAME, r'one column of the table, as `table\["prompt"\]`'),
-        (FRAME.groupby("text"), "no length, or no index"),
-        (TABLE, "one column of the table"),
-        (pa.table({"text": ["a"]}), "one column of the table"),
-        (np.array([["a"]]), "2 dimensions.*Received: rows="),
-        (np.array("a"), "0 dimensions.*Received: rows="),
-    ],
-)
-def test_what_is_no_column_is_refused(values, message):
-    with pytest.raises(ValueError, match=f"(?s)`rows` must be.*{message}"):
-        column("rows", values)
-
-
-def test_a_column_of_a_file_stays_in_it():
-    class Lazy(collections.abc.Sequence):
-        def __len__(self):
-            return 10**9
-
-        def __getitem__(self, row):
-            raise AssertionError("A row was read that nobody asked for.")
-
-    rows = Lazy()
-    assert column("rows", rows) is rows
-
-
-def test_a_column_of_columns_becomes_lists():
-    rows = pd.Series(
-        [("a", "b"), np.array(["c"]), pd.Series(["d"], [7])], [2, 1, 0]
-    )
-    assert column_of_lists("rows", rows) == [["a", "b"], ["c"], ["d"]]
-    with pytest.raises(ValueError, match=r"Received: rows\[1\]='b'"):
-        column_of_lists("rows", [["a"], "b"])
-
-
-def test_what_is_missing_is_known():
-    missing = [None, float("nan"), np.float32("nan"), pd.NA, pd.NaT]
-    assert all(map(is_missing, missing))
-    assert not any(map(is_missing, ["", "nan", 0.0, [], False]))
+        check_attributes("x", 1j, ("real", "size"))
 
 
 @pytest.mark.parametrize("value", [True, 1, np.bool_(True), np.array(True)])
@@ -221,3 +131,33 @@ def test_functions_are_copied():
     functions = {"length": len}
     found = check_functions("metrics", functions)
     assert found == functions and found is not functions
+
+
+def test_a_dictionary_lacks_none_of_its_entries():
+    assert check_entries("row", {"a": 1, "b": 2}, ("a",)) == {"a": 1, "b": 2}
+    with pytest.raises(ValueError, match="entries a, c. Two. .*without c"):
+        check_entries("row", {"a": 1}, ("a", "c"), meaning="Two.")
+    with pytest.raises(ValueError, match="must be a `dict`. Two. .*type list"):
+        check_entries("row", ["a"], ("a",), meaning="Two.")
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, [1, "2"], 3, None])
+def test_rows_of_another_class_are_refused(value):
+    assert check_rows((1, 2), int) == [1, 2]
+    with pytest.raises(ValueError, match="list of `int`.*Received: rows="):
+        check_rows(value, int)
+
+
+def test_numbers_are_read_as_arrays_and_texts_are_not():
+    assert as_numbers("x", [[1, True]], 2).tolist() == [[1.0, 1.0]]
+    for wrong in (["1"], [[1], [2, 3]], 1.0, None, [10**400]):
+        with pytest.raises(ValueError, match="with 1 axes. Received: x="):
+            as_numbers("x", wrong, 1)
+    assert float_array([1, None, True])[[0, 2]].tolist() == [1.0, 1.0]
+    assert np.isnan(float_array([1, None])[1])
+    for wrong in (["1"], [1, "2"], [[1], [2, 3]], [1j], [10**400]):
+        assert float_array(wrong).shape == (0,)
+
+
+def test_different_numbers_look_different():
+    assert number_text(1.0) == "1" != number_text(1.0000001)

@@ -51,7 +51,7 @@ def compare(options):
         options: What `parse_arguments` returns.
 
     Returns:
-        The results, as `keras_irl.evaluation.write_report` takes them.
+        The results, as `keras_irl.reporting.write_report` takes them.
 
     Raises:
         ValueError: If a task, path, preset or objective is wrong, or the

@@ -6,7 +6,7 @@ import math
 import pathlib
 
 from keras_irl.reporting.escaping import in_markdown
-from keras_irl.reporting.tables import in_lines
+from keras_irl.reporting.markdown_tables import markdown_table
 from keras_irl.reporting.tables import settings_table
 from keras_irl.rewards import format_best_of_n
 from keras_irl.rewards import format_correlations
@@ -49,7 +49,10 @@ def report(results):
         ]
     if not gains:
         sections.append("Best of n needs several samples of each prompt.")
-    sections += ["## Settings", in_lines(settings_table(results["settings"]))]
+    sections += [
+        "## Settings",
+        markdown_table(settings_table(results["settings"])),
+    ]
     return "\n\n".join(sections) + "\n"
 
 

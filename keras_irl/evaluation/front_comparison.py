@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
+from keras_irl.arguments import check_attributes
 from keras_irl.arguments import check_entries
-from keras_irl.arguments import check_parts
 from keras_irl.arguments import shortened
 from keras_irl.evaluation.fronts import compare_curves
 from keras_irl.metrics.bootstrap import FEW_PROMPTS
@@ -13,10 +13,11 @@ from keras_irl.metrics.bootstrap import MIN_PROMPTS
 from keras_irl.metrics.bootstrap import check_num_resamples
 from keras_irl.metrics.bootstrap import check_seed
 from keras_irl.metrics.bootstrap import resampled_variance
+from keras_irl.metrics.bootstrap import resampling_weights
 from keras_irl.metrics.bootstrap import t_interval
+from keras_irl.metrics.bootstrap import weights_with_sample
 from keras_irl.metrics.diversity import tokenizer_of
 from keras_irl.metrics.text_metrics import TextMetric
-from keras_irl.metrics.text_metrics import resampling_weights
 
 # Where less of the narrower range is shared, nothing can be said.
 _LEAST_SHARE = 0.1
@@ -27,7 +28,7 @@ _SMALL_SHARE = 0.5
 _ENTRIES = ("policy", "self_bleu", "decoder", "metrics", "prompt_self_bleu")
 
 
-def compare_fronts(rows, task, metric=None, num_resamples=1000, seed=0):
+def compare_fronts(rows, task, metric=None, num_resamples=1000, *, seed=0):
     """Compares the quality of policies at equal diversity, with the first one.
 
     A policy is read as a curve through its decodings with several samples a
@@ -73,7 +74,7 @@ def compare_fronts(rows, task, metric=None, num_resamples=1000, seed=0):
         ValueError: If there are no rows, no such metric, or a number is out of
             its range.
     """
-    check_parts("task", task, ("prompts", "metrics"))
+    check_attributes("task", task, ("prompts", "metrics"))
     metric = next(iter(task.metrics), None) if metric is None else metric
     _check(rows, task, metric)
     draws = _Draws(
@@ -95,9 +96,7 @@ class _Draws:
     """Which prompts and which training runs are drawn, for all policies."""
 
     def __init__(self, num_prompts, num_resamples, seed):
-        drawn = resampling_weights(num_prompts, num_resamples, seed)
-        # The first row, each prompt once, is no resample but the estimate.
-        self.prompts = np.vstack([np.ones((1, num_prompts), int), drawn])
+        self.prompts = weights_with_sample(num_prompts, num_resamples, seed)
         self._num_resamples = num_resamples
         self._seed = seed
 

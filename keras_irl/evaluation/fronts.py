@@ -9,6 +9,7 @@ import dataclasses
 
 import numpy as np
 
+from keras_irl.arguments import float_array
 from keras_irl.arguments import shortened
 from keras_irl.metrics.bootstrap import MIN_PROMPTS
 from keras_irl.metrics.bootstrap import check_level
@@ -16,8 +17,7 @@ from keras_irl.metrics.bootstrap import check_num_resamples
 from keras_irl.metrics.bootstrap import check_seed
 from keras_irl.metrics.bootstrap import resampled_variance
 from keras_irl.metrics.bootstrap import t_interval
-from keras_irl.metrics.text_metrics import float_array
-from keras_irl.metrics.text_metrics import resampling_weights
+from keras_irl.metrics.bootstrap import weights_with_sample
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,6 +189,7 @@ def area_difference(
     second,
     reference=(0.0, 0.0),
     num_resamples=1000,
+    *,
     level=0.95,
     seed=0,
 ):
@@ -238,11 +239,10 @@ def area_difference(
     reference = _check_reference(reference)
     num_prompts = first.shape[1]
     _check_prompts(num_prompts, second.shape[1])
-    draws = resampling_weights(
+    weights = weights_with_sample(
         num_prompts, check_num_resamples(num_resamples), check_seed(seed)
     )
-    # The first row, each prompt once, is no resample but the estimate.
-    weights = np.vstack([np.ones(num_prompts), draws]) / num_prompts
+    weights = weights / num_prompts
     # (num_points, num_prompts, 2) -> (1 + num_resamples, num_points, 2)
     value, *resampled = np.subtract(
         *(

@@ -6,13 +6,13 @@ import statistics
 
 import numpy as np
 
-from keras_irl.arguments import check_parts
+from keras_irl.arguments import check_attributes
 from keras_irl.arguments import shortened
 from keras_irl.metrics.bootstrap import resampled_variance
+from keras_irl.metrics.bootstrap import resampling_weights
 from keras_irl.metrics.diversity import distinct_n
 from keras_irl.metrics.diversity import prompt_self_bleu
 from keras_irl.metrics.text_metrics import TextMetric
-from keras_irl.metrics.text_metrics import resampling_weights
 from keras_irl.metrics.word_tokenizers import DEFAULT
 from keras_irl.progress import progress_bar
 
@@ -63,9 +63,7 @@ def judge(responses, task, entropies=None):
             name: _judged(name, metric, texts, references) if several else None
             for name, metric in task.sample_metrics.items()
         },
-        "self_bleu": (
-            statistics.fmean(prompt_self_bleus) if several else None
-        ),
+        "self_bleu": (statistics.fmean(prompt_self_bleus) if several else None),
         **{f"distinct_{n}": distinct_n(texts, n, tokenize) for n in _ORDERS},
         "tokenize": tokenize,
         "entropy": _per_token(entropies, responses),
@@ -116,7 +114,7 @@ def require_task(task):
     Raises:
         ValueError: If it does not.
     """
-    check_parts("task", task, _TASK, meaning=_IS_A_TASK)
+    check_attributes("task", task, _TASK, meaning=_IS_A_TASK)
     for name, metrics in (
         ("metrics", task.metrics),
         ("sample_metrics", task.sample_metrics),
@@ -156,7 +154,7 @@ def _references(task):
 def _texts_and_references(responses, task):
     """What is judged, and by what, once both are checked."""
     require_task(task)
-    check_parts("responses", responses, _RESPONSES)
+    check_attributes("responses", responses, _RESPONSES)
     _check_texts(responses.texts, task.references)
     return responses.texts, task.references
 

@@ -77,7 +77,9 @@ def estimate(values):
     mean = statistics.fmean(values)
     if len(values) == 1:
         return MeanWithError(mean)
-    return MeanWithError(mean, statistics.stdev(values) / math.sqrt(len(values)))
+    return MeanWithError(
+        mean, statistics.stdev(values) / math.sqrt(len(values))
+    )
 
 
 def run_estimates(runs):
@@ -177,7 +179,9 @@ def _row_estimate(runs, strategy, name):
     found = estimate(row.get(name) for row in rows)
     if len(rows) > 1 or found is None or not math.isfinite(found.mean):
         return found
-    return MeanWithError(found.mean, rows[0].get("standard_errors", {}).get(name))
+    return MeanWithError(
+        found.mean, rows[0].get("standard_errors", {}).get(name)
+    )
 
 
 def _groups(runs, strategy):

@@ -99,7 +99,8 @@ def sweep(
 
     Returns:
         A list of rows, policy by policy, in the order of the temperatures
-        and decoders, then of the seeds. What is not random has one row, of the first seed.
+        and decoders, then of the seeds. What is not random has one row, of
+        the first seed.
 
     Raises:
         ValueError: If there is no policy, temperature, prompt or metric, a
@@ -194,7 +195,9 @@ def pick_samples(rows, task, num_prompts=10):
 def _compile(sampler, task, decoders, num_samples):
     """Compiles now what decoders share, so that no row's speed pays for it."""
     for decoder in {(d.constants, d.is_random): d for d in decoders}.values():
-        sampler.warm_up(task.prompts, decoder, num_samples if decoder.is_random else 1)
+        sampler.warm_up(
+            task.prompts, decoder, num_samples if decoder.is_random else 1
+        )
 
 
 def _row(sampler, task, decoder, num_samples, seed):

@@ -8,8 +8,8 @@ import numpy as np
 
 from keras_irl.arguments import MAX_BATCH_SIZE
 from keras_irl.arguments import MAX_LENGTH
+from keras_irl.arguments import check_attributes
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import check_parts
 from keras_irl.arguments import shortened
 from keras_irl.columns import column
 from keras_irl.families.language_model import check_language_model
@@ -255,7 +255,9 @@ class ResponseSampler:
         tokens = [[] for _ in prompts]
         start = time.perf_counter()
         total = len(prompts) * num_samples
-        with progress_bar(what="Generating", unit="response", total=total) as bar:
+        with progress_bar(
+            what="Generating", unit="response", total=total
+        ) as bar:
             for number, (rows, width, num_prompts) in enumerate(batches):
                 with lock_of(self.policy):
                     decoder.prepare(compiled.sampler, seed=(seed, number))
@@ -313,7 +315,7 @@ class ResponseSampler:
             self._reader = EntropyReader(
                 self.policy, self.max_length, self.batch_size
             )
-        check_parts("responses", responses, ("token_ids",))
+        check_attributes("responses", responses, ("token_ids",))
         return self._reader(
             list(column("prompts", prompts)), responses.token_ids
         )

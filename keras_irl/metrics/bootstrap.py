@@ -9,24 +9,22 @@ import scipy.stats
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
-from keras_irl.arguments import shortened
-from keras_irl.columns import column
-from keras_irl.columns import is_missing
-from keras_irl.metrics.text_metrics import resampling_weights
 
 LEVEL = 0.95
 MIN_PROMPTS = 10
 FEW_PROMPTS = (
     f"fewer than {MIN_PROMPTS} prompts give no interval that holds its level"
 )
-MAX_RESAMPLES = 100_000
+# Coefficients of fewer texts say nothing.
+MIN_POINTS = 3
+_MAX_RESAMPLES = 100_000
 # The acceleration hardly depends on how many are left out at once.
 _MAX_LEFT_OUT = 100
 
 
 def check_num_resamples(num_resamples):
     """Checks how often prompts are drawn, and returns it as an `int`."""
-    return check_integer("num_resamples", num_resamples, 2, MAX_RESAMPLES)
+    return check_integer("num_resamples", num_resamples, 2, _MAX_RESAMPLES)
 
 
 def check_seed(seed):
@@ -45,8 +43,40 @@ def check_level(level):
     )
 
 
+def resampling_weights(num_prompts, num_resamples, seed):
+    """Draws prompts with replacement.
+
+    Args:
+        num_prompts: How many there are, and are drawn.
+        num_resamples: How often.
+        seed: Integer of at least 0.
+
+    Returns:
+        Int array `(num_resamples, num_prompts)`, how often each was drawn.
+    """
+    return np.random.default_rng(seed).multinomial(
+        num_prompts, np.full(num_prompts, 1 / num_prompts), num_resamples
+    )
+
+
+def weights_with_sample(num_prompts, num_resamples, seed):
+    """Draws prompts with replacement, behind the sample that is drawn from.
+
+    Args:
+        num_prompts: How many there are, and are drawn.
+        num_resamples: How often.
+        seed: Integer of at least 0.
+
+    Returns:
+        Int array `(1 + num_resamples, num_prompts)`. The first row, each
+        prompt once, is no resample but gives the estimate.
+    """
+    draws = resampling_weights(num_prompts, num_resamples, seed)
+    return np.vstack([np.ones((1, num_prompts), int), draws])
+
+
 def bootstrap_weights(num_prompts, num_resamples, seed):
-    """Draws prompts for a statistic that is known for weighed prompts.
+    """Draws prompts for the BCa interval of a statistic of weighted prompts.
 
     Args:
         num_prompts: How many there are.
@@ -56,29 +86,19 @@ def bootstrap_weights(num_prompts, num_resamples, seed):
     Returns:
         Int array `(1 + num_resamples + num_left_out, num_prompts)`, how often
         each counts: first each once, then the draws, then all but some, in
-        turn. `weighed_interval` takes the statistics of these rows.
+        turn, for the jackknife. `weighted_interval` takes the statistics of
+        these rows.
     """
-    left_out = np.ones((min(num_prompts, _MAX_LEFT_OUT), num_prompts), int)
-    for row, places in enumerate(left_out_of(num_prompts)):
+    num_left_out = min(num_prompts, _MAX_LEFT_OUT)
+    left_out = np.ones((num_left_out, num_prompts), int)
+    parts = np.array_split(np.arange(num_prompts), num_left_out)
+    for row, places in enumerate(parts):
         left_out[row, places] = 0
-    draws = resampling_weights(num_prompts, num_resamples, seed)
-    return np.vstack([np.ones((1, num_prompts), int), draws, left_out])
+    drawn = weights_with_sample(num_prompts, num_resamples, seed)
+    return np.vstack([drawn, left_out])
 
 
-def left_out_of(num_prompts):
-    """Splits prompts into those that the jackknife leaves out at once.
-
-    Args:
-        num_prompts: How many there are.
-
-    Returns:
-        List of integer arrays, one prompt in each, or 100 arrays.
-    """
-    size = min(num_prompts, _MAX_LEFT_OUT)
-    return np.array_split(np.arange(num_prompts), size)
-
-
-def weighed_interval(statistics, num_prompts, level=LEVEL):
+def weighted_interval(statistics, num_prompts, level=LEVEL):
     """Makes an interval of a statistic of the rows of `bootstrap_weights`.
 
     Args:
@@ -114,7 +134,7 @@ def bca_interval(value, resampled, left_out, num_prompts, level=LEVEL):
             Those that are not finite are left out.
         left_out: Array, those of all prompts but some, each in turn.
         num_prompts: The number n of prompts.
-        level: See `weighed_interval`. Defaults to 0.95.
+        level: See `weighted_interval`. Defaults to 0.95.
 
     Returns:
         The lower and the upper end, floats.
@@ -147,7 +167,7 @@ def mean_interval(numbers, level=LEVEL):
     Args:
         numbers: Float array, at least two, such as the differences of two
             policies on the same prompts.
-        level: See `weighed_interval`. Defaults to 0.95.
+        level: See `weighted_interval`. Defaults to 0.95.
 
     Returns:
         The lower and the upper end, floats.
@@ -172,7 +192,7 @@ def t_interval(value, variances, level=LEVEL):
         value: The estimate.
         variances: List of pairs, the variance `vᵢ` of the estimate from each
             source and the degrees of freedom `νᵢ` that it is known with.
-        level: See `weighed_interval`. Defaults to 0.95.
+        level: See `weighted_interval`. Defaults to 0.95.
 
     Returns:
         The lower and the upper end, floats.
@@ -212,9 +232,6 @@ def _acceleration(left_out):
 def _tail(level, size):
     quantile = scipy.stats.t.ppf((1 + level) / 2, size - 1)
     return scipy.stats.norm.cdf(-quantile * math.sqrt(size / (size - 1)))
-
-
-MIN_POINTS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -290,7 +307,7 @@ class PromptResamples:
         if np.isfinite(found[1 : 1 + self._num_resamples]).sum() < 2:
             return Estimate(value, reason="hardly a resample has a value")
         found[0] = value
-        return Estimate(value, *weighed_interval(found, size))
+        return Estimate(value, *weighted_interval(found, size))
 
     def over_prompts(self, numbers, reason):
         """Estimates the mean of a number that each prompt has.
@@ -326,82 +343,3 @@ class PromptResamples:
                 for counts in weights
             ]
         return self._rows
-
-
-def finite_numbers(name, numbers, num_texts=None):
-    """Returns numbers as a float64 array.
-
-    Args:
-        name: What to call them.
-        numbers: Sequence of numbers or booleans.
-        num_texts: How many there should be, or `None`.
-
-    Raises:
-        ValueError: If there are none or another number of them, or one is not
-            a finite number.
-    """
-    rows = list(column(name, numbers))
-    try:
-        # NumPy reads numbers out of strings.
-        is_text = any(isinstance(number, str | bytes) for number in rows)
-        array = None if is_text else np.asarray(rows, "float64")
-    except (TypeError, ValueError, OverflowError):
-        array = None
-    if array is None or array.ndim != 1 or not array.size:
-        raise ValueError(
-            f"`{name}` must be a list of numbers, at least one. "
-            f"Received: {name}={shortened(numbers)}"
-        )
-    if num_texts is not None and len(array) != num_texts:
-        raise ValueError(
-            f"`{name}` needs one number for each text. Received: "
-            f"{len(array)} of {name} for {num_texts} texts"
-        )
-    if not np.isfinite(array).all():
-        row = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise ValueError(
-            f"`{name}` must be finite; leave texts without one out. "
-            f"Received: {name}[{row}]={array[row]}"
-        )
-    return array
-
-
-def check_prompt_ids(prompt_ids, num_texts):
-    """Returns prompt ids as a list, one for each text, or raises."""
-    if not isinstance(prompt_ids, str):  # A prompt a letter.
-        prompt_ids = column("prompt_ids", prompt_ids)
-    prompt_ids = list(prompt_ids)
-    if len(prompt_ids) != num_texts:
-        raise ValueError(
-            "`prompt_ids` must name the prompt of each text. Received: "
-            f"{len(prompt_ids)} prompt_ids for {num_texts} texts"
-        )
-    for row, prompt in enumerate(prompt_ids):
-        if is_missing(prompt):
-            raise ValueError(
-                "`prompt_ids` must name the prompt of each text. "
-                f"Received: prompt_ids[{row}]={prompt!r}"
-            )
-    return prompt_ids
-
-
-def check_rows(rows, kind):
-    """Checks the rows of a table.
-
-    Args:
-        rows: What was passed.
-        kind: The class of a row.
-
-    Returns:
-        A list.
-
-    Raises:
-        ValueError: If they are no list of such rows.
-    """
-    is_list = isinstance(rows, list | tuple)
-    if not is_list or not all(isinstance(row, kind) for row in rows):
-        raise ValueError(
-            f"`rows` must be a list of `{kind.__name__}`, as it was returned. "
-            f"Received: rows={shortened(rows)}"
-        )
-    return list(rows)

@@ -321,44 +321,6 @@ def _is_named(metric):
         return False
 
 
-def resampling_weights(num_prompts, num_resamples, seed):
-    """Draws prompts with replacement.
-
-    Args:
-        num_prompts: How many there are, and are drawn.
-        num_resamples: How often.
-        seed: Integer of at least 0.
-
-    Returns:
-        Int array `(num_resamples, num_prompts)`, how often each was drawn.
-    """
-    return np.random.default_rng(seed).multinomial(
-        num_prompts, np.full(num_prompts, 1 / num_prompts), num_resamples
-    )
-
-
-def float_array(numbers):
-    """Reads numbers, which texts are not, as an array.
-
-    Args:
-        numbers: Numbers or truth values in lists of any depth, or an array;
-            `None` is NaN.
-
-    Returns:
-        Float64 array; an empty one if there is anything else.
-    """
-    nothing = np.empty(0)
-    try:
-        array = np.asarray(numbers)
-        if array.dtype.kind not in "biufO":
-            return nothing
-        if any(isinstance(x, str) for x in array.flat if array.dtype == "O"):
-            return nothing
-        return array.astype("float64")
-    except (TypeError, ValueError, OverflowError):
-        return nothing
-
-
 def check_references(responses, references):
     """Checks that each response is a string with references to judge it by.
 

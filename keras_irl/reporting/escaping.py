@@ -1,6 +1,5 @@
 """Escaping of untrusted text for terminals, Markdown and HTML."""
 
-import html
 import unicodedata
 
 # What is no character of its own: control, format, surrogate, unassigned and
@@ -73,13 +72,3 @@ def in_markdown(text, size=60):
     return "".join(
         f"\\{c}" if c in "\\|<[]`*" else c for c in short(text, size)
     )
-
-
-def in_html(text):
-    """Shows a name in a web page."""
-    return html.escape(visible(text), quote=True)
-
-
-def passage_in_html(text):
-    """Shows a text of several lines in a web page."""
-    return html.escape(readable(text), quote=True)

@@ -62,7 +62,9 @@ def draw_quality_vs_diversity(results):
             text = f"{named} {_number(level.mean, 1)}"
             beside.append(Label(text, None, _drawn(level.mean), style["color"]))
         if points:
-            curves[name] = _draw_curve(axes, points, _plain_strategies(runs), style)
+            curves[name] = _draw_curve(
+                axes, points, _plain_strategies(runs), style
+            )
             labels += _point_labels(points, style["color"])
     if not curves:
         return None
@@ -125,8 +127,9 @@ def points_and_levels(runs, metric):
         metric: Name of the metric.
 
     Returns:
-        Dictionary from decodings to pairs of `MeanWithError`, Self-BLEU and metric,
-        and one from the other decodings to the `MeanWithError` of the metric.
+        Dictionary from decoding strategies to pairs of `MeanWithError`,
+        Self-BLEU and metric, and one from the other strategies to the
+        `MeanWithError` of the metric.
     """
     points, levels = {}, {}
     for strategy, row in row_estimates(runs).items():
@@ -156,7 +159,10 @@ def _draw_curve(axes, points, plain, style):
     on_curve = [strategy for strategy in points if strategy in plain]
     alone = [strategy for strategy in points if strategy not in plain]
     drawn = None
-    for strategies, look in ((on_curve, {}), (alone, {"ls": "", "mfc": "white"})):
+    for strategies, look in (
+        (on_curve, {}),
+        (alone, {"ls": "", "mfc": "white"}),
+    ):
         self_bleu = [points[strategy][0] for strategy in strategies]
         quality = [points[strategy][1] for strategy in strategies]
         bars = axes.errorbar(
@@ -194,7 +200,7 @@ def _draw_band(axes, curve, means, style):
 
 
 def _plain_strategies(runs):
-    """The names of decodings that are a temperature and nothing else."""
+    """Strategies that are a temperature and nothing else."""
     return {
         name_of(row)
         for run in runs
@@ -296,7 +302,9 @@ def quality_vs_diversity_in_words(results):
             f"{strategy} {quality} at Self-BLEU {self_bleu}"
             for strategy, (self_bleu, quality) in points.items()
         ]
-        found += [f"{strategy} {quality}" for strategy, quality in levels.items()]
+        found += [
+            f"{strategy} {quality}" for strategy, quality in levels.items()
+        ]
         if found:
             sentences.append(f"{name}: {', '.join(found)}.")
     return " ".join(sentences)

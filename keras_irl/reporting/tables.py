@@ -1,6 +1,5 @@
 """Tables of a comparison: runs, decoding strategies and fronts."""
 
-import dataclasses
 import statistics
 
 from keras_irl.evaluation.results import check_results
@@ -12,6 +11,8 @@ from keras_irl.metrics.diversity import diversity_note
 from keras_irl.metrics.diversity import tokenizer_of
 from keras_irl.reporting.conclusions import front_conclusion
 from keras_irl.reporting.escaping import in_markdown
+from keras_irl.reporting.markdown_tables import Table
+from keras_irl.reporting.markdown_tables import markdown_table
 
 # Tables are read in terminals: short names for the numbers there always are.
 _HEADERS = {
@@ -23,23 +24,6 @@ _HEADERS = {
     "num_tokens": "length",
     "tokens_per_second": "tokens/s",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """A table.
-
-    Attributes:
-        header: List of strings.
-        lines: List of lists of strings, as many in each.
-        note: What to know of it, or an empty string.
-        is_text: Whether its cells are texts, to the left and of any length.
-    """
-
-    header: list
-    lines: list
-    note: str = ""
-    is_text: bool = False
 
 
 def settings_table(settings):
@@ -101,7 +85,7 @@ def format_table(results):
     """
     parts = []
     for table in result_tables(results):
-        parts.append(in_lines(table))
+        parts.append(markdown_table(table))
         if table.note:
             parts.append(in_markdown(table.note, size=9000))
     if conclusion := front_conclusion(results):
@@ -130,7 +114,9 @@ def _column(values):
     # Those of most cells: one that diverged has no say.
     decimals = statistics.median_high(e.decimals for e in estimates)
     return [
-        value.text(decimals) if isinstance(value, MeanWithError) else _cell(value)
+        value.text(decimals)
+        if isinstance(value, MeanWithError)
+        else _cell(value)
         for value in values
     ]
 
@@ -217,34 +203,3 @@ def _with_interval(front):
 
 def _cell(value):
     return "–" if value is None else str(value)
-
-
-def in_lines(table):
-    """Aligns a table, for a terminal and for Markdown.
-
-    Args:
-        table: A `Table`.
-
-    Returns:
-        A string of several lines.
-    """
-    lines = [
-        [in_markdown(cell, 1000 if table.is_text else 60) for cell in line]
-        for line in (table.header, *table.lines)
-    ]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    rule = ["-" * (width - 1) + ":" for width in widths]
-    rule[0] = "-" * widths[0]
-    if table.is_text:
-        widths, rule = [0] * len(widths), ["---"] * len(widths)
-    return "\n".join(
-        f"| {' | '.join(_justify(line, widths))} |"
-        for line in (lines[0], rule, *lines[1:])
-    )
-
-
-def _justify(cells, widths):
-    """Names to the left, numbers to the right."""
-    yield cells[0].ljust(widths[0])
-    for cell, width in zip(cells[1:], widths[1:], strict=True):
-        yield cell.rjust(width)

@@ -7,14 +7,15 @@ import math
 import numpy as np
 import scipy.stats
 
+from keras_irl.arguments import check_rows
+from keras_irl.columns import check_prompt_ids
+from keras_irl.columns import finite_numbers
 from keras_irl.metrics.bootstrap import MIN_POINTS
 from keras_irl.metrics.bootstrap import Estimate
 from keras_irl.metrics.bootstrap import PromptResamples
-from keras_irl.metrics.bootstrap import check_prompt_ids
-from keras_irl.metrics.bootstrap import check_rows
-from keras_irl.metrics.bootstrap import finite_numbers
 from keras_irl.progress import progress_bar
-from keras_irl.reporting.escaping import in_markdown
+from keras_irl.reporting.markdown_tables import Table
+from keras_irl.reporting.markdown_tables import markdown_table
 from keras_irl.rewards.token_rewards import are_text_rewards
 from keras_irl.rewards.token_rewards import totals
 
@@ -159,13 +160,15 @@ def format_correlations(rows):
         cells = lines.setdefault(key, {"prompts": str(row.num_prompts)})
         cells[row.coefficient] = str(row.estimate)
     names = ["prompts", *coefficients]
-    header = ["metric", "scope", "score", *names]
-    table = [header, ["---"] * 3 + ["---:"] * (len(header) - 3)]
-    table += [
-        [*map(in_markdown, key), *(cells.get(name, "–") for name in names)]
-        for key, cells in lines.items()
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in table)
+    table = Table(
+        ["metric", "scope", "score", *names],
+        [
+            [*map(str, key), *(cells.get(name, "–") for name in names)]
+            for key, cells in lines.items()
+        ],
+        num_names=3,
+    )
+    return markdown_table(table)
 
 
 class _Pair:

@@ -12,7 +12,7 @@ import scipy.stats
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
-from keras_irl.metrics.bootstrap import finite_numbers
+from keras_irl.columns import finite_numbers
 
 KINDS = ("wrong step", "wrong answer", "early stop", "repetition")
 

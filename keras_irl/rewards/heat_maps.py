@@ -6,45 +6,13 @@ from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.columns import column
 from keras_irl.reporting.atomic_files import atomic_write
-from keras_irl.reporting.escaping import in_html
+from keras_irl.reporting.html_templates import render
 from keras_irl.rewards.heat_map_columns import QUANTITIES
 from keras_irl.rewards.heat_map_columns import color
 from keras_irl.rewards.heat_map_columns import columns_of
 from keras_irl.rewards.heat_map_columns import stops
 from keras_irl.rewards.heat_map_columns import verdicts
 from keras_irl.rewards.heat_map_picture import draw_heat_map
-
-_STYLE = """
-:root { color-scheme: light dark; --ink: #222; --paper: #fff; --soft: #666; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4e4e4;
-  --paper: #16181b; --soft: #a2a2a2; } }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto 6em;
-  padding: 0 1em; max-width: 80em; color: var(--ink);
-  background: var(--paper); }
-h1 { font-size: 1.3em; }
-h2 { font-size: 1em; margin: 2em 0 0; white-space: pre-wrap;
-  unicode-bidi: isolate; overflow-wrap: anywhere; }
-table { border-collapse: collapse; width: 100%; table-layout: fixed; }
-th, .verdicts, .next { text-align: left; font-weight: normal;
-  color: var(--soft); margin: 0; overflow-wrap: anywhere; }
-td { vertical-align: top; padding-right: 2em; }
-.tokens { font-family: ui-monospace, monospace; direction: ltr;
-  white-space: pre-wrap; line-height: 1.9; overflow-wrap: anywhere; }
-.tokens span { unicode-bidi: isolate; padding: 2px 0; cursor: help; }
-.tokens span:hover, .tokens span:focus { outline: 2px solid var(--ink); }
-.tokens span:hover::after, .tokens span:focus::after {
-  content: attr(aria-label); position: fixed; inset: auto 0 0; z-index: 1;
-  padding: .6em 1em; font: 15px/1.5 system-ui, sans-serif; direction: ltr;
-  color: var(--paper); background: var(--ink); }
-.tokens span:hover::after { z-index: 2; }
-.next { position: absolute; left: -99em; }
-.next:focus { position: static; }
-.legend span { display: inline-block; padding: 2px 8px; }
-@media (max-width: 600px) { table { display: grid; }
-  tbody, tr { display: contents; } td { padding-right: 0; }
-  th:nth-child(2), td:nth-child(2) { order: 1; }
-  th:nth-child(2) { margin-top: 1em; } }
-"""
 
 
 def heat_map(
@@ -148,57 +116,40 @@ def _page(columns, titles, judged, num_texts):
     count = f"{len(titles)} of {num_texts} texts"
     scales = {column.quantity: column.limit for column in columns}
     names = " and ".join(QUANTITIES[quantity] for quantity in scales)
-    heading = f"Tokens by {names}, {count}"
-    sections = [
-        _section(row, title, said, columns)
-        for row, (title, said) in enumerate(zip(titles, judged, strict=True))
-    ]
-    return "\n".join(
-        [
-            '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
-            '<meta http-equiv="Content-Security-Policy" '
-            "content=\"default-src 'none'; style-src 'unsafe-inline'\">",
-            '<meta name="viewport" content="width=device-width">',
-            f"<title>{heading}</title><style>{_STYLE}</style></head>",
-            f"<body><h1>{heading}</h1>",
-            *(_legend(*scale) for scale in scales.items()),
-            "<p>Beyond the ends of a scale, the color stays. Point at a token, "
-            "tap it or go to it with Tab: its numbers appear at the foot of "
-            "the window.</p>",
-            *sections,
-            f'<p id="text-{len(titles)}">{count}.</p>',
-            "</body></html>\n",
-        ]
+    return render(
+        "heat_map.html",
+        title=f"Tokens by {names}, {count}",
+        count=count,
+        legends=[
+            {"quantity": QUANTITIES[quantity], "stops": _stops(quantity, limit)}
+            for quantity, limit in scales.items()
+        ],
+        texts=[
+            {
+                "title": title,
+                "verdicts": said,
+                "columns": [_cell(column, row) for column in columns],
+            }
+            for row, (title, said) in enumerate(
+                zip(titles, judged, strict=True)
+            )
+        ],
     )
 
 
-def _legend(quantity, limit):
-    spans = []
+def _stops(quantity, limit):
     for number in stops(quantity, limit, 9):
         background, ink = color(number, limit)
-        style = f"background:{background};color:{ink}"
-        spans.append(f'<span style="{style}">{number:+.2f}</span>')
-    return (
-        f'<p class="legend">{"".join(spans)} {QUANTITIES[quantity]} of a '
-        f"token, nats</p>"
-    )
+        yield {"background": background, "ink": ink, "text": f"{number:+.2f}"}
 
 
-def _section(row, title, said, columns):
-    heads = "".join(
-        f"<th><bdi>{in_html(column.name)}</bdi>: {_summary(column, row)}</th>"
-        for column in columns
-    )
-    cells = "".join(
-        f'<td class="tokens">{_tokens(column, row)}</td>' for column in columns
-    )
-    judged = in_html(", ".join(said)) if said else ""
-    return (
-        f'<h2 id="text-{row}">{in_html(title)}</h2>'
-        f'<p class="verdicts">{judged}</p>'
-        f'<a class="next" href="#text-{row + 1}">To the next text</a>'
-        f"<table><tr>{heads}</tr><tr>{cells}</tr></table>"
-    )
+def _cell(column, row):
+    """A text under a policy, as the template shows it."""
+    return {
+        "name": column.name,
+        "summary": _summary(column, row),
+        "tokens": list(_tokens(column, row)),
+    }
 
 
 def _summary(column, row):
@@ -212,30 +163,20 @@ def _summary(column, row):
 
 def _tokens(column, row):
     text = column.texts[row]
-    entries = (
-        text.tokens,
-        column.numbers(row),
-        text.rewards,
-        text.action_values,
-        text.values,
-        text.log_probs,
-    )
-    spans = []
-    for token, number, reward, q, v, log_prob in zip(*entries, strict=True):
-        background, ink = color(number, column.limit)
-        numbers = (
-            f"reward {reward:+.3f}, Q {q:+.3f}, V {v:+.3f}, "
-            f"log-probability {log_prob:+.3f}"
-        )
-        spans.append(
-            f'<span tabindex="0" role="img" '
-            f'style="background:{background};color:{ink}" '
-            f'aria-label="{numbers}, token {in_html(token)}">'
-            f"{in_html(token)}</span>"
-        )
-        if "\n" in token:
-            spans.append("<br>")
-    return "".join(spans)
+    numbers = column.numbers(row)
+    for place, token in enumerate(text.tokens):
+        background, ink = color(numbers[place], column.limit)
+        yield {
+            "text": token,
+            "background": background,
+            "ink": ink,
+            "numbers": (
+                f"reward {text.rewards[place]:+.3f}, "
+                f"Q {text.action_values[place]:+.3f}, "
+                f"V {text.values[place]:+.3f}, "
+                f"log-probability {text.log_probs[place]:+.3f}"
+            ),
+        }
 
 
 def _check_name(name):

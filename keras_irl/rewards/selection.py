@@ -5,12 +5,14 @@ import math
 
 import numpy as np
 
+from keras_irl.arguments import check_rows
 from keras_irl.arguments import shortened
+from keras_irl.columns import check_prompt_ids
+from keras_irl.columns import finite_numbers
 from keras_irl.metrics.bootstrap import Estimate
 from keras_irl.metrics.bootstrap import PromptResamples
-from keras_irl.metrics.bootstrap import check_prompt_ids
-from keras_irl.metrics.bootstrap import check_rows
-from keras_irl.metrics.bootstrap import finite_numbers
+from keras_irl.reporting.markdown_tables import Table
+from keras_irl.reporting.markdown_tables import markdown_table
 from keras_irl.rewards.token_rewards import are_text_rewards
 from keras_irl.rewards.token_rewards import totals
 
@@ -138,19 +140,17 @@ def format_best_of_n(rows):
         ValueError: If it is no such list.
     """
     rows = check_rows(rows, BestOfN)
-    lines = [
-        "| n | random | log-likelihood | reward | oracle | reward - random "
-        "| reward - log-likelihood |",
-        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    header = [
+        *("n", "random", "log-likelihood", "reward", "oracle"),
+        *("reward - random", "reward - log-likelihood"),
     ]
+    lines = []
     for row in rows:
         means = (row.random, row.log_likelihood, row.reward, row.oracle)
         cells = ["–" if math.isnan(x) else f"{x:.2f}" for x in means]
         gains = (row.gain_over_random, row.gain_over_log_likelihood)
-        lines.append(
-            f"| {' | '.join([str(row.n), *cells, *map(str, gains)])} |"
-        )
-    return "\n".join(lines)
+        lines.append([str(row.n), *cells, *map(str, gains)])
+    return markdown_table(Table(header, lines, num_names=0))
 
 
 def _best_of(n, columns, metric, resamples):

@@ -5,10 +5,10 @@ import csv
 from keras_irl.metrics.quality import bleu
 from keras_irl.metrics.quality import chrf
 from keras_irl.tasks.json_lines import LineError
-from keras_irl.tasks.json_lines import require_data_folder
 from keras_irl.tasks.json_lines import decode
 from keras_irl.tasks.json_lines import excerpt
 from keras_irl.tasks.json_lines import numbered_lines
+from keras_irl.tasks.json_lines import require_data_folder
 from keras_irl.tasks.json_lines import text_of
 from keras_irl.tasks.published import CONVERTED
 from keras_irl.tasks.published import SPLITS

@@ -10,10 +10,10 @@ from keras_irl.tasks.calculator import NUMBER
 from keras_irl.tasks.calculator import parse_number
 from keras_irl.tasks.calculator import recalculate
 from keras_irl.tasks.json_lines import LineError
-from keras_irl.tasks.json_lines import require_data_folder
 from keras_irl.tasks.json_lines import excerpt
 from keras_irl.tasks.json_lines import numbered_lines
 from keras_irl.tasks.json_lines import parse_object
+from keras_irl.tasks.json_lines import require_data_folder
 from keras_irl.tasks.json_lines import text_of
 from keras_irl.tasks.published import Published
 from keras_irl.tasks.published import hub_pairs

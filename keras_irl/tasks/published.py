@@ -5,8 +5,8 @@ import importlib
 import typing
 
 from keras_irl.tasks.json_lines import LineError
-from keras_irl.tasks.json_lines import require_data_folder
 from keras_irl.tasks.json_lines import parse_object
+from keras_irl.tasks.json_lines import require_data_folder
 from keras_irl.tasks.pair_table import PairTable
 from keras_irl.tasks.pair_table import task_from_table
 from keras_irl.tasks.task import check_split

@@ -10,8 +10,8 @@ from testing import quick_start
 from testing import tiny_policy
 
 import keras_irl
+from keras_irl.callbacks import EvaluateGeneration
 from keras_irl.data import demonstrations
-from keras_irl.evaluation import EvaluateGeneration
 from keras_irl.evaluation import exact_match
 from keras_irl.generation import BeamSearch
 from keras_irl.generation import Sampling

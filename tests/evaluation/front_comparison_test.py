@@ -14,7 +14,7 @@ from keras_irl.evaluation import self_bleu
 from keras_irl.evaluation.fronts import quality_difference
 from keras_irl.evaluation.judging import judge
 from keras_irl.generation.responses import Responses
-from keras_irl.metrics.text_metrics import resampling_weights
+from keras_irl.metrics.bootstrap import resampling_weights
 from keras_irl.reporting.conclusions import front_conclusion
 
 WORDS = "a b c d e f g h".split()

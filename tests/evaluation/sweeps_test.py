@@ -10,6 +10,7 @@ from keras_irl.evaluation.sweeps import pick_samples
 from keras_irl.evaluation.sweeps import sweep
 from keras_irl.generation import BeamSearch
 from keras_irl.generation import Sampling
+from keras_irl.generation.decoders import decoders_of
 from keras_irl.generation.drawing import CompiledDecoder
 from keras_irl.generation.responses import Responses
 from keras_irl.generation.responses import ResponseSampler
@@ -129,7 +130,8 @@ def test_no_row_is_timed_while_something_compiles(policies, monkeypatch):
     sweep(
         {"one": policies["one"]},
         make_task(prompts=prompts, references=[["a"]] * 16),
-        temperatures=(0.0, 0.5, 1.0, Sampling(top_p=0.9), BeamSearch(2)),
+        temperatures=(0.0, 0.5, 1.0),
+        decoders=(Sampling(top_p=0.9), BeamSearch(2)),
         num_samples=2,
         max_length=4,
         batch_size=2,
@@ -170,7 +172,7 @@ def test_several_runs_and_seeds_have_a_row_each(policies):
         num_samples=2,
         max_length=4,
         batch_size=6,
-        seed=(0, 1),
+        num_seeds=2,
     )
     found = [(row["replica"], row["decoder"], row["seed"]) for row in rows]
     # What is not random is the same for all seeds.
@@ -249,7 +251,6 @@ def test_words_are_separated_as_the_task_says():
     [
         (1.5, "Received: seed=1.5"),
         (None, "Received: seed=None"),
-        ([0, "1"], "Received: seed='1'"),
         (2**32, "to 4294967295.*Received: seed=4294967296"),
     ],
 )
@@ -360,6 +361,30 @@ def test_nan_logits_and_no_samples_are_refused():
         sweep({"one": policy}, make_task(), (0.0,))
 
 
-def test_no_seed_is_refused():
-    with pytest.raises(ValueError, match=r"Received: seed=\[\]"):
-        sweep({"one": None}, make_task(), seed=[])
+@pytest.mark.parametrize("num_seeds", [0, 1.5, None, 2**32])
+def test_no_seed_is_refused(num_seeds):
+    with pytest.raises(ValueError, match="Received: num_seeds="):
+        sweep({"one": None}, make_task(), num_seeds=num_seeds)
+
+
+@pytest.mark.parametrize(
+    ("seed", "message"),
+    [
+        ([3, 5], "Received: policies={}"),
+        ([0, "1"], "Received: seed='1'"),
+        ([], r"Received: seed=\[\]"),
+    ],
+)
+def test_a_sequence_of_seeds_is_read_until_version_0_3(seed, message):
+    policies = {} if seed == [3, 5] else {"one": None}
+    with pytest.warns(DeprecationWarning, match="`num_seeds=...` now"):
+        with pytest.raises(ValueError, match=message):
+            sweep(policies, make_task(), seed=seed)
+
+
+def test_decoders_stand_in_for_the_temperatures_or_follow_them():
+    top_p = Sampling(top_p=0.9)
+    assert decoders_of((0.5,), (top_p,)) == [Sampling(0.5), top_p]
+    assert decoders_of(None, (top_p,), (0.0, 1.0)) == [top_p]
+    assert decoders_of(None, (), (0.0, 1.0)) == [Sampling(0.0), Sampling(1.0)]
+    assert decoders_of((), (), (0.0, 1.0)) == []

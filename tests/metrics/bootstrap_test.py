@@ -15,9 +15,9 @@ from keras_irl.metrics.bootstrap import bca_interval
 from keras_irl.metrics.bootstrap import bootstrap_weights
 from keras_irl.metrics.bootstrap import mean_interval
 from keras_irl.metrics.bootstrap import resampled_variance
+from keras_irl.metrics.bootstrap import resampling_weights
 from keras_irl.metrics.bootstrap import t_interval
-from keras_irl.metrics.bootstrap import weighed_interval
-from keras_irl.metrics.text_metrics import resampling_weights
+from keras_irl.metrics.bootstrap import weighted_interval
 from keras_irl.rewards.correlations import spearman
 
 
@@ -106,7 +106,7 @@ def test_of_many_prompts_groups_are_left_out():
     assert weights.shape == (1 + 4000 + 100, 1050)
     np.testing.assert_array_equal((weights[-100:] == 0).sum(axis=0), 1)
     means = weights @ numbers / weights.sum(axis=1)
-    found = weighed_interval(means, 1050)
+    found = weighted_interval(means, 1050)
     one_by_one = [np.delete(numbers, row).mean() for row in range(1050)]
     expected = bca_interval(means[0], means[1:4001], one_by_one, 1050)
     assert found == pytest.approx(expected, abs=2e-3)

@@ -8,7 +8,7 @@ from browser import unprotected
 from pictures_test import compared
 from pictures_test import run
 
-from keras_irl.evaluation import write_report
+from keras_irl.reporting import write_report
 
 # A phone of 390 px; then the last table is scrolled down by half its height.
 MEASURE = """<iframe id="phone" style="width: 390px; height: 800px"></iframe>

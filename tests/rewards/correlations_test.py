@@ -216,7 +216,8 @@ def test_the_table_has_a_line_for_each_score():
     lines = table.splitlines()
     assert len(lines) == 2 + 2 * 4
     assert len({line.count("|") for line in lines}) == 1
-    assert "| bleu | within prompt | control log-likelihood | 12 |" in table
+    cells = " ".join(table.split())
+    assert "| bleu | within prompt | control log-likelihood | 12 |" in cells
 
 
 @pytest.mark.parametrize(
@@ -252,5 +253,6 @@ def test_names_of_metrics_are_cells_of_the_table_and_nothing_else():
         )
     )
     for line in table.splitlines()[2:]:
-        assert line.startswith("| \\<b>␊x | ")
-        assert " | a\\|b | " in line
+        cells = " ".join(line.split())
+        assert cells.startswith("| \\<b>␊x | ")
+        assert " | a\\|b | " in cells

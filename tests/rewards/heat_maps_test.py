@@ -10,8 +10,8 @@ import pytest
 from keras_irl.reporting.escaping import visible
 from keras_irl.rewards import TextRewards
 from keras_irl.rewards import heat_map
-from keras_irl.rewards.heat_map_picture import color
-from keras_irl.rewards.heat_map_picture import color_limit
+from keras_irl.rewards.heat_map_columns import color
+from keras_irl.rewards.heat_map_columns import color_limit
 
 HOSTILE = [
     "<script>alert(1)</script>",
