@@ -80,8 +80,8 @@ def read(trainer, prompts, responses, options):
         prompts,
         responses,
         options.discount,
-        trainer.value_offset,
-        options.batch_size,
+        value_offset=trainer.value_offset,
+        batch_size=options.batch_size,
     )
 
 

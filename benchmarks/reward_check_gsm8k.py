@@ -69,8 +69,8 @@ def scores_of(name, path, prompts, solutions, options):
         prompts,
         solutions,
         saved.discount,
-        saved.value_offset,
-        options.batch_size,
+        value_offset=saved.value_offset,
+        batch_size=options.batch_size,
     )
     numbers = {"reward": "rewards", "log-likelihood": "log_probs"}
     return {

@@ -11,7 +11,7 @@ from keras_irl.arguments import shortened
 
 
 class Alert(NamedTuple):
-    """Something that went wrong in a training.
+    """An alert: something that went wrong in a training.
 
     Attributes:
         step: The training step at which it was told, the first being 1.
@@ -25,17 +25,17 @@ class Alert(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """When to alert.
+    """A rule: when to alert, and what to say.
 
     Attributes:
-        reading: Which of `health_signals.HealthSignals` it watches.
-        is_past: Function of a reading and the limit.
+        signal: Which of `health_signals.HealthSignals` it watches.
+        is_past: Function of a signal and the limit.
         limit: A number.
-        message: What it means and what to do; `{value}` is the reading.
+        message: What it means and what to do; `{value}` is the signal.
         at_once: Whether one look is enough.
     """
 
-    reading: str
+    signal: str
     is_past: Callable
     limit: float
     message: str

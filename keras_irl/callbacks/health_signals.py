@@ -58,7 +58,7 @@ _TINY = 1e-9
 class HealthSignals:
     """Numbers whose bounds mean the same for every task and policy.
 
-    | reading            | computed from the logs                             |
+    | signal             | computed from the logs                             |
     |--------------------|----------------------------------------------------|
     | `weaker_accuracy`  | the lower of the discriminator's two accuracies    |
     | `mean_accuracy`    | their mean                                         |
@@ -78,8 +78,8 @@ class HealthSignals:
         self._first_entropies = {}
         self._medians = collections.deque(maxlen=_NUM_LOOKS)
 
-    def read(self, means, gradient_norms):
-        """Computes the readings of a look.
+    def compute(self, means, gradient_norms):
+        """Computes the signals since the last look.
 
         Args:
             means: Dictionary from the names in the logs to means since the
@@ -133,9 +133,10 @@ def _accuracies(means):
 def _ratios(means):
     ratios = {}
     for kind in ("length", "finished"):
-        ours, theirs = f"rollout_{kind}", f"demonstration_{kind}"
-        if {ours, theirs} <= means.keys():
-            ratios[f"{kind}_ratio"] = means[ours] / max(means[theirs], _TINY)
+        rollouts, demonstrations = f"rollout_{kind}", f"demonstration_{kind}"
+        if {rollouts, demonstrations} <= means.keys():
+            usual = max(means[demonstrations], _TINY)
+            ratios[f"{kind}_ratio"] = means[rollouts] / usual
     if {"td_loss", "negative_log_likelihood"} <= means.keys():
         penalty = means["td_loss"] + means.get("rollout_td_loss", 0.0)
         likelihood = max(means["negative_log_likelihood"], _TINY)

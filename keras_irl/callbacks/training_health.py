@@ -17,7 +17,7 @@ from keras_irl.callbacks.health_signals import WindowedMeans
 
 
 class TrainingHealth(keras.callbacks.Callback):
-    """Alerts, in plain language, when a training goes wrong.
+    """Alerts, in plain language, when training goes wrong.
 
     It reads what any trainer of `keras_irl` logs, every few steps: means since
     the last look, not since the epoch began, which Keras logs. An alert is
@@ -97,7 +97,7 @@ class TrainingHealth(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, stop_on=(), every=10, patience=100, limits=None, verbose=True
+        self, stop_on=(), every=10, patience=100, limits=None, *, verbose=True
     ):
         super().__init__()
         self._rules = rules_with({} if limits is None else limits)
@@ -133,8 +133,8 @@ class TrainingHealth(keras.callbacks.Callback):
 
     def _start(self):
         self.alerts = []
-        self._readings = HealthSignals()
-        self._recent = WindowedMeans()
+        self._signals = HealthSignals()
+        self._windowed_means = WindowedMeans()
         self._gradient_norms = []
         # For how many steps each has been past its limit, and whether it has
         # been told.
@@ -144,7 +144,7 @@ class TrainingHealth(keras.callbacks.Callback):
 
     def _begin_epoch(self, num_steps_before):
         self._num_steps_before = num_steps_before
-        self._recent.reset()
+        self._windowed_means.reset()
         self._num_batches = 0
         self._logs = {}
 
@@ -168,7 +168,7 @@ class TrainingHealth(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         with self._lock:
-            if self._num_batches > self._recent.num_batches:
+            if self._num_batches > self._windowed_means.num_batches:
                 self._look()
 
     def _see(self, num_batches, logs):
@@ -178,17 +178,17 @@ class TrainingHealth(keras.callbacks.Callback):
         if num_batches <= self._num_batches:
             return
         self._num_batches, self._logs = num_batches, logs
-        is_due = num_batches - self._recent.num_batches >= self.every
+        is_due = num_batches - self._windowed_means.num_batches >= self.every
         if is_due or not math.isfinite(logs.get("loss", 0.0)):
             self._look()
 
     def _look(self):
-        num_new = self._num_batches - self._recent.num_batches
-        means = self._recent.look(self._num_batches, self._logs)
-        readings = self._readings.read(means, self._gradient_norms)
+        num_new = self._num_batches - self._windowed_means.num_batches
+        means = self._windowed_means.look(self._num_batches, self._logs)
+        signals = self._signals.compute(means, self._gradient_norms)
         self._gradient_norms = []
         for name, rule in self._rules.items():
-            value = readings.get(rule.reading)
+            value = signals.get(rule.signal)
             if value is None or not rule.is_past(value, rule.limit):
                 self._num_past[name] = 0
                 self._told.discard(name)

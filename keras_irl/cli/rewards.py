@@ -135,9 +135,9 @@ def _judge(read, texts, options):
         texts.metrics,
         texts.prompts,
         [len(text.tokens) for text in policy],
-        control,
-        options.num_resamples,
-        options.seed,
+        control=control,
+        num_resamples=options.num_resamples,
+        seed=options.seed,
     )
     gains = {}
     if min(collections.Counter(texts.prompts).values()) > 1:

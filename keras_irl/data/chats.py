@@ -16,13 +16,13 @@ from keras_irl.columns import is_missing
 from keras_irl.data.chat_template import PLAIN
 from keras_irl.data.chat_template import EncodedTemplate
 from keras_irl.data.dataset import Demonstrations
-from keras_irl.data.row_batches import RowBatches
-from keras_irl.data.row_batches import check_arguments
-from keras_irl.data.row_batches import ordered_rows
-from keras_irl.data.row_batches import report_dropped
-from keras_irl.data.row_batches import spread
+from keras_irl.data.shuffling import RowBatches
+from keras_irl.data.shuffling import ordered_rows
+from keras_irl.data.shuffling import spread
 from keras_irl.data.tokenization import text_packer
 from keras_irl.data.validation import InvalidRowError
+from keras_irl.data.validation import check_arguments
+from keras_irl.data.validation import report_dropped
 
 ROLES = ("system", "user", "assistant")
 # A name is written by no template here, and changes nothing that is said.

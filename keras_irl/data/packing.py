@@ -8,14 +8,14 @@ import numpy as np
 from keras_irl.data.dataset import Demonstrations
 from keras_irl.data.pairs import read_tokens
 from keras_irl.data.pairs import sampled_texts
-from keras_irl.data.row_batches import RowBatches
-from keras_irl.data.row_batches import check_arguments
-from keras_irl.data.row_batches import ordered_rows
-from keras_irl.data.row_batches import report_dropped
-from keras_irl.data.row_batches import report_left_out
-from keras_irl.data.row_batches import report_truncated
+from keras_irl.data.shuffling import RowBatches
+from keras_irl.data.shuffling import ordered_rows
 from keras_irl.data.tokenization import text_packer
+from keras_irl.data.validation import check_arguments
 from keras_irl.data.validation import check_columns
+from keras_irl.data.validation import report_dropped
+from keras_irl.data.validation import report_left_out
+from keras_irl.data.validation import report_truncated
 from keras_irl.data.validation import survey
 from keras_irl.families.segments import check_segments
 

@@ -3,17 +3,17 @@
 import functools
 
 from keras_irl.data.dataset import Demonstrations
-from keras_irl.data.row_batches import RowBatches
-from keras_irl.data.row_batches import check_arguments
-from keras_irl.data.row_batches import ordered_rows
-from keras_irl.data.row_batches import report_dropped
-from keras_irl.data.row_batches import report_left_out
-from keras_irl.data.row_batches import report_truncated
-from keras_irl.data.row_batches import spread
+from keras_irl.data.shuffling import RowBatches
+from keras_irl.data.shuffling import ordered_rows
+from keras_irl.data.shuffling import spread
 from keras_irl.data.tokenization import text_packer
+from keras_irl.data.validation import check_arguments
 from keras_irl.data.validation import check_columns
 from keras_irl.data.validation import check_tokens
 from keras_irl.data.validation import read_row
+from keras_irl.data.validation import report_dropped
+from keras_irl.data.validation import report_left_out
+from keras_irl.data.validation import report_truncated
 from keras_irl.data.validation import survey
 
 

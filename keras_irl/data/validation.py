@@ -6,12 +6,17 @@ long enough to overflow, and keeps one number for each row that is left.
 
 import collections
 import unicodedata
+import warnings
 
 import numpy as np
 import tqdm
 
+from keras_irl.arguments import MAX_BATCH_SIZE
+from keras_irl.arguments import check_choice
+from keras_irl.arguments import check_integer
 from keras_irl.columns import column
 from keras_irl.columns import is_missing
+from keras_irl.families.special_tokens import left_out as left_out_warning
 
 _CHUNK = 2048
 _PATIENCE = 2.0  # Seconds before a progress bar appears.
@@ -302,3 +307,81 @@ def _tokenize(packer, texts):
     prompts = packer.tokenize([prompt for prompt, _ in texts.values()])
     responses = packer.tokenize([response for _, response in texts.values()])
     return zip(texts, zip(prompts, responses, strict=True), strict=True)
+
+
+def check_arguments(batch_size, seed, on_invalid):
+    """Checks what `demonstrations` takes.
+
+    Args:
+        batch_size: What was passed.
+        seed: What was passed.
+        on_invalid: What was passed.
+
+    Returns:
+        The tuple of `batch_size` and `seed` as integers; the seed may be None.
+
+    Raises:
+        ValueError: If they are something else.
+    """
+    batch_size = check_integer("batch_size", batch_size, 1, MAX_BATCH_SIZE)
+    if seed is not None:
+        seed = check_integer(
+            "seed", seed, meaning="None keeps the order of the rows."
+        )
+    check_choice("on_invalid", on_invalid, ("raise", "drop"))
+    return batch_size, seed
+
+
+def report_dropped(dropped, num_rows, num_left):
+    """Warns of rows that were left out, and raises if there is no other.
+
+    Args:
+        dropped: Dict from reasons to counts.
+        num_rows: The number of rows.
+        num_left: The number of those that are left.
+
+    Raises:
+        ValueError: If none is left.
+    """
+    counts = ", ".join(f"{reason}: {n}" for reason, n in dropped.items())
+    if not num_left:
+        raise ValueError(
+            "Every row is invalid, so there is nothing to imitate. Pass "
+            '`on_invalid="raise"` to see the first. '
+            f"Received: {num_rows} rows ({counts})"
+        )
+    warnings.warn(
+        f"Dropped {num_rows - num_left} of {num_rows} rows that can't be "
+        f"imitated ({counts}).",
+        stacklevel=3,
+    )
+
+
+def report_left_out(numbers, num_rows):
+    """Warns of special tokens that stood at the border of texts.
+
+    Args:
+        numbers: Dict from `"prompts"` and `"responses"` to counts.
+        num_rows: The number of rows.
+    """
+    for name, number in numbers.items():
+        message = left_out_warning(number, num_rows, name)
+        warnings.warn(message, stacklevel=3)
+
+
+def report_truncated(truncated, num_rows, max_length):
+    """Warns of texts that are cut.
+
+    Args:
+        truncated: Array of the rows that are cut.
+        num_rows: The number of rows.
+        max_length: The number of states that fit.
+    """
+    first = ", ".join(map(str, truncated[:3]))
+    warnings.warn(
+        f"{len(truncated)} of {num_rows} texts do not fit and were cut, with "
+        f"no end token (rows {first}{', ...' if len(truncated) > 3 else ''}). "
+        "To keep them whole, pass a larger `max_length`. "
+        f"Received: max_length={max_length}",
+        stacklevel=3,
+    )

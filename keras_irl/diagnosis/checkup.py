@@ -106,7 +106,9 @@ def doctor(policy, dataset, num_batches=_NUM_BATCHES):
     ]
     findings.sort(key=lambda finding: not finding.is_error)
     tiles = _tiles(policy, trainer)
-    memory = memory_estimate(policy, optimizer, shape, tiles, prompt_shape)
+    memory = memory_estimate(
+        policy, optimizer, shape, tiles, prompt_shape=prompt_shape
+    )
     report = "\n".join(
         [
             *_describe_batch(batches[0], tokenizer),

@@ -57,7 +57,9 @@ def count(batches, end_ids):
     """
     texts = [text for batch in batches for text in _texts(batch, end_ids)]
     # There is no text where all rows only fill up a batch.
-    trained, ends, cut, bare, last = np.reshape(texts, (-1, 5)).T
+    trained, ends, cut, without_prompt, last = np.reshape(
+        texts, (-1, len(_Text._fields))
+    ).T
     is_endless = (trained > 0) & (ends == 0) & (cut == 0)
     padding = [batch.padding_mask for batch in batches]
     masks = [batch.mask > 0 for batch in batches]
@@ -70,7 +72,7 @@ def count(batches, end_ids):
         num_ended=int(np.sum(ends > 0)),
         num_end_tokens=int(ends.sum()),
         num_cut=int(cut.sum()),
-        num_without_prompt=int(bare.sum()),
+        num_without_prompt=int(without_prompt.sum()),
         empty_batches=[i for i, mask in enumerate(masks) if not mask.any()],
         end_ids=end_ids,
         last_ids={int(token) for token in last[is_endless]},
@@ -94,8 +96,18 @@ def known_ends(policy, demonstrations):
     return ids
 
 
+class _Text(NamedTuple):
+    """Counts of a text."""
+
+    num_trained: int
+    num_ends: int
+    is_cut: bool
+    is_without_prompt: bool
+    last_action: int
+
+
 def _texts(batch, ids):
-    """Yields the trained tokens and ends, cut, bare start and last action."""
+    """Yields the counts of each text of a batch."""
     is_trained = batch.mask > 0
     is_end = is_trained & np.isin(batch.actions, list(ids))
     is_cut = (batch.mask == 0) & np.signbit(batch.mask)
@@ -105,7 +117,7 @@ def _texts(batch, ids):
             here = real & (segments == segment)
             first = int(np.argmax(here))
             actions = batch.actions[row, here & is_trained[row]]
-            yield (
+            yield _Text(
                 int(is_trained[row, here].sum()),
                 int(is_end[row, here].sum()),
                 bool(is_cut[row, here].any()),

@@ -114,7 +114,7 @@ _FLOAT32_BYTES = 4
 
 
 def memory_estimate(
-    policy, optimizer, shape, tiles_vocabulary, prompt_shape=None
+    policy, optimizer, shape, tiles_vocabulary, *, prompt_shape=None
 ):
     """Estimates the memory that a training step takes at its peak.
 

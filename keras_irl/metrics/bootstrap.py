@@ -112,10 +112,10 @@ def weighted_interval(statistics, num_prompts, level=LEVEL):
     num_left_out = min(num_prompts, _MAX_LEFT_OUT)
     value, resampled = statistics[0], statistics[1:-num_left_out]
     left_out = statistics[-num_left_out:]
-    return bca_interval(value, resampled, left_out, num_prompts, level)
+    return bca_interval(value, resampled, left_out, num_prompts, level=level)
 
 
-def bca_interval(value, resampled, left_out, num_prompts, level=LEVEL):
+def bca_interval(value, resampled, left_out, num_prompts, *, level=LEVEL):
     """Computes the BCa interval of the bootstrap, widened for few prompts.
 
     Efron's bias-corrected and accelerated interval takes those percentiles of

@@ -72,8 +72,9 @@ def _chrf_of_counts(sums):
     orders = [counts for counts in orders if counts[0] > 0 and counts[1] > 0]
     if not orders:
         return 0.0
-    precision = sum(shared / ours for ours, _, shared in orders) / len(orders)
-    recall = sum(shared / theirs for _, theirs, shared in orders) / len(orders)
+    num_orders = len(orders)
+    precision = sum(shared / n for n, _, shared in orders) / num_orders
+    recall = sum(shared / n for _, n, shared in orders) / num_orders
     if not precision + recall:
         return 0.0
     return float(100 * (5 * precision * recall / (4 * precision + recall)))
@@ -96,10 +97,10 @@ def chrf(responses, references):
     """
     return [
         max(
-            (_shared_counts(ours, _character_ngrams(text)) for text in texts),
+            (_shared_counts(ngrams, _character_ngrams(t)) for t in texts),
             key=_chrf_of_counts,
         )
-        for ours, texts in zip(
+        for ngrams, texts in zip(
             map(_character_ngrams, responses), references, strict=True
         )
     ]
@@ -115,12 +116,12 @@ def _character_ngrams(text):
     ]
 
 
-def _shared_counts(ours, theirs):
+def _shared_counts(response, reference):
     counts = []
-    for own, other in zip(ours, theirs, strict=True):
+    for found, wanted in zip(response, reference, strict=True):
         # Of an order that the reference lacks, nothing is counted.
-        number = own.total() if other else 0
-        counts += number, other.total(), (own & other).total()
+        number = found.total() if wanted else 0
+        counts += number, wanted.total(), (found & wanted).total()
     return counts
 
 

@@ -131,7 +131,7 @@ class LowRankUpdates(keras.layers.Layer):
     """Saves the low-rank updates of a policy as they are.
 
     A trainer that has it among its attributes saves its weights in the context
-    of `apart`, and calls `restore` when it has loaded them.
+    of `unmerged`, and calls `restore` when it has loaded them.
 
     Args:
         policy: A `CausalLM` or `Seq2SeqLM`. Where it has no low-rank updates,
@@ -147,7 +147,7 @@ class LowRankUpdates(keras.layers.Layer):
         self.built = True
 
     @contextlib.contextmanager
-    def apart(self):
+    def unmerged(self):
         """Lets the layers of the policy save W, where they save W + A B."""
         layers = [
             layer

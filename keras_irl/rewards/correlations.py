@@ -53,6 +53,7 @@ def correlation(
     metrics,
     prompt_ids=None,
     lengths=None,
+    *,
     control=None,
     num_resamples=1000,
     seed=0,

@@ -1,6 +1,7 @@
 """A heat map of token rewards, as a picture."""
 
 import io
+from typing import NamedTuple
 
 from matplotlib import font_manager
 from matplotlib.cm import ScalarMappable
@@ -60,6 +61,20 @@ def draw_heat_map(columns, titles, judged, num_texts):
     return _png(canvas, width, top, scales)
 
 
+class _Text(NamedTuple):
+    left: int
+    line: int
+    string: str
+    ink: str
+
+
+class _Box(NamedTuple):
+    left: int
+    line: int
+    width: int
+    color: str
+
+
 class _Canvas:
     """Places characters on a grid."""
 
@@ -70,7 +85,7 @@ class _Canvas:
         self._font = font_manager.get_font(path)
 
     def write(self, text, left, line, ink="#000000"):
-        self.texts.append((left, line, self._drawable(text), ink))
+        self.texts.append(_Text(left, line, self._drawable(text), ink))
 
     def write_tokens(self, column, row, left, line):
         """Writes the tokens of a text, and returns the line after it."""
@@ -84,7 +99,8 @@ class _Canvas:
                 self.write("…", left, line, _SOFT)
                 break
             background, ink = color(number, column.limit)
-            self.boxes.append((left + place, line, len(string), background))
+            box = _Box(left + place, line, len(string), background)
+            self.boxes.append(box)
             self.write(string, left + place, line, ink)
             place += len(string)
             if "\n" in token:
@@ -105,16 +121,15 @@ def _png(canvas, width, height, scales):
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(-1, width + 1), ylim=(height + 0.5, -4.5))
     axes.axis("off")
-    for left, line, length, background in canvas.boxes:
-        axes.add_patch(
-            Rectangle((left, line), length, 0.92, color=background, lw=0)
-        )
-    for left, line, string, ink in canvas.texts:
+    for box in canvas.boxes:
+        place = (box.left, box.line)
+        axes.add_patch(Rectangle(place, box.width, 0.92, color=box.color, lw=0))
+    for text in canvas.texts:
         axes.text(
-            left,
-            line + 0.72,
-            string,
-            color=ink,
+            text.left,
+            text.line + 0.72,
+            text.string,
+            color=text.ink,
             family=_FONT,
             fontsize=_FONT_SIZE,
             parse_math=False,

@@ -20,8 +20,8 @@ def heat_map(
     folder,
     prompts=None,
     max_texts=50,
-    name="heat_map",
     *,
+    name="heat_map",
     quantities=None,
     metrics=None,
 ):

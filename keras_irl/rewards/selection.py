@@ -45,6 +45,7 @@ def best_of_n(
     metric,
     prompt_ids,
     log_likelihoods=None,
+    *,
     num_resamples=1000,
     seed=0,
 ):

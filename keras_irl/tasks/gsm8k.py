@@ -66,7 +66,7 @@ def load_gsm8k(split="train", path=None):
         split,
         pairs,
         _GSM8K.metrics,
-        num_blank_lines,
+        num_blank_lines=num_blank_lines,
         sample_metrics=answer_metrics(final_answer),
     )
 

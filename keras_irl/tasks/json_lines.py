@@ -6,6 +6,7 @@ import json
 import pathlib
 import reprlib
 import zlib
+from typing import NamedTuple
 
 from keras_irl.data.chat_template import joined_turns
 from keras_irl.data.chats import read_turns
@@ -49,6 +50,20 @@ class LineError(ValueError):
         return LineError(reason, received, f"{path}, {unit} {number}: ")
 
 
+class Line(NamedTuple):
+    """A line of a file.
+
+    Attributes:
+        number: From 1.
+        offset: The byte at which it begins, when unpacked.
+        data: Its bytes.
+    """
+
+    number: int
+    offset: int
+    data: bytes
+
+
 def numbered_lines(path):
     """Reads the lines of a file, one at a time.
 
@@ -58,8 +73,7 @@ def numbered_lines(path):
         path: Path of the file.
 
     Yields:
-        Tuples `(number, offset, line)`: the line number from 1, the byte at
-        which the line begins, when unpacked, and its bytes.
+        A `Line` each.
 
     Raises:
         ValueError: If there is no such file, it can't be read or unpacked, or
@@ -80,7 +94,7 @@ def numbered_lines(path):
                     f"it is longer than {MAX_LINE_BYTES} bytes",
                     f"line={excerpt(line)}",
                 ).at(path, number)
-            yield number, offset, line
+            yield Line(number, offset, line)
             offset += len(line)
 
 

@@ -56,7 +56,7 @@ def load_jsonl(split="train", path=None):
     if not is_whole:
         pairs = np.flatnonzero(_is_held_out(table) == (split == "test"))
     metrics = {"bleu": bleu, "chrf": chrf, "exact_match": exact_match}
-    return task_from_table("jsonl", split, table, metrics, pairs)
+    return task_from_table("jsonl", split, table, metrics, pairs=pairs)
 
 
 def _file(split, path):

@@ -154,7 +154,7 @@ class References(collections.abc.Sequence):
         return [text for at in offsets for text in self._table.line(at)[1]]
 
 
-def task_from_table(name, split, table, metrics, pairs=None):
+def task_from_table(name, split, table, metrics, *, pairs=None):
     """Makes a task of pairs that are read from a file when asked for.
 
     Args:

@@ -62,6 +62,7 @@ class Task:
         split,
         rows,
         pairs,
+        *,
         metrics,
         sample_metrics=None,
         num_blank_lines=0,
@@ -196,7 +197,7 @@ class Task:
 
 
 def task_from_pairs(
-    name, split, pairs, metrics, num_blank_lines=0, sample_metrics=None
+    name, split, pairs, metrics, *, num_blank_lines=0, sample_metrics=None
 ):
     """Makes a task of pairs that are in memory.
 

@@ -64,7 +64,11 @@ def load_wmt22(split="train", path=None):
         if not (folder / "test.jsonl").exists() and folder.is_dir():
             pairs, num_blank_lines = _parallel_pairs(folder)
             return task_from_pairs(
-                "wmt22", split, pairs, _WMT22.metrics, num_blank_lines
+                "wmt22",
+                split,
+                pairs,
+                _WMT22.metrics,
+                num_blank_lines=num_blank_lines,
             )
     return load_published(_WMT22, split, path)
 

@@ -295,7 +295,7 @@ class Trainer(PolicyModel):
 
     def save_weights(self, filepath, **kwargs):
         # Keras would add the updates to what they update, and lose them.
-        with self.low_rank.apart():
+        with self.low_rank.unmerged():
             super().save_weights(filepath, **kwargs)
 
     def load_weights(self, filepath, **kwargs):

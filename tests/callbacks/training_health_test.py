@@ -336,10 +336,10 @@ def test_either_entropy_may_collapse(fallen):
 
 
 def test_an_explosion_is_told_after_exactly_five_looks():
-    readings = HealthSignals()
+    signals = HealthSignals()
     for _ in range(5):
-        assert "gradient_ratio" not in readings.read({}, [2.0])
-    assert readings.read({}, [6.0])["gradient_ratio"] == 3.0
+        assert "gradient_ratio" not in signals.compute({}, [2.0])
+    assert signals.compute({}, [6.0])["gradient_ratio"] == 3.0
 
 
 @pytest.mark.parametrize(

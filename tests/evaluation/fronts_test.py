@@ -151,14 +151,14 @@ def test_the_interval_is_that_of_a_loop_over_resamples():
 
 def test_numpy_numbers_are_numbers():
     first, second = answers(0), answers(1)
-    plain = area_difference(first, second, (5, 5), 20, 0.9, 3)
+    plain = area_difference(first, second, (5, 5), 20, level=0.9, seed=3)
     numpy = area_difference(
         first,
         second,
         np.array([5, 5]),
         np.int64(20),
-        np.array(0.9),
-        np.uint8(3),
+        level=np.array(0.9),
+        seed=np.uint8(3),
     )
     assert plain == numpy
 

@@ -52,7 +52,7 @@ def test_the_bootstrap_interval_is_scipys_bca_at_the_level_of_students(
         expected.bootstrap_distribution,
         left_out,
         size,
-        level,
+        level=level,
     )
     assert found == pytest.approx(tuple(expected.confidence_interval))
 

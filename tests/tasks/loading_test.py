@@ -66,7 +66,7 @@ def test_an_unknown_name_lists_the_tasks(name):
 def test_rows_of_different_lengths_are_refused():
     rows = (["p"], ["r"], [["r"], ["s"]])
     with pytest.raises(ValueError, match=r"aligned.*lengths=\[1, 1, 2\]"):
-        Task("name", "train", rows, rows[:2], {})
+        Task("name", "train", rows, rows[:2], metrics={})
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_task_reads_columns_by_position():
         200 / 3
     )
     with pytest.raises(ValueError, match="`prompts` must be a sequence"):
-        Task("mine", "test", ("abc", frame.r, frame.refs), ([], []), {})
+        Task("mine", "test", ("abc", frame.r, frame.refs), ([], []), metrics={})
     for wrong in (0, 1.5, "2", True, 10**12):
         with pytest.raises(ValueError, match="Received: num_prompts="):
             made.first(wrong)
