@@ -75,7 +75,7 @@ def measure(name, options):
     )
     num_prompts = options.num_batches * options.batch_size
     prompts = list(task.prompts[:num_prompts])
-    sampler = keras_irl.evaluation.ResponseSampler(
+    sampler = keras_irl.generation.ResponseSampler(
         policy, batch_size=options.batch_size, num_windows=options.num_windows
     )
     length, size = options.max_length, options.batch_size

@@ -9,8 +9,11 @@ import keras_irl
 # door, old name, room that it stands in, new name
 OLD_NAMES = [
     ("evaluation", "EvaluateGeneration", "callbacks", "EvaluateGeneration"),
+    ("evaluation", "ResponseSampler", "generation", "ResponseSampler"),
+    ("evaluation", "Responses", "generation", "Responses"),
     ("evaluation", "format_table", "reporting", "format_table"),
     ("evaluation", "write_report", "reporting", "write_report"),
+    ("evaluation", "sample_responses", "generation", "sample_responses"),
     ("losses", "normalised", "losses", "normalize_advantages"),
     ("models", "rematerialise", "models", "rematerialize"),
     ("ops", "generalised_advantages", "ops", "generalized_advantages"),

@@ -24,7 +24,7 @@ class Alert(NamedTuple):
     message: str
 
 
-class Rule(NamedTuple):
+class _Rule(NamedTuple):
     """A rule: when to alert, and what to say.
 
     Attributes:
@@ -47,7 +47,7 @@ def _is_not_finite(value, _):
 
 
 RULES = {
-    "not_finite": Rule(
+    "not_finite": _Rule(
         "loss",
         _is_not_finite,
         0.0,
@@ -57,7 +57,7 @@ RULES = {
         "mixed_float16.",
         at_once=True,
     ),
-    "gradient_explodes": Rule(
+    "gradient_explodes": _Rule(
         "gradient_ratio",
         operator.ge,
         10.0,
@@ -66,7 +66,7 @@ RULES = {
         "for longer, or lower it.",
         at_once=True,
     ),
-    "td_dominates": Rule(
+    "td_dominates": _Rule(
         "td_ratio",
         operator.ge,
         5.0,
@@ -75,7 +75,7 @@ RULES = {
         "likely. Lower `td_weight`, give it `warm_up_steps`, or, if the logits "
         'of a pretrained policy are far from 0, pass `value_offset="auto"`.',
     ),
-    "entropy_collapse": Rule(
+    "entropy_collapse": _Rule(
         "entropy_ratio",
         operator.le,
         0.1,
@@ -84,7 +84,7 @@ RULES = {
         "where there is one answer, or the policy started from random weights. "
         "Else raise `td_weight` or `entropy_weight`, or stop earlier.",
     ),
-    "texts_too_long": Rule(
+    "texts_too_long": _Rule(
         "length_ratio",
         operator.ge,
         1.5,
@@ -93,7 +93,7 @@ RULES = {
         '`reward_form="logit"`, a larger `kl_weight` or some `mle_weight`. '
         "Else train by `MLE` first.",
     ),
-    "texts_too_short": Rule(
+    "texts_too_short": _Rule(
         "length_ratio",
         operator.le,
         0.5,
@@ -102,7 +102,7 @@ RULES = {
         '`reward_form="logit"` or `"softplus"`, a larger `kl_weight` or some '
         "`mle_weight`. Else train by `MLE` first.",
     ),
-    "texts_unfinished": Rule(
+    "texts_unfinished": _Rule(
         "finished_ratio",
         operator.le,
         0.5,
@@ -112,7 +112,7 @@ RULES = {
         "unlearned it, as it does in `GAIL` where each further token pays: try "
         '`reward_form="logit"`, a larger `kl_weight`, or train by `MLE` first.',
     ),
-    "discriminator_wins": Rule(
+    "discriminator_wins": _Rule(
         "weaker_accuracy",
         operator.ge,
         0.99,
@@ -122,7 +122,7 @@ RULES = {
         "(`gradient_accumulation_steps` of its optimizer), lower its learning "
         "rate or `warm_up_steps`, and start from an `MLE` policy.",
     ),
-    "discriminator_at_chance": Rule(
+    "discriminator_at_chance": _Rule(
         "mean_accuracy",
         operator.le,
         0.55,
@@ -132,7 +132,7 @@ RULES = {
         "learns too slowly: give it more `warm_up_steps`, or a higher learning "
         "rate.",
     ),
-    "kl_high": Rule(
+    "kl_high": _Rule(
         "kl",
         operator.ge,
         1.0,
@@ -140,7 +140,7 @@ RULES = {
         "policy. Read some of its texts; raise `kl_weight`, or let it fall "
         "more slowly, or lower the learning rate of the policy.",
     ),
-    "clip_share_high": Rule(
+    "clip_share_high": _Rule(
         "clip_share",
         operator.ge,
         0.5,
@@ -148,7 +148,7 @@ RULES = {
         "teach nothing: the policy has moved too far from the one that wrote "
         "them. Lower its learning rate, or `num_updates` of `Rollouts`.",
     ),
-    "value_explains_nothing": Rule(
+    "value_explains_nothing": _Rule(
         "explained_variance",
         operator.le,
         0.05,

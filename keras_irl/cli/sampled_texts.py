@@ -4,10 +4,10 @@ import numpy as np
 
 from keras_irl.cli.judged_texts import JudgedTexts
 from keras_irl.data import load_task
-from keras_irl.evaluation import ResponseSampler
 from keras_irl.evaluation import TextMetric
 from keras_irl.evaluation import chrf
 from keras_irl.evaluation.judging import check_task
+from keras_irl.generation import ResponseSampler
 from keras_irl.generation import as_decoder
 from keras_irl.progress import progress_bar
 from keras_irl.rewards.scorer import ResponseTruncator

@@ -11,9 +11,6 @@ from keras_irl.evaluation.fronts import pareto_front as pareto_front
 from keras_irl.evaluation.fronts import quality_difference as quality_difference
 from keras_irl.evaluation.sweeps import pick_samples as pick_samples
 from keras_irl.evaluation.sweeps import sweep as sweep
-from keras_irl.generation.responses import Responses as Responses
-from keras_irl.generation.responses import ResponseSampler as ResponseSampler
-from keras_irl.generation.responses import sample_responses as sample_responses
 from keras_irl.metrics.answers import majority_vote as majority_vote
 from keras_irl.metrics.answers import pass_at_k as pass_at_k
 from keras_irl.metrics.diversity import distinct_n as distinct_n
@@ -32,7 +29,10 @@ __getattr__ = _offer(
     __name__,
     {
         "EvaluateGeneration": "keras_irl.callbacks",
+        "ResponseSampler": "keras_irl.generation",
+        "Responses": "keras_irl.generation",
         "format_table": "keras_irl.reporting",
+        "sample_responses": "keras_irl.generation",
         "write_report": "keras_irl.reporting",
     },
     removed_in="0.3",

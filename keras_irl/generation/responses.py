@@ -186,7 +186,7 @@ class ResponseSampler:
 
     Example:
     ```python
-    sampler = keras_irl.evaluation.ResponseSampler(policy, max_length=64)
+    sampler = keras_irl.generation.ResponseSampler(policy, max_length=64)
     greedy = sampler(prompts, temperature=0.0)
     diverse = sampler(prompts, temperature=1.0, num_samples=8)
     diverse.texts[0]  # Eight answers to the first prompt.
@@ -401,7 +401,7 @@ def sample_responses(
 
     Example:
     ```python
-    responses = keras_irl.evaluation.sample_responses(
+    responses = keras_irl.generation.sample_responses(
         policy, ["The capital of France is"], num_samples=4
     )
     responses.texts[0]  # Four strings.

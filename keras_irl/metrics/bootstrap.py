@@ -10,7 +10,7 @@ from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
 
-LEVEL = 0.95
+_LEVEL = 0.95
 MIN_PROMPTS = 10
 FEW_PROMPTS = (
     f"fewer than {MIN_PROMPTS} prompts give no interval that holds its level"
@@ -98,7 +98,7 @@ def bootstrap_weights(num_prompts, num_resamples, seed):
     return np.vstack([drawn, left_out])
 
 
-def weighted_interval(statistics, num_prompts, level=LEVEL):
+def weighted_interval(statistics, num_prompts, level=_LEVEL):
     """Makes an interval of a statistic of the rows of `bootstrap_weights`.
 
     Args:
@@ -115,7 +115,7 @@ def weighted_interval(statistics, num_prompts, level=LEVEL):
     return bca_interval(value, resampled, left_out, num_prompts, level=level)
 
 
-def bca_interval(value, resampled, left_out, num_prompts, *, level=LEVEL):
+def bca_interval(value, resampled, left_out, num_prompts, *, level=_LEVEL):
     """Computes the BCa interval of the bootstrap, widened for few prompts.
 
     Efron's bias-corrected and accelerated interval takes those percentiles of
@@ -161,7 +161,7 @@ def bca_interval(value, resampled, left_out, num_prompts, *, level=LEVEL):
     return float(low), float(high)
 
 
-def mean_interval(numbers, level=LEVEL):
+def mean_interval(numbers, level=_LEVEL):
     """Computes Student's interval of a mean.
 
     Args:
@@ -178,7 +178,7 @@ def mean_interval(numbers, level=LEVEL):
     return t_interval(float(numbers.mean()), [(variance, size - 1)], level)
 
 
-def t_interval(value, variances, level=LEVEL):
+def t_interval(value, variances, level=_LEVEL):
     """Computes Student's interval of an estimate with several sources of error.
 
     The half-widths that each source would have by itself are added in squares,

@@ -12,14 +12,14 @@ from keras_irl.metrics.word_tokenizers import DEFAULT
 from keras_irl.metrics.word_tokenizers import splitter
 from keras_irl.metrics.word_tokenizers import warn_of_unspaced
 
-MAX_ORDER = 4
+_MAX_ORDER = 4
 # Longer n-grams hardly occur, and each order takes its time.
 _LARGEST_ORDER = 100
 # What a precision without a single match counts as: nltk's default ε.
 _EPSILON = 0.1
 
 
-def self_bleu(samples_per_prompt, max_order=MAX_ORDER, tokenize=DEFAULT):
+def self_bleu(samples_per_prompt, max_order=_MAX_ORDER, tokenize=DEFAULT):
     """Computes Self-BLEU: how alike the responses to the same prompt are.
 
     Each sample is scored by BLEU as a hypothesis, with all other samples of
@@ -74,7 +74,9 @@ def self_bleu(samples_per_prompt, max_order=MAX_ORDER, tokenize=DEFAULT):
     return 100.0 * statistics.fmean(scores)
 
 
-def prompt_self_bleu(samples_per_prompt, max_order=MAX_ORDER, tokenize=DEFAULT):
+def prompt_self_bleu(
+    samples_per_prompt, max_order=_MAX_ORDER, tokenize=DEFAULT
+):
     """Computes the `self_bleu` of each prompt, as a share, one by one."""
     max_order = check_integer("max_order", max_order, 1, _LARGEST_ORDER)
     words = splitter(tokenize)
@@ -148,7 +150,7 @@ def diversity_note(num_samples, tokenize=DEFAULT):
     numbers = " or ".join(map(str, sorted(num_samples)))
     return (
         f"Diversity of {numbers} samples a prompt, in tokens of sacrebleu's "
-        f"{tokenize}: Self-BLEU counts n-grams of 1 to {MAX_ORDER} tokens, "
+        f"{tokenize}: Self-BLEU counts n-grams of 1 to {_MAX_ORDER} tokens, "
         "with all other samples of the prompt as references, smoothed by "
         "nltk's method 1; distinct-n is the share of different n-grams among "
         "those of all samples of a prompt."

@@ -51,7 +51,7 @@ def draw_quality_vs_diversity(results):
     beside, labels, curves = [], [], {}
     for index, (name, runs) in enumerate(results["objectives"].items()):
         style = _style(index)
-        points, levels = points_and_levels(runs, results["metric"])
+        points, levels = _points_and_levels(runs, results["metric"])
         for strategy, level in levels.items():
             # Dashes of their own, should levels coincide.
             dashes = (4 * len(beside), (6, 6))
@@ -91,7 +91,7 @@ def draw_learning_curves(results):
     figure, axes = _figure()
     beside, late, lasts = [], {}, {}
     for index, (name, runs) in enumerate(results["objectives"].items()):
-        curve = finite_history(runs)
+        curve = _finite_history(runs)
         if not curve:
             continue
         style = _style(index)
@@ -119,7 +119,7 @@ def draw_learning_curves(results):
     return _finished(axes, results, {}, beside, [])
 
 
-def points_and_levels(runs, metric):
+def _points_and_levels(runs, metric):
     """Decodings with a Self-BLEU, as pairs with it, and those without one.
 
     Args:
@@ -141,7 +141,7 @@ def points_and_levels(runs, metric):
     return points, levels
 
 
-def finite_history(runs):
+def _finite_history(runs):
     """The test loss of an objective, at the steps where it is finite.
 
     Args:
@@ -297,7 +297,7 @@ def quality_vs_diversity_in_words(results):
     metric = results["metric"]
     sentences = [f"{metric} against Self-BLEU, both in per cent."]
     for name, runs in results["objectives"].items():
-        points, levels = points_and_levels(runs, metric)
+        points, levels = _points_and_levels(runs, metric)
         found = [
             f"{strategy} {quality} at Self-BLEU {self_bleu}"
             for strategy, (self_bleu, quality) in points.items()
@@ -324,7 +324,7 @@ def learning_curves_in_words(results):
         f"{which} negative log-likelihood in nats per token over steps."
     ]
     for name, runs in results["objectives"].items():
-        curve = finite_history(runs)
+        curve = _finite_history(runs)
         if not curve:
             continue
         steps = list(curve)

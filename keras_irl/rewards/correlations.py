@@ -19,7 +19,7 @@ from keras_irl.reporting.markdown_tables import markdown_table
 from keras_irl.rewards.token_rewards import are_text_rewards
 from keras_irl.rewards.token_rewards import totals
 
-CONTROL = "control log-likelihood"
+_CONTROL = "control log-likelihood"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +113,7 @@ def correlation(
     if control is not None:
         if are_text_rewards(control):
             control = [text.log_likelihood for text in control]
-        columns[CONTROL] = finite_numbers("control", control, num_texts)
+        columns[_CONTROL] = finite_numbers("control", control, num_texts)
     if lengths is not None:
         lengths = finite_numbers("lengths", lengths, num_texts)
         columns["length"] = lengths
@@ -184,7 +184,7 @@ class _Pair:
         }
         if lengths is not None:
             self.coefficients["spearman given length"] = lambda rows: (
-                partial_spearman(score[rows], metric[rows], lengths[rows])
+                _partial_spearman(score[rows], metric[rows], lengths[rows])
             )
 
     def correlations(self, metric, score, resamples):
@@ -236,7 +236,7 @@ def spearman(x, y):
     return _pearson(scipy.stats.rankdata(x), scipy.stats.rankdata(y))
 
 
-def partial_spearman(x, y, z):
+def _partial_spearman(x, y, z):
     """The correlation of the ranks of two arrays, given those of a third."""
     xy, xz, yz = spearman(x, y), spearman(x, z), spearman(y, z)
     rest = (1 - xz**2) * (1 - yz**2)

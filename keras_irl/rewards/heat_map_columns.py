@@ -8,7 +8,7 @@ from keras_irl.arguments import check_choice
 from keras_irl.arguments import shortened
 from keras_irl.rewards.token_rewards import are_text_rewards
 
-MAX_POLICIES = 2
+_MAX_POLICIES = 2
 # What tokens can be colored by, and what it is called.
 QUANTITIES = {"rewards": "reward", "log_probs": "log-probability"}
 
@@ -163,9 +163,9 @@ def _verdict(name, numbers, row):
 
 
 def _check_policies(policies):
-    if not 1 <= len(policies) <= MAX_POLICIES:
+    if not 1 <= len(policies) <= _MAX_POLICIES:
         raise ValueError(
-            f"A heat map shows one policy, or {MAX_POLICIES} side by side. "
+            f"A heat map shows one policy, or {_MAX_POLICIES} side by side. "
             f"Received: {len(policies)} policies"
         )
     for name, texts in policies.items():

@@ -110,7 +110,7 @@ class RewardReader:
     text.total
     dict(zip(text.tokens, text.rewards))
 
-    sampled = keras_irl.evaluation.sample_responses(policy, ["2 + 3 ="])
+    sampled = keras_irl.generation.sample_responses(policy, ["2 + 3 ="])
     reader(["2 + 3 ="], sampled.token_ids[0])
     ```
     """

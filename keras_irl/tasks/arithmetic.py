@@ -27,10 +27,10 @@ from keras_irl.metrics.text_metrics import mean_over_texts
 from keras_irl.tasks.task import Task
 from keras_irl.tasks.task import check_split
 
-NUM_OPERANDS = 3
-LARGEST_OPERAND = 20
-NUM_HELD_OUT = 50
-NUM_TEST_PROMPTS = 240
+_NUM_OPERANDS = 3
+_LARGEST_OPERAND = 20
+_NUM_HELD_OUT = 50
+_NUM_TEST_PROMPTS = 240
 
 
 def load_arithmetic(split="train", path=None, seed=0):
@@ -191,13 +191,15 @@ def _solution(numbers):
 
 
 def _prompts(random):
-    operands = range(1, LARGEST_OPERAND + 1)
-    sums = list(itertools.combinations_with_replacement(operands, NUM_OPERANDS))
+    operands = range(1, _LARGEST_OPERAND + 1)
+    sums = list(
+        itertools.combinations_with_replacement(operands, _NUM_OPERANDS)
+    )
     random.shuffle(sums)
-    test_prompts = _orders(sums[:NUM_HELD_OUT])
-    train_prompts = _orders(sums[NUM_HELD_OUT:])
+    test_prompts = _orders(sums[:_NUM_HELD_OUT])
+    train_prompts = _orders(sums[_NUM_HELD_OUT:])
     random.shuffle(test_prompts)
-    return train_prompts, test_prompts[:NUM_TEST_PROMPTS]
+    return train_prompts, test_prompts[:_NUM_TEST_PROMPTS]
 
 
 def _orders(sums):

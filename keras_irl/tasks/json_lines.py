@@ -12,7 +12,7 @@ from keras_irl.data.chat_template import joined_turns
 from keras_irl.data.chats import read_turns
 from keras_irl.data.validation import InvalidRowError
 
-MAX_LINE_BYTES = 2**24
+_MAX_LINE_BYTES = 2**24
 _EXCERPT = 60
 _GZIP = b"\x1f\x8b"
 # What files that hold lines begin with, when somebody has packed them.
@@ -89,9 +89,9 @@ def numbered_lines(path):
     with _opened(path) as file:
         while line := _next_line(file, path, number + 1):
             number += 1
-            if len(line) > MAX_LINE_BYTES:
+            if len(line) > _MAX_LINE_BYTES:
                 raise LineError(
-                    f"it is longer than {MAX_LINE_BYTES} bytes",
+                    f"it is longer than {_MAX_LINE_BYTES} bytes",
                     f"line={excerpt(line)}",
                 ).at(path, number)
             yield Line(number, offset, line)
@@ -132,7 +132,7 @@ def _opened(path):
 
 def _next_line(file, path, number):
     try:
-        return file.readline(MAX_LINE_BYTES + 1)
+        return file.readline(_MAX_LINE_BYTES + 1)
     except (EOFError, OSError, zlib.error) as error:
         raise ValueError(
             f"{path}, line {number}: the file is damaged, or ends too early "
@@ -276,10 +276,10 @@ def text_of(row, column):
             f"the column {column!r} is missing",
             f"columns={excerpt(list(row))}",
         )
-    return check_text(row[column], column)
+    return _check_text(row[column], column)
 
 
-def check_text(value, column):
+def _check_text(value, column):
     """Checks that a value is a text that can be written as UTF-8."""
     if not isinstance(value, str):
         raise LineError(
@@ -340,7 +340,7 @@ def parse_pairs(line):
             "the column 'responses' must be a list of strings",
             f"responses={excerpt(responses)}",
         )
-    return prompt, [check_text(text, "responses") for text in responses]
+    return prompt, [_check_text(text, "responses") for text in responses]
 
 
 def conversation_pair(row):

@@ -11,7 +11,7 @@ from keras_irl.tasks.pair_table import PairTable
 from keras_irl.tasks.pair_table import task_from_table
 from keras_irl.tasks.task import check_split
 
-HELD_OUT = 0.1
+_HELD_OUT = 0.1
 
 
 def load_jsonl(split="train", path=None):
@@ -90,4 +90,4 @@ def _is_held_out(table):
             "or a test.jsonl beside a train.jsonl. "
             f"Received: path={str(table.path)!r}"
         )
-    return table.keys < hashes[max(1, round(HELD_OUT * len(hashes)))]
+    return table.keys < hashes[max(1, round(_HELD_OUT * len(hashes)))]

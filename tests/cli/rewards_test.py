@@ -251,7 +251,7 @@ def test_a_policy_is_sampled_and_its_samples_are_judged(sums, sampled):
     # The texts are what the policy says, and the numbers those of each.
     policy = keras.saving.load_model(sums / "sums.keras", compile=False)
     task = keras_irl.data.load_task("arithmetic", "test").first(3)
-    samples = keras_irl.evaluation.sample_responses(
+    samples = keras_irl.generation.sample_responses(
         policy, task.prompts, num_samples=4, batch_size=12
     )
     rows = results["texts"]
@@ -314,7 +314,7 @@ def test_rewards_are_replaced_when_asked_to_and_as_a_whole(
 
 def test_texts_without_a_token_are_left_out(sums, tmp_path, monkeypatch):
     """A tiny policy may write nothing but special tokens until it is cut."""
-    found = keras_irl.evaluation.Responses(
+    found = keras_irl.generation.Responses(
         [["", "1 2", ""], ["", "3" * 99, "4"]],
         np.array([[False, True, True], [False, False, True]]),
         np.ones((2, 3), int),

@@ -384,7 +384,7 @@ DATA = {
 def responses_of(num_prompts, num_samples, seed):
     generator = np.random.default_rng(seed)
     shape = (num_prompts, num_samples)
-    return keras_irl.evaluation.Responses(
+    return keras_irl.generation.Responses(
         [["12 + 3 = 15 , answer 15"] * num_samples] * num_prompts,
         generator.random(shape) < 0.5,
         generator.integers(1, 9, shape),
@@ -529,7 +529,7 @@ EVALUATION = {
         values={"decoder": maybe(DECODERS)},
         # A search may have fewer beams than samples are asked for.
         strict=False,
-        check=is_a(keras_irl.evaluation.Responses),
+        check=is_a(keras_irl.generation.Responses),
     ),
     "generation.ResponseSampler.warm_up": Door(
         of=lambda: sampler(), share=0.1, strict=False
@@ -567,7 +567,7 @@ EVALUATION = {
 
 @functools.cache
 def sampler():
-    return keras_irl.evaluation.ResponseSampler(gpt2(), batch_size=4)
+    return keras_irl.generation.ResponseSampler(gpt2(), batch_size=4)
 
 
 # --- rewards ---------------------------------------------------------------

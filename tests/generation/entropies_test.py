@@ -6,8 +6,8 @@ import testing
 
 import keras_irl
 from keras_irl.data import demonstrations
-from keras_irl.evaluation import Responses
-from keras_irl.evaluation import ResponseSampler
+from keras_irl.generation import Responses
+from keras_irl.generation import ResponseSampler
 
 PROMPTS = list(testing.PROMPTS)
 

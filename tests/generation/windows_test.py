@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import testing
 
-from keras_irl.evaluation import ResponseSampler
+from keras_irl.generation import ResponseSampler
 from keras_irl.generation import Sampling
 from keras_irl.generation import encode_prompts
 from keras_irl.generation.windows import Windows

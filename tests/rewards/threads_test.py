@@ -18,8 +18,8 @@ from keras_irl.models.policy_reader import lock_of
 
 def test_threads_read_what_one_would_have_read_alone():
     policy = quick_start(tiny_policy("t5", dropout=0.1))
-    sampler = keras_irl.evaluation.ResponseSampler(policy, max_length=10)
-    another = keras_irl.evaluation.ResponseSampler(policy, max_length=10)
+    sampler = keras_irl.generation.ResponseSampler(policy, max_length=10)
+    another = keras_irl.generation.ResponseSampler(policy, max_length=10)
     reader = keras_irl.rewards.RewardReader(policy, batch_size=3)
     prompts, responses = list(PROMPTS), list(RESPONSES)
 
@@ -68,7 +68,7 @@ def test_a_policy_has_one_lock_and_no_other_policy_has_it():
 def test_readers_and_samplers_can_be_copied_and_pickled():
     policy = quick_start(tiny_policy("t5"))
     reader = keras_irl.rewards.RewardReader(policy, discount=0.5)
-    sampler = keras_irl.evaluation.ResponseSampler(policy, max_length=10)
+    sampler = keras_irl.generation.ResponseSampler(policy, max_length=10)
     prompts, responses = list(PROMPTS), list(RESPONSES)
     expected = [text.total for text in reader(prompts, responses)]
     drawn = sampler(prompts, seed=1)
