@@ -552,7 +552,7 @@ EVALUATION = {
         strict=False,
         values={
             "policies": st.builds(lambda: {"a": t5()}),
-            "seed": st.sampled_from((0, [0, 1])),
+            "num_seeds": st.sampled_from((1, 2)),
         },
         check=is_a(list),
     ),

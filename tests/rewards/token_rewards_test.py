@@ -149,16 +149,20 @@ def test_token_ids_are_rewarded_as_they_are_and_tell_whether_they_ended(
     tokenizer = gpt2.preprocessor.tokenizer
     end = tokenizer.end_token_id
     ids = [int(tokenizer.token_to_id(token)) for token in "th"]
-    spelt, cut, text = gpt2_reader(
+    spelled, cut, text = gpt2_reader(
         [PROMPTS[0]] * 3, [[*ids, end], np.array(ids), "th"]
     )
-    assert spelt.tokens == ["t", "h", tokenizer.end_token]
+    assert spelled.tokens == ["t", "h", tokenizer.end_token]
     assert cut.tokens == ["t", "h"]
     assert text.tokens == ["th", tokenizer.end_token]
-    assert (spelt.finished, cut.finished, text.finished) == (True, False, True)
-    np.testing.assert_allclose(cut.values, spelt.values[:2], atol=1e-4)
+    assert (spelled.finished, cut.finished, text.finished) == (
+        True,
+        False,
+        True,
+    )
+    np.testing.assert_allclose(cut.values, spelled.values[:2], atol=1e-4)
     # What was cut goes on: the value of its last state counts.
-    expected = cut.action_values[1] - 0.9 * spelt.values[2]
+    expected = cut.action_values[1] - 0.9 * spelled.values[2]
     assert cut.rewards[1] == pytest.approx(expected, abs=1e-4)
 
 
