@@ -18,7 +18,7 @@ FILES = [
 
 # British words by what they begin with, then those that are whole.
 BEGINNINGS = """
-    analys(?:e|ed|es|ing)$ artefact behaviour cancell(?:ed|ing)$ catalys(?:e|ing)
+    analys(?:e|ed|es|ing)$ artefact behaviour cancell(?:ed|ing)$ catalyse
     centre(?:s|d)?$ centring$ colour defence dialled endeavour favour fibre
     flavour focuss fulfil(?:s|ment)?$ grey harbour honour initiall?is judgement
     labelled labelling labour licence metre$ metres$ modelled modelling mould

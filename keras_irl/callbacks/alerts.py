@@ -160,7 +160,7 @@ RULES = {
 
 
 def rules_with(limits):
-    """Returns the rules, with some limits of one's own.
+    """Returns the alert rules, with some limits replaced.
 
     Args:
         limits: Dictionary from names of alerts to limits, or to `None` for no

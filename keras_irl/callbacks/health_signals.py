@@ -5,7 +5,7 @@ import statistics
 
 
 class WindowedMeans:
-    """Means over the last batches, recovered from means over all of an epoch.
+    """Windowed means, recovered from the running means of an epoch.
 
     Keras logs means over the batches since an epoch began. Late in an epoch
     they hardly move, whatever happens. With the mean M after n batches and the
@@ -56,7 +56,7 @@ _TINY = 1e-9
 
 
 class HealthSignals:
-    """Numbers whose bounds mean the same for every task and policy.
+    """Health signals, whose bounds mean the same for every task and policy.
 
     | signal             | computed from the logs                             |
     |--------------------|----------------------------------------------------|

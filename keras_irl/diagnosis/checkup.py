@@ -31,7 +31,7 @@ _NUM_TEXTS = 2048
 
 
 class Diagnosis(NamedTuple):
-    """What `doctor` saw.
+    """The result of `keras_irl.doctor`.
 
     Attributes:
         findings: A list of `Finding`, errors first.
@@ -53,7 +53,7 @@ class Diagnosis(NamedTuple):
 
 @without_mask_warnings()
 def doctor(policy, dataset, num_batches=_NUM_BATCHES):
-    """Tells what a training would train, and what is wrong with it.
+    """Diagnoses a policy and its data before training.
 
     Reads the first batches, decodes one with its trained tokens marked, and
     prints what they hold, what of the policy is trained, how much memory a

@@ -8,7 +8,7 @@ from keras_irl.families.special_tokens import end_token_ids
 
 
 class Counts(NamedTuple):
-    """What a number of batches hold.
+    """Counts of the texts and tokens in some batches.
 
     Attributes:
         num_batches: Batches that were read.
@@ -46,7 +46,7 @@ class Counts(NamedTuple):
 
 
 def count(batches, end_ids):
-    """Counts what batches hold.
+    """Counts the texts and tokens in batches.
 
     Args:
         batches: A list of `Batch`.

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Finding(NamedTuple):
-    """Something about a policy or its data that a user should know.
+    """A finding of the diagnosis: an error or a warning, with its fix.
 
     Attributes:
         name: A few words with hyphens, the same for all findings of a kind.

@@ -150,7 +150,7 @@ def memory_estimate(
 
 
 def num_weights(variables):
-    """Counts the numbers in variables."""
+    """Counts the weights in variables."""
     return sum(math.prod(variable.shape) for variable in variables)
 
 

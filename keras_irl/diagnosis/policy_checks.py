@@ -26,7 +26,7 @@ _BFLOAT16_ONE = 1 - 2**-9
 
 
 def policy_findings(policy, optimizer):
-    """Looks at whether the weights of a policy would move, and rightly.
+    """Finds what would keep the weights of a policy from being trained.
 
     Args:
         policy: The language model that is trained.

@@ -9,7 +9,7 @@ _MANY = 0.5  # Of all texts.
 
 
 def text_findings(policy, batches, counts, is_made_here):
-    """Looks at which tokens are trained.
+    """Finds faults of masks, padding and end tokens.
 
     Args:
         policy: The language model that is trained.
@@ -52,7 +52,7 @@ def text_findings(policy, batches, counts, is_made_here):
 
 
 def vocabulary_findings(batches, policy):
-    """Looks at whether a policy can read the texts.
+    """Finds token ids and lengths that a policy can't read.
 
     Args:
         batches: A list of `Batch`.

@@ -20,7 +20,7 @@ _UNSEEN = ("Cf", "Cc", "Zs", "Zl", "Zp")
 
 
 class Unknown(NamedTuple):
-    """What is not known of some texts.
+    """Tokens and characters of texts that a tokenizer does not know.
 
     Attributes:
         num_tokens: The number of their tokens, with an end token for each
@@ -42,7 +42,7 @@ class Unknown(NamedTuple):
 
 
 def unknown_token_id(tokenizer):
-    """Finds the id that stands for all that a tokenizer does not know.
+    """Finds the id of a tokenizer's unknown token.
 
     Args:
         tokenizer: A tokenizer of keras-hub.
@@ -59,7 +59,7 @@ def unknown_token_id(tokenizer):
 
 
 def unknown_findings(policy, batches, demonstrations, num_texts):
-    """Looks at what of the texts the policy's tokenizer does not know.
+    """Finds what of the texts the policy's tokenizer does not know.
 
     Args:
         policy: The language model that is trained.
@@ -87,7 +87,7 @@ def unknown_findings(policy, batches, demonstrations, num_texts):
 
 
 def unknown_in(tokenizer, texts, num_ends=0):
-    """Looks for what a tokenizer does not know of texts.
+    """Counts the tokens and characters that a tokenizer does not know.
 
     Args:
         tokenizer: A tokenizer of keras-hub.

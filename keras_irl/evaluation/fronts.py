@@ -22,7 +22,7 @@ from keras_irl.metrics.bootstrap import weights_with_sample
 
 @dataclasses.dataclass(frozen=True)
 class QualityDifference:
-    """How much better one policy is than another at equal diversity.
+    """The mean difference in quality of two policies at equal diversity.
 
     Attributes:
         value: The mean difference of their qualities; NaN where no diversity
@@ -41,7 +41,7 @@ class QualityDifference:
 
 @dataclasses.dataclass(frozen=True)
 class AreaDifference:
-    """How much larger one area is than another, and where that may lie.
+    """The difference of two areas, with its bootstrap interval.
 
     Attributes:
         value: The difference, in per cent of the largest area there can be.

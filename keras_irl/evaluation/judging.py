@@ -24,7 +24,7 @@ _ORDERS = (1, 2, 3)  # Of the n-grams of `distinct_n`.
 
 
 def judge(responses, task, entropies=None):
-    """Computes what the responses are worth.
+    """Computes the metrics of responses to the prompts of a task.
 
     Args:
         responses: `Responses` to all prompts of the task.
@@ -83,7 +83,7 @@ def judge(responses, task, entropies=None):
 
 
 def check_task(task):
-    """Finds out that a task can't be judged before it has taken long.
+    """Checks that the metrics of a task fit its references.
 
     Every metric judges the first references of all prompts, as if they were
     responses.

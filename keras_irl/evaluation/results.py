@@ -96,19 +96,19 @@ def check_run(run):
 
 
 def title_of(results):
-    """Tells what was compared on what, in a line."""
+    """The title of a comparison: its policies and its task."""
     names = ", ".join(map(str, results["objectives"]))
     return f"{names} on {task_of(results)}"
 
 
 def task_of(results):
-    """Names the task, and the data where they have a name."""
+    """The name of the task, and of its data where they have one."""
     data = f" ({results['data']})" if results.get("data") else ""
     return f"{results['task']}{data}"
 
 
 def curve_of(results):
-    """Tells whose losses the histories hold: `"test"` or `"validation"`."""
+    """The split whose losses the histories hold, such as `"test"`."""
     return results.get("curve", "test")
 
 
@@ -127,7 +127,7 @@ def without_texts(results):
 
 
 def finite(value, path="results"):
-    """Makes plain values of finite numbers, as JSON knows them.
+    """Converts results to plain values, as JSON knows them.
 
     Args:
         value: Dictionaries, lists, texts and numbers, NumPy's included.

@@ -128,7 +128,7 @@ def row_estimates(runs):
 
 
 def error_source(results):
-    """Tells what the standard errors of `row_estimates` are over.
+    """Names the source of standard errors: runs, seeds or prompts.
 
     Args:
         results: See `results.py`.

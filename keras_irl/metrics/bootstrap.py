@@ -236,7 +236,7 @@ def _tail(level, size):
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A number, and where it may lie.
+    """An estimate with its 95 % interval.
 
     Attributes:
         value: The estimate; NaN where there is none.

@@ -134,7 +134,7 @@ def distinct_n(samples_per_prompt, n=2, tokenize=DEFAULT):
 
 
 def diversity_note(num_samples, tokenize=DEFAULT):
-    """Tells what `self_bleu` and `distinct_n` count, for readers of a table.
+    """Explains `self_bleu` and `distinct_n` to readers of a table.
 
     Args:
         num_samples: Set of the numbers of samples that prompts had.
@@ -158,7 +158,7 @@ def diversity_note(num_samples, tokenize=DEFAULT):
 
 
 def tokenizer_of(rows):
-    """Tells what separated the words of rows that are compared.
+    """The word tokenizer of rows that are compared.
 
     Args:
         rows: Rows of `sweep`; those of old have no tokenizer but `"13a"`.

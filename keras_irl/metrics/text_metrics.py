@@ -45,7 +45,7 @@ class TextMetric:
         return float(self.resampled(weights, statistics[:, None])[0])
 
     def count(self, *texts):
-        """Calls the function."""
+        """Counts the statistics of each text."""
         return self._function(*texts)
 
     def tokenized_by(self, tokenize):
@@ -61,7 +61,7 @@ class TextMetric:
         return self
 
     def statistics(self, responses, references):
-        """Computes what each response adds.
+        """Computes the statistics that each response adds to the metric.
 
         Args:
             responses: List of `P` strings.
@@ -90,7 +90,7 @@ class TextMetric:
         return array.reshape(len(responses), -1)
 
     def resampled(self, weights, statistics):
-        """Computes the metric of texts that count several times, or not.
+        """Computes the metric of weighted prompts, as a bootstrap draws them.
 
         Args:
             weights: Array of shape `(R, P)`, how often each prompt counts.

@@ -44,7 +44,7 @@ def check_tokenizer(tokenize):
 
 
 def splitter(tokenize=DEFAULT):
-    """Returns what splits a text into words.
+    """Returns the word tokenizer of a name.
 
     | name       | words                                                       |
     |------------|-------------------------------------------------------------|
@@ -91,7 +91,7 @@ def _splitter(tokenize):
 
 
 def warn_of_unspaced(texts, tokenize):
-    """Warns where most of the texts is written without spaces between words.
+    """Warns of texts without spaces that a tokenizer would not separate.
 
     Their n-grams would be those of whole clauses, which are hardly ever equal.
 

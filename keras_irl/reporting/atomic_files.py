@@ -7,7 +7,7 @@ from keras_irl.folders import check_folder
 
 
 def atomic_write(files, folder, others=()):
-    """Writes under other names first, so that no file is ever half there.
+    """Writes files atomically: under other names first, then renamed.
 
     What can't be written is found out before anything is.
 

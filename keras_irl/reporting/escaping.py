@@ -11,7 +11,7 @@ _MAX_CHARACTERS = 4000
 
 
 def visible(text):
-    r"""Shows what has no look, or changes that of other text, by its code.
+    r"""Escapes characters that are invisible or steer others, in one line.
 
     Args:
         text: String.
@@ -37,7 +37,7 @@ def _visible(character):
 
 
 def readable(text):
-    """Shows a text of several lines, without what changes that of others.
+    """Escapes characters that are invisible or steer others, line by line.
 
     Args:
         text: String.
@@ -57,13 +57,13 @@ def readable(text):
 
 
 def short(text, size=60):
-    """The beginning of a text, of one line."""
+    """The beginning of a text, escaped, in one line."""
     shown = visible(text)
     return shown if len(shown) <= size else f"{shown[: size - 1]}…"
 
 
 def in_markdown(text, size=60):
-    r"""Shows a name in a line or a table of Markdown.
+    r"""Escapes a name for a line or a table of Markdown.
 
     Example:
     >>> print(in_markdown("<b>|" + chr(10)))

@@ -33,7 +33,7 @@ _LARGEST = 1e30
 
 
 def draw_quality_vs_diversity(results):
-    """Draws the metric against Self-BLEU, a curve through temperatures each.
+    """Draws quality against diversity: a curve of temperatures a policy.
 
     Up is better and right is more diverse. Other decoders are hollow points.
     The dashed levels are decodings with one sample a prompt, which have no
@@ -78,7 +78,7 @@ def draw_quality_vs_diversity(results):
 
 
 def draw_learning_curves(results):
-    """Draws the losses on held-out texts over the steps of training.
+    """Draws learning curves: losses on held-out texts over steps.
 
     Every evaluation has a marker. Bands are standard errors over seeds.
 
@@ -286,7 +286,7 @@ def _is_finite(estimate):
 
 
 def quality_vs_diversity_in_words(results):
-    """Tells who stands where, for those who don't see the picture.
+    """Alternative text of the picture of quality against diversity.
 
     Args:
         results: See `keras_irl/evaluation/results.py`.
@@ -311,7 +311,7 @@ def quality_vs_diversity_in_words(results):
 
 
 def learning_curves_in_words(results):
-    """Tells how losses on held-out texts went, for those who see no picture.
+    """Alternative text of the picture of learning curves.
 
     Args:
         results: See `keras_irl/evaluation/results.py`.

@@ -31,7 +31,7 @@ from keras_irl.reporting.web_page import comparison_page
 
 @dataclasses.dataclass(frozen=True)
 class Remarks:
-    """What a report says of results, beside their numbers.
+    """Settings, notes and conclusion of a report.
 
     Attributes:
         settings: Dictionary from names to texts, what they were made with.
@@ -45,7 +45,7 @@ class Remarks:
 
 
 def remarks(results, settings=None, notes=None, conclusion=None):
-    """Checks and completes what a report says of results.
+    """Checks and completes the settings, notes and conclusion of a report.
 
     Args:
         results: See `keras_irl/evaluation/results.py`.
@@ -124,7 +124,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 def write_report(
     results, folder, *, settings=None, notes=None, conclusion=None
 ):
-    """Writes what a comparison found.
+    """Writes the report of a comparison.
 
     | file                       | content                                    |
     |----------------------------|--------------------------------------------|
@@ -180,7 +180,7 @@ def report_files(
     notes=None,
     conclusion=None,
 ):
-    """Makes what `write_report` writes, and describes.
+    """Makes the files of `write_report`.
 
     Args:
         results: See `keras_irl/evaluation/results.py`.

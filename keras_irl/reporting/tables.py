@@ -27,13 +27,13 @@ _HEADERS = {
 
 
 def settings_table(settings):
-    """Puts what results were made with into a table of two columns."""
+    """Puts settings into a table of two columns."""
     lines = [list(item) for item in settings.items()]
     return Table(["setting", "value"], lines, is_text=True)
 
 
 def result_tables(results):
-    """Puts what a comparison found into tables.
+    """Puts the results of a comparison into tables.
 
     Args:
         results: See `keras_irl/evaluation/results.py`.
@@ -66,7 +66,7 @@ def result_tables(results):
 
 
 def format_table(results):
-    """Formats what a comparison found, for people to read.
+    """Formats the results of a comparison as aligned Markdown tables.
 
     One table has a line for each objective, where its runs have numbers,
     another a line for each objective and decoding, a third the differences at

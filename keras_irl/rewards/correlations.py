@@ -24,7 +24,7 @@ _CONTROL = "control log-likelihood"
 
 @dataclasses.dataclass(frozen=True)
 class Correlation:
-    """How a score and a metric go together.
+    """A correlation coefficient of a score and a metric, with its interval.
 
     Attributes:
         metric: Name of the metric.

@@ -19,7 +19,7 @@ KINDS = ("wrong step", "wrong answer", "early stop", "repetition")
 
 @dataclasses.dataclass(frozen=True)
 class Corruption:
-    """A wrong response.
+    """A response with one mistake at a known place.
 
     Attributes:
         kind: One of `KINDS`.

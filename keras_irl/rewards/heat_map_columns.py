@@ -77,7 +77,7 @@ def _luminance(rgb):
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A policy's texts, and what their tokens are colored by.
+    """A column of a heat map: a policy's texts and their quantity.
 
     Attributes:
         name: Name of the policy.
@@ -104,7 +104,7 @@ class Column:
 
 
 def columns_of(policies, quantities=None):
-    """Checks policies, and gives each quantity a scale of its own.
+    """Makes the columns of a heat map, each quantity with a scale of its own.
 
     Args:
         policies: See `heat_map`.
@@ -138,7 +138,7 @@ def columns_of(policies, quantities=None):
 
 
 def verdicts(metrics, row):
-    """What the metrics say of a text.
+    """The metrics of a text, as right, wrong or a number.
 
     Args:
         metrics: Dictionary from names to lists of numbers.

@@ -76,7 +76,7 @@ def heat_map_files(
     quantities=None,
     metrics=None,
 ):
-    """Makes what `heat_map` writes, and describes.
+    """Makes the files of `heat_map`.
 
     Args:
         policies: See `heat_map`.

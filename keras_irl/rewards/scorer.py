@@ -66,7 +66,7 @@ class ResponseTruncator:
 
 
 def check_prompts(policy, prompts):
-    """Finds out that prompts leave no room for an action, before the work.
+    """Checks that prompts leave room for a response.
 
     Args:
         policy: A `CausalLM` or `Seq2SeqLM` with its preprocessor.

@@ -19,7 +19,7 @@ from keras_irl.rewards.token_rewards import totals
 
 @dataclasses.dataclass(frozen=True)
 class BestOfN:
-    """The mean metric of one sample of n, by the way it is picked.
+    """The mean metric of the best of n samples, by what picks it.
 
     Attributes:
         n: Number of samples a prompt from which one is picked.
@@ -129,7 +129,7 @@ def pick_best(scores, prompt_ids):
 
 
 def format_best_of_n(rows):
-    """Formats what `best_of_n` returned as a Markdown table.
+    """Formats best-of-n results as a Markdown table.
 
     Args:
         rows: A list of `BestOfN`.

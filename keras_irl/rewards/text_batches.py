@@ -76,7 +76,7 @@ def check_finished(finished, num_texts, num_ids=0):
 
 
 class TextBatches:
-    """Packs any texts into batches of one shape, for a policy to read.
+    """Packs texts into batches of one shape, for a policy to read.
 
     Args:
         policy: A `CausalLM` or `Seq2SeqLM` with its preprocessor.

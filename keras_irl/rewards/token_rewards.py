@@ -75,14 +75,14 @@ def are_text_rewards(scores):
 
 
 def totals(scores):
-    """Returns accumulated rewards for `TextRewards`, and else what it got."""
+    """Returns the accumulated rewards of `TextRewards`, numbers as they are."""
     if are_text_rewards(scores):
         return [text.total for text in scores]
     return scores
 
 
 class RewardReader:
-    """Reads the rewards of texts in a policy, again and again, compiled once.
+    """Reads token rewards of texts from a policy, compiled once.
 
     The policy is only borrowed, and always read with its current weights; in
     a callback, reach it through `self.model`. Change the discount, quantize
@@ -225,7 +225,7 @@ def token_rewards(
     batch_size=32,
     finished=None,
 ):
-    """Reads the rewards of every token of some texts, whoever wrote them.
+    """Reads the reward of every token of some texts, whoever wrote them.
 
     A policy's logits are soft action values; the reward under which they would
     be optimal follows from the soft Bellman equation:

@@ -309,7 +309,7 @@ def _kind(value):
 
 
 def parse_pairs(line):
-    """Reads what a line demonstrates.
+    """Reads the prompt and the responses of a line.
 
     Args:
         line: Bytes: an object with the columns `prompt` and `response`, or

@@ -13,7 +13,7 @@ from keras_irl.metrics.word_tokenizers import check_tokenizer
 
 
 class Task:
-    """Prompts, responses, references and metrics of one split.
+    """A split of a task: prompts, responses, references and metrics.
 
     `prompts`, `responses` and `references` are aligned sequences with random
     access. A training split has a row for each demonstration, so prompts may
