@@ -257,6 +257,39 @@ def test_signatures_are_short():
     assert violations(check) == []
 
 
+# Here a user passes numbers and choices that look alike.
+NAMED_ARGUMENTS = set(
+    "callbacks diagnosis evaluation metrics reporting rewards tasks".split()
+)
+
+
+def test_arguments_beyond_the_fourth_go_by_their_names():
+    def check(path, tree):
+        if room(path) not in NAMED_ARGUMENTS:
+            return
+        for name, args in public_signatures(tree):
+            arguments = [*args.posonlyargs, *args.args]
+            count = sum(a.arg not in ("self", "cls") for a in arguments)
+            if count > 4:
+                yield f"{name} has {count} positional arguments"
+
+    assert violations(check) == []
+
+
+def test_no_function_hides_its_module():
+    # `keras_irl.rewards.token_rewards` is a name of the contract, and a
+    # command of the command line is the file of its name.
+    def check(path, tree):
+        if room(path) == "cli" or path.stem == "token_rewards":
+            return
+        for node in tree.body:
+            if isinstance(node, (ast.ClassDef, *FUNCTIONS)):
+                if node.name == path.stem:
+                    yield f"defines {node.name}"
+
+    assert violations(check) == []
+
+
 def test_names_of_files_say_something():
     empty = {"utils", "util", "helpers", "common", "misc", "base"}
     assert [place(p) for p in FILES if p.stem.strip("_") in empty] == []

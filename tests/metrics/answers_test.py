@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from keras_irl.data import arithmetic
-from keras_irl.data import gsm8k
 from keras_irl.metrics.answers import majority_vote
 from keras_irl.metrics.answers import pass_at_k
+from keras_irl.tasks import arithmetic
+from keras_irl.tasks import gsm8k
 
 
 def answer(text):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nltk.translate import bleu_score
 from sacrebleu.tokenizers import tokenizer_13a
 
-from keras_irl.evaluation import diversity
+from keras_irl.metrics import diversity
 from keras_irl.metrics.diversity import distinct_n
 from keras_irl.metrics.diversity import self_bleu
 

@@ -6,7 +6,7 @@ import warnings
 import pytest
 
 from keras_irl.data import load_task
-from keras_irl.evaluation import word_tokenizers
+from keras_irl.metrics import word_tokenizers
 from keras_irl.metrics.word_tokenizers import check_tokenizer
 from keras_irl.metrics.word_tokenizers import splitter
 from keras_irl.metrics.word_tokenizers import warn_of_unspaced

@@ -8,11 +8,6 @@ import re
 import numpy as np
 import pytest
 
-from keras_irl.evaluation.results import finite
-from keras_irl.evaluation.summary import error_source
-from keras_irl.evaluation.summary import estimate
-from keras_irl.evaluation.summary import history_estimates
-from keras_irl.evaluation.summary import row_estimates
 from keras_irl.reporting.pictures import draw_learning_curves
 from keras_irl.reporting.pictures import draw_quality_vs_diversity
 from keras_irl.reporting.report import write_report
@@ -28,15 +23,15 @@ FILES = {
 }
 
 
-def make_row(temperature, quality, alike):
+def make_row(temperature, quality, self_bleu):
     return {
         "policy": "any",
         "temperature": temperature,
-        "num_samples": 1 if alike is None else 8,
+        "num_samples": 1 if self_bleu is None else 8,
         "metrics": {"bleu": quality, "chrf": quality + 10},
-        "sample_metrics": {"coverage": None if alike is None else 30.0},
-        "self_bleu": alike,
-        "prompt_self_bleu": alike and [alike],
+        "sample_metrics": {"coverage": None if self_bleu is None else 30.0},
+        "self_bleu": self_bleu,
+        "prompt_self_bleu": self_bleu and [self_bleu],
         "responses": [["a long text"]],
     }
 
@@ -68,8 +63,7 @@ def make_run(seed, shift=0.0):
     }
 
 
-@pytest.fixture
-def results():
+def make_results():
     return {
         "task": "e2e",
         "metric": "bleu",
@@ -80,6 +74,11 @@ def results():
             "iqlearn": [make_run(0, shift=1.0), make_run(1, shift=1.0)],
         },
     }
+
+
+@pytest.fixture
+def results():
+    return make_results()
 
 
 def test_writes_every_file(results, tmp_path):
@@ -333,39 +332,6 @@ def front(policy, difference=(None, None, None)):
     }
 
 
-def test_words_of_different_tokenizers_do_not_stand_in_one_table(results):
-    (row,) = results["objectives"]["mle"][0]["rows"][1:2]
-    row["tokenize"] = "zh"
-    with pytest.raises(ValueError, match="Received: tokenize=13a, zh"):
-        format_table(results)
-    for runs in results["objectives"].values():
-        for run in runs:
-            for row in run["rows"]:
-                row["tokenize"] = "zh"
-    assert "in tokens of sacrebleu's zh: Self-BLEU" in format_table(results)
-
-
-def test_errors_are_over_runs_then_seeds_then_prompts(results):
-    runs = results["objectives"]["mle"]
-    for run in runs:
-        for row in run["rows"]:
-            row["standard_errors"] = {"bleu": 7.0}
-    assert row_estimates(runs)["T=1"]["bleu"].standard_error == 1.0
-    assert error_source(results) == "training runs"
-    one = runs[:1]
-    assert row_estimates(one)["T=1"]["bleu"].standard_error == 7.0
-    assert row_estimates(one)["T=1"]["chrf"].standard_error is None
-    assert error_source({"objectives": {"mle": one}}).startswith("prompts")
-    rows = [make_row(1.0, q, 50.0) | {"seed": i} for i, q in enumerate((3, 5))]
-    seeds = [{"rows": rows}]
-    assert row_estimates(seeds)["T=1"]["bleu"].standard_error == 1.0
-    mixed = {"objectives": {"mle": seeds, "iqlearn": runs, "gail": one}}
-    assert error_source(mixed) == (
-        "training runs, else over seeds of the samples, "
-        "else over prompts drawn anew"
-    )
-
-
 def test_an_output_that_is_a_file_is_refused(results, tmp_path):
     path = tmp_path / "file"
     path.write_text("mine")
@@ -394,15 +360,6 @@ def test_numbers_that_are_not_finite_are_null_and_told(results, tmp_path):
     assert place in markdown
     assert "nan" in format_table(results)
     assert "inf" in format_table(results)
-
-
-def test_numpy_values_become_plain():
-    value = {"a": np.float32(0.5), "b": [np.int64(3), True, None, "x"]}
-    plain, not_finite = finite(value)
-    assert plain == {"a": 0.5, "b": [3, True, None, "x"]}
-    assert type(plain["b"][0]) is int
-    assert plain["b"][1] is True
-    assert not_finite == []
 
 
 @pytest.mark.parametrize("broken", ["make", "write"])
@@ -442,60 +399,6 @@ def test_leaves_out_what_there_is_not(results, tmp_path):
     assert "png" not in (tmp_path / "report.md").read_text("utf-8")
 
 
-def test_the_table_has_means_and_standard_errors(results):
-    table = format_table(results)
-    assert "2.500 ± 1.000" in table  # Of the negative log-likelihood.
-    assert "46.0 ± 1.0" in table
-    assert "Self-BLEU" in table
-
-
-def test_the_table_says_what_its_entropy_is(results):
-    assert "Entropy" not in format_table(results)
-    for run in results["objectives"]["mle"]:
-        for row in run["rows"]:
-            row |= {"entropy": 1.5, "distinct_1": 40.0}
-    table = format_table(results)
-    assert "Entropy is that of the policy, at T = 1 whatever" in table
-    assert "distinct-1" in table
-
-
-def test_the_table_of_one_seed_has_no_standard_errors(results):
-    for runs in results["objectives"].values():
-        del runs[1:]
-    assert "±" not in format_table(results)
-
-
-def test_the_columns_of_the_table_are_aligned(results):
-    for table in format_table(results).split("\n\n"):
-        lines = table.splitlines()
-        bars = [[i for i, c in enumerate(x) if c == "|"] for x in lines]
-        assert all(positions == bars[0] for positions in bars)
-
-
-def test_the_numbers_of_a_column_have_equally_many_decimals(results):
-    runs = results["objectives"]
-    for name, quality, loss in (("mle", 5.25, 4.2931), ("iqlearn", 46, 4.28)):
-        (run, _) = runs[name]
-        del runs[name][1:]
-        run["negative_log_likelihood"] = loss
-        run["rows"] = [make_row(1.0, quality, 100.0 - quality)]
-    runs["gail"] = copy.deepcopy(runs["mle"])
-    runs["gail"][0]["negative_log_likelihood"] = 123456789012.0
-    cells = [
-        [cell.strip() for cell in line.split("|")]
-        for line in format_table(results).splitlines()
-    ]
-    assert [line[3] for line in cells if line[2:3] == ["1"]] == [
-        *("4.293", "4.280", "1.23e+11"),
-    ]
-    rows = [line for line in cells if line[2:3] == ["T=1"]]
-    names = next(line for line in cells if line[2:3] == ["decoding"])
-    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
-    assert columns["bleu"] == ("5.250", "46.000", "5.250")
-    assert columns["chrf"] == ("15.2", "56.0", "15.2")
-    assert columns["Self-BLEU"] == ("94.8", "54.0", "94.8")
-
-
 def test_lines_of_samples_are_not_taken_for_those_of_the_report(
     results, tmp_path
 ):
@@ -526,30 +429,6 @@ def test_the_alt_texts_of_pictures_have_their_numbers(results, tmp_path):
     markdown = (tmp_path / "report.md").read_text("utf-8")
     for alt, name in zip(alts, ("quality_vs_", "learning_"), strict=True):
         assert f"![{alt}]({name}" in markdown
-
-
-def test_estimates_a_mean_and_its_standard_error():
-    found = estimate([1.0, 2.0, 6.0])
-    assert found.mean == 3.0
-    assert found.standard_error == pytest.approx(math.sqrt(7.0 / 3.0))
-    assert estimate([1.0]).standard_error is None
-    assert estimate([None, None]) is None
-    assert math.isnan(estimate([1.0, math.nan]).mean)
-
-
-def test_rows_are_matched_by_temperature(results):
-    rows = row_estimates(results["objectives"]["mle"])
-    assert list(rows) == ["greedy", "T=0.5", "T=1"]
-    assert rows["T=0.5"]["bleu"].mean == 41.0
-    assert rows["greedy"]["self_bleu"] is None
-
-
-def test_histories_meet_at_the_steps_of_all_seeds(results):
-    runs = results["objectives"]["mle"]
-    runs[1]["history"] = {"step": [10], "negative_log_likelihood": [4.0]}
-    curve = history_estimates(runs, "negative_log_likelihood")
-    assert {step: e.mean for step, e in curve.items()} == {10: 3.0}
-    assert history_estimates([{}], "negative_log_likelihood") == {}
 
 
 def test_many_objectives_and_flat_curves_are_drawn(results):

@@ -12,8 +12,8 @@ from testing import tiny_policy
 
 import keras_irl
 from keras_irl.data import demonstrations
-from keras_irl.evaluation import policy_reader
 from keras_irl.generation import ResponseSampler
+from keras_irl.models import policy_reader
 from keras_irl.rewards import RewardReader
 from keras_irl.rewards import as_scorer
 from keras_irl.rewards import token_rewards

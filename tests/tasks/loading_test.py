@@ -4,21 +4,19 @@ import copy
 import doctest
 import pickle
 
-import numpy as np
-import pandas as pd
 import pytest
 
-from keras_irl.data import Task
-from keras_irl.data import arithmetic
-from keras_irl.data import calculator
-from keras_irl.data import gsm8k
-from keras_irl.data import load_task
-from keras_irl.data import task
-from keras_irl.data import tasks
 from keras_irl.evaluation import mean_over_texts
-from keras_irl.evaluation import quality
-from keras_irl.evaluation import rouge
+from keras_irl.metrics import quality
+from keras_irl.metrics import rouge
 from keras_irl.metrics.text_metrics import TextMetric
+from keras_irl.tasks import Task
+from keras_irl.tasks import arithmetic
+from keras_irl.tasks import calculator
+from keras_irl.tasks import gsm8k
+from keras_irl.tasks import load_task
+from keras_irl.tasks import loading
+from keras_irl.tasks import task
 from tests.testing import shared_data
 
 NAMES = ("arithmetic", "gsm8k", "e2e")
@@ -63,14 +61,8 @@ def test_an_unknown_name_lists_the_tasks(name):
         load_task(name)
 
 
-def test_rows_of_different_lengths_are_refused():
-    rows = (["p"], ["r"], [["r"], ["s"]])
-    with pytest.raises(ValueError, match=r"aligned.*lengths=\[1, 1, 2\]"):
-        Task("name", "train", rows, rows[:2], metrics={})
-
-
 @pytest.mark.parametrize(
-    "module", [arithmetic, calculator, gsm8k, task, tasks, quality]
+    "module", [arithmetic, calculator, gsm8k, loading, task, quality]
 )
 def test_the_examples_in_docstrings_run(module):
     results = doctest.testmod(module)
@@ -115,35 +107,6 @@ def mean_length(prompts, responses, references):
         len(prompt) + len(text)
         for prompt, text in zip(prompts, responses, strict=True)
     ]
-
-
-def test_a_task_reads_columns_by_position():
-    frame = pd.DataFrame({"p": ["a", "b", "c"], "r": ["x", "y", "z"]})
-    frame["refs"] = [["x"], ("y",), np.array(["z"])]
-    frame = frame.iloc[[2, 0, 1]]
-    made = Task(
-        "mine",
-        "test",
-        rows=(frame.p, frame.r, frame.refs),
-        pairs=(frame.p, frame.r),
-        metrics={"exact": quality.exact_match},
-    )
-    assert (made.prompts[0], made.responses[0]) == ("c", "z")
-    first = made.first(np.int64(2))
-    assert (list(first.prompts), list(first.responses)) == (
-        ["c", "a"],
-        ["z", "x"],
-    )
-    # The second response is not the reference that has the label 1.
-    answers = pd.Series(["z", "y", "y"], [1, 2, 0])
-    assert made.metrics["exact"](answers, made.references) == pytest.approx(
-        200 / 3
-    )
-    with pytest.raises(ValueError, match="`prompts` must be a sequence"):
-        Task("mine", "test", ("abc", frame.r, frame.refs), ([], []), metrics={})
-    for wrong in (0, 1.5, "2", True, 10**12):
-        with pytest.raises(ValueError, match="Received: num_prompts="):
-            made.first(wrong)
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "0", None, 2**32])
