@@ -98,9 +98,8 @@ def is_missing(value):
     if isinstance(value, float | np.floating):
         return math.isnan(value)
     pandas = _loaded("pandas")
-    return value is None or (
-        pandas is not None and (value is pandas.NA or value is pandas.NaT)
-    )
+    missing = (pandas.get("NA"), pandas.get("NaT"))
+    return value is None or any(value is one for one in missing)
 
 
 def finite_numbers(name, numbers, num_texts=None):
@@ -185,29 +184,32 @@ def _column_problem(values):
 
 
 def _is_series(values):
-    pandas = _loaded("pandas")
-    return pandas is not None and isinstance(values, pandas.Series)
+    return isinstance(values, _classes("pandas", "Series"))
 
 
 def _is_arrow_column(values):
-    pyarrow = _loaded("pyarrow")
-    kinds = pyarrow and (pyarrow.Array, pyarrow.ChunkedArray)
-    return kinds is not None and isinstance(values, kinds)
+    return isinstance(values, _classes("pyarrow", "Array", "ChunkedArray"))
 
 
 def _is_table(values):
-    pandas, pyarrow = _loaded("pandas"), _loaded("pyarrow")
-    datasets = _loaded("datasets")
-    return (
-        (pandas is not None and isinstance(values, pandas.DataFrame))
-        or (pyarrow is not None and isinstance(values, pyarrow.Table))
-        or (datasets is not None and isinstance(values, datasets.Dataset))
+    return isinstance(
+        values,
+        _classes("pandas", "DataFrame")
+        + _classes("pyarrow", "Table")
+        + _classes("datasets", "Dataset"),
     )
 
 
-def _loaded(library):
-    """A library that need not be here, or `None` before anybody imports it.
+def _classes(library, *names):
+    """The classes of a library that need not be here.
 
-    A value of one of its classes can't be there before.
+    Before anybody imports it, no value can be of one. A module of the user's
+    may have its name, and none of its classes.
     """
-    return sys.modules.get(library)
+    found = (_loaded(library).get(name) for name in names)
+    return tuple(kind for kind in found if isinstance(kind, type))
+
+
+def _loaded(library):
+    module = sys.modules.get(library)
+    return {} if module is None else vars(module)

@@ -1,4 +1,6 @@
 import collections.abc
+import sys
+import types
 
 import datasets
 import numpy as np
@@ -132,3 +134,12 @@ def test_each_text_has_a_prompt(prompt_ids, message):
     assert check_prompt_ids(pd.Series([3, 3], [1, 0]), 2) == [3, 3]
     with pytest.raises(ValueError, match=message):
         check_prompt_ids(prompt_ids, 2)
+
+
+def test_a_module_of_the_users_may_have_the_name_of_a_library(monkeypatch):
+    for name in ("datasets", "pandas", "pyarrow"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    assert column("rows", ["a"]) == ["a"]
+    assert is_missing(None) and not is_missing("a")
+    with pytest.raises(ValueError, match="no length"):
+        column("rows", 5)

@@ -124,13 +124,13 @@ class _Policy:
                 groups.setdefault(key, []).append(row)
         self.runs = sorted({run for _, run in groups})
         names = dict.fromkeys(name for name, _ in groups)
-        self.decodings = [
+        self.strategies = [
             name
             for name in names
             if all((name, run) in groups for run in self.runs)
         ]
         self.points = None
-        self.reason = _why_no_curve(self.decodings)
+        self.reason = _why_no_curve(self.strategies)
         if self.reason:
             return
         self.reason = _why_no_interval(named_metric, weights.shape[1])
@@ -139,18 +139,18 @@ class _Policy:
         points = [
             [
                 np.mean([_point(r, named_metric, weights) for r in group], 0)
-                for group in (groups[name, run] for name in self.decodings)
+                for group in (groups[name, run] for name in self.strategies)
             ]
             for run in self.runs
         ]
         self.points = np.moveaxis(np.array(points), 2, 0)
 
 
-def _why_no_curve(decodings):
-    if not decodings:
+def _why_no_curve(strategies):
+    if not strategies:
         return "there is no decoding with several samples a prompt"
-    if len(decodings) == 1:
-        return f"{decodings[0]} alone is a point, and no curve"
+    if len(strategies) == 1:
+        return f"{strategies[0]} alone is a point, and no curve"
     return ""
 
 
@@ -180,7 +180,7 @@ def _number(value):
 def _compared(policy, first, draws):
     found = {
         "policy": policy.name,
-        "points": policy.decodings,
+        "points": policy.strategies,
         "runs": len(policy.runs),
         "difference": None,
         "difference_low": None,
