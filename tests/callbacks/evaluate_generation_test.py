@@ -143,7 +143,12 @@ def test_a_policy_that_is_trained_itself_is_judged_too():
     dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
     policy.compile("sgd", loss=keras_irl.losses.IQLearnLoss())
     decoders = [BeamSearch(num_beams=2), Sampling(0.5, top_p=0.9)]
-    judge = EvaluateGeneration(TASK, decoders, num_samples=2, num_prompts=2)
+    judge = EvaluateGeneration(
+        TASK, decoders=decoders, num_samples=2, num_prompts=2
+    )
+    assert [decoder.name for decoder in judge.decoders] == [
+        *("beam 2 penalty 0.6", "T=0.5 top-p 0.9")
+    ]
     history = policy.fit(dataset, verbose=0, callbacks=[judge]).history
     names = ("beam_2_penalty_0.6", "t0.5_top_p_0.9")
     assert {f"finished_{name}" for name in names} <= history.keys()
