@@ -308,6 +308,17 @@ def test_what_is_public_is_documented():
     assert violations(check) == []
 
 
+def test_a_module_is_named_by_its_concept_and_not_by_a_clause():
+    clauses = {"what", "how", "which", "where", "whether", "when", "who"}
+
+    def check(_, tree):
+        first = (ast.get_docstring(tree) or "").splitlines()[:1]
+        if first and first[0].split()[0].lower() in clauses:
+            yield first[0]
+
+    assert violations(check) == []
+
+
 def test_errors_say_what_was_received():
     # A message may be put together by a function, or in a local variable.
     says_received = collections.defaultdict(bool)
