@@ -1,5 +1,3 @@
-import warnings
-
 import keras
 import keras_hub
 import numpy as np
@@ -7,7 +5,6 @@ import pandas as pd
 import pytest
 from testing import PROMPTS
 from testing import RESPONSES
-from testing import quick_start
 from testing import tiny_policy
 
 import keras_irl
@@ -17,7 +14,6 @@ from keras_irl.models import policy_reader
 from keras_irl.rewards import RewardReader
 from keras_irl.rewards import as_scorer
 from keras_irl.rewards import token_rewards
-from keras_irl.rewards.scorer import ResponseTruncator
 
 PROMPTS, RESPONSES = list(PROMPTS), list(RESPONSES)
 compiled_only = pytest.mark.skipif(
@@ -25,30 +21,9 @@ compiled_only = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module", params=["t5", "gpt2"])
-def policy(request):
-    return quick_start(tiny_policy(request.param))
-
-
-@pytest.fixture(scope="module")
-def reader(policy):
-    """Two rows a batch: the last of three texts is padded with a copy."""
-    return RewardReader(policy, discount=0.9, value_offset=0.5, batch_size=2)
-
-
 @pytest.fixture(scope="module")
 def sum_reader(policy):
     return RewardReader(policy, 1.0, value_offset=-2.5, batch_size=2)
-
-
-@pytest.fixture(scope="module")
-def gpt2():
-    return quick_start(tiny_policy("gpt2"))
-
-
-@pytest.fixture(scope="module")
-def gpt2_reader(gpt2):
-    return RewardReader(gpt2, discount=0.9, value_offset=0.5, batch_size=3)
 
 
 def logits_of(policy, prompt, response):
@@ -277,28 +252,6 @@ def test_rewards_are_read_during_fit_with_the_weights_of_the_moment(
     gpt2.set_weights(start)
 
 
-def test_scores_are_totals_and_trl_may_ask_for_them(gpt2, gpt2_reader):
-    score = as_scorer(gpt2, 0.9, 0.5, batch_size=2)
-    expected = [text.total for text in gpt2_reader(PROMPTS, RESPONSES)]
-    scores = score(PROMPTS, RESPONSES)
-    assert scores == pytest.approx(expected, abs=1e-4)
-    assert all(type(number) is float for number in scores)
-    # As `GRPOTrainer` calls it, and as it asks for a name to log.
-    rows = {"completion_ids": [[1]] * 3, "answer": ["5"] * 3}
-    asked = score(
-        prompts=PROMPTS, completions=RESPONSES, trainer_state=None, **rows
-    )
-    assert asked == pytest.approx(scores, abs=1e-6)
-    assert score.__name__ == "accumulated_reward"
-    chat = [[{"role": "assistant", "content": "5"}]] * 3
-    with pytest.raises(ValueError, match=r"a string.*Received: responses\[0\]"):
-        score(prompts=PROMPTS, completions=chat)
-    with pytest.raises(ValueError, match=r"as strings.*Received: responses.0"):
-        score(PROMPTS, [[3, 4]] * 3)
-    with pytest.raises(ValueError, match="either `responses` or.*Received: "):
-        score(PROMPTS, response=RESPONSES)
-
-
 def test_logits_that_are_not_finite_are_an_error(gpt2, gpt2_reader):
     weights = gpt2.get_weights()
     gpt2.set_weights([weight * np.nan for weight in weights])
@@ -368,46 +321,6 @@ def test_an_unfinished_response_must_have_a_token(gpt2):
 def test_a_policy_must_be_a_language_model():
     with pytest.raises(ValueError, match="Received: policy=None"):
         RewardReader(None)
-
-
-def test_a_scorer_scores_what_fits_of_a_long_response(policy):
-    prompts = ["call me ishmael", "the earth", "the earth"]
-    long = " ".join(["the lazy dog"] * 40)
-    score = as_scorer(policy, 0.9, batch_size=3)
-    with pytest.warns(UserWarning, match=r"what fits.*Received: responses\[1"):
-        scores = score(prompts, ["call", long, "the"])
-    assert np.isfinite(scores).all()
-    # Once is enough.
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", "A response is longer")
-        again = score(prompts, ["call", long + " dog", "the"])
-    assert again == pytest.approx(scores, abs=1e-4)
-    # As a text that fills the window, and was cut there.
-    cut, are_cut = ResponseTruncator(policy)(prompts, ["call", long, "the"])
-    assert are_cut == [False, True, False] and long.startswith(cut[1])
-    reader = RewardReader(policy, 0.9, batch_size=3)
-    texts = reader(prompts, cut, [True, False, True])
-    assert scores == pytest.approx([t.total for t in texts], abs=1e-4)
-    with pytest.raises(ValueError, match="Row 0: the text does not fit"):
-        reader(prompts[1:2], [long[: len(cut[1]) + 4]])
-
-
-def test_a_scorer_minds_what_was_cut(gpt2, gpt2_reader):
-    score = as_scorer(gpt2, 0.9, 0.5, batch_size=3)
-    finished = [True, False, False]
-    texts = gpt2_reader(PROMPTS, RESPONSES, finished)
-    columns = {"prompts": PROMPTS, "completions": RESPONSES}
-    scores = score(**columns, finished=finished)
-    assert scores == pytest.approx([text.total for text in texts], abs=1e-4)
-    assert scores != pytest.approx(score(**columns), abs=1e-2)
-    # Of no token there is no reward; an end token is one.
-    empty = score(["a"] * 3, ["", "", "b"], finished=[False, True, True])
-    assert empty[0] == 0.0 and empty[1] != 0.0 and empty[2] != 0.0
-    assert score(["a"], [""], finished=[False]) == [0.0]
-    with pytest.raises(ValueError, match="one boolean for each.*Received: fin"):
-        score(PROMPTS, RESPONSES, finished=["yes"] * 3)
-    with pytest.raises(ValueError, match="Row 0: the text does not fit"):
-        score(["a" * 99], ["b"])
 
 
 def test_texts_of_a_table_are_rewarded_by_position(policy, reader):
