@@ -502,6 +502,7 @@ BY_NAME = {
     "task": TASKS,
     "temperatures": st.lists(DECODERS, min_size=1, max_size=2, unique_by=repr),
     "decoder": DECODERS,
+    "decoders": st.lists(DECODERS, max_size=1),
     "scores": SCORES,
     "prompt_ids": PROMPT_IDS,
     "folder": st.just(Inside("out")),
