@@ -44,9 +44,6 @@ def pytest_ignore_collect(collection_path, config):
 def pytest_collection_modifyitems(items, config):
     order = {name: i for i, name in enumerate(suite_plan.SLOWEST)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
-    for item in items:
-        if suite_plan.is_backend_free(_place(item.path)):
-            item.add_marker("backend_free")
     if _names_a_path(config) or suite_plan.EVERYWHERE in os.environ:
         return
     left = [item for item in items if BACKEND not in _backends(item)]
@@ -74,12 +71,8 @@ def _backends(item):
                 f"or more. Received: backends{marker.args}"
             )
         return marker.args
-    if _family(item) is not None:
-        if _family(item) not in suite_plan.EXAMPLES:
-            return (QUICKEST,)
-    return suite_plan.planned_backends(
-        f"{_place(item.path)}::{item.nodeid.partition('::')[2]}"
-    )
+    test = f"{_place(item.path)}::{item.nodeid.partition('::')[2]}"
+    return suite_plan.planned_backends(test, _family(item))
 
 
 def _family(item):

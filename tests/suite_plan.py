@@ -68,6 +68,12 @@ PLAN = {
     "evaluation": _TORCH,
     "families/special_tokens_test.py": _TORCH,
     "families/text_marks_test.py": _TORCH,
+    "families/heads_test.py::test_learns_generates_and_is_saved": _TORCH,
+    "families/heads_test.py::test_learns_generates_and_is_saved[llama]": _ALL,
+    "families/heads_test.py::test_learns_generates_and_is_saved[mixtral]": (
+        "torch",
+        "jax",
+    ),
     "families/heads_test.py::test_objectives_that_draw": _TORCH,
     "families/heads_test.py::test_the_response_and_its_end": _TORCH,
     "fuzz": _TORCH,
@@ -173,10 +179,17 @@ def is_backend_free(place):
     return bool(prefixes.intersection(BACKEND_FREE))
 
 
-def planned_backends(test):
-    """The backends that run a test, by the longest entry of the plan."""
+def planned_backends(test, family=None):
+    """The backends that run a test, by the longest entry of the plan.
+
+    A family of language models that stands for no other is tested where that
+    is quickest, unless an entry names its very test.
+    """
     entries = [entry for entry in PLAN if _belongs(test, entry)]
-    return PLAN[max(entries, key=len)] if entries else BACKENDS
+    longest = max(entries, key=len, default="")
+    if family is not None and family not in EXAMPLES and "[" not in longest:
+        return (QUICKEST,)
+    return PLAN.get(longest, BACKENDS)
 
 
 def _belongs(test, entry):
