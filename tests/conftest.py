@@ -58,7 +58,10 @@ def _place(path):
 
 
 def _names_a_path(config):
-    return any("tests" in arg for arg in config.invocation_params.args)
+    return any(
+        "tests" in argument and not argument.startswith("-")
+        for argument in config.invocation_params.args
+    )
 
 
 def _backends(item):
