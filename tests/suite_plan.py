@@ -43,6 +43,7 @@ BACKEND_FREE = (
     "metrics",
     "mutation",
     "progress_test.py",
+    "quick_check_test.py",
     "reporting",
     "rewards/correlations_test.py",
     "rewards/corruptions_test.py",
