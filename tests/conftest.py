@@ -7,7 +7,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "agg")
-# Nothing is downloaded. Asked without a network, a hub is asked again and again,
+# Nothing is downloaded. Without a network, a hub is asked again and again,
 # unless it knows so before it is imported.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
