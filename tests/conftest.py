@@ -50,9 +50,11 @@ def pytest_collection_modifyitems(items, config):
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
     if _names_a_path(config) or suite_plan.EVERYWHERE in os.environ:
         return
-    left = [item for item in items if BACKEND not in _backends(item)]
+    ours, left = [], []
+    for item in items:
+        (ours if BACKEND in _backends(item) else left).append(item)
     if left:
-        items[:] = [item for item in items if item not in set(left)]
+        items[:] = ours
         config.hook.pytest_deselected(items=left)
         config.stash[LEFT].update(item.nodeid for item in left)
 

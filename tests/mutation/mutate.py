@@ -75,8 +75,8 @@ def _test(folder, tests, log):
         if pathlib.Path(found).is_relative_to(folder):
             import pytest
 
-            options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider"]
-            code = pytest.main([*options, "-p", "no:xdist", *tests])
+            options = ["-x", "-q", "--disable-warnings", "-p", "no:xdist"]
+            code = pytest.main([*options, "-p", "no:cacheprovider", *tests])
     finally:
         sys.stdout.flush()
         os._exit(int(code))
