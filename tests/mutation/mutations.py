@@ -249,7 +249,7 @@ MUTATIONS = [
         ),
         (
             "trainers/metrics.py",
-            "trainers/trainer_test.py",
+            "trainers/metrics_test.py",
             (
                 ("is_start(mask)", "mask"),
                 ("masked_sum(ones, mask))", "1.0)"),
