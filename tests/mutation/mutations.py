@@ -82,7 +82,6 @@ MUTATIONS = [
             (
                 ("hidden_states = hidden_states * scale", "pass"),
                 ("needed = continues(mask)", "needed = mask > 2"),
-                ("return -(-num_tokens // num_blocks)", "return num_tokens"),
             ),
         ),
         (
@@ -239,7 +238,6 @@ MUTATIONS = [
                     "losses += self.entropy_weight",
                 ),
                 ("advantages + values)", "advantages)"),
-                ("self.discount, self.gae_lambda", "self.discount, 1.0"),
             ),
         ),
         (
