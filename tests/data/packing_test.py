@@ -158,7 +158,14 @@ def test_rows_that_fill_up_the_last_batch_are_not_trained(policy):
 
 @pytest.mark.parametrize(
     ("sizes", "rows"),
-    [([], []), ([7], [[0]]), ([4, 4, 3], [[0, 2], [1]]), ([1] * 8, None)],
+    [
+        ([], []),
+        ([7], [[0]]),
+        ([4, 4, 3], [[0, 2], [1]]),
+        # Were the short ones placed first, there would be three rows.
+        ([2, 2, 5, 5], [[0, 2], [1, 3]]),
+        ([1] * 8, None),
+    ],
 )
 def test_fills_rows_without_exceeding_them(sizes, rows):
     groups = fill_rows(sizes, 7)
