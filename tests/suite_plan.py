@@ -81,7 +81,14 @@ PLAN = {
     "generation/entropies_test.py": _TORCH_AND_JAX,
     "generation/prompts_test.py": _TORCH,
     "generation/responses_test.py": _TORCH,
-    "generation/sampled_responses_test.py": _TORCH_AND_JAX,
+    "generation/sampled_responses_test.py": _TORCH,
+    "generation/sampled_responses_test.py::test_answers_during_fit": (
+        _TORCH_AND_JAX
+    ),
+    "generation/sampled_responses_test.py::test_compiles_once": ("jax",),
+    "generation/sampled_responses_test.py::test_greedy": _TORCH_AND_JAX,
+    "generation/sampled_responses_test.py::test_leaves_the": _TORCH_AND_JAX,
+    "generation/sampled_responses_test.py::test_warmed_up": ("jax",),
     "generation/windows_test.py": _TORCH,
     "guides": _TORCH,
     "main_test.py": _TORCH,
