@@ -1,7 +1,7 @@
-# One command to see it work (`make demo`), one to check it (`make test`).
-# They need Python >= 3.11 and make; a virtual environment is made where there
-# is none. Another Python has an environment of its own:
-# `PYTHON=python3.12 make test`.
+# One command to see it work (`make demo`), one while you work (`make check`),
+# one to be sure (`make test`). They need Python >= 3.11 and make; a virtual
+# environment is made where there is none. Another Python has an environment of
+# its own: `PYTHON=python3.12 make test`.
 
 PYTHON ?= python3
 VENV := $(if $(filter $(PYTHON),python3),.venv,.venv-$(notdir $(PYTHON)))
@@ -14,12 +14,17 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export TF_CPP_MIN_LOG_LEVEL := 3
 export MPLBACKEND := agg
 PYTEST ?= --numprocesses 2 --dist loadfile --no-loadscope-reorder
-suite: export OMP_NUM_THREADS := 1
-# What is compiled is run a few times: compiling it well takes longer.
-suite: export XLA_FLAGS := --xla_backend_optimization_level=0 \
+# Tiny models only lose by more threads. What is compiled is run a few times:
+# compiling it well takes longer.
+check suite nightly coverage canary fuzz: export OMP_NUM_THREADS := 1
+check suite nightly coverage canary: export XLA_FLAGS := \
+	--xla_backend_optimization_level=0 \
 	--xla_llvm_disable_expensive_passes=true
+# Where each run of the suite notes what it ran and left to other backends.
+suite nightly: export KERAS_IRL_RECORD := .cache/suite
 
-.PHONY: demo test lint suite fuzz clean
+.PHONY: demo check test lint suite nightly mutate fuzz coverage canary lock \
+	clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -28,42 +33,92 @@ demo: $(VENV)/.demo
 		--learning-rate 3e-3 --final-learning-rate 0.05 --num-test 240 \
 		--output runs/demo --overwrite
 
+# Under 90 seconds: what needs no backend, one test for each equation, and the
+# tests of what you changed.
+check: lint
+	$(BIN)/python tests/quick_check.py $(PYTEST)
+
+# Under 15 minutes: each test where it is quickest, and on every backend what
+# may differ between them; tests/suite_plan.py says which.
 test: lint suite
 
 lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/mypy --cache-dir .cache/mypy
 
 # Keras reads its backend once, so each has a run of its own, in two workers.
-# Tiny models only lose by more threads. All backends run, also after a failure.
-suite: $(VENV)/.test
-	@failed=; for backend in $(BACKENDS); do \
+# All backends run, also after a failure; then it is asked whether every test
+# that a run left to another was run by that.
+RUN_ALL = failed=; rm -rf .cache/suite; for backend in $(BACKENDS); do \
 		echo "== the suite on $$backend"; \
-		KERAS_BACKEND=$$backend $(BIN)/python -m pytest -q $(PYTEST) || \
+		KERAS_BACKEND=$$backend $(BIN)/python -m pytest -q $(PYTEST) $(1) || \
 			failed="$$failed $$backend"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "Failed on:$$failed"; exit 1; fi
+ALL_BACKENDS := jax tensorflow torch
+suite: $(VENV)/.test
+	@$(call RUN_ALL,)
+	$(if $(filter-out $(BACKENDS),$(ALL_BACKENDS)),, \
+		$(BIN)/python tests/suite_plan.py)
+
+# Hours: every test on every backend, also those that take minutes.
+nightly: export KERAS_IRL_EVERY_BACKEND := 1
+nightly: lint mutate
+	@$(call RUN_ALL,-m "slow or not slow")
+
+# Does a test fail if the code is wrong? ONLY=losses/ asks of one room.
+ONLY ?=
+mutate: $(VENV)/.test
+	$(BIN)/python tests/mutation/mutate.py --only "$(ONLY)"
 
 # What the suite fuzzes for minutes, for hours. One backend: what is asked of
 # arguments and files is the same on all.
 FUZZ_CASES ?= 5000
-fuzz: export OMP_NUM_THREADS := 1
 fuzz: $(VENV)/.test
 	KERAS_BACKEND=torch KERAS_IRL_FUZZ_CASES=$(FUZZ_CASES) \
 		$(BIN)/python -m pytest -q --numprocesses 2 tests/fuzz
 
-# The stamps say what was installed; pyproject.toml says when that is outdated.
-$(VENV)/.demo $(VENV)/.test: $(VENV)/.made pyproject.toml
+# Which lines does no test of any backend run? Pages in .cache/coverage.
+coverage: export COVERAGE_FILE := $(CURDIR)/.cache/coverage.data
+coverage: $(VENV)/.test
+	@$(BIN)/coverage erase
+	@$(call RUN_ALL,--cov --cov-append --cov-report=)
+	$(BIN)/coverage html --quiet --directory .cache/coverage
+	$(BIN)/coverage report --skip-covered
+
+# What tomorrow's Keras will break: where we reach into it, and each family.
+CANARY_BACKENDS ?= torch
+canary: .venv-canary/.made
+	@failed=; for backend in $(CANARY_BACKENDS); do \
+		echo "== the canary on $$backend"; \
+		KERAS_BACKEND=$$backend .venv-canary/bin/python -m pytest -q $(PYTEST) \
+			tests/keras_seams_test.py tests/families || \
+			failed="$$failed $$backend"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "Failed on:$$failed"; exit 1; fi
+
+# Newer versions of everything that is tested; run `make test` before you keep
+# them.
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --upgrade \
+		--no-header --no-annotate --no-emit-index-url \
+		--no-emit-find-links --extra test --extra datasets \
+		--output-file constraints.txt pyproject.toml
+
+# The stamps say what was installed; pyproject.toml and constraints.txt say when
+# that is outdated.
+$(VENV)/.demo $(VENV)/.test: $(VENV)/.made pyproject.toml constraints.txt
 
 $(VENV)/.demo:
 	@echo "Installing the project and JAX into $(VENV) (a few minutes) ..."
-	@$(PIP) install -e '.[jax]'
+	@$(PIP) install --constraint constraints.txt -e '.[jax]'
 	@touch $@
 
 $(VENV)/.test:
 	@echo "Installing the test tools and the backends into $(VENV)" \
 		"(several minutes) ..."
-	@$(PIP) install -e '.[test]'
+	@$(PIP) install --constraint constraints.txt -e '.[test]'
 	@touch $@
 
 $(VENV)/.made:
@@ -75,7 +130,16 @@ $(VENV)/.made:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
+# Always made anew: what is nightly changes every night.
+.PHONY: .venv-canary/.made
+.venv-canary/.made:
+	@test -d .venv-canary || $(PYTHON) -m venv .venv-canary
+	@.venv-canary/bin/python -m pip --quiet install -e '.[test]'
+	@.venv-canary/bin/python -m pip --quiet uninstall --yes keras keras-hub
+	@.venv-canary/bin/python -m pip --quiet install --pre --upgrade \
+		--force-reinstall --no-deps keras-nightly keras-hub-nightly
+
 clean:
 	rm -rf .venv .venv-* runs/demo build dist *.egg-info
-	rm -rf .pytest_cache .ruff_cache .hypothesis
+	rm -rf .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -143,6 +143,14 @@ def test_no_two_rooms_import_each_other():
         rooms = {n: below - lowest for n, below in rooms.items() if below}
 
 
+def test_the_rooms_of_the_guide_are_those_there_are():
+    guide = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    for name, below in MAY_IMPORT.items():
+        rooms = ", ".join(f"`{other}`" for other in below.split())
+        assert f"| `{name}` | {rooms or 'nothing'} |" in guide
+        assert f"── {name}/ " in guide
+
+
 def test_every_room_has_its_place():
     folders = {path.name for path in PACKAGE.iterdir() if path.is_dir()}
     assert folders - {"__pycache__"} == set(MAY_IMPORT)

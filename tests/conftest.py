@@ -1,77 +1,137 @@
 import os
+import pathlib
+
+ROOT = pathlib.Path(__file__).parents[1]
 
 # Keras reads the backend once, at its first import.
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "agg")
+# Nothing is downloaded. Without a network, a hub is asked again and again,
+# unless it knows so before it is imported.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
+# What JAX has compiled for a test is read by the next run.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import gc  # noqa: E402
-import pathlib  # noqa: E402
+import json  # noqa: E402
 
 import keras  # noqa: E402
 import pytest  # noqa: E402
+import suite_plan  # noqa: E402
+from suite_plan import QUICKEST  # noqa: E402
 
-# Those that take longest begin first: no worker is left alone with them.
-SLOWEST = (
-    "public_callables_test.py",
-    "gail_test.py",
-    "compare_test.py",
-    "resume_test.py",
-    "trainer_test.py",
-    "online_iq_learn_test.py",
-    "readme_test.py",
-)
-# What needs no backend runs with the quickest, unless its path is asked for.
-BACKEND_FREE = (
-    "metrics",
-    "reporting",
-    "tasks",
-    "architecture_test.py",
-    "arguments_test.py",
-    "docstrings_test.py",
-    "folders_test.py",
-    "progress_test.py",
-    "cli/chosen_decoders_test.py",
-    "cli/decoder_types_test.py",
-    "cli/early_checks_test.py",
-    "cli/examine_test.py",
-    "cli/held_out_test.py",
-    "cli/kept_files_test.py",
-    "cli/output_lock_test.py",
-    "cli/terminal_test.py",
-    "evaluation/front_comparison_test.py",
-    "evaluation/fronts_test.py",
-    "evaluation/results_test.py",
-    "rewards/correlations_test.py",
-    "rewards/corruptions_test.py",
-    "rewards/heat_maps_test.py",
-    "rewards/selection_test.py",
-)
-QUICKEST = "torch"
 HERE = pathlib.Path(__file__).parent
+BACKEND = keras.config.backend()
+# What this process ran and left to others, of the tests of a whole suite.
+RAN, LEFT = pytest.StashKey[set](), pytest.StashKey[set]()
 # Tracing makes so many objects that looking for garbage takes a tenth of it.
 gc.freeze()
 gc.set_threshold(200_000, 20, 100)
 
 
+def pytest_configure(config):
+    config.stash[RAN], config.stash[LEFT] = set(), set()
+    config.pluginmanager.register(Ran(config.stash[RAN]))
+
+
 def pytest_ignore_collect(collection_path, config):
-    """Leaves out what another backend's run of the suite has seen."""
-    if keras.config.backend() == QUICKEST or _names_a_path(config):
+    """Does not even read what the quickest backend's run has seen."""
+    if BACKEND == QUICKEST or _names_a_path(config):
         return None
-    try:
-        place = collection_path.relative_to(HERE).as_posix()
-    except ValueError:
-        return None
-    return True if place.startswith(BACKEND_FREE) else None
+    return True if suite_plan.is_backend_free(_place(collection_path)) else None
+
+
+def pytest_collection_modifyitems(items, config):
+    order = {name: i for i, name in enumerate(suite_plan.SLOWEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+    if _names_a_path(config) or suite_plan.EVERYWHERE in os.environ:
+        return
+    ours, left = [], []
+    for item in items:
+        (ours if BACKEND in _backends(item) else left).append(item)
+    if left:
+        items[:] = ours
+        config.hook.pytest_deselected(items=left)
+        config.stash[LEFT].update(item.nodeid for item in left)
+
+
+def _place(path):
+    return os.path.relpath(path, HERE).replace(os.sep, "/")
 
 
 def _names_a_path(config):
-    return any("tests" in arg for arg in config.invocation_params.args)
+    return any(
+        "tests" in argument and not argument.startswith("-")
+        for argument in config.invocation_params.args
+    )
 
 
-def pytest_collection_modifyitems(items):
-    order = {name: i for i, name in enumerate(SLOWEST)}
-    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+def _backends(item):
+    """The backends on which `make test` runs a test."""
+    marker = item.get_closest_marker("backends")
+    if marker is not None:
+        if not marker.args or not set(marker.args) <= set(suite_plan.BACKENDS):
+            raise pytest.UsageError(
+                f"{item.nodeid} must be run by one of {suite_plan.BACKENDS} "
+                f"or more. Received: backends{marker.args}"
+            )
+        return marker.args
+    test = f"{_place(item.path)}::{item.nodeid.partition('::')[2]}"
+    return suite_plan.planned_backends(test, _family(item))
+
+
+def _family(item):
+    """The family of language models that a test is about."""
+    from families import FAMILIES
+
+    if "callspec" in vars(item):
+        for value in item.callspec.params.values():
+            if isinstance(value, str) and value in FAMILIES:
+                return value
+    return None
+
+
+class Ran:
+    """Notes each test that ran to its end, in whichever process."""
+
+    def __init__(self, tests):
+        self.tests = tests
+
+    def pytest_runtest_logreport(self, report):
+        if report.when == "call" and not report.skipped:
+            self.tests.add(report.nodeid)
+
+
+def pytest_sessionfinish(session):
+    """Tells the process that others work for what was left."""
+    config = session.config
+    left = config.stash[LEFT]
+    if "workeroutput" in vars(config):
+        config.workeroutput["left"] = sorted(left)
+    elif suite_plan.RECORD in os.environ:
+        folder = pathlib.Path(os.environ[suite_plan.RECORD])
+        folder.mkdir(parents=True, exist_ok=True)
+        record = {"ran": sorted(config.stash[RAN]), "left": sorted(left)}
+        (folder / f"{BACKEND}.json").write_text(json.dumps(record), "utf-8")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    output = vars(node).get("workeroutput") or {}
+    node.config.stash[LEFT].update(output.get("left", ()))
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    count = len(config.stash[LEFT])
+    if count:
+        terminalreporter.write_line(
+            f"{count} tests are run by other backends, and by {BACKEND} in "
+            "`make nightly`."
+        )
 
 
 @pytest.fixture(autouse=True)

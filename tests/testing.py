@@ -27,10 +27,6 @@ PROMPTS = ("the quick brown fox", "call me ishmael", "the earth is round")
 RESPONSES = ("der schnelle braune fuchs", "call me", "the dog")
 
 FAMILIES = ("t5", "bart", "gpt2")
-# BART takes longest to compile, and is decoded as T5 is.
-DECODED_FAMILIES = (
-    FAMILIES if keras.config.backend() == "torch" else ("t5", "gpt2")
-)
 
 
 def shared_data(name):

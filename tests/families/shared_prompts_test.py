@@ -15,9 +15,7 @@ from testing import tiny_policy
 from keras_irl.models import hidden_states
 
 ENCODER_DECODERS = ("t5", "bart", "t5gemma", "t5gemma2")
-pytestmark = pytest.mark.skipif(
-    keras.config.backend() != "torch", reason="Elsewhere each takes seconds."
-)
+pytestmark = pytest.mark.backends("torch")
 # Two responses to the second prompt, one to the first, out of order.
 ROWS = [1, 0, 1]
 

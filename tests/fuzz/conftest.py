@@ -1,6 +1,5 @@
-"""Where the fuzz suite runs: once, as it asks the same of every backend."""
+"""Where the fuzz suite runs: in a folder of its own, without a network."""
 
-import os
 import resource
 import socket
 
@@ -8,13 +7,6 @@ import keras
 import pytest
 
 _ROOM_BYTES = 8 * 2**30
-
-# No skips: elsewhere these files are not looked at.
-collect_ignore_glob = []
-if keras.config.backend() != "torch" and not os.environ.get(
-    "KERAS_IRL_FUZZ_CASES"
-):
-    collect_ignore_glob.append("*_test.py")
 
 
 @pytest.fixture(autouse=True)

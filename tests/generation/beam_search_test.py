@@ -157,7 +157,7 @@ def test_one_beam_is_greedy_decoding():
     assert rows[0].tolist() == tokens
 
 
-@pytest.mark.parametrize("family", testing.DECODED_FAMILIES)
+@pytest.mark.parametrize("family", testing.FAMILIES)
 def test_a_policy_is_searched_as_by_a_loop_over_lists(family):
     keras.utils.set_random_seed(1)
     policy = testing.quick_start(testing.tiny_policy(family))

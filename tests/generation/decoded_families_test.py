@@ -1,5 +1,4 @@
 import families
-import keras
 import numpy as np
 import pytest
 import testing
@@ -10,10 +9,6 @@ from keras_irl.generation import TokenSampler
 from keras_irl.generation import drawn_mask
 from keras_irl.generation import encode_prompts
 from keras_irl.generation.drawing import CompiledDecoder
-
-# Compiling 27 families would take minutes, and their code is the same.
-is_eager = keras.config.backend() == "torch"
-FAMILIES = families.FAMILIES if is_eager else testing.FAMILIES
 
 
 def counted(policy):
@@ -28,7 +23,7 @@ def counted(policy):
     return rows
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", families.FAMILIES)
 def test_rows_of_a_prompt_share_its_encoding(family):
     policy = families.family_policy(family, max_length=24)
     if family != "rwkv7":

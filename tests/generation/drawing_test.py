@@ -42,7 +42,7 @@ def arrays(variables):
     return [ops.convert_to_numpy(variable) for variable in variables]
 
 
-@pytest.fixture(params=testing.DECODED_FAMILIES)
+@pytest.fixture(params=testing.FAMILIES)
 def policy(request):
     keras.utils.set_random_seed(1)
     policy = testing.tiny_policy(request.param, dropout=0.5)

@@ -36,6 +36,7 @@ def test_survives_a_config_round_trip():
     config = keras.saving.serialize_keras_object(loss)
     again = keras.saving.deserialize_keras_object(config)
     assert again.get_config() == loss.get_config()
+    assert again.entropy_weight == 0.05
 
 
 def test_a_negative_entropy_weight_is_refused():

@@ -50,9 +50,6 @@ def gradients_of(policy, batch):
     return [outputs, *map(np.subtract, moved, start)]
 
 
-@pytest.mark.skipif(
-    keras.config.backend() != "torch", reason="Elsewhere each takes seconds."
-)
 @pytest.mark.parametrize(
     "family", [name for name in FAMILIES if name not in NOT_REMATERIALIZED]
 )

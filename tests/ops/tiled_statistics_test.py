@@ -10,6 +10,7 @@ from keras_irl.ops import CONTINUES
 from keras_irl.ops import TokenStatistics
 from keras_irl.ops import VocabularyHead
 from keras_irl.ops import masked_mean
+from keras_irl.ops import tiled_statistics
 from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops import token_statistics
 
@@ -258,3 +259,15 @@ def test_a_head_of_another_width_is_refused():
     head = VocabularyHead(kernel[:, 1:])
     with pytest.raises(ValueError, match=r"Received:.*kernel \(37, 5\)"):
         tiled_token_statistics(hidden_states, head, actions, mask)
+
+
+def test_tokens_are_divided_into_even_blocks():
+    size = tiled_statistics.BLOCK_SIZE
+    for shape, expected in {
+        (1, 5): 5,
+        (2, size): size,
+        (1, size + 2): size // 2 + 1,
+        (1, 2 * size + 3): (2 * size + 3) // 3 + 1,
+        (None, 5): size,
+    }.items():
+        assert tiled_statistics._block_size(shape) == expected

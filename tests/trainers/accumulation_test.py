@@ -9,9 +9,8 @@ import keras_irl
 from keras_irl.data import demonstrations
 from keras_irl.trainers.update_counter import UpdateCounter
 
-in_one_backend = pytest.mark.skipif(
-    keras.config.backend() != "torch", reason="Others take 10 s to compile."
-)
+# Others take 10 s to compile.
+in_one_backend = pytest.mark.backends("torch")
 PROMPTS = ["a"] * 6
 # Batches of two differ greatly in their number of tokens.
 RESPONSES = ["b", "c", "the quick brown fox", "the lazy dog", "d", "a b c d e"]

@@ -19,9 +19,8 @@ import keras_irl
 from keras_irl.data import demonstrations
 from keras_irl.models import enable_lora
 
-in_one_backend = pytest.mark.skipif(
-    keras.config.backend() != "torch", reason="Others take 10 s to compile."
-)
+# Others take 10 s to compile.
+in_one_backend = pytest.mark.backends("torch")
 TRAINERS = (
     keras_irl.MLE,
     keras_irl.IQLearn,

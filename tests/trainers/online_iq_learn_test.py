@@ -119,10 +119,7 @@ def test_the_loss_is_the_equation():
         assert float(loss) == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.skipif(
-    keras.config.backend() != "torch",
-    reason="What is counted is the same, and PyTorch compiles nothing.",
-)
+@pytest.mark.backends("torch")
 def test_accumulated_demonstrations_are_one_large_batch(monkeypatch):
     monkeypatch.setattr(
         keras_irl.OnlineIQLearn, "rollout_loss", lambda *arguments: 0.0

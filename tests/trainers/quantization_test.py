@@ -16,10 +16,12 @@ from keras_irl.data import demonstrations
 from keras_irl.models import enable_lora
 from keras_irl.models import vocabulary_head
 
-ADAPTED = [("gpt2", "int8", False), ("gpt2", "int4", False)]
-if keras.config.backend() == "torch":
-    # Elsewhere each takes 10 seconds to compile.
-    ADAPTED += [("gpt2", "int8", True), ("t5", "int8", False)]
+ADAPTED = [
+    ("gpt2", "int8", False),
+    ("gpt2", "int4", False),
+    ("gpt2", "int8", True),
+    ("t5", "int8", False),
+]
 
 
 def first_gradient(policy, dataset):

@@ -43,12 +43,6 @@ TRAINERS = {
     "gail": gail,
     "gail_on_one_backbone": gail_on_one_backbone,
 }
-# All that differs, at least once; PyTorch compiles nothing and tries them all.
-NAMES = (
-    tuple(TRAINERS)
-    if keras.config.backend() == "torch"
-    else ("iq_learn", "online_iq_learn", "gail_on_one_backbone")
-)
 
 
 class KeepBackup(keras.callbacks.Callback):
@@ -78,7 +72,7 @@ def train(make, folder, seed, *callbacks):
     return trainer, trained.epoch
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TRAINERS)
 def test_a_training_that_was_killed_ends_where_it_would_have(name, tmp_path):
     make, backup, kept = TRAINERS[name], tmp_path / "backup", tmp_path / "kept"
     through, epochs = train(make, backup, 0, KeepBackup(backup, kept))

@@ -1,0 +1,419 @@
+"""Faults that somebody could make, each with the test that must notice it."""
+
+from typing import NamedTuple
+
+
+class Mutation(NamedTuple):
+    """A fault.
+
+    Attributes:
+        file: Where it is made, below `keras_irl/`.
+        old: The right text, which occurs once in the file.
+        new: The wrong text in its place.
+        tests: The files below `tests/` of which one test must fail.
+    """
+
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+MUTATIONS = [
+    Mutation(file, old, new, tests)
+    for file, tests, changes in (
+        (
+            "ops/values.py",
+            "ops/values_test.py",
+            (
+                ("values[:, 1:]", "values[:, :-1]"),
+                ("ops.where(continues(mask),", "ops.where(mask == mask,"),
+                ("discount * next_values", "next_values"),
+                (", 0.0) - after", ", 0.0) + after"),
+            ),
+        ),
+        (
+            "ops/returns.py",
+            "ops/returns_test.py",
+            (
+                ("ops.where(steps >= 0", "ops.where(steps > 0"),
+                ("+ after - values", "+ after + values"),
+                ("discount * gae_lambda)", "discount)"),
+                ("after = discount * next_values", "after = next_values"),
+            ),
+        ),
+        (
+            "ops/masking.py",
+            "ops/masking_test.py",
+            (
+                (
+                    'ops.cast(mask, "float32") > 0',
+                    'ops.cast(mask, "float32") >= 0',
+                ),
+                ("ops.equal(mask, 0.0), ", "ops.equal(mask, 1.0), "),
+                ("ops.logical_not(before)", "before"),
+                ("ops.sum(weights * values)", "ops.sum(values)"),
+                ("ops.where(num_counted > 0, mean, np.nan)", "mean"),
+                (
+                    "ops.maximum(num_counted, 1e-30)",
+                    "ops.maximum(num_counted, 1.0)",
+                ),
+            ),
+        ),
+        (
+            "ops/statistics.py",
+            "ops/statistics_test.py",
+            (
+                ("entropies = values - ", "entropies = values + "),
+                ("action_values >= ops.max", "action_values > ops.max"),
+                (
+                    'q_values = ops.cast(q_values, "float32")',
+                    "q_values = ops.convert_to_tensor(q_values)",
+                ),
+                (
+                    "values = ops.logsumexp(q_values, axis=-1)",
+                    "values = ops.log(ops.sum(ops.exp(q_values), axis=-1))",
+                ),
+            ),
+        ),
+        (
+            "ops/tiled_statistics.py",
+            "ops/tiled_statistics_test.py",
+            (
+                ("hidden_states = hidden_states * scale", "pass"),
+                ("needed = continues(mask)", "needed = mask > 2"),
+            ),
+        ),
+        (
+            "losses/iq_learn.py",
+            "losses/iq_learn_test.py",
+            (
+                (
+                    "losses + td_weight * penalties",
+                    "losses - td_weight * penalties",
+                ),
+                ("values = ops.stop_gradient(as_tensor", "values = (as_tensor"),
+                ("mask, discount)\n    return", "mask, 1.0)\n    return"),
+                (
+                    "Schedule(td_weight, warm_up_steps)",
+                    "Schedule(td_weight, 0)",
+                ),
+                ('"discount": self.discount,', '"discount": 0.5,'),
+            ),
+        ),
+        (
+            "losses/mle.py",
+            "losses/mle_test.py",
+            (
+                ("ops.multiply(-entropy_weight", "ops.multiply(entropy_weight"),
+                ("losses += entropy_loss", "losses -= entropy_loss"),
+                (
+                    '{"entropy_weight": self.entropy_weight, ',
+                    '{"entropy_weight": 0.0, ',
+                ),
+            ),
+        ),
+        (
+            "losses/mle.py",
+            "losses/iq_learn_test.py",
+            (("return -log_probs(", "return log_probs("),),
+        ),
+        (
+            "losses/divergences.py",
+            "losses/divergences_test.py",
+            (
+                ("return rewards - ops.square(rewards)", "return rewards"),
+                ("lambda r: r / (1.0 + r)", "lambda r: r / (2.0 + r)"),
+                ("below, rewards - edge, 0.0", "below, rewards, 0.0"),
+                ("-ops.exp(-r - 1.0)", "-ops.exp(-r)"),
+                ("ops.log(2.0 - ops.exp(-r))", "ops.log(1.0 - ops.exp(-r))"),
+                ("rewards > 0.5, 0.5,", "rewards > 0.5, 1.0,"),
+                ("lambda r: r - _CONCAVE", "lambda r: r + _CONCAVE"),
+            ),
+        ),
+        (
+            "losses/finite.py",
+            "losses/garbage_test.py",
+            (
+                (
+                    "ops.where(is_finite, function(*safe), raw)",
+                    "function(*safe)",
+                ),
+                (
+                    "ops.where(is_finite, tensor, 0.0) for",
+                    "tensor for",
+                ),
+            ),
+        ),
+        (
+            "losses/gail.py",
+            "losses/gail_losses_test.py",
+            (
+                (
+                    "-1.0 if is_demonstration else 1.0",
+                    "1.0 if is_demonstration else -1.0",
+                ),
+                (
+                    "lambda logits: -ops.softplus(-logits)",
+                    "lambda logits: ops.softplus(-logits)",
+                ),
+                (
+                    "ops.stop_gradient(_REWARD_FORMS[reward_form](logits))",
+                    "_REWARD_FORMS[reward_form](logits)",
+                ),
+                (
+                    "ops.softplus(x) - ops.sigmoid(x) * x",
+                    "ops.softplus(x) + ops.sigmoid(x) * x",
+                ),
+                ('reward_form="softplus"', 'reward_form="logit"'),
+            ),
+        ),
+        (
+            "losses/policy_gradient.py",
+            "losses/policy_gradient_test.py",
+            (
+                ("-ops.minimum(ratios", "-ops.maximum(ratios"),
+                (
+                    "1.0 - clip_ratio, 1.0 + clip_ratio)\n",
+                    "0.0, 1.0 + clip_ratio)\n",
+                ),
+                ("advantages < 0, ratios", "advantages > 0, ratios"),
+                ("- 1.0 + ratios", "- 1.0 - ratios"),
+                ("0.5 * ops.square(new - reference)", "new - reference"),
+                (
+                    "0.5 * ops.square(value - target)",
+                    "ops.square(value - target)",
+                ),
+                (
+                    "ops.maximum(variance, min_std**2)",
+                    "ops.maximum(variance, min_std)",
+                ),
+                ("1.0 - left / ops.maximum", "left / ops.maximum"),
+                (
+                    "centered = advantages - masked_mean(advantages, mask)",
+                    "centered = advantages",
+                ),
+                (
+                    "return new, ops.stop_gradient(reference)",
+                    "return new, reference",
+                ),
+            ),
+        ),
+        (
+            "losses/schedules.py",
+            "losses/schedules_test.py",
+            (
+                ("step >= self.warm_up_steps", "step > self.warm_up_steps"),
+                ("or warm_up_steps > 0", ""),
+            ),
+        ),
+        (
+            "losses/step_counter.py",
+            "losses/schedules_test.py",
+            (("self._step.assign(step + 1)", "self._step.assign(step)"),),
+        ),
+        (
+            "trainers/value_offset.py",
+            "trainers/value_offset_test.py",
+            (
+                (
+                    "1.0 - discount * next_values",
+                    "1.0 + discount * next_values",
+                ),
+                ("step < CALIBRATION_STEPS", "step < 10 * CALIBRATION_STEPS"),
+                ("offset.assign(-ops.divide", "offset.assign(ops.divide"),
+                (
+                    "            statistics.values + self.offset,\n",
+                    "            statistics.values,\n",
+                ),
+            ),
+        ),
+        (
+            "trainers/policy_gradient.py",
+            "trainers/policy_gradient_options_test.py",
+            (
+                ("1e-6 if self.normalize", "1.0 if self.normalize"),
+                (
+                    "losses -= self.entropy_weight",
+                    "losses += self.entropy_weight",
+                ),
+                ("advantages + values)", "advantages)"),
+            ),
+        ),
+        (
+            "trainers/iq_learn.py",
+            "trainers/trainer_test.py",
+            (("self._current_td_weight() * penalties", "0.5 * penalties"),),
+        ),
+        (
+            "trainers/metrics.py",
+            "trainers/metrics_test.py",
+            (
+                ("is_start(mask)", "mask"),
+                ("masked_sum(ones, mask))", "1.0)"),
+                ('"perplexity": -log_probs', '"perplexity": log_probs'),
+            ),
+        ),
+        (
+            "trainers/update_counter.py",
+            "trainers/accumulation_test.py",
+            (("num_waiting >= self._batches", "num_waiting > self._batches"),),
+        ),
+        (
+            "trainers/replay_buffer.py",
+            "trainers/rollouts_test.py",
+            (
+                ("ops.argsort(1 - is_text)", "ops.argsort(is_text)"),
+                ("places - self.next_place", "places"),
+            ),
+        ),
+        (
+            "optimizers/token_weighted.py",
+            "optimizers/token_weighted_test.py",
+            (
+                ("steps * value, nothing", "value, nothing"),
+                ("norms[-1] / scale", "norms[-1] * scale"),
+                ("self._is_broken < 0.5", "self._is_broken < 2.0"),
+                ("g * (after / before)", "g * (before / after)"),
+            ),
+        ),
+        (
+            "data/tokenization.py",
+            "data/pairs_test.py",
+            (
+                ("[len(prompts) :] = array[0]", "[len(prompts) :] = array[-1]"),
+                ("len(prefix) - 1 : end", "len(prefix) : end"),
+                ("text[1 : end + 1]", "text[:end]"),
+                ("num_response_tokens\n", "num_response_tokens - 1\n"),
+            ),
+        ),
+        (
+            "data/packing.py",
+            "data/packing_test.py",
+            (
+                ("key=lambda i: -sizes[i]", "key=lambda i: sizes[i]"),
+                ("segment_ids[here] = text + 1", "segment_ids[here] = 1"),
+                ("int(end > 0 and counts[text, 0] > 0)", "0"),
+            ),
+        ),
+        (
+            "data/row_batches.py",
+            "data/dataset_test.py",
+            (
+                ("first = epoch * len(rows)", "first = 0"),
+                ("generate_state(1)", "generate_state(1) * 0"),
+            ),
+        ),
+        (
+            "data/chats.py",
+            "data/chats_test.py",
+            (
+                ('"assistant" and weight != 0)', '"assistant")'),
+                ("turns[: imitated[-1] + 1]", "turns"),
+            ),
+        ),
+        (
+            "generation/samplers.py",
+            "generation/samplers_test.py",
+            (
+                (
+                    "noisy = self._likelier(logits) +",
+                    "noisy = self._likelier(logits) -",
+                ),
+                ("ops.less(before, self.top_p)", "ops.less(before, 1.0)"),
+                (
+                    "last = ops.maximum(count - 1, 0)",
+                    "last = ops.maximum(count - 2, 0)",
+                ),
+                (
+                    "ops.less(logits, least), -float",
+                    "ops.less_equal(logits, least), -float",
+                ),
+                (
+                    "gumbel = -ops.log(-ops.log(uniform))",
+                    "gumbel = -ops.log(uniform)",
+                ),
+                (
+                    "ops.logical_and(self.is_stop(token), ops.logical_not(given))",
+                    "self.is_stop(token)",
+                ),
+                ("np.array([mixed, 0])", "np.array([seed[0], 0])"),
+            ),
+        ),
+        (
+            "generation/beam_search.py",
+            "generation/beam_search_test.py",
+            (
+                ("((5.0 + num_tokens) / 6.0)", "((6.0 + num_tokens) / 6.0)"),
+                ("logits - values[:, None]", "logits"),
+                ("(tokens), chosen // size)", "(tokens), chosen * 0)"),
+                ("better = ops.greater(", "better = ops.less("),
+            ),
+        ),
+        (
+            "generation/windows.py",
+            "generation/windows_test.py",
+            (
+                ("self._needed[order] <= width", "self._needed[order] < width"),
+                ("_MIN_BATCHES * batch_size", "0"),
+                ("np.minimum(self.starts + room, self._window)", "self.starts"),
+            ),
+        ),
+        (
+            "metrics/answers.py",
+            "metrics/answers_test.py",
+            (
+                (
+                    "1.0 - all_wrong / math.comb(num_samples, k)",
+                    "all_wrong / math.comb(num_samples, k)",
+                ),
+                ("if number == most", "if number >= 1"),
+                ("if a is not None", "if True"),
+                ("least=1, most=fewest)", "least=1)"),
+            ),
+        ),
+        (
+            "metrics/bootstrap.py",
+            "metrics/bootstrap_test.py",
+            (
+                ("t.ppf(share, df) ** 2 * v", "t.ppf(share, df) * v"),
+                ("size / (size - 1)\n\n\ndef", "1.0\n\n\ndef"),
+                ("(1 + level) / 2\n", "level\n"),
+                ("stretched = moved / max", "stretched = moved * max"),
+            ),
+        ),
+        (
+            "metrics/diversity.py",
+            "metrics/diversity_test.py",
+            (
+                ("(matched[i] or _EPSILON)", "(matched[i] or 1.0)"),
+                ("lengths[:i] + lengths[i + 1 :]", "lengths"),
+                (
+                    "math.exp(1.0 - closest / length)",
+                    "math.exp(1.0 - length / closest)",
+                ),
+                ("second[g] if largest[g][1] == i else", ""),
+                ("len(set(ngrams)) /", "len(ngrams) /"),
+            ),
+        ),
+        (
+            "metrics/quality.py",
+            "metrics/quality_test.py",
+            (
+                ("100 * (5 * precision", "100 * (2 * precision"),
+                ("range(1, 7)", "range(1, 6)"),
+                ("100.0 * (words(response)", "1.0 * (words(response)"),
+            ),
+        ),
+        (
+            "metrics/rouge.py",
+            "metrics/rouge_test.py",
+            (
+                ('"rouge2", responses', '"rouge1", responses'),
+                ("self._split(text.lower())", "self._split(text)"),
+                ('if "\\n" in text:', 'if "x" in text:'),
+            ),
+        ),
+    )
+    for old, new in changes
+]

@@ -1,0 +1,233 @@
+"""Which backends run a test in `make test`; `make nightly` runs all on all.
+
+An equation, a kernel and a compiled step may differ from backend to backend,
+and are tested on each. What is written once for all of them, such as the
+command line, is tested where it is quickest: PyTorch compiles nothing, and
+takes a third of the time. Whatever is asked for by its path runs.
+
+    python tests/suite_plan.py      # Did every test run on some backend?
+"""
+
+import json
+import os
+import pathlib
+import sys
+
+BACKENDS = ("jax", "tensorflow", "torch")
+QUICKEST = "torch"
+# Set by `make nightly`.
+EVERYWHERE = "KERAS_IRL_EVERY_BACKEND"
+# A folder; where it is set, a run writes there what it ran and what it left.
+RECORD = "KERAS_IRL_RECORD"
+
+# Once is enough for these, also in `make nightly`.
+BACKEND_FREE = (
+    "aliases_test.py",
+    "architecture_test.py",
+    "arguments_test.py",
+    "cli/arguments_test.py",
+    "cli/chosen_decoders_test.py",
+    "cli/decoder_types_test.py",
+    "cli/early_checks_test.py",
+    "cli/examine_test.py",
+    "cli/held_out_test.py",
+    "cli/kept_files_test.py",
+    "cli/output_lock_test.py",
+    "cli/terminal_test.py",
+    "docstrings_test.py",
+    "evaluation/front_comparison_test.py",
+    "evaluation/fronts_test.py",
+    "evaluation/results_test.py",
+    "folders_test.py",
+    "generation/decoders_test.py",
+    "metrics",
+    "mutation",
+    "progress_test.py",
+    "quick_check_test.py",
+    "reporting",
+    "rewards/correlations_test.py",
+    "rewards/corruptions_test.py",
+    "rewards/heat_maps_test.py",
+    "rewards/selection_test.py",
+    "suite_plan_test.py",
+    "tasks",
+)
+_TORCH = ("torch",)
+_TORCH_AND_JAX = ("torch", "jax")
+_ALL = BACKENDS
+# The longest entry that a test begins with counts; without one, all run it.
+PLAN = {
+    "callbacks": _TORCH,
+    "callbacks/training_health_test.py::test_training_does_not_wait": _ALL,
+    "cli": _TORCH,
+    "data": _TORCH,
+    "data/dataset_test.py::test_a_policy_learns_from_it": _TORCH_AND_JAX,
+    "data/dataset_test.py::test_fit_and_evaluate_of_keras_hub": _ALL,
+    "diagnosis": _TORCH,
+    "diagnosis/checkup_test.py::test_what_is_said_of_bfloat16": _TORCH_AND_JAX,
+    "diagnosis/memory_test.py::test_is_near_what_xla_reserves": ("jax",),
+    "evaluation": _TORCH,
+    "families/special_tokens_test.py": _TORCH,
+    "families/text_marks_test.py": _TORCH,
+    "families/heads_test.py::test_learns_generates_and_is_saved": _TORCH,
+    "families/heads_test.py::test_learns_generates_and_is_saved[llama]": _ALL,
+    "families/heads_test.py::test_learns_generates_and_is_saved[mixtral]": (
+        "torch",
+        "jax",
+    ),
+    "families/heads_test.py::test_objectives_that_draw": _TORCH,
+    "families/heads_test.py::test_the_response_and_its_end": _TORCH,
+    "fuzz": _TORCH,
+    "generation/entropies_test.py": _TORCH_AND_JAX,
+    "generation/prompts_test.py": _TORCH,
+    "generation/responses_test.py": _TORCH,
+    "generation/sampled_responses_test.py": _TORCH,
+    "generation/sampled_responses_test.py::test_answers_during_fit": (
+        _TORCH_AND_JAX
+    ),
+    "generation/sampled_responses_test.py::test_compiles_once": ("jax",),
+    "generation/sampled_responses_test.py::test_greedy": _TORCH_AND_JAX,
+    "generation/sampled_responses_test.py::test_leaves_the": _TORCH_AND_JAX,
+    "generation/sampled_responses_test.py::test_warmed_up": ("jax",),
+    "generation/windows_test.py": _TORCH,
+    "guides": _TORCH,
+    "main_test.py": _TORCH,
+    "models/lora_test.py": _TORCH,
+    "models/lora_test.py::test_nothing_but_the_updates_moves": _ALL,
+    "models/rematerialization_test.py": _TORCH,
+    "models/rematerialization_test.py::test_learns_as_before": _ALL,
+    "models/rematerialization_test.py::test_keeps_less": _ALL,
+    "models/scratch_test.py": _TORCH,
+    "models/scratch_test.py::test_weights_are_drawn_by_numpy": _ALL,
+    "models/token_scorer_test.py": _TORCH_AND_JAX,
+    "readme_test.py": _TORCH,
+    "rewards": _TORCH,
+    "rewards/token_rewards_test.py::test_compiles_once": ("jax",),
+    "trainers/accumulation_test.py::test_an_adversary": _TORCH,
+    "trainers/accumulation_test.py::test_the_mean_of_means": _TORCH,
+    "trainers/checks_test.py": _TORCH,
+    "trainers/fit_test.py": _TORCH,
+    "trainers/fit_test.py::test_a_fit_ends_at_the_first_loss": _TORCH_AND_JAX,
+    "trainers/fit_test.py::test_an_end_is_noticed": _ALL,
+    "trainers/fit_test.py::test_every_batch_is_trained_once": _ALL,
+    "trainers/fit_test.py::test_executions_that_would_read": _ALL,
+    "trainers/fit_test.py::test_overflows_that_loss_scaling": _ALL,
+    "trainers/fit_test.py::test_repeated_data": _TORCH_AND_JAX,
+    "trainers/gail_networks_test.py": _TORCH,
+    "trainers/gail_test.py": _TORCH,
+    "trainers/gail_test.py::test_each_optimizer_moves": _ALL,
+    "trainers/gail_test.py::test_fits_logs_and_is_saved": _TORCH_AND_JAX,
+    "trainers/gail_test.py::test_no_gradient_flows": _ALL,
+    "trainers/gail_test.py::test_steps_are_compiled_once": _ALL,
+    "trainers/noise_test.py": _TORCH,
+    "trainers/numbers_test.py": _TORCH,
+    "trainers/online_iq_learn_test.py": _TORCH,
+    # It draws texts at every step, which takes longest where nothing compiles.
+    "trainers/online_iq_learn_test.py::test_learns_and_is_saved": ("jax",),
+    "trainers/online_iq_learn_test.py::test_steps_are_compiled_once": _ALL,
+    "trainers/online_iq_learn_test.py::test_xla_is_refused": _ALL,
+    "trainers/policy_gradient_options_test.py": _TORCH,
+    "trainers/precision_test.py": _TORCH_AND_JAX,
+    "trainers/quantization_test.py": _TORCH,
+    "trainers/resume_test.py": _TORCH,
+    "trainers/resume_test.py::test_a_training_that_was_killed_ends_where_it"
+    "_would_have[iq_learn]": _ALL,
+    "trainers/rollouts_test.py": _TORCH,
+    "trainers/rollouts_test.py::test_rollouts_answer_the_prompts": _ALL,
+    "trainers/safe_steps_test.py": _TORCH_AND_JAX,
+    "trainers/trainer_test.py::test_a_trainer_and_a_compiled": _TORCH,
+    "trainers/trainer_test.py::test_a_trainer_and_a_compiled_policy_learn_the"
+    "_same[t5]": _TORCH_AND_JAX,
+    "trainers/trainer_test.py::test_every_epoch_has_an_order": _TORCH_AND_JAX,
+    "trainers/trainer_test.py::test_metrics_are_means": _TORCH_AND_JAX,
+    "trainers/trainer_test.py::test_mle_conforms": _TORCH,
+    "trainers/trainer_test.py::test_validation_and_callbacks": _TORCH_AND_JAX,
+    "trainers/trainer_test.py::test_without_a_penalty": _TORCH,
+    "trainers/value_offset_test.py": _TORCH,
+    "trainers/value_offset_test.py::test_only_the_first_batches": _ALL,
+}
+# What `make check` runs of the equations: the oracle of each, or an identity.
+EQUATIONS = (
+    "losses/divergences_test.py::test_is_the_conjugate_of_its_generator",
+    "losses/gail_losses_test.py::test_is_the_binary_cross_entropy",
+    "losses/gail_losses_test.py::test_rewards_have_the_sign_of_their_form",
+    "losses/garbage_test.py::test_garbage_where_tokens_count_shows",
+    "losses/iq_learn_test.py::test_matches_the_equation",
+    "losses/iq_learn_test.py::test_every_divergence_matches_the_equation",
+    "losses/mle_test.py::test_the_bonus_is_the_mean_entropy",
+    "losses/policy_gradient_test.py"
+    "::test_the_gradient_is_that_of_the_expected_return",
+    "losses/policy_gradient_test.py"
+    "::test_explained_variance_is_1_for_perfect_and_0_for_constant_values",
+    "losses/policy_gradient_test.py::test_the_kl_is_estimated_without_bias",
+    "losses/policy_gradient_test.py::test_values_are_drawn_to_their_targets",
+    "losses/schedules_test.py"
+    "::test_is_zero_until_the_warm_up_is_over_and_stays_over",
+    "losses/token_tree_test.py::test_the_expert_of_a_solved_problem_is_recovered",
+    "ops/masking_test.py::test_only_the_tokens_that_count_enter_the_mean",
+    "ops/returns_test.py::test_advantages_are_those_of_the_recursion",
+    "ops/statistics_test.py::test_matches_a_loop_over_tokens",
+    "ops/tiled_statistics_test.py::test_equals_the_plain_path",
+    "ops/values_test.py::test_rewards_match_a_loop_over_tokens",
+)
+# Of the families, these stand for the others where compiling takes long: an
+# encoder-decoder, a decoder of absolute and one of relative positions.
+EXAMPLES = ("t5", "gpt2", "llama")
+# Those that take longest begin first: no worker is left alone with them.
+SLOWEST = (
+    "public_callables_test.py",
+    "compare_test.py",
+    "gail_test.py",
+    "resume_test.py",
+    "trainer_test.py",
+    "online_iq_learn_test.py",
+    "readme_test.py",
+)
+
+
+def is_backend_free(place):
+    """Whether a test needs no backend; `place` is its file in this folder."""
+    parts = place.split("/")
+    prefixes = {"/".join(parts[: i + 1]) for i in range(len(parts))}
+    return bool(prefixes.intersection(BACKEND_FREE))
+
+
+def planned_backends(test, family=None):
+    """The backends that run a test, by the longest entry of the plan.
+
+    A family of language models that stands for no other is tested where that
+    is quickest, unless an entry names its very test.
+    """
+    entries = [entry for entry in PLAN if _belongs(test, entry)]
+    longest = max(entries, key=len, default="")
+    if family is not None and family not in EXAMPLES and "[" not in longest:
+        return (QUICKEST,)
+    return PLAN.get(longest, BACKENDS)
+
+
+def _belongs(test, entry):
+    if "::" in entry:
+        return test.startswith(entry)
+    return test.startswith((f"{entry}/", f"{entry}::"))
+
+
+def never_run(folder):
+    """Tests that a plan left to another backend, and that ran on none."""
+    records = [
+        json.loads(file.read_text("utf-8")) for file in folder.glob("*.json")
+    ]
+    ran = {test for record in records for test in record["ran"]}
+    left = {test for record in records for test in record["left"]}
+    return sorted(left - ran)
+
+
+def main():
+    found = never_run(pathlib.Path(os.environ[RECORD]))
+    if found:
+        print("Planned for a backend on which they did not run:")
+        print(*found, sep="\n")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
