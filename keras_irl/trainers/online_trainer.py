@@ -8,7 +8,7 @@ from keras_irl.data.dataset import Demonstrations
 from keras_irl.families.heads import has_known_head
 from keras_irl.families.shared_prompts import share_prompts
 from keras_irl.models.tiling import without_xla
-from keras_irl.ops import is_action
+from keras_irl.ops import is_cut
 from keras_irl.ops import is_start
 from keras_irl.ops import masked_sum
 from keras_irl.trainers.metrics import MaskedMean
@@ -233,10 +233,8 @@ class OnlineTrainer(Trainer):
             num_texts = ops.sum(starts)
             num_tokens = masked_sum(ops.ones_like(mask), mask)
             self.means[f"{kind}_length"].add(num_tokens, num_texts)
-            is_cut = ops.logical_and(
-                ops.logical_not(is_action(mask)), ops.signbit(mask)
-            )
-            num_ended = num_texts - ops.sum(ops.cast(is_cut, "float32"))
+            num_cut = ops.sum(ops.cast(is_cut(mask), "float32"))
+            num_ended = num_texts - num_cut
             self.means[f"{kind}_finished"].add(num_ended, num_texts)
 
     def get_config(self):

@@ -9,8 +9,8 @@ from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.generation import TokenSampler
 from keras_irl.generation import draw
-from keras_irl.ops import CONTINUES
 from keras_irl.ops import is_action
+from keras_irl.ops import mark_cut
 from keras_irl.trainers.replay_buffer import ReplayBuffer
 from keras_irl.trainers.step_cost import Stopwatch
 
@@ -23,7 +23,7 @@ class Rollouts(keras.layers.Layer):
     the compiled training step itself, and look like demonstrations: `(inputs,
     actions, mask)`, of the same width. A text ends with its end token; nothing
     that follows is an action. A text that fills the width without one is cut,
-    not ended: its last state is marked with `keras_irl.ops.CONTINUES`.
+    not ended: its last state is marked by `keras_irl.ops.mark_cut`.
 
     Args:
         num_samples: Rollouts of each prompt. They share its encoding.
@@ -180,8 +180,7 @@ class Rollouts(keras.layers.Layer):
         # The text fills the width, and its last action did not end it.
         is_cut = ops.logical_and(counts[:, -1:], ops.equal(ends[:, -1:], 0))
         is_cut = ops.logical_and(is_cut, places == actions.shape[1] - 1)
-        mask = ops.where(counts, 1.0, 0.0)
-        mask = ops.where(is_cut, CONTINUES, mask)
+        mask = mark_cut(counts, is_cut)
         is_state = ops.logical_or(places <= first, counts)
         return mask, is_state
 
