@@ -67,6 +67,7 @@ class PolicyGradient:
         kl_weight=None,
         entropy_weight=0.0,
         discount=0.99,
+        *,
         gae_lambda=0.95,
         normalize=True,
         warm_up_steps=200,
@@ -115,7 +116,7 @@ class PolicyGradient:
             advantages = normalize_advantages(advantages, mask, min_std)
         return ops.stop_gradient(advantages), targets
 
-    def token_losses(self, log_probs, old, reference, advantages, entropies):
+    def token_losses(self, log_probs, old, reference, advantages, *, entropies):
         """Computes the loss of every sampled token, without the KL's weight.
 
         Args:

@@ -49,6 +49,7 @@ from keras_irl.trainers.metrics import Perplexity
 from keras_irl.trainers.metrics import add_tokens
 from keras_irl.trainers.safe_steps import SafeSteps
 from keras_irl.trainers.stale_gradients import clear_gradients
+from keras_irl.trainers.stateless import TrainingStep
 from keras_irl.trainers.update_counter import UpdateCounter
 from keras_irl.trainers.value_offset import ValueOffset
 
@@ -304,21 +305,14 @@ class Trainer(PolicyModel):
 
     def train_step(self, *args):
         clear_gradients(self.trainable_variables)
-        mask = keras.utils.unpack_x_y_sample_weight(args[-1])[2]
+        step = TrainingStep(self, args)
+        mask = keras.utils.unpack_x_y_sample_weight(step.data)[2]
         optimizer = wrapper_of(self.optimizer)
         with optimizer.weighing(self.num_demonstrated(mask, training=True)):
-            result = super().train_step(*args)
-        if not isinstance(result, tuple):
+            logs = step.take(super().train_step(*args))
+        with step.variables():
             norm = ops.convert_to_tensor(optimizer.gradient_norm)
-            return {**result, "gradient_norm": norm}
-        # The step is a function of the whole state under JAX, which hands the
-        # optimizer's variables back; elsewhere they are up to date.
-        logs, state = result
-        _, _, variables, _ = state
-        mapping = zip(self.optimizer.variables, variables, strict=True)
-        with keras.StatelessScope(state_mapping=mapping):
-            norm = ops.convert_to_tensor(optimizer.gradient_norm)
-        return {**logs, "gradient_norm": norm}, state
+        return step.result({**logs, "gradient_norm": norm})
 
     def check_data(self, x, y, mask):
         """Checks what `fit` is given, before it is trained on.
