@@ -49,7 +49,7 @@ def discounted_returns(rewards, mask, discount=0.99):
 
 
 def generalized_advantages(
-    rewards, values, mask, discount=0.99, gae_lambda=0.95
+    rewards, values, mask, discount=0.99, *, gae_lambda=0.95
 ):
     """Computes how much better each action was than the value of its state.
 

@@ -31,6 +31,7 @@ from keras_irl.ops import is_action
 from keras_irl.ops import log_probs
 from keras_irl.ops import masked_mean
 from keras_irl.optimizers.network_optimizers import NetworkOptimizers
+from keras_irl.trainers.checks import check_model_arguments
 from keras_irl.trainers.checks import check_policy
 from keras_irl.trainers.default_networks import check_learning
 from keras_irl.trainers.default_networks import check_networks
@@ -49,32 +50,19 @@ from keras_irl.trainers.state_action_texts import state_action_texts
 
 
 class Judgment(NamedTuple):
-    """What rollouts are worth, without gradient.
-
-    Attributes:
-        rewards: Float32 tensor of shape `(B · K, T)`.
-        advantages: Float32 tensor of shape `(B · K, T)`.
-        value_targets: Float32 tensor of shape `(B · K, T)`, what the values
-            should have been.
-    """
+    """What rollouts are worth: tensors of shape `(B · K, T)`, no gradient."""
 
     rewards: Any
     advantages: Any
-    value_targets: Any
+    value_targets: Any  # What the values should have been.
 
 
 class ActionLogProbs(NamedTuple):
-    """How likely the sampled actions are, tensors of shape `(B · K, T)`.
+    """Log-probabilities of sampled actions, tensors of shape `(B · K, T)`."""
 
-    Attributes:
-        policy: Under the policy as it is.
-        old: Under the policy that sampled them.
-        reference: Under the reference policy, or `None`.
-    """
-
-    policy: Any
-    old: Any
-    reference: Any
+    policy: Any  # Under the policy as it is,
+    old: Any  # as it was when it sampled them,
+    reference: Any  # and under the reference policy, or `None`.
 
 
 class RolloutRecord(NamedTuple):
@@ -192,12 +180,15 @@ class GAIL(OnlineTrainer):
         discriminator=None,
         value=None,
         reward_form="softplus",
+        *,
         mle_weight=0.0,
         policy_gradient=None,
         rollouts=None,
         **kwargs,
     ):
         check_policy(policy)
+        # Discount and values are those of `policy_gradient`.
+        check_model_arguments(type(self).__name__, kwargs)
         check_reward_form(reward_form)
         if policy_gradient is None:
             policy_gradient = PolicyGradient()
@@ -271,11 +262,11 @@ class GAIL(OnlineTrainer):
         }
         return {**config, "tile_vocabulary": self._tile_vocabulary}
 
-    def own_callbacks(self):
+    def default_callbacks(self):
         if int(self.step.numpy()):
-            return [*super().own_callbacks(), *self._head_start()]
+            return [*super().default_callbacks(), *self._head_start()]
         check = InitialPolicyCheck(self.policy.output.shape[-1])
-        return [check, *super().own_callbacks(), *self._head_start()]
+        return [check, *super().default_callbacks(), *self._head_start()]
 
     def _head_start(self):
         warm_up_steps = self.policy_gradient.warm_up_steps
@@ -331,12 +322,26 @@ class GAIL(OnlineTrainer):
         texts = x["record"].texts
         scores = self.discriminator(texts, training=False)
         values = self.value(self._take_rollouts(texts), training=False)
+        outputs = super().call(x["inputs"], training=False)
         return {
-            "outputs": super().call(x["inputs"], training=False),
+            "outputs": outputs,
+            "policy_layer_losses": self._policy_layer_losses(),
             # What is read up to an action, and up to the state before it.
             "demonstration_logits": scores[:, 1:],
             "values": values[:, :-1],
         }
+
+    def _policy_layer_losses(self):
+        losses = (ops.cast(x, "float32") for x in self.policy.losses)
+        return sum(losses, ops.zeros(()))
+
+    def layer_losses(self, y_pred, training):
+        losses = super().layer_losses(y_pred, training)
+        if not training:
+            return losses
+        # In the head start, those of the policy must not move it either.
+        is_cold = 1.0 - self._is_warm()
+        return losses - is_cold * y_pred["policy_layer_losses"]
 
     def token_statistics(self, y_pred, y, mask):
         if isinstance(y_pred, dict):

@@ -11,6 +11,7 @@ from keras_irl.models.tiling import without_xla
 from keras_irl.ops import is_cut
 from keras_irl.ops import is_start
 from keras_irl.ops import masked_sum
+from keras_irl.trainers.checks import check_jit_compile
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import add_mean
 from keras_irl.trainers.rollouts import Rollouts
@@ -94,6 +95,7 @@ class OnlineTrainer(Trainer):
                 f"metrics={kwargs.get('metrics')}, "
                 f"weighted_metrics={kwargs.get('weighted_metrics')}"
             )
+        check_jit_compile(kwargs)
         if self.needs_rollouts:
             # The clock of the sampling is read in between.
             kwargs = without_xla(kwargs)
@@ -109,7 +111,7 @@ class OnlineTrainer(Trainer):
                 )
         super().check_data(x, y, mask)
 
-    def own_callbacks(self):
+    def default_callbacks(self):
         return [StepCost()] if self.needs_rollouts else []
 
     def num_demonstrated(self, mask, training):

@@ -108,7 +108,11 @@ class PolicyGradient:
         )
         values = ops.cast(values, "float32")
         advantages = generalized_advantages(
-            rewards, values, mask, self.discount, self.gae_lambda
+            rewards,
+            values,
+            mask,
+            self.discount,
+            gae_lambda=self.gae_lambda,
         )
         targets = ops.stop_gradient(advantages + values)
         if self.normalize:
@@ -161,7 +165,11 @@ class PolicyGradient:
 
     @classmethod
     def from_config(cls, config):
-        return cls(**keras.saving.deserialize_keras_object(config))
+        config = keras.saving.deserialize_keras_object(config)
+        if "trace_decay" in config:
+            # Its name before version 0.2.
+            config["gae_lambda"] = config.pop("trace_decay")
+        return cls(**config)
 
 
 def _check_normalize(normalize):

@@ -198,3 +198,11 @@ def test_values_learn_what_a_loop_says_also_of_a_text_that_was_cut():
     assert float(losses["value_loss"]) == pytest.approx(expected, rel=1e-4)
     # The ratio is 1: minus the mean of the normalized advantages, which is 0.
     assert float(losses["policy_loss"]) == pytest.approx(0.0, abs=1e-5)
+
+
+def test_a_config_of_the_time_of_trace_decay_is_read():
+    config = keras_irl.PolicyGradient(gae_lambda=0.5).get_config()
+    old = {**config, "trace_decay": config.pop("gae_lambda")}
+    again = keras_irl.PolicyGradient.from_config(old)
+    assert again.gae_lambda == 0.5
+    assert "trace_decay" in old

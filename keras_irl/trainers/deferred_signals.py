@@ -14,7 +14,7 @@ import keras
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class SafeSteps:
+class DeferredSignals:
     """Holds signals back while a step runs, and weights until one has ended.
 
     A context in which a model may call `fit` or `evaluate` with `around` its
