@@ -1,4 +1,4 @@
-"""Training steps that are whole: a signal waits for their end.
+"""Signals, such as that of Ctrl-C, deferred to the end of a training step.
 
 Keras hands the weights to a compiled step under JAX, and turns its logs into
 numbers where every exception is dropped. Interrupted in between, the weights

@@ -1,4 +1,4 @@
-"""What `fit` and `evaluate` are given, as Keras reads it right."""
+"""Checks of the arguments of `fit` and `evaluate`, and their data."""
 
 import importlib.util
 import inspect

@@ -91,7 +91,7 @@ class OnlineTrainer(Trainer):
             raise ValueError(
                 "Keras would compute these metrics on rollouts too, as if they "
                 "had been demonstrated. Use what the trainer logs, or "
-                "`keras_irl.evaluation.EvaluateGeneration`. Received: "
+                "`keras_irl.callbacks.EvaluateGeneration`. Received: "
                 f"metrics={kwargs.get('metrics')}, "
                 f"weighted_metrics={kwargs.get('weighted_metrics')}"
             )

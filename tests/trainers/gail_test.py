@@ -24,7 +24,6 @@ from keras_irl.trainers.gail import Judgment
 from keras_irl.trainers.gail import RolloutRecord
 from keras_irl.trainers.reference import policy_log_probs
 from keras_irl.trainers.rollouts import Texts
-from keras_irl.trainers.state_action_texts import state_action_texts
 
 SGD = keras.optimizers.SGD
 
@@ -555,25 +554,6 @@ def test_networks_may_share_a_frozen_backbone(tmp_path):
     assert max(history["clip_share"]) > 0.0
     with pytest.raises(ValueError, match="`trainer.save_weights.*Received"):
         trainer.save(tmp_path / "gail.keras")
-
-
-def test_texts_hold_every_state_and_the_last_action():
-    for policy in (tiny_t5(), tiny_gpt2()):
-        inputs, actions, mask = data(policy)[0]
-        texts = keras.tree.map_structure(
-            numpy, state_action_texts(inputs, actions, mask)
-        )
-        prefix = "decoder_" if "decoder_token_ids" in inputs else ""
-        ids, is_real = (
-            texts[prefix + name] for name in ("token_ids", "padding_mask")
-        )
-        for row in range(3):
-            given = inputs[prefix + "token_ids"][row]
-            given = given[inputs[prefix + "padding_mask"][row]]
-            last = actions[row][mask[row] > 0][-1]
-            np.testing.assert_array_equal(
-                ids[row][is_real[row]], [*given, last]
-            )
 
 
 def test_a_policy_that_was_not_trained_is_warned_of(machine):
