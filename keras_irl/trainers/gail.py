@@ -333,7 +333,7 @@ class GAIL(OnlineTrainer):
 
     def _policy_layer_losses(self):
         losses = (ops.cast(x, "float32") for x in self.policy.losses)
-        return sum(losses, ops.zeros(()))
+        return sum(losses, ops.zeros((), dtype="float32"))
 
     def layer_losses(self, y_pred, training):
         losses = super().layer_losses(y_pred, training)
