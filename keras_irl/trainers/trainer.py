@@ -437,7 +437,7 @@ class Trainer(PolicyModel):
 
 def _used_optimizer(policy):
     """The optimizer that a policy was trained by itself, or `None`."""
-    optimizer = policy.optimizer
+    optimizer = policy.optimizer if policy.compiled else None
     # Of low-rank updates that are merged when saved, nothing can go on.
     if optimizer is None or not optimizer.built or has_lora(policy):
         return None
