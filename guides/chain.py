@@ -38,7 +38,7 @@ from scipy import stats
 
 from keras_irl.losses import mle_loss
 from keras_irl.losses import td_penalty
-from keras_irl.ops import CONTINUES
+from keras_irl.ops import mark_cut
 from keras_irl.ops import masked_sum
 from keras_irl.ops import token_statistics
 
@@ -108,7 +108,7 @@ class Chain(NamedTuple):
 A batch is what it is all over `keras_irl`: states, actions, and a mask with 1
 for every action. At the goal and off the chain a rollout has ended: the mask is
 0 and so is the value. A rollout that the step limit has cut goes on, which the
-mask marks by `CONTINUES`, and the value of its last state counts.
+mask marks (`mark_cut`), and the value of its last state counts.
 
 We train many tables at once: `S` seeds, `R` rollouts each, `T` steps.
 """
@@ -138,7 +138,10 @@ def roll_out(chain, policies, num_rollouts, generator):
     actions.append(np.zeros_like(state))
     states = np.stack(states, -1)
     mask = (states < chain.goal).astype("float32")
-    mask[..., -1] = np.where(state < chain.goal, CONTINUES, 0.0)
+    is_cut = mask > 0
+    is_cut[..., :-1] = False
+    mask[..., -1] = 0.0
+    mask = mark_cut(mask, is_cut)
     return Rollouts(states, np.stack(actions, -1), mask, state == chain.goal)
 
 

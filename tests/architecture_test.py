@@ -26,7 +26,7 @@ NAMES_A_BACKEND = {
     "ops/kernels/tensorflow.py": "loops over tiles in the graph",
     "ops/kernels/torch.py": "loops over tiles in place",
     "optimizers/network_optimizers.py": "assigns inside a compiled branch",
-    "trainers/fit_data.py": "knows data sets and the writer of logs",
+    "trainers/fit_arguments.py": "knows data sets and the writer of logs",
     "trainers/stale_gradients.py": "clears what Keras misses",
     "trainers/step_cost.py": "reads the clock inside a compiled step",
     "models/tiling.py": "knows what XLA can't compile",

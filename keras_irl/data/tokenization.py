@@ -19,7 +19,7 @@ from keras_irl.arguments import MAX_LENGTH
 from keras_irl.arguments import check_integer
 from keras_irl.families.special_tokens import Marks
 from keras_irl.families.special_tokens import text_marks
-from keras_irl.ops import CONTINUES
+from keras_irl.ops import mark_cut
 
 _PROBES = string.ascii_letters + string.digits
 _PROBE_LENGTH = 64
@@ -145,7 +145,7 @@ class TextPacker(abc.ABC):
         # The end token is an action and never a state.
         return self.prefix_length(num_prompt_tokens) + num_response_tokens
 
-    def pack(self, prompts, responses, batch_size):
+    def pack(self, prompts, responses, batch_size, finished=None):
         """Packs tokenized texts; see `keras_irl.data.demonstrations`.
 
         Args:
@@ -153,6 +153,9 @@ class TextPacker(abc.ABC):
             responses: Lists of ids, as many.
             batch_size: The number of rows, B. A row without a text is a copy
                 of the first with a mask of 0.0.
+            finished: Booleans, as many as texts: whether each ended. One that
+                did not is cut where its end token would be. Defaults to
+                `None`, where all did.
 
         Returns:
             The tuple `(inputs, actions, mask)`.
@@ -162,8 +165,11 @@ class TextPacker(abc.ABC):
         padding_mask = np.zeros(shape, "bool")
         actions = np.full(shape, self.pad_id, "int32")
         mask = np.zeros(shape, "float32")
-        texts = zip(prompts, responses, strict=True)
-        for row, (prompt, response) in enumerate(texts):
+        is_cut = np.zeros(shape, "bool")
+        if finished is None:
+            finished = [True] * len(prompts)
+        texts = zip(prompts, responses, finished, strict=True)
+        for row, (prompt, response, has_ended) in enumerate(texts):
             prefix = self.prefix(prompt)
             text = [*prefix, *response, self.end_id]
             end = min(len(text) - 1, self.max_length)
@@ -172,12 +178,17 @@ class TextPacker(abc.ABC):
             actions[row, :end] = text[1 : end + 1]
             mask[row, len(prefix) - 1 : end] = 1.0
             if self.num_states(len(prompt), len(response)) > end:
-                mask[row, -1] = CONTINUES
+                mask[row, -1] = 0.0
+                is_cut[row, -1] = True
+            elif not has_ended:
+                # Instead of the end token, which nobody wrote.
+                mask[row, end - 1] = 0.0
+                is_cut[row, end - 1] = True
         for array in (token_ids, padding_mask, actions):
             array[len(prompts) :] = array[0]
         prompts = [*prompts, *[prompts[0]] * (batch_size - len(prompts))]
         inputs = self.name_inputs(prompts, token_ids, padding_mask)
-        return inputs, actions, mask
+        return inputs, actions, mark_cut(mask, is_cut)
 
 
 class CausalPacker(TextPacker):

@@ -3,8 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
+from keras import ops
 
 from keras_irl.families.special_tokens import end_token_ids
+from keras_irl.ops import is_cut
 
 
 class Counts(NamedTuple):
@@ -110,7 +112,7 @@ def _texts(batch, ids):
     """Yields the counts of each text of a batch."""
     is_trained = batch.mask > 0
     is_end = is_trained & np.isin(batch.actions, list(ids))
-    is_cut = (batch.mask == 0) & np.signbit(batch.mask)
+    was_cut = ops.convert_to_numpy(is_cut(batch.mask))
     for row, segments in enumerate(batch.segment_ids):
         real = batch.padding_mask[row] | is_trained[row]
         for segment in np.unique(segments[real]) if real.any() else (0,):
@@ -120,7 +122,7 @@ def _texts(batch, ids):
             yield _Text(
                 int(is_trained[row, here].sum()),
                 int(is_end[row, here].sum()),
-                bool(is_cut[row, here].any()),
+                bool(was_cut[row, here].any()),
                 bool(is_trained[row, first]),
                 int(actions[-1]) if len(actions) else -1,
             )

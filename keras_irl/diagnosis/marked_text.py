@@ -3,6 +3,9 @@
 import itertools
 
 import numpy as np
+from keras import ops
+
+from keras_irl.ops import is_cut
 
 _MAX_CHARACTERS = 240
 _BRACKETS = ("[", "]")
@@ -42,7 +45,7 @@ def _marked_row(batch, row, tokenizer, marks):
         f"{marks[0]}{piece}{marks[1]}" if is_trained else piece
         for piece, is_trained in pieces
     )
-    if np.signbit(batch.mask[row][batch.mask[row] == 0]).any():
+    if ops.convert_to_numpy(is_cut(batch.mask[row : row + 1])).any():
         text += " (cut)"
     if batch.prompt_ids is not None:
         prompt_ids = batch.prompt_ids[row][batch.prompt_mask[row]]

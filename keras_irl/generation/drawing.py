@@ -1,6 +1,7 @@
 """Compiled token sampling, one function a shape."""
 
 import contextlib
+import functools
 
 import keras
 import keras_hub
@@ -204,7 +205,7 @@ class _AtInference(keras.Layer):
     def __init__(self, policy, sampler):
         super().__init__(name="draw", autocast=False, dtype="float32")
         # Within a function, as this layer does not own the policy.
-        self._draw = lambda inputs: _draw(policy, inputs, sampler)
+        self._draw = functools.partial(_draw, policy, sampler)
 
     def call(self, inputs, training=False):
         if not training:
@@ -214,7 +215,7 @@ class _AtInference(keras.Layer):
         return keras.layers.Dropout(0.0)(tokens, training=True)
 
 
-def _draw(policy, inputs, sampler):
+def _draw(policy, sampler, inputs):
     mapping = [(v, ops.stop_gradient(v.value)) for v in policy.variables]
     mapping += [(v, v.value) for v in sampler.variables]
     rows = {

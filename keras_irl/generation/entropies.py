@@ -6,7 +6,6 @@ from keras import ops
 from keras_irl.arguments import shortened
 from keras_irl.data.tokenization import text_packer
 from keras_irl.models.policy_reader import PolicyReader
-from keras_irl.ops import CONTINUES
 from keras_irl.ops import is_action
 from keras_irl.progress import progress_bar
 
@@ -83,10 +82,8 @@ class EntropyReader:
             for ids, has_ended in zip(written, ended, strict=True)
         ]
         inputs, actions, mask = self._packer.pack(
-            prompts, written, self._batch_size
+            prompts, written, self._batch_size, ended
         )
-        for row in np.flatnonzero(~np.array(ended)):
-            mask[row, np.flatnonzero(mask[row])[-1]] = CONTINUES
         sums = self._model.predict_on_batch(
             {"inputs": inputs, "actions": actions, "mask": mask}
         )

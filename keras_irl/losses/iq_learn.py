@@ -21,6 +21,7 @@ def iq_learn_loss(
     values,
     mask,
     discount=0.99,
+    *,
     td_weight=0.1,
     divergence="chi2",
     stop_value_gradient=False,
@@ -78,7 +79,12 @@ def iq_learn_loss(
     """
     losses = mle_loss(action_values, values)
     penalties = td_penalty(
-        action_values, values, mask, discount, divergence, stop_value_gradient
+        action_values,
+        values,
+        mask,
+        discount,
+        divergence=divergence,
+        stop_value_gradient=stop_value_gradient,
     )
     if ops.is_tensor(td_weight):
         td_weight = check_scalar("td_weight", td_weight)
@@ -92,6 +98,7 @@ def td_penalty(
     values,
     mask,
     discount=0.99,
+    *,
     divergence="chi2",
     stop_value_gradient=False,
 ):
@@ -148,15 +155,18 @@ class IQLearnLoss(TokenLoss):
 
     Args:
         td_weight: The weight λ, a number or a schedule: a function of the
-            number of training steps so far, such as those of
-            `keras.optimizers.schedules`. Defaults to 0.1.
+            number of batches trained on so far, such as those of
+            `keras.optimizers.schedules`. Where an optimizer accumulates the
+            gradients of several, `keras_irl.IQLearn` counts them as the one
+            update that they are; a loss is told nothing of the optimizer.
+            Defaults to 0.1.
         discount: The discount factor γ. Defaults to 0.99.
         divergence: The divergence that is minimized. Defaults to `"chi2"`.
         stop_value_gradient: Whether V(sₜ₊₁) is held fixed. Defaults to
             `False`.
-        warm_up_steps: Number of first training steps in which the loss is that
-            of maximum likelihood. Defaults to 0.
-        initial_step: Number of training steps made before, when training is
+        warm_up_steps: Number of first batches in which the loss is that of
+            maximum likelihood. Defaults to 0.
+        initial_step: Number of batches trained on before, when training is
             resumed. A loss has no place in a checkpoint, so it must be told;
             `keras_irl.IQLearn` keeps count in its weights. Defaults to 0.
         name: Name of the loss. Defaults to `"iq_learn_loss"`.
@@ -182,6 +192,7 @@ class IQLearnLoss(TokenLoss):
         discount=0.99,
         divergence="chi2",
         stop_value_gradient=False,
+        *,
         warm_up_steps=0,
         initial_step=0,
         name="iq_learn_loss",
@@ -207,9 +218,9 @@ class IQLearnLoss(TokenLoss):
             values,
             mask,
             self.discount,
-            td_weight,
-            self.divergence,
-            self.stop_value_gradient,
+            td_weight=td_weight,
+            divergence=self.divergence,
+            stop_value_gradient=self.stop_value_gradient,
         )
 
     def get_config(self):

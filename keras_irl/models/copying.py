@@ -52,7 +52,10 @@ def policy_config(policy):
 
     Returns:
         A dictionary, without how the policy itself was compiled, which nobody
-        asks for and keras-hub does not restore.
+        asks for and keras-hub does not restore. One that was not compiled is
+        not when it is loaded: Keras would miss the variables of an optimizer.
     """
     config = keras.saving.serialize_keras_object(policy)
+    if not policy.compiled:
+        config["config"] = {**config["config"], "compile": False}
     return {n: v for n, v in config.items() if n != "compile_config"}

@@ -4,7 +4,9 @@ from keras_irl.aliases import offer as _offer
 from keras_irl.ops.masking import CONTINUES as CONTINUES
 from keras_irl.ops.masking import continues as continues
 from keras_irl.ops.masking import is_action as is_action
+from keras_irl.ops.masking import is_cut as is_cut
 from keras_irl.ops.masking import is_start as is_start
+from keras_irl.ops.masking import mark_cut as mark_cut
 from keras_irl.ops.masking import masked_mean as masked_mean
 from keras_irl.ops.masking import masked_sum as masked_sum
 from keras_irl.ops.returns import discounted_returns as discounted_returns

@@ -13,7 +13,10 @@ A text ends with its last action: the state after it is terminal, and its value
 is 0. A text that was cut off by length does not end: the state after its last
 action exists, and `CONTINUES`, the negative zero, marks it. It weighs nothing
 in any sum, product or Keras metric, so everything that knows only zeros and
-ones treats it as padding, and `next_values` alone asks for its sign.
+ones treats it as padding.
+
+Keras hands a loss a sample weight and nothing else: therefore the sign. It is
+written by `mark_cut` and read by `is_cut`, and by nothing else.
 """
 
 import numpy as np
@@ -22,6 +25,46 @@ from keras import ops
 from keras_irl.ops.shapes import check_shapes
 
 CONTINUES = np.float32(-0.0)
+
+
+def mark_cut(mask, is_cut):
+    """Marks the states in which texts were cut off, in a mask.
+
+    Args:
+        mask: Tensor or NumPy array, 1 where an action counts, else 0.
+        is_cut: Boolean tensor or array of its shape: the state after the last
+            action of each text that goes on.
+
+    Returns:
+        A float32 mask, as this module describes it: a NumPy array for a NumPy
+        array, else a tensor.
+
+    Example:
+    >>> mask = mark_cut(np.array([[0, 1, 0]]), [[False, False, True]])
+    >>> [bool(cut) for cut in is_cut(mask)[0]]
+    [False, False, True]
+    """
+    if isinstance(mask, np.ndarray):
+        # Data is made in threads, without a backend.
+        return np.where(is_cut, CONTINUES, mask.astype("float32"))
+    return ops.where(is_cut, CONTINUES, ops.cast(mask, "float32"))
+
+
+def is_cut(mask):
+    """Tells in which states a text was cut off: it goes on, without an action.
+
+    Args:
+        mask: Tensor of shape `(B, T)`; see this module.
+
+    Returns:
+        Boolean tensor of shape `(B, T)`.
+
+    Raises:
+        ValueError: If it has another rank.
+    """
+    (mask,) = check_shapes(mask=(mask, "BT"))
+    mask = ops.cast(mask, "float32")
+    return ops.logical_and(ops.equal(mask, 0.0), ops.signbit(mask))
 
 
 def is_action(mask):
@@ -52,10 +95,7 @@ def continues(mask):
     Raises:
         ValueError: If it has another rank.
     """
-    (mask,) = check_shapes(mask=(mask, "BT"))
-    mask = ops.cast(mask, "float32")
-    cut = ops.logical_and(ops.equal(mask, 0.0), ops.signbit(mask))
-    return ops.logical_or(mask > 0, cut)
+    return ops.logical_or(is_action(mask), is_cut(mask))
 
 
 def is_start(mask):

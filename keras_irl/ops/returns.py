@@ -49,7 +49,7 @@ def discounted_returns(rewards, mask, discount=0.99):
 
 
 def generalized_advantages(
-    rewards, values, mask, discount=0.99, gae_lambda=0.95
+    rewards, values, mask, discount=0.99, *, gae_lambda=0.95
 ):
     """Computes how much better each action was than the value of its state.
 
@@ -64,8 +64,8 @@ def generalized_advantages(
         rewards: Float tensor of shape `(B, T)`.
         values: Float tensor of shape `(B, T)`, estimates V of the states.
         mask: Tensor of shape `(B, T)`, 1 where an action was taken, and
-            `keras_irl.ops.CONTINUES` after the last one of a text that was
-            cut.
+            after the last one of a text that was cut what
+            `keras_irl.ops.mark_cut` writes.
         discount: The discount factor γ, in `[0, 1]`. Defaults to 0.99.
         gae_lambda: λ, in `[0, 1]`: 0 trusts the next value, 1 only the
             rewards. Defaults to 0.95.

@@ -16,7 +16,7 @@ from keras_irl.ops.vocabulary_head import VocabularyHead
 
 
 def tiled_token_statistics(
-    hidden_states, head, actions, mask, block_size=None, tile_size=None
+    hidden_states, head, actions, mask, *, block_size=None, tile_size=None
 ):
     """Computes what `token_statistics` does, tile by tile of the vocabulary.
 

@@ -15,8 +15,8 @@ def next_values(values, mask):
     The next state is the next position, V(sₜ₊₁). After the last action of a
     text there is nothing left to win: the state is terminal, and its value 0.
     That is after the end token, wherever padding begins, not at the end of the
-    array. A text that was cut by length goes on; the mask marks the state
-    after its last action with `keras_irl.ops.CONTINUES`, and its value counts.
+    array. A text that was cut by length goes on; `keras_irl.ops.mark_cut` marks
+    the state after its last action in the mask, and its value counts.
 
     Args:
         values: Float tensor of shape `(B, T)`, V of the states.

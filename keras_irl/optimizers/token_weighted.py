@@ -142,16 +142,16 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
         )
 
     def stateless_apply(self, optimizer_variables, grads, trainable_variables):
-        ours = self._trainable_variables
+        trained = self._trainable_variables
         mapping = [
-            *zip(ours, trainable_variables, strict=True),
+            *zip(trained, trainable_variables, strict=True),
             *zip(self.variables, optimizer_variables, strict=True),
         ]
         with keras.StatelessScope(state_mapping=mapping) as scope:
-            is_finite = self._measure(grads, ours)
-            changed = [*ours, *self._changed_by_a_step()]
+            is_finite = self._measure(grads, trained)
+            changed = [*trained, *self._changed_by_a_step()]
             before = [ops.convert_to_tensor(v) for v in changed]
-            self._update(grads, ours)
+            self._update(grads, trained)
             # Chosen as it is written: nothing is kept twice, as it would be
             # were the branch not known before the step.
             for variable, value in zip(changed, before, strict=True):
@@ -159,7 +159,7 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
                 variable.assign(ops.where(is_finite, after, value))
         return tuple(
             [scope.get_current_value(v) for v in group]
-            for group in (ours, self.variables)
+            for group in (trained, self.variables)
         )
 
     def _changed_by_a_step(self):

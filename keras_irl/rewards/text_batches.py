@@ -12,7 +12,6 @@ from keras_irl.arguments import shortened
 from keras_irl.columns import column
 from keras_irl.data.tokenization import text_packer
 from keras_irl.families.special_tokens import left_out
-from keras_irl.ops import CONTINUES
 
 _WORD_MARK = "▁"  # What stands for a space in the tokens of SentencePiece.
 
@@ -99,7 +98,7 @@ class TextBatches:
 
         Yields:
             NumPy arrays as those of `keras_irl.data.demonstrations`. After the
-            last action of a text that is not finished, the mask `CONTINUES`.
+            last action of a text that is not finished, the mask is cut.
         """
         prompts = self._without_marks("prompts", prompts)
         responses = self._without_marks("responses", responses)
@@ -111,12 +110,8 @@ class TextBatches:
         for start in range(0, len(prompts), self.batch_size):
             rows = slice(start, start + self.batch_size)
             inputs, actions, mask = self.packer.pack(
-                prompts[rows], responses[rows], self.batch_size
+                prompts[rows], responses[rows], self.batch_size, finished[rows]
             )
-            for row, has_ended in enumerate(finished[rows]):
-                if not has_ended:
-                    # Instead of the end token, which nobody wrote.
-                    mask[row, np.flatnonzero(mask[row])[-1]] = CONTINUES
             yield inputs, actions, mask
 
     def check_finished(self, finished, responses):

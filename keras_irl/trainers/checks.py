@@ -2,10 +2,14 @@
 
 import warnings
 
+import keras
 import keras_hub
 import numpy as np
 from keras import ops
 
+from keras_irl.arguments import check_flag
+from keras_irl.arguments import check_kind
+from keras_irl.arguments import shortened
 from keras_irl.data.batches import read_batches
 from keras_irl.data.batches import without_filling
 from keras_irl.data.dataset import demonstrations_of
@@ -74,6 +78,53 @@ def sequence_lengths(preprocessor):
     }
 
 
+def check_model_arguments(owner, arguments):
+    """Checks what a trainer passes on to `keras.Model`.
+
+    Args:
+        owner: Name of the class that is made, for the error.
+        arguments: Dictionary of the arguments that it does not take itself.
+
+    Raises:
+        ValueError: If Keras would not take one.
+    """
+    unknown = sorted(set(arguments) - {"dtype", "name", "trainable"})
+    if unknown:
+        received = ", ".join(f"{n}={shortened(arguments[n])}" for n in unknown)
+        raise ValueError(
+            f"`{owner}` has no argument `{'`, `'.join(unknown)}`. Besides its "
+            "own it takes `name`, `trainable` and `dtype`, those of "
+            f"`keras.Model`. Received: {received}"
+        )
+    if arguments.get("name") is not None:
+        check_kind("name", arguments["name"], str)
+    if "trainable" in arguments:
+        check_flag("trainable", arguments["trainable"])
+    dtype = arguments.get("dtype")
+    try:
+        keras.dtype_policies.get(dtype)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(
+            "`dtype` must be a type or a policy of Keras, such as "
+            '"mixed_bfloat16". To leave it out is best: it is then that of the '
+            f"policy. Received: dtype={shortened(dtype)}"
+        ) from error
+
+
+def check_jit_compile(arguments):
+    """Checks whether `compile` is told to use XLA by a truth value.
+
+    Args:
+        arguments: Dictionary of the arguments of `compile`.
+
+    Raises:
+        ValueError: If it is told something else.
+    """
+    jit_compile = arguments.get("jit_compile", "auto")
+    if not isinstance(jit_compile, str) or jit_compile != "auto":
+        check_flag("jit_compile", jit_compile)
+
+
 _NUM_BATCHES = 16
 _NUM_ROWS = 512
 # These may be so in a few texts, and otherwise in all: no error yet.
@@ -84,7 +135,7 @@ _OF_A_FEW = {
 }
 
 
-def check_data(policy, x, y, sample_weight, owner):
+def check_data(policy, x, y, sample_weight, *, owner):
     """Checks the first texts of a `fit`, as `keras_irl.doctor` would.
 
     Only what can be read again is looked at: demonstrations and arrays.

@@ -1,4 +1,17 @@
-"""Generative adversarial imitation learning (GAIL)."""
+"""Generative adversarial imitation, GAIL.
+
+A training step, in the order of `GAIL`'s methods:
+
+1. rollouts are drawn (`OnlineTrainer.extend`), and what holds for all updates
+   with them is computed: `before_updates`;
+2. the three networks read: `call`;
+3. the discriminator is told demonstrations from rollouts, its logits are made
+   rewards, rewards and values advantages, and advantages the policy's loss and
+   the value function's: `network_losses`.
+"""
+
+from typing import Any
+from typing import NamedTuple
 
 import keras
 from keras import ops
@@ -18,12 +31,13 @@ from keras_irl.ops import is_action
 from keras_irl.ops import log_probs
 from keras_irl.ops import masked_mean
 from keras_irl.optimizers.network_optimizers import NetworkOptimizers
+from keras_irl.trainers.checks import check_model_arguments
 from keras_irl.trainers.checks import check_policy
-from keras_irl.trainers.gail_networks import check_learning
-from keras_irl.trainers.gail_networks import check_networks
-from keras_irl.trainers.gail_networks import check_sharing
-from keras_irl.trainers.gail_networks import default_scorer
-from keras_irl.trainers.gail_networks import three_optimizers
+from keras_irl.trainers.default_networks import check_learning
+from keras_irl.trainers.default_networks import check_networks
+from keras_irl.trainers.default_networks import check_sharing
+from keras_irl.trainers.default_networks import default_scorer
+from keras_irl.trainers.default_networks import three_optimizers
 from keras_irl.trainers.initial_policy_check import HeadStartCheck
 from keras_irl.trainers.initial_policy_check import InitialPolicyCheck
 from keras_irl.trainers.metrics import add_mean
@@ -31,166 +45,45 @@ from keras_irl.trainers.online_trainer import OnlineTrainer
 from keras_irl.trainers.policy_gradient import PolicyGradient
 from keras_irl.trainers.reference import policy_log_probs
 from keras_irl.trainers.reference import snapshot_policy
+from keras_irl.trainers.rollouts import Texts
+from keras_irl.trainers.state_action_texts import state_action_texts
 
 
-def whole_texts(inputs, actions, mask):
-    """Widens states by the position that the last action leads to.
+class Judgment(NamedTuple):
+    """What rollouts are worth: tensors of shape `(B · K, T)`, no gradient."""
 
-    Position t of a batch holds the state sₜ, and position t + 1 the action
-    taken there. So what is read up to position t + 1 knows state and action;
-    the end token, which is never a state, is among the texts made here.
+    rewards: Any
+    advantages: Any
+    value_targets: Any  # What the values should have been.
 
-    Args:
-        inputs: Dictionary of tensors, what a policy reads.
-        actions: Integer tensor of shape `(B, T)`.
-        mask: Tensor of shape `(B, T)`.
 
-    Returns:
-        A dictionary like `inputs`, one position wider.
+class ActionLogProbs(NamedTuple):
+    """Log-probabilities of sampled actions, tensors of shape `(B · K, T)`."""
+
+    policy: Any  # Under the policy as it is,
+    old: Any  # as it was when it sampled them,
+    reference: Any  # and under the reference policy, or `None`.
+
+
+class RolloutRecord(NamedTuple):
+    """What holds for all updates with a batch, without gradient.
+
+    Attributes:
+        mask: Float32 tensor of shape `(B · (1 + K), T)`.
+        texts: What discriminator and value function read, of all rows.
+        reference_log_probs: Tensor of shape `(B · K, T)`, or `None` where
+            nothing holds the policy.
+        old_log_probs: Tensor of shape `(B · K, T)`, or `None` where there is
+            but one update, whose own are the same.
+        judgment: A `Judgment` by the networks as they were when the rollouts
+            were drawn, or `None` likewise.
     """
-    prefix = "decoder_" if "decoder_token_ids" in inputs else ""
-    key, mask_key = prefix + "token_ids", prefix + "padding_mask"
-    tokens = ops.cast(inputs[key], "int32")
-    is_state = ops.cast(inputs[mask_key], "bool")
-    acts = is_action(mask)
-    actions = ops.where(acts, ops.cast(actions, "int32"), 0)
-    # After the last action stands the action itself, elsewhere the next state.
-    wider = [[0, 0], [0, 1]]
-    next_tokens = ops.pad(tokens, wider)[:, 1:]
-    is_next = ops.pad(is_state, wider)[:, 1:]
-    texts = dict(inputs)
-    texts[key] = ops.concatenate(
-        [tokens[:, :1], ops.where(acts, actions, next_tokens)], axis=1
-    )
-    texts[mask_key] = ops.concatenate(
-        [is_state[:, :1], ops.logical_or(acts, is_next)], axis=1
-    )
-    if "position_ids" in inputs:
-        positions = inputs["position_ids"]
-        texts["position_ids"] = ops.concatenate(
-            [positions, positions[:, -1:] + 1], axis=1
-        )
-    return texts
 
-
-HEALTH = (
-    "policy_loss",
-    "value_loss",
-    "discriminator_loss",
-    "demonstration_accuracy",
-    "rollout_accuracy",
-    "discriminator_entropy",
-    "reward_mean",
-    "reward_std",
-    "kl",
-    "clip_share",
-    "explained_variance",
-)
-
-
-def log_health(trainer, batch, policy, learned):
-    """Adds a batch to what is logged of the networks.
-
-    Args:
-        trainer: A `keras_irl.GAIL`.
-        batch: A tuple: what a step hands to its networks; the discriminator's
-            logits, of all texts; rewards and values, of the rollouts.
-        policy: A tuple: the log-probabilities of the rollouts now, and when
-            they were drawn.
-        learned: A tuple: advantages, and the targets of the values.
-    """
-    x, logits, rewards, values = batch
-    means, split = trainer.means, trainer.split
-    demonstrated, sampled = split(x["mask"])
-    theirs, ours = split(logits)
-    add_mean(means["demonstration_accuracy"], theirs > 0, demonstrated)
-    add_mean(means["rollout_accuracy"], ours < 0, sampled)
-    add_mean(
-        means["discriminator_entropy"],
-        discriminator_entropies(logits),
-        x["mask"],
-    )
-    add_mean(means["reward_mean"], rewards, sampled)
-    mean = masked_mean(rewards, sampled)
-    spread = masked_mean(ops.square(rewards - mean), sampled)
-    means["reward_std"].add(ops.sqrt(spread), 1.0)
-    reference = x.get("reference_log_probs")
-    if reference is not None:
-        add_mean(means["kl"], kl_estimates(policy[0], reference), sampled)
-    clip_ratio = trainer.policy_gradient.clip_ratio
-    clipped = is_clipped(*policy, learned[0], clip_ratio)
-    add_mean(means["clip_share"], clipped, sampled)
-    means["explained_variance"].add(
-        explained_variance(values, learned[1], sampled), 1.0
-    )
-
-
-_JUDGED = ("rewards", "advantages", "targets")
-EXTRAS = ("mask", "texts", "old_log_probs", "reference_log_probs", *_JUDGED)
-
-
-def extras(trainer, batch):
-    """Computes what holds for all updates with a batch.
-
-    Args:
-        trainer: A `keras_irl.GAIL`.
-        batch: The tuple `(inputs, actions, mask)` of demonstrations and
-            rollouts.
-
-    Returns:
-        A dictionary of tensors with some of the names in `EXTRAS`, without
-        gradient.
-    """
-    inputs, actions, mask = batch
-    found = {"mask": mask, "texts": whole_texts(*batch)}
-    sampled = trainer.split(mask)[1]
-    rollouts = rollouts_of(trainer, inputs), trainer.split(actions)[1], sampled
-    tiles = trainer.tiles_vocabulary
-    if trainer.policy_gradient.has_reference:
-        with trainer.as_it_was() as reference:
-            found["reference_log_probs"] = policy_log_probs(
-                reference, rollouts, tiles
-            )
-    if trainer.rollouts.num_updates > 1:
-        # All updates learn from what was true when the texts were drawn.
-        found["old_log_probs"] = policy_log_probs(
-            trainer.policy, rollouts, tiles
-        )
-        texts = rollouts_of(trainer, found["texts"])
-        logits = trainer.discriminator(texts, training=False)
-        values = trainer.value(texts, training=False)
-        found |= judge(trainer, logits[:, 1:], values[:, :-1], sampled)
-    return found
-
-
-def judge(trainer, logits, values, mask):
-    """Computes what rollouts are worth.
-
-    Args:
-        trainer: A `keras_irl.GAIL`.
-        logits: Tensor of shape `(B, T)`, what the discriminator says.
-        values: Tensor of shape `(B, T)`.
-        mask: Tensor of shape `(B, T)`.
-
-    Returns:
-        A dictionary of tensors of shape `(B, T)`, without gradient: the
-        rewards, their advantages and the targets of the values.
-    """
-    rewards = adversarial_rewards(logits, trainer.reward_form)
-    learned = trainer.policy_gradient.advantages(
-        rewards, ops.stop_gradient(values), mask
-    )
-    return dict(zip(_JUDGED, (rewards, *learned), strict=True))
-
-
-def rollouts_of(trainer, inputs):
-    """Takes the rollouts from what a network reads.
-
-    Args:
-        trainer: A `keras_irl.GAIL`.
-        inputs: Dictionary of tensors, of demonstrations and rollouts.
-    """
-    return take_responses(inputs, lambda x: trainer.split(x)[1])
+    mask: Any
+    texts: Any = None
+    reference_log_probs: Any = None
+    old_log_probs: Any = None
+    judgment: Any = None
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")
@@ -266,7 +159,20 @@ class GAIL(OnlineTrainer):
     """
 
     loss_names = ("negative_log_likelihood",)
-    rollout_names = (*OnlineTrainer.rollout_names, *HEALTH)
+    rollout_names = (
+        *OnlineTrainer.rollout_names,
+        "policy_loss",
+        "value_loss",
+        "discriminator_loss",
+        "demonstration_accuracy",
+        "rollout_accuracy",
+        "discriminator_entropy",
+        "reward_mean",
+        "reward_std",
+        "kl",
+        "clip_share",
+        "explained_variance",
+    )
 
     def __init__(
         self,
@@ -274,12 +180,15 @@ class GAIL(OnlineTrainer):
         discriminator=None,
         value=None,
         reward_form="softplus",
+        *,
         mle_weight=0.0,
         policy_gradient=None,
         rollouts=None,
         **kwargs,
     ):
         check_policy(policy)
+        # Discount and values are those of `policy_gradient`.
+        check_model_arguments(type(self).__name__, kwargs)
         check_reward_form(reward_form)
         if policy_gradient is None:
             policy_gradient = PolicyGradient()
@@ -296,8 +205,10 @@ class GAIL(OnlineTrainer):
         self.policy_gradient = policy_gradient
         self.reference_policy = self.first_updates = None
         if policy_gradient.has_reference:
-            kept = snapshot_policy(policy)
-            self.reference_policy, self.first_updates, self.as_it_was = kept
+            snapshot = snapshot_policy(policy)
+            self.reference_policy = snapshot.copy
+            self.first_updates = snapshot.updates
+            self.as_it_was = snapshot.restored
         else:
             # There is nothing to be far from.
             self.means.pop("kl")
@@ -351,35 +262,86 @@ class GAIL(OnlineTrainer):
         }
         return {**config, "tile_vocabulary": self._tile_vocabulary}
 
-    def own_callbacks(self):
+    def default_callbacks(self):
         if int(self.step.numpy()):
-            return [*super().own_callbacks(), *self._head_start()]
+            return [*super().default_callbacks(), *self._head_start()]
         check = InitialPolicyCheck(self.policy.output.shape[-1])
-        return [check, *super().own_callbacks(), *self._head_start()]
+        return [check, *super().default_callbacks(), *self._head_start()]
 
     def _head_start(self):
         warm_up_steps = self.policy_gradient.warm_up_steps
         return [HeadStartCheck(warm_up_steps)] if warm_up_steps else []
 
-    def extend(self, data):
-        x, y, mask = super().extend(data)
-        return {**x, **extras(self, (x, y, mask))}, y, mask
+    def before_updates(self, batch):
+        record = RolloutRecord(
+            mask=batch.mask,
+            texts=state_action_texts(*batch),
+            reference_log_probs=self._reference_log_probs(batch),
+        )
+        if self.rollouts.num_updates > 1:
+            # All updates learn from what was true when the texts were drawn.
+            rollouts = self._rollouts_of(batch)
+            record = record._replace(
+                old_log_probs=self._log_probs(self.policy, rollouts),
+                judgment=self._judgment_before_updates(record),
+            )
+        x = {"inputs": batch.inputs, "record": record}
+        return batch._replace(inputs=x)
+
+    def _reference_log_probs(self, batch):
+        if not self.policy_gradient.has_reference:
+            return None
+        with self.as_it_was() as reference:
+            return self._log_probs(reference, self._rollouts_of(batch))
+
+    def _log_probs(self, policy, rollouts):
+        return policy_log_probs(policy, rollouts, self.tiles_vocabulary)
+
+    def _judgment_before_updates(self, record):
+        texts = self._take_rollouts(record.texts)
+        logits = self.discriminator(texts, training=False)[:, 1:]
+        values = self.value(texts, training=False)[:, :-1]
+        return self.judge(logits, values, self.split(record.mask)[1])
+
+    def _rollouts_of(self, batch):
+        """The `Texts` of a batch that the policy wrote."""
+        return Texts(
+            self._take_rollouts(batch.inputs),
+            self.split(batch.actions)[1],
+            self.split(batch.mask)[1],
+        )
+
+    def _take_rollouts(self, inputs):
+        return take_responses(inputs, lambda x: self.split(x)[1])
 
     def call(self, x, training=False):
-        inputs = {name: x[name] for name in x if name not in EXTRAS}
         # With dropout, a policy would not be the one that wrote the rollouts,
         # and rewards and baseline would be those of other networks each time.
-        outputs = super().call(inputs, training=False)
-        if "texts" not in x:
-            return outputs
-        rollouts = rollouts_of(self, x["texts"])
-        scores = self.discriminator(x["texts"], training=False)
+        if "record" not in x:
+            return super().call(x, training=False)
+        texts = x["record"].texts
+        scores = self.discriminator(texts, training=False)
+        values = self.value(self._take_rollouts(texts), training=False)
+        outputs = super().call(x["inputs"], training=False)
         return {
             "outputs": outputs,
+            "policy_layer_losses": self._policy_layer_losses(),
             # What is read up to an action, and up to the state before it.
             "demonstration_logits": scores[:, 1:],
-            "values": self.value(rollouts, training=False)[:, :-1],
+            "values": values[:, :-1],
         }
+
+    def _policy_layer_losses(self):
+        losses = (ops.cast(x, "float32") for x in self.policy.losses)
+        return sum(losses, ops.zeros((), dtype="float32"))
+
+    def layer_losses(self, y_pred, training):
+        losses = super().layer_losses(y_pred, training)
+        if not training:
+            return losses
+        # In the head start, those of the policy must not move it either.
+        is_cold = 1.0 - self._is_warm()
+        return losses - is_cold * y_pred["policy_layer_losses"]
 
     def token_statistics(self, y_pred, y, mask):
         if isinstance(y_pred, dict):
@@ -417,36 +379,63 @@ class GAIL(OnlineTrainer):
             `discriminator_loss`.
         """
         x, y_pred = batch
+        record = x["record"]
         # What stands on padding, NaN included, must not reach a gradient.
-        logits, values = (
-            ops.where(counts, numbers, 0.0)
-            for counts, numbers in (
-                (is_action(x["mask"]), y_pred["demonstration_logits"]),
-                (continues(mask), y_pred["values"]),
-            )
+        logits = y_pred["demonstration_logits"]
+        logits = ops.where(is_action(record.mask), logits, 0.0)
+        values = ops.where(continues(mask), y_pred["values"], 0.0)
+        judgment = record.judgment
+        if judgment is None:
+            judgment = self.judge(self.split(logits)[1], values, mask)
+        log_probs = self._action_log_probs(statistics, record)
+        self._log_discriminator(logits, record.mask)
+        self._log_learning(judgment, values, log_probs, mask)
+        return {
+            "policy_loss": self._policy_loss(
+                log_probs, judgment.advantages, statistics.entropies, mask
+            ),
+            "value_loss": masked_mean(
+                value_loss(values, judgment.value_targets), mask
+            ),
+            "discriminator_loss": self._discriminator_loss(logits, record.mask),
+        }
+
+    def judge(self, logits, values, mask):
+        """Computes what rollouts are worth.
+
+        Args:
+            logits: Tensor of shape `(B, T)`, what the discriminator says.
+            values: Tensor of shape `(B, T)`.
+            mask: Tensor of shape `(B, T)`.
+
+        Returns:
+            A `Judgment`.
+        """
+        rewards = adversarial_rewards(logits, self.reward_form)
+        advantages, targets = self.policy_gradient.advantages(
+            rewards, ops.stop_gradient(values), mask
         )
-        judged = x
-        if "advantages" not in x:
-            judged = judge(self, self.split(logits)[1], values, mask)
-        advantages, targets = judged["advantages"], judged["targets"]
-        ours = log_probs(statistics.action_values, statistics.values)
-        old = x.get("old_log_probs", ours)
-        reference = x.get("reference_log_probs")
+        return Judgment(rewards, advantages, targets)
+
+    def _action_log_probs(self, statistics, record):
+        current = log_probs(statistics.action_values, statistics.values)
+        old = record.old_log_probs
+        return ActionLogProbs(
+            policy=current,
+            old=current if old is None else old,
+            reference=record.reference_log_probs,
+        )
+
+    def _policy_loss(self, log_probs, advantages, entropies, mask):
         losses, kl_terms = self.policy_gradient.token_losses(
-            ours, old, reference, advantages, statistics.entropies
+            log_probs.policy,
+            log_probs.old,
+            log_probs.reference,
+            advantages,
+            entropies=entropies,
         )
         kl_weight = self.policy_gradient.current_kl_weight(self.step.value)
-        log_health(
-            self,
-            (x, logits, judged["rewards"], values),
-            (ours, old),
-            (advantages, targets),
-        )
-        return {
-            "policy_loss": masked_mean(losses + kl_weight * kl_terms, mask),
-            "value_loss": masked_mean(value_loss(values, targets), mask),
-            "discriminator_loss": self._discriminator_loss(logits, x["mask"]),
-        }
+        return masked_mean(losses + kl_weight * kl_terms, mask)
 
     def _discriminator_loss(self, logits, mask):
         halves = zip(
@@ -457,6 +446,36 @@ class GAIL(OnlineTrainer):
             for half, which, is_demonstration in halves
         )
 
+    def _log_discriminator(self, logits, mask):
+        of_demonstrations, of_rollouts = self.split(logits)
+        demonstrated, sampled = self.split(mask)
+        entropies = discriminator_entropies(logits)
+        means = self.means
+        add_mean(
+            means["demonstration_accuracy"], of_demonstrations > 0, demonstrated
+        )
+        add_mean(means["rollout_accuracy"], of_rollouts < 0, sampled)
+        add_mean(means["discriminator_entropy"], entropies, mask)
+
+    def _log_learning(self, judgment, values, log_probs, mask):
+        means, rewards = self.means, judgment.rewards
+        add_mean(means["reward_mean"], rewards, mask)
+        mean = masked_mean(rewards, mask)
+        variance = masked_mean(ops.square(rewards - mean), mask)
+        means["reward_std"].add(ops.sqrt(variance), 1.0)
+        if log_probs.reference is not None:
+            kl = kl_estimates(log_probs.policy, log_probs.reference)
+            add_mean(means["kl"], kl, mask)
+        clipped = is_clipped(
+            log_probs.policy,
+            log_probs.old,
+            judgment.advantages,
+            self.policy_gradient.clip_ratio,
+        )
+        add_mean(means["clip_share"], clipped, mask)
+        explained = explained_variance(values, judgment.value_targets, mask)
+        means["explained_variance"].add(explained, 1.0)
+
     def _is_warm(self):
         warm_up_steps = self.policy_gradient.warm_up_steps
         return ops.cast(self.step.value >= warm_up_steps, "float32")
@@ -465,8 +484,12 @@ class GAIL(OnlineTrainer):
         config = super().get_config()
         # That of `PolicyGradient`, and nothing to add to values.
         del config["discount"], config["value_offset"]
-        for name in ("discriminator", "value", "policy_gradient"):
-            part = getattr(self, name)
+        parts = {
+            "discriminator": self.discriminator,
+            "value": self.value,
+            "policy_gradient": self.policy_gradient,
+        }
+        for name, part in parts.items():
             config[name] = keras.saving.serialize_keras_object(part)
         return {
             **config,

@@ -17,23 +17,24 @@ class IQLearn(Trainer):
         loss = mean of −log π(aₜ | sₜ) + λ rₜ²,    rₜ = Q(sₜ, aₜ) − γ V(sₜ₊₁)
 
     The same training as with `keras_irl.losses.IQLearnLoss`, with more to see
-    and with a step count that is saved with the weights. What is logged is
-    described in `Trainer`; the weighted second term is `td_loss`.
+    and with a count of updates that is saved with the weights. What is logged
+    is described in `Trainer`; the weighted second term is `td_loss`.
 
     Args:
         policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM`, the model to
             train.
         td_weight: The weight λ, a number or a schedule: a function of the
-            number of training steps so far, such as those of
-            `keras.optimizers.schedules`. Defaults to 0.1.
+            number of updates so far, such as those of
+            `keras.optimizers.schedules`. Batches whose gradients an optimizer
+            accumulates are one update. Defaults to 0.1.
         discount: The discount factor γ, in `[0, 1]`. Defaults to 0.99.
         divergence: The divergence that is minimized: `"chi2"`,
             `"hellinger"`, `"reverse_kl"`, `"jensen_shannon"` or
             `"total_variation"`. Defaults to `"chi2"`.
         stop_value_gradient: Whether V(sₜ₊₁) is held fixed in the penalty.
             Defaults to `False`.
-        warm_up_steps: Number of first training steps in which the loss is that
-            of maximum likelihood. Defaults to 0.
+        warm_up_steps: Number of first updates in which the loss is that of
+            maximum likelihood. Defaults to 0.
         value_offset: What is added to the logits inside the loss only, in
             nats, so that rewards start small though the logits of a pretrained
             policy may be large; `"auto"` finds it on the first batches. The
@@ -66,6 +67,7 @@ class IQLearn(Trainer):
         td_weight=0.1,
         discount=0.99,
         divergence="chi2",
+        *,
         stop_value_gradient=False,
         warm_up_steps=0,
         value_offset=0.0,
@@ -86,8 +88,8 @@ class IQLearn(Trainer):
             values,
             mask,
             self.discount,
-            self.divergence,
-            self.stop_value_gradient,
+            divergence=self.divergence,
+            stop_value_gradient=self.stop_value_gradient,
         )
         return {
             "negative_log_likelihood": mle_loss(action_values, values),

@@ -21,11 +21,16 @@ class MLE(Trainer):
         policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM`, the model to
             train.
         entropy_weight: The weight w of the entropy bonus. Defaults to 0.
+        discount: The discount factor γ of the `reward` that is logged, r = Q −
+            γ V', to be compared with other trainers. The loss has none.
+            Defaults to 0.99.
+        value_offset: What is added to the values that are logged; see
+            `keras_irl.Trainer`. Defaults to 0.
         **kwargs: Passed to `keras.Model`.
 
     Raises:
         ValueError: If `policy` is not a language model of keras-hub, or
-            `entropy_weight` is negative.
+            a number is out of its range.
 
     Example:
     ```python
@@ -40,9 +45,16 @@ class MLE(Trainer):
 
     loss_names = ("negative_log_likelihood", "entropy_loss")
 
-    def __init__(self, policy, entropy_weight=0.0, **kwargs):
+    def __init__(
+        self,
+        policy,
+        entropy_weight=0.0,
+        discount=0.99,
+        value_offset=0.0,
+        **kwargs,
+    ):
         entropy_weight = check_entropy_weight(entropy_weight)
-        super().__init__(policy, **kwargs)
+        super().__init__(policy, discount, value_offset, **kwargs)
         self.entropy_weight = entropy_weight
 
     def token_losses(self, statistics, mask):

@@ -75,6 +75,7 @@ class OnlineIQLearn(OnlineTrainer):
         td_weight=0.1,
         discount=0.99,
         mix_in=0.1,
+        *,
         scale_td_weight=False,
         value_offset=0.0,
         rollouts=None,

@@ -8,13 +8,16 @@ from keras_irl.data.dataset import Demonstrations
 from keras_irl.families.heads import has_known_head
 from keras_irl.families.shared_prompts import share_prompts
 from keras_irl.models.tiling import without_xla
-from keras_irl.ops import is_action
+from keras_irl.ops import is_cut
 from keras_irl.ops import is_start
 from keras_irl.ops import masked_sum
+from keras_irl.trainers.checks import check_jit_compile
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import add_mean
 from keras_irl.trainers.rollouts import Rollouts
 from keras_irl.trainers.rollouts import check_rollouts
+from keras_irl.trainers.stateless import TrainingStep
+from keras_irl.trainers.stateless import with_logs
 from keras_irl.trainers.step_cost import StepCost
 from keras_irl.trainers.trainer import Trainer
 
@@ -92,6 +95,7 @@ class OnlineTrainer(Trainer):
                 f"metrics={kwargs.get('metrics')}, "
                 f"weighted_metrics={kwargs.get('weighted_metrics')}"
             )
+        check_jit_compile(kwargs)
         if self.needs_rollouts:
             # The clock of the sampling is read in between.
             kwargs = without_xla(kwargs)
@@ -107,7 +111,7 @@ class OnlineTrainer(Trainer):
                 )
         super().check_data(x, y, mask)
 
-    def own_callbacks(self):
+    def default_callbacks(self):
         return [StepCost()] if self.needs_rollouts else []
 
     def num_demonstrated(self, mask, training):
@@ -118,28 +122,21 @@ class OnlineTrainer(Trainer):
         return super().num_demonstrated(mask, training)
 
     def test_step(self, *args):
-        return self._without_rollouts(super().test_step(*args))
+        return with_logs(self._without_rollouts, super().test_step(*args))
 
-    def _without_rollouts(self, result):
+    def _without_rollouts(self, logs):
         """Leaves out what is logged of rollouts where there are none."""
-        logs, *state = result if isinstance(result, tuple) else (result,)
-        kept = {n: v for n, v in logs.items() if n not in self.rollout_names}
-        return (kept, *state) if state else kept
+        return {n: v for n, v in logs.items() if n not in self.rollout_names}
 
     def train_step(self, *args):
         if not self.needs_rollouts:
-            return self._without_rollouts(super().train_step(*args))
-        *states, data = args
-        if not states:
-            data = self.extend(data)
-            for _ in range(self.rollouts.num_updates):
-                logs = super().train_step(data)
-            return logs
-        # Under JAX the weights are not in the model, but handed on.
-        data, state = self._extend_under(states[0], data)
+            return with_logs(self._without_rollouts, super().train_step(*args))
+        step = TrainingStep(self, args)
+        with step.variables():
+            step.data = self.extend(step.data)
         for _ in range(self.rollouts.num_updates):
-            logs, state = super().train_step(state, data)
-        return logs, state
+            logs = step.take(super().train_step(*step.arguments))
+        return step.result(logs)
 
     def extend(self, data):
         """Appends rollouts to a batch.
@@ -154,10 +151,22 @@ class OnlineTrainer(Trainer):
         x, y, mask = keras.utils.unpack_x_y_sample_weight(data)
         batch, seconds = self.rollouts.append(self.policy, x, y, mask)
         self.means["sampling_seconds"].add(seconds, 1.0)
-        inputs, *others = batch
         if self._shares_prompts():
-            inputs = share_prompts(inputs, x, self.rollouts.num_samples)
-        return inputs, *others
+            num_samples = self.rollouts.num_samples
+            shared = share_prompts(batch.inputs, x, num_samples)
+            batch = batch._replace(inputs=shared)
+        return self.before_updates(batch)
+
+    def before_updates(self, batch):
+        """Adds to a batch what holds for all updates with its rollouts.
+
+        Args:
+            batch: `Texts`, demonstrations and rollouts.
+
+        Returns:
+            The batch `(x, actions, mask)`, where `x` is what `call` reads.
+        """
+        return batch
 
     def _shares_prompts(self):
         """Whether the encoder needs to read each prompt but once."""
@@ -166,34 +175,21 @@ class OnlineTrainer(Trainer):
         is_fresh = self.rollouts.buffer is None
         return is_seq_2_seq and is_fresh and has_known_head(self.policy)
 
-    def _extend_under(self, state, data):
-        trainable, untrainable, optimizer, metrics = state
-        variables = (self.non_trainable_variables, self.metrics_variables)
-        mapping = [
-            *zip(self.trainable_variables, trainable, strict=True),
-            *zip(variables[0], untrainable, strict=True),
-            *zip(variables[1], metrics, strict=True),
-        ]
-        with keras.StatelessScope(state_mapping=mapping) as scope:
-            data = self.extend(data)
-        untrainable, metrics = (
-            [scope.get_current_value(v) for v in group] for group in variables
-        )
-        return data, (trainable, untrainable, optimizer, metrics)
-
     def batch_loss(self, statistics, mask, training, batch):
         if not (training and self.needs_rollouts):
             return super().batch_loss(statistics, mask, training, batch)
         demonstrated, sampled = self.split(mask)
         self._log_lengths(demonstrated, sampled)
         parts = [self.split(tokens) for tokens in statistics]
-        ours, theirs = (
+        of_demonstrations, of_rollouts = (
             type(statistics)(*tokens) for tokens in zip(*parts, strict=True)
         )
-        add_mean(self.means["rollout_entropy"], theirs.entropies, sampled)
-        loss = super().batch_loss(ours, demonstrated, training, batch)
+        add_mean(self.means["rollout_entropy"], of_rollouts.entropies, sampled)
+        loss = super().batch_loss(
+            of_demonstrations, demonstrated, training, batch
+        )
         weight = self.demonstration_weight
-        return weight * loss + self.rollout_loss(theirs, sampled, batch)
+        return weight * loss + self.rollout_loss(of_rollouts, sampled, batch)
 
     # What the loss on demonstrations counts for.
     demonstration_weight = 1.0
@@ -233,10 +229,8 @@ class OnlineTrainer(Trainer):
             num_texts = ops.sum(starts)
             num_tokens = masked_sum(ops.ones_like(mask), mask)
             self.means[f"{kind}_length"].add(num_tokens, num_texts)
-            is_cut = ops.logical_and(
-                ops.logical_not(is_action(mask)), ops.signbit(mask)
-            )
-            num_ended = num_texts - ops.sum(ops.cast(is_cut, "float32"))
+            num_cut = ops.sum(ops.cast(is_cut(mask), "float32"))
+            num_ended = num_texts - num_cut
             self.means[f"{kind}_finished"].add(num_ended, num_texts)
 
     def get_config(self):

@@ -67,6 +67,7 @@ class PolicyGradient:
         kl_weight=None,
         entropy_weight=0.0,
         discount=0.99,
+        *,
         gae_lambda=0.95,
         normalize=True,
         warm_up_steps=200,
@@ -107,7 +108,11 @@ class PolicyGradient:
         )
         values = ops.cast(values, "float32")
         advantages = generalized_advantages(
-            rewards, values, mask, self.discount, self.gae_lambda
+            rewards,
+            values,
+            mask,
+            self.discount,
+            gae_lambda=self.gae_lambda,
         )
         targets = ops.stop_gradient(advantages + values)
         if self.normalize:
@@ -115,7 +120,7 @@ class PolicyGradient:
             advantages = normalize_advantages(advantages, mask, min_std)
         return ops.stop_gradient(advantages), targets
 
-    def token_losses(self, log_probs, old, reference, advantages, entropies):
+    def token_losses(self, log_probs, old, reference, advantages, *, entropies):
         """Computes the loss of every sampled token, without the KL's weight.
 
         Args:
@@ -160,7 +165,11 @@ class PolicyGradient:
 
     @classmethod
     def from_config(cls, config):
-        return cls(**keras.saving.deserialize_keras_object(config))
+        config = keras.saving.deserialize_keras_object(config)
+        if "trace_decay" in config:
+            # Its name before version 0.2.
+            config["gae_lambda"] = config.pop("trace_decay")
+        return cls(**config)
 
 
 def _check_normalize(normalize):

@@ -2,6 +2,9 @@
 
 import contextlib
 import functools
+from collections.abc import Callable
+from typing import Any
+from typing import NamedTuple
 
 from keras import ops
 
@@ -19,27 +22,42 @@ from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops import token_statistics
 
 
+class PolicySnapshot(NamedTuple):
+    """A policy as it was.
+
+    Attributes:
+        copy: A copy of the policy, or `None`.
+        updates: List of copies of what of a policy with low-rank updates is
+            trained, or `None`.
+        restored: Function that makes a context with the policy as it was.
+    """
+
+    copy: Any
+    updates: Any
+    restored: Callable
+
+
 def snapshot_policy(policy):
-    """Keeps what a policy is now, to be compared with later.
+    """Copies a policy, to be compared with later.
 
     Args:
         policy: A language model.
 
     Returns:
-        A tuple of a policy, of variables, and of a function that makes a
-        context with the policy as it is now. Of the first two, one is `None`:
-        where the policy has low-rank updates, they alone are kept, and what
-        else of it is trained.
+        A `PolicySnapshot`. Where the policy has low-rank updates, they alone
+        are copied, and what else of it is trained.
     """
     if has_lora(policy):
         kept = AdaptedScorer(policy).adapters
         for variable in kept:
             variable.trainable = False
         adapted = adapted_variables(policy)
-        return None, kept, functools.partial(as_it_was, policy, adapted, kept)
+        restored = functools.partial(as_it_was, policy, adapted, kept)
+        return PolicySnapshot(None, kept, restored)
     copy = copy_policy(policy)
     copy.trainable = False
-    return copy, None, functools.partial(contextlib.nullcontext, copy)
+    restored = functools.partial(contextlib.nullcontext, copy)
+    return PolicySnapshot(copy, None, restored)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,8 @@
 """Rollouts of the policy, as batches to train on."""
 
+from typing import Any
+from typing import NamedTuple
+
 import keras
 import keras_hub
 from keras import ops
@@ -9,10 +12,24 @@ from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.generation import TokenSampler
 from keras_irl.generation import draw
-from keras_irl.ops import CONTINUES
 from keras_irl.ops import is_action
+from keras_irl.ops import mark_cut
 from keras_irl.trainers.replay_buffer import ReplayBuffer
 from keras_irl.trainers.step_cost import Stopwatch
+
+
+class Texts(NamedTuple):
+    """A batch of texts, as demonstrations and rollouts alike are.
+
+    Attributes:
+        inputs: Dictionary of tensors, what the policy reads.
+        actions: Integer tensor of shape `(B, T)`.
+        mask: Float32 tensor of shape `(B, T)`; see `keras_irl.ops.masking`.
+    """
+
+    inputs: Any
+    actions: Any
+    mask: Any
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")
@@ -23,7 +40,7 @@ class Rollouts(keras.layers.Layer):
     the compiled training step itself, and look like demonstrations: `(inputs,
     actions, mask)`, of the same width. A text ends with its end token; nothing
     that follows is an action. A text that fills the width without one is cut,
-    not ended: its last state is marked with `keras_irl.ops.CONTINUES`.
+    not ended: its last state is marked by `keras_irl.ops.mark_cut`.
 
     Args:
         num_samples: Rollouts of each prompt. They share its encoding.
@@ -95,37 +112,13 @@ class Rollouts(keras.layers.Layer):
             mask: Tensor of shape `(B, T)`.
 
         Returns:
-            A tuple `(batch, seconds)`: the batch `(inputs, actions, mask)`
-            with B · `num_samples` rows more, and what the sampling took.
+            A pair: `Texts` with B · `num_samples` rows more, demonstrations
+            first, and the seconds that the sampling took, a float32 scalar.
         """
         inputs, actions, mask = keras.tree.map_structure(
             ops.convert_to_tensor, (inputs, actions, mask)
         )
         mask = ops.cast(mask, "float32")
-        *rollouts, seconds = self.sample(policy, inputs, mask)
-        if self.buffer is not None:
-            rollouts = self.buffer.exchange(*rollouts)
-        batch = keras.tree.map_structure(
-            lambda ours, theirs: ops.concatenate(
-                [ours, ops.cast(theirs, ours.dtype)]
-            ),
-            (inputs, actions, mask),
-            tuple(rollouts),
-        )
-        return batch, seconds
-
-    def sample(self, policy, inputs, mask):
-        """Lets a policy answer the prompts of demonstrations.
-
-        Args:
-            policy: The language model, as given to `prepare`.
-            inputs: Dictionary of tensors, of the demonstrations.
-            mask: Float32 tensor of shape `(B, T)`: a prompt ends where the
-                first action is taken.
-
-        Returns:
-            A tuple `(inputs, actions, mask, seconds)` of rollouts.
-        """
         _check_inputs(policy, inputs, mask.shape[1])
         # A policy that is being loaded knows no tokens when this is made.
         self.end_token_id = int(policy.preprocessor.tokenizer.end_token_id)
@@ -135,16 +128,25 @@ class Rollouts(keras.layers.Layer):
         prompts[key] = self._stopwatch.start(prompts[key])
         tokens = draw(policy, prompts, self.sampler)
         tokens, seconds = self._stopwatch.stop(tokens)
-        first = ops.repeat(first, self.num_samples, axis=0)
+        rollouts = self._texts(inputs, tokens, first)
+        if self.buffer is not None:
+            rollouts = Texts(*self.buffer.exchange(*rollouts))
+        return _joined(Texts(inputs, actions, mask), rollouts), seconds
+
+    def _texts(self, inputs, tokens, first):
+        """What was drawn, as batches of texts are."""
         actions = tokens[:, 1:]
+        first = ops.repeat(first, self.num_samples, axis=0)
         mask, is_state = self._masks(actions, first)
         drawn = {
             name: ops.repeat(x, self.num_samples, axis=0)
             for name, x in inputs.items()
         }
-        drawn[key] = ops.where(is_state, tokens[:, :-1], 0)
+        drawn[self._prefix + "token_ids"] = ops.where(
+            is_state, tokens[:, :-1], 0
+        )
         drawn[self._prefix + "padding_mask"] = is_state
-        return drawn, actions, mask, seconds
+        return Texts(drawn, actions, mask)
 
     def _prompts(self, inputs, mask):
         """The prompts, with a position more, and where they end."""
@@ -180,8 +182,7 @@ class Rollouts(keras.layers.Layer):
         # The text fills the width, and its last action did not end it.
         is_cut = ops.logical_and(counts[:, -1:], ops.equal(ends[:, -1:], 0))
         is_cut = ops.logical_and(is_cut, places == actions.shape[1] - 1)
-        mask = ops.where(counts, 1.0, 0.0)
-        mask = ops.where(is_cut, CONTINUES, mask)
+        mask = mark_cut(counts, is_cut)
         is_state = ops.logical_or(places <= first, counts)
         return mask, is_state
 
@@ -194,6 +195,14 @@ class Rollouts(keras.layers.Layer):
         }
 
 
+def _joined(demonstrations, rollouts):
+    return keras.tree.map_structure(
+        lambda x, y: ops.concatenate([x, ops.cast(y, x.dtype)]),
+        demonstrations,
+        rollouts,
+    )
+
+
 def _check_inputs(policy, inputs, width):
     if "segment_ids" in inputs:
         raise ValueError(
@@ -202,7 +211,7 @@ def _check_inputs(policy, inputs, width):
             "Received: packed demonstrations"
         )
     # Only backbones that embed positions have a limit.
-    limit = getattr(policy.backbone, "max_sequence_length", None)
+    limit = policy.backbone.get_config().get("max_sequence_length")
     if limit is not None and width >= limit:
         raise ValueError(
             "Rollouts need one position more than the states of a batch, and "

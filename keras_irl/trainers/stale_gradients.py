@@ -11,6 +11,10 @@ def clear_gradients(variables):
     and decoder of a T5 have the same path, so that one of them is missed, and
     its gradients pile up from step to step.
 
+    The fault is Keras's: its PyTorch `Layer` registers parameters in a
+    dictionary by `variable.path`, and `zero_grad` walks that dictionary. It is
+    not needed once paths are unique there.
+
     Args:
         variables: List of `keras.Variable`s.
     """

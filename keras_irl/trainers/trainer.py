@@ -31,24 +31,27 @@ from keras_irl.optimizers.unwrapping import inner_optimizer
 from keras_irl.optimizers.unwrapping import token_weighted
 from keras_irl.optimizers.unwrapping import wrapper_of
 from keras_irl.trainers.checks import check_data
+from keras_irl.trainers.checks import check_jit_compile
+from keras_irl.trainers.checks import check_model_arguments
 from keras_irl.trainers.checks import check_policy
 from keras_irl.trainers.checks import check_trainable
 from keras_irl.trainers.checks import check_training
 from keras_irl.trainers.checks import sequence_lengths
-from keras_irl.trainers.finite_steps import FiniteSteps
-from keras_irl.trainers.finite_steps import broken_unless_finite
-from keras_irl.trainers.fit_data import OF_EVALUATE
-from keras_irl.trainers.fit_data import OF_FIT
-from keras_irl.trainers.fit_data import check_arguments
-from keras_irl.trainers.fit_data import named
-from keras_irl.trainers.fit_data import stream
-from keras_irl.trainers.fit_data import stream_once
-from keras_irl.trainers.fit_data import with_callbacks
+from keras_irl.trainers.deferred_signals import DeferredSignals
+from keras_irl.trainers.end_on_nonfinite import EndOnNonfinite
+from keras_irl.trainers.end_on_nonfinite import nan_unless_finite
+from keras_irl.trainers.fit_arguments import OF_EVALUATE
+from keras_irl.trainers.fit_arguments import OF_FIT
+from keras_irl.trainers.fit_arguments import check_arguments
+from keras_irl.trainers.fit_arguments import named
+from keras_irl.trainers.fit_arguments import stream
+from keras_irl.trainers.fit_arguments import stream_once
+from keras_irl.trainers.fit_arguments import with_callbacks
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
 from keras_irl.trainers.metrics import add_tokens
-from keras_irl.trainers.safe_steps import SafeSteps
 from keras_irl.trainers.stale_gradients import clear_gradients
+from keras_irl.trainers.stateless import TrainingStep
 from keras_irl.trainers.update_counter import UpdateCounter
 from keras_irl.trainers.value_offset import ValueOffset
 
@@ -105,6 +108,7 @@ class Trainer(PolicyModel):
 
     def __init__(self, policy, discount=0.99, value_offset=0.0, **kwargs):
         check_policy(policy)
+        check_model_arguments(type(self).__name__, kwargs)
         discount = check_discount(discount)
         # Keras scales the loss for the precision of the model it trains.
         kwargs.setdefault("dtype", policy.backbone.dtype_policy)
@@ -178,6 +182,7 @@ class Trainer(PolicyModel):
                 "compile the policy itself: `policy.compile(optimizer, loss)`. "
                 f"Received: loss={shortened(kwargs['loss'])}"
             )
+        check_jit_compile(kwargs)
         if "steps_per_execution" in kwargs:
             steps = kwargs["steps_per_execution"]
             kwargs["steps_per_execution"] = check_integer(
@@ -251,12 +256,23 @@ class Trainer(PolicyModel):
         mask = require_mask(sample_weight, type(self).__name__)
         statistics = self.token_statistics(y_pred, y, mask)
         loss = self.batch_loss(statistics, mask, training, (x, y_pred))
+        loss += self.layer_losses(y_pred, training)
         if training:
-            self.counter.see_batch()
-        # What layers ask for themselves, such as a balance among experts.
-        loss += sum(ops.cast(extra, "float32") for extra in self.losses)
+            self.counter.count_batch()
         num_tokens = self.num_demonstrated(mask, training)
-        return broken_unless_finite(loss, num_tokens) if training else loss
+        return nan_unless_finite(loss, num_tokens) if training else loss
+
+    def layer_losses(self, y_pred, training):
+        """Sums what layers ask for themselves, as for a balance among experts.
+
+        Args:
+            y_pred: What `call` returned.
+            training: Whether the batch is trained on.
+
+        Returns:
+            Float32 scalar.
+        """
+        return sum(ops.cast(x, "float32") for x in self.losses)
 
     def num_demonstrated(self, mask, training):
         """Counts the demonstrated tokens of a batch.
@@ -287,7 +303,7 @@ class Trainer(PolicyModel):
             Float32 scalar.
         """
         statistics = self.offset.shift(
-            statistics, mask, self.discount, training, self.step
+            statistics, mask, self.discount, training, step=self.step
         )
         losses = self.token_losses(statistics, mask)
         add_tokens(self.means, statistics, losses, mask, self.discount)
@@ -304,21 +320,14 @@ class Trainer(PolicyModel):
 
     def train_step(self, *args):
         clear_gradients(self.trainable_variables)
-        mask = keras.utils.unpack_x_y_sample_weight(args[-1])[2]
+        step = TrainingStep(self, args)
+        mask = keras.utils.unpack_x_y_sample_weight(step.data)[2]
         optimizer = wrapper_of(self.optimizer)
         with optimizer.weighing(self.num_demonstrated(mask, training=True)):
-            result = super().train_step(*args)
-        if not isinstance(result, tuple):
+            logs = step.take(super().train_step(*args))
+        with step.variables():
             norm = ops.convert_to_tensor(optimizer.gradient_norm)
-            return {**result, "gradient_norm": norm}
-        # The step is a function of the whole state under JAX, which hands the
-        # optimizer's variables back; elsewhere they are up to date.
-        logs, state = result
-        _, _, variables, _ = state
-        mapping = zip(self.optimizer.variables, variables, strict=True)
-        with keras.StatelessScope(state_mapping=mapping):
-            norm = ops.convert_to_tensor(optimizer.gradient_norm)
-        return {**logs, "gradient_norm": norm}, state
+        return step.result({**logs, "gradient_norm": norm})
 
     def check_data(self, x, y, mask):
         """Checks what `fit` is given, before it is trained on.
@@ -331,9 +340,9 @@ class Trainer(PolicyModel):
         Raises:
             ValueError: If training would be wrong or do nothing.
         """
-        check_data(self.policy, x, y, mask, type(self).__name__)
+        check_data(self.policy, x, y, mask, owner=type(self).__name__)
 
-    def own_callbacks(self):
+    def default_callbacks(self):
         """What watches a training without being asked to."""
         return []
 
@@ -346,17 +355,17 @@ class Trainer(PolicyModel):
         if not self.compiled:
             return super().fit(**arguments)
         arguments = stream(arguments, self.steps_per_execution)
-        finite = FiniteSteps(wrapper_of(self.optimizer))
+        finite = EndOnNonfinite(wrapper_of(self.optimizer))
         callbacks = with_callbacks(
-            [*self.own_callbacks(), finite], arguments.get("callbacks")
+            [*self.default_callbacks(), finite], arguments.get("callbacks")
         )
-        with SafeSteps(self) as steps:
+        with DeferredSignals(self) as steps:
             arguments["callbacks"] = steps.around(callbacks)
             history = super().fit(**arguments)
         self.not_finite = finite.explanation()
         if self.not_finite is not None:
             wrapper_of(self.optimizer).resume()
-            self.counter.wait_with(self.policy_optimizer)
+            self.counter.sync_with(self.policy_optimizer)
             warnings.warn(self.not_finite, stacklevel=2)
         return history
 
@@ -364,6 +373,7 @@ class Trainer(PolicyModel):
     def evaluate(self, *args, **kwargs):
         arguments = named(keras.Model.evaluate, args, kwargs)
         if "_use_cached_eval_dataset" in arguments or not self.compiled:
+            # Keras itself asks so, after an epoch of `fit`.
             return super().evaluate(**arguments)
         arguments = check_arguments(
             arguments, self.steps_per_execution, OF_EVALUATE
@@ -372,7 +382,7 @@ class Trainer(PolicyModel):
             arguments["x"], arguments["steps"] = stream_once(
                 arguments["x"], arguments.get("steps")
             )
-        with SafeSteps(self) as steps:
+        with DeferredSignals(self) as steps:
             arguments["callbacks"] = steps.around(arguments.get("callbacks"))
             return super().evaluate(**arguments)
 
@@ -401,6 +411,7 @@ class Trainer(PolicyModel):
             "value_offset": self.offset.value_offset,
             "sequence_lengths": sequence_lengths(self.policy.preprocessor),
             "is_low_rank": has_lora(self.policy),
+            "policy_optimizer": _used_optimizer(self.policy),
         }
 
     @classmethod
@@ -411,8 +422,23 @@ class Trainer(PolicyModel):
             )
         lengths = config.pop("sequence_lengths")
         was_low_rank = config.pop("is_low_rank")
+        # What is older than the trainers of version 0.2 does not have it.
+        optimizer = config.pop("policy_optimizer", None)
         trainer = cls(**config)
+        if optimizer is not None:
+            # Its moments are in the file; Keras would warn of each.
+            trainer.policy.compile(optimizer=optimizer)
+            optimizer.build(trainer.policy.trainable_variables)
         trainer._was_low_rank = was_low_rank
         for name, length in lengths.items():
             setattr(trainer.policy.preprocessor, name, length)
         return trainer
+
+
+def _used_optimizer(policy):
+    """The optimizer that a policy was trained by itself, or `None`."""
+    optimizer = policy.optimizer if policy.compiled else None
+    # Of low-rank updates that are merged when saved, nothing can go on.
+    if optimizer is None or not optimizer.built or has_lora(policy):
+        return None
+    return keras.saving.serialize_keras_object(optimizer)

@@ -51,10 +51,10 @@ class UpdateCounter(keras.layers.Layer):
         self._batches_per_update = steps or 1
         if self._counted != id(optimizer):
             self._counted = id(optimizer)
-            self.wait_with(optimizer)
+            self.sync_with(optimizer)
 
-    def wait_with(self, optimizer):
-        """Waits for the rest of an update as long as an optimizer does.
+    def sync_with(self, optimizer):
+        """Sets the place within an update to that of an optimizer.
 
         Args:
             optimizer: A `keras.optimizers.Optimizer`, which may have been used
@@ -64,7 +64,7 @@ class UpdateCounter(keras.layers.Layer):
         waiting = int(ops.convert_to_numpy(count)) % self._batches_per_update
         self.num_waiting.assign(waiting)
 
-    def see_batch(self):
+    def count_batch(self):
         """Counts a batch that is trained on."""
         num_waiting = self.num_waiting + 1
         is_due = num_waiting >= self._batches_per_update

@@ -66,7 +66,7 @@ class ValueOffset(keras.layers.Layer):
         initializer = keras.initializers.Constant(value)
         return self.add_weight(shape=(), initializer=initializer, name=name)
 
-    def shift(self, statistics, mask, discount, training, step=0):
+    def shift(self, statistics, mask, discount, training, *, step=0):
         """Adds the offset to the values of a batch.
 
         Args:

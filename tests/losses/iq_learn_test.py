@@ -192,7 +192,9 @@ def test_a_stopped_value_keeps_the_loss_and_changes_the_gradient():
 def test_the_pure_function_gives_one_loss_per_token():
     q_values, actions, mask = ragged_batch()
     action_values, values, _, _ = token_statistics(q_values, actions)
-    losses = numpy(iq_learn_loss(action_values, values, mask, 0.9, 0.2))
+    losses = numpy(
+        iq_learn_loss(action_values, values, mask, 0.9, td_weight=0.2)
+    )
     for row, length in enumerate(mask.sum(axis=1).astype(int)):
         np.testing.assert_allclose(
             losses[row, :length],

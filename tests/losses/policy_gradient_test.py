@@ -98,7 +98,9 @@ def test_a_baseline_leaves_the_gradient_as_it_is():
     taken = rewards[STATES, TEXTS]
     returns = numpy(discounted_returns(taken, MASK, 1.0))
     values = np.random.default_rng(2).normal(size=NUM_STATES)[STATES]
-    advantages = numpy(generalized_advantages(taken, values, MASK, 1.0, 1.0))
+    advantages = numpy(
+        generalized_advantages(taken, values, MASK, 1.0, gae_lambda=1.0)
+    )
     np.testing.assert_allclose(
         policy_gradient(table, advantages),
         policy_gradient(table, returns),

@@ -60,7 +60,9 @@ def solve(expert, td_weight, discount=1.0):
     def loss(table):
         q_values = ops.take(table, STATES, axis=0)
         action_values, values, _, _ = token_statistics(q_values, TEXTS)
-        losses = iq_learn_loss(action_values, values, mask, discount, td_weight)
+        losses = iq_learn_loss(
+            action_values, values, mask, discount, td_weight=td_weight
+        )
         return masked_mean(losses, mask)
 
     compiled = value_and_gradient(loss)

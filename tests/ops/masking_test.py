@@ -1,13 +1,20 @@
+import pathlib
+import re
+
 import numpy as np
 import pytest
+from keras import ops
 from testing import gradient
 from testing import numpy
 
+import keras_irl
 from keras_irl.ops import CONTINUES
 from keras_irl.ops import check_shapes
 from keras_irl.ops import continues
 from keras_irl.ops import is_action
+from keras_irl.ops import is_cut
 from keras_irl.ops import is_start
+from keras_irl.ops import mark_cut
 from keras_irl.ops import masked_mean
 from keras_irl.ops import masked_sum
 
@@ -54,6 +61,30 @@ def test_a_cut_is_told_from_an_end():
         [False, True, True, False, False]
     ]
     assert numpy(continues(mask)).tolist() == [[False, True, True, True, False]]
+
+
+def test_what_is_marked_as_cut_is_read_as_cut_and_weighs_nothing():
+    mask = np.array([[0, 1, 1, 0, 0]])
+    cut = np.array([[False, False, False, True, False]])
+    for marked in (mark_cut(mask, cut), mark_cut(ops.array(mask), cut)):
+        np.testing.assert_array_equal(numpy(is_cut(marked)), cut)
+        np.testing.assert_array_equal(numpy(marked), mask)
+        assert numpy(marked).dtype == "float32"
+    assert isinstance(mark_cut(mask, cut), np.ndarray)
+    # Neither an end nor a weight is one.
+    assert not numpy(is_cut(mask)).any()
+    assert not numpy(is_cut(np.float32([[-1.0, 0.5]]))).any()
+
+
+def test_the_sign_of_a_zero_is_written_and_read_in_one_file():
+    package = pathlib.Path(keras_irl.__file__).parent
+    sign = re.compile(r"signbit|copysign|\bCONTINUES\b(?! as|`)|-0\.0\b")
+    found = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if sign.search(path.read_text("utf-8"))
+    }
+    assert found - {"ops/__init__.py"} == {"ops/masking.py"}
 
 
 def test_each_text_starts_once():

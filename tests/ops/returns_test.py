@@ -41,7 +41,9 @@ def loop(rewards, values, mask, discount, gae_lambda):
 def test_advantages_are_those_of_the_recursion(discount, gae_lambda):
     rewards, values, mask = batch()
     found = numpy(
-        generalized_advantages(rewards, values, mask, discount, gae_lambda)
+        generalized_advantages(
+            rewards, values, mask, discount, gae_lambda=gae_lambda
+        )
     )
     expected = loop(rewards, values, mask, discount, gae_lambda)
     np.testing.assert_allclose(found[mask > 0], expected[mask > 0], rtol=1e-4)
@@ -50,7 +52,7 @@ def test_advantages_are_those_of_the_recursion(discount, gae_lambda):
 def test_with_a_full_trace_advantages_are_returns_less_values():
     rewards, values, mask = batch()
     mask[2] = mask[0]  # No text that was cut: what follows it is unknown.
-    found = generalized_advantages(rewards, values, mask, 0.9, 1.0)
+    found = generalized_advantages(rewards, values, mask, 0.9, gae_lambda=1.0)
     returns = discounted_returns(rewards, mask, 0.9)
     np.testing.assert_allclose(
         numpy(found)[mask > 0],

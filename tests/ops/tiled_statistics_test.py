@@ -121,7 +121,12 @@ def test_no_array_of_tokens_by_vocabulary_is_ever_made():
 
     def function(hidden_states, kernel):
         found = tiled_token_statistics(
-            hidden_states, VocabularyHead(kernel), actions, mask, 16, 64
+            hidden_states,
+            VocabularyHead(kernel),
+            actions,
+            mask,
+            block_size=16,
+            tile_size=64,
         )
         return loss(found, mask)
 

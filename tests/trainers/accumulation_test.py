@@ -117,13 +117,13 @@ def test_another_optimizer_starts_its_update_anew():
         keras.optimizers.SGD(gradient_accumulation_steps=3) for _ in range(2)
     )
     counter.follow(first)
-    counter.see_batch()
+    counter.count_batch()
     counter.follow(keras.optimizers.LossScaleOptimizer(first))
     assert int(numpy(counter.num_waiting)) == 1
     counter.follow(second)
     steps = []
     for _ in range(6):
-        counter.see_batch()
+        counter.count_batch()
         steps.append(int(numpy(counter.step)))
     assert steps == [0, 0, 1, 1, 1, 2]
 

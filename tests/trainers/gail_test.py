@@ -20,9 +20,10 @@ from keras_irl.models import TokenScorer
 from keras_irl.models import copy_policy
 from keras_irl.models import enable_lora
 from keras_irl.ops import token_statistics
-from keras_irl.trainers.gail import extras
-from keras_irl.trainers.gail import whole_texts
+from keras_irl.trainers.gail import Judgment
+from keras_irl.trainers.gail import RolloutRecord
 from keras_irl.trainers.reference import policy_log_probs
+from keras_irl.trainers.rollouts import Texts
 
 SGD = keras.optimizers.SGD
 
@@ -235,10 +236,10 @@ def test_the_gradient_of_each_network_is_that_of_its_own_loss(problem):
         ours = found.action_values - found.values
         losses, kl_terms = learner.token_losses(
             ours,
-            x["old_log_probs"],
-            x["reference_log_probs"],
+            x["record"].old_log_probs,
+            x["record"].reference_log_probs,
             advantages,
-            found.entropies,
+            entropies=found.entropies,
         )
         return ops.sum((losses + 0.3 * kl_terms) * mask[3:]) / 12
 
@@ -292,6 +293,13 @@ def test_the_policy_is_held_less_and_less():
     assert learner.has_reference
 
 
+class Scripted(types.SimpleNamespace):
+    """A step of GAIL whose networks say what a test lets them."""
+
+    def __getattr__(self, name):
+        return getattr(keras_irl.GAIL, name).__get__(self)
+
+
 def test_rollouts_are_judged_once_for_all_updates_with_a_batch():
     generator = np.random.default_rng(2)
     scores = generator.normal(size=(2, 6, 5)).astype("float32")
@@ -307,7 +315,7 @@ def test_rollouts_are_judged_once_for_all_updates_with_a_batch():
             numbers[numpy(texts["token_ids"])[:, 0]]
         )
 
-    trainer = types.SimpleNamespace(
+    trainer = Scripted(
         policy=says(q_values),
         discriminator=says(scores[0]),
         value=says(scores[1]),
@@ -317,36 +325,39 @@ def test_rollouts_are_judged_once_for_all_updates_with_a_batch():
         tiles_vocabulary=False,
         split=lambda tokens: (tokens[:3], tokens[3:]),
     )
-    found = extras(trainer, (inputs, actions, mask))
+    batch = Texts(inputs, actions, mask)
+    record = trainer.before_updates(batch).inputs["record"]
     rewards, values = scores[0, 3:, 1:], scores[1, 3:, :-1]
     advantages, targets = learner.advantages(rewards, values, mask[3:])
     statistics = token_statistics(q_values[3:], actions[3:])
     for name, expected in {
         "rewards": rewards,
         "advantages": advantages,
-        "targets": targets,
+        "value_targets": targets,
         "old_log_probs": statistics.action_values - statistics.values,
     }.items():
+        found = record._asdict() | record.judgment._asdict()
         np.testing.assert_allclose(
             numpy(found[name]), numpy(expected), rtol=1e-5, atol=1e-5
         )
     trainer.rollouts = keras_irl.Rollouts()
-    found = extras(trainer, (inputs, actions, mask))
-    assert found.keys() == {"mask", "texts"}
+    record = trainer.before_updates(batch).inputs["record"]
+    assert record == RolloutRecord(batch.mask, record.texts)
 
 
 def test_what_was_judged_before_counts(problem):
     trainer, statistics, mask, (x, y_pred) = problem
     values = y_pred["values"]
-    judged = {
-        "rewards": 7.0 + 0.0 * values,
-        "advantages": 0.0 * values,
-        "targets": values,
-    }
+    judgment = Judgment(
+        rewards=7.0 + 0.0 * values,
+        advantages=0.0 * values,
+        value_targets=values,
+    )
+    x = {"record": x["record"]._replace(judgment=judgment)}
     means = trainer.means
     for name in ("reward_mean", "value_loss"):
         means[name].reset_state()
-    trainer.batch_loss(statistics, mask, True, ({**x, **judged}, y_pred))
+    trainer.batch_loss(statistics, mask, True, (x, y_pred))
     assert float(means["reward_mean"].result()) == pytest.approx(7.0)
     assert float(means["value_loss"].result()) == 0.0
 
@@ -417,9 +428,11 @@ def problem():
     numbers = 3.0 * generator.normal(size=(5, 6, 5)).astype("float32")
     batch = (
         {
-            "mask": ops.convert_to_tensor(mask),
-            "reference_log_probs": ops.convert_to_tensor(numbers[0, 3:]),
-            "old_log_probs": ops.convert_to_tensor(numbers[1, 3:]),
+            "record": RolloutRecord(
+                mask=ops.convert_to_tensor(mask),
+                reference_log_probs=ops.convert_to_tensor(numbers[0, 3:]),
+                old_log_probs=ops.convert_to_tensor(numbers[1, 3:]),
+            )
         },
         {
             "demonstration_logits": ops.convert_to_tensor(numbers[2]),
@@ -541,25 +554,6 @@ def test_networks_may_share_a_frozen_backbone(tmp_path):
     assert max(history["clip_share"]) > 0.0
     with pytest.raises(ValueError, match="`trainer.save_weights.*Received"):
         trainer.save(tmp_path / "gail.keras")
-
-
-def test_whole_texts_hold_every_state_and_the_last_action():
-    for policy in (tiny_t5(), tiny_gpt2()):
-        inputs, actions, mask = data(policy)[0]
-        texts = keras.tree.map_structure(
-            numpy, whole_texts(inputs, actions, mask)
-        )
-        prefix = "decoder_" if "decoder_token_ids" in inputs else ""
-        ids, is_real = (
-            texts[prefix + name] for name in ("token_ids", "padding_mask")
-        )
-        for row in range(3):
-            given = inputs[prefix + "token_ids"][row]
-            given = given[inputs[prefix + "padding_mask"][row]]
-            last = actions[row][mask[row] > 0][-1]
-            np.testing.assert_array_equal(
-                ids[row][is_real[row]], [*given, last]
-            )
 
 
 def test_a_policy_that_was_not_trained_is_warned_of(machine):

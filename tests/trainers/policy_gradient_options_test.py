@@ -9,6 +9,8 @@ from testing import tiny_t5
 
 import keras_irl
 from keras_irl.ops import CONTINUES
+from keras_irl.trainers.gail import Judgment
+from keras_irl.trainers.gail import RolloutRecord
 
 
 def batch(seed=0):
@@ -83,12 +85,12 @@ def test_entropy_is_rewarded_and_the_reference_held_to():
         ours,
         ours - 3.0,
         np.array([[2.0, -1.0]], "float32"),
-        np.array([[0.7, 0.1]], "float32"),
+        entropies=np.array([[0.7, 0.1]], "float32"),
     )
     # The ratio is 1: minus the advantage, minus half the entropy.
     np.testing.assert_allclose(numpy(losses), [[-2.35, 0.95]], rtol=1e-6)
     np.testing.assert_allclose(numpy(kl_terms), [[4.5, 4.5]], rtol=1e-6)
-    _, none = learner.token_losses(ours, ours, None, ours, ours)
+    _, none = learner.token_losses(ours, ours, None, ours, entropies=ours)
     assert not numpy(none).any()
 
 
@@ -146,13 +148,12 @@ def test_the_weight_of_the_kl_goes_by_the_updates_so_far(step, weight):
     ours = numpy(statistics.action_values - statistics.values)
     reference = generator.normal(size=(2, 3)).astype("float32")
     zeros = ops.zeros((2, 3))
-    x = {
-        "mask": ops.convert_to_tensor(np.concatenate([mask, mask])),
-        "reference_log_probs": ops.convert_to_tensor(reference),
-        "rewards": zeros,
-        "advantages": zeros,
-        "targets": zeros,
-    }
+    record = RolloutRecord(
+        mask=ops.convert_to_tensor(np.concatenate([mask, mask])),
+        reference_log_probs=ops.convert_to_tensor(reference),
+        judgment=Judgment(zeros, zeros, zeros),
+    )
+    x = {"record": record}
     said = {"demonstration_logits": ops.zeros((4, 3)), "values": zeros}
     trainer.step.assign(step)
     losses = trainer.network_losses(statistics, mask, (x, said))
@@ -188,10 +189,20 @@ def test_values_learn_what_a_loop_says_also_of_a_text_that_was_cut():
     }
     both = ops.convert_to_tensor(np.concatenate([mask, mask]))
     losses = trainer.network_losses(
-        statistics, ops.convert_to_tensor(mask), ({"mask": both}, said)
+        statistics,
+        ops.convert_to_tensor(mask),
+        ({"record": RolloutRecord(both)}, said),
     )
     # The target less the value is the advantage.
     expected = 0.5 * np.mean(errors[mask > 0] ** 2)
     assert float(losses["value_loss"]) == pytest.approx(expected, rel=1e-4)
     # The ratio is 1: minus the mean of the normalized advantages, which is 0.
     assert float(losses["policy_loss"]) == pytest.approx(0.0, abs=1e-5)
+
+
+def test_a_config_of_the_time_of_trace_decay_is_read():
+    config = keras_irl.PolicyGradient(gae_lambda=0.5).get_config()
+    old = {**config, "trace_decay": config.pop("gae_lambda")}
+    again = keras_irl.PolicyGradient.from_config(old)
+    assert again.gae_lambda == 0.5
+    assert "trace_decay" in old

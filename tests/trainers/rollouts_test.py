@@ -1,5 +1,8 @@
 """What a policy writes in a training step, with scripted and real policies."""
 
+import pathlib
+import traceback
+
 import keras
 import numpy as np
 import pytest
@@ -13,8 +16,10 @@ from testing import tiny_gpt2
 from testing import tiny_policy
 from testing import tiny_t5
 
+import keras_irl
 from keras_irl.data import demonstrations
 from keras_irl.data import packed_demonstrations
+from keras_irl.generation import TokenSampler
 from keras_irl.trainers import Rollouts
 from keras_irl.trainers.replay_buffer import ReplayBuffer
 from keras_irl.trainers.step_cost import Stopwatch
@@ -297,3 +302,31 @@ def test_numbers_of_numpy_are_numbers():
         "seed": 5,
     }
     assert {type(number) for number in config.values()} == {int}
+
+
+class Traced(TokenSampler):
+    """Keeps the functions that called it."""
+
+    def __call__(self, *args, **kwargs):
+        self.frames = traceback.extract_stack()
+        return super().__call__(*args, **kwargs)
+
+
+@pytest.mark.parametrize(
+    "trainer_class", (keras_irl.OnlineIQLearn, keras_irl.GAIL)
+)
+def test_a_step_is_five_functions_away_from_the_sampler(trainer_class):
+    policy = tiny_t5(max_length=6)
+    trainer = trainer_class(policy)
+    trainer.rollouts.sampler = Traced(2)
+    trainer.rollouts.num_samples = 2
+    trainer.compile("sgd")
+    trainer.train_on_batch(*batch(policy))
+    package = pathlib.Path(keras_irl.__file__).parent
+    ours = [
+        frame.name
+        for frame in trainer.rollouts.sampler.frames
+        if package in pathlib.Path(frame.filename).parents
+    ]
+    start = ours.index("train_step")
+    assert 0 < len(ours[start + 1 :]) <= 5, ours

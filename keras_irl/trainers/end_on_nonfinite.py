@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 
-def broken_unless_finite(loss, num_tokens):
+def nan_unless_finite(loss, num_tokens):
     """Makes the gradient of a loss NaN where the loss is not finite.
 
     The gradient of an infinite loss may be finite, and a step by it is a step
@@ -25,7 +25,7 @@ def broken_unless_finite(loss, num_tokens):
     return loss * ops.stop_gradient(ops.where(is_sound, 1.0, float("nan")))
 
 
-class FiniteSteps(keras.callbacks.Callback):
+class EndOnNonfinite(keras.callbacks.Callback):
     """Ends a `fit` at the first step whose loss or gradient is not finite.
 
     The optimizer takes no step from then on, so that it does no harm to look

@@ -1,6 +1,7 @@
 """What `fit` and `evaluate` take, and how they end."""
 
 import inspect
+import itertools
 import sys
 import warnings
 
@@ -18,6 +19,7 @@ from testing import tiny_gpt2
 import keras_irl
 from keras_irl.data import demonstrations
 from keras_irl.models import enable_lora
+from keras_irl.trainers.fit_arguments import stream_once
 
 # Others take 10 s to compile.
 in_one_backend = pytest.mark.backends("torch")
@@ -429,3 +431,123 @@ def test_what_does_not_fit_the_data_is_refused(name, wrong):
     trainer.compile(keras.optimizers.SGD(0.1))
     with pytest.raises(ValueError, match=f"`{name}`.*Received: .*{name}="):
         trainer.fit(data, verbose=0, **{name: wrong})
+
+
+@pytest.mark.parametrize("make", TRAINERS)
+def test_arguments_that_no_model_takes_are_refused(make):
+    policy = tiny_gpt2(max_length=8)
+    with pytest.raises(ValueError, match="`rubbish`.*Received: rubbish=3"):
+        make(policy, rubbish=3)
+    with pytest.raises(ValueError, match="`dtype`.*Received: dtype='x'"):
+        make(policy, dtype="x")
+    with pytest.raises(ValueError, match="`name`.*Received: name=3"):
+        make(policy, name=3)
+    with pytest.raises(ValueError, match="`trainable`.*Received: trainable="):
+        make(policy, trainable="x")
+    assert make(policy, name="mine", dtype="float32").name == "mine"
+
+
+def test_an_adversary_has_the_discount_of_its_policy_gradient():
+    policy = tiny_gpt2(max_length=8)
+    for name in ("discount", "value_offset"):
+        with pytest.raises(ValueError, match=f"`{name}`.*Received: {name}="):
+            keras_irl.GAIL(policy, **{name: 0.5})
+
+
+def test_likelihood_logs_rewards_with_a_discount():
+    policy, data = tiny()
+    logs = {}
+    for discount in (0.0, 1.0):
+        trainer = keras_irl.MLE(policy, 0.0, discount)
+        trainer.compile("sgd")
+        logs[discount] = trainer.evaluate(data, verbose=0, return_dict=True)
+    rewards, losses = (
+        [found[name] for found in logs.values()] for name in ("reward", "loss")
+    )
+    assert abs(rewards[0] - rewards[1]) > 1e-3
+    assert losses[0] == losses[1]
+
+
+@in_one_backend
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
+def test_arguments_that_a_method_does_not_have_are_refused(method):
+    policy, data = tiny()
+    trainer = keras_irl.MLE(policy)
+    trainer.compile("sgd")
+    message = f"`{method}` has no argument `rubbish`.*Received: rubbish=1"
+    with pytest.raises(ValueError, match=message):
+        getattr(trainer, method)(data, rubbish=1)
+
+
+@pytest.mark.parametrize("make", TRAINERS)
+@pytest.mark.parametrize("wrong", ("x", 3, None, [True]))
+def test_what_says_nothing_of_xla_is_refused(make, wrong):
+    trainer = make(tiny_gpt2(max_length=8))
+    with pytest.raises(ValueError, match="`jit_compile`.*Received: jit"):
+        trainer.compile(jit_compile=wrong)
+
+
+def test_an_evaluation_does_not_end_its_data():
+    _, data = tiny()
+    stream, num_steps = stream_once(data, 2)
+    batches = list(itertools.islice(stream, 5))
+    for i, (_, actions, _) in enumerate(batches):
+        np.testing.assert_array_equal(actions, data[i % num_steps][1])
+
+
+@in_one_backend
+def test_a_model_that_is_not_built_is_evaluated_in_every_epoch():
+    # Keras looks at a batch of what it has read to the end the epoch before.
+    class Late(keras_irl.MLE):
+        def __init__(self, policy):
+            super().__init__(policy)
+            self.late = keras.layers.Dense(1)
+
+    policy, data = tiny()
+    trainer = Late(policy)
+    trainer.compile("sgd")
+    history = trainer.fit(
+        data, epochs=2, validation_data=data, validation_steps=2, verbose=0
+    ).history
+    assert np.isfinite(history["val_loss"]).all()
+    assert not trainer.late.built
+
+
+@in_one_backend
+@pytest.mark.parametrize("make", [keras_irl.MLE, at_once])
+def test_a_policy_that_was_trained_by_itself_is_loaded_silently(make, tmp_path):
+    policy, data = tiny()
+    policy.compile(keras.optimizers.Adam(0.25), loss=keras_irl.losses.MLELoss())
+    policy.fit(data, verbose=0)
+    trainer = make(policy)
+    trainer.compile("sgd")
+    trainer.fit(data, verbose=0)
+    trainer.save(tmp_path / "trainer.keras")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Skipping variable loading")
+        loaded = keras.saving.load_model(tmp_path / "trainer.keras")
+    ours, theirs = policy.optimizer, loaded.policy.optimizer
+    assert float(theirs.learning_rate) == 0.25
+    for one, other in zip(ours.variables, theirs.variables, strict=True):
+        np.testing.assert_array_equal(numpy(other), numpy(one))
+
+
+@in_one_backend
+def test_what_layers_ask_for_moves_no_policy_in_its_head_start():
+    policy, data = tiny()
+    table = policy.backbone.token_embedding.embeddings
+    table.regularizer = keras.regularizers.L2(0.1)
+    trainer = keras_irl.GAIL(
+        policy, policy_gradient=keras_irl.PolicyGradient(warm_up_steps=4)
+    )
+    trainer.compile(keras.optimizers.SGD(0.1))
+    before = policy.get_weights()
+    trainer.fit(data, steps_per_epoch=4, verbose=0)
+    for ours, theirs in zip(before, policy.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert int(numpy(trainer.policy_optimizer.iterations)) == 0
+    history = trainer.fit(data, steps_per_epoch=1, verbose=0).history
+    assert (numpy(table) != before[0]).any()
+    # Outside of it, the loss has them.
+    extra = 0.1 * np.square(before[0]).sum()
+    assert history["loss"][0] > extra > 0.1

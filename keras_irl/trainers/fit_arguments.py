@@ -1,4 +1,4 @@
-"""Adaptation of the data that `fit` and `evaluate` are given."""
+"""Checks of the arguments of `fit` and `evaluate`, and their data."""
 
 import importlib.util
 import inspect
@@ -194,6 +194,10 @@ _COUNTS = (
 )
 
 
+# What Keras passes to `evaluate` itself, from its own `fit`.
+_OF_KERAS = "_use_cached_eval_dataset"
+
+
 def named(method, positional, keywords):
     """Names the arguments of a call of a method of Keras.
 
@@ -206,9 +210,19 @@ def named(method, positional, keywords):
         A dictionary of those that were passed.
 
     Raises:
-        TypeError: If the method takes no such arguments.
+        ValueError: If the method has no argument of such a name.
+        TypeError: If there are too many, or one is passed twice.
     """
-    bound = inspect.signature(method).bind(None, *positional, **keywords)
+    signature = inspect.signature(method)
+    known = {*signature.parameters, _OF_KERAS} - {"kwargs"}
+    unknown = sorted(set(keywords) - known)
+    if unknown:
+        received = ", ".join(f"{n}={shortened(keywords[n])}" for n in unknown)
+        raise ValueError(
+            f"`{method.__name__}` has no argument `{'`, `'.join(unknown)}`. "
+            f"It is that of `keras.Model`. Received: {received}"
+        )
+    bound = signature.bind(None, *positional, **keywords)
     arguments = dict(list(bound.arguments.items())[1:])
     others = arguments.pop("kwargs", {})
     return {**arguments, **others}
@@ -308,7 +322,14 @@ def stream_once(demonstrations, num_steps=None):
         A tuple of the stream and of the number of its batches.
     """
     num_steps = num_steps or len(demonstrations)
-    return demonstrations.batches(0, num_steps), num_steps
+    batches = demonstrations
+    if not demonstrations.is_infinite:
+        batches = demonstrations.repeat()
+    # It begins anew where it would end. Keras keeps the stream for the next
+    # evaluation, and looks at a batch, where a layer is not built, before it
+    # goes back to the start: a stream at its end stopped the training there.
+    again = batches[:num_steps].repeat(reseed_each_epoch=False)
+    return again.to_iter_dataset(), num_steps
 
 
 def _checked_verbose(verbose):

@@ -1,4 +1,4 @@
-"""Signal handling: a stop waits for the end of the training step.
+"""Signals, such as that of Ctrl-C, deferred to the end of a training step.
 
 Keras hands the weights to a compiled step under JAX, and turns its logs into
 numbers where every exception is dropped. Interrupted in between, the weights
@@ -14,7 +14,7 @@ import keras
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class SafeSteps:
+class DeferredSignals:
     """Holds signals back while a step runs, and weights until one has ended.
 
     A context in which a model may call `fit` or `evaluate` with `around` its

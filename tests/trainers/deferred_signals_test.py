@@ -18,7 +18,7 @@ from testing import tiny_gpt2
 
 import keras_irl
 from keras_irl.data import demonstrations
-from keras_irl.trainers.safe_steps import SafeSteps
+from keras_irl.trainers.deferred_signals import DeferredSignals
 
 CHILD = """
     import time
@@ -126,7 +126,7 @@ class FewSteps:
         self.handled = []
         model = keras.Sequential([keras.layers.Dense(1)])
         model.compile("sgd")
-        self.steps = SafeSteps(model)
+        self.steps = DeferredSignals(model)
 
     def handle(self, number, frame):
         self.handled.append(number)

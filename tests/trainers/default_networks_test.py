@@ -164,10 +164,11 @@ def test_dropout_is_off_whatever_is_trained_or_judged(machine):
         )
     statistics = trainer.token_statistics(training, y, mask)
     ours = numpy(trainer.split(statistics.action_values - statistics.values)[1])
-    ratios = np.exp(ours - numpy(x["old_log_probs"]))[counts]
+    record = x["record"]
+    ratios = np.exp(ours - numpy(record.old_log_probs))[counts]
     np.testing.assert_allclose(ratios, 1.0, atol=1e-5)
     np.testing.assert_allclose(
-        ours[counts], numpy(x["reference_log_probs"])[counts], atol=1e-5
+        ours[counts], numpy(record.reference_log_probs)[counts], atol=1e-5
     )
     # What one update computes itself is what several share.
     again = numpy(
@@ -180,7 +181,7 @@ def test_dropout_is_off_whatever_is_trained_or_judged(machine):
         )[0]
     )
     np.testing.assert_allclose(
-        again[counts], numpy(x["advantages"])[counts], atol=1e-4
+        again[counts], numpy(record.judgment.advantages)[counts], atol=1e-4
     )
 
 

@@ -1,0 +1,45 @@
+"""What a discriminator reads: states, and the action taken in each."""
+
+from keras import ops
+
+from keras_irl.ops import is_action
+
+
+def state_action_texts(inputs, actions, mask):
+    """Joins states and actions to texts, one position wider.
+
+    Position t of a batch holds the state sₜ, and position t + 1 the action
+    taken there. So what is read up to position t + 1 knows state and action;
+    the end token, which is never a state, is among the texts made here.
+
+    Args:
+        inputs: Dictionary of tensors, what a policy reads.
+        actions: Integer tensor of shape `(B, T)`.
+        mask: Tensor of shape `(B, T)`.
+
+    Returns:
+        A dictionary like `inputs`, one position wider.
+    """
+    prefix = "decoder_" if "decoder_token_ids" in inputs else ""
+    key, mask_key = prefix + "token_ids", prefix + "padding_mask"
+    tokens = ops.cast(inputs[key], "int32")
+    is_state = ops.cast(inputs[mask_key], "bool")
+    acts = is_action(mask)
+    actions = ops.where(acts, ops.cast(actions, "int32"), 0)
+    # After the last action stands the action itself, elsewhere the next state.
+    wider = [[0, 0], [0, 1]]
+    next_tokens = ops.pad(tokens, wider)[:, 1:]
+    is_next = ops.pad(is_state, wider)[:, 1:]
+    texts = dict(inputs)
+    texts[key] = ops.concatenate(
+        [tokens[:, :1], ops.where(acts, actions, next_tokens)], axis=1
+    )
+    texts[mask_key] = ops.concatenate(
+        [is_state[:, :1], ops.logical_or(acts, is_next)], axis=1
+    )
+    if "position_ids" in inputs:
+        positions = inputs["position_ids"]
+        texts["position_ids"] = ops.concatenate(
+            [positions, positions[:, -1:] + 1], axis=1
+        )
+    return texts

@@ -1,0 +1,129 @@
+"""What Keras hands to a training step, by name, the same on every backend.
+
+Under JAX a step is a function of all state: Keras calls it with the values of
+the variables, and takes their new values from what it returns. In which order
+they stand is written down in no documentation; it is that of
+`keras.Model.stateless_call` and of its JAX trainer. Nothing but this file
+knows it. On other backends a step reads and writes the variables themselves.
+"""
+
+import contextlib
+from typing import Any
+from typing import NamedTuple
+
+import keras
+
+
+class StepState(NamedTuple):
+    """The values of a model's variables, in the order of Keras.
+
+    Attributes:
+        trainable: List of tensors, of `model.trainable_variables`.
+        non_trainable: List of tensors, of `model.non_trainable_variables`.
+        optimizer: List of tensors, of `model.optimizer.variables`.
+        metrics: List of tensors, of `model.metrics_variables`.
+    """
+
+    trainable: Any
+    non_trainable: Any
+    optimizer: Any
+    metrics: Any
+
+
+def _variables(model):
+    return StepState(
+        model.trainable_variables,
+        model.non_trainable_variables,
+        model.optimizer.variables,
+        model.metrics_variables,
+    )
+
+
+class TrainingStep:
+    """The data of a training step and, under JAX, its state.
+
+    Args:
+        model: The `keras.Model` that takes the step.
+        arguments: Tuple of what Keras calls its `train_step` with: the data,
+            and before it the state, if there is one.
+
+    Attributes:
+        data: The batch.
+        state: A `StepState`, or `None` where the variables have their values
+            themselves.
+    """
+
+    def __init__(self, model, arguments):
+        self._model = model
+        *states, self.data = arguments
+        self.state = StepState(*states[0]) if states else None
+
+    @property
+    def arguments(self):
+        """What to call a `train_step` of Keras with."""
+        if self.state is None:
+            return (self.data,)
+        return tuple(self.state), self.data
+
+    @contextlib.contextmanager
+    def variables(self):
+        """Gives the variables of the model the values that they have now.
+
+        What is assigned to them meanwhile is part of the state from then on.
+
+        Yields:
+            Nothing.
+        """
+        if self.state is None:
+            yield
+            return
+        groups = _variables(self._model)
+        mapping = [
+            pair
+            for group, values in zip(groups, self.state, strict=True)
+            for pair in zip(group, values, strict=True)
+        ]
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            yield
+        self.state = StepState(
+            *([scope.get_current_value(v) for v in group] for group in groups)
+        )
+
+    def take(self, result):
+        """Takes over the state that a `train_step` of Keras has returned.
+
+        Args:
+            result: What it returned.
+
+        Returns:
+            The logs, a dictionary of tensors.
+        """
+        if self.state is None:
+            return result
+        logs, state = result
+        self.state = StepState(*state)
+        return logs
+
+    def result(self, logs):
+        """Makes what a `train_step` returns to Keras.
+
+        Args:
+            logs: Dictionary of tensors.
+        """
+        return logs if self.state is None else (logs, tuple(self.state))
+
+
+def with_logs(function, result):
+    """Changes the logs that a step returns.
+
+    Args:
+        function: Function from a dictionary to another.
+        result: What a `train_step` or `test_step` of Keras has returned.
+
+    Returns:
+        The same, with other logs.
+    """
+    if isinstance(result, tuple):
+        logs, state = result
+        return function(logs), state
+    return function(result)

@@ -1,0 +1,33 @@
+import keras
+import numpy as np
+from testing import PROMPTS
+from testing import RESPONSES
+from testing import numpy
+from testing import tiny_gpt2
+from testing import tiny_t5
+
+from keras_irl.data import demonstrations
+from keras_irl.trainers.state_action_texts import state_action_texts
+
+
+def data(policy):
+    return demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
+
+
+def test_texts_hold_every_state_and_the_last_action():
+    for policy in (tiny_t5(), tiny_gpt2()):
+        inputs, actions, mask = data(policy)[0]
+        texts = keras.tree.map_structure(
+            numpy, state_action_texts(inputs, actions, mask)
+        )
+        prefix = "decoder_" if "decoder_token_ids" in inputs else ""
+        ids, is_real = (
+            texts[prefix + name] for name in ("token_ids", "padding_mask")
+        )
+        for row in range(3):
+            given = inputs[prefix + "token_ids"][row]
+            given = given[inputs[prefix + "padding_mask"][row]]
+            last = actions[row][mask[row] > 0][-1]
+            np.testing.assert_array_equal(
+                ids[row][is_real[row]], [*given, last]
+            )
