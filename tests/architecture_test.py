@@ -20,6 +20,7 @@ TREES = {path: ast.parse(path.read_text("utf-8")) for path in FILES}
 BACKENDS = {"jax", "tensorflow", "torch"}
 # The files that may name a backend, and what they need it for.
 NAMES_A_BACKEND = {
+    "keras_seams.py": "clears what Keras misses",
     "cli/task_arguments.py": "offers the backends as a choice",
     "models/policy_reader.py": "knows what XLA can't compile",
     "ops/kernels/jax.py": "loops over tiles in place",
@@ -27,7 +28,6 @@ NAMES_A_BACKEND = {
     "ops/kernels/torch.py": "loops over tiles in place",
     "optimizers/network_optimizers.py": "assigns inside a compiled branch",
     "trainers/fit_data.py": "knows data sets and the writer of logs",
-    "trainers/stale_gradients.py": "clears what Keras misses",
     "trainers/step_cost.py": "reads the clock inside a compiled step",
     "models/tiling.py": "knows what XLA can't compile",
     "losses/step_counter.py": "counts steps inside a compiled JAX step",
@@ -51,14 +51,14 @@ MAY_IMPORT = {
     "evaluation": "generation metrics",
     "reporting": "evaluation generation metrics",
     "rewards": "data families losses metrics models ops reporting",
-    "callbacks": "evaluation generation reporting",
+    "callbacks": "evaluation generation models reporting",
     "cli": (
-        "data diagnosis evaluation generation metrics models reporting "
-        "rewards tasks trainers"
+        "data diagnosis evaluation families generation metrics models "
+        "reporting rewards tasks trainers"
     ),
 }
 BESIDE_THE_ROOMS = set(
-    "aliases arguments columns folders progress version".split()
+    "aliases arguments columns folders keras_seams progress version".split()
 )
 # A file holds one concept; these only show where one may have become two.
 MAX_FILE_LINES = 500

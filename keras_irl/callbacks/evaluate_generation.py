@@ -13,6 +13,7 @@ from keras_irl.evaluation.judging import require_task
 from keras_irl.generation import encode_prompts
 from keras_irl.generation.decoders import decodings
 from keras_irl.generation.responses import ResponseSampler
+from keras_irl.models.policy_model import PolicyModel
 from keras_irl.reporting.atomic_write import atomic_write
 from keras_irl.reporting.atomic_write import check_folder
 
@@ -143,7 +144,8 @@ class EvaluateGeneration(keras.callbacks.Callback):
 
     def _current_sampler(self):
         # Asked for anew, `self.model` hands over the weights of the moment.
-        policy = getattr(self.model, "policy", self.model)
+        model = self.model
+        policy = model.policy if isinstance(model, PolicyModel) else model
         if self._sampler is None or self._sampler.policy is not policy:
             self._sampler = ResponseSampler(policy, batch_size=self.batch_size)
         return self._sampler

@@ -21,7 +21,7 @@ from keras_irl.diagnosis.text_findings import vocabulary_findings
 from keras_irl.diagnosis.unknown_text import unknown_findings
 from keras_irl.families.heads import has_known_head
 from keras_irl.families.heads import vocabulary_head
-from keras_irl.families.quiet import without_mask_warnings
+from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.models.policy_model import PolicyModel
 from keras_irl.models.tiling import tiles_vocabulary
 
@@ -87,8 +87,9 @@ def doctor(policy, dataset, num_batches=_NUM_BATCHES):
     trainer = policy if isinstance(policy, PolicyModel) else None
     policy = trainer.policy if trainer else policy
     _check_policy(policy)
+    model = trainer or policy
     # Keras has none before `compile`.
-    optimizer = getattr(trainer or policy, "optimizer", None)
+    optimizer = model.optimizer if model.compiled else None
     batches = read_batches(policy, dataset, num_batches)
     shape, prompts = batches[0].actions.shape, batches[0].prompt_ids
     prompt_shape = None if prompts is None else prompts.shape

@@ -9,6 +9,7 @@ from keras_irl.arguments import MAX_BATCH_SIZE
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
 from keras_irl.losses.iq_learn import check_discount
+from keras_irl.models.policy_model import PolicyModel
 from keras_irl.models.policy_reader import PolicyReader
 from keras_irl.ops import implicit_rewards
 from keras_irl.ops import is_action
@@ -272,11 +273,10 @@ def token_rewards(
 def _reading(model, discount, value_offset):
     """Returns a policy, and the numbers that its rewards are read with."""
     known = (0.99, 0.0)
-    # A policy has none, and rewards know nothing of trainers.
-    policy = getattr(model, "policy", None)
-    if policy is None:
-        policy = model
-    else:
+    policy = model
+    # Rewards know nothing of trainers but this.
+    if isinstance(model, PolicyModel):
+        policy = model.policy
         known = (model.discount, model.value_offset)
     if discount is None:
         discount = known[0]

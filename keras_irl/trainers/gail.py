@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_irl.families.layouts import layout_of_inputs
 from keras_irl.families.shared_prompts import take_responses
 from keras_irl.losses.gail import adversarial_rewards
 from keras_irl.losses.gail import check_reward_form
@@ -48,8 +49,8 @@ def whole_texts(inputs, actions, mask):
     Returns:
         A dictionary like `inputs`, one position wider.
     """
-    prefix = "decoder_" if "decoder_token_ids" in inputs else ""
-    key, mask_key = prefix + "token_ids", prefix + "padding_mask"
+    layout = layout_of_inputs(inputs)
+    key, mask_key = layout.token_ids, layout.padding_mask
     tokens = ops.cast(inputs[key], "int32")
     is_state = ops.cast(inputs[mask_key], "bool")
     acts = is_action(mask)

@@ -1,10 +1,10 @@
 """What the ways to train on a policy's own texts have in common."""
 
 import keras
-import keras_hub
 from keras import ops
 
 from keras_irl.data.dataset import Demonstrations
+from keras_irl.families.family import layout_of
 from keras_irl.families.heads import has_known_head
 from keras_irl.families.shared_prompts import share_prompts
 from keras_irl.models.tiling import without_xla
@@ -161,10 +161,10 @@ class OnlineTrainer(Trainer):
 
     def _shares_prompts(self):
         """Whether the encoder needs to read each prompt but once."""
-        is_seq_2_seq = isinstance(self.policy, keras_hub.models.Seq2SeqLM)
+        has_encoder = layout_of(self.policy).has_encoder
         # Rollouts of the past answer other prompts.
         is_fresh = self.rollouts.buffer is None
-        return is_seq_2_seq and is_fresh and has_known_head(self.policy)
+        return has_encoder and is_fresh and has_known_head(self.policy)
 
     def _extend_under(self, state, data):
         trainable, untrainable, optimizer, metrics = state

@@ -9,10 +9,12 @@ from keras import ops
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.data.pairs import Demonstrations
+from keras_irl.families.family import layout_of
 from keras_irl.families.heads import hidden_states
 from keras_irl.families.heads import q_values
 from keras_irl.families.heads import vocabulary_head
-from keras_irl.families.quiet import without_mask_warnings
+from keras_irl.keras_seams import clear_gradients
+from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.losses.iq_learn import check_discount
 from keras_irl.losses.token_loss import require_mask
 from keras_irl.models.copying import policy_config
@@ -48,7 +50,6 @@ from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
 from keras_irl.trainers.metrics import add_tokens
 from keras_irl.trainers.safe_steps import SafeSteps
-from keras_irl.trainers.stale_gradients import clear_gradients
 from keras_irl.trainers.update_counter import UpdateCounter
 from keras_irl.trainers.value_offset import ValueOffset
 
@@ -293,11 +294,6 @@ class Trainer(PolicyModel):
         add_tokens(self.means, statistics, losses, mask, self.discount)
         return masked_mean(sum(losses.values()), mask)
 
-    def save_weights(self, filepath, **kwargs):
-        # Keras would add the updates to what they update, and lose them.
-        with self.low_rank.apart():
-            super().save_weights(filepath, **kwargs)
-
     def load_weights(self, filepath, **kwargs):
         super().load_weights(filepath, **kwargs)
         self.low_rank.restore()
@@ -399,7 +395,7 @@ class Trainer(PolicyModel):
             "policy": policy_config(self.policy),
             "discount": self.discount,
             "value_offset": self.offset.value_offset,
-            "sequence_lengths": sequence_lengths(self.policy.preprocessor),
+            "sequence_lengths": sequence_lengths(self.policy),
             "is_low_rank": has_lora(self.policy),
         }
 
@@ -413,6 +409,7 @@ class Trainer(PolicyModel):
         was_low_rank = config.pop("is_low_rank")
         trainer = cls(**config)
         trainer._was_low_rank = was_low_rank
-        for name, length in lengths.items():
-            setattr(trainer.policy.preprocessor, name, length)
+        if lengths:
+            policy = trainer.policy
+            layout_of(policy).set_windows(policy.preprocessor, lengths)
         return trainer

@@ -6,7 +6,7 @@ from families import shared_policy
 
 from keras_irl.families.special_tokens import Marks
 from keras_irl.families.special_tokens import end_token_ids
-from keras_irl.models import text_marks
+from keras_irl.families.special_tokens import text_marks
 
 
 def test_the_examples_are_right():
