@@ -315,7 +315,7 @@ def test_what_holds_no_numbers_is_refused_by_name(wrong):
         ("clip_ratio", "0.2"),
         ("clip_ratio", -0.2),
         ("entropy_weight", np.inf),
-        ("least", 0.0),
+        ("min_std", 0.0),
         ("block_size", 0),
         ("tile_size", 1.5),
         ("divergence", ["chi2"]),
