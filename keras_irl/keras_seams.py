@@ -10,9 +10,11 @@ for with `keras_irl.models.rematerialize`.
 
 import contextlib
 import functools
+import inspect
 import warnings
 
 import keras
+import keras_hub
 from keras import ops
 from keras import tree
 
@@ -84,6 +86,31 @@ def clear_gradients(variables):
     if keras.config.backend() == "torch":
         for variable in variables:
             variable.value.grad = None
+
+
+def is_preprocessing(transform):
+    """Tells whether keras-hub asks a data set for its own preprocessing.
+
+    `fit` and `evaluate` of keras-hub map the policy's `preprocess_samples`
+    over every data set. Demonstrations are tokenized already, and the
+    preprocessor must stay attached for `generate` to read strings: so the data
+    set, which alone knows, leaves that one map out.
+
+    Waits for: a `fit` of keras-hub that leaves batches alone which are what
+    the model reads.
+
+    Args:
+        transform: What is to be mapped over a `grain` data set.
+
+    Returns:
+        A boolean.
+    """
+    return isinstance(transform, functools.partial) and any(
+        inspect.ismethod(argument)
+        and argument.__name__ == "preprocess_samples"
+        and isinstance(argument.__self__, keras_hub.models.Task)
+        for argument in transform.args
+    )
 
 
 def sampling_policy(policy, sampler, *overrides):

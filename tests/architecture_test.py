@@ -191,6 +191,105 @@ def test_nothing_is_evaluated_or_probed():
     assert violations(check) == []
 
 
+# Where what Keras and keras-hub have no public seam for is done.
+SEAMS = "keras_seams.py"
+# Methods of theirs that were replaced once.
+METHODS = {"apply", "build", "call", "fit", "generate_step", "train_step"}
+OF_A_NAMED_TUPLE = {"_asdict", "_fields", "_make", "_replace"}
+
+
+def own_names(tree):
+    """What the classes and functions of a file define, and set on `self`."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.ClassDef, *FUNCTIONS)):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and is_own(node.value):
+            if isinstance(node.ctx, ast.Store):
+                yield node.attr
+
+
+def is_own(node):
+    return isinstance(node, ast.Name) and node.id in ("self", "cls")
+
+
+def is_private(name):
+    return name.startswith("_") and not name.startswith("__")
+
+
+def test_what_is_private_to_others_is_touched_in_one_file_alone():
+    def check(path, tree):
+        if place(path) == SEAMS:
+            return
+        allowed = {*own_names(tree), *OF_A_NAMED_TUPLE}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and is_private(node.attr):
+                owner = ast.unparse(node.value)
+                if owner not in ("self", "cls", "super()", "os"):
+                    if node.attr not in allowed:
+                        yield f"line {node.lineno}: {owner}.{node.attr}"
+            # A name in a string reaches as far.
+            if isinstance(node, ast.Constant) and node.value in PRIVATE:
+                yield f"line {node.lineno}: {node.value!r}"
+
+    assert violations(check) == []
+
+
+# Of Keras and keras-hub; most were used here once.
+PRIVATE = {"_flatten_layers", "_build_cache", "_layers", "_kernel", "_tracker"}
+
+
+def test_no_method_of_another_object_is_replaced():
+    def check(path, tree):
+        if place(path) == SEAMS:
+            return
+        own = set(own_names(tree))
+        for node in ast.walk(tree):
+            is_set = isinstance(node, ast.Attribute) and isinstance(
+                node.ctx, (ast.Store, ast.Del)
+            )
+            if is_set and not is_own(node.value):
+                is_theirs = is_private(node.attr) and node.attr not in own
+                if node.attr in METHODS or is_theirs:
+                    yield f"line {node.lineno}: sets {ast.unparse(node)}"
+
+    assert violations(check) == []
+
+
+def test_attributes_are_named_and_known_to_be_there():
+    def check(_, tree):
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call):
+                continue
+            name = ast.unparse(node.func)
+            if name in ("hasattr", "setattr", "delattr"):
+                yield f"line {node.lineno}: calls {name}"
+            if name == "getattr" and len(node.args) > 2:
+                yield f"line {node.lineno}: getattr with a default"
+
+    assert violations(check) == []
+
+
+def test_families_are_known_in_their_room_alone():
+    def check(path, tree):
+        if room(path) == "families":
+            return
+        for text in strings(tree):
+            if text.startswith("decoder_"):
+                yield f"spells {text!r}"
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in (
+                "isinstance",
+                "issubclass",
+            ):
+                kind = ast.unparse(node.args[1])
+                if kind.endswith(("CausalLM", "Seq2SeqLM", "Preprocessor")):
+                    yield f"line {node.lineno}: {ast.unparse(node)}"
+
+    assert violations(check) == []
+
+
 def test_keyword_arguments_are_passed_on_to_keras_alone():
     def check(_, tree):
         for function in functions(tree):
