@@ -247,8 +247,6 @@ def _check_arguments(policy, target_layer_names):
 
 
 def _layers_with_a_kernel(backbone):
-    return {
-        variable.path.split("/")[-2]
-        for variable in backbone.variables
-        if variable.name in ("kernel", "embeddings")
-    }
+    kinds = (*_DENSE, keras.layers.Embedding)
+    layers = layers_inside(backbone)
+    return {layer.name for layer in layers if isinstance(layer, kinds)}
