@@ -5,11 +5,11 @@ import pathlib
 from typing import Any
 
 import keras
-import keras_hub
 
 from keras_irl.arguments import shortened
 from keras_irl.cli.policy_paths import check_path
 from keras_irl.cli.too_small import raise_if_too_small
+from keras_irl.families.family import is_language_model
 from keras_irl.families.family import layout_of
 from keras_irl.models import load_policy
 from keras_irl.models.presets import set_lengths
@@ -99,7 +99,7 @@ def _from_file(path):
         ) from error
     if isinstance(model, Trainer):
         return SavedPolicy(model.policy, model.discount, model.value_offset)
-    if isinstance(model, keras_hub.models.CausalLM):
+    if is_language_model(model):
         return SavedPolicy(model)
     raise ValueError(
         "The file holds neither a trainer of keras_irl nor a language model "

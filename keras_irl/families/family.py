@@ -196,6 +196,12 @@ def layout_of(policy):
     return nearest_family(policy).layout
 
 
+def is_language_model(value):
+    """Tells whether something is a language model of keras-hub."""
+    # A `Seq2SeqLM` is a `CausalLM`, by inheritance.
+    return isinstance(value, keras_hub.models.CausalLM)
+
+
 def check_language_model(policy, *, needs_preprocessor=False):
     """Checks that a policy is a language model of keras-hub.
 
@@ -207,8 +213,7 @@ def check_language_model(policy, *, needs_preprocessor=False):
     Raises:
         ValueError: If it is not, or lacks its preprocessor.
     """
-    # A `Seq2SeqLM` is a `CausalLM`, by inheritance.
-    if not isinstance(policy, keras_hub.models.CausalLM):
+    if not is_language_model(policy):
         raise ValueError(
             "`policy` must be a language model: a `keras_hub.models.CausalLM` "
             "or `keras_hub.models.Seq2SeqLM`, for example from "
