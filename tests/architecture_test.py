@@ -20,6 +20,7 @@ TREES = {path: ast.parse(path.read_text("utf-8")) for path in FILES}
 BACKENDS = {"jax", "tensorflow", "torch"}
 # The files that may name a backend, and what they need it for.
 NAMES_A_BACKEND = {
+    "keras_seams.py": "clears what Keras misses",
     "cli/task_arguments.py": "offers the backends as a choice",
     "models/policy_reader.py": "knows what XLA can't compile",
     "ops/kernels/jax.py": "loops over tiles in place",
@@ -27,7 +28,6 @@ NAMES_A_BACKEND = {
     "ops/kernels/torch.py": "loops over tiles in place",
     "optimizers/network_optimizers.py": "assigns inside a compiled branch",
     "trainers/fit_arguments.py": "knows data sets and the writer of logs",
-    "trainers/stale_gradients.py": "clears what Keras misses",
     "trainers/step_cost.py": "reads the clock inside a compiled step",
     "models/tiling.py": "knows what XLA can't compile",
     "losses/step_counter.py": "counts steps inside a compiled JAX step",
@@ -53,12 +53,12 @@ MAY_IMPORT = {
     "rewards": "data families losses metrics models ops reporting",
     "callbacks": "evaluation generation models reporting",
     "cli": (
-        "data diagnosis evaluation generation metrics models reporting "
-        "rewards tasks trainers"
+        "data diagnosis evaluation families generation metrics models "
+        "reporting rewards tasks trainers"
     ),
 }
 BESIDE_THE_ROOMS = set(
-    "aliases arguments columns folders progress version".split()
+    "aliases arguments columns folders keras_seams progress version".split()
 )
 # A file holds one concept; these only show where one may have become two.
 MAX_FILE_LINES = 500
@@ -195,6 +195,105 @@ def test_nothing_is_evaluated_or_probed():
         for name in called(tree):
             if name in ("eval", "exec", "hasattr", "compile", "__import__"):
                 yield f"calls {name}"
+
+    assert violations(check) == []
+
+
+# Where what Keras and keras-hub have no public seam for is done.
+SEAMS = "keras_seams.py"
+# Methods of theirs that were replaced once.
+METHODS = {"apply", "build", "call", "fit", "generate_step", "train_step"}
+OF_A_NAMED_TUPLE = {"_asdict", "_fields", "_make", "_replace"}
+
+
+def own_names(tree):
+    """What the classes and functions of a file define, and set on `self`."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.ClassDef, *FUNCTIONS)):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and is_own(node.value):
+            if isinstance(node.ctx, ast.Store):
+                yield node.attr
+
+
+def is_own(node):
+    return isinstance(node, ast.Name) and node.id in ("self", "cls")
+
+
+def is_private(name):
+    return name.startswith("_") and not name.startswith("__")
+
+
+def test_what_is_private_to_others_is_touched_in_one_file_alone():
+    def check(path, tree):
+        if place(path) == SEAMS:
+            return
+        allowed = {*own_names(tree), *OF_A_NAMED_TUPLE}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and is_private(node.attr):
+                owner = ast.unparse(node.value)
+                if owner not in ("self", "cls", "super()", "os"):
+                    if node.attr not in allowed:
+                        yield f"line {node.lineno}: {owner}.{node.attr}"
+            # A name in a string reaches as far.
+            if isinstance(node, ast.Constant) and node.value in PRIVATE:
+                yield f"line {node.lineno}: {node.value!r}"
+
+    assert violations(check) == []
+
+
+# Of Keras and keras-hub; most were used here once.
+PRIVATE = {"_flatten_layers", "_build_cache", "_layers", "_kernel", "_tracker"}
+
+
+def test_no_method_of_another_object_is_replaced():
+    def check(path, tree):
+        if place(path) == SEAMS:
+            return
+        own = set(own_names(tree))
+        for node in ast.walk(tree):
+            is_set = isinstance(node, ast.Attribute) and isinstance(
+                node.ctx, (ast.Store, ast.Del)
+            )
+            if is_set and not is_own(node.value):
+                is_theirs = is_private(node.attr) and node.attr not in own
+                if node.attr in METHODS or is_theirs:
+                    yield f"line {node.lineno}: sets {ast.unparse(node)}"
+
+    assert violations(check) == []
+
+
+def test_attributes_are_named_and_known_to_be_there():
+    def check(_, tree):
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call):
+                continue
+            name = ast.unparse(node.func)
+            if name in ("hasattr", "setattr", "delattr"):
+                yield f"line {node.lineno}: calls {name}"
+            if name == "getattr" and len(node.args) > 2:
+                yield f"line {node.lineno}: getattr with a default"
+
+    assert violations(check) == []
+
+
+def test_families_are_known_in_their_room_alone():
+    def check(path, tree):
+        if room(path) == "families":
+            return
+        for text in strings(tree):
+            if text.startswith("decoder_"):
+                yield f"spells {text!r}"
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in (
+                "isinstance",
+                "issubclass",
+            ):
+                kind = ast.unparse(node.args[1])
+                if kind.endswith(("CausalLM", "Seq2SeqLM", "Preprocessor")):
+                    yield f"line {node.lineno}: {ast.unparse(node)}"
 
     assert violations(check) == []
 

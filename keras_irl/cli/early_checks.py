@@ -84,7 +84,7 @@ def _check_source(options):
             f"a task. Received: {given[0]}={vars(options)[given[0]]}"
         )
     for name in SAMPLING.keys() - given:
-        setattr(options, name, SAMPLING[name])
+        vars(options)[name] = SAMPLING[name]
 
 
 def _check_policies(options):

@@ -5,11 +5,12 @@ import pathlib
 from typing import Any
 
 import keras
-import keras_hub
 
 from keras_irl.arguments import shortened
 from keras_irl.cli.policy_paths import check_path
 from keras_irl.cli.too_small import raise_if_too_small
+from keras_irl.families.family import is_language_model
+from keras_irl.families.family import layout_of
 from keras_irl.models import load_policy
 from keras_irl.models.presets import set_lengths
 from keras_irl.trainers import Trainer
@@ -64,12 +65,10 @@ def load_saved(path, max_prompt_length=None, max_length=None):
 
 def _check_lengths(policy, path):
     """Refuses lengths of a file that no machine holds, or no position has."""
-    flags = {"sequence_length": "`--max-length`"}
-    if isinstance(policy, keras_hub.models.Seq2SeqLM):
-        flags = {
-            "encoder_sequence_length": "`--max-prompt-length`",
-            "decoder_sequence_length": "`--max-length`",
-        }
+    layout = layout_of(policy)
+    flags = {layout.window: "`--max-length`"}
+    if layout.has_encoder:
+        flags = {layout.prompt_window: "`--max-prompt-length`", **flags}
     limit = policy.backbone.get_config().get("max_sequence_length")
     limit = _LONGEST if limit is None else min(limit, _LONGEST)
     for name, flag in flags.items():
@@ -100,7 +99,7 @@ def _from_file(path):
         ) from error
     if isinstance(model, Trainer):
         return SavedPolicy(model.policy, model.discount, model.value_offset)
-    if isinstance(model, keras_hub.models.CausalLM):
+    if is_language_model(model):
         return SavedPolicy(model)
     raise ValueError(
         "The file holds neither a trainer of keras_irl nor a language model "

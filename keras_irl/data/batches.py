@@ -5,10 +5,10 @@ from typing import Any
 from typing import NamedTuple
 
 import keras
-import keras_hub
 import numpy as np
 
 from keras_irl.arguments import shortened
+from keras_irl.families.family import layout_of
 
 _FIX = (
     "Pass what `fit` takes: batches of `(inputs, actions, mask)`, as made by "
@@ -73,9 +73,9 @@ def read_batches(policy, dataset, num_batches):
             "The data set has no batches, so there is nothing to look at. "
             f"{_FIX} Received: {shortened(dataset, 80)}"
         )
-    is_seq2seq = isinstance(policy, keras_hub.models.Seq2SeqLM)
+    layout = layout_of(policy)
     return [
-        _read(element, number, is_seq2seq)
+        _read(element, number, layout)
         for number, element in enumerate(elements)
     ]
 
@@ -104,7 +104,7 @@ def without_filling(batch, is_made_here):
     )
 
 
-def _read(element, number, is_seq2seq):
+def _read(element, number, layout):
     is_batch = isinstance(element, tuple | list) and len(element) == 3
     if not is_batch or not isinstance(element[0], dict):
         parts = element if isinstance(element, tuple | list) else [element]
@@ -114,10 +114,7 @@ def _read(element, number, is_seq2seq):
             f"first is a dict. {_FIX} Received: ({kinds})"
         )
     inputs, actions, mask = element
-    side = "decoder_" if is_seq2seq else ""
-    names = [f"{side}token_ids", f"{side}padding_mask"]
-    if is_seq2seq:
-        names += ["encoder_token_ids", "encoder_padding_mask"]
+    names = [layout.token_ids, layout.padding_mask, *layout.prompt_inputs]
     missing = [name for name in names if name not in inputs]
     if missing:
         raise ValueError(

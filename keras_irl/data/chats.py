@@ -5,7 +5,6 @@ import collections.abc
 import functools
 from typing import NamedTuple
 
-import keras_hub
 import numpy as np
 import tqdm
 
@@ -23,6 +22,7 @@ from keras_irl.data.tokenization import text_packer
 from keras_irl.data.validation import InvalidRowError
 from keras_irl.data.validation import check_arguments
 from keras_irl.data.validation import report_dropped
+from keras_irl.families.family import layout_of
 
 ROLES = ("system", "user", "assistant")
 # A name is written by no template here, and changes nothing that is said.
@@ -372,7 +372,7 @@ def chat_demonstrations(
     """
     batch_size, seed = check_arguments(batch_size, seed, on_invalid)
     conversations = _check_conversations(conversations)
-    if isinstance(policy, keras_hub.models.Seq2SeqLM):
+    if layout_of(policy).has_encoder:
         raise ValueError(
             "Conversations are read by decoders. For an encoder-decoder, join "
             "the turns before the assistant's to a prompt, and pass prompts "

@@ -1,15 +1,13 @@
 """The data set of demonstrations, which `fit` takes as it is."""
 
-import functools
-import inspect
 import sys
 
 import grain
-import keras_hub
 
 from keras_irl.arguments import LARGEST_COUNT
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
+from keras_irl.keras_seams import is_preprocessing
 
 # Tokenizers are fast and hold the interpreter's lock: more threads than these
 # take time from the training, and a longer buffer only takes memory.
@@ -27,6 +25,9 @@ class Demonstrations(grain.MapDataset):
     Only a run over several epochs is shuffled anew in each: `dataset.epochs`,
     `dataset.repeat`, and the `fit` of keras-hub. Each `iter(dataset)` begins
     with the order of the first.
+
+    `policy.fit(dataset, shuffle=False)` shuffles no less, and spares the line
+    in which Keras says that only the data set can.
 
     `train_on_batch` of keras-hub preprocesses whatever it is given, these
     batches too: set `policy.preprocessor = None` before calling it.
@@ -152,7 +153,7 @@ class Demonstrations(grain.MapDataset):
 
     def map(self, transform):
         """Maps the batches, which keras-hub need not preprocess any more."""
-        if _is_preprocessing(transform):
+        if is_preprocessing(transform):
             _check_is_not_packed(self.is_packed)
             return self
         return self._with(super().map(transform))
@@ -195,7 +196,7 @@ class DemonstrationStream(grain.IterDataset):
 
     def map(self, transform):
         """Maps the batches, which keras-hub need not preprocess any more."""
-        if _is_preprocessing(transform):
+        if is_preprocessing(transform):
             _check_is_not_packed(self.demonstrations.is_packed)
             return self
         return DemonstrationStream(super().map(transform), self.demonstrations)
@@ -223,19 +224,3 @@ def _check_is_not_packed(is_packed):
             "`keras_irl.IQLearn(policy)`, or use `demonstrations()`. "
             "Received: packed demonstrations"
         )
-
-
-def _is_preprocessing(transform):
-    """Tells whether keras-hub asks for its own preprocessing.
-
-    `fit` and `evaluate` of keras-hub map the policy's `preprocess_samples`
-    over every data set. These batches are tokenized already, and the
-    preprocessor must stay attached for `generate` to read strings: so the data
-    set, which alone knows, leaves that one map out.
-    """
-    return isinstance(transform, functools.partial) and any(
-        inspect.ismethod(argument)
-        and argument.__name__ == "preprocess_samples"
-        and isinstance(argument.__self__, keras_hub.models.Task)
-        for argument in transform.args
-    )

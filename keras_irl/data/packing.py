@@ -17,6 +17,7 @@ from keras_irl.data.validation import report_dropped
 from keras_irl.data.validation import report_left_out
 from keras_irl.data.validation import report_truncated
 from keras_irl.data.validation import survey
+from keras_irl.families.layouts import CAUSAL
 from keras_irl.families.segments import check_segments
 
 _CHUNK = 2048
@@ -168,12 +169,12 @@ def _read_batch(packer, prompts, responses, batch_size, groups, indices):
         tokens = read_tokens(packer, prompts, responses, texts)
         inputs, taken, counts = packer.pack(*tokens, len(texts))
         end = 0
-        for text, is_real in enumerate(inputs["padding_mask"]):
+        for text, is_real in enumerate(inputs[CAUSAL.padding_mask]):
             # Only so does the text before end in a state without an action.
             start = end + int(end > 0 and counts[text, 0] > 0)
             end = start + is_real.sum()
             here = (row, slice(start, end))
-            token_ids[here] = inputs["token_ids"][text, is_real]
+            token_ids[here] = inputs[CAUSAL.token_ids][text, is_real]
             actions[here] = taken[text, is_real]
             mask[here] = counts[text, is_real]
             segment_ids[here] = text + 1

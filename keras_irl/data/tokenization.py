@@ -12,11 +12,13 @@ import abc
 import string
 
 import keras
-import keras_hub
 import numpy as np
 
 from keras_irl.arguments import MAX_LENGTH
 from keras_irl.arguments import check_integer
+from keras_irl.families.family import layout_of
+from keras_irl.families.layouts import CAUSAL
+from keras_irl.families.layouts import SEQ2SEQ
 from keras_irl.families.special_tokens import Marks
 from keras_irl.families.special_tokens import text_marks
 from keras_irl.ops import mark_cut
@@ -40,16 +42,8 @@ def text_packer(policy, max_length=None):
         ValueError: If the policy is of another kind, has no preprocessor or
             no end token, or if `max_length` leaves no room for an action.
     """
-    # In keras-hub, a Seq2SeqLM is a CausalLM too: ask for it first.
-    if isinstance(policy, keras_hub.models.Seq2SeqLM):
-        packer_class = Seq2SeqPacker
-    elif isinstance(policy, keras_hub.models.CausalLM):
-        packer_class = CausalPacker
-    else:
-        raise ValueError(
-            "`policy` must be a `keras_hub.models.CausalLM` or `Seq2SeqLM`: "
-            f"demonstrations are made for its tokens. Received: policy={policy}"
-        )
+    has_encoder = layout_of(policy).has_encoder
+    packer_class = Seq2SeqPacker if has_encoder else CausalPacker
     preprocessor = policy.preprocessor
     if preprocessor is None:
         raise ValueError(
@@ -199,10 +193,10 @@ class CausalPacker(TextPacker):
             max_length = preprocessor.sequence_length
         super().__init__(preprocessor, max_length)
         probe = min(self.known)
-        packed = preprocessor.generate_preprocess(
-            ["", probe], sequence_length=_PROBE_LENGTH
+        packed = CAUSAL.encode(preprocessor, ["", probe], _PROBE_LENGTH)
+        (bare, framed), self.pad_id = _real_ids(
+            packed[CAUSAL.token_ids], packed[CAUSAL.padding_mask]
         )
-        (bare, framed), self.pad_id = _real_ids(packed)
         self.head, self.tail = _frame(bare, framed, *self.tokenize([probe]))
         self.needs_prompt = not bare
         self.check_max_length()
@@ -219,7 +213,10 @@ class CausalPacker(TextPacker):
 
     def name_inputs(self, prompts, token_ids, padding_mask):
         """Makes the dict that the policy reads."""
-        inputs = {"token_ids": token_ids, "padding_mask": padding_mask}
+        inputs = {
+            CAUSAL.token_ids: token_ids,
+            CAUSAL.padding_mask: padding_mask,
+        }
         if self.reads_positions:
             positions = np.arange(token_ids.shape[1], dtype="int32")
             inputs["position_ids"] = np.tile(positions, (len(token_ids), 1))
@@ -240,14 +237,16 @@ class Seq2SeqPacker(TextPacker):
             most=MAX_LENGTH,
         )
         probe = min(self.known)
-        packed = preprocessor.generate_preprocess(
-            {"encoder_text": ["", probe], "decoder_text": ["", ""]},
-            encoder_sequence_length=_PROBE_LENGTH,
-            decoder_sequence_length=_PROBE_LENGTH,
+        packed = SEQ2SEQ.encode(
+            preprocessor, ["", probe], _PROBE_LENGTH, _PROBE_LENGTH
         )
-        (bare, framed), self.encoder_pad_id = _real_ids(packed, "encoder_")
+        (bare, framed), self.encoder_pad_id = _real_ids(
+            *(packed[name] for name in SEQ2SEQ.prompt_inputs)
+        )
         self.head, self.tail = _frame(bare, framed, *self.tokenize([probe]))
-        (self.start, _), self.pad_id = _real_ids(packed, "decoder_")
+        (self.start, _), self.pad_id = _real_ids(
+            packed[SEQ2SEQ.token_ids], packed[SEQ2SEQ.padding_mask]
+        )
         self.needs_prompt = not bare
         self.check_max_length()
         self.prompt_room = self.prompt_length - len(bare)
@@ -270,17 +269,17 @@ class Seq2SeqPacker(TextPacker):
             encoder_token_ids[row, : len(ids)] = ids
             encoder_padding_mask[row, : len(ids)] = True
         return {
-            "encoder_token_ids": encoder_token_ids,
-            "encoder_padding_mask": encoder_padding_mask,
-            "decoder_token_ids": token_ids,
-            "decoder_padding_mask": padding_mask,
+            SEQ2SEQ.prompt_token_ids: encoder_token_ids,
+            SEQ2SEQ.prompt_padding_mask: encoder_padding_mask,
+            SEQ2SEQ.token_ids: token_ids,
+            SEQ2SEQ.padding_mask: padding_mask,
         }
 
 
-def _real_ids(packed, name=""):
+def _real_ids(token_ids, padding_mask):
     """The unpadded rows of what a preprocessor packed, and its padding id."""
-    token_ids = keras.ops.convert_to_numpy(packed[f"{name}token_ids"])
-    is_real = keras.ops.convert_to_numpy(packed[f"{name}padding_mask"])
+    token_ids = keras.ops.convert_to_numpy(token_ids)
+    is_real = keras.ops.convert_to_numpy(padding_mask)
     rows = [
         ids[real].tolist() for ids, real in zip(token_ids, is_real, strict=True)
     ]

@@ -4,8 +4,6 @@ import sys
 import warnings
 from typing import NamedTuple
 
-import keras_hub
-
 from keras_irl.arguments import check_integer
 from keras_irl.data.batches import read_batches
 from keras_irl.data.batches import without_filling
@@ -19,9 +17,10 @@ from keras_irl.diagnosis.policy_checks import policy_findings
 from keras_irl.diagnosis.text_checks import text_findings
 from keras_irl.diagnosis.text_checks import vocabulary_findings
 from keras_irl.diagnosis.unknown_text import unknown_findings
+from keras_irl.families.family import is_language_model
 from keras_irl.families.heads import has_known_head
 from keras_irl.families.heads import vocabulary_head
-from keras_irl.families.quiet import without_mask_warnings
+from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.models.policy_model import PolicyModel
 from keras_irl.models.tiling import tiles_vocabulary
 
@@ -123,8 +122,7 @@ def doctor(policy, dataset, num_batches=_NUM_BATCHES):
 
 
 def _check_policy(policy):
-    # A `Seq2SeqLM` is a `CausalLM`, by inheritance.
-    if not isinstance(policy, keras_hub.models.CausalLM):
+    if not is_language_model(policy):
         raise ValueError(
             "`policy` must be a language model of keras-hub, or a trainer "
             f"around one. Received: policy of type {type(policy).__name__}"

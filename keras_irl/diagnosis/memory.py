@@ -5,6 +5,8 @@ import math
 import keras
 import numpy as np
 
+from keras_irl.families.layouts import SEQ2SEQ
+from keras_irl.keras_seams import layers_inside
 from keras_irl.models.rematerialization import is_rematerialized
 from keras_irl.ops.kernels.tiling import BLOCK_SIZE
 from keras_irl.ops.kernels.tiling import TILE_SIZE
@@ -68,7 +70,7 @@ def _output_shapes(backbone, layers, shape, prompt_shape):
     graph = keras.Model(backbone.inputs, outputs)
     return graph.compute_output_shape(
         {
-            x.name: prompt_shape if x.name.startswith("encoder_") else shape
+            x.name: prompt_shape if x.name in SEQ2SEQ.prompt_inputs else shape
             for x in backbone.inputs
         }
     )
@@ -77,8 +79,7 @@ def _output_shapes(backbone, layers, shape, prompt_shape):
 def _num_inside(layer, shape, num_heads):
     """Numbers that are kept inside of a layer with such an output."""
     per_token, num_scores = 0, 0
-    # As keras-hub finds the layers that LoRA may update.
-    for part in layer._flatten_layers():
+    for part in layers_inside(layer):
         name = type(part).__name__
         per_token += _num_of_kernel(part)
         if "Norm" in name:

@@ -1,10 +1,10 @@
 """Diagnosis of a policy: trainable weights, precision, vocabulary head."""
 
 import keras
-import keras_hub
 
 from keras_irl.diagnosis.findings import error
 from keras_irl.diagnosis.findings import warning
+from keras_irl.families.family import nearest_family
 from keras_irl.families.heads import has_known_head
 from keras_irl.models.lora import dead_lora
 from keras_irl.optimizers.unwrapping import inner_optimizer
@@ -77,7 +77,7 @@ def _precision(policy, optimizer):
     if in_bfloat16:
         yield from _adam_in_bfloat16(optimizer)
     in_float16 = policy.backbone.dtype_policy.compute_dtype == "float16"
-    if in_float16 and isinstance(policy, keras_hub.models.T5Seq2SeqLM):
+    if in_float16 and nearest_family(policy).overflows_float16:
         yield error(
             "float16-on-t5",
             "The activations of a T5 exceed what float16 holds: the loss "

@@ -3,7 +3,11 @@
 import keras
 from keras import ops
 
-_PROMPTS = ("encoder_token_ids", "encoder_padding_mask")
+from keras_irl.families.layouts import DECODER_STATES
+from keras_irl.families.layouts import ENCODER_STATES
+from keras_irl.families.layouts import SEQ2SEQ
+
+_PROMPTS = SEQ2SEQ.prompt_inputs
 
 
 def share_prompts(inputs, prompts, num_samples):
@@ -65,7 +69,7 @@ def shared_prompt_outputs(backbone, inputs, training=False):
     states = encoder([inputs[name] for name in _PROMPTS], training=training)
     shared = [
         ops.take(x, inputs["prompt_rows"], axis=0)
-        for x in (inputs["encoder_padding_mask"], states)
+        for x in (inputs[SEQ2SEQ.prompt_padding_mask], states)
     ]
     others = [inputs[name] for name in responses]
     return decoder([*shared, *others], training=training)
@@ -73,11 +77,9 @@ def shared_prompt_outputs(backbone, inputs, training=False):
 
 def _halves(backbone, responses):
     tensors = backbone.input
-    states = backbone.output["encoder_sequence_output"]
+    states = backbone.output[ENCODER_STATES]
     encoder = keras.Model([tensors[name] for name in _PROMPTS], states)
     # It looks at the states of a prompt where this has tokens.
-    given = [tensors["encoder_padding_mask"], states]
+    given = [tensors[SEQ2SEQ.prompt_padding_mask], states]
     given += [tensors[name] for name in responses]
-    return encoder, keras.Model(
-        given, backbone.output["decoder_sequence_output"]
-    )
+    return encoder, keras.Model(given, backbone.output[DECODER_STATES])

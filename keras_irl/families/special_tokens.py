@@ -8,16 +8,10 @@ teaches nothing.
 
 from typing import NamedTuple
 
-import keras_hub
 from keras import ops
 
-# What ends a turn there, besides the end token of a text.
-_TURN_ENDS = {
-    keras_hub.models.Gemma3CausalLM: "<end_of_turn>",
-    keras_hub.models.Gemma3nCausalLM: "<end_of_turn>",
-    keras_hub.models.Gemma4CausalLM: "<turn|>",
-    keras_hub.models.Phi3CausalLM: "<|end|>",
-}
+from keras_irl.families.family import layout_of
+from keras_irl.families.family import nearest_family
 
 
 def end_token_ids(policy):
@@ -32,14 +26,16 @@ def end_token_ids(policy):
     if policy.preprocessor is None:
         return set()
     tokenizer = policy.preprocessor.tokenizer
-    # A Llama3 has a second one, and others do not know the attribute.
-    ids = {tokenizer.end_token_id, getattr(tokenizer, "end_token2_id", None)}
-    for kind, token in _TURN_ENDS.items():
-        if isinstance(policy, kind):
-            found = tokenizer.token_to_id(token)
-            # Unknown tokens have an id too, that of another.
-            if found is not None and tokenizer.id_to_token(found) == token:
-                ids.add(found)
+    family = nearest_family(policy)
+    ids = {tokenizer.end_token_id, _id(tokenizer, family.second_end)}
+    if family.turn_end is not None:
+        found = tokenizer.token_to_id(family.turn_end)
+        # Unknown tokens have an id too, that of another.
+        if (
+            found is not None
+            and tokenizer.id_to_token(found) == family.turn_end
+        ):
+            ids.add(found)
     return {int(token) for token in ids if token is not None}
 
 
@@ -152,8 +148,8 @@ def text_marks(policy):
     def written(numbers):
         return tuple(names[i] for i in sorted(numbers))
 
-    is_seq2seq = isinstance(policy, keras_hub.models.Seq2SeqLM)
-    after = {i for i in frame if i in ends} if is_seq2seq else set()
+    has_encoder = layout_of(policy).has_encoder
+    after = {i for i in frame if i in ends} if has_encoder else set()
     prompts = Marks(
         before=written((frame & special) - after),
         after=written(after),
@@ -186,21 +182,12 @@ def left_out(num_texts, num_all, name):
 
 def _frame(policy):
     """The ids that a preprocessor makes of a prompt."""
-    preprocessor = policy.preprocessor
-    if isinstance(policy, keras_hub.models.Seq2SeqLM):
-        side = "encoder_"
-        packed = preprocessor.generate_preprocess(
-            {"encoder_text": ["a"], "decoder_text": [""]},
-            encoder_sequence_length=_PROBE_LENGTH,
-            decoder_sequence_length=_PROBE_LENGTH,
-        )
-    else:
-        side = ""
-        packed = preprocessor.generate_preprocess(
-            ["a"], sequence_length=_PROBE_LENGTH
-        )
-    ids = ops.convert_to_numpy(packed[f"{side}token_ids"])[0]
-    is_real = ops.convert_to_numpy(packed[f"{side}padding_mask"])[0]
+    layout = layout_of(policy)
+    packed = layout.encode(
+        policy.preprocessor, ["a"], _PROBE_LENGTH, _PROBE_LENGTH
+    )
+    names = layout.prompt_inputs or (layout.token_ids, layout.padding_mask)
+    ids, is_real = (ops.convert_to_numpy(packed[name])[0] for name in names)
     if ids.shape != is_real.shape:
         return set()  # RWKV7 reads prompts apart, and puts nothing around them.
     return set(ids[is_real.astype("bool")].tolist())
@@ -213,8 +200,5 @@ def _text(token):
 
 def _id(tokenizer, name):
     """An id that not every tokenizer has an attribute for."""
-    try:
-        found = vars(tokenizer)[name]
-    except KeyError:
-        return None
+    found = vars(tokenizer).get(name)
     return None if found is None else int(found)

@@ -4,105 +4,30 @@ import contextlib
 import functools
 
 import keras
-import keras_hub
 import numpy as np
 from keras import ops
-from keras import tree
 
 from keras_irl.arguments import check_kind
-from keras_irl.families.language_model import check_language_model
-from keras_irl.families.quiet import without_mask_warnings
+from keras_irl.families.family import check_language_model
+from keras_irl.families.family import nearest_family
+from keras_irl.families.layouts import layout_of_inputs
 from keras_irl.generation.samplers import BranchingSampler
+from keras_irl.keras_seams import sampling_policy
+from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.models.policy_reader import lock_of
 from keras_irl.ops import check_shapes
 
 
 @contextlib.contextmanager
-def use_sampler(policy, sampler, generate_function=None):
-    """Lends a policy a sampler, and takes it back.
-
-    Meanwhile the policy expects `sampler.num_return_sequences` equal rows of
-    each prompt, one after the other, and encodes the first of them only. No
-    other thread uses the policy meanwhile, or reads it.
-
-    Args:
-        policy: A `CausalLM` or `Seq2SeqLM`.
-        sampler: A `BranchingSampler`.
-        generate_function: What `make_generate_function` made in an earlier
-            loan with this sampler, if there was one. Defaults to `None`.
-
-    Yields:
-        The policy.
-    """
+def _borrowed(policy):
+    """No other thread uses a policy meanwhile, or reads it."""
     with lock_of(policy), without_mask_warnings():
-        attributes = vars(policy)
-        loan = {"sampler": sampler, "generate_function": generate_function}
-        if sampler.num_return_sequences > 1:
-            loan["_build_cache"] = _EncodeOnce(
-                policy, sampler.num_return_sequences
-            )
-        if isinstance(policy, keras_hub.models.T5Seq2SeqLM):
-            loan["call_decoder_with_cache"] = _KeepWidth(policy)
-        before = {n: attributes[n] for n in loan if n in attributes}
-        try:
-            for name, value in loan.items():
-                setattr(policy, name, value)
-            yield policy
-        finally:
-            for name in loan:
-                # A policy built with `compile=False` has no sampler of its own.
-                if name in attributes:
-                    delattr(policy, name)
-                if name in before:
-                    setattr(policy, name, before[name])
+        yield
 
 
-class _EncodeOnce:
-    """Stands in for what encodes prompts, and does one of their equal rows.
-
-    keras-hub's beam search repeats the caches instead, but T5Gemma, Gemma3
-    and others keep masks and encoder states where a sampler can't see them.
-    """
-
-    def __init__(self, policy, num_return_sequences):
-        self._call = policy._build_cache
-        self.num_return_sequences = num_return_sequences
-
-    def __call__(self, *args, **kwargs):
-        args, kwargs = tree.map_structure(self._first, (args, kwargs))
-        return tree.map_structure(self._repeat, self._call(*args, **kwargs))
-
-    def _first(self, x):
-        return None if x is None else x[:: self.num_return_sequences]
-
-    def _repeat(self, x):
-        return (
-            None
-            if x is None
-            else ops.repeat(x, self.num_return_sequences, axis=0)
-        )
-
-
-class _KeepWidth:
-    """Stands in for T5's decoder, which forgets how many tokens it was given.
-
-    On TensorFlow its caller refuses that where the batch size is unknown, as
-    in `fit`.
-    """
-
-    def __init__(self, policy):
-        self._call = policy.call_decoder_with_cache
-
-    def __call__(self, decoder_token_ids, **kwargs):
-        width = decoder_token_ids.shape[1]
-        logits, hidden_states, *caches = self._call(
-            decoder_token_ids=decoder_token_ids, **kwargs
-        )
-        return (
-            ops.reshape(logits, (-1, width, logits.shape[-1])),
-            ops.reshape(hidden_states, (-1, width, hidden_states.shape[-1])),
-            *caches,
-        )
+def _with_sampler(policy, sampler):
+    """A policy of the same weights that expects equal rows of each prompt."""
+    return sampling_policy(policy, sampler, *nearest_family(policy).decoding)
 
 
 def draw(policy, inputs, sampler):
@@ -162,7 +87,7 @@ def drawn_mask(tokens, inputs, sampler):
     Raises:
         ValueError: If an argument is of another kind or shape.
     """
-    _check(inputs, sampler, ("padding_mask",))
+    _check(inputs, sampler, needs_tokens=False)
     given = prefix_mask(inputs)
     given = ops.repeat(
         ops.cast(given, "bool"), sampler.num_return_sequences, axis=0
@@ -178,13 +103,14 @@ def drawn_mask(tokens, inputs, sampler):
     return ops.logical_and(drawn, ops.logical_not(past))
 
 
-def _check(inputs, sampler, needed=("token_ids", "padding_mask")):
+def _check(inputs, sampler, needs_tokens=True):
     meaning = "It is what `generate_preprocess` of a preprocessor returns."
     check_kind("inputs", inputs, dict, meaning=meaning)
     check_kind("sampler", sampler, BranchingSampler)
-    is_seq_2_seq = "decoder_padding_mask" in inputs
-    part = "decoder_" if is_seq_2_seq else ""
-    names = [f"{part}{name}" for name in needed]
+    layout = layout_of_inputs(inputs)
+    names = [layout.padding_mask]
+    if needs_tokens:
+        names.insert(0, layout.token_ids)
     if not inputs.keys() >= set(names):
         raise ValueError(
             f"`inputs` must hold {' and '.join(names)}. {meaning} "
@@ -225,8 +151,9 @@ def _draw(policy, sampler, inputs):
         for name, x in inputs.items()
     }
     with keras.StatelessScope(state_mapping=mapping) as scope:
-        with use_sampler(policy, sampler):
-            outputs = policy.generate_step(rows, stop_token_ids=None)
+        with _borrowed(policy):
+            view = _with_sampler(policy, sampler)
+            outputs = view.generate_step(rows, stop_token_ids=None)
     for variable in sampler.variables:
         variable.assign(scope.get_current_value(variable))
     return drawn_window(outputs, inputs)
@@ -243,15 +170,13 @@ def drawn_window(outputs, inputs):
         Int tensor of shape `(rows, T)`. RWKV7 returns prompt and response one
         after the other, but its mask and T are those of the response.
     """
-    is_seq_2_seq = "decoder_token_ids" in outputs
-    tokens = outputs["decoder_token_ids" if is_seq_2_seq else "token_ids"]
+    tokens = outputs[layout_of_inputs(outputs).token_ids]
     return tokens[:, -ops.shape(prefix_mask(inputs))[1] :]
 
 
 def prefix_mask(inputs):
     """The mask `(B, T)` that is false where tokens are to be drawn."""
-    is_seq_2_seq = "decoder_padding_mask" in inputs
-    return inputs["decoder_padding_mask" if is_seq_2_seq else "padding_mask"]
+    return inputs[layout_of_inputs(inputs).padding_mask]
 
 
 class NotFiniteError(ValueError):
@@ -262,18 +187,18 @@ class CompiledDecoder:
     """Generates with one sampler, outside of training.
 
     Args:
-        policy: A `CausalLM` or `Seq2SeqLM`, which is borrowed for each call.
+        policy: A `CausalLM` or `Seq2SeqLM`, which stays as it is.
         sampler: A `TokenSampler` or `BeamSearcher`.
     """
 
     def __init__(self, policy, sampler):
         self.policy = policy
         self.sampler = sampler
-        self._generate = None
+        self._view = None
 
     def __getstate__(self):
         # What was compiled is of this process; a copy compiles anew.
-        return {**vars(self), "_generate": None}
+        return {**vars(self), "_view": None}
 
     def __call__(self, inputs):
         """Generates for a batch of encoded prompts.
@@ -294,10 +219,12 @@ class CompiledDecoder:
             )
             for name, x in inputs.items()
         }
-        with use_sampler(self.policy, self.sampler, self._generate) as policy:
-            self._generate = policy.make_generate_function()
+        with _borrowed(self.policy):
+            if self._view is None:
+                self._view = _with_sampler(self.policy, self.sampler)
+            generate = self._view.make_generate_function()
             # The sampler knows the stops.
-            outputs = self._generate(rows, stop_token_ids=None)
+            outputs = generate(rows, stop_token_ids=None)
             num_broken_states = int(
                 ops.convert_to_numpy(self.sampler.num_broken_states.value)
             )

@@ -2,14 +2,14 @@
 
 import warnings
 
-import keras_hub
 from keras import ops
 
 from keras_irl.arguments import MAX_LENGTH
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.columns import column
-from keras_irl.families.language_model import check_language_model
+from keras_irl.families.family import check_language_model
+from keras_irl.families.family import layout_of
 from keras_irl.families.special_tokens import left_out
 from keras_irl.families.special_tokens import text_marks
 
@@ -39,21 +39,11 @@ def encode_prompts(policy, prompts, max_length):
     if max_length is not None:
         max_length = check_integer("max_length", max_length, 1, MAX_LENGTH)
     prompts = _require_texts(policy, prompts)
-    preprocessor = policy.preprocessor
-    if isinstance(policy, keras_hub.models.Seq2SeqLM):
-        _warn_of_cut_prompts(preprocessor, prompts)
-        inputs = preprocessor.generate_preprocess(
-            prompts,
-            encoder_sequence_length=preprocessor.encoder_sequence_length,
-            decoder_sequence_length=max_length,
-        )
-        mask = inputs["decoder_padding_mask"]
-    else:
-        inputs = preprocessor.generate_preprocess(
-            prompts, sequence_length=max_length
-        )
-        mask = inputs["padding_mask"]
-    full = ops.convert_to_numpy(mask).all(axis=1)
+    layout = layout_of(policy)
+    if layout.has_encoder:
+        _warn_of_cut_prompts(policy, prompts)
+    inputs = layout.encode(policy.preprocessor, prompts, max_length)
+    full = ops.convert_to_numpy(inputs[layout.padding_mask]).all(axis=1)
     if full.any():
         row = int(full.argmax())
         raise ValueError(
@@ -75,28 +65,27 @@ def num_cut_prompts(policy, prompts):
     Returns:
         Integer; 0 for a `CausalLM`, whose prompts are refused if too long.
     """
-    if isinstance(policy, keras_hub.models.Seq2SeqLM):
+    if layout_of(policy).has_encoder:
         prompts = _require_texts(policy, prompts)
-        return int(_are_cut(policy.preprocessor, prompts).sum())
+        return int(_are_cut(policy, prompts).sum())
     return 0
 
 
-def _are_cut(preprocessor, prompts):
+def _are_cut(policy, prompts):
+    layout, preprocessor = layout_of(policy), policy.preprocessor
     # One position more than the encoder reads shows which prompts it cuts.
-    wider = preprocessor.generate_preprocess(
-        prompts,
-        encoder_sequence_length=preprocessor.encoder_sequence_length + 1,
-    )
-    return ops.convert_to_numpy(wider["encoder_padding_mask"])[:, -1]
+    width = layout.windows(preprocessor)[layout.prompt_window] + 1
+    wider = layout.encode(preprocessor, prompts, None, width)
+    return ops.convert_to_numpy(wider[layout.prompt_padding_mask])[:, -1]
 
 
-def _warn_of_cut_prompts(preprocessor, prompts):
-    cut = _are_cut(preprocessor, prompts)
+def _warn_of_cut_prompts(policy, prompts):
+    cut = _are_cut(policy, prompts)
     if cut.any():
+        window = policy.preprocessor.encoder_sequence_length
         warnings.warn(
             f"{cut.sum()} of {len(cut)} prompts are longer than the encoder's "
-            f"window of {preprocessor.encoder_sequence_length} tokens and will "
-            "be cut, the first of them "
+            f"window of {window} tokens and will be cut, the first of them "
             f"prompts[{cut.argmax()}]. Raise `encoder_sequence_length` of the "
             "policy's preprocessor.",
             stacklevel=2,

@@ -3,7 +3,6 @@
 import dataclasses
 import time
 
-import keras_hub
 import numpy as np
 
 from keras_irl.arguments import MAX_BATCH_SIZE
@@ -12,7 +11,8 @@ from keras_irl.arguments import check_attributes
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.columns import column
-from keras_irl.families.language_model import check_language_model
+from keras_irl.families.family import check_language_model
+from keras_irl.families.family import nearest_family
 from keras_irl.generation.decoders import as_decoder
 from keras_irl.generation.drawing import CompiledDecoder
 from keras_irl.generation.entropies import EntropyReader
@@ -309,8 +309,8 @@ class ResponseSampler:
             Float64 array `(P, K)`, the entropies of the tokens of each
             response summed, in nats; or `None` if it can't be read.
         """
-        if isinstance(self.policy, keras_hub.models.RWKV7CausalLM):
-            return None  # It reads prompts and responses apart.
+        if nearest_family(self.policy).generates_apart:
+            return None
         if self._reader is None:
             self._reader = EntropyReader(
                 self.policy, self.max_length, self.batch_size

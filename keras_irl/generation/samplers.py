@@ -16,8 +16,8 @@ class BranchingSampler(keras_hub.samplers.Sampler):
     """A keras-hub sampler that continues every prompt several times.
 
     A subclass keeps in variables what changes between calls, so that one
-    compiled function serves all their values. It is meant for `use_sampler` and
-    `draw`, which hand it `num_return_sequences` rows of each prompt.
+    compiled function serves all their values. It is meant for `draw`
+    and the decoders, which hand it `num_return_sequences` rows of each prompt.
 
     Args:
         num_return_sequences: Rows that continue one prompt. They follow each

@@ -2,16 +2,15 @@
 
 import numpy as np
 
+from keras_irl.families.layouts import CAUSAL
+from keras_irl.families.layouts import SEQ2SEQ
+from keras_irl.families.layouts import has_prompt_apart
+from keras_irl.families.layouts import layout_of_inputs
 from keras_irl.generation.drawing import prefix_mask
 
 # A width of its own costs compiling: so many batches must make up for that.
 _MIN_BATCHES = 4
-_CUT = (
-    "token_ids",
-    "padding_mask",
-    "encoder_token_ids",
-    "encoder_padding_mask",
-)
+_CUT = (CAUSAL.token_ids, CAUSAL.padding_mask, *SEQ2SEQ.prompt_inputs)
 
 
 class Windows:
@@ -31,17 +30,19 @@ class Windows:
         self.inputs = inputs
         # Where responses start.
         self.starts = prefix_mask(inputs).sum(axis=1)
-        if "encoder_padding_mask" in inputs:
-            self._window = inputs["encoder_padding_mask"].shape[1]
-            self._lengths = inputs["encoder_padding_mask"].sum(axis=1)
+        layout = layout_of_inputs(inputs)
+        if layout.has_encoder:
+            mask = inputs[layout.prompt_padding_mask]
+            self._window = mask.shape[1]
+            self._lengths = mask.sum(axis=1)
             self._needed = self._lengths
         else:
             self._window = prefix_mask(inputs).shape[1]
             self._lengths = self.starts
             room = self._window if max_tokens is None else max_tokens
             self._needed = np.minimum(self.starts + room, self._window)
-        # RWKV7 reads prompts from the end of a window.
-        self._is_fixed = "predict_token_ids" in inputs
+        # Those are read from the end of a window.
+        self._is_fixed = has_prompt_apart(inputs)
 
     def batches(self, batch_size, num_windows):
         """Groups the prompts.

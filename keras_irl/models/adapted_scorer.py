@@ -6,10 +6,10 @@ import functools
 import keras
 from keras import ops
 
+from keras_irl.families.family import check_language_model
 from keras_irl.families.heads import hidden_states
-from keras_irl.families.language_model import check_language_model
 from keras_irl.models.lora import has_lora
-from keras_irl.models.lora import is_low_rank
+from keras_irl.models.lora import low_rank_variables
 from keras_irl.models.token_scorer import score_head
 
 
@@ -100,8 +100,9 @@ def adapted_variables(policy):
             f"first. Received: policy={policy.name!r} without them"
         )
     # By identity: variables of one name, as T5's position biases, are several.
-    trained = {id(v) for v in policy.trainable_variables}
-    return [v for v in policy.variables if id(v) in trained or is_low_rank(v)]
+    changing = [*policy.trainable_variables, *low_rank_variables(policy)]
+    changing = {id(variable) for variable in changing}
+    return [v for v in policy.variables if id(v) in changing]
 
 
 def check_adapted(policy, adapted):

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from keras_irl.families.language_model import check_language_model
-from keras_irl.families.quiet import without_mask_warnings
+from keras_irl.families.family import check_language_model
+from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.models.lora import has_lora
 
 

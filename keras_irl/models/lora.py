@@ -1,24 +1,32 @@
 """Low-rank adaptation (LoRA) of any policy."""
 
-import contextlib
 import math
+from typing import NamedTuple
 
 import keras
-import keras_hub
+import numpy as np
 from keras import ops
 
 from keras_irl.arguments import check_integer
-from keras_irl.families.language_model import check_language_model
+from keras_irl.families.family import check_language_model
+from keras_irl.families.family import nearest_family
+from keras_irl.keras_seams import layers_inside
 
-# Where keras-hub's own defaults name no layer, or not those that attention
-# reads its queries and values with.
-_TARGETS = {
-    keras_hub.models.Gemma3nBackbone: ("q_proj", "v_proj"),
-    keras_hub.models.GPTNeoXBackbone: ("query_key_value",),
-    keras_hub.models.RWKV7Backbone: ("receptance", "value"),
-    keras_hub.models.SmolLM3Backbone: ("q_proj", "v_proj"),
-    keras_hub.models.T5Backbone: ("query_projector", "value_projector"),
-}
+_DENSE = (keras.layers.Dense, keras.layers.EinsumDense)
+
+
+class LowRankUpdate(NamedTuple):
+    """The factors of what is added to the weights of a layer: W + A B.
+
+    Attributes:
+        layer: The `keras.layers.Layer`.
+        a: The first factor, a `keras.Variable`.
+        b: The second.
+    """
+
+    layer: keras.layers.Layer
+    a: keras.Variable
+    b: keras.Variable
 
 
 def enable_lora(policy, rank=8, target_layer_names=None):
@@ -66,9 +74,10 @@ def enable_lora(policy, rank=8, target_layer_names=None):
     # Thaws what would hide the layers inside it; keras-hub freezes them.
     policy.trainable = True
     policy.backbone.enable_lora(rank, list(target_layer_names))
+    updates = {id(variable) for variable in low_rank_variables(policy)}
     for variable in policy.trainable_variables:
         # keras-hub leaves the biases of these layers free.
-        variable.trainable = is_low_rank(variable)
+        variable.trainable = id(variable) in updates
     return sum(math.prod(v.shape) for v in policy.trainable_variables)
 
 
@@ -88,7 +97,8 @@ def default_lora_targets(policy):
     """
     check_language_model(policy)
     backbone = policy.backbone
-    names = _TARGETS.get(type(backbone), backbone.default_lora_layer_names())
+    names = nearest_family(policy).lora_targets
+    names = names or backbone.default_lora_layer_names()
     known = _layers_with_a_kernel(backbone)
     return sorted(name for name in names if name in known)
 
@@ -119,19 +129,19 @@ def dead_lora(policy):
     Returns:
         A list of the first factors, `keras.Variable`s.
     """
-    variables = [v for v in policy.variables if is_low_rank(v)]
     return [
-        a
-        for a, b in zip(variables[::2], variables[1::2], strict=True)
-        if not (ops.any(a != 0) or ops.any(b != 0))
+        update.a
+        for update in low_rank_updates(policy)
+        if not (ops.any(update.a != 0) or ops.any(update.b != 0))
     ]
 
 
 class LowRankUpdates(keras.layers.Layer):
-    """Saves the low-rank updates of a policy as they are.
+    """Saves the low-rank updates of a policy as they are, and what they update.
 
-    A trainer that has it among its attributes saves its weights in the context
-    of `unmerged`, and calls `restore` when it has loaded them.
+    Keras saves W + A B in place of W, and loads zeros for A and B. This saves
+    all of these layers once more, unmerged. A trainer that has it among its
+    attributes calls `restore` when it has loaded its weights.
 
     Args:
         policy: A `CausalLM` or `Seq2SeqLM`. Where it has no low-rank updates,
@@ -140,45 +150,76 @@ class LowRankUpdates(keras.layers.Layer):
 
     def __init__(self, policy):
         super().__init__(name="low_rank_updates")
-        self.updates = [v for v in policy.variables if is_low_rank(v)]
-        # Only borrowed: a layer in an attribute would be one of this layer's.
+        found = low_rank_updates(policy)
+        self.updates = [v for update in found for v in update[1:]]
+        known = {id(variable) for variable in self.updates}
+        others = [
+            variable
+            for update in found
+            for variable in update.layer.variables
+            if id(variable) not in known
+        ]
+        # Only borrowed: what is in an attribute would be this layer's own.
+        self._others = lambda: others
         self._policy = lambda: policy
         self._loaded = []
         self.built = True
 
-    @contextlib.contextmanager
-    def unmerged(self):
-        """Lets the layers of the policy save W, where they save W + A B."""
-        layers = [
-            layer
-            for layer in self._policy()._flatten_layers()
-            if self.updates and getattr(layer, "lora_enabled", False)
-        ]
-        for layer in layers:
-            layer.lora_enabled = False
-        try:
-            yield
-        finally:
-            for layer in layers:
-                layer.lora_enabled = True
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        for i, variable in enumerate(self._others()):
+            store[f"unmerged_{i}"] = variable
 
     def load_own_variables(self, store):
         # What was saved before the policy had updates has none.
-        if len(store.keys()):
-            super().load_own_variables(store)
-            self._loaded = [ops.convert_to_numpy(v) for v in self.updates]
+        if not self.updates or not len(store.keys()):
+            return
+        pairs = [(v, f"{i}") for i, v in enumerate(self.updates)]
+        others = enumerate(self._others())
+        pairs += [(v, f"unmerged_{i}") for i, v in others]
+        # Older files hold W unmerged where Keras loads it from.
+        self._loaded = [
+            (variable, np.array(store[key]))
+            for variable, key in pairs
+            if key in store.keys()
+        ]
 
     def restore(self):
-        """Puts in what was loaded, and set to zero when W was."""
-        for update, value in zip(self.updates, self._loaded, strict=False):
-            update.assign(value)
+        """Puts in what was loaded, and merged or set to zero with W."""
+        for variable, value in self._loaded:
+            variable.assign(value)
         self._loaded = []
         restart_lora(self._policy())
 
 
+def low_rank_updates(policy):
+    """Lists the low-rank updates of a policy.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM`, with or without such updates.
+
+    Returns:
+        A list of `LowRankUpdate`, in the order of the layers.
+    """
+    found = []
+    for layer in layers_inside(policy):
+        if isinstance(layer, _DENSE) and layer.lora_enabled:
+            a, b = layer.lora_kernel_a, layer.lora_kernel_b
+            found.append(LowRankUpdate(layer, a, b))
+        elif isinstance(layer, keras.layers.Embedding) and layer.lora_enabled:
+            a, b = layer.lora_embeddings_a, layer.lora_embeddings_b
+            found.append(LowRankUpdate(layer, a, b))
+    return found
+
+
+def low_rank_variables(policy):
+    """Lists the factors of all low-rank updates of a policy, flat."""
+    return [v for update in low_rank_updates(policy) for v in update[1:]]
+
+
 def has_lora(policy):
     """Tells whether a policy has low-rank updates."""
-    return any(is_low_rank(variable) for variable in policy.variables)
+    return bool(low_rank_updates(policy))
 
 
 def _check_arguments(policy, target_layer_names):
@@ -206,13 +247,6 @@ def _check_arguments(policy, target_layer_names):
 
 
 def _layers_with_a_kernel(backbone):
-    return {
-        variable.path.split("/")[-2]
-        for variable in backbone.variables
-        if variable.name in ("kernel", "embeddings")
-    }
-
-
-def is_low_rank(variable):
-    """Tells whether a variable is part of a low-rank update."""
-    return variable.name.startswith("lora_")
+    kinds = (*_DENSE, keras.layers.Embedding)
+    layers = layers_inside(backbone)
+    return {layer.name for layer in layers if isinstance(layer, kinds)}

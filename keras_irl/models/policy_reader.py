@@ -9,7 +9,7 @@ from keras_irl.families.heads import MIN_VOCABULARY_SIZE
 from keras_irl.families.heads import has_known_head
 from keras_irl.families.heads import hidden_states
 from keras_irl.families.heads import vocabulary_head
-from keras_irl.families.quiet import without_mask_warnings
+from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops import token_statistics
 

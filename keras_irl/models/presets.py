@@ -7,7 +7,8 @@ import keras_hub
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
-from keras_irl.families.quiet import without_mask_warnings
+from keras_irl.families.family import layout_of
+from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.models.scratch import FAMILIES
 from keras_irl.models.scratch import SIZES
 from keras_irl.models.scratch import check_lengths
@@ -83,9 +84,10 @@ def _from_preset(preset):
     # keras-hub does not tell beforehand what a preset holds. A class that does
     # not fit says so before any weight is read.
     reasons = {}
-    for kind in (keras_hub.models.CausalLM, keras_hub.models.Seq2SeqLM):
+    models = keras_hub.models
+    for load in (models.CausalLM.from_preset, models.Seq2SeqLM.from_preset):
         try:
-            return kind.from_preset(preset)
+            return load(preset)
         # Every place that presets come from fails in its own ways.
         except Exception as error:
             reasons.setdefault(_first_line(error), error)
@@ -117,14 +119,14 @@ def set_lengths(policy, max_prompt_length, max_length):
             positions do not reach as far.
     """
     max_prompt_length, max_length = check_lengths(max_prompt_length, max_length)
-    lengths = {"sequence_length": max_length}
-    if isinstance(policy, keras_hub.models.Seq2SeqLM):
-        lengths["encoder_sequence_length"] = max_prompt_length
+    layout = layout_of(policy)
+    lengths = {layout.window: max_length}
+    if layout.has_encoder:
+        lengths[layout.prompt_window] = max_prompt_length
+    lengths = {n: int(k) for n, k in lengths.items() if k is not None}
     # Policies with relative positions have no such limit.
     limit = policy.backbone.get_config().get("max_sequence_length")
-    for name, length in lengths.items():
-        if length is None:
-            continue
+    for length in lengths.values():
         if limit is not None and length > limit:
             raise ValueError(
                 f"The policy has {limit} positions and no more: pass shorter "
@@ -132,4 +134,4 @@ def set_lengths(policy, max_prompt_length, max_length):
                 f"max_prompt_length={max_prompt_length}, "
                 f"max_length={max_length}"
             )
-        setattr(policy.preprocessor, name, int(length))
+    layout.set_windows(policy.preprocessor, lengths)

@@ -1,24 +1,10 @@
 """Rematerialization: activations recomputed in the backward pass."""
 
 import keras
-import keras_hub
 from keras import ops
 
-from keras_irl.families.language_model import check_language_model
-
-# Where the backbones of keras-hub keep their blocks.
-_BLOCKS = (
-    "transformer_layers",
-    "encoder_transformer_layers",
-    "decoder_transformer_layers",
-)
-# Their routers ask for a loss of their own while they are called.
-_MIXTURES = (
-    keras_hub.models.MixtralBackbone,
-    keras_hub.models.QwenMoeBackbone,
-    keras_hub.models.Qwen3MoeBackbone,
-    keras_hub.models.Qwen3_5MoeBackbone,
-)
+from keras_irl.families.family import nearest_family
+from keras_irl.keras_seams import wrap_call
 
 
 def rematerialize(policy):
@@ -45,24 +31,27 @@ def rematerialize(policy):
     trainer = keras_irl.IQLearn(policy)
     ```
     """
-    check_language_model(policy)
-    backbone = policy.backbone
-    blocks = [
-        block
-        for name in _BLOCKS
-        for block in getattr(backbone, name, None) or ()
-    ]
-    if not blocks or isinstance(backbone, _MIXTURES):
+    family, backbone = nearest_family(policy), policy.backbone
+    blocks = _blocks(backbone, family.blocks)
+    if not blocks or family.has_expert_losses:
+        expected = ", ".join(family.blocks) or "none that is known"
         raise ValueError(
             "No blocks were found that can be computed once more. Backbones "
-            f"are expected to keep them in one of {', '.join(_BLOCKS)}; those "
+            f"of this family are expected to keep them in {expected}; those "
             "of experts would lose the loss that balances them. "
             f"Received: policy.backbone of type {type(backbone).__name__}"
         )
     for block in blocks:
         if not is_rematerialized(block):
-            block.call = _Rematerialized(block)
+            wrap_call(block, _Rematerialized(block))
     return len(blocks)
+
+
+def _blocks(backbone, names):
+    try:
+        return [block for name in names for block in vars(backbone)[name]]
+    except KeyError:
+        return []
 
 
 def is_rematerialized(layer):

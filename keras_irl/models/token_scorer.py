@@ -3,9 +3,9 @@
 import keras
 from keras import ops
 
+from keras_irl.families.family import check_language_model
 from keras_irl.families.heads import hidden_states
 from keras_irl.families.heads import vocabulary_head
-from keras_irl.families.language_model import check_language_model
 from keras_irl.models.copying import policy_config
 
 

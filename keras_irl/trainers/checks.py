@@ -3,7 +3,6 @@
 import warnings
 
 import keras
-import keras_hub
 import numpy as np
 from keras import ops
 
@@ -19,7 +18,8 @@ from keras_irl.diagnosis.policy_checks import policy_findings
 from keras_irl.diagnosis.text_checks import text_findings
 from keras_irl.diagnosis.text_checks import vocabulary_findings
 from keras_irl.diagnosis.unknown_text import unknown_findings
-from keras_irl.families.language_model import check_language_model
+from keras_irl.families.family import check_language_model
+from keras_irl.families.family import layout_of
 from keras_irl.losses.token_loss import require_mask
 
 
@@ -61,21 +61,19 @@ def check_training(policy, optimizer):
             warnings.warn(f"{finding.problem} {finding.fix}", stacklevel=3)
 
 
-def sequence_lengths(preprocessor):
+def sequence_lengths(policy):
     """Reads the lengths that an encoder-decoder's preprocessor forgets.
 
     Args:
-        preprocessor: The preprocessor of a policy, or `None`.
+        policy: A language model, with or without a preprocessor.
 
     Returns:
         A dictionary of its attributes, empty for that of a decoder.
     """
-    if not isinstance(preprocessor, keras_hub.models.Seq2SeqLMPreprocessor):
+    layout = layout_of(policy)
+    if policy.preprocessor is None or not layout.has_encoder:
         return {}
-    return {
-        "encoder_sequence_length": preprocessor.encoder_sequence_length,
-        "decoder_sequence_length": preprocessor.decoder_sequence_length,
-    }
+    return layout.windows(policy.preprocessor)
 
 
 def check_model_arguments(owner, arguments):

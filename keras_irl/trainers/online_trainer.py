@@ -1,10 +1,10 @@
 """The base of trainers that learn from rollouts."""
 
 import keras
-import keras_hub
 from keras import ops
 
 from keras_irl.data.dataset import Demonstrations
+from keras_irl.families.family import layout_of
 from keras_irl.families.heads import has_known_head
 from keras_irl.families.shared_prompts import share_prompts
 from keras_irl.models.tiling import without_xla
@@ -170,10 +170,10 @@ class OnlineTrainer(Trainer):
 
     def _shares_prompts(self):
         """Whether the encoder needs to read each prompt but once."""
-        is_seq_2_seq = isinstance(self.policy, keras_hub.models.Seq2SeqLM)
+        has_encoder = layout_of(self.policy).has_encoder
         # Rollouts of the past answer other prompts.
         is_fresh = self.rollouts.buffer is None
-        return is_seq_2_seq and is_fresh and has_known_head(self.policy)
+        return has_encoder and is_fresh and has_known_head(self.policy)
 
     def batch_loss(self, statistics, mask, training, batch):
         if not (training and self.needs_rollouts):

@@ -1,11 +1,11 @@
 """A replay buffer of past rollouts."""
 
 import keras
-import keras_hub
 from keras import ops
 
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
+from keras_irl.families.family import layout_of
 from keras_irl.ops import is_action
 
 
@@ -124,19 +124,15 @@ class ReplayBuffer(keras.layers.Layer):
 
 def _inputs(policy):
     """Names, shapes and types of what the policy reads, and the width."""
-    preprocessor = policy.preprocessor
-    if isinstance(policy, keras_hub.models.Seq2SeqLM):
-        widths = {
-            "encoder_": preprocessor.encoder_sequence_length,
-            "decoder_": preprocessor.decoder_sequence_length,
-        }
-    else:
-        widths = {"": preprocessor.sequence_length}
-    inputs = {}
-    for prefix, width in widths.items():
-        inputs[prefix + "token_ids"] = (width,), "int32"
-        # Keras has no weights of booleans on all backends.
-        inputs[prefix + "padding_mask"] = (width,), "int32"
+    layout = layout_of(policy)
+    windows = layout.windows(policy.preprocessor)
+    width = windows[layout.window]
+    # Keras has no weights of booleans on all backends.
+    inputs = dict.fromkeys(
+        layout.prompt_inputs, ((windows[layout.prompt_window],), "int32")
+    )
+    for name in (layout.token_ids, layout.padding_mask):
+        inputs[name] = (width,), "int32"
     if "position_ids" in policy.input:
         inputs["position_ids"] = (width,), "int32"
     return inputs, width

@@ -4,12 +4,13 @@ from typing import Any
 from typing import NamedTuple
 
 import keras
-import keras_hub
 from keras import ops
 
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
+from keras_irl.families.family import layout_of
+from keras_irl.families.family import nearest_family
 from keras_irl.generation import TokenSampler
 from keras_irl.generation import draw
 from keras_irl.ops import is_action
@@ -86,14 +87,14 @@ class Rollouts(keras.layers.Layer):
                 "knows its end token: build it with `preprocessor=...`. "
                 "Received: policy.preprocessor=None"
             )
-        if isinstance(policy, keras_hub.models.RWKV7CausalLM):
+        if nearest_family(policy).generates_apart:
             raise ValueError(
                 "The policy reads prompts and responses apart when it "
                 "generates, and rollouts read them as one. Use "
-                "`keras_irl.IQLearn`. Received: policy of type RWKV7CausalLM"
+                "`keras_irl.IQLearn`. Received: policy of type "
+                f"{type(policy).__name__}"
             )
-        is_seq_2_seq = isinstance(policy, keras_hub.models.Seq2SeqLM)
-        self._prefix = "decoder_" if is_seq_2_seq else ""
+        self._layout = layout_of(policy)
         self.sampler = TokenSampler(self.num_samples, seed=self.seed)
         # Keras keeps the variables that it finds in the attributes of layers.
         self.sampler_state = list(self.sampler.variables)
@@ -124,7 +125,7 @@ class Rollouts(keras.layers.Layer):
         self.end_token_id = int(policy.preprocessor.tokenizer.end_token_id)
         self.sampler.stop_token_ids = (self.end_token_id,)
         prompts, first = self._prompts(inputs, mask)
-        key = self._prefix + "token_ids"
+        key = self._layout.token_ids
         prompts[key] = self._stopwatch.start(prompts[key])
         tokens = draw(policy, prompts, self.sampler)
         tokens, seconds = self._stopwatch.stop(tokens)
@@ -142,15 +143,13 @@ class Rollouts(keras.layers.Layer):
             name: ops.repeat(x, self.num_samples, axis=0)
             for name, x in inputs.items()
         }
-        drawn[self._prefix + "token_ids"] = ops.where(
-            is_state, tokens[:, :-1], 0
-        )
-        drawn[self._prefix + "padding_mask"] = is_state
+        drawn[self._layout.token_ids] = ops.where(is_state, tokens[:, :-1], 0)
+        drawn[self._layout.padding_mask] = is_state
         return Texts(drawn, actions, mask)
 
     def _prompts(self, inputs, mask):
         """The prompts, with a position more, and where they end."""
-        key = self._prefix + "padding_mask"
+        key = self._layout.padding_mask
         acts = is_action(mask)
         # Rows without an action are there to fill the batch.
         counts = ops.any(acts, axis=1)
@@ -162,7 +161,7 @@ class Rollouts(keras.layers.Layer):
         )
         # The last action leads out of the states that a demonstration has.
         wider = [[0, 0], [0, 1]]
-        tokens = self._prefix + "token_ids"
+        tokens = self._layout.token_ids
         prompts = {**inputs, key: ops.pad(is_given, wider)}
         prompts[tokens] = ops.pad(ops.cast(inputs[tokens], "int32"), wider)
         if "position_ids" in inputs:

@@ -9,10 +9,12 @@ from keras import ops
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.data.pairs import Demonstrations
+from keras_irl.families.family import layout_of
 from keras_irl.families.heads import hidden_states
 from keras_irl.families.heads import q_values
 from keras_irl.families.heads import vocabulary_head
-from keras_irl.families.quiet import without_mask_warnings
+from keras_irl.keras_seams import clear_gradients
+from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.losses.iq_learn import check_discount
 from keras_irl.losses.token_loss import require_mask
 from keras_irl.models.copying import policy_config
@@ -50,7 +52,6 @@ from keras_irl.trainers.fit_arguments import with_callbacks
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
 from keras_irl.trainers.metrics import add_tokens
-from keras_irl.trainers.stale_gradients import clear_gradients
 from keras_irl.trainers.stateless import TrainingStep
 from keras_irl.trainers.update_counter import UpdateCounter
 from keras_irl.trainers.value_offset import ValueOffset
@@ -309,11 +310,6 @@ class Trainer(PolicyModel):
         add_tokens(self.means, statistics, losses, mask, self.discount)
         return masked_mean(sum(losses.values()), mask)
 
-    def save_weights(self, filepath, **kwargs):
-        # Keras would add the updates to what they update, and lose them.
-        with self.low_rank.unmerged():
-            super().save_weights(filepath, **kwargs)
-
     def load_weights(self, filepath, **kwargs):
         super().load_weights(filepath, **kwargs)
         self.low_rank.restore()
@@ -409,7 +405,7 @@ class Trainer(PolicyModel):
             "policy": policy_config(self.policy),
             "discount": self.discount,
             "value_offset": self.offset.value_offset,
-            "sequence_lengths": sequence_lengths(self.policy.preprocessor),
+            "sequence_lengths": sequence_lengths(self.policy),
             "is_low_rank": has_lora(self.policy),
             "policy_optimizer": _used_optimizer(self.policy),
         }
@@ -430,8 +426,9 @@ class Trainer(PolicyModel):
             trainer.policy.compile(optimizer=optimizer)
             optimizer.build(trainer.policy.trainable_variables)
         trainer._was_low_rank = was_low_rank
-        for name, length in lengths.items():
-            setattr(trainer.policy.preprocessor, name, length)
+        if lengths:
+            policy = trainer.policy
+            layout_of(policy).set_windows(policy.preprocessor, lengths)
         return trainer
 
 

@@ -1,17 +1,18 @@
 import functools
+import warnings
 
 import grain
 import keras
 import keras_hub
 import numpy as np
 import pytest
-from demonstrations_test import MANY_PROMPTS
-from demonstrations_test import MANY_RESPONSES
-from demonstrations_test import actions_of
-from demonstrations_test import assert_all_same
-from demonstrations_test import assert_same
-from demonstrations_test import many
 from families import shared_policy
+from pairs_test import MANY_PROMPTS
+from pairs_test import MANY_RESPONSES
+from pairs_test import actions_of
+from pairs_test import assert_all_same
+from pairs_test import assert_same
+from pairs_test import many
 from testing import CORPUS
 from testing import FAMILIES
 from testing import tiny_policy
@@ -68,6 +69,15 @@ def test_fit_and_evaluate_of_keras_hub_see_these_batches(
     recorder.evaluation.clear()
     policy.evaluate(held_out, verbose=0)
     assert_all_same(recorder.evaluation, held_out)
+
+
+def test_fit_says_nothing_of_shuffling_when_it_is_told_not_to():
+    policy = tiny_policy("gpt2")
+    dataset = dataset_of(policy)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*`shuffle=True`")
+        losses = policy.fit(dataset, verbose=0, shuffle=False).history["loss"]
+    assert np.isfinite(losses).all()
 
 
 def test_fit_of_keras_sees_what_keras_hub_sees(monkeypatch):

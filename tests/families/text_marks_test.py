@@ -4,26 +4,27 @@ import pytest
 from families import FAMILIES
 from families import shared_policy
 
+from keras_irl.families import special_tokens
 from keras_irl.families.special_tokens import Marks
 from keras_irl.families.special_tokens import end_token_ids
-from keras_irl.models import text_marks
+from keras_irl.families.special_tokens import text_marks
 
 
 def test_the_examples_are_right():
-    assert doctest.testmod(text_marks).failed == 0
+    assert doctest.testmod(special_tokens).failed == 0
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_response_may_hold_what_ends_it(family):
     policy = shared_policy(family)
-    prompts, responses = text_marks.text_marks(policy)
+    prompts, responses = text_marks(policy)
     tokenizer = policy.preprocessor.tokenizer
     ends = {tokenizer.id_to_token(i) for i in end_token_ids(policy)}
     ends = {e.decode() if isinstance(e, bytes) else e for e in ends}
     assert ends <= set(responses.refused)
     assert ends <= set(responses.after)
     assert not any(mark.isspace() for mark in prompts.refused)
-    assert not set(text_marks.TURN_ENDS).intersection(prompts.refused)
+    assert not set(special_tokens.TURN_ENDS).intersection(prompts.refused)
 
 
 @pytest.mark.parametrize(

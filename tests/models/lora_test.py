@@ -6,6 +6,7 @@ import pytest
 from families import FAMILIES
 from families import family_policy
 from families import shared_policy
+from keras import ops
 from testing import numpy
 
 import keras_irl
@@ -13,6 +14,8 @@ from keras_irl.data import demonstrations
 from keras_irl.models import enable_lora
 from keras_irl.models import vocabulary_head
 from keras_irl.models.lora import default_lora_targets
+from keras_irl.models.lora import low_rank_updates
+from keras_irl.models.lora import low_rank_variables
 
 TEXTS = ("the fox", "call me"), ("a dog", "the lazy")
 
@@ -130,3 +133,81 @@ def test_updates_go_on_after_weights_were_loaded(tmp_path):
     # Keras loads zeros for both factors, which would never move again.
     logs = trainers[1].fit(data, epochs=1, verbose=0).history
     assert logs["gradient_norm"][0] > 1e-4
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_updates_are_found_by_the_layers_that_have_them(family):
+    policy = family_policy(family, max_length=24)
+    assert low_rank_updates(policy) == []
+    enable_lora(policy, rank=2)
+    updates = low_rank_updates(policy)
+    assert all(a.shape[-1] == 2 == b.shape[0] for _, a, b in updates)
+    # B starts at zero, and A does not.
+    assert all(numpy(a).any() and not numpy(b).any() for _, a, b in updates)
+    names = {layer.name for layer, _, _ in updates}
+    assert names <= set(default_lora_targets(policy))
+    found = {id(variable) for variable in low_rank_variables(policy)}
+    assert found == {id(variable) for variable in policy.trainable_variables}
+
+
+def moved(policy, seed):
+    """Gives the low-rank updates values, and returns all of the policy's."""
+    generator = np.random.default_rng(seed)
+    for variable in low_rank_variables(policy):
+        variable.assign(0.1 * generator.standard_normal(variable.shape))
+    return [numpy(variable).copy() for variable in policy.variables]
+
+
+def lora_trainer(family="gpt2", quantization=None):
+    policy = family_policy(family, max_length=24)
+    if quantization is not None:
+        demonstrations(policy, *TEXTS, batch_size=2)
+        policy.quantize(
+            quantization, filters=lambda layer: "embedding" not in layer.name
+        )
+    enable_lora(policy, rank=2)
+    return keras_irl.MLE(policy)
+
+
+@pytest.mark.parametrize("quantization", [None, "int8"])
+@pytest.mark.parametrize("family", ["gpt2", "t5"])
+def test_weights_come_back_to_the_bit_unmerged(family, quantization, tmp_path):
+    # Merged, W + A B would be another W, and quantized anew at that.
+    ours, theirs = (lora_trainer(family, quantization) for _ in range(2))
+    expected = moved(ours.policy, seed=1)
+    path = tmp_path / "lora.weights.h5"
+    ours.save_weights(path)
+    for variable, value in zip(ours.policy.variables, expected, strict=True):
+        np.testing.assert_array_equal(numpy(variable), value)
+    moved(theirs.policy, seed=2)
+    theirs.load_weights(path)
+    for variable, value in zip(theirs.policy.variables, expected, strict=True):
+        np.testing.assert_array_equal(numpy(variable), value, variable.path)
+
+
+def test_saving_is_the_same_for_whoever_loads_without_updates(tmp_path):
+    trainer = lora_trainer()
+    moved(trainer.policy, seed=1)
+    trainer.save_weights(tmp_path / "lora.weights.h5")
+    plain = keras_irl.MLE(family_policy("gpt2", max_length=24))
+    plain.load_weights(tmp_path / "lora.weights.h5")
+    inputs = demonstrations(plain.policy, *TEXTS, batch_size=2)[0][0]
+    np.testing.assert_allclose(
+        numpy(plain.policy(inputs)),
+        numpy(trainer.policy(inputs)),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_files_of_old_hold_the_weights_unmerged():
+    trainer = lora_trainer()
+    expected = moved(trainer.policy, seed=1)
+    updates = low_rank_variables(trainer.policy)
+    store = {f"{i}": numpy(v).copy() for i, v in enumerate(updates)}
+    for variable in updates:
+        variable.assign(ops.zeros_like(variable))
+    trainer.low_rank.load_own_variables(store)
+    trainer.low_rank.restore()
+    for variable, value in zip(trainer.policy.variables, expected, strict=True):
+        np.testing.assert_array_equal(numpy(variable), value)

@@ -1,0 +1,232 @@
+"""What the families of keras-hub do each in their own way: a record of each.
+
+A family is found by the name of its class, when it is asked for: a class that
+keras-hub renames or lacks is a family that is not known, and nothing else.
+"""
+
+import dataclasses
+
+import keras_hub
+
+from keras_irl.arguments import shortened
+from keras_irl.families import segment_readers
+from keras_irl.families.decoding import KeepsWidth
+from keras_irl.families.layouts import CAUSAL
+from keras_irl.families.layouts import SEQ2SEQ
+from keras_irl.families.layouts import BatchLayout
+from keras_irl.families.output_layers import Gemma3nOutputLayer
+from keras_irl.families.output_layers import Gemma4OutputLayer
+from keras_irl.families.output_layers import OutputLayer
+from keras_irl.families.output_layers import RWKV7OutputLayer
+from keras_irl.families.output_layers import T5GemmaOutputLayer
+from keras_irl.families.output_layers import T5OutputLayer
+from keras_irl.families.segment_readers import SegmentReader
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """What is particular to a family of language models.
+
+    Attributes:
+        output_layer: How hidden states become logits.
+        layout: The names of its inputs.
+        segments: How rows of several texts are read, or `None`.
+        lora_targets: The names of the layers that attention reads its queries
+            and values with; empty where keras-hub's own defaults name them.
+        blocks: The attributes of the backbone that hold its blocks; empty
+            where they can't be computed once more.
+        has_expert_losses: Whether routers of experts ask for a loss of their
+            own while a block is called.
+        turn_end: The token that ends a turn, besides the end of a text, or
+            `None`.
+        second_end: The attribute of a tokenizer for the id of a second token
+            that ends a text, or `None`.
+        decoding: Classes whose methods come before those of the policy while
+            it generates.
+        generates_apart: Whether generation reads prompts and responses as two.
+        overflows_float16: Whether activations exceed what float16 holds.
+    """
+
+    output_layer: OutputLayer = OutputLayer()
+    layout: BatchLayout = CAUSAL
+    segments: SegmentReader | None = None
+    lora_targets: tuple = ()
+    blocks: tuple = ("transformer_layers",)
+    has_expert_losses: bool = False
+    turn_end: str | None = None
+    second_end: str | None = None
+    decoding: tuple = ()
+    generates_apart: bool = False
+    overflows_float16: bool = False
+
+
+_TOKENS = SegmentReader(segment_readers.token_embedding)
+_SEQ2SEQ_BLOCKS = ("encoder_transformer_layers", "decoder_transformer_layers")
+_T5GEMMA = Family(T5GemmaOutputLayer(), SEQ2SEQ, blocks=())
+_OF_EXPERTS = Family(has_expert_losses=True)
+FAMILIES = {
+    "T5Seq2SeqLM": Family(
+        T5OutputLayer(),
+        SEQ2SEQ,
+        lora_targets=("query_projector", "value_projector"),
+        blocks=_SEQ2SEQ_BLOCKS,
+        decoding=(KeepsWidth,),
+        overflows_float16=True,
+    ),
+    "T5GemmaSeq2SeqLM": _T5GEMMA,
+    "T5Gemma2Seq2SeqLM": _T5GEMMA,
+    "BartSeq2SeqLM": Family(layout=SEQ2SEQ, blocks=_SEQ2SEQ_BLOCKS),
+    "BloomCausalLM": Family(
+        segments=SegmentReader(segment_readers.bloom_embedding)
+    ),
+    "FalconCausalLM": Family(
+        segments=SegmentReader(
+            segment_readers.token_embedding,
+            lambda backbone: backbone.final_layernorm,
+        )
+    ),
+    "GPT2CausalLM": Family(
+        segments=SegmentReader(segment_readers.gpt2_embedding)
+    ),
+    "GPTNeoXCausalLM": Family(
+        segments=SegmentReader(segment_readers.gpt_neo_x_embedding),
+        lora_targets=("query_key_value",),
+    ),
+    "GemmaCausalLM": Family(),
+    "Gemma3CausalLM": Family(turn_end="<end_of_turn>"),
+    "Gemma3nCausalLM": Family(
+        Gemma3nOutputLayer(),
+        lora_targets=("q_proj", "v_proj"),
+        blocks=(),
+        turn_end="<end_of_turn>",
+    ),
+    "Gemma4CausalLM": Family(Gemma4OutputLayer(), turn_end="<turn|>"),
+    "GptOssCausalLM": Family(),
+    "LlamaCausalLM": Family(segments=_TOKENS),
+    "Llama3CausalLM": Family(segments=_TOKENS, second_end="end_token2_id"),
+    "MistralCausalLM": Family(segments=_TOKENS),
+    "MixtralCausalLM": _OF_EXPERTS,
+    "OPTCausalLM": Family(
+        segments=SegmentReader(segment_readers.opt_embedding)
+    ),
+    "Phi3CausalLM": Family(turn_end="<|end|>"),
+    "QwenCausalLM": Family(segments=_TOKENS),
+    "QwenMoeCausalLM": _OF_EXPERTS,
+    "Qwen3_5CausalLM": Family(),
+    "Qwen3_5MoeCausalLM": _OF_EXPERTS,
+    "Qwen3CausalLM": Family(segments=_TOKENS),
+    "Qwen3MoeCausalLM": _OF_EXPERTS,
+    "RWKV7CausalLM": Family(
+        RWKV7OutputLayer(),
+        lora_targets=("receptance", "value"),
+        blocks=(),
+        generates_apart=True,
+    ),
+    "SmolLM3CausalLM": Family(
+        segments=SegmentReader(
+            segment_readers.token_embedding, lambda backbone: backbone.norm
+        ),
+        lora_targets=("q_proj", "v_proj"),
+    ),
+}
+# What all others have in common, by inheritance: a `Seq2SeqLM` is a `CausalLM`.
+_KINDS = {
+    "Seq2SeqLM": Family(layout=SEQ2SEQ, blocks=_SEQ2SEQ_BLOCKS),
+    "CausalLM": Family(),
+}
+
+
+def family_of(policy):
+    """Finds the family of a policy, for what its subclasses may do otherwise.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM`.
+
+    Returns:
+        A `Family`.
+
+    Raises:
+        ValueError: If it is no language model of keras-hub, or its exact class
+            is not known.
+    """
+    check_language_model(policy)
+    if not is_known(policy):
+        raise ValueError(
+            "The family of this policy is not known, so what needs its parts "
+            "can't be: a vocabulary that is computed tile by tile, rows of "
+            "several texts, and networks on its hidden states, such as GAIL's. "
+            "What calls the policy itself works: demonstrations, generating, "
+            "and training with `compile(tile_vocabulary=False)`. "
+            f"Known: {', '.join(sorted(FAMILIES))}. "
+            f"Received: policy of type {type(policy).__name__}"
+        )
+    return FAMILIES[type(policy).__name__]
+
+
+def is_known(policy):
+    """Tells whether `family_of` knows the exact class of a policy."""
+    name = type(policy).__name__
+    return name in FAMILIES and _is_of_keras_hub(name, type(policy))
+
+
+def nearest_family(policy):
+    """Finds the family of a policy, or what it inherits from.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM`.
+
+    Returns:
+        A `Family`; for classes that are not known, that of a plain decoder or
+        encoder-decoder.
+
+    Raises:
+        ValueError: If it is no language model of keras-hub.
+    """
+    check_language_model(policy)
+    known = {**_KINDS, **FAMILIES}
+    return next(
+        known[kind.__name__]
+        for kind in type(policy).__mro__
+        if kind.__name__ in known and _is_of_keras_hub(kind.__name__, kind)
+    )
+
+
+def layout_of(policy):
+    """The `BatchLayout` of a policy, also of a family that is not known."""
+    return nearest_family(policy).layout
+
+
+def is_language_model(value):
+    """Tells whether something is a language model of keras-hub."""
+    # A `Seq2SeqLM` is a `CausalLM`, by inheritance.
+    return isinstance(value, keras_hub.models.CausalLM)
+
+
+def check_language_model(policy, *, needs_preprocessor=False):
+    """Checks that a policy is a language model of keras-hub.
+
+    Args:
+        policy: What was passed as one.
+        needs_preprocessor: Whether texts go in or come out, which only the
+            preprocessor of a policy can read. Defaults to `False`.
+
+    Raises:
+        ValueError: If it is not, or lacks its preprocessor.
+    """
+    if not is_language_model(policy):
+        raise ValueError(
+            "`policy` must be a language model: a `keras_hub.models.CausalLM` "
+            "or `keras_hub.models.Seq2SeqLM`, for example from "
+            "`keras_hub.models.Seq2SeqLM.from_preset(...)`. "
+            f"Received: policy={shortened(policy)} of type "
+            f"{type(policy).__name__}"
+        )
+    if needs_preprocessor and policy.preprocessor is None:
+        raise ValueError(
+            "To read and write texts, `policy` must have a preprocessor: build "
+            "it with `preprocessor=...`. Received: policy.preprocessor=None"
+        )
+
+
+def _is_of_keras_hub(name, kind):
+    return vars(keras_hub.models).get(name) is kind

@@ -1,0 +1,131 @@
+"""The names of what a policy reads: one batch layout for each kind."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchLayout:
+    """What the inputs of a policy are called, and the lengths of its texts.
+
+    Attributes:
+        token_ids: The input of the states in which actions are taken.
+        padding_mask: The mask of their padding. In what a prompt is encoded
+            to, it is false where tokens are to be generated.
+        window: The attribute of the preprocessor for the length of these.
+        prompt_token_ids: The input of an encoder, or `None`: a decoder reads
+            prompt and response as one.
+        prompt_padding_mask: The mask of its padding, or `None`.
+        prompt_window: The attribute for the length of prompts, or `None`.
+    """
+
+    token_ids: str
+    padding_mask: str
+    window: str
+    prompt_token_ids: str | None = None
+    prompt_padding_mask: str | None = None
+    prompt_window: str | None = None
+
+    @property
+    def has_encoder(self):
+        """Whether prompts are read apart from responses."""
+        return self.prompt_token_ids is not None
+
+    @property
+    def prompt_inputs(self):
+        """The names of what the encoder reads, none without one."""
+        names = (self.prompt_token_ids, self.prompt_padding_mask)
+        return names if self.has_encoder else ()
+
+    def windows(self, preprocessor):
+        """Reads the lengths that texts are packed to.
+
+        Args:
+            preprocessor: The preprocessor of a policy.
+
+        Returns:
+            Dictionary from the attributes to their values.
+        """
+        if not self.has_encoder:
+            return {self.window: preprocessor.sequence_length}
+        return {
+            self.prompt_window: preprocessor.encoder_sequence_length,
+            # By its alias, which all preprocessors have.
+            self.window: preprocessor.sequence_length,
+        }
+
+    def set_windows(self, preprocessor, windows):
+        """Sets the lengths that texts are packed to.
+
+        Args:
+            preprocessor: The preprocessor of a policy.
+            windows: Dictionary from attributes to lengths, as `windows` reads
+                it. What is not there is left as it is.
+        """
+        if self.window in windows:
+            preprocessor.sequence_length = windows[self.window]
+        if self.has_encoder and self.prompt_window in windows:
+            preprocessor.encoder_sequence_length = windows[self.prompt_window]
+
+    def encode(self, preprocessor, prompts, window, prompt_window=None):
+        """Encodes prompts as generation starts from them.
+
+        Args:
+            preprocessor: The preprocessor of a policy.
+            prompts: List of strings.
+            window: The length of what is generated; with the prompt, where
+                there is no encoder. `None` is that of the preprocessor.
+            prompt_window: The length of what an encoder reads. Defaults to
+                `None`, that of the preprocessor.
+
+        Returns:
+            Dictionary of tensors, what `generate_step` reads.
+        """
+        if not self.has_encoder:
+            return preprocessor.generate_preprocess(
+                prompts, sequence_length=window
+            )
+        return preprocessor.generate_preprocess(
+            prompts,
+            encoder_sequence_length=prompt_window,
+            decoder_sequence_length=window,
+        )
+
+
+CAUSAL = BatchLayout("token_ids", "padding_mask", "sequence_length")
+SEQ2SEQ = BatchLayout(
+    "decoder_token_ids",
+    "decoder_padding_mask",
+    "decoder_sequence_length",
+    "encoder_token_ids",
+    "encoder_padding_mask",
+    "encoder_sequence_length",
+)
+# What a backbone calls the states of its two halves.
+ENCODER_STATES = "encoder_sequence_output"
+DECODER_STATES = "decoder_sequence_output"
+
+
+def layout_of_inputs(inputs):
+    """Tells the layout of inputs from their names.
+
+    Args:
+        inputs: Dictionary, what a policy reads or its `generate_step` returns.
+
+    Returns:
+        A `BatchLayout`.
+    """
+    names = (SEQ2SEQ.token_ids, SEQ2SEQ.padding_mask)
+    return SEQ2SEQ if any(name in inputs for name in names) else CAUSAL
+
+
+def has_prompt_apart(inputs):
+    """Tells whether prompts stand apart from what continues them.
+
+    Args:
+        inputs: Dictionary, what `generate_preprocess` made.
+
+    Returns:
+        A boolean: true of a RWKV7, which reads a prompt from the end of its
+        window.
+    """
+    return "predict_token_ids" in inputs

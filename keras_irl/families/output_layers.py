@@ -1,0 +1,145 @@
+"""How each family turns hidden states into logits.
+
+The head is that of the token embedding in almost all families; what they add
+to it, such as a scale or a soft cap, is written down here.
+"""
+
+import keras
+
+from keras_irl.ops import VocabularyHead
+
+
+class OutputLayer:
+    """A family whose logits are those of the token embedding alone."""
+
+    def layer(self, policy):
+        """The layer that holds the kernel."""
+        return policy.backbone.token_embedding
+
+    def kernel(self, policy):
+        """The kernel, and the order of its axes."""
+        layer = self.layer(policy)
+        if layer.tie_weights:
+            return layer.embeddings, "VD"
+        return layer.reverse_embeddings, "DV"
+
+    def scale(self, policy):
+        """What hidden states are multiplied by."""
+        return 1.0
+
+    def soft_cap(self, policy):
+        """What the logits can't exceed, or `None`."""
+        return self.layer(policy).logit_soft_cap
+
+    def hidden_states(self, policy, inputs, training):
+        """What the backbone returns."""
+        return policy.backbone(inputs, training=training)
+
+    def precision(self, policy):
+        """The type in which the head computes, or that of its input."""
+        return self.layer(policy).reverse_dtype
+
+    def obstacle(self, policy):
+        """Why no `VocabularyHead` does the same and what says so, or `None`."""
+        quantization_mode = self.layer(policy).quantization_mode
+        if quantization_mode is None:
+            return None
+        return (
+            "The vocabulary head is quantized, and the tiled statistics "
+            "need its weights. Quantize the other layers only, with "
+            '`filters=lambda layer: "embedding" not in layer.name`, or '
+            "train with `compile(tile_vocabulary=False)`.",
+            f"quantization_mode={quantization_mode!r}",
+        )
+
+    def head(self, policy):
+        """The head as the losses take it."""
+        obstacle = self.obstacle(policy)
+        if obstacle is not None:
+            reason, received = obstacle
+            raise ValueError(f"{reason} Received: {received}")
+        kernel, axes = self.kernel(policy)
+        return VocabularyHead(
+            kernel=kernel,
+            scale=self.scale(policy),
+            soft_cap=self.soft_cap(policy),
+            axes=axes,
+            is_trained=bool(self.layer(policy).trainable_variables),
+        )
+
+
+class T5OutputLayer(OutputLayer):
+    """Divides hidden states by √d where the head is the embedding."""
+
+    def scale(self, policy):
+        backbone = policy.backbone
+        return (
+            backbone.hidden_dim**-0.5 if backbone.tie_embedding_weights else 1
+        )
+
+
+class T5GemmaOutputLayer(OutputLayer):
+    """Has an embedding of its own for the decoder, and a cap outside it."""
+
+    def layer(self, policy):
+        return policy.backbone.decoder_token_embedding
+
+    def soft_cap(self, policy):
+        return policy.backbone.final_logit_softcapping
+
+
+class Gemma3nOutputLayer(OutputLayer):
+    """Multiplies by the embedding itself, inside its language model."""
+
+    def layer(self, policy):
+        return policy.backbone.language_model.embed_tokens.embedding
+
+    def kernel(self, policy):
+        return self.layer(policy).embeddings, "VD"
+
+    def soft_cap(self, policy):
+        return policy.backbone.final_logit_soft_cap
+
+    def precision(self, policy):
+        return None
+
+
+class Gemma4OutputLayer(OutputLayer):
+    """Has a cap in the embedding, or in the task."""
+
+    def soft_cap(self, policy):
+        in_embedding = super().soft_cap(policy)
+        in_task = policy.final_logit_cap
+        return in_task if in_embedding is None else in_embedding
+
+    def obstacle(self, policy):
+        caps = super().soft_cap(policy), policy.final_logit_cap
+        if None in caps:
+            return super().obstacle(policy)
+        return (
+            "The logits are capped twice, by the backbone and by the task. "
+            "Make the task without `final_logit_cap`, or train with "
+            "`compile(tile_vocabulary=False)`.",
+            f"final_logit_soft_cap={caps[0]}, final_logit_cap={caps[1]}",
+        )
+
+
+class RWKV7OutputLayer(OutputLayer):
+    """Has its head inside the backbone."""
+
+    def layer(self, policy):
+        return policy.backbone.head
+
+    def kernel(self, policy):
+        return self.layer(policy).kernel, "DV"
+
+    def soft_cap(self, policy):
+        return None
+
+    def hidden_states(self, policy, inputs, training):
+        backbone = policy.backbone
+        below = keras.Model(backbone.input, backbone.head.input)
+        return below(inputs, training=training)
+
+    def precision(self, policy):
+        return None

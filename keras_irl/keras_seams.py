@@ -1,0 +1,167 @@
+"""What Keras and keras-hub have no public seam for, all of it.
+
+Each function names what it waits for, and `tests/keras_seams_test.py` checks
+what it relies on, so that a run against a nightly build tells beforehand. No
+other file touches what is private to Keras or keras-hub, and none, this one
+included, replaces a method of theirs for good or behind the user's back: a
+policy is as it was after each use, except for `wrap_call`, which the user asks
+for with `keras_irl.models.rematerialize`.
+"""
+
+import contextlib
+import functools
+import inspect
+import warnings
+
+import keras
+import keras_hub
+from keras import ops
+from keras import tree
+
+
+@contextlib.contextmanager
+def without_mask_warnings():
+    """Silences the warning that layers of a T5 destroy a mask, for a while.
+
+    keras-hub hands its T5 the mask of the padding as an argument. The one that
+    its embedding attaches besides is meant for nobody. Keras warns of it where
+    a T5 is built, and again wherever it is called.
+
+    Waits for: a T5 of keras-hub whose embedding attaches no mask, as those of
+    its other families don't.
+
+    Yields:
+        Nothing.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", ".*destroy the mask information", UserWarning
+        )
+        yield
+
+
+def layers_inside(layer):
+    """Lists a layer and all layers inside it, at any depth.
+
+    Waits for: a public walk over layers. `keras.Model.layers` lists those of a
+    model and goes no deeper, and a `keras.layers.Layer` has no such list.
+
+    Args:
+        layer: A `keras.layers.Layer`.
+
+    Returns:
+        A list of layers, the given one first.
+    """
+    return list(layer._flatten_layers())
+
+
+def wrap_call(layer, wrapper):
+    """Puts a wrapper around what a layer computes, for good.
+
+    Waits for: a `keras.RematScope` (keras-team/keras#20743) that reaches layers
+    which are built already. It only reaches those that are made inside it, and
+    recomputes dropout with other random numbers.
+
+    Args:
+        layer: A built `keras.layers.Layer`.
+        wrapper: A callable with the signature of `layer.call`.
+    """
+    layer.call = wrapper
+
+
+def clear_gradients(variables):
+    """Forgets the gradients of earlier steps, which PyTorch would add to.
+
+    Keras clears those of the parameters that it has registered with PyTorch,
+    by the paths of their variables. The relative position biases of encoder
+    and decoder of a T5 have the same path, so that one of them is missed, and
+    its gradients pile up from step to step.
+
+    Waits for: parameters registered by more than their path, or variables with
+    paths of their own in the T5 of keras-hub.
+
+    Args:
+        variables: List of `keras.Variable`s.
+    """
+    if keras.config.backend() == "torch":
+        for variable in variables:
+            variable.value.grad = None
+
+
+def is_preprocessing(transform):
+    """Tells whether keras-hub asks a data set for its own preprocessing.
+
+    `fit` and `evaluate` of keras-hub map the policy's `preprocess_samples`
+    over every data set. Demonstrations are tokenized already, and the
+    preprocessor must stay attached for `generate` to read strings: so the data
+    set, which alone knows, leaves that one map out.
+
+    Waits for: a `fit` of keras-hub that leaves batches alone which are what
+    the model reads.
+
+    Args:
+        transform: What is to be mapped over a `grain` data set.
+
+    Returns:
+        A boolean.
+    """
+    return isinstance(transform, functools.partial) and any(
+        inspect.ismethod(argument)
+        and argument.__name__ == "preprocess_samples"
+        and isinstance(argument.__self__, keras_hub.models.Task)
+        for argument in transform.args
+    )
+
+
+def sampling_policy(policy, sampler, *overrides):
+    """Makes a second policy, of the same weights, that another sampler drives.
+
+    It expects `sampler.num_return_sequences` equal rows of each prompt, one
+    after the other, and encodes the first of them only. All state is that of
+    the policy at this moment, and shared with it; sampler and compiled
+    functions are its own, so that those of the policy stay what they are.
+
+    Waits for: `generate` with a sampler as an argument, and with a number of
+    sequences a prompt. `compile` alone sets a sampler, and throws away the
+    optimizer; the constructor would connect all layers once more.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM`.
+        sampler: A `BranchingSampler`.
+        *overrides: Classes whose methods come before those of the policy.
+
+    Returns:
+        An instance of a subclass of the policy's class.
+    """
+    view = object.__new__(_view_class(type(policy), overrides))
+    state = {"sampler": sampler, "generate_function": None}
+    vars(view).update(vars(policy), **state)
+    return view
+
+
+@functools.cache
+def _view_class(policy_class, overrides):
+    bases = (_EncodesOnce, *overrides, policy_class)
+    return type(policy_class)(f"Sampling{policy_class.__name__}", bases, {})
+
+
+class _EncodesOnce:
+    """Encodes one of the equal rows of each prompt.
+
+    keras-hub's beam search repeats the caches instead, but T5Gemma, Gemma3
+    and others keep masks and encoder states where a sampler can't see them.
+    """
+
+    def _build_cache(self, *args, **kwargs):
+        count = self.sampler.num_return_sequences
+        if count == 1:
+            return super()._build_cache(*args, **kwargs)
+
+        def first(x):
+            return None if x is None else x[::count]
+
+        def repeat(x):
+            return None if x is None else ops.repeat(x, count, axis=0)
+
+        args, kwargs = tree.map_structure(first, (args, kwargs))
+        return tree.map_structure(repeat, super()._build_cache(*args, **kwargs))

@@ -1,0 +1,204 @@
+"""What the seams rely on: run it against a nightly build to know beforehand.
+
+Where what a seam waits for is there one day, a test says so by failing.
+"""
+
+import warnings
+
+import grain
+import keras
+import keras_hub
+import numpy as np
+import pytest
+from keras import ops
+from testing import PROMPTS
+from testing import RESPONSES
+from testing import numpy
+from testing import quick_start
+from testing import tiny_policy
+
+from keras_irl import keras_seams
+from keras_irl.data import demonstrations
+from keras_irl.families.family import FAMILIES
+from keras_irl.generation import TokenSampler
+
+ON_TORCH = pytest.mark.skipif(
+    keras.config.backend() != "torch", reason="Only PyTorch keeps gradients."
+)
+
+
+def warnings_of(function):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        function()
+    return [str(warning.message) for warning in caught]
+
+
+def is_of_masks(message):
+    return "destroy the mask information" in message
+
+
+def test_a_t5_still_warns_of_masks_and_here_it_does_not():
+    with_words = warnings_of(lambda: tiny_policy("t5"))
+    assert any(map(is_of_masks, with_words))
+
+    def quiet():
+        with keras_seams.without_mask_warnings():
+            tiny_policy("t5")
+            warnings.warn("another", UserWarning, stacklevel=1)
+
+    without = warnings_of(quiet)
+    assert "another" in without
+    assert not any(map(is_of_masks, without))
+
+
+def test_all_layers_are_found_once_at_any_depth():
+    inner = keras.layers.Dense(2)
+
+    class Block(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.again = [inner], inner
+
+    model = keras.Sequential([keras.Sequential([Block()])])
+    found = keras_seams.layers_inside(model)
+    assert found[0] is model
+    assert [type(layer).__name__ for layer in found].count("Dense") == 1
+    assert {"Block", "Dense"} <= {type(layer).__name__ for layer in found}
+    policy = tiny_policy("gpt2")
+    inside = keras_seams.layers_inside(policy)
+    assert {id(v) for layer in inside for v in layer.variables} == {
+        id(v) for v in policy.variables
+    }
+
+
+def test_a_wrapped_call_is_what_a_built_model_computes():
+    inputs = keras.Input((2,))
+    layer = keras.layers.Dense(3)
+    model = keras.Model(inputs, layer(inputs))
+    own = layer.call
+
+    keras_seams.wrap_call(layer, lambda x: 2.0 * own(x))
+    x = np.ones((1, 2), "float32")
+    expected = 2.0 * (x @ numpy(layer.kernel))
+    np.testing.assert_allclose(numpy(layer(x)), expected, rtol=1e-5)
+    np.testing.assert_allclose(numpy(model(x)), expected, rtol=1e-5)
+
+
+@ON_TORCH
+def test_a_remat_scope_still_does_not_reach_what_is_built():
+    import torch
+
+    policy = tiny_policy("gpt2")
+    inputs = {
+        name: np.ones((2, 16), "int32")
+        for name in ("token_ids", "padding_mask")
+    }
+
+    def kept_bytes():
+        total = []
+
+        def keep(tensor):
+            total.append(tensor.nbytes)
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+            policy.backbone(inputs)
+        return sum(total)
+
+    before = kept_bytes()
+    with keras.RematScope(mode="full"):
+        assert kept_bytes() == before
+
+
+@ON_TORCH
+def test_gradients_of_a_t5_still_pile_up_unless_they_are_cleared():
+    policy = quick_start(tiny_policy("t5"))
+    variables = policy.trainable_variables
+    assert len({v.path for v in variables}) < len(variables)
+    inputs, _, _ = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)[0]
+    policy(inputs).sum().backward()
+    policy.zero_grad()
+    assert any(v.value.grad is not None for v in variables)
+    keras_seams.clear_gradients(variables)
+    assert all(v.value.grad is None for v in variables)
+
+
+def test_clearing_is_nothing_where_gradients_are_not_kept():
+    keras_seams.clear_gradients([keras.Variable(1.0)])
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_encodes_prompts_where_the_seam_expects_it(name):
+    family = vars(keras_hub.models)[name]
+    names = family.generate_step.__code__.co_names
+    assert {"_build_cache", "sampler"} <= set(names)
+
+
+def test_a_second_policy_shares_weights_and_leaves_the_first_alone():
+    policy = tiny_policy("t5")
+    before = dict(vars(policy))
+    sampler = TokenSampler(num_samples=3)
+    view = keras_seams.sampling_policy(policy, sampler)
+    assert isinstance(view, type(policy))
+    assert view.sampler is sampler
+    assert [id(v) for v in view.variables] == [id(v) for v in policy.variables]
+    inputs = policy.preprocessor.generate_preprocess(list(PROMPTS))
+    rows = {name: ops.repeat(x, 3, axis=0) for name, x in inputs.items()}
+    view.make_generate_function()(rows, stop_token_ids=None)
+    assert view.generate_function is not None
+    assert vars(policy).keys() == before.keys()
+    assert all(vars(policy)[name] is value for name, value in before.items())
+
+
+class Spy:
+    """Counts the rows of what is encoded."""
+
+    rows = ()
+
+    def _build_cache(self, *args, **kwargs):
+        given = keras.tree.flatten((args, kwargs))
+        Spy.rows = {x.shape[0] for x in given if x is not None}
+        return super()._build_cache(*args, **kwargs)
+
+
+@pytest.mark.parametrize(("num_samples", "num_rows"), [(1, 2), (3, 2)])
+def test_of_equal_rows_the_first_is_encoded(num_samples, num_rows):
+    policy = tiny_policy("gpt2", max_length=16)
+    sampler = TokenSampler(num_samples=num_samples)
+    view = keras_seams.sampling_policy(policy, sampler, Spy)
+    inputs = policy.preprocessor.generate_preprocess(["the fox", "a"])
+    rows = {k: ops.repeat(x, num_samples, axis=0) for k, x in inputs.items()}
+    found = view.generate_step(rows, stop_token_ids=None)
+    assert Spy.rows == {num_rows}
+    assert found["token_ids"].shape == (2 * num_samples, 16)
+
+
+class Recorder(grain.MapDataset):
+    """Keeps what is mapped over it."""
+
+    def __init__(self, batches, transforms):
+        super().__init__(batches)
+        self.transforms = transforms
+
+    def __len__(self):
+        return len(self.parents[0])
+
+    def __getitem__(self, index):
+        return self.parents[0][index]
+
+    def map(self, transform):
+        self.transforms.append(transform)
+        return self
+
+
+def test_the_preprocessing_of_keras_hub_is_recognized_and_nothing_else():
+    policy = tiny_policy("gpt2")
+    data = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
+    recorder = Recorder(data, [])
+    policy.fit(recorder, verbose=0, shuffle=False)
+    policy.evaluate(recorder, verbose=0)
+    assert len(recorder.transforms) == 2
+    assert all(map(keras_seams.is_preprocessing, recorder.transforms))
+    assert not keras_seams.is_preprocessing(policy.preprocess_samples)
+    assert not keras_seams.is_preprocessing(lambda element: element)
