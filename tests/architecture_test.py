@@ -20,7 +20,7 @@ TREES = {path: ast.parse(path.read_text("utf-8")) for path in FILES}
 BACKENDS = {"jax", "tensorflow", "torch"}
 # The files that may name a backend, and what they need it for.
 NAMES_A_BACKEND = {
-    "cli/task_arguments.py": "offers the backends as a choice",
+    "cli/flags.py": "offers the backends as a choice",
     "models/policy_reader.py": "knows what XLA can't compile",
     "ops/kernels/jax.py": "loops over tiles in place",
     "ops/kernels/tensorflow.py": "loops over tiles in the graph",

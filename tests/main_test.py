@@ -13,10 +13,11 @@ from testing import quick_start
 from testing import tiny_gpt2
 
 from keras_irl.__main__ import main
-from keras_irl.cli import compare as compare_module
-from keras_irl.cli import evaluate as evaluate_module
-from keras_irl.cli import examine as examine_module
-from keras_irl.cli import rewards as rewards_module
+from keras_irl.arguments import ArgumentError
+from keras_irl.cli import comparison
+from keras_irl.cli import doctor
+from keras_irl.cli import evaluation
+from keras_irl.cli import reward_reading
 
 COMPARE = "compare --task arithmetic --output out".split()
 
@@ -50,16 +51,16 @@ def job(name, folder):
 
 
 COMMANDS = {
-    "compare": (compare_module, "compare", COMPARE),
+    "compare": (comparison, "compare", COMPARE),
     "evaluate": (
-        *(evaluate_module, "evaluate"),
+        *(evaluation, "evaluate"),
         "evaluate --task arithmetic --policy p.keras --output out".split(),
     ),
     "rewards": (
-        *(rewards_module, "rewards"),
+        *(reward_reading, "read_rewards"),
         "rewards --path t.jsonl --policy p.keras --output out".split(),
     ),
-    "doctor": (examine_module, "examine", "doctor --task arithmetic".split()),
+    "doctor": (doctor, "run", "doctor --task arithmetic".split()),
 }
 
 
@@ -97,12 +98,17 @@ class ResourceExhaustedError(Exception):
             "Read-only file system. Pass another.*Received: file='out/x'",
         ),
         (OSError("odd"), "error: odd$"),
-        (ValueError("`output`\n is odd."), "error: `--output` is odd.$"),
+        (ValueError("`output`\n is odd."), "error: `output` is odd.$"),
+        (
+            ArgumentError("`output`\n is odd.", "output"),
+            "error: argument --output: `output` is odd.$",
+        ),
     ],
 )
 def test_an_error_is_one_line(here, monkeypatch, capsys, name, error, message):
     if name == "doctor":
-        message = message.replace("`--output`", "`output`")
+        # It has no such flag.
+        message = message.replace("argument --output: ", "")
     monkeypatch.delenv("KERAS_IRL_TRACEBACK", raising=False)
     code, told = ended(name, error, monkeypatch, capsys)
     assert code == 2
@@ -178,7 +184,7 @@ def test_an_interrupt_that_a_library_swallows_comes_again(
         signal.pause()
         raise AssertionError("It did not come again.")
 
-    monkeypatch.setattr(compare_module, "compare", swallow)
+    monkeypatch.setattr(comparison, "compare", swallow)
     start = time.perf_counter()
     assert main(COMPARE) == 143
     assert len(swallowed) == 1
@@ -199,7 +205,7 @@ def test_an_interrupt_does_not_disturb_its_own_cleaning_up(
             cleaned.append(True)
 
     monkeypatch.setattr("keras_irl.cli.stopping._AGAIN", 0.1)
-    monkeypatch.setattr(compare_module, "compare", clean)
+    monkeypatch.setattr(comparison, "compare", clean)
     assert main(COMPARE) == 130
     assert cleaned == [True]
 
@@ -270,9 +276,9 @@ def test_a_report_is_there_whoever_reads_what_is_printed(policies, name):
 
 def test_what_is_printed_to_a_full_disk_is_not_lost_unsaid(here):
     for name, arguments in (("help", ["--help"]), ("compare", COMPARE)):
-        before = "import types, importlib\n"
-        before += "importlib.import_module = lambda name: types.SimpleNamespace"
-        before += "(compare=lambda options: print('±'))"
+        before = "import importlib\nfrom keras_irl.cli import compare\n"
+        before += "importlib.import_module = lambda name: None\n"
+        before += "compare.run = lambda options: print('±') or 0"
         with open("/dev/full", "w") as full:
             code, _, errors = run(arguments, before, stdout=full)
         if name == "compare":

@@ -7,6 +7,7 @@ import pathlib
 import reprlib
 import zlib
 
+from keras_irl.arguments import ArgumentError
 from keras_irl.data.chat_template import joined_turns
 from keras_irl.data.chats import read_turns
 from keras_irl.data.validation import InvalidRowError
@@ -179,9 +180,11 @@ def check_folder(name, path, files):
         ValueError: If it is not.
     """
     if path is None or not pathlib.Path(path).is_dir():
-        raise ValueError(
+        raise ArgumentError(
             f"The task '{name}' is read from a folder with {files}; give it "
-            f"as `path`. Received: path={None if path is None else str(path)!r}"
+            "as `path`. "
+            f"Received: path={None if path is None else str(path)!r}",
+            "path",
         )
     return pathlib.Path(path)
 

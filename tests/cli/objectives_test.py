@@ -6,9 +6,9 @@ from testing import tiny_gpt2
 from testing import tiny_policy
 
 import keras_irl
-from keras_irl.cli.arguments import parse_arguments
 from keras_irl.cli.objectives import check_objectives
 from keras_irl.cli.objectives import find_objectives
+from keras_irl.cli.parser import parse_arguments
 from keras_irl.generation.samplers import TokenSampler
 
 
