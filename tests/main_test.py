@@ -221,40 +221,64 @@ def test_a_signal_during_imports_ends_it_in_a_line(here, number):
 
 
 # A process that sends itself a signal in the midst of some work.
+STOPPED = """
+import os
+def stopping(work):
+    def stopped(*args, **named):
+        os.kill(os.getpid(), {number})
+        return work(*args, **named)
+    return stopped
+"""
 IN_JUDGING = """
-import os, signal
 from keras_irl.evaluation import sweep as _, ResponseSampler
 call = ResponseSampler.__call__
-def stopped(*args, **named):
+def judge(*args, **named):
+    # Behind the answers, before they are kept.
     found = call(*args, **named)
-    os.kill(os.getpid(), signal.SIGTERM)
-    return found
-ResponseSampler.__call__ = stopped
+    return stopping(lambda: found)()
+ResponseSampler.__call__ = judge
 """
 IN_READING = """
-import os, signal
 from keras_irl.rewards.token_rewards import RewardReader
-read = RewardReader._read
-def stopped(*args):
-    os.kill(os.getpid(), signal.SIGTERM)
-    return read(*args)
-RewardReader._read = stopped
+RewardReader._read = stopping(RewardReader._read)
+"""
+IN_READING_TEXTS = """
+from keras_irl.cli import judged_texts
+judged_texts.parse_object = stopping(judged_texts.parse_object)
+"""
+# Inside of Keras.
+IN_LOADING = """
+import zipfile
+opened = zipfile.ZipFile.open
+def open_part(archive, *args, **named):
+    ours = str(archive.filename).endswith(".keras")
+    return (stopping(opened) if ours else opened)(archive, *args, **named)
+zipfile.ZipFile.open = open_part
 """
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
     ("name", "before", "kept"),
     [
         ("evaluate", IN_JUDGING, ["evaluation.json", "evaluations"]),
+        ("evaluate", IN_LOADING, ["evaluation.json", "evaluations"]),
         ("rewards", IN_READING, None),
+        ("rewards", IN_READING_TEXTS, None),
+        ("rewards", IN_LOADING, None),
     ],
 )
-def test_judging_stops_at_a_signal(policies, name, before, kept):
-    code, _, errors = run(job(name, policies), before)
-    assert code == 143
+def test_reading_and_judging_stop_at_a_signal(
+    policies, tmp_path, name, before, kept, number
+):
+    arguments = job(name, policies)
+    out = arguments[arguments.index("--output") + 1] = tmp_path / "out"
+    before = STOPPED.format(number=int(number)) + before
+    code, _, errors = run(arguments, before)
+    assert code == 128 + number
     assert "Traceback" not in errors
-    assert re.search(r"\nStopped by SIGTERM\. [^\n]+\n$", errors)
-    out = policies / f"{name}-out"
+    word = "Interrupted" if number == signal.SIGINT else "Stopped by SIGTERM"
+    assert re.search(rf"\n{word}\. [^\n]+\n$", errors)
     # The lock is gone too.
     assert (sorted(os.listdir(out)) if out.exists() else None) == kept
 

@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 from keras_irl.cli import flags
 
+_EXAMPLES = (
+    "a decoder is such as greedy, T=0.5, T=0.7+top-p=0.9, top-k=40 or beam=4"
+)
 DECODERS = "greedy,T=0.25,T=0.5,T=0.75,T=1,T=1.25"
 
 
@@ -141,12 +144,11 @@ def _read_part(part, text):
     except argparse.ArgumentTypeError as error:
         # It says what it received.
         raise argparse.ArgumentTypeError(
-            f"{name} of a decoder: {error} in {text:.200}"
+            f"{_EXAMPLES}; {name}: {error} in {text:.200}"
         ) from None
 
 
 def _error(reason, text):
     return argparse.ArgumentTypeError(
-        f"a decoder is such as greedy, T=0.5, T=0.7+top-p=0.9, top-k=40 or "
-        f"beam=4; {reason}. Received: {text:.200}"
+        f"{_EXAMPLES}; {reason}. Received: {text:.200}"
     )

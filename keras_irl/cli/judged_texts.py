@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_irl.arguments import shortened
 from keras_irl.evaluation.judging import check_task
-from keras_irl.generation import ResponseSampler
+from keras_irl.generation.responses import ResponseSampler
 from keras_irl.metrics import TextMetric
 from keras_irl.metrics import chrf
 from keras_irl.progress import progress

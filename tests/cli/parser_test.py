@@ -355,7 +355,8 @@ _COUNTS = {
         *(
             (
                 f"{command} --task e2e --decoders {decoder}",
-                f"--decoders: .* is needed. Received: {number} in {decoder}",
+                f"--decoders: .* is needed. Received: {number} in "
+                + re.escape(decoder),
             )
             for command in ("compare", "evaluate --policy a")
             for decoder, number in (
