@@ -293,11 +293,13 @@ def test_errors_say_what_was_received():
             and (says_received[around])
         )
 
+    raised = ("ValueError", "ArgumentError")
+
     def check(_, tree):
         for function in functions(tree):
             for node in ast.walk(function):
                 if isinstance(node, ast.Call):
-                    if ast.unparse(node.func) == "ValueError":
+                    if ast.unparse(node.func) in raised:
                         if not says(node, function.name):
                             yield f"line {node.lineno}: {ast.unparse(node)}"
 

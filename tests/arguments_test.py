@@ -1,5 +1,6 @@
 import collections.abc
 import fractions
+import pickle
 
 import datasets
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import check_choice
 from keras_irl.arguments import check_flag
 from keras_irl.arguments import check_function
@@ -37,6 +39,15 @@ def test_integers_of_numpy_become_pythons(value):
 def test_what_is_no_count_is_refused_in_the_users_words(value):
     with pytest.raises(ValueError, match="from 0 to 2147483647.*Received: n="):
         check_integer("n", value)
+
+
+def test_an_error_carries_the_argument_that_it_is_about():
+    with pytest.raises(ArgumentError) as found:
+        check_integer("batch_size", 0, least=1)
+    again = pickle.loads(pickle.dumps(found.value))
+    for error in (found.value, again):
+        assert error.arguments == ("batch_size",)
+        assert "Received: batch_size=0" in str(error)
 
 
 def test_bounds_are_included_and_told():
