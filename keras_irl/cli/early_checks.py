@@ -10,6 +10,7 @@ import sys
 
 from keras_irl.arguments import shortened
 from keras_irl.cli.flags import TASKS
+from keras_irl.cli.flags import flag_of
 from keras_irl.cli.output_lock import check_unlocked
 from keras_irl.folders import check_folder
 
@@ -42,7 +43,7 @@ def check_encoding(options):
             except UnicodeEncodeError:
                 shown = os.fsencode(str(text))
                 raise ValueError(
-                    f"`{_flag(name)}` holds bytes that are not UTF-8, which no "
+                    f"`{flag_of(name)}` holds bytes that are not UTF-8, which no "
                     "report can show. Rename it, or reach it by a link with "
                     f"another name. Received: {name}={shown!r}"
                 ) from None
@@ -158,7 +159,3 @@ def check_output_path(folder):
             f"disk or your home. Received: output={shortened(folder)}"
         )
     check_unlocked(path)
-
-
-def _flag(name):
-    return f"--{name.replace('_', '-')}"

@@ -4,6 +4,8 @@ import errno
 import os
 import tempfile
 
+from keras_irl.cli.flags import flag_of
+
 # Set to anything, it shows where an error came from.
 TRACEBACK = "KERAS_IRL_TRACEBACK"
 # The commands that keep what they have got, to go on from there.
@@ -76,9 +78,7 @@ def _flags_of(error, options):
     if not isinstance(error, ArgumentError):
         return ""
     names = (_SYNONYMS.get(name, name) for name in error.arguments)
-    flags = [
-        f"--{name.replace('_', '-')}" for name in names if name in vars(options)
-    ]
+    flags = [flag_of(name) for name in names if name in vars(options)]
     return f"argument {' or '.join(flags)}: " if flags else ""
 
 

@@ -40,6 +40,11 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return super()._get_help_string(action)
 
 
+def flag_of(name):
+    """Returns the flag that sets an option, as it is written."""
+    return f"--{name.replace('_', '-')}"
+
+
 def add_command(commands, job, summary, description):
     """Adds a command to those there are.
 

@@ -9,6 +9,7 @@ from keras_irl.cli.flags import add_output
 from keras_irl.cli.flags import add_saved_policy_lengths
 from keras_irl.cli.flags import add_tokenize
 from keras_irl.cli.flags import any_number
+from keras_irl.cli.flags import flag_of
 from keras_irl.cli.flags import not_negative
 from keras_irl.cli.flags import positive
 from keras_irl.cli.flags import share
@@ -103,7 +104,7 @@ def _complete_sampling(options):
             "with texts. Received: task=None, path=None"
         )
     if options.task is None and given:
-        flags = " ".join(f"`--{name.replace('_', '-')}`" for name in given)
+        flags = " ".join(f"`{flag_of(name)}`" for name in given)
         raise ValueError(
             f"Without `--task` nothing is sampled: leave out {flags}, or name "
             f"a task. Received: {given[0]}={vars(options)[given[0]]}"
