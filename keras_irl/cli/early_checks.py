@@ -43,8 +43,8 @@ def check_encoding(options):
             except UnicodeEncodeError:
                 shown = os.fsencode(str(text))
                 raise ValueError(
-                    f"`{flag_of(name)}` holds bytes that are not UTF-8, which no "
-                    "report can show. Rename it, or reach it by a link with "
+                    f"`{flag_of(name)}` holds bytes that are not UTF-8, which "
+                    "no report can show. Rename it, or reach it by a link with "
                     f"another name. Received: {name}={shown!r}"
                 ) from None
 
