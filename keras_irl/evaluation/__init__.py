@@ -1,6 +1,6 @@
 """Evaluation: sweeps over decoders, fronts of quality and diversity."""
 
-from keras_irl.aliases import offer
+from keras_irl.aliases import offer as _offer
 from keras_irl.evaluation.front_comparison import (
     compare_fronts as compare_fronts,
 )
@@ -28,7 +28,7 @@ from keras_irl.metrics.text_metrics import TextMetric as TextMetric
 from keras_irl.metrics.text_metrics import mean_over_texts as mean_over_texts
 from keras_irl.metrics.text_metrics import sum_over_texts as sum_over_texts
 
-__getattr__ = offer(
+__getattr__ = _offer(
     __name__,
     {
         "EvaluateGeneration": "keras_irl.callbacks",

@@ -1,6 +1,6 @@
 """The equations: one method a file, as functions and as Keras losses."""
 
-from keras_irl.aliases import offer
+from keras_irl.aliases import offer as _offer
 from keras_irl.losses.divergences import concave_reward as concave_reward
 from keras_irl.losses.divergences import (
     divergence_penalty as divergence_penalty,
@@ -30,7 +30,7 @@ from keras_irl.losses.policy_gradient import (
 )
 from keras_irl.losses.policy_gradient import value_loss as value_loss
 
-__getattr__ = offer(
+__getattr__ = _offer(
     __name__,
     {"normalised": "keras_irl.losses:normalize_advantages"},
     removed_in="0.3",

@@ -1,6 +1,6 @@
 """Policies: presets of keras-hub, and small ones made from scratch."""
 
-from keras_irl.aliases import offer
+from keras_irl.aliases import offer as _offer
 from keras_irl.families.heads import hidden_states as hidden_states
 from keras_irl.families.heads import vocabulary_head as vocabulary_head
 from keras_irl.models.adapted_scorer import AdaptedScorer as AdaptedScorer
@@ -11,7 +11,7 @@ from keras_irl.models.rematerialization import rematerialize as rematerialize
 from keras_irl.models.scratch import scratch_policy as scratch_policy
 from keras_irl.models.token_scorer import TokenScorer as TokenScorer
 
-__getattr__ = offer(
+__getattr__ = _offer(
     __name__,
     {"rematerialise": "keras_irl.models:rematerialize"},
     removed_in="0.3",

@@ -1,6 +1,6 @@
 """The vocabulary: pure tensor functions on the numbers of each token."""
 
-from keras_irl.aliases import offer
+from keras_irl.aliases import offer as _offer
 from keras_irl.ops.masking import CONTINUES as CONTINUES
 from keras_irl.ops.masking import continues as continues
 from keras_irl.ops.masking import is_action as is_action
@@ -22,7 +22,7 @@ from keras_irl.ops.values import log_probs as log_probs
 from keras_irl.ops.values import next_values as next_values
 from keras_irl.ops.vocabulary_head import VocabularyHead as VocabularyHead
 
-__getattr__ = offer(
+__getattr__ = _offer(
     __name__,
     {"generalised_advantages": "keras_irl.ops:generalized_advantages"},
     removed_in="0.3",

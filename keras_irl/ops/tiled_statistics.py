@@ -73,7 +73,7 @@ def tiled_token_statistics(
         # What stands elsewhere, NaN included, must not reach a gradient.
         hidden_states = ops.where(needed[..., None], hidden_states, 0.0)
     backend = importlib.import_module(
-        f"keras_irl.ops.tiles_{keras.config.backend()}"
+        f"keras_irl.ops.kernels.{keras.config.backend()}"
     )
     size = head.vocabulary_size
     results = backend.statistics_of_tokens(

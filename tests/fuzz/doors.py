@@ -195,7 +195,7 @@ IDS = st.builds(
     st.integers(0, 9),
 )
 SAMPLER_METHODS = {
-    f"decoding.{kind}.{name}": Door(of=of, **more)
+    f"generation.{kind}.{name}": Door(of=of, **more)
     for kind, of, seedable in (
         ("TokenSampler", lambda: SAMPLER(2, top_k=3), True),
         ("GreedySampler", lambda: keras_irl.generation.GreedySampler(2), True),
@@ -211,7 +211,7 @@ SAMPLER_METHODS = {
     )
 }
 DECODER_METHODS = {
-    f"decoding.{kind}.{name}": Door(of=of, strict=False, values=values)
+    f"generation.{kind}.{name}": Door(of=of, strict=False, values=values)
     for kind, of in (
         ("Sampling", lambda: keras_irl.generation.Sampling(top_p=0.5)),
         ("BeamSearch", lambda: keras_irl.generation.BeamSearch()),
@@ -222,14 +222,16 @@ DECODER_METHODS = {
     )
 }
 DECODING = {
-    "decoding.BeamSearch": Door(),
-    "decoding.Sampling": Door(),
-    "decoding.BeamSearcher": Door(),
-    "decoding.GreedySampler": Door(),
-    "decoding.TokenSampler": Door(),
-    "decoding.as_decoder": Door(),
-    "decoding.encode_prompts": Door(share=0.5, strict=False, check=is_a(dict)),
-    "decoding.draw": Door(
+    "generation.BeamSearch": Door(),
+    "generation.Sampling": Door(),
+    "generation.BeamSearcher": Door(),
+    "generation.GreedySampler": Door(),
+    "generation.TokenSampler": Door(),
+    "generation.as_decoder": Door(),
+    "generation.encode_prompts": Door(
+        share=0.5, strict=False, check=is_a(dict)
+    ),
+    "generation.draw": Door(
         share=0.25,
         values={
             "policy": CAUSAL,
@@ -238,7 +240,7 @@ DECODING = {
         },
         check=lambda r, a: None,
     ),
-    "decoding.drawn_mask": Door(
+    "generation.drawn_mask": Door(
         values={
             "inputs": st.builds(lambda: dict(encoded("gpt2"))),
             "sampler": st.builds(lambda: SAMPLER(2, stop_token_ids=(1,))),
@@ -339,7 +341,7 @@ DATA = {
     "data.Demonstrations.map": Door(
         of=dataset, values={"transform": st.just(lambda batch: batch)}
     ),
-    "data.Task": Door(
+    "tasks.Task": Door(
         values={
             "name": PLAIN,
             "split": PLAIN,
@@ -349,10 +351,10 @@ DATA = {
             "sample_metrics": st.sampled_from((None, {}, {"m": metric})),
         }
     ),
-    "data.Task.first": Door(
+    "tasks.Task.first": Door(
         of=make_task, values={"num_prompts": maybe(whole(1, 9))}
     ),
-    "data.Task.with_metrics": Door(
+    "tasks.Task.with_metrics": Door(
         of=make_task,
         values={
             "metrics": maybe(METRICS),
@@ -362,7 +364,7 @@ DATA = {
             "sample_metrics": st.sampled_from((None, {"m": metric})),
         },
     ),
-    "data.load_task": Door(
+    "tasks.load_task": Door(
         writes=True,
         strict=False,
         share=0.5,
@@ -442,18 +444,18 @@ COUNTED = keras_irl.evaluation.sum_over_texts(lambda sums: 100.0 * sums[0])(
 )
 EVALUATION = {
     **{
-        f"evaluation.{name}": Door(check=PERCENT)
+        f"metrics.{name}": Door(check=PERCENT)
         for name in (
             *("bleu", "chrf", "exact_match", "rouge_1", "rouge_2"),
             "rouge_lsum",
         )
     },
-    "evaluation.distinct_n": Door(check=PERCENT),
-    "evaluation.self_bleu": Door(check=PERCENT, strict=False),
-    "evaluation.majority_vote": Door(
+    "metrics.distinct_n": Door(check=PERCENT),
+    "metrics.self_bleu": Door(check=PERCENT, strict=False),
+    "metrics.majority_vote": Door(
         values={"answer": st.just(answer)}, check=PERCENT
     ),
-    "evaluation.pass_at_k": Door(
+    "metrics.pass_at_k": Door(
         values={"answer": st.just(answer)}, check=PERCENT
     ),
     "evaluation.pareto_front": Door(
@@ -487,10 +489,10 @@ EVALUATION = {
         values={"rows": SWEPT, "task": st.builds(lambda: make_task(2))},
         check=is_a(list),
     ),
-    "evaluation.format_table": Door(
+    "reporting.format_table": Door(
         values={"results": RESULTS}, check=is_a(str), share=0.5
     ),
-    "evaluation.write_report": Door(
+    "reporting.write_report": Door(
         values={
             "results": RESULTS,
             "settings": st.sampled_from((None, {"steps": 3, "task": "x"})),
@@ -501,31 +503,27 @@ EVALUATION = {
         share=0.1,
         check=is_a(list),
     ),
-    "evaluation.TextMetric": Door(
+    "metrics.TextMetric": Door(
         values={
             "function": st.just(lambda r, refs: [1.0] * len(r)),
             "score": st.sampled_from((None, lambda sums: 1.0)),
         }
     ),
-    "evaluation.TextMetric.__call__": Door(
-        of=lambda: COUNTED, check=is_a(float)
-    ),
-    "evaluation.TextMetric.statistics": Door(of=lambda: COUNTED),
-    "evaluation.TextMetric.resampled": Door(
+    "metrics.TextMetric.__call__": Door(of=lambda: COUNTED, check=is_a(float)),
+    "metrics.TextMetric.statistics": Door(of=lambda: COUNTED),
+    "metrics.TextMetric.resampled": Door(
         of=lambda: COUNTED,
         values={
             "weights": st.just(np.ones((2, 3))),
             "statistics": st.just(np.ones((3, 2, 1))),
         },
     ),
-    "evaluation.mean_over_texts": Door(
+    "metrics.mean_over_texts": Door(
         values={"function": st.just(lambda r, refs: [1.0] * len(r))}
     ),
-    "evaluation.sum_over_texts": Door(
-        values={"score": st.just(lambda sums: 1.0)}
-    ),
-    "evaluation.ResponseSampler": Door(share=0.5),
-    "evaluation.ResponseSampler.__call__": Door(
+    "metrics.sum_over_texts": Door(values={"score": st.just(lambda sums: 1.0)}),
+    "generation.ResponseSampler": Door(share=0.5),
+    "generation.ResponseSampler.__call__": Door(
         of=lambda: sampler(),
         share=0.15,
         values={"decoder": maybe(DECODERS)},
@@ -533,10 +531,10 @@ EVALUATION = {
         strict=False,
         check=is_a(keras_irl.evaluation.Responses),
     ),
-    "evaluation.ResponseSampler.warm_up": Door(
+    "generation.ResponseSampler.warm_up": Door(
         of=lambda: sampler(), share=0.1, strict=False
     ),
-    "evaluation.ResponseSampler.entropies": Door(
+    "generation.ResponseSampler.entropies": Door(
         of=lambda: sampler(),
         share=0.25,
         values={
@@ -546,7 +544,7 @@ EVALUATION = {
             ),
         },
     ),
-    "evaluation.sample_responses": Door(
+    "generation.sample_responses": Door(
         share=0.05, strict=False, values={"temperature": DECODERS}
     ),
     "evaluation.sweep": Door(
@@ -558,7 +556,7 @@ EVALUATION = {
         },
         check=is_a(list),
     ),
-    "evaluation.EvaluateGeneration": Door(
+    "callbacks.EvaluateGeneration": Door(
         writes=True,
         share=0.5,
         strict=False,
@@ -615,7 +613,7 @@ REWARDS_ROOM = {
         of=reader, share=0.5, strict=False, check=is_a(list)
     ),
     "rewards.as_scorer": Door(values=READ_VALUES, share=0.5),
-    "rewards.scorers.accumulated_reward": Door(
+    "rewards.scorer.accumulated_reward": Door(
         call=lambda prompts, responses, finished=None: scorer()(
             prompts, responses, finished=finished
         ),
@@ -676,7 +674,7 @@ REWARDS_ROOM = {
             "end": whole(2, 3),
         }
     ),
-    "rewards.fitting.check_prompts": Door(strict=False, share=0.5),
+    "rewards.scorer.check_prompts": Door(strict=False, share=0.5),
 }
 
 # --- models, trainers, callbacks -------------------------------------------
@@ -805,7 +803,7 @@ def compiled():
 
 OTHERS = {
     "callbacks.TrainingHealth": Door(),
-    "callbacks.EvaluateGeneration": EVALUATION["evaluation.EvaluateGeneration"],
+    "callbacks.EvaluateGeneration": EVALUATION["callbacks.EvaluateGeneration"],
     "diagnosis.doctor": Door(
         values={"policy": CAUSAL, "dataset": st.builds(dataset)},
         share=0.25,
@@ -837,7 +835,7 @@ LEFT_OUT = {
     "diagnosis.Finding": _RECORD,
     "evaluation.AreaDifference": _RECORD,
     "evaluation.QualityDifference": _RECORD,
-    "evaluation.Responses": _RECORD,
+    "generation.Responses": _RECORD,
     "ops.TokenStatistics": _RECORD,
     "ops.VocabularyHead": _RECORD,
     "rewards.BestOfN": _RECORD,
@@ -855,4 +853,7 @@ def public_callables():
             continue  # Offered by its room as well.
         for name, value in vars(place).items():
             if not name.startswith("_") and callable(value):
-                yield f"{room}.{name}"
+                # A room may offer what stands in one below it, as well.
+                home = value.__module__.split(".")[1]
+                stands = value in vars(getattr(keras_irl, home)).values()
+                yield f"{home if stands else room}.{name}"
