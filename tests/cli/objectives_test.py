@@ -154,7 +154,7 @@ def test_what_writes_itself_needs_a_position_more():
                 continue
             message = (
                 f"{name} can't train this policy.*has {limit}. Pass a "
-                f"`max_length` of {limit - 1} at most.*"
+                f"`--max-length` of {limit - 1} at most.*"
                 f"Received: objective='{name}', max_length={limit}"
             )
             with pytest.raises(ValueError, match=message):
