@@ -5,25 +5,15 @@ import os
 import sys
 import traceback
 
-from keras_irl.cli.arguments import parse_arguments
-from keras_irl.cli.output_lock import locked
+from keras_irl.cli.error_messages import CONTINUED
+from keras_irl.cli.error_messages import TRACEBACK
+from keras_irl.cli.error_messages import explain
+from keras_irl.cli.parser import COMMANDS
+from keras_irl.cli.parser import parse_arguments
 from keras_irl.cli.stopping import Stop
 from keras_irl.cli.terminal import expected_warnings_hidden
 from keras_irl.cli.terminal import shown_safely
 from keras_irl.cli.terminal import start_up_lines_hidden
-from keras_irl.cli.too_small import FULL
-
-# Set to anything, it shows where an error came from.
-_TRACEBACK = "KERAS_IRL_TRACEBACK"
-_COMMANDS = {
-    "compare": ("compare", "compare"),
-    "doctor": ("examine", "examine"),
-    "evaluate": ("evaluate", "evaluate"),
-    "rewards": ("rewards", "rewards"),
-}
-_GOES_ON = ("compare", "evaluate")
-# Of TensorFlow, which shares no class with other errors of memory.
-_OUT_OF_MEMORY = "ResourceExhaustedError"
 
 
 def main(arguments=None):
@@ -61,107 +51,39 @@ def _guarded(options, stop):
     except KeyboardInterrupt:
         return _interrupted(options, stop)
     except Exception as error:
-        message = _explained(error, options)
+        message = explain(error, options)
         if message is None:
             raise
-        if os.environ.get(_TRACEBACK):
+        if os.environ.get(TRACEBACK):
             traceback.print_exc()
-        _tell(_with_flags(" ".join(message.split()), options))
+        _tell(message)
         return 2
 
 
 def _run(options, stop):
     # Only now, as help needs no NumPy.
-    from keras_irl.cli.early_checks import check_early
     from keras_irl.progress import progress_shown
 
-    check_early(options)
-    module, name = _COMMANDS[options.job]
+    command = COMMANDS[options.job]
+    command.check(options)
     with expected_warnings_hidden(), progress_shown():
-        # Only now: Keras reads its backend at import.
         with stop.at_once(), start_up_lines_hidden():
-            module = importlib.import_module(f"keras_irl.cli.{module}")
-        command = vars(module)[name]
-        if options.job == "doctor":
-            return 0 if command(options).is_healthy else 1
-        with locked(options.output):
-            command(options)
-    return 0
+            # What takes seconds, and now: Keras reads its backend at import.
+            importlib.import_module("keras_irl.trainers")
+        return command.run(options)
 
 
 def _interrupted(options, stop):
     told = "Nothing was written."
-    if options.job in _GOES_ON:
+    if options.job in CONTINUED:
         without = ", without `--overwrite`," if options.overwrite else ""
         told = f"The same command{without} goes on from here."
     print(f"\n{stop.word}. {told}", file=sys.stderr)
     return stop.exit_code
 
 
-def _explained(error, options):
-    """What to say of an error that is none of ours, or `None`."""
-    if isinstance(error, ImportError):
-        return _of_backend(error)
-    if isinstance(error, OSError):
-        return _of_system(error, options)
-    if isinstance(error, ValueError):
-        return str(error)
-    is_full = isinstance(error, MemoryError)
-    if is_full or type(error).__name__ == _OUT_OF_MEMORY:
-        reason = "The machine has not enough memory for it. Pass a smaller "
-        reason += "`--batch-size`, or other smaller numbers."
-    elif isinstance(error, (OverflowError, RecursionError)):
-        reason = "A number or a text is larger than the machine can take."
-    elif isinstance(error, RuntimeError):
-        reason = "A library could not do it. Out of memory, smaller numbers "
-        reason += "help, such as of `--batch-size`."
-    else:
-        return None
-    first = str(error).strip().splitlines() or [""]
-    return (
-        f"{reason} To see where, set {_TRACEBACK}=1. "
-        f"Received: {type(error).__name__}: {first[0][:300]}"
-    )
-
-
-def _of_system(error, options):
-    if error.strerror is None:
-        return str(error)
-    remedy = "Pass another `--output`, or mend it."
-    if error.errno in FULL:
-        remedy = "Make room there, or pass another `--output`."
-        if options.job in _GOES_ON:
-            remedy += " What was kept before is as it was."
-    return (
-        f"{error.strerror}. {remedy} "
-        f"Received: file={str(error.filename or 'unknown')[:300]!r}"
-    )
-
-
-def _of_backend(error):
-    backend = os.environ.get("KERAS_BACKEND", "").lower()
-    if not backend or not str(error.name).startswith(backend):
-        return None
-    return (
-        "The backend of Keras is not installed. Install it, or pass another "
-        f"`--backend`. Received: {error}"
-    )
-
-
 def _tell(message):
     print(f"keras-irl: error: {message}", file=sys.stderr)
-
-
-def _with_flags(message, options):
-    # The library speaks of arguments; here they are flags.
-    for name in vars(options):
-        flag = name.replace("_", "-")
-        message = message.replace(f"`{name}`", f"`--{flag}`")
-    for name in ("encoder_", "policy.preprocessor.encoder_"):
-        message = message.replace(
-            f"`{name}sequence_length`", "`--max-prompt-length`"
-        )
-    return message
 
 
 if __name__ == "__main__":

@@ -20,6 +20,24 @@ MAX_LENGTH = 2**20
 MAX_BATCH_SIZE = 2**20
 
 
+class ArgumentError(ValueError):
+    """A wrong argument, named for those who call it otherwise.
+
+    A command line shows the flags that stand for the arguments.
+
+    Args:
+        message: What is wrong, how to mend it, and what was received.
+        *arguments: Names of the arguments.
+
+    Attributes:
+        arguments: Tuple of these names.
+    """
+
+    def __init__(self, message, *arguments):
+        super().__init__(message)
+        self.arguments = arguments
+
+
 def check_integer(name, value, least=0, most=LARGEST_COUNT, *, meaning=""):
     """Checks a whole number.
 
@@ -43,9 +61,10 @@ def check_integer(name, value, least=0, most=LARGEST_COUNT, *, meaning=""):
     """
     number = _plain(value)
     if not isinstance(number, numbers.Integral) or not least <= number <= most:
-        raise ValueError(
+        raise ArgumentError(
             f"`{name}` must be an integer from {least} to {most}."
-            f"{sentence(meaning)} Received: {name}={shortened(value)}"
+            f"{sentence(meaning)} Received: {name}={shortened(value)}",
+            name,
         )
     return int(number)
 
@@ -91,10 +110,11 @@ def check_number(
             "below": below,
         }
         said = [f"{k} {v}" for k, v in bounds.items() if v is not None]
-        raise ValueError(
+        raise ArgumentError(
             f"`{name}` must be a finite number{', ' if said else ''}"
             f"{' and '.join(said)}.{sentence(meaning)} "
-            f"Received: {name}={shortened(value)}"
+            f"Received: {name}={shortened(value)}",
+            name,
         )
     return number
 
@@ -121,9 +141,10 @@ def check_choice(name, value, choices, *, meaning=""):
     """
     if not isinstance(value, str) or value not in choices:
         known = ", ".join(f'"{choice}"' for choice in choices)
-        raise ValueError(
+        raise ArgumentError(
             f"`{name}` must be one of {known}.{sentence(meaning)} "
-            f"Received: {name}={shortened(value)}"
+            f"Received: {name}={shortened(value)}",
+            name,
         )
     return value
 
@@ -149,9 +170,10 @@ def check_flag(name, value):
     if isinstance(value, np.ndarray | np.generic) and value.ndim == 0:
         flag = value.item()
     if not isinstance(flag, int) or flag not in (0, 1):
-        raise ValueError(
+        raise ArgumentError(
             f"`{name}` must be `True` or `False`. "
-            f"Received: {name}={shortened(value)}"
+            f"Received: {name}={shortened(value)}",
+            name,
         )
     return bool(flag)
 
@@ -177,10 +199,11 @@ def check_kind(name, value, kind, *, meaning=""):
     {'seed': 0}
     """
     if not isinstance(value, kind):
-        raise ValueError(
+        raise ArgumentError(
             f"`{name}` must be a `{kind.__name__}`.{sentence(meaning)} "
             f"Received: {name}={shortened(value)} of type "
-            f"{type(value).__name__}"
+            f"{type(value).__name__}",
+            name,
         )
     return value
 
@@ -208,10 +231,11 @@ def check_entries(name, value, entries, *, meaning=""):
     check_kind(name, value, dict, meaning=meaning)
     missing = [entry for entry in entries if entry not in value]
     if missing:
-        raise ValueError(
+        raise ArgumentError(
             f"`{name}` must have the entries {', '.join(entries)}."
             f"{sentence(meaning)} Received: {name} without "
-            f"{', '.join(missing)}"
+            f"{', '.join(missing)}",
+            name,
         )
     return value
 
@@ -293,9 +317,10 @@ def check_function(name, value, *, meaning=""):
     '5'
     """
     if not callable(value):
-        raise ValueError(
+        raise ArgumentError(
             f"`{name}` must be a function.{sentence(meaning)} "
-            f"Received: {name}={shortened(value)}"
+            f"Received: {name}={shortened(value)}",
+            name,
         )
     return value
 
@@ -324,9 +349,10 @@ def as_numbers(name, values, ndim):
     except (TypeError, ValueError, OverflowError, RuntimeError):
         array = None
     if array is None or array.ndim != ndim:
-        raise ValueError(
+        raise ArgumentError(
             f"`{name}` must be an array of numbers with {ndim} axes. "
-            f"Received: {name}={shortened(values)}"
+            f"Received: {name}={shortened(values)}",
+            name,
         )
     return array
 

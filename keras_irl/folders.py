@@ -3,6 +3,7 @@
 import os
 import pathlib
 
+from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import shortened
 
 
@@ -25,9 +26,10 @@ def check_path(name, value):
     """
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(text, str) or "\0" in text:
-        raise ValueError(
+        raise ArgumentError(
             f"`{name}` must be a path, a string or a `pathlib.Path`. "
-            f"Received: {name}={shortened(value)}"
+            f"Received: {name}={shortened(value)}",
+            name,
         )
     return pathlib.Path(text)
 
@@ -46,9 +48,10 @@ def check_folder(folder, names=()):
     path = check_path("output", folder)
     received = f"output={shortened(str(folder))}"
     if not str(folder).strip():
-        raise ValueError(
+        raise ArgumentError(
             "`output` must be the name of a folder, and is empty. "
-            f"Received: {received}"
+            f"Received: {received}",
+            "output",
         )
     try:
         place = next(p for p in (path, *path.parents) if p.exists())
@@ -56,23 +59,28 @@ def check_folder(folder, names=()):
     # A name that is too long, or with a character that no name has.
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ValueError(
+        raise ArgumentError(
             f"`output` can't be the name of a folder: {reason}. "
-            f"Received: {received}"
+            f"Received: {received}",
+            "output",
         ) from error
     if not place.is_dir():
-        raise ValueError(
+        raise ArgumentError(
             "`output` must be a folder, and a file has its name or that of a "
-            f"folder above. Received: {received}"
+            f"folder above. Received: {received}",
+            "output",
         )
     if taken:
-        raise ValueError(
+        raise ArgumentError(
             f"A file {taken[0]!r} is to be written, and a folder has its name."
-            f" Move it away, or pass another `output`. Received: {received}"
+            " Move it away, or pass another `output`. "
+            f"Received: {received}",
+            "output",
         )
     if not os.access(place, os.W_OK | os.X_OK):
-        raise ValueError(
+        raise ArgumentError(
             f"`output` can't be written to: there is no permission for "
             f"{shortened(str(place))}, or it is read-only. Pass another "
-            f"`output`. Received: {received}"
+            f"`output`. Received: {received}",
+            "output",
         )

@@ -21,7 +21,7 @@ BACKENDS = {"jax", "tensorflow", "torch"}
 # The files that may name a backend, and what they need it for.
 NAMES_A_BACKEND = {
     "keras_seams.py": "clears what Keras misses",
-    "cli/task_arguments.py": "offers the backends as a choice",
+    "cli/flags.py": "offers the backends as a choice",
     "models/policy_reader.py": "knows what XLA can't compile",
     "ops/kernels/jax.py": "loops over tiles in place",
     "ops/kernels/tensorflow.py": "loops over tiles in the graph",
@@ -444,11 +444,13 @@ def test_errors_say_what_was_received():
             and (says_received[around])
         )
 
+    raised = ("ValueError", "ArgumentError")
+
     def check(_, tree):
         for function in functions(tree):
             for node in ast.walk(function):
                 if isinstance(node, ast.Call):
-                    if ast.unparse(node.func) == "ValueError":
+                    if ast.unparse(node.func) in raised:
                         if not says(node, function.name):
                             yield f"line {node.lineno}: {ast.unparse(node)}"
 

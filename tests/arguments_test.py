@@ -1,8 +1,10 @@
 import fractions
+import pickle
 
 import numpy as np
 import pytest
 
+from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import as_numbers
 from keras_irl.arguments import check_attributes
 from keras_irl.arguments import check_choice
@@ -35,6 +37,15 @@ def test_integers_of_numpy_become_pythons(value):
 def test_what_is_no_count_is_refused_in_the_users_words(value):
     with pytest.raises(ValueError, match="from 0 to 2147483647.*Received: n="):
         check_integer("n", value)
+
+
+def test_an_error_carries_the_argument_that_it_is_about():
+    with pytest.raises(ArgumentError) as found:
+        check_integer("batch_size", 0, least=1)
+    again = pickle.loads(pickle.dumps(found.value))
+    for error in (found.value, again):
+        assert error.arguments == ("batch_size",)
+        assert "Received: batch_size=0" in str(error)
 
 
 def test_bounds_are_included_and_told():

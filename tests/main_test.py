@@ -13,10 +13,11 @@ from testing import quick_start
 from testing import tiny_gpt2
 
 from keras_irl.__main__ import main
-from keras_irl.cli import compare as compare_module
-from keras_irl.cli import evaluate as evaluate_module
-from keras_irl.cli import examine as examine_module
-from keras_irl.cli import rewards as rewards_module
+from keras_irl.arguments import ArgumentError
+from keras_irl.cli import comparison
+from keras_irl.cli import doctor
+from keras_irl.cli import evaluation
+from keras_irl.cli import reward_reading
 
 COMPARE = "compare --task arithmetic --output out".split()
 
@@ -50,16 +51,16 @@ def job(name, folder):
 
 
 COMMANDS = {
-    "compare": (compare_module, "compare", COMPARE),
+    "compare": (comparison, "compare", COMPARE),
     "evaluate": (
-        *(evaluate_module, "evaluate"),
+        *(evaluation, "evaluate"),
         "evaluate --task arithmetic --policy p.keras --output out".split(),
     ),
     "rewards": (
-        *(rewards_module, "rewards"),
+        *(reward_reading, "read_rewards"),
         "rewards --path t.jsonl --policy p.keras --output out".split(),
     ),
-    "doctor": (examine_module, "examine", "doctor --task arithmetic".split()),
+    "doctor": (doctor, "run", "doctor --task arithmetic".split()),
 }
 
 
@@ -97,12 +98,17 @@ class ResourceExhaustedError(Exception):
             "Read-only file system. Pass another.*Received: file='out/x'",
         ),
         (OSError("odd"), "error: odd$"),
-        (ValueError("`output`\n is odd."), "error: `--output` is odd.$"),
+        (ValueError("`output`\n is odd."), "error: `output` is odd.$"),
+        (
+            ArgumentError("`output`\n is odd.", "output"),
+            "error: argument --output: `output` is odd.$",
+        ),
     ],
 )
 def test_an_error_is_one_line(here, monkeypatch, capsys, name, error, message):
     if name == "doctor":
-        message = message.replace("`--output`", "`output`")
+        # It has no such flag.
+        message = message.replace("argument --output: ", "")
     monkeypatch.delenv("KERAS_IRL_TRACEBACK", raising=False)
     code, told = ended(name, error, monkeypatch, capsys)
     assert code == 2
@@ -178,7 +184,7 @@ def test_an_interrupt_that_a_library_swallows_comes_again(
         signal.pause()
         raise AssertionError("It did not come again.")
 
-    monkeypatch.setattr(compare_module, "compare", swallow)
+    monkeypatch.setattr(comparison, "compare", swallow)
     start = time.perf_counter()
     assert main(COMPARE) == 143
     assert len(swallowed) == 1
@@ -199,7 +205,7 @@ def test_an_interrupt_does_not_disturb_its_own_cleaning_up(
             cleaned.append(True)
 
     monkeypatch.setattr("keras_irl.cli.stopping._AGAIN", 0.1)
-    monkeypatch.setattr(compare_module, "compare", clean)
+    monkeypatch.setattr(comparison, "compare", clean)
     assert main(COMPARE) == 130
     assert cleaned == [True]
 
@@ -215,40 +221,64 @@ def test_a_signal_during_imports_ends_it_in_a_line(here, number):
 
 
 # A process that sends itself a signal in the midst of some work.
+STOPPED = """
+import os
+def stopping(work):
+    def stopped(*args, **named):
+        os.kill(os.getpid(), {number})
+        return work(*args, **named)
+    return stopped
+"""
 IN_JUDGING = """
-import os, signal
 from keras_irl.evaluation import sweep as _, ResponseSampler
 call = ResponseSampler.__call__
-def stopped(*args, **named):
+def judge(*args, **named):
+    # Behind the answers, before they are kept.
     found = call(*args, **named)
-    os.kill(os.getpid(), signal.SIGTERM)
-    return found
-ResponseSampler.__call__ = stopped
+    return stopping(lambda: found)()
+ResponseSampler.__call__ = judge
 """
 IN_READING = """
-import os, signal
 from keras_irl.rewards.token_rewards import RewardReader
-read = RewardReader._read
-def stopped(*args):
-    os.kill(os.getpid(), signal.SIGTERM)
-    return read(*args)
-RewardReader._read = stopped
+RewardReader._read = stopping(RewardReader._read)
+"""
+IN_READING_TEXTS = """
+from keras_irl.cli import judged_texts
+judged_texts.parse_object = stopping(judged_texts.parse_object)
+"""
+# Inside of Keras.
+IN_LOADING = """
+import zipfile
+opened = zipfile.ZipFile.open
+def open_part(archive, *args, **named):
+    ours = str(archive.filename).endswith(".keras")
+    return (stopping(opened) if ours else opened)(archive, *args, **named)
+zipfile.ZipFile.open = open_part
 """
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
     ("name", "before", "kept"),
     [
         ("evaluate", IN_JUDGING, ["evaluation.json", "evaluations"]),
+        ("evaluate", IN_LOADING, ["evaluation.json", "evaluations"]),
         ("rewards", IN_READING, None),
+        ("rewards", IN_READING_TEXTS, None),
+        ("rewards", IN_LOADING, None),
     ],
 )
-def test_judging_stops_at_a_signal(policies, name, before, kept):
-    code, _, errors = run(job(name, policies), before)
-    assert code == 143
+def test_reading_and_judging_stop_at_a_signal(
+    policies, tmp_path, name, before, kept, number
+):
+    arguments = job(name, policies)
+    out = arguments[arguments.index("--output") + 1] = tmp_path / "out"
+    before = STOPPED.format(number=int(number)) + before
+    code, _, errors = run(arguments, before)
+    assert code == 128 + number
     assert "Traceback" not in errors
-    assert re.search(r"\nStopped by SIGTERM\. [^\n]+\n$", errors)
-    out = policies / f"{name}-out"
+    word = "Interrupted" if number == signal.SIGINT else "Stopped by SIGTERM"
+    assert re.search(rf"\n{word}\. [^\n]+\n$", errors)
     # The lock is gone too.
     assert (sorted(os.listdir(out)) if out.exists() else None) == kept
 
@@ -270,9 +300,9 @@ def test_a_report_is_there_whoever_reads_what_is_printed(policies, name):
 
 def test_what_is_printed_to_a_full_disk_is_not_lost_unsaid(here):
     for name, arguments in (("help", ["--help"]), ("compare", COMPARE)):
-        before = "import types, importlib\n"
-        before += "importlib.import_module = lambda name: types.SimpleNamespace"
-        before += "(compare=lambda options: print('±'))"
+        before = "import importlib\nfrom keras_irl.cli import compare\n"
+        before += "importlib.import_module = lambda name: None\n"
+        before += "compare.run = lambda options: print('±') or 0"
         with open("/dev/full", "w") as full:
             code, _, errors = run(arguments, before, stdout=full)
         if name == "compare":

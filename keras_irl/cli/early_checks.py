@@ -1,4 +1,4 @@
-"""Validation of a command before heavy imports.
+"""What is wrong with a command, found out before anything heavy is imported.
 
 The rooms check the same and more; here it takes no ten seconds of imports.
 """
@@ -9,12 +9,9 @@ import pathlib
 import sys
 
 from keras_irl.arguments import shortened
+from keras_irl.cli.flags import TASKS
+from keras_irl.cli.flags import flag_of
 from keras_irl.cli.output_lock import check_unlocked
-from keras_irl.cli.policy_paths import check_path
-from keras_irl.cli.policy_paths import is_same_path
-from keras_irl.cli.policy_paths import named_paths
-from keras_irl.cli.reward_arguments import SAMPLING
-from keras_irl.cli.task_arguments import TASKS
 from keras_irl.folders import check_folder
 
 _SPLITS = {
@@ -30,32 +27,15 @@ _STEMS = {
 _OF_TABLES = ("e2e", "e2e-delexicalized")
 
 
-def check_early(options):
-    """Checks what can be checked by a look.
+def check_encoding(options):
+    """Checks that reports can show what was passed.
 
     Args:
-        options: What `parse_arguments` returns. What was not said of the
-            samples of `rewards` is filled in.
+        options: What `parse_arguments` returns.
 
     Raises:
-        ValueError: If a flag, a file or the output folder is wrong.
+        ValueError: If a text holds bytes that are not UTF-8.
     """
-    _check_encoding(options)
-    if options.job == "rewards":
-        _check_source(options)
-    if options.task is not None:
-        _check_task(options)
-    elif not pathlib.Path(options.path).is_file():
-        raise _no_file(options.path)
-    if options.job == "evaluate":
-        named_paths(options.policy)
-    if options.job == "rewards":
-        _check_policies(options)
-    if options.job != "doctor":
-        _check_output(options.output)
-
-
-def _check_encoding(options):
     for name, value in vars(options).items():
         for text in value if isinstance(value, list) else [value]:
             try:
@@ -63,52 +43,27 @@ def _check_encoding(options):
             except UnicodeEncodeError:
                 shown = os.fsencode(str(text))
                 raise ValueError(
-                    f"`{name}` holds bytes that are not UTF-8, which no report "
-                    "can show. Rename it, or reach it by a link with another "
-                    f"name. Received: {name}={shown!r}"
+                    f"`{flag_of(name)}` holds bytes that are not UTF-8, which "
+                    "no report can show. Rename it, or reach it by a link with "
+                    f"another name. Received: {name}={shown!r}"
                 ) from None
 
 
-def _check_source(options):
-    """Checks where the texts come from, and fills in what was not said."""
-    given = [name for name in SAMPLING if vars(options)[name] is not None]
-    if options.task is None and options.path is None:
-        raise ValueError(
-            "Pass `--task`, for samples of the policy, or `--path`, a file "
-            "with texts. Received: task=None, path=None"
-        )
-    if options.task is None and given:
-        flags = " ".join(f"`--{name.replace('_', '-')}`" for name in given)
-        raise ValueError(
-            f"Without `--task` nothing is sampled: leave out {flags}, or name "
-            f"a task. Received: {given[0]}={vars(options)[given[0]]}"
-        )
-    for name in SAMPLING.keys() - given:
-        vars(options)[name] = SAMPLING[name]
+def check_task(name, path, splits):
+    """Checks that there is a task, with files that it is read from.
 
+    Args:
+        name: Name of the task.
+        path: Where its files are, or `None`.
+        splits: Names of the splits that are read.
 
-def _check_policies(options):
-    check_path(options.policy)
-    if options.control is not None:
-        check_path(options.control)
-        if is_same_path(options.policy, options.control):
-            raise ValueError(
-                "The control is the policy itself, whose log-likelihoods are "
-                "there anyway. Pass another, or leave `--control` out. "
-                f"Received: policy={options.policy!r}, "
-                f"control={options.control!r}"
-            )
-
-
-def _check_task(options):
-    name, path = options.task, options.path
+    Raises:
+        ValueError: If there is no such task, split or file.
+    """
     if name not in TASKS:
         raise ValueError(
             f"The tasks are {', '.join(TASKS)}. Received: name={name!r}"
         )
-    splits = ("train", "test") if options.job == "compare" else ("train",)
-    if options.job in ("evaluate", "rewards"):
-        splits = (options.split,)
     for split in splits:
         if split not in _SPLITS[name]:
             raise ValueError(
@@ -119,7 +74,7 @@ def _check_task(options):
         if path is not None:
             raise ValueError(
                 "The task 'arithmetic' is generated and reads no files; leave "
-                f"`path` out. Received: path={path!r}"
+                f"`--path` out. Received: path={path!r}"
             )
     elif path is None:
         _check_hub(name)
@@ -132,13 +87,13 @@ def _check_hub(name):
     if name == "jsonl":
         raise ValueError(
             "The task 'jsonl' is read from a file, or from a folder with "
-            "train.jsonl and test.jsonl; give it as `path`. "
+            "train.jsonl and test.jsonl; give it as `--path`. "
             "Received: path=None"
         )
     is_known = "datasets" in sys.modules or importlib.util.find_spec("datasets")
     if not is_known:
         raise ValueError(
-            f"The task '{name}' is read from a folder; give it as `path`. To "
+            f"The task '{name}' is read from a folder; give it as `--path`. To "
             "read it from the hub instead, "
             '`pip install "keras-irl[datasets]"`. Received: path=None'
         )
@@ -147,8 +102,7 @@ def _check_hub(name):
 def _check_files(name, split, path):
     """Checks that there are files; what they hold is read later."""
     if name == "jsonl" and not path.is_dir():
-        if not path.is_file():
-            raise _no_file(path)
+        check_file(path)
         return
     stems = _STEMS[split] if name in _OF_TABLES else (split,)
     if name == "jsonl":
@@ -157,12 +111,25 @@ def _check_files(name, split, path):
     if not path.is_dir():
         raise ValueError(
             f"The task '{name}' is read from a folder with {stems[0]} and "
-            "others; give it as `path`. "
+            "others; give it as `--path`. "
             f"Received: path={shortened(str(path))}"
         )
     if not any(file.name.startswith(stems) for file in path.iterdir()):
         suffix = "csv" if name in _OF_TABLES else "jsonl"
         raise _no_file(path / f"{stems[0]}.{suffix}")
+
+
+def check_file(path):
+    """Checks that there is a file to read texts from.
+
+    Args:
+        path: Its path.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if not pathlib.Path(path).is_file():
+        raise _no_file(path)
 
 
 def _no_file(path):
@@ -174,13 +141,21 @@ def _no_file(path):
     )
 
 
-def _check_output(folder):
-    """Checks that there is a folder to write to, or that one can be made."""
+def check_output_path(folder):
+    """Checks that there is a folder to write to, or that one can be made.
+
+    Args:
+        folder: Its path.
+
+    Raises:
+        ValueError: If it is a file, the root of a disk or the user's home, or
+            if another process works in it.
+    """
     check_folder(folder)
     path = pathlib.Path(os.path.realpath(folder))
     if path in (pathlib.Path(path.anchor), pathlib.Path.home().resolve()):
         raise ValueError(
-            "`output` must be a folder of its own, and not the root of a disk "
-            f"or your home. Received: output={shortened(folder)}"
+            "`--output` must be a folder of its own, and not the root of a "
+            f"disk or your home. Received: output={shortened(folder)}"
         )
     check_unlocked(path)

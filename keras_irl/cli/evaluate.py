@@ -1,182 +1,139 @@
-"""`keras-irl evaluate`: samples from saved policies and evaluates them."""
+"""`keras-irl evaluate`: what trained policies write, judged and compared."""
 
-import keras
-
-from keras_irl.arguments import shortened
-from keras_irl.cli.chosen_decoders import chosen_decoders
-from keras_irl.cli.digests import digest_of_files
-from keras_irl.cli.digests import digest_of_texts
-from keras_irl.cli.output_folder import check_output
-from keras_irl.cli.output_folder import write_output
-from keras_irl.cli.policy_paths import named_paths
-from keras_irl.cli.report_settings import data_name
-from keras_irl.cli.report_settings import made_now
-from keras_irl.cli.report_settings import settings
-from keras_irl.cli.run_folder import EvaluationFolder
-from keras_irl.cli.saved_policies import load_saved
-from keras_irl.data import load_task
-from keras_irl.evaluation import compare_fronts
-from keras_irl.evaluation import pick_samples
-from keras_irl.evaluation import sweep
-from keras_irl.evaluation.judging import check_task
-from keras_irl.evaluation.results import check_run
-from keras_irl.metrics.bootstrap import check_num_resamples
-from keras_irl.reporting import format_table
-from keras_irl.reporting.report import report_files
-
-# What the answers depend on.
-_SETTINGS = (
-    *("task", "path", "split", "num_test", "max_prompt_length", "max_length"),
-    *("batch_size", "decoders", "num_samples", "seeds", "tokenize"),
-)
+from keras_irl.cli.decoders import DECODERS
+from keras_irl.cli.decoders import decoder_specs
+from keras_irl.cli.flags import add_command
+from keras_irl.cli.flags import add_data
+from keras_irl.cli.flags import add_machine
+from keras_irl.cli.flags import add_num_resamples
+from keras_irl.cli.flags import add_num_samples
+from keras_irl.cli.flags import add_output
+from keras_irl.cli.flags import add_saved_policy_lengths
+from keras_irl.cli.flags import add_tokenize
+from keras_irl.cli.flags import positive
+from keras_irl.cli.flags import size
+from keras_irl.cli.output_lock import locked
 
 
-def evaluate(options):
-    """Runs `keras-irl evaluate`.
+def add_arguments(commands):
+    """Adds the command to those there are.
 
-    What a policy wrote is kept in the output folder as soon as it is judged:
-    the same command continues with the next one.
+    Args:
+        commands: What `add_subparsers` of `argparse` returned.
+    """
+    parser = add_command(
+        commands,
+        "evaluate",
+        "judge what trained policies write",
+        "Lets trained policies answer the prompts of a task, decoded in "
+        "several ways, and writes results.json, report.md, pictures, and "
+        "report.html, a page that needs nothing else: quality against "
+        "diversity, their differences at equal diversity with intervals, "
+        "and samples side by side. Interrupted, the same command continues "
+        "with the next policy.",
+    )
+    _add_task(parser.add_argument_group("the task"))
+    _add_policies(parser.add_argument_group("the policies"))
+    _add_decoding(parser.add_argument_group("the decoding"))
+    output = parser.add_argument_group("the output")
+    add_num_resamples(output)
+    add_output(
+        output,
+        "runs/evaluate",
+        "the files",
+        "what another evaluation left in the folder",
+    )
+
+
+def check(options):
+    """Checks what can be checked without Keras.
+
+    Args:
+        options: What `parse_arguments` returns.
+
+    Raises:
+        ValueError: If a flag, a file or the output folder is wrong.
+    """
+    from keras_irl.cli import early_checks
+    from keras_irl.cli.saved_policies import named_paths
+
+    early_checks.check_encoding(options)
+    early_checks.check_task(options.task, options.path, (options.split,))
+    named_paths(options.policy)
+    early_checks.check_output_path(options.output)
+
+
+def run(options):
+    """Runs the command.
 
     Args:
         options: What `parse_arguments` returns.
 
     Returns:
-        The results, see `keras_irl/evaluation/results.py`.
+        The exit code.
 
     Raises:
-        ValueError: If a task, path, policy, decoder or metric is wrong, or the
-            output folder holds another evaluation. No report is written then.
+        ValueError: See `keras_irl.cli.evaluation.evaluate`.
     """
-    check_output("evaluate", options.output)
-    check_num_resamples(options.num_resamples)
-    groups = named_paths(options.policy)
-    ways = chosen_decoders(options.decoders)
-    task = load_task(
-        options.task, options.split, options.path, options.tokenize
+    from keras_irl.cli.evaluation import evaluate
+
+    with locked(options.output):
+        evaluate(options)
+    return 0
+
+
+def _add_task(group):
+    add_data(group)
+    add = group.add_argument
+    add("--split", default="test", metavar="NAME", help="of the task's data")
+    add(
+        "--num-test",
+        type=positive,
+        metavar="N",
+        help="answer the first N prompts only",
     )
-    task = task.first(options.num_test)
-    metric = _metric(options.metric, task)
-    check_task(task)
-    folder = _folder(options, task)
-    for name, paths in groups.items():
-        for replica in range(len(paths)):
-            # What is damaged is found out before hours of judging.
-            folder.finished_run(name, replica, _check_run)
-    objectives = {
-        name: [
-            _run(folder, (name, replica, path), task, ways, options)
-            for replica, path in enumerate(paths)
-        ]
-        for name, paths in groups.items()
-    }
-    results = _results(objectives, task, metric, options)
-    files = report_files(
-        results,
-        "results.json",
-        settings=_settings_told(objectives, task, options),
+    add(
+        "--metric",
+        metavar="NAME",
+        help="the task's metric to draw and compare (default: its first)",
     )
-    write_output("evaluate", files, options.output, format_table(results))
-    return results
+    add_tokenize(group)
 
 
-def _metric(name, task):
-    if name is None:
-        return next(iter(task.metrics))
-    if name not in task.metrics:
-        raise ValueError(
-            f"The metrics of the task '{task.name}' are "
-            f"{', '.join(task.metrics)}. Received: metric={name!r}"
-        )
-    return name
-
-
-def _folder(options, task):
-    told_apart_by = {name: vars(options)[name] for name in _SETTINGS}
-    told_apart_by["texts"] = digest_of_texts(task.prompts, task.references)
-    told_apart_by["backend"] = keras.config.backend()
-    return EvaluationFolder(options.output, told_apart_by, options.overwrite)
-
-
-def _run(folder, policy, task, ways, options):
-    """Judges a policy, or finds that this was done."""
-    name, replica, path = policy
-    digest = digest_of_files(path)
-    run = folder.finished_run(name, replica, _check_run)
-    if run is not None:
-        if run["digest"] != digest:
-            raise ValueError(
-                f"Another policy was judged as {name!r}, number {replica}. "
-                "Pass another `--output`, or `--overwrite` to forget what was "
-                f"judged there. Received: policy={path!r}, before "
-                f"{run['path']!r}"
-            )
-        print(f"{name}, {path}: judged before.")
-        return run
-    print(f"{name}, {path}")
-    saved = load_saved(path, options.max_prompt_length, options.max_length)
-    rows = sweep(
-        {name: saved.policy},
-        task,
-        ways,
-        options.num_samples,
-        batch_size=options.batch_size,
-        num_seeds=options.seeds,
+def _add_policies(group):
+    group.add_argument(
+        "--policy",
+        required=True,
+        action="append",
+        metavar="NAME=PATH",
+        help=(
+            "a .keras file of a trainer or of a policy, or the folder of a "
+            "keras-hub preset, with a name; may be given several times, the "
+            "first is what others are compared with; policies of one name are "
+            "training runs of one method"
+        ),
     )
-    run = {
-        "path": path,
-        "digest": digest,
-        "rows": [row | {"replica": replica} for row in rows],
-        "samples": pick_samples(rows, task),
-        **made_now(),
-    }
-    folder.finish_run(name, replica, run)
-    return run
+    add_saved_policy_lengths(group)
+    add_machine(group)
 
 
-def _settings_told(objectives, task, options):
-    """What another evaluation needs to come out alike."""
-    runs = [run for of_one in objectives.values() for run in of_one]
-    digests = [f"{run['path']} {run['digest'][:16]}" for run in runs]
-    found = {
-        "num_test": len(task.prompts),
-        "metric": options.metric or next(iter(task.metrics)),
-        "data digest": digest_of_texts(task.prompts, task.references),
-        "policy digests": ", ".join(digests),
-    }
-    return settings(options, found, runs)
-
-
-def _check_run(run):
-    check_run(run)
-    for name in ("path", "digest"):
-        if not isinstance(run.get(name), str):
-            raise ValueError(
-                f"It has no {name}. "
-                f"Received: {name}={shortened(run.get(name), 100)}"
-            )
-
-
-def _results(objectives, task, metric, options):
-    rows = [
-        row
-        for runs in objectives.values()
-        for run in runs
-        for row in run["rows"]
-    ]
-    fronts = compare_fronts(rows, task, metric, options.num_resamples)
-    paths = [run["path"] for runs in objectives.values() for run in runs]
-    return {
-        "task": options.task,
-        "data": data_name(options),
-        "split": options.split,
-        "metric": metric,
-        "policies": ", ".join(paths),
-        "backend": keras.config.backend(),
-        "test_prompts": len(task.prompts),
-        "num_samples": options.num_samples,
-        "seeds": options.seeds,
-        "tokenize": options.tokenize,
-        "num_resamples": options.num_resamples,
-        "objectives": objectives,
-        "fronts": fronts,
-    }
+def _add_decoding(group):
+    add = group.add_argument
+    add(
+        "--decoders",
+        type=decoder_specs,
+        default=DECODERS,
+        metavar="LIST",
+        help=(
+            "comma-separated: greedy, T=0.5, top-k=40, T=0.7+top-p=0.9, "
+            "beam=4, beam=4+length-penalty=1"
+        ),
+    )
+    add_num_samples(group)
+    add(
+        "--seeds",
+        type=size,
+        default=1,
+        metavar="N",
+        help="how often these are drawn, each time with other noise",
+    )

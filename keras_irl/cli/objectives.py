@@ -1,20 +1,33 @@
-"""Training objectives by name, with validated hyperparameters."""
+"""The objectives that a comparison trains by: their flags and their trainers.
+
+The flags are read without Keras, which the first trainer that is made imports.
+"""
 
 import argparse
-import functools
 import itertools
 from typing import Any
 from typing import NamedTuple
 
-import keras
+import keras_irl
+from keras_irl.cli.flags import not_negative
+from keras_irl.cli.flags import number_above_zero
+from keras_irl.cli.flags import number_from_zero
+from keras_irl.cli.flags import number_or_auto
+from keras_irl.cli.flags import one_of
+from keras_irl.cli.flags import positive
+from keras_irl.cli.flags import several
+from keras_irl.cli.flags import share
+from keras_irl.cli.flags import share_below_one
+from keras_irl.cli.flags import size
 
-from keras_irl.arguments import number_text
-from keras_irl.trainers import GAIL
-from keras_irl.trainers import MLE
-from keras_irl.trainers import IQLearn
-from keras_irl.trainers import OnlineIQLearn
-from keras_irl.trainers import PolicyGradient
-from keras_irl.trainers import Rollouts
+REWARD_FORMS = ("softplus", "logit", "log_sigmoid")
+DIVERGENCES = (
+    "chi2",
+    "hellinger",
+    "reverse_kl",
+    "jensen_shannon",
+    "total_variation",
+)
 
 
 class Objective(NamedTuple):
@@ -52,16 +65,9 @@ def find_objectives(options):
     Raises:
         ValueError: If gail would never train its policy.
     """
-    makers = {
-        "mle": _mle,
-        "mle-entropy": _mle_entropy,
-        "iqlearn": _iq_learn,
-        "online-iqlearn": _online_iq_learn,
-        "gail": _gail,
-    }
     found = {}
     for name in options.objectives:
-        found |= makers[name](options)
+        found |= _MAKERS[name](options)
     return found
 
 
@@ -95,86 +101,61 @@ def _check_positions(policy):
     if limit is not None and length >= limit:
         raise ValueError(
             "What it writes itself needs one position more than "
-            f"`max_length`, and the policy has {limit}. Pass a `max_length` of "
-            f"{limit - 1} at most, or a preset that reaches further. "
-            f"Received: max_length={length}"
+            f"`--max-length`, and the policy has {limit}. Pass a "
+            f"`--max-length` of {limit - 1} at most, or a preset that reaches "
+            f"further. Received: max_length={length}"
         )
 
 
 def _mle(options):
-    return {"mle": Objective(_without_noise(MLE), options, {})}
+    def make_trainer(policy, seed):
+        return keras_irl.MLE(policy)
+
+    return {"mle": Objective(make_trainer, options, {})}
 
 
 def _mle_entropy(options):
-    weight = options.entropy_weight
-    make = functools.partial(MLE, entropy_weight=weight)
-    settings = {"entropy_weight": weight}
-    return {"mle-entropy": Objective(_without_noise(make), options, settings)}
+    settings = {"entropy_weight": options.entropy_weight}
 
+    def make_trainer(policy, seed):
+        return keras_irl.MLE(policy, **settings)
 
-def _without_noise(make):
-    """Nothing is drawn at random but batches and weights, seeded elsewhere."""
-    return lambda policy, seed: make(policy)
+    return {"mle-entropy": Objective(make_trainer, options, settings)}
 
 
 def _iq_learn(options):
-    return {
-        name: Objective(
-            _without_noise(
-                functools.partial(
-                    IQLearn,
-                    discount=options.discount,
-                    divergence=options.divergence,
-                    warm_up_steps=options.td_warm_up_steps,
-                    **settings,
-                )
-            ),
-            options,
-            settings,
-        )
-        for name, settings in _policies("iqlearn", options)
-    }
+    def objective(settings):
+        def make_trainer(policy, seed):
+            return keras_irl.IQLearn(
+                policy,
+                discount=options.discount,
+                divergence=options.divergence,
+                warm_up_steps=options.td_warm_up_steps,
+                **settings,
+            )
+
+        return Objective(make_trainer, options, settings)
+
+    return _one_of_each(objective, "iqlearn", options)
 
 
 def _online_iq_learn(options):
-    return {
-        name: Objective(
-            functools.partial(_make_online_iq_learn, options, settings),
-            options,
-            settings,
-            has_rollouts=True,
-        )
-        for name, settings in _policies("online-iqlearn", options)
-    }
+    def objective(settings):
+        def make_trainer(policy, seed):
+            return keras_irl.OnlineIQLearn(
+                policy,
+                td_weight=_warmed_up(
+                    settings["td_weight"], options.td_warm_up_steps
+                ),
+                discount=options.discount,
+                mix_in=options.mix_in,
+                value_offset=settings["value_offset"],
+                rollouts=_rollouts(options, seed),
+            )
 
+        return Objective(make_trainer, options, settings, has_rollouts=True)
 
-def _policies(objective, options):
-    """The names and numbers of the policies of one objective."""
-    weights, offsets = options.td_weight, options.value_offset
-    for weight, offset in itertools.product(weights, offsets):
-        words = [objective]
-        if len(weights) > 1:
-            words.append(number_text(weight))
-        if len(offsets) > 1:
-            words.append(f"offset {number_text(offset)}")
-        settings = {"td_weight": weight, "value_offset": offset}
-        yield " ".join(words), settings
-
-
-def _make_online_iq_learn(options, settings, policy, seed):
-    td_weight, warm_up_steps = settings["td_weight"], options.td_warm_up_steps
-    if warm_up_steps:
-        td_weight = keras.optimizers.schedules.PiecewiseConstantDecay(
-            [warm_up_steps - 1], [0.0, td_weight]
-        )
-    return OnlineIQLearn(
-        policy,
-        td_weight=td_weight,
-        discount=options.discount,
-        mix_in=options.mix_in,
-        value_offset=settings["value_offset"],
-        rollouts=Rollouts(num_samples=options.num_rollouts, seed=seed),
-    )
+    return _one_of_each(objective, "online-iqlearn", options)
 
 
 def _gail(options):
@@ -185,6 +166,19 @@ def _gail(options):
             "must be fewer than its steps. Received: "
             f"gail_warm_up_steps={options.gail_warm_up_steps} of {steps} steps"
         )
+
+    def make_trainer(policy, seed):
+        return keras_irl.GAIL(
+            policy,
+            reward_form=options.reward_form,
+            mle_weight=options.mle_weight,
+            policy_gradient=keras_irl.PolicyGradient(
+                discount=options.discount,
+                warm_up_steps=options.gail_warm_up_steps,
+            ),
+            rollouts=_rollouts(options, seed),
+        )
+
     # Constant, as in the paper: an adversary never comes to an end.
     learning = {
         "steps": steps,
@@ -192,7 +186,7 @@ def _gail(options):
         "final_learning_rate": 1.0,
     }
     objective = Objective(
-        functools.partial(_make_gail, options),
+        make_trainer,
         argparse.Namespace(**{**vars(options), **learning}),
         {"mle_weight": options.mle_weight},
         is_second_stage=True,
@@ -202,14 +196,185 @@ def _gail(options):
     return {"gail": objective}
 
 
-def _make_gail(options, policy, seed):
-    return GAIL(
-        policy,
-        reward_form=options.reward_form,
-        mle_weight=options.mle_weight,
-        policy_gradient=PolicyGradient(
-            discount=options.discount,
-            warm_up_steps=options.gail_warm_up_steps,
+_MAKERS = {
+    "mle": _mle,
+    "mle-entropy": _mle_entropy,
+    "iqlearn": _iq_learn,
+    "online-iqlearn": _online_iq_learn,
+    "gail": _gail,
+}
+OBJECTIVES = tuple(_MAKERS)
+
+
+def _one_of_each(objective, name, options):
+    """An objective for each weight and offset, by the name of its policy."""
+    # Only here, as it imports NumPy.
+    from keras_irl.arguments import number_text
+
+    weights, offsets = options.td_weight, options.value_offset
+    found = {}
+    for weight, offset in itertools.product(weights, offsets):
+        words = [name]
+        if len(weights) > 1:
+            words.append(number_text(weight))
+        if len(offsets) > 1:
+            words.append(f"offset {number_text(offset)}")
+        settings = {"td_weight": weight, "value_offset": offset}
+        found[" ".join(words)] = objective(settings)
+    return found
+
+
+def _warmed_up(td_weight, warm_up_steps):
+    if not warm_up_steps:
+        return td_weight
+    import keras
+
+    return keras.optimizers.schedules.PiecewiseConstantDecay(
+        [warm_up_steps - 1], [0.0, td_weight]
+    )
+
+
+def _rollouts(options, seed):
+    return keras_irl.Rollouts(num_samples=options.num_rollouts, seed=seed)
+
+
+def add_objectives(group):
+    """Adds which objectives are compared, and their numbers.
+
+    Args:
+        group: An argument group of `argparse`.
+    """
+    add = group.add_argument
+    add(
+        "--objectives",
+        type=several(one_of(*OBJECTIVES)),
+        default="mle,iqlearn",
+        metavar="NAMES",
+        help=(
+            f"comma-separated, of {', '.join(OBJECTIVES)}; gail goes on from "
+            "what mle has trained"
         ),
-        rollouts=Rollouts(num_samples=options.num_rollouts, seed=seed),
+    )
+    add(
+        "--entropy-weight",
+        type=number_from_zero,
+        default=0.1,
+        metavar="NUMBER",
+        help="weight of mle-entropy's bonus",
+    )
+    _add_iq_learn(group)
+    _add_rollouts(group)
+    _add_gail(group)
+
+
+def _add_iq_learn(group):
+    add = group.add_argument
+    add(
+        "--td-weight",
+        type=several(number_from_zero),
+        default="0.1",
+        metavar="NUMBERS",
+        help=(
+            "weight of the TD term of iqlearn and online-iqlearn; several, "
+            "which commas separate, give a policy each"
+        ),
+    )
+    add(
+        "--discount",
+        type=share,
+        default=0.99,
+        metavar="SHARE",
+        help="of all but likelihood, from 0 to 1",
+    )
+    add(
+        "--divergence",
+        type=one_of(*DIVERGENCES),
+        default="chi2",
+        metavar="NAME",
+        help=f"what iqlearn minimizes, of {', '.join(DIVERGENCES)}",
+    )
+    add(
+        "--td-warm-up-steps",
+        type=not_negative,
+        default=0,
+        metavar="N",
+        help=(
+            "first steps in which iqlearn and online-iqlearn are maximum "
+            "likelihood"
+        ),
+    )
+    _add_value_offset(group)
+
+
+def _add_value_offset(group):
+    add = group.add_argument
+    add(
+        "--value-offset",
+        type=several(number_or_auto),
+        default="0",
+        metavar="NUMBERS",
+        help=(
+            "nats that iqlearn and online-iqlearn add to all values inside "
+            "their loss; `auto` finds them on the first batches; several, "
+            "such as --value-offset=-20,0,auto, give a policy each"
+        ),
+    )
+
+
+def _add_rollouts(group):
+    add = group.add_argument
+    add(
+        "--num-rollouts",
+        type=size,
+        default=1,
+        metavar="N",
+        help="texts that online-iqlearn and gail write for each prompt",
+    )
+    add(
+        "--mix-in",
+        type=share_below_one,
+        default=0.1,
+        metavar="SHARE",
+        help="of the rollouts in the TD term of online-iqlearn, below 1",
+    )
+
+
+def _add_gail(group):
+    add = group.add_argument
+    add(
+        "--gail-steps",
+        type=positive,
+        metavar="N",
+        help="batches of gail, after those of mle (default: as many)",
+    )
+    add(
+        "--gail-warm-up-steps",
+        type=not_negative,
+        default=200,
+        metavar="N",
+        help="first steps in which gail's policy is left alone",
+    )
+    add(
+        "--gail-learning-rate",
+        type=number_above_zero,
+        default=1e-4,
+        metavar="NUMBER",
+        help="of gail's three networks, constant after the warm-up",
+    )
+    add(
+        "--reward-form",
+        type=one_of(*REWARD_FORMS),
+        default="logit",
+        metavar="NAME",
+        help=(
+            f"gail's reward, of {', '.join(REWARD_FORMS)}; the paper's, "
+            "softplus, pays for length"
+        ),
+    )
+    add(
+        "--mle-weight",
+        type=number_from_zero,
+        default=0.0,
+        metavar="NUMBER",
+        help="weight of the likelihood in gail",
     )

@@ -1,10 +1,10 @@
-"""Ownership of an output folder: which command wrote it."""
+"""The output folder of a command: whose it is, and what was written into it."""
 
+import json
 import pathlib
 
-from keras_irl.cli.kept_files import Mark
+from keras_irl.folders import check_folder
 from keras_irl.reporting.atomic_files import atomic_write
-from keras_irl.reporting.atomic_files import check_folder
 from keras_irl.reporting.report import REPORT_FILES
 
 FILES = {
@@ -13,13 +13,15 @@ FILES = {
     "rewards": ("heat_map.html", "heat_map.png", "report.md", "rewards.json"),
 }
 # By which file a folder is known, and what it holds then.
-MARKS = {
+MANIFESTS = {
     "compare": ("settings.json", "a comparison"),
     "evaluate": ("evaluation.json", "an evaluation"),
     "rewards": ("rewards.json", "rewards that were read"),
 }
 # What rewards had in their file before it listed what else was written.
 _REWARDS = {"policy", "control", "correlations", "best_of_n", "texts"}
+# What the list of our files is called in the file that has it.
+WRITTEN = "written"
 
 
 def check_output(job, folder):
@@ -34,10 +36,10 @@ def check_output(job, folder):
             another command or somebody else wrote and would be replaced, or a
             damaged file.
     """
-    name, _ = MARKS[job]
+    name, _ = MANIFESTS[job]
     check_folder(folder, (name, *FILES[job]))
     there = {path.name for path in pathlib.Path(folder).glob("*")}
-    for other, (other_name, what) in MARKS.items():
+    for other, (other_name, what) in MANIFESTS.items():
         # A name as common as that of settings may be anybody's.
         if other != job and other_name in there:
             raise ValueError(
@@ -45,11 +47,11 @@ def check_output(job, folder):
                 "replaced. Pass another `--output`. "
                 f"Received: output={str(folder)!r}"
             )
-    mark = _mark(job, folder)
+    manifest = _manifest(job, folder)
     foreign = sorted(
         name
         for name in there.intersection(FILES[job])
-        if not mark.knows(mark.folder / name)
+        if not manifest.knows(manifest.folder / name)
     )
     if foreign:
         raise ValueError(
@@ -69,9 +71,9 @@ def check_unread(folder, overwrite):
     Raises:
         ValueError: If the folder holds some, unless they may be replaced.
     """
-    name, what = MARKS["rewards"]
-    mark = Mark(folder, name, what)
-    if mark.content is None:
+    name, what = MANIFESTS["rewards"]
+    manifest = Manifest(folder, name, what)
+    if manifest.content is None:
         return
     if not overwrite:
         raise ValueError(
@@ -79,23 +81,23 @@ def check_unread(folder, overwrite):
             "or `--overwrite` to replace them. "
             f"Received: output={str(folder)!r}"
         )
-    if not mark.is_listed and not mark.content.keys() >= _REWARDS:
-        raise foreign_mark(mark)
+    if not manifest.is_listed and not manifest.content.keys() >= _REWARDS:
+        raise foreign_manifest(manifest)
 
 
-def foreign_mark(mark):
+def foreign_manifest(manifest):
     """Says that the file by which a folder is known is not ours.
 
     Args:
-        mark: A `Mark`.
+        manifest: A `Manifest`.
 
     Returns:
         A `ValueError`.
     """
     return ValueError(
-        f"The output folder holds a file {mark.path.name!r} that keras-irl "
+        f"The output folder holds a file {manifest.path.name!r} that keras-irl "
         "did not write, and would replace. Pass another `--output`. "
-        f"Received: output={str(mark.folder)!r}"
+        f"Received: output={str(manifest.folder)!r}"
     )
 
 
@@ -110,19 +112,232 @@ def write_output(job, files, folder, shown=""):
         folder: Where to write.
         shown: What to print, a string. Defaults to nothing.
     """
-    mark = _mark(job, folder)
-    own = [name for name in FILES[job] if mark.knows(mark.folder / name)]
-    if mark.path.name not in files:
-        mark.add(*(mark.folder / name for name in files))
+    manifest = _manifest(job, folder)
+    own = [
+        name for name in FILES[job] if manifest.knows(manifest.folder / name)
+    ]
+    if manifest.path.name not in files:
+        manifest.add(*(manifest.folder / name for name in files))
     paths = atomic_write(files, folder, own)
     if shown:
         print(shown)
     print("Written:", *paths, sep="\n  ")
 
 
-def _mark(job, folder):
-    """The mark of a folder, which knows its report if it has none."""
-    mark = Mark(folder, *MARKS[job])
-    if mark.content is not None and not mark.is_listed:
-        mark.adopt(mark.folder / name for name in FILES[job])
-    return mark
+def read_object(path, remedy):
+    """Reads a JSON object that an earlier command kept.
+
+    Args:
+        path: Path of the file.
+        remedy: What to do if it is damaged, a sentence.
+
+    Returns:
+        Dictionary.
+
+    Raises:
+        ValueError: If the file can't be read, or holds no such object.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise damaged(path, "it is not a file", remedy)
+    try:
+        value = json.loads(path.read_bytes().decode("utf-8"))
+        # What no file can hold would be found out at the very end.
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeError:
+        raise damaged(path, "it is not UTF-8", remedy) from None
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, f"it is no JSON: {error}", remedy) from None
+    if not isinstance(value, dict):
+        raise damaged(path, "it holds no JSON object", remedy)
+    return value
+
+
+def damaged(path, reason, remedy):
+    """Says which kept file is damaged.
+
+    Args:
+        path: Path of the file.
+        reason: What is wrong with it.
+        remedy: What to do, a sentence.
+
+    Returns:
+        A `ValueError`.
+    """
+    return ValueError(
+        f"The file {str(path)!r} is damaged: {reason}. {remedy} "
+        f"Received: file={str(path)!r}"
+    )
+
+
+class Manifest:
+    """The file by which a folder is known, and which lists what is ours in it.
+
+    Whatever else lies in the folder is somebody's, and is neither replaced nor
+    deleted. A file is listed before it is written: what an interrupted command
+    left half written is known as well.
+
+    Args:
+        folder: Path of the output folder.
+        name: Name of the file.
+        what: What a folder with this file holds.
+
+    Raises:
+        ValueError: If there is such a file, and it is damaged.
+    """
+
+    def __init__(self, folder, name, what):
+        self.folder = pathlib.Path(folder)
+        self.path = self.folder / name
+        self.what = what
+        self.content = None
+        self.written = set()
+        self.is_listed = False
+        if self.path.exists() or self.path.is_symlink():
+            self._read()
+
+    def _read(self):
+        remedy = (
+            "Without it, nobody knows whose the files of this folder are. Put "
+            "it back, or pass another `--output`."
+        )
+        content = read_object(self.path, remedy)
+        written = content.pop(WRITTEN, None)
+        if written is not None and not _are_inside(written):
+            raise damaged(self.path, f"{WRITTEN!r} lists no files", remedy)
+        self.content = content
+        self.is_listed = written is not None
+        self.written = set(written or ())
+
+    def adopt(self, paths):
+        """Takes files for ours that were written before there was a list.
+
+        Args:
+            paths: Their paths.
+        """
+        self.written |= {self._relative(path) for path in paths}
+
+    def replace(self, content):
+        """Writes other settings.
+
+        Args:
+            content: Dictionary of plain values.
+        """
+        self.content = content
+        self._write()
+
+    def add(self, *paths):
+        """Lists files, before they are written.
+
+        Args:
+            *paths: Their paths, in the folder.
+        """
+        new = {self._relative(path) for path in paths} - self.written
+        if new:
+            self.written |= new
+            self._write()
+
+    def knows(self, path):
+        """Tells whether a file is ours.
+
+        Args:
+            path: Its path, in the folder.
+        """
+        return path == self.path or self._relative(path) in self.written
+
+    def refuse_foreign(self, *paths):
+        """Checks that nothing of somebody else's would be replaced.
+
+        Args:
+            *paths: Paths of files that are read or written.
+
+        Raises:
+            ValueError: If one is there and not listed.
+        """
+        for path in paths:
+            is_there = path.exists() or path.is_symlink()
+            if is_there and not self.knows(path):
+                raise ValueError(
+                    f"{str(path)!r} is in the way, and was not written with "
+                    "these settings. Move it away, or pass another `--output`. "
+                    f"Received: output={str(self.folder)!r}"
+                )
+
+    def delete(self, *folders):
+        """Deletes what is listed in some folders, and these, if empty then.
+
+        Args:
+            *folders: Their names, in the output folder.
+
+        Raises:
+            ValueError: If a folder is a link to another place, where nothing
+                is deleted.
+        """
+        names = {name for name in self.written if name.split("/")[0] in folders}
+        paths = [self.folder / name for name in sorted(names)]
+        for path in paths:
+            self._check_no_link(path)
+        for path in paths:
+            if path.is_file() and not path.is_symlink():
+                path.unlink()
+        for parent in sorted({p.parent for p in paths}, reverse=True):
+            self._remove_empty(parent)
+        self.written -= names
+
+    def forget(self, *paths):
+        """Deletes some files, without writing that they are gone.
+
+        Args:
+            *paths: Paths of files; those that are not ours are left alone.
+        """
+        for path in paths:
+            if self.knows(path) and not path.is_symlink():
+                path.unlink(missing_ok=True)
+                self.written.discard(self._relative(path))
+
+    def _remove_empty(self, folder):
+        while folder != self.folder and folder.is_dir():
+            if folder.is_symlink() or any(folder.iterdir()):
+                return
+            folder.rmdir()
+            folder = folder.parent
+
+    def _check_no_link(self, path):
+        for folder in path.parents:
+            if folder == self.folder:
+                return
+            if folder.is_symlink():
+                raise ValueError(
+                    f"{str(folder)!r} is a link to another place, where "
+                    "nothing is deleted. Remove the link, or pass another "
+                    f"`--output`. Received: output={str(self.folder)!r}"
+                )
+
+    def _relative(self, path):
+        return pathlib.Path(path).relative_to(self.folder).as_posix()
+
+    def _write(self):
+        content = (self.content or {}) | {WRITTEN: sorted(self.written)}
+        text = json.dumps(content, indent=1)
+        atomic_write({self.path.name: text}, self.folder)
+
+
+def _manifest(job, folder):
+    """The manifest of a folder, which knows its report if it has none."""
+    manifest = Manifest(folder, *MANIFESTS[job])
+    if manifest.content is not None and not manifest.is_listed:
+        manifest.adopt(manifest.folder / name for name in FILES[job])
+    return manifest
+
+
+def _are_inside(names):
+    """Whether it is a list of paths, none of which leads out of a folder."""
+    if not isinstance(names, list):
+        return False
+    return all(
+        isinstance(name, str)
+        and name
+        and not pathlib.PurePosixPath(name).is_absolute()
+        and ".." not in pathlib.PurePosixPath(name).parts
+        for name in names
+    )

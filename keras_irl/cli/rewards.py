@@ -1,204 +1,253 @@
-"""`keras-irl rewards`: analyzes the rewards of a trained policy."""
+"""`keras-irl rewards`: the rewards of texts, read in a trained policy."""
 
-import collections
-import pathlib
+from keras_irl.cli.flags import JSONL_SPLIT
+from keras_irl.cli.flags import TASKS
+from keras_irl.cli.flags import add_command
+from keras_irl.cli.flags import add_machine
+from keras_irl.cli.flags import add_num_resamples
+from keras_irl.cli.flags import add_output
+from keras_irl.cli.flags import add_saved_policy_lengths
+from keras_irl.cli.flags import add_tokenize
+from keras_irl.cli.flags import any_number
+from keras_irl.cli.flags import flag_of
+from keras_irl.cli.flags import not_negative
+from keras_irl.cli.flags import positive
+from keras_irl.cli.flags import share
+from keras_irl.cli.flags import size
+from keras_irl.cli.flags import temperature
+from keras_irl.cli.output_lock import locked
 
-from keras_irl.cli.digests import digest_of_files
-from keras_irl.cli.digests import digest_of_texts
-from keras_irl.cli.judged_texts import read_texts
-from keras_irl.cli.kept_files import WRITTEN
-from keras_irl.cli.output_folder import check_output
-from keras_irl.cli.output_folder import check_unread
-from keras_irl.cli.output_folder import write_output
-from keras_irl.cli.report_settings import made_now
-from keras_irl.cli.report_settings import settings
-from keras_irl.cli.reward_arguments import SAMPLING
-from keras_irl.cli.reward_report import as_json
-from keras_irl.cli.reward_report import report
-from keras_irl.cli.sampled_texts import load_prompts
-from keras_irl.cli.sampled_texts import sample_texts
-from keras_irl.cli.saved_policies import load_saved
-from keras_irl.metrics.bootstrap import check_num_resamples
-from keras_irl.rewards import RewardReader
-from keras_irl.rewards import best_of_n
-from keras_irl.rewards import correlation
-from keras_irl.rewards.heat_maps import heat_map_files
-from keras_irl.rewards.scorer import check_prompts
-
-_CONTROL = "control"
+# What they are with a task; without one, they would say nothing.
+SAMPLING = {
+    "split": "test",
+    "num_test": 200,
+    "num_samples": 8,
+    "temperature": 1.0,
+    "tokenize": "13a",
+}
 
 
-def rewards(options):
-    """Runs `keras-irl rewards`.
+def add_arguments(commands):
+    """Adds the command to those there are.
+
+    Args:
+        commands: What `add_subparsers` of `argparse` returned.
+    """
+    parser = add_command(
+        commands,
+        "rewards",
+        "read the rewards of texts in a trained policy",
+        "Reads the reward of every token of some texts in a trained "
+        "policy: of samples that it writes to the prompts of a task, or "
+        "of the texts in a file. Writes rewards.json, a heat map as "
+        "heat_map.html and heat_map.png, and, where the texts have a "
+        "metric, report.md: the correlation of reward and metric, and "
+        "what it buys to keep the sample of highest reward.",
+    )
+    _add_policies(parser.add_argument_group("the policies"))
+    _add_samples(parser.add_argument_group("texts that are sampled"))
+    _add_texts(parser.add_argument_group("the texts"))
+    _add_numbers(parser.add_argument_group("the rewards"))
+    reading = parser.add_argument_group("the reading")
+    add_saved_policy_lengths(reading)
+    add_machine(reading)
+    _add_output(parser.add_argument_group("the output"))
+
+
+def check(options):
+    """Checks what can be checked without Keras.
+
+    Args:
+        options: What `parse_arguments` returns. What was not said of the
+            samples is filled in.
+
+    Raises:
+        ValueError: If a flag, a file or the output folder is wrong.
+    """
+    from keras_irl.cli import early_checks
+
+    early_checks.check_encoding(options)
+    _complete_sampling(options)
+    if options.task is None:
+        early_checks.check_file(options.path)
+    else:
+        early_checks.check_task(options.task, options.path, (options.split,))
+    _check_policies(options)
+    early_checks.check_output_path(options.output)
+
+
+def run(options):
+    """Runs the command.
 
     Args:
         options: What `parse_arguments` returns.
 
     Returns:
-        What `rewards.json` holds.
+        The exit code.
 
     Raises:
-        ValueError: If a file, a text or a number is wrong. Nothing is written
-            then.
+        ValueError: See `keras_irl.cli.reward_reading.read_rewards`.
     """
-    check_num_resamples(options.num_resamples)
-    check_output("rewards", options.output)
-    check_unread(options.output, options.overwrite)
-    # Before the policies: what is wrong with texts is found out sooner.
-    task = load_prompts(options) if options.task else None
-    texts = None if task else read_texts(options.path, options.metric or [])
-    saved = _load(options)
-    numbers = _numbers(saved, options)
-    readers = {
-        name: RewardReader(known.policy, *numbers[name], options.batch_size)
-        for name, known in saved.items()
-    }
-    if task:
-        for known in saved.values():
-            check_prompts(known.policy, list(task.prompts))
-        texts = sample_texts(saved["policy"].policy, task, options)
-    read = {
-        name: reader(texts.prompts, texts.responses, texts.finished)
-        for name, reader in readers.items()
-    }
-    results = _results(read, texts, options)
-    results["discount"], results["value_offset"] = numbers["policy"]
-    if task:
-        results["samples"]["num_prompts"] = len(task.prompts)
-    results["settings"] = _settings(results, task or texts, options)
-    _write(results, read, texts, options)
-    return results
+    from keras_irl.cli.reward_reading import read_rewards
+
+    with locked(options.output):
+        read_rewards(options)
+    return 0
 
 
-def _load(options):
-    paths = {"policy": options.policy, _CONTROL: options.control}
-    return {
-        name: load_saved(path, options.max_prompt_length, options.max_length)
-        for name, path in paths.items()
-        if path is not None
-    }
-
-
-def _numbers(saved, options):
-    """The discount and the value offset that each policy is read with."""
-    policy = saved["policy"]
-    discount, value_offset = policy.discount, policy.value_offset
-    if options.discount is not None:
-        discount = options.discount
-    if options.value_offset is not None:
-        value_offset = options.value_offset
-    # By the discount of the policy: side by side, they are compared.
-    numbers = {name: (discount, s.value_offset) for name, s in saved.items()}
-    return numbers | {"policy": (discount, value_offset)}
-
-
-def _results(read, texts, options):
-    names = ("task", "seed", *SAMPLING)
-    samples = {name: vars(options)[name] for name in names}
-    return {
-        "policy": options.policy,
-        "control": options.control,
-        "samples": samples if options.task else None,
-        **_judge(read, texts, options),
-        "texts": _rows(read, texts),
-    }
-
-
-def _settings(results, source, options):
-    """What another reading needs to come out alike."""
-    unsaid = () if options.task else SAMPLING
-    found = dict.fromkeys(unsaid, "none, nothing is sampled")
-    found |= {name: results[name] for name in ("discount", "value_offset")}
-    if options.metric is None and options.task:
-        found["metric"] = "all that judge single texts"
-    columns = source.references if options.task else source.responses
-    found["data digest"] = digest_of_texts(source.prompts, columns)
-    for name in ("policy", _CONTROL):
-        if results[name] is not None:
-            digest = digest_of_files(results[name])[:16]
-            found[f"{name} digest"] = digest
-    return settings(options, found, [made_now()])
-
-
-def _judge(read, texts, options):
-    """The correlations and the gains of reranking, for each metric."""
-    if not texts.metrics:
-        return {"correlations": [], "best_of_n": {}}
-    policy, control = read["policy"], read.get(_CONTROL)
-    scores = {
-        "reward": [text.total for text in policy],
-        "reward per token": [text.mean for text in policy],
-        "log-likelihood": [text.log_likelihood for text in policy],
-    }
-    correlations = correlation(
-        scores,
-        texts.metrics,
-        texts.prompts,
-        [len(text.tokens) for text in policy],
-        control=control,
-        num_resamples=options.num_resamples,
-        seed=options.seed,
-    )
-    gains = {}
-    if min(collections.Counter(texts.prompts).values()) > 1:
-        gains = {
-            name: best_of_n(
-                policy,
-                numbers,
-                texts.prompts,
-                num_resamples=options.num_resamples,
-                seed=options.seed,
-            )
-            for name, numbers in texts.metrics.items()
-        }
-    return {"correlations": correlations, "best_of_n": gains}
-
-
-def _rows(read, texts):
-    """What was found for each text."""
-    rows = []
-    for row, prompt in enumerate(texts.prompts):
-        rows.append(
-            {
-                "prompt": prompt,
-                "response": texts.responses[row],
-                "metrics": {n: x[row] for n, x in texts.metrics.items()},
-            }
+def _complete_sampling(options):
+    """Checks where the texts come from, and fills in what was not said."""
+    given = [name for name in SAMPLING if vars(options)[name] is not None]
+    if options.task is None and options.path is None:
+        raise ValueError(
+            "Pass `--task`, for samples of the policy, or `--path`, a file "
+            "with texts. Received: task=None, path=None"
         )
-        for name, policy in read.items():
-            text = policy[row]
-            rows[-1][name] = {
-                "total": text.total,
-                "mean": text.mean,
-                "log_likelihood": text.log_likelihood,
-                "finished": text.finished,
-                "tokens": text.tokens,
-                "rewards": text.rewards.tolist(),
-                "action_values": text.action_values.tolist(),
-                "values": text.values.tolist(),
-                "log_probs": text.log_probs.tolist(),
-            }
-    return rows
+    if options.task is None and given:
+        flags = " ".join(f"`{flag_of(name)}`" for name in given)
+        raise ValueError(
+            f"Without `--task` nothing is sampled: leave out {flags}, or name "
+            f"a task. Received: {given[0]}={vars(options)[given[0]]}"
+        )
+    for name in SAMPLING.keys() - given:
+        setattr(options, name, SAMPLING[name])
 
 
-def _write(results, read, texts, options):
-    names = {"policy": pathlib.Path(options.policy).stem}
+def _check_policies(options):
+    from keras_irl.cli.saved_policies import check_policy_path
+    from keras_irl.cli.saved_policies import is_same_path
+
+    check_policy_path(options.policy)
     if options.control is not None:
-        names[_CONTROL] = f"{pathlib.Path(options.control).stem} (control)"
-    files = heat_map_files(
-        {name: read[role] for role, name in names.items()},
-        texts.prompts,
-        options.max_texts,
-        # Beside the rewards, what likelihood alone says of the same tokens.
-        quantities={
-            names[role]: "log_probs" for role in names.keys() & {_CONTROL}
-        },
-        metrics=texts.metrics,
+        check_policy_path(options.control)
+        if is_same_path(options.policy, options.control):
+            raise ValueError(
+                "The control is the policy itself, whose log-likelihoods are "
+                "there anyway. Pass another, or leave `--control` out. "
+                f"Received: policy={options.policy!r}, "
+                f"control={options.control!r}"
+            )
+
+
+def _add_policies(group):
+    add = group.add_argument
+    add(
+        "--policy",
+        required=True,
+        metavar="PATH",
+        help=(
+            "a .keras file of a trainer or of a policy, or the folder of a "
+            "keras-hub preset"
+        ),
     )
-    tables = report(results)
-    if tables:
-        files["report.md"] = tables
-    # By this list the files are known to be ours, and it is written first.
-    listed = results | {WRITTEN: sorted(["rewards.json", *files])}
-    files = {"rewards.json": as_json(listed), **files}
-    write_output("rewards", files, options.output, tables)
+    add(
+        "--control",
+        metavar="PATH",
+        help=(
+            "another, as a rule trained by likelihood: its log-likelihoods of "
+            "the same texts stand beside the rewards"
+        ),
+    )
+
+
+def _add_samples(group):
+    add = group.add_argument
+    add(
+        "--task",
+        metavar="NAME",
+        help=(
+            "samples of the policy on the prompts of this task are read, and "
+            f"judged by its metrics; one of {', '.join(TASKS)}"
+        ),
+    )
+    add(
+        "--split",
+        metavar="NAME",
+        help=(
+            f"of the task's data (default: {SAMPLING['split']}); jsonl: "
+            f"{JSONL_SPLIT}"
+        ),
+    )
+    add(
+        "--num-test",
+        type=positive,
+        metavar="N",
+        help=f"its first N prompts (default: {SAMPLING['num_test']})",
+    )
+    add(
+        "--num-samples",
+        type=size,
+        metavar="N",
+        help=f"samples a prompt (default: {SAMPLING['num_samples']})",
+    )
+    add(
+        "--temperature",
+        type=temperature,
+        metavar="NUMBER",
+        help=f"of the samples (default: {SAMPLING['temperature']:g})",
+    )
+    add_tokenize(group, default=None)
+
+
+def _add_texts(group):
+    add = group.add_argument
+    add(
+        "--path",
+        help=(
+            "folder or file of the task's data, if it needs any; without "
+            'a task, a file with a line for each text: {"prompt": ..., '
+            '"response": ...}; samples of one prompt repeat it, and '
+            '"finished": false marks a text that was cut'
+        ),
+    )
+    add(
+        "--metric",
+        action="append",
+        metavar="NAME",
+        help=(
+            "a metric of the task (default: all that judge single texts), or "
+            "a column of that file with a number, higher for better texts; "
+            "may be given several times"
+        ),
+    )
+
+
+def _add_numbers(group):
+    add = group.add_argument
+    add(
+        "--discount",
+        type=share,
+        metavar="SHARE",
+        help="discount of the rewards (default: the trainer's, or 0.99)",
+    )
+    add(
+        "--value-offset",
+        type=any_number,
+        metavar="NATS",
+        help="what is added to all values (default: the trainer's, or 0)",
+    )
+
+
+def _add_output(group):
+    add_output(
+        group,
+        "runs/rewards",
+        "the files",
+        "the rewards that were read into the folder before",
+    )
+    add = group.add_argument
+    add(
+        "--max-texts",
+        type=positive,
+        default=50,
+        metavar="N",
+        help="texts on the heat map's page",
+    )
+    add_num_resamples(group)
+    add(
+        "--seed",
+        type=not_negative,
+        default=0,
+        metavar="N",
+        help="seed of the samples and of the bootstrap",
+    )

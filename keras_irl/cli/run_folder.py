@@ -1,33 +1,36 @@
-"""The run folder of a command: settings, finished runs, checkpoints."""
+"""What a command has got so far: finished runs, and policies they trained."""
 
 import contextlib
-import errno
 import hashlib
 import json
-import math
 import os
 import pathlib
 import re
-import sys
+import zipfile
+import zlib
 
 import keras
 
-from keras_irl.cli.kept_files import Mark
-from keras_irl.cli.kept_files import damaged
-from keras_irl.cli.kept_files import read_object
-from keras_irl.cli.objective_arguments import OBJECTIVES
+from keras_irl.cli.checkpoints import Checkpoint
+from keras_irl.cli.checkpoints import json_text
+from keras_irl.cli.checkpoints import save_whole
+from keras_irl.cli.error_messages import first_line
+from keras_irl.cli.error_messages import raise_if_too_small
+from keras_irl.cli.objectives import OBJECTIVES
 from keras_irl.cli.output_folder import FILES
-from keras_irl.cli.output_folder import MARKS
-from keras_irl.cli.output_folder import foreign_mark
-from keras_irl.cli.too_small import raise_if_too_small
+from keras_irl.cli.output_folder import MANIFESTS
+from keras_irl.cli.output_folder import Manifest
+from keras_irl.cli.output_folder import damaged
+from keras_irl.cli.output_folder import foreign_manifest
+from keras_irl.cli.output_folder import read_object
+from keras_irl.folders import check_folder
 from keras_irl.reporting.atomic_files import atomic_write
-from keras_irl.reporting.atomic_files import check_folder
 
 _SAFE = re.compile(r"[^A-Za-z0-9._-]")
 # What an objective is called, and what was trained before it.
 _NAMES = re.compile(f"(named-)?({'|'.join(OBJECTIVES)})[^/]*-[0-9]+")
-# What HDF5 writes besides the numbers, and for each variable, in bytes.
-_HEADER, _ENTRY = 2**14, 1536
+# What Keras writes into the file of a model.
+_PARTS = {"config.json", "metadata.json", "model.weights.h5"}
 _DAMAGED_RUN = "Delete it, and the same command makes it anew."
 
 
@@ -56,19 +59,19 @@ class ResultFolder:
         self.folder = pathlib.Path(folder)
         names = (self.results_name, *self.other_names)
         check_folder(folder)
-        self.mark = Mark(self.folder, *MARKS[self.job])
-        before = self.mark.content
-        if before is not None and not self.mark.is_listed:
+        self.manifest = Manifest(self.folder, *MANIFESTS[self.job])
+        before = self.manifest.content
+        if before is not None and not self.manifest.is_listed:
             self._adopt_older(before, settings)
         for name in names:
             check_folder(self.folder / name)
         if overwrite:
-            self.mark.delete(*names)
+            self.manifest.delete(*names)
         elif before is not None and self._is_begun():
             self._check_same(before, settings)
         for name in names:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        self.mark.replace(settings)
+        self.manifest.replace(settings)
 
     def finished_run(self, name, seed, check=None):
         """Reads a run that was finished before.
@@ -86,7 +89,7 @@ class ResultFolder:
             ValueError: If its file is damaged, or not ours.
         """
         path = self.run_path(name, seed)
-        self.mark.refuse_foreign(*self._paths(name, seed))
+        self.manifest.refuse_foreign(*self._paths(name, seed))
         if not path.exists():
             return None
         run = read_object(path, _DAMAGED_RUN)
@@ -100,8 +103,8 @@ class ResultFolder:
     def finish_run(self, name, seed, run):
         """Keeps a finished run."""
         path = self.run_path(name, seed)
-        self.mark.add(path)
-        atomic_write({path.name: _json(run)}, path.parent)
+        self.manifest.add(path)
+        atomic_write({path.name: json_text(run)}, path.parent)
 
     def run_path(self, name, seed):
         """Returns the path of a finished run."""
@@ -116,8 +119,8 @@ class ResultFolder:
     def _adopt_older(self, before, settings):
         # Settings may have come since, and none of somebody else's are known.
         if not before.keys() <= settings.keys():
-            raise foreign_mark(self.mark)
-        self.mark.adopt(
+            raise foreign_manifest(self.manifest)
+        self.manifest.adopt(
             path
             for path in self._older_files()
             if path.is_file() and not path.is_symlink()
@@ -130,7 +133,7 @@ class ResultFolder:
     def _is_begun(self):
         # Settings that were refused, or stopped early, bind nobody.
         results = self.folder.glob(f"{self.results_name}/*.json")
-        return any(map(self.mark.knows, results))
+        return any(map(self.manifest.knows, results))
 
     def _check_same(self, before, settings):
         now = json.loads(json.dumps(settings))
@@ -145,7 +148,7 @@ class ResultFolder:
                 for name in names
             )
             raise ValueError(
-                f"The output folder holds {self.mark.what} with other "
+                f"The output folder holds {self.manifest.what} with other "
                 "settings, or of other texts. Pass another `--output`, or "
                 "`--overwrite` to replace it. "
                 f"Received: output={self.folder}, {changes}"
@@ -201,11 +204,13 @@ class RunFolder(ResultFolder):
         """Keeps a trained policy; `keras.saving.load_model` reads it."""
         path = self.policy_path(name, seed)
         partial = path.with_name(f"partial-{path.name}")
-        self.mark.add(path, partial)
-        with _removed_on_failure(partial):
-            _reserve(partial, trainer)
-            trainer.save(partial)
-            os.replace(partial, path)
+        self.manifest.add(path, partial)
+
+        def save(place):
+            trainer.save(place)
+            os.replace(place, path)
+
+        save_whole(save, partial, trainer)
 
     def saved_policy(self, name, seed):
         """Returns a policy that was kept, or `None`.
@@ -223,7 +228,34 @@ class RunFolder(ResultFolder):
             raise_if_too_small(error)
             run = self.run_path(name, seed).name
             remedy = f"Delete it and `runs/{run}`, to train it anew."
-            raise damaged(path, _first_line(error), remedy) from error
+            raise damaged(path, first_line(error), remedy) from error
+
+    def check_policy(self, name, seed):
+        """Checks that the policy of a finished run is there, and whole.
+
+        Args:
+            name: Name of the run.
+            seed: Its seed.
+
+        Raises:
+            ValueError: If its file is missing or damaged.
+        """
+        path = self.policy_path(name, seed)
+        if not self.run_path(name, seed).exists():
+            return
+        remedy = (
+            f"Put it back, or delete {str(self.run_path(name, seed))!r}, and "
+            "the same command trains it anew."
+        )
+        # Of a run from before files were listed, nobody knows.
+        if not path.exists() and self.manifest.knows(path):
+            raise ValueError(
+                f"The policy of a finished run, {str(path)!r}, is missing. "
+                f"{remedy} Received: file={str(path)!r}"
+            )
+        reason = _damage_of(path) if path.exists() else None
+        if reason is not None:
+            raise damaged(path, reason, remedy)
 
     def checkpoint(self, name, seed):
         """Returns the place for the checkpoints of a run."""
@@ -231,7 +263,7 @@ class RunFolder(ResultFolder):
             f"{name}, seed {seed}",
             self.folder / "checkpoints" / _file_name(name, seed),
             seed,
-            self.mark,
+            self.manifest,
         )
 
     def policy_path(self, name, seed):
@@ -260,119 +292,7 @@ class RunFolder(ResultFolder):
 
     def _is_begun(self):
         unfinished = self.folder.glob("checkpoints/*/progress.json")
-        return super()._is_begun() or any(map(self.mark.knows, unfinished))
-
-
-class Checkpoint:
-    """The last state of an unfinished run.
-
-    Args:
-        name: What to call the run.
-        folder: Path of the checkpoint's folder.
-        seed: Seed of the run.
-        mark: The `Mark` of the output folder.
-    """
-
-    def __init__(self, name, folder, seed, mark):
-        self.name = name
-        self.folder = folder
-        self.seed = seed
-        self.path = folder / "progress.json"
-        self.mark = mark
-        self._remedy = (
-            f"Delete the folder {str(folder)!r}, and the same command trains "
-            "this run anew."
-        )
-
-    def exists(self):
-        """Tells whether there is a state to go on from."""
-        self.mark.refuse_foreign(self.path)
-        return self.path.exists()
-
-    def save(self, trainer, progress):
-        """Keeps weights, optimizer and progress, all or nothing.
-
-        Args:
-            trainer: A `keras_irl.Trainer`.
-            progress: Dictionary of plain values. The weights of its
-                `best_step`, kept at that step, stay beside the last.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        weights = self._weights_of(progress["step"])
-        self.mark.refuse_foreign(weights)
-        self.mark.add(self.path, weights)
-        with _removed_on_failure(weights):
-            _reserve(weights, trainer)
-            trainer.save_weights(weights)
-        # Once this is written, the new checkpoint counts.
-        content = _json(progress | {"weights": weights.name})
-        atomic_write({self.path.name: content}, self.folder)
-        kept = {weights, self._weights_of(progress.get("best_step"))}
-        self.mark.forget(*set(self.folder.glob("*.weights.h5")) - kept)
-
-    def delete(self):
-        """Drops what is kept, and nothing else that lies there."""
-        if self.folder.is_symlink() or not self.folder.is_dir():
-            return
-        weights = self.folder.glob("*.weights.h5")
-        # The progress first: without weights it would be damaged.
-        self.mark.forget(self.path)
-        self.mark.forget(*weights)
-        with contextlib.suppress(OSError):
-            self.folder.rmdir()
-
-    def restore(self, trainer):
-        """Restores a trainer, and returns the progress it had made.
-
-        Raises:
-            ValueError: If a file of the checkpoint is damaged.
-        """
-        if not self.exists():
-            curves = ("step", "negative_log_likelihood", "entropy")
-            history = {name: [] for name in (*curves, "token_accuracy")}
-            return {"step": 0, "step_times": [], "history": history}
-        progress = read_object(self.path, self._remedy)
-        _check_progress(progress, self.path, self._remedy)
-        # Keras loads no weights before these are built. Not by `build`: a file
-        # would tell of no shape then, and could not be loaded.
-        trainer.built = True
-        trainer.optimizer.build(trainer.trainable_variables)
-        self._load(trainer, self.folder / progress.pop("weights"))
-        return progress
-
-    def load_weights(self, trainer, step):
-        """Loads what was kept at a step, the last or the best.
-
-        Raises:
-            ValueError: If the file is damaged.
-        """
-        self._load(trainer, self._weights_of(step))
-
-    def _load(self, trainer, path):
-        try:
-            trainer.load_weights(path)
-        # A damaged file fails in many ways.
-        except Exception as error:
-            raise_if_too_small(error)
-            raise damaged(path, _first_line(error), self._remedy) from error
-
-    def _weights_of(self, step):
-        return self.folder / f"step-{step}.weights.h5"
-
-
-def _check_progress(progress, path, remedy):
-    history = progress.get("history")
-    is_whole = (
-        isinstance(progress.get("step"), int)
-        and isinstance(progress.get("step_times"), list)
-        and isinstance(history, dict)
-        and {"step", "negative_log_likelihood"} <= history.keys()
-        and all(isinstance(curve, list) for curve in history.values())
-        and isinstance(progress.get("weights"), str)
-        and pathlib.PurePath(progress["weights"]).name == progress["weights"]
-    )
-    if not is_whole:
-        raise damaged(path, "it is not the progress of a run", remedy)
+        return super()._is_begun() or any(map(self.manifest.knows, unfinished))
 
 
 def first_stage(name):
@@ -390,59 +310,51 @@ def _file_name(name, seed):
     return f"{safe}-{seed}"
 
 
-def _json(value):
-    # JSON does not know the numbers of NumPy.
-    text = json.dumps(
-        value, ensure_ascii=False, default=lambda number: number.item()
-    )
-    # Half a surrogate pair would be no UTF-8 when it is read.
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _first_line(error):
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200]
-
-
-@contextlib.contextmanager
-def _removed_on_failure(path):
-    """Leaves no half of a file, and says which one could not be written."""
+def _damage_of(path):
+    """What is wrong with a `.keras` file, or `None`; nothing is loaded."""
     try:
-        yield
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        if error.errno is None:
-            raise
-        raise OSError(error.errno, os.strerror(error.errno), str(path)) from (
-            error
-        )
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+        with zipfile.ZipFile(path) as archive:
+            missing = _PARTS - set(archive.namelist())
+            if missing:
+                return f"it lacks {', '.join(sorted(missing))}"
+            part = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        return first_line(error)
+    return None if part is None else f"{part} in it is not as it was written"
 
 
-def _reserve(path, trainer):
-    """Makes sure that there is room for weights.
+def check_comparison_run(run):
+    """Checks that a run that was read from a file can be told of.
 
-    HDF5 takes the whole process down when a disk is full, so that the disk is
-    asked before.
+    Args:
+        run: What was read.
+
+    Raises:
+        ValueError: If something is missing.
     """
-    if sys.platform != "linux":
-        return
-    variables = list(trainer.variables)
-    if trainer.optimizer is not None:
-        variables += trainer.optimizer.variables
-    size = _HEADER + sum(map(_size_in_file, variables))
-    with path.open("wb") as file:
-        try:
-            os.posix_fallocate(file.fileno(), 0, size)
-        except OSError as error:
-            # Some file systems can't tell, which does not mean that it is full.
-            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
-                raise
-    path.unlink()
+    needed = ("seed", "rows", "samples")
+    if "failed" not in run:
+        needed += (
+            *("negative_log_likelihood", "best_negative_log_likelihood"),
+            *("best_step", "kept_step", "history"),
+        )
+    _require(run, needed)
+    if "failed" in run:
+        _require(
+            run["failed"],
+            (
+                *("problem", "step", "kept_step", "policy"),
+                *("learning_rate", "settings"),
+            ),
+        )
+    else:
+        _require(run["history"], ("step", "negative_log_likelihood"))
 
 
-def _size_in_file(variable):
-    bits = re.search("[0-9]+$", keras.backend.standardize_dtype(variable.dtype))
-    return math.prod(variable.shape) * int(bits[0] if bits else 8) // 8 + _ENTRY
+def _require(dictionary, names):
+    names = [name for name in names if name not in dictionary]
+    if names:
+        raise ValueError(
+            f"The run lacks {', '.join(names)}. "
+            f"Received: the entries {sorted(dictionary)}"
+        )

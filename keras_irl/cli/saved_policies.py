@@ -1,26 +1,22 @@
-"""Saved policies, with the settings that their rewards depend on."""
+"""Policies that were saved: their paths, their lengths, their rewards' numbers.
 
-import dataclasses
+Paths are checked without Keras, which is imported to load a policy.
+"""
+
+import os
 import pathlib
 from typing import Any
-
-import keras
+from typing import NamedTuple
 
 from keras_irl.arguments import shortened
-from keras_irl.cli.policy_paths import check_path
-from keras_irl.cli.too_small import raise_if_too_small
-from keras_irl.families.family import is_language_model
-from keras_irl.families.family import layout_of
-from keras_irl.models import load_policy
-from keras_irl.models.presets import set_lengths
-from keras_irl.trainers import Trainer
+from keras_irl.cli.error_messages import first_line
+from keras_irl.cli.error_messages import raise_if_too_small
 
 # In tokens; the keys and values of a longer text fit no machine.
 _LONGEST = 2**20
 
 
-@dataclasses.dataclass(frozen=True)
-class SavedPolicy:
+class SavedPolicy(NamedTuple):
     """A policy and the numbers it was trained with.
 
     Attributes:
@@ -32,6 +28,63 @@ class SavedPolicy:
     policy: Any
     discount: float = 0.99
     value_offset: float = 0.0
+
+
+def check_policy_path(path):
+    """Checks that there is a file or a folder.
+
+    Args:
+        path: Path of a policy.
+
+    Raises:
+        ValueError: If there is neither.
+    """
+    if not _exists(path):
+        raise ValueError(
+            "Expected a .keras file, or the folder of a keras-hub preset, and "
+            f"found nothing there. Received: path={shortened(str(path))}"
+        )
+
+
+def named_paths(texts):
+    """Finds the paths of policies by name.
+
+    Args:
+        texts: A list of `NAME=PATH` or `PATH`.
+
+    Returns:
+        Dictionary from names to lists of paths, several of one name where
+        they are training runs of one method.
+
+    Raises:
+        ValueError: If there is no such file or folder, a name is missing, or
+            two policies can't be told apart.
+    """
+    groups, named = {}, set()
+    for text in texts:
+        name, path, is_given = _name_and_path(text)
+        others = groups.setdefault(name, [])
+        if any(is_same_path(path, other) for other in others):
+            raise ValueError(
+                "The same policy twice tells nothing new. "
+                f"Received: policy={text!r} twice"
+            )
+        # Files of one name are not for that training runs of one method.
+        if others and not (is_given and name in named):
+            raise ValueError(
+                f"Two policies would be called {name!r}. Give each a name, by "
+                "NAME=PATH; the same one where they are training runs of one "
+                f"method. Received: policy={others[0]!r}, policy={path!r}"
+            )
+        others.append(path)
+        if is_given:
+            named.add(name)
+    return groups
+
+
+def is_same_path(path, other):
+    """Tells whether two paths, which may be spelled differently, are one."""
+    return os.path.realpath(path) == os.path.realpath(other)
 
 
 def load_saved(path, max_prompt_length=None, max_length=None):
@@ -48,7 +101,11 @@ def load_saved(path, max_prompt_length=None, max_length=None):
     Raises:
         ValueError: If there is no such file or folder, or it holds no policy.
     """
-    check_path(path)
+    # Only here: it imports Keras.
+    from keras_irl.models import load_policy
+    from keras_irl.models.presets import set_lengths
+
+    check_policy_path(path)
     path = pathlib.Path(path)
     if path.is_dir():
         saved = SavedPolicy(
@@ -63,12 +120,40 @@ def load_saved(path, max_prompt_length=None, max_length=None):
     return saved
 
 
+def _name_and_path(text):
+    """A policy's name and path, and whether the name was given."""
+    name, equals, path = text.partition("=")
+    is_given = bool(equals) and not _exists(text)
+    if not is_given:
+        name, path = pathlib.Path(text).stem, text
+    name = name.strip()
+    if not name or not path:
+        raise ValueError(
+            "`--policy` takes NAME=PATH, or a path with a name of its own."
+            f" Received: policy={text!r}"
+        )
+    check_policy_path(path)
+    return name, path, is_given
+
+
+def _exists(path):
+    try:
+        return pathlib.Path(path).exists()
+    # Such as a name that is too long.
+    except (OSError, ValueError):
+        return False
+
+
 def _check_lengths(policy, path):
     """Refuses lengths of a file that no machine holds, or no position has."""
-    layout = layout_of(policy)
-    flags = {layout.window: "`--max-length`"}
-    if layout.has_encoder:
-        flags = {layout.prompt_window: "`--max-prompt-length`", **flags}
+    import keras_hub
+
+    flags = {"sequence_length": "`--max-length`"}
+    if isinstance(policy, keras_hub.models.Seq2SeqLM):
+        flags = {
+            "encoder_sequence_length": "`--max-prompt-length`",
+            "decoder_sequence_length": "`--max-length`",
+        }
     limit = policy.backbone.get_config().get("max_sequence_length")
     limit = _LONGEST if limit is None else min(limit, _LONGEST)
     for name, flag in flags.items():
@@ -86,20 +171,24 @@ def _check_lengths(policy, path):
 
 
 def _from_file(path):
+    import keras
+    import keras_hub
+
+    from keras_irl.trainers import Trainer
+
     try:
         model = keras.saving.load_model(path, compile=False)
     # What is no such file, or a damaged one, fails in many ways.
     except Exception as error:
         raise_if_too_small(error)
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ValueError(
             "Keras could not load this file; save a trainer or a policy with "
-            f'`save("NAME.keras")`. Keras said: {lines[0][:200]} '
+            f'`save("NAME.keras")`. Keras said: {first_line(error)} '
             f"Received: path={str(path)!r}"
         ) from error
     if isinstance(model, Trainer):
         return SavedPolicy(model.policy, model.discount, model.value_offset)
-    if is_language_model(model):
+    if isinstance(model, keras_hub.models.CausalLM):
         return SavedPolicy(model)
     raise ValueError(
         "The file holds neither a trainer of keras_irl nor a language model "

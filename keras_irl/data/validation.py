@@ -12,6 +12,7 @@ import numpy as np
 import tqdm
 
 from keras_irl.arguments import MAX_BATCH_SIZE
+from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import check_choice
 from keras_irl.arguments import check_integer
 from keras_irl.columns import column
@@ -24,7 +25,7 @@ _PATIENCE = 2.0  # Seconds before a progress bar appears.
 Survey = collections.namedtuple("Survey", "rows truncated dropped left_out")
 
 
-class InvalidRowError(ValueError):
+class InvalidRowError(ArgumentError):
     """A row that holds nothing to imitate.
 
     Args:
@@ -33,28 +34,30 @@ class InvalidRowError(ValueError):
         name: `"prompts"` or `"responses"`.
         row: The index of the row.
         value: What was found there.
+        *arguments: Names of arguments by which it can be mended.
 
     Attributes:
         reason: As passed.
         problem: The message, as passed.
     """
 
-    def __init__(self, reason, message, name, row, value):
+    def __init__(self, reason, message, name, row, value, *arguments):
         # The head of a long text is enough to find it.
         short = value[:60] if isinstance(value, str | bytes) else value
         excerpt = repr(short)[:72] + ("..." if short is not value else "")
         super().__init__(
             f"Row {row}: {message} To leave such rows out and have them "
             'counted, pass `on_invalid="drop"`. Received: '
-            f"{name}[{row}]={excerpt}"
+            f"{name}[{row}]={excerpt}",
+            *arguments,
         )
         self.reason = reason
         self.problem = message
-        self._arguments = (reason, message, name, row, value)
+        self._received = (reason, message, name, row, value, *arguments)
 
     def __reduce__(self):
         # Workers that read rows send it to another process.
-        return type(self), self._arguments
+        return type(self), self._received
 
 
 def check_columns(prompts, responses):
@@ -156,6 +159,8 @@ def check_tokens(packer, row, texts, tokens):
             "prompts",
             row,
             texts[0],
+            "max_length",
+            "max_prompt_length",
         )
 
 

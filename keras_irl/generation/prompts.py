@@ -5,6 +5,7 @@ import warnings
 from keras import ops
 
 from keras_irl.arguments import MAX_LENGTH
+from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.columns import column
@@ -46,11 +47,12 @@ def encode_prompts(policy, prompts, max_length):
     full = ops.convert_to_numpy(inputs[layout.padding_mask]).all(axis=1)
     if full.any():
         row = int(full.argmax())
-        raise ValueError(
+        raise ArgumentError(
             f"The prefix of prompt {row} fills the window of {max_length} "
             "tokens and leaves no room for a response. Raise `max_length` or "
             "shorten the prompt. "
-            f"Received: prompts[{row}]={shortened(prompts[row])}"
+            f"Received: prompts[{row}]={shortened(prompts[row])}",
+            "max_length",
         )
     return {name: ops.convert_to_numpy(v) for name, v in inputs.items()}
 

@@ -5,6 +5,7 @@ import os
 import keras_hub
 
 from keras_irl.arguments import LARGEST_SEED
+from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.families.family import layout_of
@@ -73,9 +74,10 @@ def load_policy(
 
 def _preset_name(preset):
     if not isinstance(preset, str | os.PathLike) or not str(preset):
-        raise ValueError(
+        raise ArgumentError(
             "`preset` must be the name of a policy, or the path of a folder. "
-            f"Received: preset={shortened(preset)}"
+            f"Received: preset={shortened(preset)}",
+            "preset",
         )
     return str(preset)
 
@@ -91,13 +93,14 @@ def _from_preset(preset):
         # Every place that presets come from fails in its own ways.
         except Exception as error:
             reasons.setdefault(_first_line(error), error)
-    raise ValueError(
+    raise ArgumentError(
         "No language model could be loaded. Pass the name of a scratch policy "
         f"({'|'.join(FAMILIES)}-scratch-{'|'.join(SIZES)}), the name of a "
         "keras-hub preset, which is downloaded unless it is in the cache, or "
         "the folder of a saved one. "
         f"keras-hub said: {' / '.join(reasons)} "
-        f"Received: preset={preset!r}"
+        f"Received: preset={preset!r}",
+        "preset",
     ) from next(iter(reasons.values()))
 
 
@@ -128,10 +131,12 @@ def set_lengths(policy, max_prompt_length, max_length):
     limit = policy.backbone.get_config().get("max_sequence_length")
     for length in lengths.values():
         if limit is not None and length > limit:
-            raise ValueError(
+            raise ArgumentError(
                 f"The policy has {limit} positions and no more: pass shorter "
                 "lengths, or a preset that reaches as far. Received: "
                 f"max_prompt_length={max_prompt_length}, "
-                f"max_length={max_length}"
+                f"max_length={max_length}",
+                "max_prompt_length",
+                "max_length",
             )
     layout.set_windows(policy.preprocessor, lengths)

@@ -16,6 +16,7 @@ import itertools
 import numpy as np
 
 from keras_irl.arguments import LARGEST_SEED
+from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.columns import column_of_lists
@@ -53,9 +54,10 @@ def load_arithmetic(split="train", path=None, seed=0):
     """
     check_split("arithmetic", split, ("train", "test"))
     if path is not None:
-        raise ValueError(
+        raise ArgumentError(
             "The task 'arithmetic' is generated and reads no files; leave "
-            f"`path` out. Received: path={str(path)!r}"
+            f"`path` out. Received: path={str(path)!r}",
+            "path",
         )
     seed = check_integer("seed", seed, most=LARGEST_SEED)
     random = np.random.RandomState(seed)  # Its draws never change with NumPy.

@@ -8,6 +8,7 @@ import reprlib
 import zlib
 from typing import NamedTuple
 
+from keras_irl.arguments import ArgumentError
 from keras_irl.data.chat_template import joined_turns
 from keras_irl.data.chats import read_turns
 from keras_irl.data.validation import InvalidRowError
@@ -193,9 +194,11 @@ def require_data_folder(name, path, files):
         ValueError: If it is not.
     """
     if path is None or not pathlib.Path(path).is_dir():
-        raise ValueError(
+        raise ArgumentError(
             f"The task '{name}' is read from a folder with {files}; give it "
-            f"as `path`. Received: path={None if path is None else str(path)!r}"
+            "as `path`. "
+            f"Received: path={None if path is None else str(path)!r}",
+            "path",
         )
     return pathlib.Path(path)
 

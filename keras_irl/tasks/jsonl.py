@@ -4,6 +4,7 @@ import pathlib
 
 import numpy as np
 
+from keras_irl.arguments import ArgumentError
 from keras_irl.metrics.quality import bleu
 from keras_irl.metrics.quality import chrf
 from keras_irl.metrics.quality import exact_match
@@ -62,10 +63,11 @@ def load_jsonl(split="train", path=None):
 def _file(split, path):
     """The file of a split, and whether the split is all of it."""
     if path is None:
-        raise ValueError(
+        raise ArgumentError(
             "The task 'jsonl' is read from a file, or from a folder with "
             "train.jsonl and test.jsonl; give it as `path`. "
-            "Received: path=None"
+            "Received: path=None",
+            "path",
         )
     path = pathlib.Path(path)
     if not path.is_dir():

@@ -4,6 +4,7 @@ import functools
 import importlib
 import typing
 
+from keras_irl.arguments import ArgumentError
 from keras_irl.tasks.json_lines import LineError
 from keras_irl.tasks.json_lines import parse_object
 from keras_irl.tasks.json_lines import require_data_folder
@@ -90,10 +91,12 @@ def hub_pairs(published, split):
     """
     name, place = published.name, published.repository
     if split not in published.hub_splits:
-        raise ValueError(
+        raise ArgumentError(
             f"On the hub, {place} has no such split of the task '{name}', "
             f"only {', '.join(published.hub_splits)}; give a folder with "
-            f"{published.files} as `path`. Received: path=None, split={split!r}"
+            f"{published.files} as `path`. "
+            f"Received: path=None, split={split!r}",
+            "path",
         )
     pairs = []
     for number, row in enumerate(_hub_rows(published, split)):
@@ -121,11 +124,12 @@ def _hub_rows(published, split):
     # Without a network, or where the hub has changed, it fails in many ways.
     except Exception as error:
         lines = str(error).strip().splitlines() or [""]
-        raise ValueError(
+        raise ArgumentError(
             f"{published.repository} could not be read from the hub; give a "
             f"folder with {published.files} as `path`. `datasets` said: "
             f"{lines[0][:200]} ({type(error).__name__}) "
-            f"Received: path=None, split={split!r}"
+            f"Received: path=None, split={split!r}",
+            "path",
         ) from error
 
 
@@ -133,10 +137,11 @@ def _datasets(published):
     try:
         return importlib.import_module("datasets")
     except ImportError as error:
-        raise ValueError(
+        raise ArgumentError(
             f"The task '{published.name}' is read from a folder with "
             f"{published.files}; give it as `path`. To read "
             f"{published.repository} from the hub instead, "
             '`pip install "keras-irl[datasets]"` '
-            f"({error}). Received: path=None"
+            f"({error}). Received: path=None",
+            "path",
         ) from error

@@ -15,9 +15,9 @@ import pytest
 
 import keras_irl
 from keras_irl.__main__ import main
-from keras_irl.cli import compare as compare_module
+from keras_irl.cli import comparison
 from keras_irl.cli import training
-from keras_irl.cli.arguments import parse_arguments
+from keras_irl.cli.parser import parse_arguments
 from keras_irl.data import load_task
 from keras_irl.generation.drawing import NotFiniteError
 from keras_irl.models import scratch_policy
@@ -201,7 +201,7 @@ def test_finished_runs_are_reported_again_and_not_trained(
 ):
     names = ("report.md", "metrics.json", "samples.txt")
     before = [(folder / name).read_text() for name in names]
-    monkeypatch.setattr(compare_module, "train", refuse_to_train)
+    monkeypatch.setattr(comparison, "train", refuse_to_train)
     assert compare(folder, "--objectives", ",".join(OBJECTIVES)) == 0
     assert capsys.readouterr().out.count("finished before") == 5
     assert [(folder / name).read_text() for name in names] == before
@@ -250,7 +250,7 @@ def test_a_policy_that_diverges_is_named_and_the_others_are_reported(
     assert compare(likelihood, "--objectives", "mle", *steps) == 0
     assert_equal_weights(weights, saved_weights(likelihood, "mle"))
     # The same command says the same again, and nothing is in its way.
-    monkeypatch.setattr(compare_module, "train", refuse_to_train)
+    monkeypatch.setattr(comparison, "train", refuse_to_train)
     capsys.readouterr()
     assert compare(output, *DIVERGES) == 2
     printed = capsys.readouterr()
@@ -267,13 +267,13 @@ def test_what_diverges_at_once_leaves_the_first_weights(tmp_path, capsys):
     assert not list((tmp_path / "checkpoints").iterdir())
     weights = saved_weights(tmp_path, "iqlearn")
     options = parse_arguments([*ARITHMETIC, "--objectives", "iqlearn"])
-    window = compare_module.Comparison(
+    lengths = comparison.Comparison(
         argparse.Namespace(
             **{**vars(options), "output": str(tmp_path / "other")}
         ),
         {},
-    ).window
-    assert_equal_weights(weights, window.load_policy(0).get_weights())
+    ).lengths
+    assert_equal_weights(weights, lengths.load_policy(0).get_weights())
 
 
 def test_gail_is_not_trained_on_from_what_diverged(tmp_path, capsys):
@@ -296,14 +296,14 @@ def test_gail_is_not_trained_on_from_what_diverged(tmp_path, capsys):
 def test_a_policy_whose_logits_overflow_on_the_tests_is_named(
     tmp_path, monkeypatch, capsys
 ):
-    sweep = compare_module.sweep
+    sweep = comparison.sweep
 
     def broken(policies, *args, **kwargs):
         if "iqlearn" in policies:
             raise NotFiniteError("Its logits. Received: num_broken_states=1")
         return sweep(policies, *args, **kwargs)
 
-    monkeypatch.setattr(compare_module, "sweep", broken)
+    monkeypatch.setattr(comparison, "sweep", broken)
     assert compare(tmp_path, "--objectives", "mle,iqlearn") == 2
     error = last_line(capsys)
     assert "iqlearn: Seed 0 diverged at step" in error
@@ -397,14 +397,14 @@ def test_held_out_prompts_are_neither_trained_on_nor_tests(
     class SeenError(Exception):
         pass
 
-    made = compare_module.demonstrations
+    made = comparison.demonstrations
 
     def remember(policy, prompts, responses, *args, **kwargs):
         seen[len(seen)] = list(prompts)
         return made(policy, prompts, responses, *args, **kwargs)
 
-    monkeypatch.setattr(compare_module, "demonstrations", remember)
-    monkeypatch.setattr(compare_module, "train", look)
+    monkeypatch.setattr(comparison, "demonstrations", remember)
+    monkeypatch.setattr(comparison, "train", look)
     with pytest.raises(SeenError):
         compare(tmp_path, "--num-validation", "30")
     training_prompts, held_out = map(set, seen.values())
@@ -441,7 +441,7 @@ def test_held_out_prompts_are_neither_trained_on_nor_tests(
 def test_what_can_not_be_held_out_is_refused(
     arguments, message, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(compare_module, "train", refuse_to_train)
+    monkeypatch.setattr(comparison, "train", refuse_to_train)
     assert compare(tmp_path / "output", *arguments.split()) == 2
     assert re.search(message, one_line(capsys))
     assert not (tmp_path / "output").exists()
@@ -541,7 +541,7 @@ def test_every_objective_is_checked_before_the_first_is_trained(
 ):
     policy = scratch_policy("gpt2-scratch-tiny", ["1 + 2 = 3 ,"], 8, 127)
     policy.save_to_preset(tmp_path / "preset")
-    monkeypatch.setattr(compare_module, "train", refuse_to_train)
+    monkeypatch.setattr(comparison, "train", refuse_to_train)
     arguments = ["--preset", str(tmp_path / "preset"), "--max-length", "128"]
     arguments += ["--objectives", "mle,gail"]
     assert compare(tmp_path / "output", *arguments) == 2
@@ -564,7 +564,7 @@ def test_several_value_offsets_are_told_apart_in_the_report(tmp_path):
 def test_another_setting_in_the_same_folder_is_refused(
     folder, monkeypatch, capsys
 ):
-    monkeypatch.setattr(compare_module, "train", refuse_to_train)
+    monkeypatch.setattr(comparison, "train", refuse_to_train)
     for _ in range(2):
         assert compare(folder, "--steps", "8") == 2
         error = one_line(capsys)
@@ -629,7 +629,7 @@ def test_a_decoder_learns_from_a_file_and_replaces_another_comparison(
     ]
     assert not (output / "runs" / "mle-0.json").exists()
     # What is finished is known again, and other decoders are other settings.
-    monkeypatch.setattr(compare_module, "train", refuse_to_train)
+    monkeypatch.setattr(comparison, "train", refuse_to_train)
     assert main(arguments) == 0
     capsys.readouterr()
     assert main([*arguments, "--decoders", "beam=2"]) == 2
@@ -662,7 +662,6 @@ def refuse_to_load(*args):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--temperatures 0.5 --decoders top-p=2", "Received: top_p=2.0"),
         (
             "--temperatures 0.5 --decoders top-k=2,top-k=2",
             "T=1 top-k 2 more than once",
@@ -676,7 +675,7 @@ def refuse_to_load(*args):
 def test_what_does_not_go_together_is_refused_before_any_work(
     arguments, message, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(compare_module, "load_task", refuse_to_load)
+    monkeypatch.setattr(comparison, "load_task", refuse_to_load)
     assert compare(tmp_path / "output", *arguments.split()) == 2
     assert re.search(message, one_line(capsys))
     assert not (tmp_path / "output").exists()
@@ -698,15 +697,15 @@ def test_what_does_not_go_together_is_refused_before_any_work(
             "--preset ./no/such/folder",
             "keras-hub preset.*Received: preset='./no/such/folder'",
         ),
-        ("--max-length 1", "1 tokens.*`--max-length`"),
+        ("--max-length 1", "argument --max-length: .* of 1 tokens"),
         (
             "--preset gpt2-scratch-tiny --max-length 6",
-            "6 tokens.*`--max-length`.*Received: prompts",
+            "argument --max-length: .* of 6 tokens.*Received: prompts",
         ),
         (
             "--max-prompt-length 6",
-            "Row 0: the prompt has 8 tokens, and there is room for 5.*"
-            "`--max-prompt-length`",
+            "argument --max-length or --max-prompt-length: Row 0: the prompt "
+            "has 8 tokens, and there is room for 5",
         ),
     ],
 )
@@ -714,7 +713,7 @@ def test_what_does_not_fit_is_refused_before_the_training(
     arguments, message, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(compare_module, "train", refuse_to_train)
+    monkeypatch.setattr(comparison, "train", refuse_to_train)
     assert compare("output", *arguments.split()) == 2
     assert re.search(message, one_line(capsys))
 
@@ -767,6 +766,53 @@ def test_an_overwriting_command_is_to_be_continued_without(
     def interrupt(options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(compare_module, "compare", interrupt)
+    monkeypatch.setattr(comparison, "compare", interrupt)
     assert compare(tmp_path, "--overwrite") == 130
     assert "without `--overwrite`, goes on" in capsys.readouterr().err
+
+
+def lose(path):
+    path.unlink()
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def turn_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lose, "The policy of a finished run, .* is missing"),
+        (cut, "is damaged: File is not a zip file"),
+        (turn_a_bit, "is damaged: model.weights.h5 in it is not as it was"),
+        (empty, "is damaged: File is not a zip file"),
+    ],
+)
+def test_a_policy_that_is_lost_beside_its_run_is_noticed(
+    folder, tmp_path, monkeypatch, capsys, damage, message
+):
+    folder = shutil.copytree(folder, tmp_path / "copy")
+    damage(folder / "policies" / "iqlearn-0.keras")
+    monkeypatch.setattr(comparison, "train", refuse_to_train)
+    arguments = ("--objectives", "mle,iqlearn")
+    assert compare(folder, *arguments) == 2
+    error = one_line(capsys)
+    assert re.search(f"{message}.*Put it back, or delete '.*iqlearn-0", error)
+    assert error.endswith("policies/iqlearn-0.keras'\n")
+    # Nobody asks for it where its run is not compared.
+    assert compare(folder, "--objectives", "mle") == 0
+    # And it is made again, as the message says.
+    monkeypatch.undo()
+    (folder / "runs" / "iqlearn-0.json").unlink()
+    assert compare(folder, *arguments) == 0
+    assert saved_weights(folder, "iqlearn")

@@ -6,9 +6,9 @@ from testing import tiny_gpt2
 from testing import tiny_policy
 
 import keras_irl
-from keras_irl.cli.arguments import parse_arguments
 from keras_irl.cli.objectives import check_objectives
 from keras_irl.cli.objectives import find_objectives
+from keras_irl.cli.parser import parse_arguments
 from keras_irl.generation.samplers import TokenSampler
 
 
@@ -154,7 +154,7 @@ def test_what_writes_itself_needs_a_position_more():
                 continue
             message = (
                 f"{name} can't train this policy.*has {limit}. Pass a "
-                f"`max_length` of {limit - 1} at most.*"
+                f"`--max-length` of {limit - 1} at most.*"
                 f"Received: objective='{name}', max_length={limit}"
             )
             with pytest.raises(ValueError, match=message):

@@ -15,11 +15,10 @@ from testing import tiny_gpt2
 import keras_irl
 from keras_irl.__main__ import main
 from keras_irl.cli import judged_texts
-from keras_irl.cli import rewards as rewards_module
-from keras_irl.cli import sampled_texts
-from keras_irl.cli.arguments import parse_arguments
-from keras_irl.cli.digests import digest_of_files
-from keras_irl.cli.digests import digest_of_texts
+from keras_irl.cli import reward_reading
+from keras_irl.cli.parser import parse_arguments
+from keras_irl.cli.provenance import digest_of_files
+from keras_irl.cli.provenance import digest_of_texts
 
 TEXTS = [("count", "1 2 3"), ("count", "1 2"), ("say", "yes"), ("say", "no")]
 FILES = {"heat_map.html", "heat_map.png", "report.md", "rewards.json"}
@@ -166,7 +165,7 @@ def error_of(arguments, capsys):
         ("--path bad.jsonl", "line 1: the column 'finished' must be true"),
         ("--metric chrf", "line 1: the column 'chrf' is missing"),
         ("--metric prompt", "line 1: the column 'prompt' must hold a finite"),
-        ("--output texts.jsonl", "`--output` must be.*output='texts.jsonl'"),
+        ("--output texts.jsonl", "argument --output: .*output='texts.jsonl'"),
         ("--num-samples 2", "Without `--task`.*Received: num_samples=2"),
         ("--tokenize zh", "leave out `--tokenize`.*Received: tokenize=zh"),
         ("--task sums", "Received: name='sums'"),
@@ -198,8 +197,8 @@ def test_what_is_wrong_is_told_in_one_line(
     if "dense" in arguments:
         dense = keras.Sequential([keras.Input([1]), keras.layers.Dense(1)])
         dense.save("dense.keras")
-    monkeypatch.setattr(rewards_module, "heat_map_files", refuse_to_read)
-    monkeypatch.setattr(rewards_module, "sample_texts", refuse_to_read)
+    monkeypatch.setattr(reward_reading, "heat_map_files", refuse_to_read)
+    monkeypatch.setattr(reward_reading, "sample_texts", refuse_to_read)
     output = ["--output", "nothing", *arguments.split()]
     assert re.search(message, error_of(command(folder, *output), capsys))
     assert not (folder / "nothing").exists()
@@ -321,7 +320,7 @@ def test_texts_without_a_token_are_left_out(sums, tmp_path, monkeypatch):
         np.ones((2, 3), int),
         1.0,
     )
-    sampler = sampled_texts.ResponseSampler
+    sampler = judged_texts.ResponseSampler
     monkeypatch.setattr(sampler, "__call__", lambda *args: found)
     arguments = ["--num-test", "2", "--num-samples", "3", "--metric", "valid"]
     output = ["--output", str(tmp_path / "new")]
@@ -338,17 +337,17 @@ def test_metrics_of_many_texts_are_left_out(sums, monkeypatch, capsys):
     task = keras_irl.data.load_task("arithmetic", "test").with_metrics(
         {"share": lambda responses, references: 50.0}
     )
-    monkeypatch.setattr(sampled_texts, "load_task", lambda *args: task)
+    monkeypatch.setattr(judged_texts, "load_task", lambda *args: task)
     options = parse_arguments(["rewards", "--policy", "p", "--task", "sums"])
     options.temperature = 1.0
-    assert list(sampled_texts.load_prompts(options).metrics) == [
+    assert list(judged_texts.load_prompts(options).metrics) == [
         "valid",
         "answer",
     ]
     assert "judge no single text: share." in capsys.readouterr().out
     options.metric = ["share"]
     with pytest.raises(ValueError, match="valid, answer. Received: .*'share'"):
-        sampled_texts.load_prompts(options)
+        judged_texts.load_prompts(options)
 
 
 def test_every_text_is_judged_alone():
@@ -365,11 +364,11 @@ def test_every_text_is_judged_alone():
         }
     ).metrics["same"]
     samples = [[task.prompts[0], "a"], [task.prompts[0], task.prompts[1]]]
-    numbers = sampled_texts.text_numbers(given, samples, task.references)
+    numbers = judged_texts.text_numbers(given, samples, task.references)
     assert numbers.tolist() == [[1, 0], [0, 1]]
     samples = [[task.responses[0], "1"], [task.responses[0], "2 + 2 = 4"]]
     for metric in (bleu, chrf):
-        numbers = sampled_texts.text_numbers(metric, samples, task.references)
+        numbers = judged_texts.text_numbers(metric, samples, task.references)
         alone = [
             [metric([text], [references]) for text in texts]
             for texts, references in zip(samples, task.references, strict=True)

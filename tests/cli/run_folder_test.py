@@ -1,21 +1,15 @@
-import json
 import math
-import pathlib
 import re
-import subprocess
-import sys
+import zipfile
 
 import numpy as np
 import pytest
-from shells import environment
 from testing import quick_start
 from testing import tiny_gpt2
 
 import keras_irl
 from keras_irl.cli.run_folder import RunFolder
 from keras_irl.evaluation.results import check_run
-
-TESTS = pathlib.Path(__file__).parents[1]
 
 
 def test_a_finished_run_is_read_as_it_was(tmp_path):
@@ -190,24 +184,6 @@ def test_a_damaged_file_is_named(tmp_path, trainer, content):
     assert checkpoint.restore(trainer)["step"] == 2
 
 
-@pytest.mark.parametrize(
-    "progress",
-    [
-        {},
-        PROGRESS | {"step": "2"},
-        PROGRESS | {"history": []},
-        PROGRESS | {"history": {"step": [2]}},
-        PROGRESS | {"weights": "../../x.weights.h5"},
-    ],
-)
-def test_the_progress_of_a_run_is_whole(tmp_path, trainer, progress):
-    checkpoint = RunFolder(tmp_path, SETTINGS).checkpoint("mle", 0)
-    checkpoint.save(trainer, PROGRESS)
-    checkpoint.path.write_text(json.dumps(progress))
-    with pytest.raises(ValueError, match="not the progress.*Delete the folder"):
-        checkpoint.restore(trainer)
-
-
 def test_a_run_is_checked_as_its_reader_wishes(tmp_path):
     folder = RunFolder(tmp_path, SETTINGS)
     folder.finish_run("mle", 0, {})
@@ -227,52 +203,31 @@ RUN = {
 }
 
 
-FULL = """
-import json, resource, sys
-sys.path[:0] = json.loads(sys.argv[2])
-import keras_irl
-from testing import quick_start, tiny_gpt2
-from keras_irl.cli.run_folder import RunFolder
-trainer = keras_irl.MLE(quick_start(tiny_gpt2()))
-trainer.compile("adam")
-trainer.built = True
-trainer.optimizer.build(trainer.trainable_variables)
-folder = RunFolder(sys.argv[1], {"steps": 3})
-checkpoint = folder.checkpoint("mle", 0)
-progress = json.loads(sys.argv[3])
-checkpoint.save(trainer, progress)
-for size in (399_000, 300_000, 100_000, 5_000):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-    for save in (
-        lambda: checkpoint.save(trainer, progress | {"step": 4}),
-        lambda: folder.save_policy("mle", 0, trainer),
-    ):
-        try:
-            save()
-        except OSError as error:
-            print(error.strerror, error.filename, flush=True)
-resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))
-print(checkpoint.restore(trainer)["step"])
-"""
+def test_a_policy_of_a_finished_run_is_there_and_whole(tmp_path, trainer):
+    folder = RunFolder(tmp_path, SETTINGS)
+    path = folder.policy_path("mle", 0)
+    # Before the run is finished, nobody misses it.
+    folder.check_policy("mle", 0)
+    folder.save_policy("mle", 0, trainer)
+    folder.finish_run("mle", 0, {"loss": 1.0})
+    folder.check_policy("mle", 0)
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "{}")
+    message = "it lacks metadata.json, model.weights.h5. Put it back, or delete"
+    with pytest.raises(ValueError, match=message):
+        folder.check_policy("mle", 0)
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="is damaged: .*runs/mle-0.json"):
+        folder.check_policy("mle", 0)
+    path.unlink()
+    with pytest.raises(ValueError, match="is missing. Put .*Received: file="):
+        folder.check_policy("mle", 0)
+    path.write_bytes(whole)
+    folder.check_policy("mle", 0)
 
 
-def test_a_disk_without_room_leaves_the_earlier_state(tmp_path):
-    """In a process of its own: HDF5 would take this one down."""
-    done = subprocess.run(
-        [
-            *(sys.executable, "-c", FULL, str(tmp_path / "out")),
-            *(json.dumps([str(TESTS)]), json.dumps(PROGRESS)),
-        ],
-        capture_output=True,
-        text=True,
-        env=environment(),
-    )
-    assert done.returncode == 0, done.stderr
-    *errors, step = done.stdout.splitlines()
-    assert step == "2"
-    assert len(errors) == 8
-    assert all(line.startswith("File too large /") for line in errors)
-    assert files_of(tmp_path / "out") == {
-        *("settings.json", "checkpoints/mle-0/progress.json"),
-        "checkpoints/mle-0/step-2.weights.h5",
-    }
+def test_nobody_misses_the_policy_of_a_run_that_kept_none(tmp_path):
+    folder = RunFolder(tmp_path, SETTINGS)
+    folder.finish_run("mle", 0, {"loss": 1.0})
+    folder.check_policy("mle", 0)

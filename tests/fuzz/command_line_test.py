@@ -16,7 +16,7 @@ from values import TEXTS
 
 import keras_irl
 from keras_irl.__main__ import main
-from keras_irl.cli.arguments import parse_arguments
+from keras_irl.cli.parser import parse_arguments
 
 NUMBERS = st.sampled_from(
     (

@@ -12,7 +12,7 @@ from values import Inside
 from values import whole
 
 from keras_irl.cli.judged_texts import read_texts
-from keras_irl.cli.output_folder import MARKS
+from keras_irl.cli.output_folder import MANIFESTS
 from keras_irl.cli.run_folder import EvaluationFolder
 from keras_irl.cli.run_folder import RunFolder
 from keras_irl.data import load_task
@@ -118,14 +118,14 @@ def folder_door(kind):
     damaged = contents(ANYTHING.map(as_json))
     begun = (f"{kind.results_name}/mle-0.json", b'{"rows": []}')
     listed = {"task": "arithmetic", "steps": 3, "written": [begun[0]]}
-    mark = (f"../{MARKS[kind.job][0]}", json.dumps(listed).encode())
+    mark = (f"../{MANIFESTS[kind.job][0]}", json.dumps(listed).encode())
     settings = st.fixed_dictionaries({"task": TEXTS, "steps": whole(0, 9)})
     files = st.one_of(
         st.one_of(
             damaged, settings.map(lambda x: json.dumps(x, default=int).encode())
         ).map(
             lambda data: Inside(
-                f"out/{MARKS[kind.job][0]}", data, shown="", beside=(begun,)
+                f"out/{MANIFESTS[kind.job][0]}", data, shown="", beside=(begun,)
             )
         ),
         damaged.map(

@@ -1,3 +1,6 @@
+"""What users are told of errors, and which are no fault of a file."""
+
+import argparse
 import errno
 import os
 import tempfile
@@ -5,6 +8,8 @@ import tempfile
 import keras
 import pytest
 
+from keras_irl.arguments import ArgumentError
+from keras_irl.cli.error_messages import explain
 from keras_irl.cli.run_folder import RunFolder
 from keras_irl.cli.saved_policies import load_saved
 
@@ -53,3 +58,26 @@ def test_a_damaged_policy_is_still_one(tmp_path):
         load_saved(path)
     with pytest.raises(ValueError, match="is damaged.*Delete it"):
         folder.saved_policy("mle", 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flags"),
+    [
+        (["max_length"], "argument --max-length: "),
+        (["sequence_length"], "argument --max-length: "),
+        (["encoder_sequence_length"], "argument --max-prompt-length: "),
+        (
+            ["max_prompt_length", "max_length"],
+            "argument --max-prompt-length or --max-length: ",
+        ),
+        (["unknown", "max_length"], "argument --max-length: "),
+        (["unknown"], ""),
+        ([], ""),
+    ],
+)
+def test_the_flags_of_the_arguments_are_named(arguments, flags):
+    options = argparse.Namespace(
+        job="doctor", max_length=3, max_prompt_length=None
+    )
+    error = ArgumentError("It is\n long.  Received: it", *arguments)
+    assert explain(error, options) == f"{flags}It is long. Received: it"

@@ -1,8 +1,9 @@
-"""Sequence lengths and the number of texts that a command uses."""
+"""The sequence lengths that a policy needs for the texts of a task."""
 
+import keras_hub
 import numpy as np
 
-from keras_irl.families.family import layout_of
+from keras_irl.cli.splits import spread_pairs
 from keras_irl.models import load_policy
 
 # What the tokenizer of a scratch policy and the lengths are learned from.
@@ -10,8 +11,8 @@ _NUM_MEASURED = 20_000
 _CHUNK = 1_000
 
 
-class Window:
-    """The lengths of the arrays, from the longest texts of the task.
+class SequenceLengths:
+    """The lengths of packed sequences, from the longest texts of a task.
 
     Args:
         options: What `parse_arguments` returns.
@@ -56,7 +57,7 @@ def _lengths(policy, pairs):
     """Positions that prompts and texts need, in eights, `(num_pairs, 2)`."""
     tokenizer = policy.preprocessor.tokenizer
     prompts, responses = (_count_tokens(tokenizer, texts) for texts in pairs)
-    if not layout_of(policy).has_encoder:
+    if not isinstance(policy, keras_hub.models.Seq2SeqLM):
         responses = responses + prompts
     # Room for start and end tokens.
     lengths = np.stack([prompts, responses], axis=1) + 2
@@ -71,17 +72,3 @@ def _count_tokens(tokenizer, texts):
             for tokens in tokenizer(list(texts[start : start + _CHUNK]))
         ]
     )
-
-
-def first_rows(columns, num_rows):
-    """The first rows of aligned columns, or all for `None`."""
-    if num_rows is None or num_rows >= len(columns[0]):
-        return columns
-    return tuple([column[i] for i in range(num_rows)] for column in columns)
-
-
-def spread_pairs(pairs, num_pairs):
-    """At most so many pairs, evenly spread over all of them."""
-    size = len(pairs[0])
-    rows = np.linspace(0, size - 1, min(size, num_pairs)).round().astype(int)
-    return tuple([column[int(row)] for row in rows] for column in pairs)

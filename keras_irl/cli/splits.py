@@ -1,7 +1,9 @@
-"""Validation split: training prompts that are held out."""
+"""Which pairs of a task are trained on, held out, or looked at as a sample."""
 
 import collections.abc
 import hashlib
+from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,6 +11,20 @@ SHARE = 0.1
 LARGEST = 500
 # A tenth of fewer prompts would tell chance.
 FEWEST_PROMPTS = 100
+
+
+class Splits(NamedTuple):
+    """The pairs of a task, split by their prompts.
+
+    Attributes:
+        training: The pairs to train on, columns of prompts and responses.
+        held_out: Those that are held out, alike.
+        num_held_out: The number of different prompts among the latter.
+    """
+
+    training: Any
+    held_out: Any
+    num_held_out: int
 
 
 def hold_out(pairs, num_validation=None):
@@ -24,8 +40,7 @@ def hold_out(pairs, num_validation=None):
             prompts.
 
     Returns:
-        A tuple of the pairs to train on, those held out, and the number of
-        different prompts among the latter.
+        `Splits`.
 
     Raises:
         ValueError: If no prompt would be left to train on.
@@ -40,21 +55,35 @@ def hold_out(pairs, num_validation=None):
         num_validation = min(num_validation, LARGEST)
     elif num_validation >= len(different):
         raise ValueError(
-            "`num_validation` must leave prompts to train on, and the "
+            "`--num-validation` must leave prompts to train on, and the "
             f"training split has {len(different)} different ones. "
             f"Received: num_validation={num_validation}"
         )
     if num_validation == 0:
-        return pairs, ([], []), 0
+        return Splits(pairs, ([], []), 0)
     is_held_out = hashes < different[num_validation]
-    return (
-        _pick(pairs, np.flatnonzero(~is_held_out)),
-        _pick(pairs, np.flatnonzero(is_held_out)),
+    return Splits(
+        _select(pairs, np.flatnonzero(~is_held_out)),
+        _select(pairs, np.flatnonzero(is_held_out)),
         num_validation,
     )
 
 
-class PickedRows(collections.abc.Sequence):
+def first_pairs(pairs, num_pairs):
+    """Returns the first pairs, or all for `None`."""
+    if num_pairs is None or num_pairs >= len(pairs[0]):
+        return pairs
+    return tuple([column[i] for i in range(num_pairs)] for column in pairs)
+
+
+def spread_pairs(pairs, num_pairs):
+    """Returns at most so many pairs, evenly spread over all of them."""
+    size = len(pairs[0])
+    rows = np.linspace(0, size - 1, min(size, num_pairs)).round().astype(int)
+    return tuple([column[int(row)] for row in rows] for column in pairs)
+
+
+class SelectedRows(collections.abc.Sequence):
     """Some rows of a column, which are read when they are asked for.
 
     Args:
@@ -71,12 +100,12 @@ class PickedRows(collections.abc.Sequence):
 
     def __getitem__(self, index):
         if isinstance(index, slice):
-            return PickedRows(self.column, self.rows[index])
+            return SelectedRows(self.column, self.rows[index])
         return self.column[int(self.rows[index])]
 
 
-def _pick(columns, rows):
-    return tuple(PickedRows(column, rows) for column in columns)
+def _select(columns, rows):
+    return tuple(SelectedRows(column, rows) for column in columns)
 
 
 def _hash(prompt):

@@ -3,8 +3,10 @@ import hashlib
 import numpy as np
 import pytest
 
-from keras_irl.cli.held_out import PickedRows
-from keras_irl.cli.held_out import hold_out
+from keras_irl.cli.splits import SelectedRows
+from keras_irl.cli.splits import first_pairs
+from keras_irl.cli.splits import hold_out
+from keras_irl.cli.splits import spread_pairs
 
 
 def pairs_of(num_prompts, num_responses=2):
@@ -63,9 +65,18 @@ def test_prompts_are_left_to_train_on():
 
 
 def test_rows_are_read_when_they_are_asked_for():
-    rows = PickedRows("abcdef", np.array([4, 0, 2]))
+    rows = SelectedRows("abcdef", np.array([4, 0, 2]))
     assert list(rows) == ["e", "a", "c"]
     assert list(rows[1:]) == ["a", "c"]
     assert rows[-1] == "c" and len(rows) == 3
     with pytest.raises(IndexError):
         rows[3]
+
+
+def test_rows_are_taken_from_the_start_or_evenly():
+    columns = (list(range(10)), list("abcdefghij"))
+    assert first_pairs(columns, 2) == ([0, 1], ["a", "b"])
+    assert first_pairs(columns, None) is columns
+    assert first_pairs(columns, 99) is columns
+    assert spread_pairs(columns, 3)[0] in ([0, 4, 9], [0, 5, 9])
+    assert spread_pairs(columns, 99) == columns

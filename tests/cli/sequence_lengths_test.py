@@ -1,7 +1,5 @@
-from keras_irl.cli.arguments import parse_arguments
-from keras_irl.cli.window import Window
-from keras_irl.cli.window import first_rows
-from keras_irl.cli.window import spread_pairs
+from keras_irl.cli.parser import parse_arguments
+from keras_irl.cli.sequence_lengths import SequenceLengths
 from keras_irl.data import load_task
 
 TRAIN = (["a b", "a b c"], ["d e", "d"])
@@ -9,15 +7,15 @@ TRAIN = (["a b", "a b c"], ["d e", "d"])
 LONG = (["z" * 20], ["y" * 30])
 
 
-def window(arguments, *pairs):
+def lengths_of(arguments, *pairs):
     options = parse_arguments(["compare", "--task=e2e", *arguments.split()])
-    return Window(options, *pairs)
+    return SequenceLengths(options, *pairs)
 
 
 def test_the_longest_texts_fit():
     lengths = []
     for pairs in ((TRAIN, TRAIN), (TRAIN, TRAIN, LONG)):
-        of_decoder = window("--preset gpt2-scratch-tiny", *pairs)
+        of_decoder = lengths_of("--preset gpt2-scratch-tiny", *pairs)
         lengths.append(of_decoder.max_length)
     assert lengths[0] == 8
     # Twenty tokens of the prompt, thirty of the response, one at each end.
@@ -25,26 +23,17 @@ def test_the_longest_texts_fit():
 
 
 def test_an_encoder_and_its_decoder_have_their_own_lengths():
-    made = window("--preset t5-scratch-tiny", TRAIN, TRAIN)
+    made = lengths_of("--preset t5-scratch-tiny", TRAIN, TRAIN)
     policy = made.load_policy(seed=0)
     assert (made.max_prompt_length, made.max_length) == (8, 8)
     assert policy.preprocessor.encoder_sequence_length == 8
     assert policy.preprocessor.decoder_sequence_length == 8
-    made = window(
+    made = lengths_of(
         "--preset t5-scratch-tiny --max-prompt-length 7 --max-length 9",
         TRAIN,
         TRAIN,
     )
     assert (made.max_prompt_length, made.max_length) == (7, 9)
-
-
-def test_rows_are_taken_from_the_start_or_evenly():
-    columns = (list(range(10)), list("abcdefghij"))
-    assert first_rows(columns, 2) == ([0, 1], ["a", "b"])
-    assert first_rows(columns, None) is columns
-    assert first_rows(columns, 99) is columns
-    assert spread_pairs(columns, 3)[0] in ([0, 4, 9], [0, 5, 9])
-    assert spread_pairs(columns, 99) == columns
 
 
 def test_a_task_of_its_first_prompts_is_a_copy():

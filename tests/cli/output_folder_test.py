@@ -6,24 +6,24 @@ import re
 
 import pytest
 
-from keras_irl.cli.kept_files import Mark
-from keras_irl.cli.kept_files import read_object
+from keras_irl.cli.output_folder import Manifest
+from keras_irl.cli.output_folder import read_object
 
 
 @pytest.fixture
-def mark(tmp_path):
-    mark = Mark(tmp_path, "settings.json", "a comparison")
-    mark.replace({"steps": 3})
-    return mark
+def manifest(tmp_path):
+    manifest = Manifest(tmp_path, "settings.json", "a comparison")
+    manifest.replace({"steps": 3})
+    return manifest
 
 
-def write(mark, *names, known=True):
-    paths = [mark.folder / name for name in names]
+def write(manifest, *names, known=True):
+    paths = [manifest.folder / name for name in names]
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}")
     if known:
-        mark.add(*paths)
+        manifest.add(*paths)
     return paths
 
 
@@ -35,11 +35,13 @@ def left(folder):
     )
 
 
-def test_only_what_is_listed_is_deleted(mark, tmp_path):
-    write(mark, "runs/mle-0.json", "checkpoints/mle-0/progress.json")
-    write(mark, "runs/mine.txt", "checkpoints/best.pt", "x.json", known=False)
-    write(mark, "report.md")
-    again = Mark(tmp_path, "settings.json", "a comparison")
+def test_only_what_is_listed_is_deleted(manifest, tmp_path):
+    write(manifest, "runs/mle-0.json", "checkpoints/mle-0/progress.json")
+    write(
+        manifest, "runs/mine.txt", "checkpoints/best.pt", "x.json", known=False
+    )
+    write(manifest, "report.md")
+    again = Manifest(tmp_path, "settings.json", "a comparison")
     again.delete("runs", "checkpoints")
     assert left(tmp_path) == [
         *("checkpoints/best.pt", "report.md", "runs/mine.txt"),
@@ -50,35 +52,35 @@ def test_only_what_is_listed_is_deleted(mark, tmp_path):
     assert again.written == {"report.md"}
 
 
-def test_a_file_is_listed_before_it_is_there(mark, tmp_path):
-    mark.add(tmp_path / "runs" / "mle-0.json")
+def test_a_file_is_listed_before_it_is_there(manifest, tmp_path):
+    manifest.add(tmp_path / "runs" / "mle-0.json")
     listed = json.loads((tmp_path / "settings.json").read_text())
     assert listed == {"steps": 3, "written": ["runs/mle-0.json"]}
 
 
-def test_links_are_not_followed(mark, tmp_path):
+def test_links_are_not_followed(manifest, tmp_path):
     elsewhere = tmp_path.parent / f"{tmp_path.name}-elsewhere"
     elsewhere.mkdir()
     (elsewhere / "mle-0.json").write_text("mine")
-    (path,) = write(mark, "policies/mle-0.json")
+    (path,) = write(manifest, "policies/mle-0.json")
     path.unlink()
     path.symlink_to(elsewhere / "mle-0.json")
-    mark.add(tmp_path / "runs" / "mle-0.json")
-    mark.delete("policies")
+    manifest.add(tmp_path / "runs" / "mle-0.json")
+    manifest.delete("policies")
     assert path.is_symlink()
     (tmp_path / "runs").symlink_to(elsewhere)
     with pytest.raises(ValueError, match="is a link to another place"):
-        mark.delete("runs")
+        manifest.delete("runs")
     assert (elsewhere / "mle-0.json").read_text() == "mine"
 
 
-def test_what_is_in_the_way_is_named(mark):
-    known, *foreign = write(mark, "runs/a-0.json") + write(
-        mark, "runs/b-0.json", known=False
+def test_what_is_in_the_way_is_named(manifest):
+    known, *foreign = write(manifest, "runs/a-0.json") + write(
+        manifest, "runs/b-0.json", known=False
     )
-    mark.refuse_foreign(known, mark.folder / "runs" / "none.json")
+    manifest.refuse_foreign(known, manifest.folder / "runs" / "none.json")
     with pytest.raises(ValueError, match="b-0.json' is in the way.*output="):
-        mark.refuse_foreign(known, *foreign)
+        manifest.refuse_foreign(known, *foreign)
 
 
 @pytest.mark.parametrize(
@@ -101,13 +103,13 @@ def test_a_damaged_file_is_named_with_what_to_do(tmp_path, content, reason):
     with pytest.raises(ValueError, match=re.compile(message, re.DOTALL)):
         read_object(path, "Begin anew.")
     with pytest.raises(ValueError, match="Put it back, or pass another `--out"):
-        Mark(tmp_path, "settings.json", "a comparison")
+        Manifest(tmp_path, "settings.json", "a comparison")
 
 
 def test_a_folder_is_no_file(tmp_path):
     (tmp_path / "settings.json").mkdir()
     with pytest.raises(ValueError, match="damaged: it is not a file"):
-        Mark(tmp_path, "settings.json", "a comparison")
+        Manifest(tmp_path, "settings.json", "a comparison")
 
 
 @pytest.mark.parametrize(
@@ -117,8 +119,8 @@ def test_a_list_leads_nowhere_else(tmp_path, written):
     path = tmp_path / "settings.json"
     path.write_text(json.dumps({"written": written}))
     if written is None:
-        assert not Mark(tmp_path, "settings.json", "").is_listed
+        assert not Manifest(tmp_path, "settings.json", "").is_listed
         return
     with pytest.raises(ValueError, match="'written' lists no files"):
-        Mark(tmp_path, "settings.json", "a comparison")
+        Manifest(tmp_path, "settings.json", "a comparison")
     assert os.listdir(tmp_path) == ["settings.json"]

@@ -1,0 +1,154 @@
+"""Decoders as the command line writes them, such as `T=0.7+top-p=0.9`.
+
+They are read without Keras, and made once it is imported.
+"""
+
+import argparse
+from typing import Any
+from typing import NamedTuple
+
+from keras_irl.cli import flags
+
+_EXAMPLES = (
+    "a decoder is such as greedy, T=0.5, T=0.7+top-p=0.9, top-k=40 or beam=4"
+)
+DECODERS = "greedy,T=0.25,T=0.5,T=0.75,T=1,T=1.25"
+
+
+class DecoderSpec(NamedTuple):
+    """A decoder that was asked for.
+
+    Attributes:
+        text: What was written.
+        kind: The name of its class in `keras_irl.generation`, or
+            `"temperature"` where that says it all.
+        arguments: Dictionary of what the class is made with.
+    """
+
+    text: str
+    kind: str
+    arguments: dict
+
+
+class _Word(NamedTuple):
+    """What a word sets, how its number is read, and for which decoder."""
+
+    argument: str
+    read: Any
+    kind: str
+
+
+_WORDS = {
+    "T": _Word("temperature", flags.temperature, "Sampling"),
+    "top-k": _Word("top_k", flags.size, "Sampling"),
+    "top-p": _Word("top_p", flags.probability, "Sampling"),
+    "beam": _Word("num_beams", flags.num_beams, "BeamSearch"),
+    "length-penalty": _Word(
+        "length_penalty", flags.number_from_zero, "BeamSearch"
+    ),
+}
+
+
+def decoder_specs(text):
+    """Reads decoders that commas separate.
+
+    | text                      | meaning                                     |
+    |---------------------------|---------------------------------------------|
+    | `greedy`                  | the likeliest token                         |
+    | `T=0.5`, `0.5`            | sampling at a temperature                   |
+    | `top-k=40`                | at 1, from the 40 likeliest tokens          |
+    | `T=0.7+top-p=0.9`         | from the likeliest that hold 90 per cent    |
+    | `beam=4`                  | beam search                                 |
+    | `beam=4+length-penalty=1` | with its penalty                            |
+
+    Args:
+        text: String.
+
+    Returns:
+        A list of `DecoderSpec`s.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is not such a text, or a number is
+            out of its range.
+    """
+    found = [_read_spec(item) for item in flags.names(text)]
+    if not found:
+        raise argparse.ArgumentTypeError(
+            f"at least one decoder is needed, such as {DECODERS}. Received: "
+        )
+    return found
+
+
+def make_decoders(specs, temperatures=()):
+    """Makes the decoders that `keras_irl.evaluation.sweep` goes through.
+
+    Args:
+        specs: What `decoder_specs` returns.
+        temperatures: List of numbers, which go first. A decoder that is one
+            of them is left out. Defaults to none.
+
+    Returns:
+        List of decoders.
+
+    Raises:
+        ValueError: If a decoder occurs twice.
+    """
+    # Only here: it imports Keras.
+    from keras_irl.generation.decoders import decoders_of
+
+    first = decoders_of(temperatures)
+    others = decoders_of(decoders=[_make(spec) for spec in specs])
+    return [*first, *(other for other in others if other not in first)]
+
+
+def _make(spec):
+    from keras_irl import generation
+
+    if spec.kind == "temperature":
+        return spec.arguments["temperature"]
+    if spec.kind == "BeamSearch":
+        return generation.BeamSearch(**spec.arguments)
+    return generation.Sampling(**spec.arguments)
+
+
+def _read_spec(text):
+    arguments, kinds = {}, set()
+    for part in text.split("+"):
+        name, value, kind = _read_part(part.strip(), text)
+        if name in arguments:
+            raise _error(f"{part!r} sets again what is set", text)
+        arguments[name] = value
+        kinds.add(kind)
+    if len(kinds) > 1:
+        raise _error("beam search takes only a length penalty", text)
+    (kind,) = kinds
+    if kind == "BeamSearch" and "num_beams" not in arguments:
+        raise _error("a length penalty needs beam=N", text)
+    if arguments.keys() == {"temperature"}:
+        kind = "temperature"
+    return DecoderSpec(text, kind, arguments)
+
+
+def _read_part(part, text):
+    """The argument that a part sets, its value, and for which decoder."""
+    if part == "greedy":
+        return "temperature", 0.0, "Sampling"
+    name, equals, number = part.partition("=")
+    if not equals:
+        name, number = "T", part
+    if name not in _WORDS:
+        raise _error("the words are greedy, " + ", ".join(_WORDS), text)
+    word = _WORDS[name]
+    try:
+        return word.argument, word.read(number), word.kind
+    except argparse.ArgumentTypeError as error:
+        # It says what it received.
+        raise argparse.ArgumentTypeError(
+            f"{_EXAMPLES}; {name}: {error} in {text:.200}"
+        ) from None
+
+
+def _error(reason, text):
+    return argparse.ArgumentTypeError(
+        f"{_EXAMPLES}; {reason}. Received: {text:.200}"
+    )

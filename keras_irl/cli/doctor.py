@@ -1,0 +1,68 @@
+"""`keras-irl doctor`: what a comparison would train, without training."""
+
+from keras_irl.cli.flags import add_command
+from keras_irl.cli.flags import add_initial_policy
+from keras_irl.cli.flags import add_machine
+from keras_irl.cli.flags import add_training_data
+
+
+def add_arguments(commands):
+    """Adds the command to those there are.
+
+    Args:
+        commands: What `add_subparsers` of `argparse` returned.
+    """
+    parser = add_command(
+        commands,
+        "doctor",
+        "tell what a training would train, before it costs a day",
+        "Shows a batch with its trained tokens marked, counts what is "
+        "trained, estimates memory, and lists what is wrong with its fix. "
+        "Exits with 1 where training would be wrong or do nothing.",
+    )
+    add_training_data(parser.add_argument_group("the task"))
+    add_initial_policy(parser.add_argument_group("the policy"))
+    add_machine(parser.add_argument_group("the training"))
+
+
+def check(options):
+    """Checks what can be checked without Keras.
+
+    Args:
+        options: What `parse_arguments` returns.
+
+    Raises:
+        ValueError: If a flag or a file is wrong.
+    """
+    from keras_irl.cli import early_checks
+
+    early_checks.check_encoding(options)
+    early_checks.check_task(options.task, options.path, ("train",))
+
+
+def run(options):
+    """Runs the command.
+
+    Args:
+        options: What `parse_arguments` returns.
+
+    Returns:
+        The exit code, 1 where training would be wrong.
+
+    Raises:
+        ValueError: If a task, path or preset is wrong, or a row can't be
+            imitated.
+    """
+    from keras_irl.cli.sequence_lengths import SequenceLengths
+    from keras_irl.cli.splits import first_pairs
+    from keras_irl.data import demonstrations
+    from keras_irl.diagnosis import doctor
+    from keras_irl.tasks import load_task
+
+    task = load_task(options.task, "train", options.path)
+    pairs = first_pairs(task.pairs, options.num_train)
+    policy = SequenceLengths(options, pairs).load_policy(seed=0)
+    dataset = demonstrations(
+        policy, *pairs, options.batch_size, on_invalid=options.on_invalid
+    )
+    return 0 if doctor(policy, dataset).is_healthy else 1

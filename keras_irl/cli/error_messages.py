@@ -1,0 +1,131 @@
+"""What a user is told of an error, in a line."""
+
+import errno
+import os
+import tempfile
+
+from keras_irl.cli.flags import flag_of
+
+# Set to anything, it shows where an error came from.
+TRACEBACK = "KERAS_IRL_TRACEBACK"
+# The commands that keep what they have got, to go on from there.
+CONTINUED = ("compare", "evaluate")
+# How a system says that there is no more room on a disk.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# Of TensorFlow, which shares no class with other errors of memory.
+_OUT_OF_MEMORY = "ResourceExhaustedError"
+# Arguments of others that flags have other names for.
+_SYNONYMS = {
+    "encoder_sequence_length": "max_prompt_length",
+    "sequence_length": "max_length",
+}
+
+
+def explain(error, options):
+    """Explains an error that is no fault of this library.
+
+    Args:
+        error: What was raised.
+        options: What `parse_arguments` returns.
+
+    Returns:
+        A line of text, or `None` where nothing is known of it.
+    """
+    message = _reason(error, options)
+    if message is None:
+        return None
+    return _flags_of(error, options) + " ".join(message.split())
+
+
+def first_line(error):
+    """Returns what an error of another library says first.
+
+    Args:
+        error: What was raised.
+
+    Returns:
+        A string of at most 200 characters.
+    """
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:200]
+
+
+def raise_if_too_small(error):
+    """Raises again what was no fault of the file that was read.
+
+    Keras unpacks a file before it reads it, for which the disk may lack room.
+    Whoever took the file for damaged would delete it.
+
+    Args:
+        error: What was raised by reading it.
+
+    Raises:
+        MemoryError: If that was it.
+        OSError: If a disk is full. It names the folder for temporary files.
+    """
+    if isinstance(error, MemoryError):
+        raise error
+    if isinstance(error, OSError) and error.errno in _FULL:
+        reason = os.strerror(error.errno)
+        raise OSError(error.errno, reason, tempfile.gettempdir()) from error
+
+
+def _flags_of(error, options):
+    """Which flags the arguments are that an error is about, as argparse."""
+    # Only here, as it imports NumPy, which help does not need.
+    from keras_irl.arguments import ArgumentError
+
+    if not isinstance(error, ArgumentError):
+        return ""
+    names = (_SYNONYMS.get(name, name) for name in error.arguments)
+    flags = [flag_of(name) for name in names if name in vars(options)]
+    return f"argument {' or '.join(flags)}: " if flags else ""
+
+
+def _reason(error, options):
+    if isinstance(error, ImportError):
+        return _of_backend(error)
+    if isinstance(error, OSError):
+        return _of_system(error, options)
+    if isinstance(error, ValueError):
+        return str(error)
+    is_full = isinstance(error, MemoryError)
+    if is_full or type(error).__name__ == _OUT_OF_MEMORY:
+        reason = "The machine has not enough memory for it. Pass a smaller "
+        reason += "`--batch-size`, or other smaller numbers."
+    elif isinstance(error, (OverflowError, RecursionError)):
+        reason = "A number or a text is larger than the machine can take."
+    elif isinstance(error, RuntimeError):
+        reason = "A library could not do it. Out of memory, smaller numbers "
+        reason += "help, such as of `--batch-size`."
+    else:
+        return None
+    first = str(error).strip().splitlines() or [""]
+    return (
+        f"{reason} To see where, set {TRACEBACK}=1. "
+        f"Received: {type(error).__name__}: {first[0][:300]}"
+    )
+
+
+def _of_system(error, options):
+    if error.strerror is None:
+        return str(error)
+    remedy = "Pass another `--output`, or mend it."
+    if error.errno in _FULL:
+        remedy = "Make room there, or pass another `--output`."
+        if options.job in CONTINUED:
+            remedy += " What was kept before is as it was."
+    return (
+        f"{error.strerror}. {remedy} "
+        f"Received: file={str(error.filename or 'unknown')[:300]!r}"
+    )
+
+
+def _of_backend(error):
+    backend = os.environ.get("KERAS_BACKEND", "").lower()
+    if not backend or not str(error.name).startswith(backend):
+        return None
+    return (
+        "The backend of Keras is not installed. Install it, or pass another "
+        f"`--backend`. Received: {error}"
+    )

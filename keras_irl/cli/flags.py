@@ -1,0 +1,398 @@
+"""Flags that several commands have, and the values that flags hold.
+
+Neither Keras nor NumPy is imported here: help and what is wrong with a flag
+are told at once.
+"""
+
+import argparse
+import math
+
+# Beyond these, no array of any backend holds what a flag asks for.
+LARGEST_COUNT = 2**31 - 1
+LARGEST_SIZE = 2**20
+# The largest number of float32, which losses are computed in.
+LARGEST_NUMBER = 3.4e38
+# Beyond, what the noise is multiplied by were infinite in float32.
+LARGEST_TEMPERATURE = 1e30
+MOST_BEAMS = 10_000
+_MOST_RESAMPLES = 100_000
+_SHOWN = 60
+
+TASKS = "arithmetic gsm8k e2e e2e-delexicalized xsum tldr wmt22 jsonl".split()
+# Until version 0.3.
+_OLD_NAMES = {"e2e-delexicalised": "e2e-delexicalized"}
+# What a file without a split of its own is split by.
+JSONL_SPLIT = (
+    "of a file, the tenth of its prompts with the smallest hashes is the test "
+    "split; of a folder with test.jsonl, that file"
+)
+# What separates words; of `keras_irl.metrics.word_tokenizers`.
+TOKENIZERS = ("13a", "intl", "zh", "ja-mecab", "char", "none")
+
+
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows the defaults of those flags that have one."""
+
+    def _get_help_string(self, action):
+        # Not by equality: 0 is a default.
+        if action.default is None or action.default is False:
+            return action.help
+        return super()._get_help_string(action)
+
+
+def flag_of(name):
+    """Returns the flag that sets an option, as it is written."""
+    return f"--{name.replace('_', '-')}"
+
+
+def add_command(commands, job, summary, description):
+    """Adds a command to those there are.
+
+    Args:
+        commands: What `add_subparsers` of `argparse` returned.
+        job: Name of the command.
+        summary: What the list of commands says of it.
+        description: What its own help says.
+
+    Returns:
+        Its parser, to which flags can be added.
+    """
+    parser = commands.add_parser(
+        job,
+        help=summary,
+        description=description,
+        formatter_class=HelpFormatter,
+    )
+    parser.set_defaults(job=job)
+    return parser
+
+
+def add_data(group):
+    """Adds where the texts come from.
+
+    Args:
+        group: An argument group of `argparse`.
+    """
+    add = group.add_argument
+    add(
+        "--task",
+        type=lambda name: _OLD_NAMES.get(name, name),
+        required=True,
+        metavar="NAME",
+        help=f"one of {', '.join(TASKS)}",
+    )
+    add(
+        "--path",
+        help=(
+            "folder or file of the task's data, if it needs any; for jsonl a "
+            'file of {"prompt": ..., "response": ...} or {"messages": [...]} '
+            "lines, of whose prompts the tenth with the smallest hashes is "
+            "the test split, or a folder with train.jsonl and test.jsonl"
+        ),
+    )
+
+
+def add_training_data(group):
+    """Adds what is learned.
+
+    Args:
+        group: An argument group of `argparse`.
+    """
+    add_data(group)
+    add = group.add_argument
+    add(
+        "--num-train",
+        type=positive,
+        metavar="N",
+        help=(
+            "train on the first N demonstrations only, of those that are not "
+            "held out"
+        ),
+    )
+    add(
+        "--on-invalid",
+        choices=("raise", "drop"),
+        default="raise",
+        help="whether demonstrations that can't be imitated stop the job",
+    )
+
+
+def add_initial_policy(group):
+    """Adds who learns it.
+
+    Args:
+        group: An argument group of `argparse`.
+    """
+    group.add_argument(
+        "--preset",
+        default="t5-scratch-mini",
+        help=(
+            "the policy: a keras-hub preset, the folder of one, or a small "
+            "random one with a tokenizer of its own: t5-, gpt2- or "
+            "bart-scratch-, then tiny, mini or small"
+        ),
+    )
+    _add_lengths(
+        group, "(default: the longest)", "; longer ones are cut and counted"
+    )
+
+
+def add_saved_policy_lengths(group):
+    """Adds how long the texts of a trained policy may be.
+
+    Args:
+        group: An argument group of `argparse`.
+    """
+    _add_lengths(group, "(default: the policy's)")
+
+
+def _add_lengths(group, default, rest=""):
+    add = group.add_argument
+    add(
+        "--max-prompt-length",
+        type=size,
+        metavar="N",
+        help=f"longest prompt of an encoder in tokens {default}",
+    )
+    add(
+        "--max-length",
+        type=size,
+        metavar="N",
+        help=(
+            "longest response in tokens, of a decoder prompt and response "
+            f"{default}{rest}"
+        ),
+    )
+
+
+def add_machine(group):
+    """Adds what it runs on.
+
+    Args:
+        group: An argument group of `argparse`.
+    """
+    add = group.add_argument
+    add("--batch-size", type=size, default=32, metavar="N", help="texts")
+    add(
+        "--backend",
+        choices=("jax", "tensorflow", "torch"),
+        help="backend of Keras (default: KERAS_BACKEND, or Keras's own)",
+    )
+
+
+def add_tokenize(group, default="13a"):
+    """Adds what separates the words that are counted.
+
+    Args:
+        group: An argument group of `argparse`.
+        default: What it is if it is not given. Defaults to `"13a"`.
+    """
+    group.add_argument(
+        "--tokenize",
+        choices=TOKENIZERS,
+        default=default,
+        help=(
+            "what separates the words that BLEU, ROUGE, Self-BLEU and "
+            "distinct-n count: zh, ja-mecab or char for scripts without spaces"
+        ),
+    )
+
+
+def add_num_samples(group):
+    """Adds how often a prompt is answered.
+
+    Args:
+        group: An argument group of `argparse`.
+    """
+    group.add_argument(
+        "--num-samples",
+        type=size,
+        default=8,
+        metavar="N",
+        help="responses a prompt where they are random",
+    )
+
+
+def add_num_resamples(group):
+    """Adds how exact intervals are.
+
+    Args:
+        group: An argument group of `argparse`.
+    """
+    group.add_argument(
+        "--num-resamples",
+        type=at_least_two,
+        default=1000,
+        metavar="N",
+        help="resamples of the bootstrap intervals",
+    )
+
+
+def add_output(group, default, content, replaced):
+    """Adds where the results go.
+
+    Args:
+        group: An argument group of `argparse`.
+        default: Path of a folder.
+        content: What goes there.
+        replaced: What `--overwrite` replaces.
+    """
+    add = group.add_argument
+    add(
+        "--output",
+        default=default,
+        metavar="FOLDER",
+        help=f"where {content} go",
+    )
+    add("--overwrite", action="store_true", help=f"replace {replaced}")
+
+
+def names(text):
+    """Reads names that commas separate."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def positive(text):
+    """Reads a whole number of at least 1."""
+    return _whole(text, least=1)
+
+
+def not_negative(text):
+    """Reads a whole number of at least 0."""
+    return _whole(text, least=0)
+
+
+def at_least_two(text):
+    """Reads a whole number of at least 2, such as of resamples."""
+    return _whole(text, least=2, most=_MOST_RESAMPLES)
+
+
+def size(text):
+    """Reads a whole number of at least 1, the size of an array's axis."""
+    return _whole(text, least=1, most=LARGEST_SIZE)
+
+
+def any_number(text):
+    """Reads a finite number."""
+    return _number(text, least=-LARGEST_NUMBER)
+
+
+def number_from_zero(text):
+    """Reads a finite number of at least 0, such as a weight."""
+    return _number(text, least=0.0)
+
+
+def number_above_zero(text):
+    """Reads a finite number above 0, such as a learning rate."""
+    return _number(text, above=0.0)
+
+
+def share(text):
+    """Reads a number from 0 to 1."""
+    return _number(text, least=0.0, most=1.0)
+
+
+def share_below_one(text):
+    """Reads a number from 0 to below 1."""
+    return _number(text, least=0.0, below=1.0)
+
+
+def number_or_auto(text):
+    """Reads a finite number, or the word `auto`."""
+    return text if text == "auto" else any_number(text)
+
+
+def temperature(text):
+    """Reads a temperature of sampling; 0 is greedy decoding."""
+    return _number(text, least=0.0, most=LARGEST_TEMPERATURE)
+
+
+def probability(text):
+    """Reads a number above 0 and at most 1."""
+    return _number(text, above=0.0, most=1.0)
+
+
+def num_beams(text):
+    """Reads how many texts a beam search continues."""
+    return _whole(text, least=1, most=MOST_BEAMS)
+
+
+def several(kind):
+    """Makes a reader of different values that commas separate.
+
+    Args:
+        kind: Function that reads one of them.
+
+    Returns:
+        Function from a text to a list of at least one value.
+    """
+
+    def read(text):
+        values = [kind(item) for item in names(text)]
+        if not values:
+            raise _error("at least one is needed, commas separate them", text)
+        for place, value in enumerate(values):
+            if value in values[:place]:
+                # Two policies would be one, and the second a second opinion.
+                raise _error(f"{names(text)[place]} stands there twice", text)
+        return values
+
+    return read
+
+
+def one_of(*choices):
+    """Makes a reader of one of several words.
+
+    Args:
+        *choices: The words.
+
+    Returns:
+        Function from a text to the word.
+    """
+
+    def read(text):
+        if text not in choices:
+            raise _error(f"it must be one of {', '.join(choices)}", text)
+        return text
+
+    return read
+
+
+def _whole(text, least, most=LARGEST_COUNT):
+    try:
+        number = int(text)
+    except ValueError:
+        number = None
+    if number is None or not least <= number <= most:
+        raise _error(
+            f"a whole number of at least {least} and at most {most} is needed",
+            text,
+        )
+    return number
+
+
+def _number(text, least=None, most=LARGEST_NUMBER, *, above=None, below=None):
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    is_within = (
+        abs(number) <= LARGEST_NUMBER
+        and number <= most
+        and (least is None or number >= least)
+        and (above is None or number > above)
+        and (below is None or number < below)
+    )
+    if not is_within:
+        bounds = {"at least": least, "above": above, "below": below}
+        if below is None:
+            bounds["at most"] = most
+        said = [f"{k} {v:g}" for k, v in bounds.items() if v is not None]
+        raise _error(f"a number {' and '.join(said)} is needed", text)
+    return number
+
+
+def _error(reason, text):
+    if len(text) > _SHOWN:
+        text = f"{text[:_SHOWN]}... of {len(text)} characters"
+    return argparse.ArgumentTypeError(f"{reason}. Received: {text}")

@@ -1,0 +1,207 @@
+"""What results were made with, and what to know of their training.
+
+Whoever reads a report can make it again.
+"""
+
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import shlex
+
+import keras
+
+from keras_irl.cli.decoders import DecoderSpec
+from keras_irl.cli.flags import JSONL_SPLIT
+from keras_irl.version import __version__
+
+# What is said otherwise, or says nothing of the results.
+_NOT_TOLD = ("job", "output", "overwrite", "arguments", "path")
+# What a flag means that was not given.
+_NOT_GIVEN = {
+    "num_train": "all",
+    "num_test": "all",
+    "max_prompt_length": "the policy's",
+    "max_length": "the policy's",
+}
+_DIGEST_LENGTH = 16
+
+
+def data_name(options):
+    """The name of the data for titles, or `""`."""
+    return pathlib.Path(options.path).name if options.path else ""
+
+
+def made_now():
+    """The versions and the date of what is made now.
+
+    Returns:
+        A dictionary of two texts.
+    """
+    packages = ["keras", "keras-hub", keras.config.backend(), "numpy"]
+    found = {"keras-irl": __version__}
+    for package in packages:
+        found[package] = importlib.metadata.version(package)
+    found["python"] = platform.python_version()
+    now = datetime.datetime.now(datetime.UTC)
+    return {
+        "versions": ", ".join(f"{k} {version}" for k, version in found.items()),
+        "date": now.isoformat(timespec="seconds"),
+    }
+
+
+def settings(options, found, made):
+    """Lists what somebody needs to get the same results.
+
+    Args:
+        options: What `parse_arguments` returns.
+        found: Dictionary of what followed from the options and the data.
+        made: List of what `made_now` returned, once for each run.
+
+    Returns:
+        A dictionary from names to texts.
+    """
+    backend = keras.config.backend()
+    command = ["keras-irl", *options.arguments]
+    if options.backend is None:
+        command += ["--backend", backend]
+    told = {
+        name: value
+        for name, value in vars(options).items()
+        if name not in _NOT_TOLD
+    }
+    told |= {"backend": backend, **found}
+    path = pathlib.Path(options.path).absolute() if options.path else "none"
+    return {
+        "command": shlex.join(command),
+        "data path": str(path),
+        "split": _split(options),
+        **{
+            name: _text(name, value)
+            for name, value in told.items()
+            if name != "split"
+        },
+        "versions": _different(one.get("versions") for one in made),
+        "date": _different(one.get("date") for one in made),
+    }
+
+
+def digest_of_texts(*columns):
+    """Tells the texts of a task from those of another.
+
+    A path says where texts are read, and not whether they are the same as
+    before.
+
+    Args:
+        *columns: Sequences of strings, or of lists of strings.
+
+    Returns:
+        A string.
+    """
+    digest = hashlib.sha256()
+    for column in columns:
+        digest.update(f"{len(column)} rows\n".encode())
+        for row in range(len(column)):
+            # One line a row, whatever stands in it.
+            digest.update(f"{json.dumps(column[row])}\n".encode())
+    return digest.hexdigest()[:_DIGEST_LENGTH]
+
+
+def digest_of_files(path):
+    """Tells a policy from another.
+
+    Args:
+        path: Path of a file, or of a folder with all that is in it.
+
+    Returns:
+        A string.
+    """
+    path = pathlib.Path(path)
+    digest = hashlib.sha256()
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    for file in files:
+        if file.is_file():
+            with file.open("rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").hexdigest()
+            # A name on a disk need not be UTF-8.
+            name = os.fsencode(file.relative_to(path))
+            digest.update(name + f" {content}\n".encode())
+    return digest.hexdigest()
+
+
+def training_note(run, objective, validates):
+    """Tells in a sentence whether a policy was trained for too long.
+
+    Args:
+        run: A finished run.
+        objective: Its `Objective`.
+        validates: Whether its curve is that of held-out training prompts.
+
+    Returns:
+        A text.
+    """
+    which = "validation" if validates else "test"
+    history = run["history"]
+    losses = history["negative_log_likelihood"]
+    last_step = history["step"][-1]
+    best, best_step = run["best_negative_log_likelihood"], run["best_step"]
+    kept = f"The weights of step {run['kept_step']} are judged."
+    start = f"Seed {run['seed']}: the {which} loss was least"
+    if objective.keeps_last:
+        return f"{start} at step {best_step}, which is not its aim. {kept}"
+    if best_step == last_step:
+        return (
+            f"{start} at the end, after {last_step} steps ({best:.4f}): more "
+            f"may help. {kept}"
+        )
+    return (
+        f"{start} at step {best_step} ({best:.4f}) and {losses[-1]:.4f} at the "
+        f"end, after {last_step} steps: from there on it overfits. {kept}"
+    )
+
+
+def divergence_note(run):
+    """Tells in two sentences why a run is not judged.
+
+    Args:
+        run: A run that diverged.
+
+    Returns:
+        A text.
+    """
+    failed = run["failed"]
+    numbers = "".join(
+        f", {name}={value}" for name, value in failed["settings"].items()
+    )
+    return (
+        f"Seed {run['seed']} diverged at step {failed['step']}: "
+        f"{failed['problem']} (learning_rate={failed['learning_rate']}"
+        f"{numbers}). It is not judged; {failed['policy']} holds its last "
+        f"finite weights, of step {failed['kept_step']}."
+    )
+
+
+def _split(options):
+    if options.task is None:
+        return "none, all texts of the file"
+    rule = "the task's own"
+    if options.task == "jsonl":
+        rule = JSONL_SPLIT
+    given = vars(options).get("split")
+    return f"{given}; {rule}" if given else rule
+
+
+def _different(texts):
+    return "; ".join(sorted({text or "not known" for text in texts}))
+
+
+def _text(name, value):
+    if value is None:
+        return _NOT_GIVEN.get(name, "none")
+    if isinstance(value, list | tuple):
+        items = (x.text if isinstance(x, DecoderSpec) else x for x in value)
+        return ",".join(map(str, items))
+    return str(value)
