@@ -11,5 +11,6 @@ class PolicyModel(keras.Model):
         tiles_vocabulary: Whether its logits are computed tile by tile.
     """
 
-    policy = None
-    tiles_vocabulary = False
+    # No value: on PyTorch, a layer is looked for behind what the class has.
+    policy: keras.Model
+    tiles_vocabulary: bool = False
