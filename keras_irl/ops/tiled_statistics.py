@@ -9,6 +9,7 @@ from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
 from keras_irl.ops.kernels.tiling import BLOCK_SIZE
 from keras_irl.ops.kernels.tiling import Tiling
+from keras_irl.ops.kernels.tiling import block_size_of
 from keras_irl.ops.masking import continues
 from keras_irl.ops.shapes import check_shapes
 from keras_irl.ops.statistics import TokenStatistics
@@ -34,7 +35,7 @@ def tiled_token_statistics(
         mask: Tensor of shape `(B, T)`, 1 where an action was taken and 0 on
             prompt and padding.
         block_size: Tokens a tile. Defaults to 1024 at most, so that all tiles
-            are full, or to all where the batch is distributed over devices.
+            are full; of devices that share a batch, each chooses its own.
         tile_size: Vocabulary entries a tile. Defaults to 2048, and to 1024
             for JAX on a CPU.
 
@@ -67,15 +68,22 @@ def tiled_token_statistics(
     needed = continues(mask)
     counts = ops.reshape(needed, (-1,))
     block_size = block_size or _block_size(actions.shape)
-    if keras.distribution.distribution() is not None:
-        # To sort or cut the tokens would move them from device to device.
-        counts, block_size = None, actions.shape[0] * actions.shape[1]
-        # What stands elsewhere, NaN included, must not reach a gradient.
-        hidden_states = ops.where(needed[..., None], hidden_states, 0.0)
     backend = importlib.import_module(
         f"keras_irl.ops.kernels.{keras.config.backend()}"
     )
     size = head.vocabulary_size
+    if keras.distribution.distribution() is not None:
+        if keras.config.backend() == "jax":
+            return _on_devices(
+                (hidden_states, actions, needed),
+                (kernel, bias),
+                head,
+                tile_size or backend.tile_size(),
+            )
+        # To sort or cut the tokens would move them from device to device.
+        counts, block_size = None, actions.shape[0] * actions.shape[1]
+        # What stands elsewhere, NaN included, must not reach a gradient.
+        hidden_states = ops.where(needed[..., None], hidden_states, 0.0)
     results = backend.statistics_of_tokens(
         ops.reshape(hidden_states, (-1, hidden_states.shape[-1])),
         kernel,
@@ -88,10 +96,25 @@ def tiled_token_statistics(
     return TokenStatistics(*(ops.reshape(x, shape) for x in results))
 
 
+def _on_devices(tokens, arrays, head, tile_size):
+    from keras_irl.ops.kernels import jax_mesh
+
+    hidden_states, actions, counts = tokens
+    place = jax_mesh.placement(head.kernel, head.axes, actions.shape[0])
+    return TokenStatistics(
+        *jax_mesh.statistics_on_devices(
+            hidden_states,
+            *arrays,
+            ops.cast(actions, "int32"),
+            counts,
+            head=head._replace(kernel=None, bias=None),
+            tile_size=tile_size,
+            place=place,
+        )
+    )
+
+
 def _block_size(shape):
-    """Cuts the tokens into equal blocks: those of a last one would be empty."""
     if None in shape:
         return BLOCK_SIZE
-    num_tokens = shape[0] * shape[1]
-    num_blocks = -(-num_tokens // BLOCK_SIZE)
-    return -(-num_tokens // num_blocks)
+    return block_size_of(shape[0] * shape[1])

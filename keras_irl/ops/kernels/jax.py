@@ -135,20 +135,41 @@ def statistics_of_tokens(
         kernel: Float array, `(V, D)` or `(D, V)`.
         bias: Float array of shape `(V,)`, or `None`.
         actions: Integer array of shape `(N,)`.
-        counts: Boolean array of shape `(N,)`, or `None`: all count, and stay
-            where they are, perhaps on several devices.
+        counts: Boolean array of shape `(N,)`.
         head: A `VocabularyHead` without arrays.
         tiling: A `Tiling`.
 
     Returns:
         Four float32 arrays of shape `(N,)`: action values, values, entropies
-        and greedy hits; zero for tokens that don't count.
+        and whether the token taken is the likeliest; zero for tokens that
+        don't count.
+    """
+    action_values, values, entropies, highest = counted_statistics(
+        hidden_states, kernel, bias, actions, counts, head, tiling
+    )
+    is_argmax = jnp.where(counts, action_values >= highest, False)
+    return action_values, values, entropies, is_argmax.astype("float32")
+
+
+def counted_statistics(
+    hidden_states, kernel, bias, actions, counts, head, tiling
+):
+    """Computes what `statistics_of_tokens` does, of a part of the vocabulary.
+
+    Args:
+        hidden_states: As for `statistics_of_tokens`, like all arguments.
+        kernel: The part of the kernel.
+        bias: The part of the bias.
+        actions: Counted from the first entry of the part.
+        counts: Boolean array of shape `(N,)`.
+        head: A `VocabularyHead` without arrays.
+        tiling: A `Tiling` of the part.
+
+    Returns:
+        Four float32 arrays of shape `(N,)`: action values, values, entropies
+        and the highest values; zero for tokens that don't count.
     """
     size = len(actions)
-    if counts is None:
-        return _tiled_statistics(
-            hidden_states, kernel, bias, actions, size, head, tiling
-        )
     # Those that count first, and then some up to a full block. In the order
     # of the vocabulary: a block of a policy that is sure needs few tiles.
     order = jnp.argsort(jnp.where(counts, actions, tiling.vocabulary_size))
@@ -279,10 +300,9 @@ def _block_statistics(tiles, hidden, taken, expects):
     highest, total, moment, action_values = running
     values = highest + jnp.log(total)
     entropies = values - highest - moment / total
-    hits = (action_values >= highest).astype("float32")
     if expects:
         entries /= total[:, None]
-    return (action_values, values, entropies, hits), masses, entries
+    return (action_values, values, entropies, highest), masses, entries
 
 
 def _accumulate(running, logits, is_taken):

@@ -11,6 +11,19 @@ TILE_SIZE = 2048
 NEGLIGIBLE = 1e-7
 
 
+def block_size_of(num_tokens):
+    """Cuts tokens into equal blocks: those of a last one would be empty.
+
+    Args:
+        num_tokens: Integer.
+
+    Returns:
+        The number of tokens of a block.
+    """
+    num_blocks = max(1, -(-num_tokens // BLOCK_SIZE))
+    return max(1, -(-num_tokens // num_blocks))
+
+
 class Tiling(NamedTuple):
     """How a matrix of tokens by vocabulary entries is cut.
 

@@ -1,0 +1,177 @@
+"""Token statistics on several devices: each its tokens, each its entries.
+
+Left to itself, XLA gathers the whole head on every device and sums over the
+devices in every turn of the loop over tiles. Here a device walks through its
+own part of the vocabulary, and what it found is put together afterwards:
+
+    V = log Σₚ exp Vₚ,    H = Σₚ exp(Vₚ − V) (Hₚ + V − Vₚ)
+
+for the values Vₚ and entropies Hₚ of the parts p alone. The entry of the token
+taken lies in one part; the others add 0. No part of the head leaves its device,
+and neither do gradients of it.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import keras
+from jax import lax
+from jax.sharding import PartitionSpec
+
+from keras_irl.ops.kernels import jax as kernels
+from keras_irl.ops.kernels.tiling import Tiling
+from keras_irl.ops.kernels.tiling import block_size_of
+
+
+class Placement(NamedTuple):
+    """What lies where on the devices of a mesh.
+
+    Attributes:
+        mesh: A `jax.sharding.Mesh`.
+        tokens: The name of the axis that the rows of a batch are divided by,
+            or `None` where every device has all of them.
+        entries: The name of the axis that the vocabulary is divided by, or
+            `None`.
+    """
+
+    mesh: object
+    tokens: str | None
+    entries: str | None
+
+
+def placement(kernel, axes, num_rows):
+    """Tells where the current distribution puts tokens and vocabulary.
+
+    Args:
+        kernel: The kernel of the head; of a variable, its layout is known.
+        axes: `"VD"` or `"DV"`, the order of the kernel's axes.
+        num_rows: The number of rows of the batch.
+
+    Returns:
+        A `Placement`, or `None` where there is no distribution. What can't be
+        divided evenly is on every device.
+    """
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return None
+    device_mesh = distribution.device_mesh
+    sizes = dict(zip(device_mesh.axis_names, device_mesh.shape, strict=True))
+    tokens = distribution.batch_dim_name
+    if num_rows is None or num_rows % sizes[tokens]:
+        tokens = None
+    entries = None
+    if isinstance(kernel, keras.Variable):
+        layout = distribution.get_variable_layout(kernel)
+        axis = axes.index("V")
+        if layout is not None and layout.axes[axis] is not None:
+            entries = layout.axes[axis]
+            if kernel.shape[axis] % sizes[entries]:
+                entries = None
+    return Placement(device_mesh.backend_mesh, tokens, entries)
+
+
+def statistics_on_devices(
+    hidden_states, kernel, bias, actions, counts, *, head, tile_size, place
+):
+    """Computes the statistics of the tokens of a batch, on all devices.
+
+    Args:
+        hidden_states: Float array of shape `(B, T, D)`.
+        kernel: Float array, `(V, D)` or `(D, V)`.
+        bias: Float array of shape `(V,)`, or `None`.
+        actions: Integer array of shape `(B, T)`.
+        counts: Boolean array of shape `(B, T)`.
+        head: A `VocabularyHead` without arrays.
+        tile_size: Vocabulary entries of a tile.
+        place: A `Placement`.
+
+    Returns:
+        Four float32 arrays of shape `(B, T)`: action values, values, entropies
+        and whether the token taken is the likeliest; zero for tokens that
+        don't count.
+    """
+    spec = functools.partial(PartitionSpec)
+    kernel_axes = [None, None]
+    kernel_axes[head.axes.index("V")] = place.entries
+    rows = spec(place.tokens)
+    specs = [rows, spec(*kernel_axes), rows, rows]
+    given = [hidden_states, kernel, actions, counts]
+    if bias is not None:
+        specs.append(spec(place.entries))
+        given.append(bias)
+
+    def part(hidden_states, kernel, actions, counts, bias=None):
+        return _of_a_device(
+            (hidden_states, actions, counts),
+            (kernel, bias),
+            head,
+            tile_size,
+            place,
+        )
+
+    return jax.shard_map(
+        part,
+        mesh=place.mesh,
+        in_specs=tuple(specs),
+        out_specs=(rows,) * 4,
+        check_vma=False,
+    )(*given)
+
+
+def _of_a_device(tokens, arrays, head, tile_size, place):
+    """What one device computes of its tokens and its entries."""
+    shape = tokens[1].shape
+    axis = place.entries
+    shares_axis = axis is not None and axis == place.tokens
+    if shares_axis:
+        # Hidden states are fewer than the entries of the head.
+        tokens = [lax.all_gather(x, axis, tiled=True) for x in tokens]
+    hidden_states, actions, counts = tokens
+    hidden_states = hidden_states.reshape(-1, hidden_states.shape[-1])
+    actions, counts = actions.reshape(-1), counts.reshape(-1)
+    kernel, bias = arrays
+    num_entries = kernel.shape[head.axes.index("V")]
+    first = 0 if axis is None else lax.axis_index(axis) * num_entries
+    is_here = (actions >= first) & (actions < first + num_entries)
+    tiling = Tiling(
+        num_entries, block_size_of(len(actions)), min(tile_size, num_entries)
+    )
+    found = kernels.counted_statistics(
+        hidden_states,
+        kernel,
+        bias,
+        jnp.where(is_here, actions - first, 0),
+        counts,
+        head,
+        tiling,
+    )
+    if axis is not None:
+        found = _put_together(found, is_here, axis)
+    action_values, values, entropies, highest = found
+    is_argmax = (action_values >= highest).astype("float32")
+    results = [
+        jnp.where(counts, x, 0.0)
+        for x in (action_values, values, entropies, is_argmax)
+    ]
+    if shares_axis:
+        start = lax.axis_index(axis) * shape[0] * shape[1]
+        size = shape[0] * shape[1]
+        results = [lax.dynamic_slice_in_dim(x, start, size) for x in results]
+    return tuple(x.reshape(shape) for x in results)
+
+
+def _put_together(found, is_here, axis):
+    """Joins what the parts of the vocabulary gave."""
+    action_values, values, entropies, highest = found
+    highest = lax.pmax(lax.stop_gradient(highest), axis)
+    shift = lax.pmax(lax.stop_gradient(values), axis)
+    total = lax.psum(jnp.exp(values - shift), axis)
+    all_values = shift + jnp.log(total)
+    share = jnp.exp(values - all_values)
+    # Differences of values first: they are small, and values may be large.
+    depths = all_values - values
+    entropies = lax.psum(share * (entropies + depths), axis)
+    action_values = lax.psum(jnp.where(is_here, action_values, 0.0), axis)
+    return action_values, all_values, entropies, highest

@@ -1,0 +1,157 @@
+"""Statistics on eight devices are those of one, and move nothing that is large.
+
+Eight simulated devices: `conftest.py` asks XLA for them.
+"""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+
+from keras_irl.ops import CONTINUES
+from keras_irl.ops import VocabularyHead
+from keras_irl.ops import tiled_token_statistics
+
+if keras.config.backend() != "jax":
+    pytest.skip("Keras distributes on JAX alone.", allow_module_level=True)
+
+import jax  # noqa: E402
+
+B, T, D, V = 8, 12, 16, 640
+RANDOM = np.random.default_rng(0)
+HIDDEN = RANDOM.normal(size=(B, T, D)).astype("float32")
+ACTIONS = RANDOM.integers(0, V, (B, T))
+MASK = (RANDOM.random((B, T)) < 0.6).astype("float32")
+MASK[3, 7:] = 0.0
+MASK[3, 7] = CONTINUES
+KERNEL = RANDOM.normal(size=(V, D)).astype("float32")
+BIAS = RANDOM.normal(size=V).astype("float32")
+UPSTREAM = RANDOM.normal(size=(3, B, T)).astype("float32")
+# Axis names of a mesh, and which of them divides the vocabulary.
+MESHES = {
+    "data parallel": ((8,), ["batch"], None),
+    "fsdp": ((8,), ["batch"], "batch"),
+    "tensor": ((2, 4), ["batch", "model"], "model"),
+    "tensor, head whole": ((2, 4), ["batch", "model"], None),
+    "fsdp of two axes": ((2, 4), ["batch", "model"], "batch"),
+}
+HEADS = {
+    "VD": {},
+    "DV": {"axes": "DV"},
+    "bias": {"bias": BIAS},
+    "soft cap": {"soft_cap": 5.0},
+    "frozen": {"bias": BIAS, "soft_cap": 5.0, "is_trained": False},
+}
+
+
+@pytest.fixture(autouse=True)
+def no_distribution_is_left():
+    yield
+    keras.distribution.set_distribution(None)
+
+
+class Program:
+    """Statistics and gradients of a batch, compiled for a mesh or none."""
+
+    def __init__(self, head, mesh=None, num_rows=B, hidden=HIDDEN):
+        axes = head.get("axes", "VD")
+        if mesh is not None:
+            shape, names, divides = mesh
+            device_mesh = keras.distribution.DeviceMesh(shape, names)
+            layouts = keras.distribution.LayoutMap(device_mesh)
+            layout = [None, None]
+            layout[axes.index("V")] = divides
+            layouts["kernel"] = tuple(layout)
+            keras.distribution.set_distribution(
+                keras.distribution.ModelParallel(
+                    layout_map=layouts, batch_dim_name="batch"
+                )
+            )
+        kernel = KERNEL if axes == "VD" else KERNEL.T
+        self.kernel = keras.Variable(kernel, name="kernel")
+        rows = slice(0, num_rows)
+
+        def loss(hidden, kernel):
+            with keras.StatelessScope([(self.kernel, kernel)]):
+                found = tiled_token_statistics(
+                    hidden,
+                    VocabularyHead(self.kernel, **head),
+                    ACTIONS[rows],
+                    MASK[rows],
+                    tile_size=64,
+                )
+            weighed = zip(found[:3], UPSTREAM[:, rows], strict=True)
+            return sum((x * weight).sum() for x, weight in weighed), found
+
+        step = jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))
+        hidden = hidden[rows]
+        if mesh is not None and num_rows == B:
+            layout = keras.distribution.TensorLayout(
+                ("batch", None, None), device_mesh
+            )
+            hidden = keras.distribution.distribute_tensor(hidden, layout)
+        given = (hidden, self.kernel.value)
+        self.compiled = step.lower(*given).compile()
+        (_, self.found), self.gradients = step(*given)
+
+    def numbers(self):
+        return [np.asarray(x) for x in (*self.found, *self.gradients)]
+
+    def collectives(self):
+        """The kind and the number of entries of each, where it stands."""
+        pattern = r"= \(?(.+?)\)? (all-\w+|reduce-scatter|collective-\w+)\("
+        for line in self.compiled.as_text().splitlines():
+            for shapes, kind in re.findall(pattern, line):
+                for shape in re.findall(r"\[([\d,]*)\]", shapes):
+                    sizes = [int(size) for size in shape.split(",") if size]
+                    yield kind, int(np.prod(sizes)), line
+
+
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+@pytest.mark.parametrize("mesh", MESHES.values(), ids=MESHES)
+def test_devices_compute_what_one_does(mesh, head):
+    expected = Program(head).numbers()
+    found = Program(head, mesh).numbers()
+    for one, many in zip(expected, found, strict=True):
+        np.testing.assert_allclose(many, one, atol=3e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("mesh", MESHES.values(), ids=MESHES)
+def test_rows_that_do_not_divide_are_on_every_device(mesh):
+    expected = Program({}, num_rows=3).numbers()
+    found = Program({}, mesh, num_rows=3).numbers()
+    for one, many in zip(expected, found, strict=True):
+        np.testing.assert_allclose(many, one, atol=3e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["fsdp", "tensor", "fsdp of two axes"])
+def test_a_divided_head_is_never_put_together(name):
+    program = Program({}, MESHES[name])
+    text = program.compiled.as_text()
+    assert f"[{V},{D}]" not in text and f"[{D},{V}]" not in text
+    # Rows are divided besides, so that gradients of a part are added up.
+    num_parts = {"fsdp": 8, "tensor": 4, "fsdp of two axes": 2}[name]
+    largest = max(size for _, size, _ in program.collectives())
+    assert largest <= max(B * T * D, V * D // num_parts)
+    layout = program.kernel.value.sharding
+    assert program.gradients[1].sharding.is_equivalent_to(layout, 2)
+
+
+@pytest.mark.parametrize("mesh", MESHES.values(), ids=MESHES)
+def test_no_device_waits_for_another_within_the_tiles(mesh):
+    # The name of an operation tells the loops that it was traced in.
+    program = Program({}, mesh)
+    assert "while/body" in program.compiled.as_text()
+    lines = [line for _, _, line in program.collectives()]
+    assert [line for line in lines if "while/body" in line] == []
+
+
+def test_what_stands_on_padding_reaches_nothing():
+    broken = HIDDEN.copy()
+    broken[MASK == 0] = np.nan
+    broken[3, 7] = HIDDEN[3, 7]  # The state in which a text was cut.
+    expected = Program({}).numbers()
+    found = Program({}, MESHES["tensor"], hidden=broken).numbers()
+    for one, many in zip(expected, found, strict=True):
+        np.testing.assert_allclose(many, one, atol=3e-5, rtol=1e-5)
