@@ -127,10 +127,12 @@ def _inputs(policy):
     layout = layout_of(policy)
     windows = layout.windows(policy.preprocessor)
     width = windows[layout.window]
+    inputs = {}
     # Keras has no weights of booleans on all backends.
-    inputs = dict.fromkeys(
-        layout.prompt_inputs, ((windows[layout.prompt_window],), "int32")
-    )
+    if layout.has_encoder:
+        prompt_width = windows[layout.prompt_window]
+        for name in layout.prompt_inputs:
+            inputs[name] = (prompt_width,), "int32"
     for name in (layout.token_ids, layout.padding_mask):
         inputs[name] = (width,), "int32"
     if "position_ids" in policy.input:
