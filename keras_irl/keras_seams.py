@@ -1,4 +1,4 @@
-"""What Keras and keras-hub have no public seam for, all of it.
+"""Private parts of Keras and keras-hub, all that are used, in one file.
 
 Each function names what it waits for, and `tests/keras_seams_test.py` checks
 what it relies on, so that a run against a nightly build tells beforehand. No

@@ -25,7 +25,6 @@ NAMES_A_BACKEND = {
     "models/policy_reader.py": "knows what XLA can't compile",
     "ops/kernels/jax.py": "loops over tiles in place",
     "ops/kernels/jax_mesh.py": "divides the work among devices",
-    "ops/tiled_statistics.py": "divides the work among devices, on JAX",
     "ops/kernels/tensorflow.py": "loops over tiles in the graph",
     "ops/kernels/torch.py": "loops over tiles in place",
     "optimizers/network_optimizers.py": "assigns inside a compiled branch",

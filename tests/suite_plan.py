@@ -62,7 +62,9 @@ PLAN = {
     "data/dataset_test.py::test_a_policy_learns_from_it": _TORCH_AND_JAX,
     "data/dataset_test.py::test_fit_and_evaluate_of_keras_hub": _ALL,
     "diagnosis": _TORCH,
-    "diagnosis/checkup_test.py::test_what_is_said_of_bfloat16": _TORCH_AND_JAX,
+    "diagnosis/policy_checks_test.py::test_what_is_said_of_bfloat16": (
+        _TORCH_AND_JAX
+    ),
     "diagnosis/memory_test.py::test_is_near_what_xla_reserves": ("jax",),
     "evaluation": _TORCH,
     "families/special_tokens_test.py": _TORCH,
@@ -105,7 +107,9 @@ PLAN = {
     "trainers/accumulation_test.py::test_the_mean_of_means": _TORCH,
     "trainers/checks_test.py": _TORCH,
     "trainers/fit_arguments_test.py": _TORCH,
-    "trainers/fit_arguments_test.py::test_a_fit_ends_at_the_first_loss": _TORCH_AND_JAX,
+    "trainers/fit_arguments_test.py::test_a_fit_ends_at_the_first_loss": (
+        _TORCH_AND_JAX
+    ),
     "trainers/fit_arguments_test.py::test_an_end_is_noticed": _ALL,
     "trainers/fit_arguments_test.py::test_every_batch_is_trained_once": _ALL,
     "trainers/fit_arguments_test.py::test_executions_that_would_read": _ALL,

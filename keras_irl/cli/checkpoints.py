@@ -1,4 +1,4 @@
-"""Checkpoints of unfinished runs, with files of weights whole or not there."""
+"""Checkpoints of unfinished runs, written atomically."""
 
 import contextlib
 import errno

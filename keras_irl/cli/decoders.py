@@ -1,4 +1,4 @@
-"""Decoders as the command line writes them, such as `T=0.7+top-p=0.9`.
+"""Decoders as flags of the command line, such as `T=0.7+top-p=0.9`.
 
 They are read without Keras, and made once it is imported.
 """

@@ -1,4 +1,4 @@
-"""`keras-irl doctor`: what a comparison would train, without training."""
+"""`keras-irl doctor`: a diagnosis of policy and data, without training."""
 
 from keras_irl.cli.flags import add_command
 from keras_irl.cli.flags import add_initial_policy

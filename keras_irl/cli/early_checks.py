@@ -1,4 +1,4 @@
-"""What is wrong with a command, found out before anything heavy is imported.
+"""Checks of a command line before anything heavy is imported.
 
 The rooms check the same and more; here it takes no ten seconds of imports.
 """

@@ -1,4 +1,4 @@
-"""What a user is told of an error, in a line."""
+"""Error messages of the command line, in one line."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""`keras-irl evaluate`: what trained policies write, judged and compared."""
+"""`keras-irl evaluate`: samples from saved policies and evaluates them."""
 
 from keras_irl.cli.decoders import DECODERS
 from keras_irl.cli.decoders import decoder_specs

@@ -1,4 +1,4 @@
-"""An evaluation: what trained policies answer, judged and reported."""
+"""An evaluation of saved policies: sampled, judged and reported."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Texts and their metrics: read from a file, or sampled and judged."""
+"""Scored texts: read from a file, or sampled and judged."""
 
 import dataclasses
 import math

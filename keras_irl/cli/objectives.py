@@ -1,4 +1,4 @@
-"""The objectives that a comparison trains by: their flags and their trainers.
+"""Training objectives of a comparison: their flags and their trainers.
 
 The flags are read without Keras, which the first trainer that is made imports.
 """

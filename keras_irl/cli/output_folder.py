@@ -1,4 +1,4 @@
-"""The output folder of a command: whose it is, and what was written into it."""
+"""The output folder of a command: its owner and its files."""
 
 import json
 import pathlib

@@ -1,4 +1,4 @@
-"""The commands, and the command line read without importing Keras."""
+"""The argument parser of all commands, built without importing Keras."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""What results were made with, and what to know of their training.
+"""Provenance of results: settings, versions and notes on the training.
 
 Whoever reads a report can make it again.
 """

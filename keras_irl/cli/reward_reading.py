@@ -1,4 +1,4 @@
-"""A reading of rewards: of texts, in a trained policy, with its report."""
+"""A reward analysis of texts under a trained policy, with its report."""
 
 import collections
 import dataclasses

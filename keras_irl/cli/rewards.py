@@ -1,4 +1,4 @@
-"""`keras-irl rewards`: the rewards of texts, read in a trained policy."""
+"""`keras-irl rewards`: analyzes the rewards of a trained policy."""
 
 from keras_irl.cli.flags import JSONL_SPLIT
 from keras_irl.cli.flags import TASKS
@@ -109,8 +109,7 @@ def _complete_sampling(options):
             f"Without `--task` nothing is sampled: leave out {flags}, or name "
             f"a task. Received: {given[0]}={vars(options)[given[0]]}"
         )
-    for name in SAMPLING.keys() - given:
-        setattr(options, name, SAMPLING[name])
+    vars(options).update({n: SAMPLING[n] for n in SAMPLING.keys() - given})
 
 
 def _check_policies(options):

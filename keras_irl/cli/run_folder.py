@@ -1,4 +1,4 @@
-"""What a command has got so far: finished runs, and policies they trained."""
+"""The run folder of a command: finished runs and trained policies."""
 
 import contextlib
 import hashlib

@@ -1,4 +1,4 @@
-"""Policies that were saved: their paths, their lengths, their rewards' numbers.
+"""Saved policies: paths, sequence lengths and reward settings.
 
 Paths are checked without Keras, which is imported to load a policy.
 """
@@ -146,19 +146,14 @@ def _exists(path):
 
 def _check_lengths(policy, path):
     """Refuses lengths of a file that no machine holds, or no position has."""
-    import keras_hub
+    from keras_irl.families.family import layout_of
 
-    flags = {"sequence_length": "`--max-length`"}
-    if isinstance(policy, keras_hub.models.Seq2SeqLM):
-        flags = {
-            "encoder_sequence_length": "`--max-prompt-length`",
-            "decoder_sequence_length": "`--max-length`",
-        }
+    layout = layout_of(policy)
+    flags = {layout.prompt_window: "`--max-prompt-length`"}
+    flags[layout.window] = "`--max-length`"
     limit = policy.backbone.get_config().get("max_sequence_length")
     limit = _LONGEST if limit is None else min(limit, _LONGEST)
-    for name, flag in flags.items():
-        length = vars(policy.preprocessor).get(name)
-        length = vars(policy.preprocessor).get(f"_{name}", length)
+    for name, length in layout.windows(policy.preprocessor).items():
         if length is None:
             continue
         is_whole = isinstance(length, int) and not isinstance(length, bool)
@@ -166,14 +161,14 @@ def _check_lengths(policy, path):
             raise ValueError(
                 f"The preprocessor in {str(path)!r} packs texts to a length "
                 f"that must be an integer from 1 to {limit}. Pass another by "
-                f"{flag}. Received: {name}={shortened(length)}"
+                f"{flags[name]}. Received: {name}={shortened(length)}"
             )
 
 
 def _from_file(path):
     import keras
-    import keras_hub
 
+    from keras_irl.families.family import is_language_model
     from keras_irl.trainers import Trainer
 
     try:
@@ -188,7 +183,7 @@ def _from_file(path):
         ) from error
     if isinstance(model, Trainer):
         return SavedPolicy(model.policy, model.discount, model.value_offset)
-    if isinstance(model, keras_hub.models.CausalLM):
+    if is_language_model(model):
         return SavedPolicy(model)
     raise ValueError(
         "The file holds neither a trainer of keras_irl nor a language model "

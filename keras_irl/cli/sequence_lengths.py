@@ -1,9 +1,9 @@
 """The sequence lengths that a policy needs for the texts of a task."""
 
-import keras_hub
 import numpy as np
 
 from keras_irl.cli.splits import spread_pairs
+from keras_irl.families.family import layout_of
 from keras_irl.models import load_policy
 
 # What the tokenizer of a scratch policy and the lengths are learned from.
@@ -57,7 +57,7 @@ def _lengths(policy, pairs):
     """Positions that prompts and texts need, in eights, `(num_pairs, 2)`."""
     tokenizer = policy.preprocessor.tokenizer
     prompts, responses = (_count_tokens(tokenizer, texts) for texts in pairs)
-    if not isinstance(policy, keras_hub.models.Seq2SeqLM):
+    if not layout_of(policy).has_encoder:
         responses = responses + prompts
     # Room for start and end tokens.
     lengths = np.stack([prompts, responses], axis=1) + 2

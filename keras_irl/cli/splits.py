@@ -1,4 +1,4 @@
-"""Which pairs of a task are trained on, held out, or looked at as a sample."""
+"""Splits of a task: training pairs, held-out prompts and samples."""
 
 import collections.abc
 import hashlib

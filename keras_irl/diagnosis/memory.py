@@ -5,8 +5,10 @@ import math
 import keras
 import numpy as np
 
+from keras_irl.families.family import nearest_family
 from keras_irl.families.layouts import SEQ2SEQ
 from keras_irl.keras_seams import layers_inside
+from keras_irl.models.lora import default_lora_targets
 from keras_irl.models.rematerialization import is_rematerialized
 from keras_irl.ops.kernels.tiling import BLOCK_SIZE
 from keras_irl.ops.kernels.tiling import TILE_SIZE
@@ -46,12 +48,15 @@ def activation_bytes(policy, shape, prompt_shape=None):
         if not isinstance(layer, keras.layers.InputLayer)
     ]
     num_heads = _num_heads(backbone)
+    # Each attention has one layer that reads its queries.
+    has_attention = nearest_family(policy).has_attention
+    queries = default_lora_targets(policy)[:1] if has_attention else ()
     kept, recomputed = 0, [0]
     shapes = _output_shapes(backbone, layers, shape, prompt_shape)
     for layer, outputs in zip(layers, shapes, strict=True):
         size = 2 if layer.compute_dtype in _HALVES else 4
         kept += size * math.prod(outputs)
-        inside = size * _num_inside(layer, outputs, num_heads)
+        inside = size * _num_inside(layer, outputs, num_heads, queries)
         if is_rematerialized(layer):
             recomputed.append(inside)
         else:
@@ -76,17 +81,22 @@ def _output_shapes(backbone, layers, shape, prompt_shape):
     )
 
 
-def _num_inside(layer, shape, num_heads):
+def _num_inside(layer, shape, num_heads, queries):
     """Numbers that are kept inside of a layer with such an output."""
     per_token, num_scores = 0, 0
     for part in layers_inside(layer):
-        name = type(part).__name__
         per_token += _num_of_kernel(part)
-        if "Norm" in name:
+        if _is_normalization(part):
             per_token += 2 * shape[-1]
-        if "Attention" in name:
+        if part.name in queries:
             num_scores += 2 * num_heads * shape[0] * shape[1] ** 2
     return math.prod(shape[:-1]) * per_token + num_scores
+
+
+def _is_normalization(layer):
+    """Whether a layer has scales and offsets, and nothing else."""
+    weights = layer.weights
+    return bool(weights) and all(len(weight.shape) == 1 for weight in weights)
 
 
 def _num_of_kernel(layer):

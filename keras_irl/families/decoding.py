@@ -1,4 +1,4 @@
-"""What the generation of some families needs besides."""
+"""Cached decoding of the families that need more than keras-hub's."""
 
 from keras import ops
 

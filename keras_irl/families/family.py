@@ -1,4 +1,4 @@
-"""What the families of keras-hub do each in their own way: a record of each.
+"""Model families of keras-hub: one record each.
 
 A family is found by the name of its class, when it is asked for: a class that
 keras-hub renames or lacks is a family that is not known, and nothing else.
@@ -35,6 +35,7 @@ class Family:
             and values with; empty where keras-hub's own defaults name them.
         blocks: The attributes of the backbone that hold its blocks; empty
             where they can't be computed once more.
+        has_attention: Whether tokens are scored by each other, head by head.
         has_expert_losses: Whether routers of experts ask for a loss of their
             own while a block is called.
         turn_end: The token that ends a turn, besides the end of a text, or
@@ -52,6 +53,7 @@ class Family:
     segments: SegmentReader | None = None
     lora_targets: tuple = ()
     blocks: tuple = ("transformer_layers",)
+    has_attention: bool = True
     has_expert_losses: bool = False
     turn_end: str | None = None
     second_end: str | None = None
@@ -121,6 +123,7 @@ FAMILIES = {
         lora_targets=("receptance", "value"),
         blocks=(),
         generates_apart=True,
+        has_attention=False,
     ),
     "SmolLM3CausalLM": Family(
         segments=SegmentReader(

@@ -1,4 +1,4 @@
-"""The vocabulary head of each model family.
+"""The vocabulary head of a policy.
 
 A task of keras-hub is a backbone and, on its hidden states, the vocabulary
 head. Families are known by the exact class of the task: a subclass may compute

@@ -1,4 +1,4 @@
-"""The names of what a policy reads: one batch layout for each kind."""
+"""Batch layouts: the names of a policy's inputs and outputs."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""How each family turns hidden states into logits.
+"""Output layers: logits from hidden states, family by family.
 
 The head is that of the token embedding in almost all families; what they add
 to it, such as a scale or a soft cap, is written down here.

@@ -1,4 +1,4 @@
-"""How the families read rows that hold several texts.
+"""Segment attention of packed rows, family by family.
 
 Families have one if their layers take an attention mask by a public argument,
 and if what is between the layers is known. A Gemma masks inside its layers, a

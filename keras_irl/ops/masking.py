@@ -39,14 +39,21 @@ def mark_cut(mask, is_cut):
         A float32 mask, as this module describes it: a NumPy array for a NumPy
         array, else a tensor.
 
+    Raises:
+        ValueError: If the shapes disagree, or one is no array of numbers.
+
     Example:
     >>> mask = mark_cut(np.array([[0, 1, 0]]), [[False, False, True]])
     >>> [bool(cut) for cut in is_cut(mask)[0]]
     [False, False, True]
     """
-    if isinstance(mask, np.ndarray):
-        # Data is made in threads, without a backend.
-        return np.where(is_cut, CONTINUES, mask.astype("float32"))
+    if isinstance(mask, np.ndarray) and isinstance(is_cut, np.ndarray):
+        if mask.shape == is_cut.shape and mask.dtype.kind in "biuf":
+            # Data is made in threads, without a backend.
+            is_cut = is_cut.astype("bool")
+            return np.where(is_cut, CONTINUES, mask.astype("float32"))
+    mask, is_cut = check_shapes(mask=(mask, "BT"), is_cut=(is_cut, "BT"))
+    is_cut = ops.cast(is_cut, "bool")
     return ops.where(is_cut, CONTINUES, ops.cast(mask, "float32"))
 
 

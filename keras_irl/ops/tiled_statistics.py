@@ -64,53 +64,48 @@ def tiled_token_statistics(
     if head.scale != 1.0:
         scale = ops.cast(head.scale, hidden_states.dtype)
         hidden_states = hidden_states * scale
-    shape = ops.shape(actions)
-    needed = continues(mask)
-    counts = ops.reshape(needed, (-1,))
-    block_size = block_size or _block_size(actions.shape)
     backend = importlib.import_module(
         f"keras_irl.ops.kernels.{keras.config.backend()}"
     )
-    size = head.vocabulary_size
-    if keras.distribution.distribution() is not None:
-        if keras.config.backend() == "jax":
-            return _on_devices(
-                (hidden_states, actions, needed),
-                (kernel, bias),
-                head,
-                tile_size or backend.tile_size(),
-            )
-        # To sort or cut the tokens would move them from device to device.
-        counts, block_size = None, actions.shape[0] * actions.shape[1]
-        # What stands elsewhere, NaN included, must not reach a gradient.
-        hidden_states = ops.where(needed[..., None], hidden_states, 0.0)
+    tile_size = min(tile_size or backend.tile_size(), head.vocabulary_size)
+    tokens = hidden_states, ops.cast(actions, "int32"), continues(mask)
+    if keras.distribution.distribution() is None:
+        block_size = block_size or _block_size(actions.shape)
+        results = _on_one_device(
+            backend, tokens, (kernel, bias), head, block_size, tile_size
+        )
+    else:
+        results = _on_devices(tokens, (kernel, bias), head, tile_size)
+    return TokenStatistics(*results)
+
+
+def _on_one_device(backend, tokens, arrays, head, block_size, tile_size):
+    hidden_states, actions, counts = tokens
+    shape = ops.shape(actions)
     results = backend.statistics_of_tokens(
         ops.reshape(hidden_states, (-1, hidden_states.shape[-1])),
-        kernel,
-        bias,
-        ops.reshape(ops.cast(actions, "int32"), (-1,)),
-        counts,
+        *arrays,
+        ops.reshape(actions, (-1,)),
+        ops.reshape(counts, (-1,)),
         head._replace(kernel=None, bias=None),
-        Tiling(size, block_size, min(tile_size or backend.tile_size(), size)),
+        Tiling(head.vocabulary_size, block_size, tile_size),
     )
-    return TokenStatistics(*(ops.reshape(x, shape) for x in results))
+    return [ops.reshape(x, shape) for x in results]
 
 
 def _on_devices(tokens, arrays, head, tile_size):
+    # Only here: Keras distributes on JAX alone.
     from keras_irl.ops.kernels import jax_mesh
 
     hidden_states, actions, counts = tokens
-    place = jax_mesh.placement(head.kernel, head.axes, actions.shape[0])
-    return TokenStatistics(
-        *jax_mesh.statistics_on_devices(
-            hidden_states,
-            *arrays,
-            ops.cast(actions, "int32"),
-            counts,
-            head=head._replace(kernel=None, bias=None),
-            tile_size=tile_size,
-            place=place,
-        )
+    return jax_mesh.statistics_on_devices(
+        hidden_states,
+        *arrays,
+        actions,
+        counts,
+        head=head._replace(kernel=None, bias=None),
+        tile_size=tile_size,
+        place=jax_mesh.placement(head.kernel, head.axes, actions.shape[0]),
     )
 
 

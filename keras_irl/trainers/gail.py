@@ -1,4 +1,4 @@
-"""Generative adversarial imitation, GAIL.
+"""Generative adversarial imitation learning (GAIL).
 
 A training step, in the order of `GAIL`'s methods:
 
@@ -46,7 +46,7 @@ from keras_irl.trainers.policy_gradient import PolicyGradient
 from keras_irl.trainers.reference import policy_log_probs
 from keras_irl.trainers.reference import snapshot_policy
 from keras_irl.trainers.rollouts import Texts
-from keras_irl.trainers.state_action_texts import state_action_texts
+from keras_irl.trainers.state_actions import state_action_texts
 
 
 class Judgment(NamedTuple):

@@ -1,4 +1,4 @@
-"""What Keras hands to a training step, by name, the same on every backend.
+"""Arguments of a Keras training step by name, on every backend.
 
 Under JAX a step is a function of all state: Keras calls it with the values of
 the variables, and takes their new values from what it returns. In which order

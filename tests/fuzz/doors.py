@@ -107,6 +107,8 @@ STATISTICS = st.builds(
 OPS = {
     "ops.continues": Door(check=like("mask")),
     "ops.is_action": Door(check=like("mask")),
+    "ops.is_cut": Door(check=like("mask")),
+    "ops.mark_cut": Door(values={"is_cut": MASKS}, check=like("mask")),
     "ops.is_start": Door(check=like("mask")),
     "ops.masked_mean": Door(check=has_mean, **MEANS),
     "ops.masked_sum": Door(check=scalar),

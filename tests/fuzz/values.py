@@ -436,7 +436,7 @@ BY_NAME = {
     "value_offset": st.one_of(real(-10.0, 10.0), st.just("auto")),
     "clip_ratio": real(0.125, 0.5),
     "kl_weight": maybe(real(0.0, 1.0)),
-    "least": real(0.125, 2.0),
+    "min_std": real(0.125, 2.0),
     "temperature": real(0.0, 2.0),
     "length_penalty": real(0.0, 2.0),
     "top_p": maybe(real(0.125, 1.0)),

@@ -81,7 +81,10 @@ MUTATIONS = [
             "ops/tiled_statistics_test.py",
             (
                 ("hidden_states = hidden_states * scale", "pass"),
-                ("needed = continues(mask)", "needed = mask > 2"),
+                (
+                    'ops.cast(actions, "int32"), continues(mask)',
+                    'ops.cast(actions, "int32"), mask > 2',
+                ),
             ),
         ),
         (
@@ -297,7 +300,7 @@ MUTATIONS = [
             ),
         ),
         (
-            "data/row_batches.py",
+            "data/shuffling.py",
             "data/dataset_test.py",
             (
                 ("first = epoch * len(rows)", "first = 0"),

@@ -113,3 +113,16 @@ def test_weights_may_sum_to_less_than_one():
     assert float(masked_mean(VALUES, [[1e-6, 0.0, 0.0, 0.0]])) == (
         pytest.approx(1.0)
     )
+
+
+@pytest.mark.parametrize(
+    ("mask", "cut"),
+    [
+        (np.ones((2, 3)), np.zeros((2, 4), bool)),
+        (ops.ones((2, 3)), np.zeros((3, 3), bool)),
+        (np.array([["a"]]), np.array([[True]])),
+    ],
+)
+def test_only_a_mask_of_the_same_shape_can_be_marked(mask, cut):
+    with pytest.raises(ValueError, match="Received: "):
+        mark_cut(mask, cut)

@@ -1,7 +1,8 @@
-"""What a discriminator reads: states, and the action taken in each."""
+"""Inputs of a discriminator: states, each with the action taken in it."""
 
 from keras import ops
 
+from keras_irl.families.layouts import layout_of_inputs
 from keras_irl.ops import is_action
 
 
@@ -20,8 +21,8 @@ def state_action_texts(inputs, actions, mask):
     Returns:
         A dictionary like `inputs`, one position wider.
     """
-    prefix = "decoder_" if "decoder_token_ids" in inputs else ""
-    key, mask_key = prefix + "token_ids", prefix + "padding_mask"
+    layout = layout_of_inputs(inputs)
+    key, mask_key = layout.token_ids, layout.padding_mask
     tokens = ops.cast(inputs[key], "int32")
     is_state = ops.cast(inputs[mask_key], "bool")
     acts = is_action(mask)

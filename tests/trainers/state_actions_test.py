@@ -7,7 +7,7 @@ from testing import tiny_gpt2
 from testing import tiny_t5
 
 from keras_irl.data import demonstrations
-from keras_irl.trainers.state_action_texts import state_action_texts
+from keras_irl.trainers.state_actions import state_action_texts
 
 
 def data(policy):
