@@ -31,7 +31,7 @@ NAMES_A_BACKEND = {
     "trainers/fit_arguments.py": "knows data sets and the writer of logs",
     "trainers/step_cost.py": "reads the clock inside a compiled step",
     "models/tiling.py": "knows what XLA can't compile",
-    "losses/step_counter.py": "counts steps inside a compiled JAX step",
+    "losses/schedules.py": "counts steps inside a compiled JAX step",
 }
 # What each room may import, besides itself and the files beside the rooms.
 # Training imports neither judges nor reports, and equations import only ops.

@@ -21,7 +21,7 @@ from keras_irl.cli.rewards import SAMPLING
 from keras_irl.cli.saved_policies import load_saved
 from keras_irl.metrics.bootstrap import check_num_resamples
 from keras_irl.reporting.escaping import in_markdown
-from keras_irl.reporting.markdown_tables import markdown_table
+from keras_irl.reporting.tables import markdown_table
 from keras_irl.reporting.tables import settings_table
 from keras_irl.rewards import RewardReader
 from keras_irl.rewards import best_of_n

@@ -2,4 +2,4 @@
 
 from keras_irl.diagnosis.checkup import Diagnosis as Diagnosis
 from keras_irl.diagnosis.checkup import doctor as doctor
-from keras_irl.diagnosis.findings import Finding as Finding
+from keras_irl.diagnosis.policy_checks import Finding as Finding

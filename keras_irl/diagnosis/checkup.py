@@ -5,18 +5,18 @@ import warnings
 from typing import NamedTuple
 
 from keras_irl.arguments import check_integer
+from keras_irl.data.batches import count
+from keras_irl.data.batches import known_ends
 from keras_irl.data.batches import read_batches
 from keras_irl.data.batches import without_filling
 from keras_irl.data.dataset import demonstrations_of
-from keras_irl.diagnosis.counts import count
-from keras_irl.diagnosis.counts import known_ends
 from keras_irl.diagnosis.marked_text import marked_texts
 from keras_irl.diagnosis.memory import memory_estimate
 from keras_irl.diagnosis.memory import num_weights
 from keras_irl.diagnosis.policy_checks import policy_findings
 from keras_irl.diagnosis.text_checks import text_findings
+from keras_irl.diagnosis.text_checks import unknown_findings
 from keras_irl.diagnosis.text_checks import vocabulary_findings
-from keras_irl.diagnosis.unknown_text import unknown_findings
 from keras_irl.families.family import is_language_model
 from keras_irl.families.heads import has_known_head
 from keras_irl.families.heads import vocabulary_head

@@ -1,13 +1,41 @@
 """Diagnosis of a policy: trainable weights, precision, vocabulary head."""
 
+from typing import NamedTuple
+
 import keras
 
-from keras_irl.diagnosis.findings import error
-from keras_irl.diagnosis.findings import warning
 from keras_irl.families.family import nearest_family
 from keras_irl.families.heads import has_known_head
 from keras_irl.models.lora import dead_lora
 from keras_irl.optimizers.unwrapping import inner_optimizer
+
+
+class Finding(NamedTuple):
+    """A finding of the diagnosis: an error or a warning, with its fix.
+
+    Attributes:
+        name: A few words with hyphens, the same for all findings of a kind.
+        is_error: Whether training would be wrong or do nothing. Otherwise it
+            may be what was meant.
+        problem: A sentence that says what is wrong.
+        fix: A sentence that says what to do.
+    """
+
+    name: str
+    is_error: bool
+    problem: str
+    fix: str
+
+
+def error(name, problem, fix):
+    """A finding with which training would be wrong or do nothing."""
+    return Finding(name, True, problem, fix)
+
+
+def warning(name, problem, fix):
+    """A finding that may be what was meant."""
+    return Finding(name, False, problem, fix)
+
 
 # What becomes of a step where 1 minus a power of beta_2 is zero.
 _NO_STEPS = "and its steps 0: nothing is ever trained."

@@ -9,7 +9,7 @@ from keras_irl.losses.divergences import check_divergence
 from keras_irl.losses.divergences import divergence_penalty
 from keras_irl.losses.mle import mle_loss
 from keras_irl.losses.schedules import Schedule
-from keras_irl.losses.step_counter import StepCounter
+from keras_irl.losses.schedules import StepCounter
 from keras_irl.losses.token_loss import TokenLoss
 from keras_irl.ops import implicit_rewards
 from keras_irl.ops.shapes import as_tensor

@@ -1,4 +1,7 @@
-"""A token scorer: a language model with a scalar head."""
+"""Token scorers: language models with a scalar head, some of them adapters."""
+
+import contextlib
+import functools
 
 import keras
 from keras import ops
@@ -7,6 +10,8 @@ from keras_irl.families.family import check_language_model
 from keras_irl.families.heads import hidden_states
 from keras_irl.families.heads import vocabulary_head
 from keras_irl.models.copying import policy_config
+from keras_irl.models.lora import has_lora
+from keras_irl.models.lora import low_rank_variables
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")
@@ -78,3 +83,147 @@ def score_head(language_model):
     )
     layer.build((None, width))
     return layer
+
+
+class AdaptedScorer(keras.Model):
+    """A `TokenScorer` on the frozen backbone of a policy with LoRA.
+
+    It reads the same frozen weights as the policy, but through low-rank updates
+    of its own, which start as the policy's are. So a policy, a discriminator, a
+    value function and the policy as it was at first take little more memory
+    than one of them. Whatever else the policy trains, such as biases or the
+    scales of its norms, it has of its own too: no gradient reaches the policy,
+    and no step of the policy moves the scores.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM` after
+            `keras_irl.models.enable_lora(policy)`. What it is to train must be
+            thawed before.
+        **kwargs: Passed to `keras.Model`.
+
+    Raises:
+        ValueError: If the policy has no low-rank updates.
+
+    Example:
+    ```python
+    keras_irl.models.enable_lora(policy, rank=8)
+    discriminator = keras_irl.models.AdaptedScorer(policy)
+    value = keras_irl.models.AdaptedScorer(policy)
+    trainer = keras_irl.GAIL(policy, discriminator, value)
+    ```
+    """
+
+    def __init__(self, policy, **kwargs):
+        super().__init__(**kwargs)
+        adapted = adapted_variables(policy)
+        self.adapters = [self._adapter(variable) for variable in adapted]
+        self.head = score_head(policy)
+        # Only borrowed: a layer in an attribute would be one of this model's.
+        self._read = functools.partial(_read, policy, adapted)
+        self._check = functools.partial(check_adapted, policy, adapted)
+        self.built = True
+
+    def _adapter(self, update):
+        adapter = self.add_weight(
+            shape=update.shape,
+            initializer="zeros",
+            name=update.name,
+        )
+        # Without the copy they would share an array on JAX.
+        adapter.assign(ops.copy(ops.convert_to_tensor(update)))
+        return adapter
+
+    def call(self, inputs, training=False):
+        adapters = [ops.convert_to_tensor(v) for v in self.adapters]
+        return ops.squeeze(
+            self.head(self._read(adapters, inputs, training)), axis=-1
+        )
+
+    def check_policy(self):
+        """Checks that the policy trains nothing that this reads with it.
+
+        Raises:
+            ValueError: If more of the policy was thawed since this was made.
+        """
+        self._check()
+
+    def get_config(self):
+        raise ValueError(
+            "A model with a scorer that borrows the backbone of a policy can't "
+            "be saved whole. Save its weights, `trainer.save_weights(...)`, to "
+            "go on with the training (`ModelCheckpoint` does so with "
+            "`save_weights_only=True`), or the policy alone, "
+            "`trainer.policy.save(...)`. "
+            "Received: a scorer without a backbone of its own"
+        )
+
+
+def adapted_variables(policy):
+    """Lists what of a policy changes: low-rank updates and trained variables.
+
+    Raises:
+        ValueError: If there are no low-rank updates.
+    """
+    check_language_model(policy)
+    if not has_lora(policy):
+        raise ValueError(
+            "Networks can share the backbone of a policy once it is frozen and "
+            "has low-rank updates: call `keras_irl.models.enable_lora(policy)` "
+            f"first. Received: policy={policy.name!r} without them"
+        )
+    # By identity: variables of one name, as T5's position biases, are several.
+    changing = [*policy.trainable_variables, *low_rank_variables(policy)]
+    changing = {id(variable) for variable in changing}
+    return [v for v in policy.variables if id(v) in changing]
+
+
+def check_adapted(policy, adapted):
+    """Checks that all that changes of a policy was known before.
+
+    Args:
+        policy: A language model after `keras_irl.models.enable_lora`.
+        adapted: What `adapted_variables(policy)` were.
+
+    Raises:
+        ValueError: If something is trained that they don't hold.
+    """
+    known = {id(variable) for variable in adapted}
+    unknown = [v for v in policy.trainable_variables if id(v) not in known]
+    if unknown:
+        raise ValueError(
+            "Weights of the policy were thawed after networks were made that "
+            "share them, which would change as the policy is trained. Choose "
+            "what it trains first; then make scorers and trainer. Received: "
+            f"{len(unknown)} such weights, the first {unknown[0].path!r}"
+        )
+
+
+@contextlib.contextmanager
+def other_values(policy, variables, values):
+    """Lets some variables of a policy have other values for a while.
+
+    Args:
+        policy: A language model.
+        variables: Some of its variables.
+        values: As many tensors. Gradients flow to them, and to no variable
+            of the policy.
+    """
+    # A scope hides the one around it, so it must know all variables.
+    mapping = [
+        (v, ops.stop_gradient(ops.convert_to_tensor(v)))
+        for v in policy.variables
+    ]
+    mapping += zip(variables, values, strict=True)
+    with keras.StatelessScope(state_mapping=mapping) as scope:
+        before = [scope.get_current_value(v) for v in policy.variables]
+        yield
+    for variable, old in zip(policy.variables, before, strict=True):
+        new = scope.get_current_value(variable)
+        if new is not old:
+            # The state of a dropout, which goes on.
+            variable.assign(new)
+
+
+def _read(policy, adapted, adapters, inputs, training):
+    with other_values(policy, adapted, adapters):
+        return hidden_states(policy, inputs, training=training)

@@ -18,12 +18,12 @@ from keras_irl.reporting.conclusions import result_sentences
 from keras_irl.reporting.escaping import in_markdown
 from keras_irl.reporting.escaping import readable
 from keras_irl.reporting.escaping import visible
-from keras_irl.reporting.markdown_tables import markdown_table
 from keras_irl.reporting.pictures import draw_learning_curves
 from keras_irl.reporting.pictures import draw_quality_vs_diversity
 from keras_irl.reporting.pictures import learning_curves_in_words
 from keras_irl.reporting.pictures import quality_vs_diversity_in_words
 from keras_irl.reporting.tables import format_table
+from keras_irl.reporting.tables import markdown_table
 from keras_irl.reporting.tables import settings_table
 from keras_irl.reporting.web_page import Picture
 from keras_irl.reporting.web_page import comparison_page

@@ -4,7 +4,7 @@ import base64
 import dataclasses
 
 from keras_irl.evaluation.results import title_of
-from keras_irl.reporting.html_templates import render
+from keras_irl.reporting.escaping import render
 from keras_irl.reporting.tables import result_tables
 
 

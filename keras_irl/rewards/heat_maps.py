@@ -6,7 +6,7 @@ from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.columns import column
 from keras_irl.reporting.atomic_files import atomic_write
-from keras_irl.reporting.html_templates import render
+from keras_irl.reporting.escaping import render
 from keras_irl.rewards.heat_map_columns import QUANTITIES
 from keras_irl.rewards.heat_map_columns import color
 from keras_irl.rewards.heat_map_columns import columns_of

@@ -11,8 +11,8 @@ from keras_irl.columns import check_prompt_ids
 from keras_irl.columns import finite_numbers
 from keras_irl.metrics.bootstrap import Estimate
 from keras_irl.metrics.bootstrap import PromptResamples
-from keras_irl.reporting.markdown_tables import Table
-from keras_irl.reporting.markdown_tables import markdown_table
+from keras_irl.reporting.tables import Table
+from keras_irl.reporting.tables import markdown_table
 from keras_irl.rewards.token_rewards import are_text_rewards
 from keras_irl.rewards.token_rewards import totals
 

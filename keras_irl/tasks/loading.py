@@ -6,7 +6,7 @@ from keras_irl.metrics.word_tokenizers import DEFAULT
 from keras_irl.metrics.word_tokenizers import check_tokenizer
 from keras_irl.tasks.arithmetic import load_arithmetic
 from keras_irl.tasks.e2e import load_e2e
-from keras_irl.tasks.e2e_delexicalized import load_e2e_delexicalized
+from keras_irl.tasks.e2e import load_e2e_delexicalized
 from keras_irl.tasks.gsm8k import load_gsm8k
 from keras_irl.tasks.jsonl import load_jsonl
 from keras_irl.tasks.task import Task

@@ -4,9 +4,9 @@ import keras
 
 from keras_irl.arguments import check_number
 from keras_irl.arguments import shortened
-from keras_irl.models.adapted_scorer import AdaptedScorer
 from keras_irl.models.copying import copy_policy
 from keras_irl.models.lora import has_lora
+from keras_irl.models.token_scorer import AdaptedScorer
 from keras_irl.models.token_scorer import TokenScorer
 from keras_irl.optimizers.unwrapping import check_optimizer
 from keras_irl.trainers.policy_gradient import PolicyGradient

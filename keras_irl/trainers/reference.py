@@ -11,12 +11,12 @@ from keras import ops
 from keras_irl.families.heads import hidden_states
 from keras_irl.families.heads import q_values
 from keras_irl.families.heads import vocabulary_head
-from keras_irl.models.adapted_scorer import AdaptedScorer
-from keras_irl.models.adapted_scorer import adapted_variables
-from keras_irl.models.adapted_scorer import check_adapted
-from keras_irl.models.adapted_scorer import other_values
 from keras_irl.models.copying import copy_policy
 from keras_irl.models.lora import has_lora
+from keras_irl.models.token_scorer import AdaptedScorer
+from keras_irl.models.token_scorer import adapted_variables
+from keras_irl.models.token_scorer import check_adapted
+from keras_irl.models.token_scorer import other_values
 from keras_irl.ops import log_probs
 from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops import token_statistics

@@ -13,7 +13,7 @@ from testing import tiny_policy
 import keras_irl
 from keras_irl.callbacks import TrainingHealth
 from keras_irl.callbacks.alerts import RULES
-from keras_irl.callbacks.health_signals import HealthSignals
+from keras_irl.callbacks.training_health import HealthSignals
 from keras_irl.data import demonstrations
 
 # What a healthy GAIL logs, and values that set off each alert.

@@ -211,7 +211,7 @@ MUTATIONS = [
             ),
         ),
         (
-            "losses/step_counter.py",
+            "losses/schedules.py",
             "losses/schedules_test.py",
             (("self._step.assign(step + 1)", "self._step.assign(step)"),),
         ),
@@ -263,7 +263,7 @@ MUTATIONS = [
             (("num_waiting >= self._batches", "num_waiting > self._batches"),),
         ),
         (
-            "trainers/replay_buffer.py",
+            "trainers/rollouts.py",
             "trainers/rollouts_test.py",
             (
                 ("ops.argsort(1 - is_text)", "ops.argsort(is_text)"),

@@ -1,7 +1,9 @@
 """What is escaped, and what stays as it is."""
 
+import jinja2
 import pytest
 
+from keras_irl.reporting import escaping
 from keras_irl.reporting.escaping import in_markdown
 from keras_irl.reporting.escaping import readable
 from keras_irl.reporting.escaping import short
@@ -42,3 +44,36 @@ def test_names_do_not_end_a_cell_of_markdown():
     assert in_markdown("[a](b) `c` *d* <e>|") == (
         "\\[a\\](b) \\`c\\` \\*d\\* \\<e>\\|"
     )
+
+
+@pytest.fixture
+def show(monkeypatch):
+    def render(source, **values):
+        loader = jinja2.DictLoader({"page": source})
+        environment = escaping._ENVIRONMENT.overlay(loader=loader)
+        monkeypatch.setattr(escaping, "_ENVIRONMENT", environment)
+        return escaping.render("page", **values)
+
+    return render
+
+
+def test_every_value_is_escaped_and_visible(show):
+    source = "<b title=\"{{ x }}\">{{ x }}</b>{{ [x, x]|join(', ') }}"
+    page = show(source, x="<'\"&\n" + chr(0x202E))
+    assert page.count("&lt;") == page.count("&amp;") == 4
+    assert page.count("␊⟨U+202E⟩") == 4
+    assert "'" not in page and page.count('"') == 2
+
+
+def test_lines_of_a_readable_text_stay_and_are_escaped(show):
+    assert show("{{ x|readable }}", x="<i>\n\x00") == "&lt;i&gt;\n␀"
+
+
+def test_what_a_template_makes_is_not_escaped_twice(show):
+    source = "{% macro m(x) %}<i>{{ x }}</i>{% endmacro %}{{ m('&') }}"
+    assert show(source) == "<i>&amp;</i>"
+
+
+def test_a_value_that_is_missing_is_an_error(show):
+    with pytest.raises(jinja2.UndefinedError):
+        show("{{ nothing }}")

@@ -10,7 +10,7 @@ import keras_irl
 from keras_irl import models
 from keras_irl.losses import IQLearnLoss
 from keras_irl.losses import MLELoss
-from keras_irl.trainers.replay_buffer import ReplayBuffer
+from keras_irl.trainers.rollouts import ReplayBuffer
 from keras_irl.trainers.value_offset import ValueOffset
 
 NO_NUMBERS = ("0.5", None, float("nan"), float("inf"), [0.5], -1.0, True)

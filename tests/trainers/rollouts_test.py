@@ -21,7 +21,7 @@ from keras_irl.data import demonstrations
 from keras_irl.data import packed_demonstrations
 from keras_irl.generation import TokenSampler
 from keras_irl.trainers import Rollouts
-from keras_irl.trainers.replay_buffer import ReplayBuffer
+from keras_irl.trainers.rollouts import ReplayBuffer
 from keras_irl.trainers.step_cost import Stopwatch
 
 

@@ -9,9 +9,9 @@ import keras_irl
 from keras_irl.data import chat_demonstrations
 from keras_irl.data import demonstrations
 from keras_irl.data import packed_demonstrations
-from keras_irl.diagnosis.unknown_text import unknown_findings
-from keras_irl.diagnosis.unknown_text import unknown_in
-from keras_irl.diagnosis.unknown_text import unknown_token_id
+from keras_irl.diagnosis.text_checks import unknown_findings
+from keras_irl.diagnosis.text_checks import unknown_in
+from keras_irl.diagnosis.text_checks import unknown_token_id
 from keras_irl.models import scratch_policy
 from keras_irl.trainers.checks import check_data
 
@@ -121,7 +121,7 @@ def test_turns_of_a_chat_are_looked_at():
 def test_fit_and_the_doctor_tell(policy):
     dataset = demonstrations(policy, ["me"], ["{me}"], 1)
     with pytest.warns(UserWarning, match="does not know '{', '}'"):
-        check_data(policy, dataset, None, None, "MLE")
+        check_data(policy, dataset, None, None, owner="MLE")
     diagnosis = keras_irl.doctor(policy, dataset)
     assert [f.name for f in diagnosis.findings] == ["unknown-tokens"]
     assert diagnosis.is_healthy

@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_irl.data.batches import Batch
-from keras_irl.diagnosis.counts import count
+from keras_irl.data.batches import count
 
 
 def batch_of(mask, segment_ids=None):
