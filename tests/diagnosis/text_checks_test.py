@@ -134,4 +134,4 @@ def test_ids_alone_tell_their_share():
     unknown = 2
     assert np.sum(actions[mask > 0] == unknown) == 1
     with pytest.warns(UserWarning, match=r"33% of the .*responses \(1 of 3\)"):
-        check_data(policy, inputs, actions, mask, "MLE")
+        check_data(policy, inputs, actions, mask, owner="MLE")

@@ -100,7 +100,7 @@ def test_later_batches_can_make_up_for_an_empty_one(trainer, dataset):
     rows = [np.repeat(array, 300, axis=0) for array in (actions, mask)]
     rows[1][:599] = 0.0
     inputs = {name: np.repeat(x, 300, axis=0) for name, x in inputs.items()}
-    check_data(trainer.policy, inputs, *rows, "MLE")
+    check_data(trainer.policy, inputs, *rows, owner="MLE")
 
 
 @pytest.mark.filterwarnings("ignore:.*were cut:UserWarning")
@@ -113,7 +113,7 @@ def test_nothing_is_said_of_what_is_right_or_can_not_be_read_twice(
         warnings.simplefilter("error", UserWarning)
         for data in (dataset, cut, dataset.epochs(1), dataset[0], batches):
             x, y, mask = data if isinstance(data, tuple) else (data, None, None)
-            check_data(trainer.policy, x, y, mask, "MLE")
+            check_data(trainer.policy, x, y, mask, owner="MLE")
     assert len([*batches]) == 2
 
 
