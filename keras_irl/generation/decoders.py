@@ -190,7 +190,7 @@ def decoders_of(temperatures=None, decoders=(), defaults=()):
     Args:
         temperatures: Sequence of numbers of at least 0. Like `decoders`, it
             may hold either. Defaults to `None`.
-        decoders: Sequence of decoders. Defaults to none.
+        decoders: Sequence of decoders, or `None` for none. Defaults to none.
         defaults: The temperatures if both are absent. Defaults to none.
 
     Returns:
@@ -200,15 +200,14 @@ def decoders_of(temperatures=None, decoders=(), defaults=()):
         ValueError: If they are no sequence, one is neither or out of its
             range, or a name occurs twice.
     """
-    for values in (temperatures, decoders):
-        if isinstance(values, _ONE):
-            raise ValueError(
-                "Temperatures and decoders are given as a list, also a single "
-                f"one. Received: {shortened(values)}"
-            )
-    if temperatures is None:
-        temperatures = () if len(decoders) else defaults
-    found = [_decoder(value) for value in (*temperatures, *decoders)]
+    given = [
+        _listed(values)
+        for values in (temperatures, decoders)
+        if values is not None
+    ]
+    if not any(given) and temperatures is None:
+        given = [defaults]
+    found = [_decoder(value) for values in given for value in values]
     names = [decoder.name for decoder in found]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -217,6 +216,18 @@ def decoders_of(temperatures=None, decoders=(), defaults=()):
             f"Received: {', '.join(twice)} more than once in {names}"
         )
     return found
+
+
+def _listed(values):
+    try:
+        if not isinstance(values, _ONE):
+            return list(values)
+    except TypeError:
+        pass  # A single number, for example.
+    raise ValueError(
+        "Temperatures and decoders are given as a list, also a single one. "
+        f"Received: {shortened(values)}"
+    )
 
 
 def temperature_of(decoder):
