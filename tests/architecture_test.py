@@ -59,7 +59,7 @@ MAY_IMPORT = {
     ),
 }
 BESIDE_THE_ROOMS = set(
-    "aliases arguments columns folders keras_seams progress version".split()
+    "types aliases arguments columns folders keras_seams progress version".split()
 )
 # A file holds one concept; these only show where one may have become two.
 MAX_FILE_LINES = 500
@@ -342,21 +342,22 @@ def test_functions_are_short():
     assert violations(check) == []
 
 
-def public_signatures(tree):
+def public_functions(tree):
     """Public functions, and the constructors of public classes."""
     for node in tree.body:
         if isinstance(node, FUNCTIONS) and not node.name.startswith("_"):
-            yield node.name, node.args
+            yield node.name, node
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             for method in node.body:
                 if isinstance(method, FUNCTIONS):
                     if method.name == "__init__" or method.name[0] != "_":
-                        yield f"{node.name}.{method.name}", method.args
+                        yield f"{node.name}.{method.name}", method
 
 
 def test_signatures_are_short():
     def check(_, tree):
-        for name, args in public_signatures(tree):
+        for name, function in public_functions(tree):
+            args = function.args
             arguments = [*args.posonlyargs, *args.args, *args.kwonlyargs]
             count = sum(a.arg not in ("self", "cls") for a in arguments)
             if count > MAX_ARGUMENTS:
@@ -375,7 +376,8 @@ def test_arguments_beyond_the_fourth_go_by_their_names():
     def check(path, tree):
         if room(path) not in NAMED_ARGUMENTS:
             return
-        for name, args in public_signatures(tree):
+        for name, function in public_functions(tree):
+            args = function.args
             arguments = [*args.posonlyargs, *args.args]
             count = sum(a.arg not in ("self", "cls") for a in arguments)
             if count > 4:
@@ -394,6 +396,23 @@ def test_no_function_hides_its_module():
             if isinstance(node, (ast.ClassDef, *FUNCTIONS)):
                 if node.name == path.stem:
                     yield f"defines {node.name}"
+
+    assert violations(check) == []
+
+
+def test_public_signatures_are_typed():
+    def check(_, tree):
+        for name, function in public_functions(tree):
+            args = function.args
+            named = [*args.posonlyargs, *args.args, *args.kwonlyargs]
+            named += [a for a in (args.vararg, args.kwarg) if a is not None]
+            untyped = [
+                a.arg
+                for a in named
+                if a.annotation is None and a.arg not in ("self", "cls")
+            ]
+            if untyped or function.returns is None:
+                yield f"{name} has no types of {untyped or 'what it returns'}"
 
     assert violations(check) == []
 
