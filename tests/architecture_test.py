@@ -59,7 +59,8 @@ MAY_IMPORT = {
     ),
 }
 BESIDE_THE_ROOMS = set(
-    "types aliases arguments columns folders keras_seams progress version".split()
+    "aliases arguments columns folders keras_seams progress types "
+    "version".split()
 )
 # A file holds one concept; these only show where one may have become two.
 MAX_FILE_LINES = 500

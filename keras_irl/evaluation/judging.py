@@ -47,11 +47,12 @@ def judge(
     """
     texts, references = _texts_and_references(responses, task)
     tokenize = _tokenizer_of(task)
-    prompt_self_bleus, several = None, len(texts[0]) > 1
+    self_bleu, prompt_self_bleus, several = None, None, len(texts[0]) > 1
     if several:
         scores = prompt_self_bleu(texts, tokenize=tokenize)
         shown = progress_bar(scores, "Self-BLEU", total=len(texts))
         prompt_self_bleus = [100.0 * score for score in shown]
+        self_bleu = statistics.fmean(prompt_self_bleus)
     added = {
         name: _statistics(name, metric, texts, references)
         for name, metric in task.metrics.items()
@@ -67,11 +68,7 @@ def judge(
             name: _judged(name, metric, texts, references) if several else None
             for name, metric in task.sample_metrics.items()
         },
-        "self_bleu": (
-            None
-            if prompt_self_bleus is None
-            else statistics.fmean(prompt_self_bleus)
-        ),
+        "self_bleu": self_bleu,
         **{f"distinct_{n}": distinct_n(texts, n, tokenize) for n in _ORDERS},
         "tokenize": tokenize,
         "entropy": _per_token(entropies, responses),

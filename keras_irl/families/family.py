@@ -37,8 +37,7 @@ class KeepsWidth:
     ) -> Any:
         """The logits and states of T5's own, of a width that is known."""
         width = decoder_token_ids.shape[1]
-        t5: Any = super()
-        logits, hidden_states, *caches = t5.call_decoder_with_cache(
+        logits, hidden_states, *caches = super().call_decoder_with_cache(  # type: ignore[misc]
             decoder_token_ids=decoder_token_ids, **kwargs
         )
         return (
