@@ -368,20 +368,24 @@ def test_signatures_are_short():
 
 
 # Here a user passes numbers and choices that look alike.
-NAMED_ARGUMENTS = set(
-    "callbacks diagnosis evaluation metrics reporting rewards tasks".split()
+# Overridden, or called by position by the loops of a backend.
+POSITIONAL = (
+    "generation/samplers.py: TokenSampler.run_loop",
+    "generation/samplers.py: BranchingSampler.run_loop",
+    "trainers/trainer.py: Trainer.compute_loss",
+    "data/validation.py: InvalidRowError.__init__",
+    "ops/kernels/",
 )
 
 
 def test_arguments_beyond_the_fourth_go_by_their_names():
     def check(path, tree):
-        if room(path) not in NAMED_ARGUMENTS:
-            return
         for name, function in public_functions(tree):
             args = function.args
             arguments = [*args.posonlyargs, *args.args]
             count = sum(a.arg not in ("self", "cls") for a in arguments)
-            if count > 4:
+            known = f"{place(path)}: {name}".startswith(POSITIONAL)
+            if count > 4 and not known:
                 yield f"{name} has {count} positional arguments"
 
     assert violations(check) == []

@@ -265,7 +265,7 @@ class Comparison:
             self._demonstrations(policy, self.train_pairs, seed),
             self._demonstrations(policy, self.held_out, None),
             options,
-            checkpoint,
+            checkpoint=checkpoint,
             keeps_best=keeps_best,
         )
 

@@ -57,7 +57,7 @@ class SequenceLengths:
             self.texts,
             self.max_prompt_length,
             self.max_length,
-            seed,
+            seed=seed,
         )
 
 

@@ -40,8 +40,8 @@ def train(
     demonstrations: Any,
     held_out: Any,
     options: argparse.Namespace,
-    checkpoint: Any,
     *,
+    checkpoint: Any,
     keeps_best: bool = False,
 ) -> dict[str, Any]:
     """Trains a policy for a number of steps.

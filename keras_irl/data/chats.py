@@ -305,6 +305,7 @@ def chat_demonstrations(
     conversations: Sequence[Any],
     batch_size: int,
     template: Any = PLAIN,
+    *,
     max_length: int | None = None,
     seed: int | None = None,
     on_invalid: str = "raise",

@@ -54,6 +54,7 @@ class Demonstrations(grain.MapDataset):
         num_rows: int,
         num_truncated: int,
         dropped: Any,
+        *,
         end_token_id: Any = None,
         is_packed: bool = False,
         texts: Callable[..., Any] | None = None,
@@ -179,9 +180,9 @@ class Demonstrations(grain.MapDataset):
             self.num_rows,
             self.num_truncated,
             self.dropped,
-            self.end_token_id,
-            self.is_packed,
-            self.texts,
+            end_token_id=self.end_token_id,
+            is_packed=self.is_packed,
+            texts=self.texts,
         )
 
 

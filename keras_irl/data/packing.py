@@ -31,6 +31,7 @@ def packed_demonstrations(
     prompts: Sequence[str],
     responses: Sequence[str],
     batch_size: int,
+    *,
     max_length: int | None = None,
     seed: int | None = None,
     on_invalid: str = "raise",

@@ -25,6 +25,7 @@ def demonstrations(
     prompts: Sequence[str],
     responses: Sequence[str],
     batch_size: int,
+    *,
     max_length: int | None = None,
     seed: int | None = None,
     on_invalid: str = "raise",
@@ -137,6 +138,7 @@ def sampled_texts(
     prompts: Sequence[str],
     responses: Sequence[str],
     valid: Any,
+    *,
     num_texts: int,
 ) -> tuple[Any, ...]:
     """Reads some texts from all over the data.

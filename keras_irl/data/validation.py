@@ -106,6 +106,7 @@ def read_row(
     prompts: Sequence[str],
     responses: Sequence[str],
     row: int,
+    *,
     left_out: Any = None,
 ) -> tuple[Any, ...]:
     """Reads the prompt and the response of a row, as strings.
@@ -244,7 +245,7 @@ def _findings(packer, prompts, responses, rows, left_out):
     doubtful = {}
     for row in rows:
         try:
-            texts = read_row(packer, prompts, responses, row, left_out)
+            texts = read_row(packer, prompts, responses, row, left_out=left_out)
         except InvalidRowError as error:
             yield row, error
             continue

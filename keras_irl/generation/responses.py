@@ -204,6 +204,7 @@ class ResponseSampler:
         max_length: int | None = None,
         batch_size: int = 32,
         stop: Sequence[str] = (),
+        *,
         max_response_length: Any = None,
         num_windows: int = 4,
     ) -> None:
@@ -390,6 +391,7 @@ def sample_responses(
     prompts: Sequence[str],
     temperature: float = 1.0,
     num_samples: int = 1,
+    *,
     max_length: int | None = None,
     batch_size: int = 32,
     seed: int = 0,

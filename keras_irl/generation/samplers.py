@@ -226,6 +226,7 @@ class TokenSampler(BranchingSampler):
         temperature: float = 1.0,
         top_k: Any = None,
         top_p: Any = None,
+        *,
         stop_token_ids: Any = (),
         max_tokens: Any = None,
         seed: int = 0,

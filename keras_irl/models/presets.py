@@ -25,6 +25,7 @@ def load_policy(
     texts: Any = None,
     max_prompt_length: Any = None,
     max_length: int | None = None,
+    *,
     seed: int = 0,
 ) -> Any:
     """Loads a language model, or makes a small one from scratch.

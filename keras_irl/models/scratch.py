@@ -197,6 +197,7 @@ def scratch_policy(
     texts: Any,
     max_prompt_length: int = 128,
     max_length: int | None = 256,
+    *,
     vocabulary_size: int = 1000,
     seed: int = 0,
 ) -> Any:

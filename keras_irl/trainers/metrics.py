@@ -60,6 +60,7 @@ def add_tokens(
     statistics: Any,
     losses: dict[str, Any],
     mask: Tensor,
+    *,
     discount: float,
 ) -> None:
     """Adds a batch to what every trainer logs.

@@ -333,7 +333,7 @@ class Trainer(PolicyModel):
             statistics, mask, self.discount, training, step=self.step
         )
         losses = self.token_losses(statistics, mask)
-        add_tokens(self.means, statistics, losses, mask, self.discount)
+        add_tokens(self.means, statistics, losses, mask, discount=self.discount)
         return masked_mean(sum(losses.values()), mask)
 
     def load_weights(self, filepath: Path, **kwargs: Any) -> None:
