@@ -48,7 +48,7 @@ def test_variables_have_the_values_of_the_state_and_keep_what_is_assigned(
     step = TrainingStep(model, (state_of(model, 5.0, 7.0), "data"))
     assert step.data == "data"
     with step.variables():
-        found = keras.ops.convert_to_tensor(model.weight)
+        found = model.weight.value
         model.count.assign(model.count + 1.0)
         model.optimizer.iterations.assign(3)
         model.mean.update_state(2.0)
