@@ -51,12 +51,11 @@ class Sharded(keras.distribution.ModelParallel):
     policy = keras_hub.models.CausalLM.from_preset("gemma_2b_en")
     ```
 
-    | strategy        | every device holds                                       |
-    |-----------------|----------------------------------------------------------|
-    | `"fsdp"`        | a part of each large variable, by the axis of the batch  |
-    | `"tensor"`      | some heads, feed-forward units, experts and tokens, by the
-    |                 | axis `"model"`                                           |
-    | `"fsdp+tensor"` | a part, by that axis, of what `"tensor"` gives it        |
+    | strategy        | what a device holds                                 |
+    |-----------------|-----------------------------------------------------|
+    | `"fsdp"`        | a part of each large variable, by the batch's axis  |
+    | `"tensor"`      | some heads, units, experts and tokens, by `"model"` |
+    | `"fsdp+tensor"` | a part, by the batch's axis, of what `"tensor"` has |
 
     What an optimizer keeps of a weight lies where the weight does. What can't
     be divided evenly is whole on every device, and `report` lists it.

@@ -56,7 +56,10 @@ _WRITES_FEED_FORWARD = (
     r"|ffw_linear/kernel|\w*layer_\d+/output_projector/kernel"
     r"|dense_4h_to_h/kernel|dense_v/kernel"
 )
-_PROJECTIONS = r"altup_(?:unembed_)?projection_\d+/kernel|per_layer_model_projection/kernel"
+_PROJECTIONS = (
+    r"altup_(?:unembed_)?projection_\d+/kernel"
+    r"|per_layer_model_projection/kernel"
+)
 _WHOLE = (
     r"\w*position_embedding/embeddings|self_attention/embeddings"
     r"|router\w*(?:/router_dense)?/kernel|sparse_feedforward_gate_dense/kernel"
