@@ -4,6 +4,8 @@ import importlib
 import os
 import sys
 import traceback
+from collections.abc import Sequence
+from typing import Any
 
 from keras_irl.cli.error_messages import CONTINUED
 from keras_irl.cli.error_messages import TRACEBACK
@@ -16,7 +18,7 @@ from keras_irl.cli.terminal import shown_safely
 from keras_irl.cli.terminal import start_up_lines_hidden
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> Any:
     """Runs a command.
 
     Args:

@@ -2,9 +2,13 @@
 
 import importlib
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 
-def offer(door, names, *, removed_in=None):
+def offer(
+    door: str, names: dict[str, Any], *, removed_in: Any = None
+) -> Callable[..., Any]:
     """Makes the `__getattr__` of a room that offers names of others.
 
     They are imported when they are asked for, so that a room can offer what

@@ -8,8 +8,12 @@ serialized and compared later does not depend on what was passed.
 import math
 import numbers
 import operator
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+
+from keras_irl.types import Tensor
 
 # Sizes beyond these fit no array of any backend.
 LARGEST_COUNT = 2**31 - 1
@@ -33,12 +37,19 @@ class ArgumentError(ValueError):
         arguments: Tuple of these names.
     """
 
-    def __init__(self, message, *arguments):
+    def __init__(self, message: str, *arguments: Any) -> None:
         super().__init__(message)
         self.arguments = arguments
 
 
-def check_integer(name, value, least=0, most=LARGEST_COUNT, *, meaning=""):
+def check_integer(
+    name: str,
+    value: Any,
+    least: int = 0,
+    most: Any = LARGEST_COUNT,
+    *,
+    meaning: str = "",
+) -> int:
     """Checks a whole number.
 
     Args:
@@ -60,7 +71,10 @@ def check_integer(name, value, least=0, most=LARGEST_COUNT, *, meaning=""):
     4
     """
     number = _plain(value)
-    if not isinstance(number, numbers.Integral) or not least <= number <= most:
+    if (
+        not isinstance(number, numbers.Integral)
+        or not least <= int(number) <= most
+    ):
         raise ArgumentError(
             f"`{name}` must be an integer from {least} to {most}."
             f"{sentence(meaning)} Received: {name}={shortened(value)}",
@@ -70,8 +84,15 @@ def check_integer(name, value, least=0, most=LARGEST_COUNT, *, meaning=""):
 
 
 def check_number(
-    name, value, least=None, most=None, *, above=None, below=None, meaning=""
-):
+    name: str,
+    value: Any,
+    least: Any = None,
+    most: Any = None,
+    *,
+    above: Any = None,
+    below: Any = None,
+    meaning: str = "",
+) -> float:
     """Checks a finite number.
 
     Args:
@@ -119,7 +140,9 @@ def check_number(
     return number
 
 
-def check_choice(name, value, choices, *, meaning=""):
+def check_choice(
+    name: str, value: Any, choices: Any, *, meaning: str = ""
+) -> Any:
     """Checks a text that chooses one of several things.
 
     Args:
@@ -149,7 +172,7 @@ def check_choice(name, value, choices, *, meaning=""):
     return value
 
 
-def check_flag(name, value):
+def check_flag(name: str, value: Any) -> bool:
     """Checks a truth value; 0 and 1 are such too.
 
     Args:
@@ -178,7 +201,7 @@ def check_flag(name, value):
     return bool(flag)
 
 
-def check_kind(name, value, kind, *, meaning=""):
+def check_kind(name: str, value: Any, kind: Any, *, meaning: str = "") -> Any:
     """Checks that a value is of a class.
 
     Args:
@@ -208,7 +231,9 @@ def check_kind(name, value, kind, *, meaning=""):
     return value
 
 
-def check_entries(name, value, entries, *, meaning=""):
+def check_entries(
+    name: str, value: Any, entries: Sequence[str], *, meaning: str = ""
+) -> Any:
     """Checks that a dictionary has the entries that are read.
 
     Args:
@@ -240,7 +265,9 @@ def check_entries(name, value, entries, *, meaning=""):
     return value
 
 
-def check_attributes(name, value, attributes, *, meaning=""):
+def check_attributes(
+    name: str, value: Any, attributes: Sequence[str], *, meaning: str = ""
+) -> Any:
     """Checks that an object has the attributes that are read.
 
     Args:
@@ -270,7 +297,7 @@ def check_attributes(name, value, attributes, *, meaning=""):
     return value
 
 
-def check_functions(name, functions):
+def check_functions(name: str, functions: Any) -> dict[str, Any]:
     """Checks a dictionary of functions, such as metrics by their names.
 
     Args:
@@ -297,7 +324,7 @@ def check_functions(name, functions):
     return functions
 
 
-def check_function(name, value, *, meaning=""):
+def check_function(name: str, value: Any, *, meaning: str = "") -> Any:
     """Checks that something can be called.
 
     Args:
@@ -325,7 +352,7 @@ def check_function(name, value, *, meaning=""):
     return value
 
 
-def as_numbers(name, values, ndim):
+def as_numbers(name: str, values: Any, ndim: int) -> Tensor:
     """Returns numbers as an array.
 
     Args:
@@ -357,7 +384,7 @@ def as_numbers(name, values, ndim):
     return array
 
 
-def float_array(numbers):
+def float_array(numbers: Any) -> Tensor:
     """Reads numbers, which texts are not, as an array.
 
     Args:
@@ -379,7 +406,7 @@ def float_array(numbers):
         return nothing
 
 
-def check_rows(rows, kind):
+def check_rows(rows: Any, kind: Any) -> list[Any]:
     """Checks the rows of a table.
 
     Args:
@@ -401,7 +428,7 @@ def check_rows(rows, kind):
     return list(rows)
 
 
-def number_text(number):
+def number_text(number: float) -> str:
     """Writes a number so that different numbers look different.
 
     Args:
@@ -417,7 +444,7 @@ def number_text(number):
     return str(number).removesuffix(".0")
 
 
-def shortened(value, length=200):
+def shortened(value: Any, length: int = 200) -> str:
     """What an error shows of a value: its `repr`, cut where it is long.
 
     Args:
@@ -453,6 +480,6 @@ def _as_float(number):
         return math.inf
 
 
-def sentence(meaning):
+def sentence(meaning: str) -> str:
     """What is added to an error of what an argument means, if anything."""
     return f" {meaning}" if meaning else ""

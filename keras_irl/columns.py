@@ -7,6 +7,8 @@ shuffled keeps the labels of its rows, and `series[0]` asks for a label.
 import collections.abc
 import math
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from keras_irl.arguments import sentence
 from keras_irl.arguments import shortened
 
 
-def column(name, values, *, meaning=""):
+def column(name: str, values: Any, *, meaning: str = "") -> list[Any]:
     """Returns a column as a sequence whose index is the position of a row.
 
     Lists, tuples, arrays, and whatever reads its rows when they are asked for,
@@ -57,7 +59,7 @@ def column(name, values, *, meaning=""):
     return values
 
 
-def column_of_lists(name, values, *, meaning=""):
+def column_of_lists(name: str, values: Any, *, meaning: str = "") -> list[Any]:
     """Returns a column of columns, such as the samples of each prompt.
 
     Args:
@@ -82,7 +84,7 @@ def column_of_lists(name, values, *, meaning=""):
     ]
 
 
-def is_missing(value):
+def is_missing(value: Any) -> bool:
     """Tells whether a value stands for one that is not there.
 
     Args:
@@ -102,7 +104,9 @@ def is_missing(value):
     return value is None or any(value is one for one in missing)
 
 
-def finite_numbers(name, numbers, num_texts=None):
+def finite_numbers(
+    name: str, numbers: Sequence[Any], num_texts: int | None = None
+) -> Any:
     """Returns numbers as a float64 array.
 
     Args:
@@ -140,7 +144,7 @@ def finite_numbers(name, numbers, num_texts=None):
     return array
 
 
-def check_prompt_ids(prompt_ids, num_texts):
+def check_prompt_ids(prompt_ids: Any, num_texts: int) -> Any:
     """Returns prompt ids as a list, one for each text, or raises."""
     if not isinstance(prompt_ids, str):  # A prompt a letter.
         prompt_ids = column("prompt_ids", prompt_ids)

@@ -2,12 +2,15 @@
 
 import os
 import pathlib
+from collections.abc import Sequence
+from typing import Any
 
 from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import shortened
+from keras_irl.types import Path
 
 
-def check_path(name, value):
+def check_path(name: str, value: Any) -> Any:
     """Checks that something can be the path of a file or folder.
 
     Args:
@@ -34,7 +37,7 @@ def check_path(name, value):
     return pathlib.Path(text)
 
 
-def check_folder(folder, names=()):
+def check_folder(folder: Path, names: Sequence[str] = ()) -> None:
     """Finds out early that files can't be written to a folder.
 
     Args:

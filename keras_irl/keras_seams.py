@@ -12,15 +12,20 @@ import contextlib
 import functools
 import inspect
 import warnings
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import keras_hub
 from keras import ops
 from keras import tree
 
+from keras_irl.types import Policy
+
 
 @contextlib.contextmanager
-def without_mask_warnings():
+def without_mask_warnings() -> Iterator[Any]:
     """Silences the warning that layers of a T5 destroy a mask, for a while.
 
     keras-hub hands its T5 the mask of the padding as an argument. The one that
@@ -40,7 +45,7 @@ def without_mask_warnings():
         yield
 
 
-def layers_inside(layer):
+def layers_inside(layer: Any) -> list[Any]:
     """Lists a layer and all layers inside it, at any depth.
 
     Waits for: a public walk over layers. `keras.Model.layers` lists those of a
@@ -55,7 +60,7 @@ def layers_inside(layer):
     return list(layer._flatten_layers())
 
 
-def wrap_call(layer, wrapper):
+def wrap_call(layer: Any, wrapper: Any) -> None:
     """Puts a wrapper around what a layer computes, for good.
 
     Waits for: a `keras.RematScope` (keras-team/keras#20743) that reaches layers
@@ -69,7 +74,7 @@ def wrap_call(layer, wrapper):
     layer.call = wrapper
 
 
-def clear_gradients(variables):
+def clear_gradients(variables: Sequence[Any]) -> None:
     """Forgets the gradients of earlier steps, which PyTorch would add to.
 
     Keras clears those of the parameters that it has registered with PyTorch,
@@ -88,7 +93,7 @@ def clear_gradients(variables):
             variable.value.grad = None
 
 
-def is_preprocessing(transform):
+def is_preprocessing(transform: Any) -> bool:
     """Tells whether keras-hub asks a data set for its own preprocessing.
 
     `fit` and `evaluate` of keras-hub map the policy's `preprocess_samples`
@@ -113,7 +118,7 @@ def is_preprocessing(transform):
     )
 
 
-def sampling_policy(policy, sampler, *overrides):
+def sampling_policy(policy: Policy, sampler: Any, *overrides: Any) -> Any:
     """Makes a second policy, of the same weights, that another sampler drives.
 
     It expects `sampler.num_return_sequences` equal rows of each prompt, one
@@ -133,7 +138,8 @@ def sampling_policy(policy, sampler, *overrides):
     Returns:
         An instance of a subclass of the policy's class.
     """
-    view = object.__new__(_view_class(type(policy), overrides))
+    policy_class: Any = type(policy)
+    view = object.__new__(_view_class(policy_class, overrides))
     state = {"sampler": sampler, "generate_function": None}
     vars(view).update(vars(policy), **state)
     return view

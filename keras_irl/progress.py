@@ -3,6 +3,8 @@
 import contextlib
 import contextvars
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import tqdm
 
@@ -13,7 +15,7 @@ _INTERVAL, _DELAY = 10.0, 1.0
 
 
 @contextlib.contextmanager
-def progress_shown():
+def progress_shown() -> Iterator[Any]:
     """Shows all progress from here on, whether or not there is a terminal."""
     token = _IS_ASKED_FOR.set(True)
     try:
@@ -22,7 +24,13 @@ def progress_shown():
         _IS_ASKED_FOR.reset(token)
 
 
-def progress_bar(items=None, what=None, *, unit="prompt", total=None):
+def progress_bar(
+    items: Any = None,
+    what: Any = None,
+    *,
+    unit: str = "prompt",
+    total: int | None = None,
+) -> Any:
     """Makes a bar on the standard error, which vanishes at its end.
 
     By default, only a terminal shows it; see `progress_shown`.

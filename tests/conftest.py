@@ -139,6 +139,13 @@ def pytest_terminal_summary(terminalreporter, config):
         )
 
 
+@pytest.fixture(autouse=True, scope="module")
+def nothing_is_kept_of_a_file():
+    """Frees the compiled steps of a file, which their models refer back to."""
+    yield
+    gc.collect()
+
+
 @pytest.fixture(autouse=True)
 def seeded():
     """Every test starts from the same random numbers, alone or in a suite."""

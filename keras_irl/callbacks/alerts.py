@@ -4,6 +4,7 @@ import math
 import operator
 from collections.abc import Callable
 from collections.abc import Mapping
+from typing import Any
 from typing import NamedTuple
 
 from keras_irl.arguments import check_number
@@ -159,7 +160,7 @@ RULES = {
 }
 
 
-def rules_with(limits):
+def rules_with(limits: dict[str, Any] | None) -> dict[str, Any]:
     """Returns the alert rules, with some limits replaced.
 
     Args:
@@ -194,7 +195,7 @@ def rules_with(limits):
     }
 
 
-def check_names(argument, names):
+def check_names(argument: str, names: Any) -> None:
     """Checks that alerts exist.
 
     Args:

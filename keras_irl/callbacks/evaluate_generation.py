@@ -1,6 +1,7 @@
 """A callback that evaluates generated text during training."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,6 +17,7 @@ from keras_irl.generation.decoders import decoders_of
 from keras_irl.generation.responses import ResponseSampler
 from keras_irl.models.policy_model import PolicyModel
 from keras_irl.reporting.atomic_files import atomic_write
+from keras_irl.types import Path
 
 _NUM_SHOWN = 5
 
@@ -80,16 +82,16 @@ class EvaluateGeneration(keras.callbacks.Callback):
 
     def __init__(
         self,
-        task,
-        temperatures=None,
-        num_samples=4,
-        num_prompts=64,
+        task: Any,
+        temperatures: Any = None,
+        num_samples: int = 4,
+        num_prompts: int = 64,
         *,
-        decoders=(),
-        every=1,
-        batch_size=32,
-        output=None,
-    ):
+        decoders: Any = (),
+        every: int = 1,
+        batch_size: int = 32,
+        output: Path | None = None,
+    ) -> None:
         super().__init__()
         self.decoders = decoders_of(temperatures, decoders, (0.0, 1.0))
         num_prompts = check_integer("num_prompts", num_prompts, least=1)
@@ -113,14 +115,14 @@ class EvaluateGeneration(keras.callbacks.Callback):
         self._sampler = None
         self._names = None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         self._names = None
         # What would otherwise be found out after an epoch.
         sampler = self._current_sampler()
         prompts = list(self.task.prompts)
         encode_prompts(sampler.policy, prompts, sampler.max_length)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         logs = {} if logs is None else logs
         if self._names is not None and (epoch + 1) % self.every:
             logs.update(dict.fromkeys(self._names, math.nan))

@@ -5,6 +5,8 @@ import math
 import statistics
 import threading
 from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -30,15 +32,15 @@ class WindowedMeans:
     where batches are longer or shorter than on average.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.reset()
 
-    def reset(self):
+    def reset(self) -> None:
         """Begins an epoch: all means start anew."""
         self.num_batches = 0
         self._means = {}
 
-    def look(self, num_batches, means):
+    def look(self, num_batches: int, means: dict[str, Any]) -> dict[str, Any]:
         """Computes the means since the last look.
 
         Args:
@@ -86,11 +88,13 @@ class HealthSignals:
     All that is logged can be read by its own name as well.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._first_entropies = {}
         self._medians = collections.deque(maxlen=_NUM_LOOKS)
 
-    def compute(self, means, gradient_norms):
+    def compute(
+        self, means: dict[str, Any], gradient_norms: Any
+    ) -> dict[str, Any]:
         """Computes the signals since the last look.
 
         Args:
@@ -237,8 +241,14 @@ class TrainingHealth(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, stop_on=(), every=10, patience=100, limits=None, *, verbose=True
-    ):
+        self,
+        stop_on: Sequence[str] = (),
+        every: int = 10,
+        patience: int = 100,
+        limits: dict[str, Any] | None = None,
+        *,
+        verbose: bool = True,
+    ) -> None:
         super().__init__()
         self._rules = rules_with({} if limits is None else limits)
         is_all = isinstance(stop_on, str) and stop_on == "all"
@@ -288,25 +298,25 @@ class TrainingHealth(keras.callbacks.Callback):
         self._num_batches = 0
         self._logs = {}
 
-    def set_model(self, model):
+    def set_model(self, model: Any) -> None:
         super().set_model(model)
         # Under JAX, asking for `self.model` copies the weights back into it,
         # which only the thread that trains may do.
         self._trained = model
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         self._start()
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         num_steps = (self.params or {}).get("steps")
         seen = self._num_steps_before + self._num_batches
         self._begin_epoch(seen if num_steps is None else epoch * num_steps)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: Any, logs: Any = None) -> None:
         with self._lock:
             self._see(batch + 1, logs or {})
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         with self._lock:
             if self._num_batches > self._windowed_means.num_batches:
                 self._look()

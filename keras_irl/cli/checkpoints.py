@@ -8,6 +8,8 @@ import os
 import pathlib
 import re
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -16,6 +18,7 @@ from keras_irl.cli.error_messages import raise_if_too_small
 from keras_irl.cli.output_folder import damaged
 from keras_irl.cli.output_folder import read_object
 from keras_irl.reporting.atomic_files import atomic_write
+from keras_irl.types import Path
 
 # What HDF5 writes besides the numbers, and for each variable, in bytes.
 _HEADER, _ENTRY = 2**14, 1536
@@ -31,7 +34,9 @@ class Checkpoint:
         manifest: The `Manifest` of the output folder.
     """
 
-    def __init__(self, name, folder, seed, manifest):
+    def __init__(
+        self, name: str, folder: Any, seed: int, manifest: Any
+    ) -> None:
         self.name = name
         self.folder = folder
         self.seed = seed
@@ -42,12 +47,12 @@ class Checkpoint:
             "this run anew."
         )
 
-    def exists(self):
+    def exists(self) -> Any:
         """Tells whether there is a state to go on from."""
         self.manifest.refuse_foreign(self.path)
         return self.path.exists()
 
-    def save(self, trainer, progress):
+    def save(self, trainer: Any, progress: dict[str, Any]) -> None:
         """Keeps weights, optimizer and progress, all or nothing.
 
         Args:
@@ -66,7 +71,7 @@ class Checkpoint:
         kept = {weights, self._weights_of(progress.get("best_step"))}
         self.manifest.forget(*set(self.folder.glob("*.weights.h5")) - kept)
 
-    def delete(self):
+    def delete(self) -> None:
         """Drops what is kept, and nothing else that lies there."""
         if self.folder.is_symlink() or not self.folder.is_dir():
             return
@@ -77,7 +82,7 @@ class Checkpoint:
         with contextlib.suppress(OSError):
             self.folder.rmdir()
 
-    def restore(self, trainer):
+    def restore(self, trainer: Any) -> Any:
         """Restores a trainer, and returns the progress it had made.
 
         Raises:
@@ -96,7 +101,7 @@ class Checkpoint:
         self._load(trainer, self.folder / progress.pop("weights"))
         return progress
 
-    def load_weights(self, trainer, step):
+    def load_weights(self, trainer: Any, step: Any) -> None:
         """Loads what was kept at a step, the last or the best.
 
         Raises:
@@ -116,7 +121,7 @@ class Checkpoint:
         return self.folder / f"step-{step}.weights.h5"
 
 
-def save_whole(save, path, trainer):
+def save_whole(save: Callable[..., Any], path: Path, trainer: Any) -> None:
     """Saves weights to a file that is whole or not there.
 
     Args:
@@ -132,7 +137,7 @@ def save_whole(save, path, trainer):
         save(path)
 
 
-def json_text(value):
+def json_text(value: Any) -> str:
     """Writes a value as JSON that every reader takes.
 
     Args:

@@ -1,5 +1,8 @@
 """`keras-irl compare`: one policy per objective, trained and compared."""
 
+import argparse
+from typing import Any
+
 from keras_irl.cli.decoders import decoder_specs
 from keras_irl.cli.flags import add_command
 from keras_irl.cli.flags import add_initial_policy
@@ -20,7 +23,7 @@ from keras_irl.cli.objectives import add_objectives
 from keras_irl.cli.output_lock import locked
 
 
-def add_arguments(commands):
+def add_arguments(commands: Any) -> None:
     """Adds the command to those there are.
 
     Args:
@@ -45,7 +48,7 @@ def add_arguments(commands):
     _add_evaluation(evaluation)
 
 
-def check(options):
+def check(options: argparse.Namespace) -> None:
     """Checks what can be checked without Keras.
 
     Args:
@@ -61,7 +64,7 @@ def check(options):
     early_checks.check_output_path(options.output)
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """Runs the command.
 
     Args:

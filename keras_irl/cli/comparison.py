@@ -1,5 +1,8 @@
 """A comparison: one policy per objective, trained, evaluated and reported."""
 
+import argparse
+from typing import Any
+
 import keras
 
 from keras_irl.cli import provenance
@@ -38,7 +41,7 @@ _NOT_SETTINGS = (
 )
 
 
-def compare(options):
+def compare(options: argparse.Namespace) -> Any:
     """Runs `keras-irl compare`.
 
     Every policy starts from the same weights and sees the same batches.
@@ -101,7 +104,7 @@ class Comparison:
             policy, or the output folder holds another comparison.
     """
 
-    def __init__(self, options, objectives):
+    def __init__(self, options: argparse.Namespace, objectives: Any) -> None:
         self.options = options
         self.objectives = objectives
         self.decoders = make_decoders(
@@ -171,7 +174,7 @@ class Comparison:
         check_objectives(self.objectives, policy)
         self.dtype = policy.dtype_policy.name
 
-    def check_kept(self):
+    def check_kept(self) -> None:
         """Finds out before hours of training what is damaged or in the way.
 
         Raises:
@@ -182,7 +185,7 @@ class Comparison:
                 self.folder.finished_run(name, seed, _check_run)
                 self.folder.check_policy(name, seed)
 
-    def run(self, name, objective, seed):
+    def run(self, name: str, objective: Any, seed: int) -> Any:
         """Trains and judges one policy, or finds that this was done.
 
         Args:
@@ -262,7 +265,7 @@ class Comparison:
             self._demonstrations(policy, self.train_pairs, seed),
             self._demonstrations(policy, self.held_out, None),
             options,
-            checkpoint,
+            checkpoint=checkpoint,
             keeps_best=keeps_best,
         )
 
@@ -286,7 +289,7 @@ class Comparison:
             problem = f"in mle, which it goes on from, {error.problem}"
             raise DivergedError(problem, error.step, error.kept_step) from error
 
-    def results(self, objectives):
+    def results(self, objectives: dict[str, Any]) -> dict[str, Any]:
         """Puts runs together.
 
         Args:
@@ -321,7 +324,7 @@ class Comparison:
             "fronts": self._fronts(objectives),
         }
 
-    def settings(self, objectives):
+    def settings(self, objectives: dict[str, Any]) -> dict[str, Any]:
         """Lists what another comparison needs to come out alike.
 
         Args:
@@ -362,7 +365,7 @@ class Comparison:
         why = "" if asked else f": there are fewer than {FEWEST_PROMPTS}"
         return f"no training prompts{why}; the curves are the test loss"
 
-    def notes(self, objectives):
+    def notes(self, objectives: dict[str, Any]) -> dict[str, Any]:
         """Tells what to know of each policy.
 
         Args:
@@ -384,7 +387,7 @@ class Comparison:
             for name, runs in objectives.items()
         }
 
-    def tell_divergence(self, diverged):
+    def tell_divergence(self, diverged: dict[str, Any]) -> None:
         """Ends the command with an error if a policy diverged.
 
         Args:

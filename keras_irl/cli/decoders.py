@@ -4,6 +4,7 @@ They are read without Keras, and made once it is imported.
 """
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
@@ -49,7 +50,7 @@ _WORDS = {
 }
 
 
-def decoder_specs(text):
+def decoder_specs(text: str) -> list[Any]:
     """Reads decoders that commas separate.
 
     | text                      | meaning                                     |
@@ -79,7 +80,7 @@ def decoder_specs(text):
     return found
 
 
-def make_decoders(specs, temperatures=()):
+def make_decoders(specs: Any, temperatures: Sequence[Any] = ()) -> list[Any]:
     """Makes the decoders that `keras_irl.evaluation.sweep` goes through.
 
     Args:

@@ -1,12 +1,15 @@
 """`keras-irl doctor`: a diagnosis of policy and data, without training."""
 
+import argparse
+from typing import Any
+
 from keras_irl.cli.flags import add_command
 from keras_irl.cli.flags import add_initial_policy
 from keras_irl.cli.flags import add_machine
 from keras_irl.cli.flags import add_training_data
 
 
-def add_arguments(commands):
+def add_arguments(commands: Any) -> None:
     """Adds the command to those there are.
 
     Args:
@@ -25,7 +28,7 @@ def add_arguments(commands):
     add_machine(parser.add_argument_group("the training"))
 
 
-def check(options):
+def check(options: argparse.Namespace) -> None:
     """Checks what can be checked without Keras.
 
     Args:
@@ -40,7 +43,7 @@ def check(options):
     early_checks.check_task(options.task, options.path, ("train",))
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """Runs the command.
 
     Args:
@@ -62,7 +65,12 @@ def run(options):
     task = load_task(options.task, "train", options.path)
     pairs = first_pairs(task.pairs, options.num_train)
     policy = SequenceLengths(options, pairs).load_policy(seed=0)
+    prompts, responses = pairs
     dataset = demonstrations(
-        policy, *pairs, options.batch_size, on_invalid=options.on_invalid
+        policy,
+        prompts,
+        responses,
+        options.batch_size,
+        on_invalid=options.on_invalid,
     )
     return 0 if doctor(policy, dataset).is_healthy else 1

@@ -3,16 +3,19 @@
 The rooms check the same and more; here it takes no ten seconds of imports.
 """
 
+import argparse
 import importlib.util
 import os
 import pathlib
 import sys
+from typing import Any
 
 from keras_irl.arguments import shortened
 from keras_irl.cli.flags import TASKS
 from keras_irl.cli.flags import flag_of
 from keras_irl.cli.output_lock import check_unlocked
 from keras_irl.folders import check_folder
+from keras_irl.types import Path
 
 _SPLITS = {
     **dict.fromkeys(TASKS, ("train", "validation", "test")),
@@ -27,7 +30,7 @@ _STEMS = {
 _OF_TABLES = ("e2e", "e2e-delexicalized")
 
 
-def check_encoding(options):
+def check_encoding(options: argparse.Namespace) -> None:
     """Checks that reports can show what was passed.
 
     Args:
@@ -49,7 +52,7 @@ def check_encoding(options):
                 ) from None
 
 
-def check_task(name, path, splits):
+def check_task(name: str, path: Path, splits: Any) -> None:
     """Checks that there is a task, with files that it is read from.
 
     Args:
@@ -119,7 +122,7 @@ def _check_files(name, split, path):
         raise _no_file(path / f"{stems[0]}.{suffix}")
 
 
-def check_file(path):
+def check_file(path: Path) -> None:
     """Checks that there is a file to read texts from.
 
     Args:
@@ -141,7 +144,7 @@ def _no_file(path):
     )
 
 
-def check_output_path(folder):
+def check_output_path(folder: Path) -> None:
     """Checks that there is a folder to write to, or that one can be made.
 
     Args:

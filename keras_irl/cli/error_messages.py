@@ -1,8 +1,10 @@
 """Error messages of the command line, in one line."""
 
+import argparse
 import errno
 import os
 import tempfile
+from typing import Any
 
 from keras_irl.cli.flags import flag_of
 
@@ -21,7 +23,7 @@ _SYNONYMS = {
 }
 
 
-def explain(error, options):
+def explain(error: Any, options: argparse.Namespace) -> str | None:
     """Explains an error that is no fault of this library.
 
     Args:
@@ -37,7 +39,7 @@ def explain(error, options):
     return _flags_of(error, options) + " ".join(message.split())
 
 
-def first_line(error):
+def first_line(error: Any) -> str:
     """Returns what an error of another library says first.
 
     Args:
@@ -50,7 +52,7 @@ def first_line(error):
     return lines[0][:200]
 
 
-def raise_if_too_small(error):
+def raise_if_too_small(error: Any) -> None:
     """Raises again what was no fault of the file that was read.
 
     Keras unpacks a file before it reads it, for which the disk may lack room.

@@ -1,5 +1,8 @@
 """`keras-irl evaluate`: samples from saved policies and evaluates them."""
 
+import argparse
+from typing import Any
+
 from keras_irl.cli.decoders import DECODERS
 from keras_irl.cli.decoders import decoder_specs
 from keras_irl.cli.flags import add_command
@@ -15,7 +18,7 @@ from keras_irl.cli.flags import size
 from keras_irl.cli.output_lock import locked
 
 
-def add_arguments(commands):
+def add_arguments(commands: Any) -> None:
     """Adds the command to those there are.
 
     Args:
@@ -45,7 +48,7 @@ def add_arguments(commands):
     )
 
 
-def check(options):
+def check(options: argparse.Namespace) -> None:
     """Checks what can be checked without Keras.
 
     Args:
@@ -63,7 +66,7 @@ def check(options):
     early_checks.check_output_path(options.output)
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """Runs the command.
 
     Args:

@@ -1,5 +1,7 @@
 """An evaluation of saved policies: sampled, judged and reported."""
 
+import argparse
+from typing import Any
 from typing import NamedTuple
 
 import keras
@@ -33,7 +35,7 @@ _SETTINGS = (
 )
 
 
-def evaluate(options):
+def evaluate(options: argparse.Namespace) -> Any:
     """Runs `keras-irl evaluate`.
 
     What a policy wrote is kept in the output folder as soon as it is judged:

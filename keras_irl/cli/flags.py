@@ -6,6 +6,10 @@ are told at once.
 
 import argparse
 import math
+from collections.abc import Callable
+from typing import Any
+
+from keras_irl.types import Path
 
 # Beyond these, no array of any backend holds what a flag asks for.
 LARGEST_COUNT = 2**31 - 1
@@ -40,12 +44,12 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return super()._get_help_string(action)
 
 
-def flag_of(name):
+def flag_of(name: str) -> str:
     """Returns the flag that sets an option, as it is written."""
     return f"--{name.replace('_', '-')}"
 
 
-def add_command(commands, job, summary, description):
+def add_command(commands: Any, job: str, summary: Any, description: Any) -> Any:
     """Adds a command to those there are.
 
     Args:
@@ -67,7 +71,7 @@ def add_command(commands, job, summary, description):
     return parser
 
 
-def add_data(group):
+def add_data(group: Any) -> None:
     """Adds where the texts come from.
 
     Args:
@@ -92,7 +96,7 @@ def add_data(group):
     )
 
 
-def add_training_data(group):
+def add_training_data(group: Any) -> None:
     """Adds what is learned.
 
     Args:
@@ -117,7 +121,7 @@ def add_training_data(group):
     )
 
 
-def add_initial_policy(group):
+def add_initial_policy(group: Any) -> None:
     """Adds who learns it.
 
     Args:
@@ -137,7 +141,7 @@ def add_initial_policy(group):
     )
 
 
-def add_saved_policy_lengths(group):
+def add_saved_policy_lengths(group: Any) -> None:
     """Adds how long the texts of a trained policy may be.
 
     Args:
@@ -165,7 +169,7 @@ def _add_lengths(group, default, rest=""):
     )
 
 
-def add_machine(group):
+def add_machine(group: Any) -> None:
     """Adds what it runs on.
 
     Args:
@@ -180,7 +184,7 @@ def add_machine(group):
     )
 
 
-def add_tokenize(group, default="13a"):
+def add_tokenize(group: Any, default: str = "13a") -> None:
     """Adds what separates the words that are counted.
 
     Args:
@@ -198,7 +202,7 @@ def add_tokenize(group, default="13a"):
     )
 
 
-def add_num_samples(group):
+def add_num_samples(group: Any) -> None:
     """Adds how often a prompt is answered.
 
     Args:
@@ -213,7 +217,7 @@ def add_num_samples(group):
     )
 
 
-def add_num_resamples(group):
+def add_num_resamples(group: Any) -> None:
     """Adds how exact intervals are.
 
     Args:
@@ -228,7 +232,7 @@ def add_num_resamples(group):
     )
 
 
-def add_output(group, default, content, replaced):
+def add_output(group: Any, default: Path, content: Any, replaced: Any) -> None:
     """Adds where the results go.
 
     Args:
@@ -247,77 +251,77 @@ def add_output(group, default, content, replaced):
     add("--overwrite", action="store_true", help=f"replace {replaced}")
 
 
-def names(text):
+def names(text: str) -> list[Any]:
     """Reads names that commas separate."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def positive(text):
+def positive(text: str) -> Any:
     """Reads a whole number of at least 1."""
     return _whole(text, least=1)
 
 
-def not_negative(text):
+def not_negative(text: str) -> Any:
     """Reads a whole number of at least 0."""
     return _whole(text, least=0)
 
 
-def at_least_two(text):
+def at_least_two(text: str) -> Any:
     """Reads a whole number of at least 2, such as of resamples."""
     return _whole(text, least=2, most=_MOST_RESAMPLES)
 
 
-def size(text):
+def size(text: str) -> Any:
     """Reads a whole number of at least 1, the size of an array's axis."""
     return _whole(text, least=1, most=LARGEST_SIZE)
 
 
-def any_number(text):
+def any_number(text: str) -> Any:
     """Reads a finite number."""
     return _number(text, least=-LARGEST_NUMBER)
 
 
-def number_from_zero(text):
+def number_from_zero(text: str) -> Any:
     """Reads a finite number of at least 0, such as a weight."""
     return _number(text, least=0.0)
 
 
-def number_above_zero(text):
+def number_above_zero(text: str) -> Any:
     """Reads a finite number above 0, such as a learning rate."""
     return _number(text, above=0.0)
 
 
-def share(text):
+def share(text: str) -> Any:
     """Reads a number from 0 to 1."""
     return _number(text, least=0.0, most=1.0)
 
 
-def share_below_one(text):
+def share_below_one(text: str) -> Any:
     """Reads a number from 0 to below 1."""
     return _number(text, least=0.0, below=1.0)
 
 
-def number_or_auto(text):
+def number_or_auto(text: str) -> Any:
     """Reads a finite number, or the word `auto`."""
     return text if text == "auto" else any_number(text)
 
 
-def temperature(text):
+def temperature(text: str) -> Any:
     """Reads a temperature of sampling; 0 is greedy decoding."""
     return _number(text, least=0.0, most=LARGEST_TEMPERATURE)
 
 
-def probability(text):
+def probability(text: str) -> Any:
     """Reads a number above 0 and at most 1."""
     return _number(text, above=0.0, most=1.0)
 
 
-def num_beams(text):
+def num_beams(text: str) -> Any:
     """Reads how many texts a beam search continues."""
     return _whole(text, least=1, most=MOST_BEAMS)
 
 
-def several(kind):
+def several(kind: Callable[..., Any]) -> Callable[..., Any]:
     """Makes a reader of different values that commas separate.
 
     Args:
@@ -340,7 +344,7 @@ def several(kind):
     return read
 
 
-def one_of(*choices):
+def one_of(*choices: Any) -> Callable[..., Any]:
     """Makes a reader of one of several words.
 
     Args:

@@ -1,8 +1,11 @@
 """Scored texts: read from a file, or sampled and judged."""
 
+import argparse
 import dataclasses
 import math
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +23,9 @@ from keras_irl.tasks.json_lines import excerpt
 from keras_irl.tasks.json_lines import numbered_lines
 from keras_irl.tasks.json_lines import parse_object
 from keras_irl.tasks.json_lines import text_of
+from keras_irl.types import Path
+from keras_irl.types import Policy
+from keras_irl.types import Tensor
 
 
 @dataclasses.dataclass
@@ -39,7 +45,7 @@ class JudgedTexts:
     metrics: dict
 
 
-def read_texts(path, metrics):
+def read_texts(path: Path, metrics: Sequence[str]) -> Any:
     """Reads a file of `{"prompt": ..., "response": ...}` lines.
 
     A line may hold a conversation instead, see
@@ -72,7 +78,7 @@ def read_texts(path, metrics):
     return texts
 
 
-def load_prompts(options):
+def load_prompts(options: argparse.Namespace) -> Any:
     """Loads the task whose prompts are answered, with its text metrics.
 
     Args:
@@ -106,7 +112,9 @@ def load_prompts(options):
     return task
 
 
-def sample_texts(policy, task, options):
+def sample_texts(
+    policy: Policy, task: Any, options: argparse.Namespace
+) -> JudgedTexts:
     """Lets a policy answer prompts, and judges every single answer.
 
     Answers are tokenized anew to be read for their rewards. Those that are
@@ -146,7 +154,9 @@ def sample_texts(policy, task, options):
     )
 
 
-def text_numbers(metric, samples, references):
+def text_numbers(
+    metric: Any, samples: Any, references: Sequence[Sequence[str]]
+) -> Tensor:
     """Computes a metric of every text alone.
 
     Args:

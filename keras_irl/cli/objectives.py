@@ -19,6 +19,7 @@ from keras_irl.cli.flags import several
 from keras_irl.cli.flags import share
 from keras_irl.cli.flags import share_below_one
 from keras_irl.cli.flags import size
+from keras_irl.types import Policy
 
 REWARD_FORMS = ("softplus", "logit", "log_sigmoid")
 DIVERGENCES = (
@@ -53,7 +54,7 @@ class Objective(NamedTuple):
     keeps_last: bool = False
 
 
-def find_objectives(options):
+def find_objectives(options: argparse.Namespace) -> dict[str, Any]:
     """Tells how to train the policies of a comparison.
 
     Args:
@@ -71,7 +72,7 @@ def find_objectives(options):
     return found
 
 
-def check_objectives(objectives, policy):
+def check_objectives(objectives: Any, policy: Policy) -> None:
     """Checks that every objective can train a policy, before the first does.
 
     Args:
@@ -238,7 +239,7 @@ def _rollouts(options, seed):
     return keras_irl.Rollouts(num_samples=options.num_rollouts, seed=seed)
 
 
-def add_objectives(group):
+def add_objectives(group: Any) -> None:
     """Adds which objectives are compared, and their numbers.
 
     Args:

@@ -2,10 +2,12 @@
 
 import json
 import pathlib
+from typing import Any
 
 from keras_irl.folders import check_folder
 from keras_irl.reporting.atomic_files import atomic_write
 from keras_irl.reporting.report import REPORT_FILES
+from keras_irl.types import Path
 
 FILES = {
     "compare": (*REPORT_FILES, "metrics.json"),
@@ -24,7 +26,7 @@ _REWARDS = {"policy", "control", "correlations", "best_of_n", "texts"}
 WRITTEN = "written"
 
 
-def check_output(job, folder):
+def check_output(job: str, folder: Path) -> None:
     """Finds out before the work that its results can't be written.
 
     Args:
@@ -61,7 +63,7 @@ def check_output(job, folder):
         )
 
 
-def check_unread(folder, overwrite):
+def check_unread(folder: Path, overwrite: bool) -> None:
     """Checks that no rewards are replaced unasked.
 
     Args:
@@ -85,7 +87,7 @@ def check_unread(folder, overwrite):
         raise foreign_manifest(manifest)
 
 
-def foreign_manifest(manifest):
+def foreign_manifest(manifest: Any) -> Any:
     """Says that the file by which a folder is known is not ours.
 
     Args:
@@ -101,7 +103,7 @@ def foreign_manifest(manifest):
     )
 
 
-def write_output(job, files, folder, shown=""):
+def write_output(job: str, files: Any, folder: Path, shown: str = "") -> None:
     """Writes what a command found, in the place of what it found before.
 
     It is shown only once it is written: a terminal may fail.
@@ -124,7 +126,7 @@ def write_output(job, files, folder, shown=""):
     print("Written:", *paths, sep="\n  ")
 
 
-def read_object(path, remedy):
+def read_object(path: Path, remedy: Any) -> dict[str, Any]:
     """Reads a JSON object that an earlier command kept.
 
     Args:
@@ -153,7 +155,7 @@ def read_object(path, remedy):
     return value
 
 
-def damaged(path, reason, remedy):
+def damaged(path: Path, reason: str, remedy: Any) -> Any:
     """Says which kept file is damaged.
 
     Args:
@@ -186,7 +188,7 @@ class Manifest:
         ValueError: If there is such a file, and it is damaged.
     """
 
-    def __init__(self, folder, name, what):
+    def __init__(self, folder: Path, name: str, what: Any) -> None:
         self.folder = pathlib.Path(folder)
         self.path = self.folder / name
         self.what = what
@@ -209,7 +211,7 @@ class Manifest:
         self.is_listed = written is not None
         self.written = set(written or ())
 
-    def adopt(self, paths):
+    def adopt(self, paths: Any) -> None:
         """Takes files for ours that were written before there was a list.
 
         Args:
@@ -217,7 +219,7 @@ class Manifest:
         """
         self.written |= {self._relative(path) for path in paths}
 
-    def replace(self, content):
+    def replace(self, content: dict[str, Any]) -> None:
         """Writes other settings.
 
         Args:
@@ -226,7 +228,7 @@ class Manifest:
         self.content = content
         self._write()
 
-    def add(self, *paths):
+    def add(self, *paths: Any) -> None:
         """Lists files, before they are written.
 
         Args:
@@ -237,7 +239,7 @@ class Manifest:
             self.written |= new
             self._write()
 
-    def knows(self, path):
+    def knows(self, path: Path) -> Any:
         """Tells whether a file is ours.
 
         Args:
@@ -245,7 +247,7 @@ class Manifest:
         """
         return path == self.path or self._relative(path) in self.written
 
-    def refuse_foreign(self, *paths):
+    def refuse_foreign(self, *paths: Any) -> None:
         """Checks that nothing of somebody else's would be replaced.
 
         Args:
@@ -263,7 +265,7 @@ class Manifest:
                     f"Received: output={str(self.folder)!r}"
                 )
 
-    def delete(self, *folders):
+    def delete(self, *folders: Any) -> None:
         """Deletes what is listed in some folders, and these, if empty then.
 
         Args:
@@ -284,7 +286,7 @@ class Manifest:
             self._remove_empty(parent)
         self.written -= names
 
-    def forget(self, *paths):
+    def forget(self, *paths: Any) -> None:
         """Deletes some files, without writing that they are gone.
 
         Args:

@@ -4,6 +4,10 @@ import contextlib
 import os
 import pathlib
 import time
+from collections.abc import Iterator
+from typing import Any
+
+from keras_irl.types import Path
 
 try:
     import fcntl
@@ -14,7 +18,7 @@ NAME = ".keras-irl.lock"
 
 
 @contextlib.contextmanager
-def locked(folder):
+def locked(folder: Path) -> Iterator[Any]:
     """Keeps other commands out of an output folder.
 
     The system itself forgets the lock of a process that ended, in whatever
@@ -50,7 +54,7 @@ def locked(folder):
                 place.rmdir()
 
 
-def check_unlocked(folder):
+def check_unlocked(folder: Path) -> None:
     """Finds out early that another process works in a folder.
 
     Args:

@@ -2,6 +2,8 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 from keras_irl.cli import compare
 from keras_irl.cli import doctor
@@ -17,7 +19,7 @@ COMMANDS = {
 }
 
 
-def parse_arguments(arguments=None):
+def parse_arguments(arguments: Sequence[str] | None = None) -> Any:
     """Reads the command line; explains and exits where it is wrong.
 
     Args:

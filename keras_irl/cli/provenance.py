@@ -3,6 +3,7 @@
 Whoever reads a report can make it again.
 """
 
+import argparse
 import datetime
 import hashlib
 import importlib.metadata
@@ -11,11 +12,14 @@ import os
 import pathlib
 import platform
 import shlex
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 
 from keras_irl.cli.decoders import DecoderSpec
 from keras_irl.cli.flags import JSONL_SPLIT
+from keras_irl.types import Path
 from keras_irl.version import __version__
 
 # What is said otherwise, or says nothing of the results.
@@ -30,12 +34,12 @@ _NOT_GIVEN = {
 _DIGEST_LENGTH = 16
 
 
-def data_name(options):
+def data_name(options: argparse.Namespace) -> Any:
     """The name of the data for titles, or `""`."""
     return pathlib.Path(options.path).name if options.path else ""
 
 
-def made_now():
+def made_now() -> dict[str, Any]:
     """The versions and the date of what is made now.
 
     Returns:
@@ -53,7 +57,9 @@ def made_now():
     }
 
 
-def settings(options, found, made):
+def settings(
+    options: argparse.Namespace, found: dict[str, Any], made: Sequence[Any]
+) -> dict[str, Any]:
     """Lists what somebody needs to get the same results.
 
     Args:
@@ -89,7 +95,7 @@ def settings(options, found, made):
     }
 
 
-def digest_of_texts(*columns):
+def digest_of_texts(*columns: Any) -> str:
     """Tells the texts of a task from those of another.
 
     A path says where texts are read, and not whether they are the same as
@@ -110,7 +116,7 @@ def digest_of_texts(*columns):
     return digest.hexdigest()[:_DIGEST_LENGTH]
 
 
-def digest_of_files(path):
+def digest_of_files(path: Path) -> str:
     """Tells a policy from another.
 
     Args:
@@ -132,7 +138,7 @@ def digest_of_files(path):
     return digest.hexdigest()
 
 
-def training_note(run, objective, validates):
+def training_note(run: Any, objective: Any, validates: bool) -> str:
     """Tells in a sentence whether a policy was trained for too long.
 
     Args:
@@ -163,7 +169,7 @@ def training_note(run, objective, validates):
     )
 
 
-def divergence_note(run):
+def divergence_note(run: Any) -> str:
     """Tells in two sentences why a run is not judged.
 
     Args:

@@ -1,10 +1,12 @@
 """A reward analysis of texts under a trained policy, with its report."""
 
+import argparse
 import collections
 import dataclasses
 import json
 import math
 import pathlib
+from typing import Any
 
 from keras_irl.cli.judged_texts import load_prompts
 from keras_irl.cli.judged_texts import read_texts
@@ -34,7 +36,7 @@ from keras_irl.rewards.scorer import check_prompts
 _CONTROL = "control"
 
 
-def read_rewards(options):
+def read_rewards(options: argparse.Namespace) -> Any:
     """Runs `keras-irl rewards`.
 
     Args:
@@ -52,11 +54,18 @@ def read_rewards(options):
     check_unread(options.output, options.overwrite)
     # Before the policies: what is wrong with texts is found out sooner.
     task = load_prompts(options) if options.task else None
-    texts = None if task else read_texts(options.path, options.metric or [])
+    texts: Any = None
+    if not task:
+        texts = read_texts(options.path, options.metric or [])
     saved = _load(options)
     numbers = _numbers(saved, options)
     readers = {
-        name: RewardReader(known.policy, *numbers[name], options.batch_size)
+        name: RewardReader(
+            known.policy,
+            discount=numbers[name][0],
+            value_offset=numbers[name][1],
+            batch_size=options.batch_size,
+        )
         for name, known in saved.items()
     }
     if task:

@@ -1,5 +1,8 @@
 """`keras-irl rewards`: analyzes the rewards of a trained policy."""
 
+import argparse
+from typing import Any
+
 from keras_irl.cli.flags import JSONL_SPLIT
 from keras_irl.cli.flags import TASKS
 from keras_irl.cli.flags import add_command
@@ -27,7 +30,7 @@ SAMPLING = {
 }
 
 
-def add_arguments(commands):
+def add_arguments(commands: Any) -> None:
     """Adds the command to those there are.
 
     Args:
@@ -54,7 +57,7 @@ def add_arguments(commands):
     _add_output(parser.add_argument_group("the output"))
 
 
-def check(options):
+def check(options: argparse.Namespace) -> None:
     """Checks what can be checked without Keras.
 
     Args:
@@ -76,7 +79,7 @@ def check(options):
     early_checks.check_output_path(options.output)
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """Runs the command.
 
     Args:

@@ -8,6 +8,8 @@ import pathlib
 import re
 import zipfile
 import zlib
+from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -25,6 +27,7 @@ from keras_irl.cli.output_folder import foreign_manifest
 from keras_irl.cli.output_folder import read_object
 from keras_irl.folders import check_folder
 from keras_irl.reporting.atomic_files import atomic_write
+from keras_irl.types import Path
 
 _SAFE = re.compile(r"[^A-Za-z0-9._-]")
 # What an objective is called, and what was trained before it.
@@ -51,11 +54,13 @@ class ResultFolder:
             file, or what somebody else wrote.
     """
 
-    job = None
-    results_name = None
+    job: Any = None
+    results_name: Any = None
     other_names = ()
 
-    def __init__(self, folder, settings, overwrite=False):
+    def __init__(
+        self, folder: Path, settings: dict[str, Any], overwrite: bool = False
+    ) -> None:
         self.folder = pathlib.Path(folder)
         names = (self.results_name, *self.other_names)
         check_folder(folder)
@@ -73,7 +78,9 @@ class ResultFolder:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self.manifest.replace(settings)
 
-    def finished_run(self, name, seed, check=None):
+    def finished_run(
+        self, name: str, seed: int, check: Callable[..., Any] | None = None
+    ) -> dict[str, Any] | None:
         """Reads a run that was finished before.
 
         Args:
@@ -100,13 +107,13 @@ class ResultFolder:
             raise damaged(path, f"{error}", _DAMAGED_RUN) from None
         return run
 
-    def finish_run(self, name, seed, run):
+    def finish_run(self, name: str, seed: int, run: Any) -> None:
         """Keeps a finished run."""
         path = self.run_path(name, seed)
         self.manifest.add(path)
         atomic_write({path.name: json_text(run)}, path.parent)
 
-    def run_path(self, name, seed):
+    def run_path(self, name: str, seed: int) -> Any:
         """Returns the path of a finished run."""
         return (
             self.folder / self.results_name / f"{_file_name(name, seed)}.json"
@@ -194,13 +201,13 @@ class RunFolder(ResultFolder):
     results_name = "runs"
     other_names = ("checkpoints", "policies")
 
-    def finish_run(self, name, seed, run):
+    def finish_run(self, name: str, seed: int, run: Any) -> None:
         """Keeps a finished run, and drops the checkpoints of its stages."""
         super().finish_run(name, seed, run)
         for stage in (name, first_stage(name)):
             self.checkpoint(stage, seed).delete()
 
-    def save_policy(self, name, seed, trainer):
+    def save_policy(self, name: str, seed: int, trainer: Any) -> None:
         """Keeps a trained policy; `keras.saving.load_model` reads it."""
         path = self.policy_path(name, seed)
         partial = path.with_name(f"partial-{path.name}")
@@ -212,7 +219,7 @@ class RunFolder(ResultFolder):
 
         save_whole(save, partial, trainer)
 
-    def saved_policy(self, name, seed):
+    def saved_policy(self, name: str, seed: int) -> Any:
         """Returns a policy that was kept, or `None`.
 
         Raises:
@@ -230,7 +237,7 @@ class RunFolder(ResultFolder):
             remedy = f"Delete it and `runs/{run}`, to train it anew."
             raise damaged(path, first_line(error), remedy) from error
 
-    def check_policy(self, name, seed):
+    def check_policy(self, name: str, seed: int) -> None:
         """Checks that the policy of a finished run is there, and whole.
 
         Args:
@@ -257,7 +264,7 @@ class RunFolder(ResultFolder):
         if reason is not None:
             raise damaged(path, reason, remedy)
 
-    def checkpoint(self, name, seed):
+    def checkpoint(self, name: str, seed: int) -> Checkpoint:
         """Returns the place for the checkpoints of a run."""
         return Checkpoint(
             f"{name}, seed {seed}",
@@ -266,7 +273,7 @@ class RunFolder(ResultFolder):
             self.manifest,
         )
 
-    def policy_path(self, name, seed):
+    def policy_path(self, name: str, seed: int) -> Any:
         """Returns the path of the policy of a run."""
         return self.folder / "policies" / f"{_file_name(name, seed)}.keras"
 
@@ -295,7 +302,7 @@ class RunFolder(ResultFolder):
         return super()._is_begun() or any(map(self.manifest.knows, unfinished))
 
 
-def first_stage(name):
+def first_stage(name: str) -> str:
     """Names what comes before an objective that starts from likelihood."""
     return f"mle for {name}"
 
@@ -323,7 +330,7 @@ def _damage_of(path):
     return None if part is None else f"{part} in it is not as it was written"
 
 
-def check_comparison_run(run):
+def check_comparison_run(run: Any) -> None:
     """Checks that a run that was read from a file can be told of.
 
     Args:

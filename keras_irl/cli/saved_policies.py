@@ -5,12 +5,14 @@ Paths are checked without Keras, which is imported to load a policy.
 
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
 from keras_irl.arguments import shortened
 from keras_irl.cli.error_messages import first_line
 from keras_irl.cli.error_messages import raise_if_too_small
+from keras_irl.types import Path
 
 # In tokens; the keys and values of a longer text fit no machine.
 _LONGEST = 2**20
@@ -30,7 +32,7 @@ class SavedPolicy(NamedTuple):
     value_offset: float = 0.0
 
 
-def check_policy_path(path):
+def check_policy_path(path: Path) -> None:
     """Checks that there is a file or a folder.
 
     Args:
@@ -46,7 +48,7 @@ def check_policy_path(path):
         )
 
 
-def named_paths(texts):
+def named_paths(texts: Sequence[Any]) -> dict[str, Any]:
     """Finds the paths of policies by name.
 
     Args:
@@ -82,12 +84,14 @@ def named_paths(texts):
     return groups
 
 
-def is_same_path(path, other):
+def is_same_path(path: Path, other: Any) -> Any:
     """Tells whether two paths, which may be spelled differently, are one."""
     return os.path.realpath(path) == os.path.realpath(other)
 
 
-def load_saved(path, max_prompt_length=None, max_length=None):
+def load_saved(
+    path: Path, max_prompt_length: Any = None, max_length: int | None = None
+) -> Any:
     """Loads a policy, or that of a trainer.
 
     Args:
@@ -109,7 +113,7 @@ def load_saved(path, max_prompt_length=None, max_length=None):
     path = pathlib.Path(path)
     if path.is_dir():
         saved = SavedPolicy(
-            load_policy(f"./{path}" if not path.is_absolute() else path)
+            load_policy(str(path) if path.is_absolute() else f"./{path}")
         )
     else:
         saved = _from_file(path)

@@ -1,5 +1,8 @@
 """The sequence lengths that a policy needs for the texts of a task."""
 
+import argparse
+from typing import Any
+
 import numpy as np
 
 from keras_irl.cli.splits import spread_pairs
@@ -24,7 +27,12 @@ class SequenceLengths:
         max_length: Of a response in tokens; for a decoder, with its prompt.
     """
 
-    def __init__(self, options, train_pairs, *test_pairs):
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        train_pairs: tuple[Any, ...],
+        *test_pairs: Any,
+    ) -> None:
         self.preset = options.preset
         self.texts = [
             text
@@ -42,14 +50,14 @@ class SequenceLengths:
         )
         self.max_length = int(options.max_length or longest)
 
-    def load_policy(self, seed):
+    def load_policy(self, seed: int) -> Any:
         """Loads the policy in its initial state, with these lengths."""
         return load_policy(
             self.preset,
             self.texts,
             self.max_prompt_length,
             self.max_length,
-            seed,
+            seed=seed,
         )
 
 

@@ -2,10 +2,13 @@
 
 import collections.abc
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
 import numpy as np
+
+from keras_irl.types import Tensor
 
 SHARE = 0.1
 LARGEST = 500
@@ -27,7 +30,9 @@ class Splits(NamedTuple):
     num_held_out: int
 
 
-def hold_out(pairs, num_validation=None):
+def hold_out(
+    pairs: tuple[Any, ...], num_validation: int | None = None
+) -> Splits:
     """Splits the training pairs of a task by their prompts.
 
     The prompts with the smallest hashes are held out, with all their
@@ -69,14 +74,14 @@ def hold_out(pairs, num_validation=None):
     )
 
 
-def first_pairs(pairs, num_pairs):
+def first_pairs(pairs: Any, num_pairs: Any) -> Any:
     """Returns the first pairs, or all for `None`."""
     if num_pairs is None or num_pairs >= len(pairs[0]):
         return pairs
     return tuple([column[i] for i in range(num_pairs)] for column in pairs)
 
 
-def spread_pairs(pairs, num_pairs):
+def spread_pairs(pairs: Any, num_pairs: Any) -> Any:
     """Returns at most so many pairs, evenly spread over all of them."""
     size = len(pairs[0])
     rows = np.linspace(0, size - 1, min(size, num_pairs)).round().astype(int)
@@ -91,7 +96,7 @@ class SelectedRows(collections.abc.Sequence):
         rows: Integer array, which of its rows.
     """
 
-    def __init__(self, column, rows):
+    def __init__(self, column: Sequence[Any], rows: Tensor) -> None:
         self.column = column
         self.rows = rows
 

@@ -5,6 +5,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from typing import Any
 
 # After how many seconds an interrupt that did not end the command, because a
 # library swallowed it, is made again.
@@ -20,25 +22,25 @@ class Stop:
         signal: The number of the last signal, or `None`.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.signal = None
         self._is_begun = False
         self._terminal = 2
 
     @property
-    def exit_code(self):
+    def exit_code(self) -> Any:
         """What a shell expects of a process that a signal ended."""
         return 128 + (self.signal or signal.SIGINT)
 
     @property
-    def word(self):
+    def word(self) -> str:
         """What to say that happened."""
         if self.signal in (None, signal.SIGINT):
             return "Interrupted"
         return f"Stopped by {signal.Signals(self.signal).name}"
 
     @contextlib.contextmanager
-    def heeded(self):
+    def heeded(self) -> Iterator[Any]:
         """Listens while a command runs, in the main thread."""
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -61,7 +63,7 @@ class Stop:
                     signal.signal(number, handler)
 
     @contextlib.contextmanager
-    def at_once(self):
+    def at_once(self) -> Iterator[Any]:
         """Ends the process at a signal, while there is nothing to keep.
 
         What is raised in the midst of imports may be swallowed, or fill the

@@ -7,6 +7,8 @@ import re
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
+from typing import Any
 
 # What libraries say at their import, in C++, where no filter of Python is.
 _START_UP = re.compile(
@@ -38,36 +40,36 @@ class Shown(io.TextIOBase):
             was closed is none.
     """
 
-    def __init__(self, stream, errors="replace"):
+    def __init__(self, stream: Any, errors: str = "replace") -> None:
         super().__init__()
         self._stream = stream
         self._errors = errors
         self.failure = None
 
     @property
-    def encoding(self):
+    def encoding(self) -> Any:
         return self._stream.encoding if self._stream else "utf-8"
 
     @property
-    def buffer(self):
+    def buffer(self) -> Any:
         return self._stream.buffer
 
-    def fileno(self):
+    def fileno(self) -> Any:
         return self._stream.fileno() if self._stream else super().fileno()
 
-    def isatty(self):
+    def isatty(self) -> Any:
         return self._stream is not None and self._stream.isatty()
 
-    def writable(self):
+    def writable(self) -> bool:
         return True
 
-    def write(self, text):
+    def write(self, text: str) -> int:
         name = self.encoding or "utf-8"
         shown = text.encode(name, self._errors).decode(name)
         self._try(lambda stream: stream.write(shown))
         return len(text)
 
-    def flush(self):
+    def flush(self) -> None:
         self._try(lambda stream: stream.flush())
 
     def _try(self, action):
@@ -92,7 +94,7 @@ def _give_up(stream):
 
 
 @contextlib.contextmanager
-def shown_safely():
+def shown_safely() -> Iterator[Any]:
     """Shows what is printed as far as the terminal can.
 
     Yields:
@@ -108,7 +110,7 @@ def shown_safely():
 
 
 @contextlib.contextmanager
-def expected_warnings_hidden():
+def expected_warnings_hidden() -> Iterator[Any]:
     """Hides a few warnings of Keras that say nothing to a user."""
     with warnings.catch_warnings():
         for message in _WARNINGS:
@@ -117,7 +119,7 @@ def expected_warnings_hidden():
 
 
 @contextlib.contextmanager
-def start_up_lines_hidden():
+def start_up_lines_hidden() -> Iterator[Any]:
     """Hides some lines that libraries write at their import, past Python.
 
     All other lines appear as they come.

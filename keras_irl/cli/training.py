@@ -4,9 +4,11 @@ A training that was stopped goes on from its checkpoint; one that diverges ends
 with its last finite weights.
 """
 
+import argparse
 import math
 import statistics
 import time
+from typing import Any
 
 import keras
 import tqdm
@@ -26,7 +28,7 @@ class DivergedError(Exception):
         kept_step: The step after which the policy was as it is left.
     """
 
-    def __init__(self, problem, step, kept_step):
+    def __init__(self, problem: Any, step: Any, kept_step: Any) -> None:
         super().__init__(f"{problem} at step {step}")
         self.problem = problem
         self.step = step
@@ -34,8 +36,14 @@ class DivergedError(Exception):
 
 
 def train(
-    trainer, demonstrations, held_out, options, checkpoint, *, keeps_best=False
-):
+    trainer: Any,
+    demonstrations: Any,
+    held_out: Any,
+    options: argparse.Namespace,
+    *,
+    checkpoint: Any,
+    keeps_best: bool = False,
+) -> dict[str, Any]:
     """Trains a policy for a number of steps.
 
     Args:
@@ -94,7 +102,7 @@ def train(
     return progress
 
 
-def evaluation_interval(options):
+def evaluation_interval(options: argparse.Namespace) -> int:
     """The number of steps between losses on held-out texts.
 
     Args:
@@ -106,7 +114,9 @@ def evaluation_interval(options):
     return options.evaluate_every or max(1, options.steps // 10)
 
 
-def summarize(trainer, demonstrations, progress):
+def summarize(
+    trainer: Any, demonstrations: Any, progress: Any
+) -> dict[str, Any]:
     """Tells how a training ended.
 
     Args:
@@ -242,22 +252,22 @@ class Watch(keras.callbacks.Callback):
         problem: What is wrong with the loss, or `None`.
     """
 
-    def __init__(self, bar):
+    def __init__(self, bar: Any) -> None:
         super().__init__()
         self.bar = bar
         self.times = []
-        self.last = None
+        self.last: Any = None
         self.problem = None
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.last = None
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: Any, logs: Any = None) -> None:
         # Only the first of an epoch; the others begin where one ended.
         if self.last is None:
             self.last = time.perf_counter()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: Any, logs: Any = None) -> None:
         # Reading a number waits for the step, which runs in the background.
         loss, norm = (float(logs[name]) for name in ("loss", "gradient_norm"))
         for what, value in (("loss", loss), ("norm of the gradient", norm)):
@@ -271,7 +281,7 @@ class Watch(keras.callbacks.Callback):
         self.bar.update()
         self.bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
 
-    def take(self):
+    def take(self) -> Any:
         """Returns the times since the last call."""
         times, self.times = self.times, []
         return times

@@ -1,6 +1,7 @@
 """Batches as NumPy arrays, and counts of their texts and tokens."""
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from keras_irl.arguments import shortened
 from keras_irl.families.family import layout_of
 from keras_irl.families.special_tokens import end_token_ids
 from keras_irl.ops import is_cut
+from keras_irl.types import Policy
 
 _FIX = (
     "Pass what `fit` takes: batches of `(inputs, actions, mask)`, as made by "
@@ -44,7 +46,7 @@ class Batch(NamedTuple):
     prompt_mask: Any = None
 
 
-def read_batches(policy, dataset, num_batches):
+def read_batches(policy: Policy, dataset: Any, num_batches: int) -> list[Any]:
     """Reads the first batches of a data set.
 
     Args:
@@ -83,7 +85,7 @@ def read_batches(policy, dataset, num_batches):
     ]
 
 
-def without_filling(batch, is_made_here):
+def without_filling(batch: Any, is_made_here: bool) -> Batch:
     """Leaves out the copies that fill up the last batch of demonstrations.
 
     Args:
@@ -185,12 +187,12 @@ class Counts(NamedTuple):
     last_ids: set
 
     @property
-    def trained_share(self):
+    def trained_share(self) -> Any:
         """The share of the tokens that is trained."""
         return self.num_trained / max(1, self.num_tokens)
 
 
-def count(batches, end_ids):
+def count(batches: Sequence[Any], end_ids: set[Any]) -> Counts:
     """Counts the texts and tokens in batches.
 
     Args:
@@ -224,7 +226,7 @@ def count(batches, end_ids):
     )
 
 
-def known_ends(policy, demonstrations):
+def known_ends(policy: Policy, demonstrations: Any) -> set[Any]:
     """Lists the ids of the tokens that end a text.
 
     Args:

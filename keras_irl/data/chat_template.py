@@ -1,6 +1,8 @@
 """Chat templates: how the turns of a conversation become text."""
 
 import re
+from collections.abc import Sequence
+from typing import Any
 from typing import NamedTuple
 
 from keras_irl.families.special_tokens import Marks
@@ -57,7 +59,7 @@ CHATML = ChatTemplate(
 )
 
 
-def joined_turns(turns, template=PLAIN):
+def joined_turns(turns: Sequence[Any], template: Any = PLAIN) -> str:
     """Joins turns to the prompt that the assistant answers next.
 
     Where `chat_demonstrations` puts the end token behind what the assistant
@@ -102,7 +104,7 @@ class EncodedTemplate:
         ValueError: If the tokenizer lacks a special token.
     """
 
-    def __init__(self, template, packer):
+    def __init__(self, template: Any, packer: Any) -> None:
         if not isinstance(template, ChatTemplate):
             raise ValueError(
                 "`template` must be a `keras_irl.data.ChatTemplate`, such as "

@@ -3,6 +3,8 @@
 import collections
 import collections.abc
 import functools
+from collections.abc import Sequence
+from typing import Any
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +25,7 @@ from keras_irl.data.validation import InvalidRowError
 from keras_irl.data.validation import check_arguments
 from keras_irl.data.validation import report_dropped
 from keras_irl.families.family import layout_of
+from keras_irl.types import Policy
 
 ROLES = ("system", "user", "assistant")
 # A name is written by no template here, and changes nothing that is said.
@@ -43,7 +46,7 @@ class Turn(NamedTuple):
     is_imitated: bool
 
 
-def read_turns(row, conversation):
+def read_turns(row: int, conversation: Sequence[Any]) -> list[Any]:
     """Checks and reads the turns up to the last that is imitated.
 
     Args:
@@ -158,7 +161,7 @@ def _check_roles(row, turns):
         )
 
 
-def empty_turn(row, content):
+def empty_turn(row: Any, content: Any) -> Any:
     """The error of a turn without a token."""
     return invalid(
         row,
@@ -168,7 +171,7 @@ def empty_turn(row, content):
     )
 
 
-def invalid(row, value, reason, message):
+def invalid(row: Any, value: Any, reason: str, message: str) -> InvalidRowError:
     """The error of a conversation that can't be imitated."""
     return InvalidRowError(reason, message, "conversations", row, value)
 
@@ -191,11 +194,11 @@ class ChatPacker:
         template: A `ChatTemplate`.
     """
 
-    def __init__(self, packer, template):
+    def __init__(self, packer: Any, template: Any) -> None:
         self.packer = packer
         self.template = EncodedTemplate(template, packer)
 
-    def encode(self, row, conversation):
+    def encode(self, row: int, conversation: Sequence[Any]) -> tuple[Any, ...]:
         """Turns a conversation into ids, and tells which are actions.
 
         Args:
@@ -233,7 +236,9 @@ class ChatPacker:
             )
         return [*prefix, *ids[first:]], [False] * len(prefix) + chosen[first:]
 
-    def pack(self, conversations, batch_size):
+    def pack(
+        self, conversations: Sequence[Any], batch_size: int
+    ) -> tuple[Any, ...]:
         """Packs encoded conversations into one batch.
 
         Args:
@@ -296,14 +301,15 @@ _PATIENCE = 2.0  # Seconds before a progress bar appears.
 
 
 def chat_demonstrations(
-    policy,
-    conversations,
-    batch_size,
-    template=PLAIN,
-    max_length=None,
-    seed=None,
-    on_invalid="raise",
-):
+    policy: Policy,
+    conversations: Sequence[Any],
+    batch_size: int,
+    template: Any = PLAIN,
+    *,
+    max_length: int | None = None,
+    seed: int | None = None,
+    on_invalid: str = "raise",
+) -> Demonstrations:
     """Makes batches of demonstrations from conversations of several turns.
 
     A conversation is a list of turns `{"role": ..., "content": ...}` of the

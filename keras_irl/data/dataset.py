@@ -1,6 +1,8 @@
 """The data set of demonstrations, which `fit` takes as it is."""
 
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import grain
 
@@ -48,14 +50,15 @@ class Demonstrations(grain.MapDataset):
 
     def __init__(
         self,
-        batches,
-        num_rows,
-        num_truncated,
-        dropped,
-        end_token_id=None,
-        is_packed=False,
-        texts=None,
-    ):
+        batches: Any,
+        num_rows: int,
+        num_truncated: int,
+        dropped: Any,
+        *,
+        end_token_id: Any = None,
+        is_packed: bool = False,
+        texts: Callable[..., Any] | None = None,
+    ) -> None:
         check_kind("batches", batches, grain.MapDataset)
         super().__init__(batches)
         self.num_rows = num_rows
@@ -74,12 +77,12 @@ class Demonstrations(grain.MapDataset):
         return self.parents[0][index]
 
     @property
-    def is_infinite(self):
+    def is_infinite(self) -> Any:
         """Whether it was repeated without end."""
         # Grain's way to say so, less what was cut off.
         return len(self) > sys.maxsize // 2
 
-    def batches(self, start=0, stop=None):
+    def batches(self, start: int = 0, stop: Any = None) -> Any:
         """Streams the batches of the training steps from `start` to `stop`.
 
         The batch of a step is a function of the seed and of the step alone.
@@ -110,7 +113,7 @@ class Demonstrations(grain.MapDataset):
         repeated = self if self.is_infinite else self.repeat()
         return repeated[first:stop].to_iter_dataset()
 
-    def epochs(self, num_epochs, initial_epoch=0):
+    def epochs(self, num_epochs: Any, initial_epoch: int = 0) -> Any:
         """Streams whole epochs, each in its own order.
 
         It gives `policy.fit(dataset, epochs=num_epochs)` of keras-hub and
@@ -138,12 +141,14 @@ class Demonstrations(grain.MapDataset):
             )
         return self.batches(first * len(self), last * len(self))
 
-    def slice(self, sl):
+    def slice(self, sl: Any) -> Any:
         """Slices the batches of an epoch, in every epoch."""
         check_kind("sl", sl, slice)
         return self._with(super().slice(sl))
 
-    def repeat(self, num_epochs=None, *, reseed_each_epoch=True):
+    def repeat(
+        self, num_epochs: Any = None, *, reseed_each_epoch: bool = True
+    ) -> Any:
         """Joins epochs to one data set, each shuffled in its own way."""
         if num_epochs is not None:
             num_epochs = check_integer("num_epochs", num_epochs, least=1)
@@ -151,14 +156,16 @@ class Demonstrations(grain.MapDataset):
             super().repeat(num_epochs, reseed_each_epoch=reseed_each_epoch)
         )
 
-    def map(self, transform):
+    def map(self, transform: Any) -> Any:
         """Maps the batches, which keras-hub need not preprocess any more."""
         if is_preprocessing(transform):
             _check_is_not_packed(self.is_packed)
             return self
         return self._with(super().map(transform))
 
-    def to_iter_dataset(self, read_options=None, *, allow_nones=False):
+    def to_iter_dataset(
+        self, read_options: Any = None, *, allow_nones: bool = False
+    ) -> "DemonstrationStream":
         """Streams the batches, read ahead by background threads."""
         return DemonstrationStream(
             super().to_iter_dataset(
@@ -173,9 +180,9 @@ class Demonstrations(grain.MapDataset):
             self.num_rows,
             self.num_truncated,
             self.dropped,
-            self.end_token_id,
-            self.is_packed,
-            self.texts,
+            end_token_id=self.end_token_id,
+            is_packed=self.is_packed,
+            texts=self.texts,
         )
 
 
@@ -187,14 +194,14 @@ class DemonstrationStream(grain.IterDataset):
         demonstrations: The `Demonstrations` that they are of.
     """
 
-    def __init__(self, batches, demonstrations):
+    def __init__(self, batches: Any, demonstrations: Any) -> None:
         super().__init__(batches)
         self.demonstrations = demonstrations
 
     def __iter__(self):
         return iter(self.parents[0])
 
-    def map(self, transform):
+    def map(self, transform: Any) -> Any:
         """Maps the batches, which keras-hub need not preprocess any more."""
         if is_preprocessing(transform):
             _check_is_not_packed(self.demonstrations.is_packed)
@@ -202,7 +209,7 @@ class DemonstrationStream(grain.IterDataset):
         return DemonstrationStream(super().map(transform), self.demonstrations)
 
 
-def demonstrations_of(dataset):
+def demonstrations_of(dataset: Any) -> Any:
     """Finds what is known of the texts that batches are made of.
 
     Args:

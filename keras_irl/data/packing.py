@@ -2,6 +2,8 @@
 
 import bisect
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -19,19 +21,21 @@ from keras_irl.data.validation import report_truncated
 from keras_irl.data.validation import survey
 from keras_irl.families.layouts import CAUSAL
 from keras_irl.families.segments import check_segments
+from keras_irl.types import Policy
 
 _CHUNK = 2048
 
 
 def packed_demonstrations(
-    policy,
-    prompts,
-    responses,
-    batch_size,
-    max_length=None,
-    seed=None,
-    on_invalid="raise",
-):
+    policy: Policy,
+    prompts: Sequence[str],
+    responses: Sequence[str],
+    batch_size: int,
+    *,
+    max_length: int | None = None,
+    seed: int | None = None,
+    on_invalid: str = "raise",
+) -> Demonstrations:
     """Makes batches of demonstrations with several texts in a row.
 
     What a trainer of `keras_irl` computes for a token is what it computes
@@ -114,7 +118,7 @@ def packed_demonstrations(
     )
 
 
-def fill_rows(sizes, capacity):
+def fill_rows(sizes: Sequence[Any], capacity: Any) -> list[Any]:
     """Distributes texts over rows: the longest first, each where it fits best.
 
     Args:

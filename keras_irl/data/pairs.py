@@ -1,6 +1,8 @@
 """Demonstrations from pairs of prompt and response."""
 
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 from keras_irl.data.dataset import Demonstrations
 from keras_irl.data.shuffling import RowBatches
@@ -15,17 +17,19 @@ from keras_irl.data.validation import report_dropped
 from keras_irl.data.validation import report_left_out
 from keras_irl.data.validation import report_truncated
 from keras_irl.data.validation import survey
+from keras_irl.types import Policy
 
 
 def demonstrations(
-    policy,
-    prompts,
-    responses,
-    batch_size,
-    max_length=None,
-    seed=None,
-    on_invalid="raise",
-):
+    policy: Policy,
+    prompts: Sequence[str],
+    responses: Sequence[str],
+    batch_size: int,
+    *,
+    max_length: int | None = None,
+    seed: int | None = None,
+    on_invalid: str = "raise",
+) -> Demonstrations:
     """Makes batches of demonstrations from prompts and their responses.
 
     A batch is a tuple `(inputs, actions, mask)` of NumPy arrays. Position t of
@@ -129,7 +133,14 @@ def demonstrations(
     )
 
 
-def sampled_texts(packer, prompts, responses, valid, num_texts):
+def sampled_texts(
+    packer: Any,
+    prompts: Sequence[str],
+    responses: Sequence[str],
+    valid: Any,
+    *,
+    num_texts: int,
+) -> tuple[Any, ...]:
     """Reads some texts from all over the data.
 
     Args:
@@ -150,7 +161,9 @@ def sampled_texts(packer, prompts, responses, valid, num_texts):
     return [prompt for prompt, _ in pairs], [response for _, response in pairs]
 
 
-def read_tokens(packer, prompts, responses, rows):
+def read_tokens(
+    packer: Any, prompts: Sequence[str], responses: Sequence[str], rows: Any
+) -> tuple[Any, ...]:
     """Reads and tokenizes rows, and checks that they can be imitated.
 
     Args:

@@ -1,10 +1,14 @@
 """Shuffling and batching of rows, anew in every epoch."""
 
+from typing import Any
+
 import grain
 import numpy as np
 
+from keras_irl.types import Tensor
 
-def ordered_rows(num_rows, seed):
+
+def ordered_rows(num_rows: int, seed: int) -> Any:
     """Puts rows into the order in which they are read.
 
     Args:
@@ -33,7 +37,7 @@ class RowBatches(grain.MapDataset):
         batch_size: The number of rows in a batch.
     """
 
-    def __init__(self, rows, batch_size):
+    def __init__(self, rows: Any, batch_size: int) -> None:
         super().__init__(rows)
         self._batch_size = batch_size
 
@@ -52,7 +56,7 @@ class RowBatches(grain.MapDataset):
         return [rows[first + row] for row in range(start, stop)]
 
 
-def spread(num_rows, num_chosen):
+def spread(num_rows: int, num_chosen: int) -> Tensor:
     """Chooses rows from all over the data.
 
     Args:

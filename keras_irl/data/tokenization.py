@@ -10,6 +10,8 @@ every family.
 
 import abc
 import string
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -22,12 +24,13 @@ from keras_irl.families.layouts import SEQ2SEQ
 from keras_irl.families.special_tokens import Marks
 from keras_irl.families.special_tokens import text_marks
 from keras_irl.ops import mark_cut
+from keras_irl.types import Policy
 
 _PROBES = string.ascii_letters + string.digits
 _PROBE_LENGTH = 64
 
 
-def text_packer(policy, max_length=None):
+def text_packer(policy: Policy, max_length: int | None = None) -> Any:
     """Makes the `TextPacker` that fits a policy.
 
     Args:
@@ -89,7 +92,7 @@ class TextPacker(abc.ABC):
     response_marks: Marks = Marks()
     pad_id: int
 
-    def __init__(self, preprocessor, max_length):
+    def __init__(self, preprocessor: Any, max_length: Any) -> None:
         self.tokenizer = preprocessor.tokenizer
         self.max_length = max_length
         self.end_id = self.tokenizer.end_token_id
@@ -105,18 +108,20 @@ class TextPacker(abc.ABC):
             )
 
     @abc.abstractmethod
-    def prefix(self, prompt):
+    def prefix(self, prompt: Any) -> Any:
         """Lists what the policy has read when it takes its first action."""
 
     @abc.abstractmethod
-    def prefix_length(self, num_prompt_tokens):
+    def prefix_length(self, num_prompt_tokens: Any) -> Any:
         """Counts what `prefix` lists."""
 
     @abc.abstractmethod
-    def name_inputs(self, prompts, token_ids, padding_mask):
+    def name_inputs(
+        self, prompts: Sequence[str], token_ids: Any, padding_mask: Any
+    ) -> Any:
         """Makes the dict that the policy reads."""
 
-    def check_max_length(self):
+    def check_max_length(self) -> None:
         """Raises a `ValueError` if no text could have an action."""
         shortest = self.prefix_length(int(self.needs_prompt)) + 1
         self.max_length = check_integer(
@@ -128,18 +133,26 @@ class TextPacker(abc.ABC):
             f"and the state after it: at least {shortest} for this policy.",
         )
 
-    def tokenize(self, texts):
+    def tokenize(self, texts: Any) -> list[Any]:
         """Turns texts into lists of ids without special tokens."""
         rows = self.tokenizer(texts) if texts else []
         # Lists as a rule, but a layer may also give tensors, ragged or not.
         return [np.asarray(row, "int32").tolist() for row in rows]
 
-    def num_states(self, num_prompt_tokens, num_response_tokens):
+    def num_states(
+        self, num_prompt_tokens: Any, num_response_tokens: Any
+    ) -> Any:
         """Counts the states in which a text takes its actions."""
         # The end token is an action and never a state.
         return self.prefix_length(num_prompt_tokens) + num_response_tokens
 
-    def pack(self, prompts, responses, batch_size, finished=None):
+    def pack(
+        self,
+        prompts: Sequence[str],
+        responses: Sequence[str],
+        batch_size: int,
+        finished: Any = None,
+    ) -> tuple[Any, ...]:
         """Packs tokenized texts; see `keras_irl.data.demonstrations`.
 
         Args:
@@ -188,7 +201,7 @@ class TextPacker(abc.ABC):
 class CausalPacker(TextPacker):
     """Packs texts for a decoder, which reads prompt and response as one."""
 
-    def __init__(self, preprocessor, max_length=None):
+    def __init__(self, preprocessor: Any, max_length: Any = None) -> None:
         if max_length is None:
             max_length = preprocessor.sequence_length
         super().__init__(preprocessor, max_length)
@@ -203,15 +216,17 @@ class CausalPacker(TextPacker):
         # The first action and the state after it.
         self.prompt_room = self.max_length - len(bare) - 1
 
-    def prefix(self, prompt):
+    def prefix(self, prompt: Any) -> list[Any]:
         """Lists what the policy has read when it takes its first action."""
         return [*self.head, *prompt, *self.tail]
 
-    def prefix_length(self, num_prompt_tokens):
+    def prefix_length(self, num_prompt_tokens: Any) -> Any:
         """Counts what `prefix` lists."""
         return len(self.head) + num_prompt_tokens + len(self.tail)
 
-    def name_inputs(self, prompts, token_ids, padding_mask):
+    def name_inputs(
+        self, prompts: Sequence[str], token_ids: Any, padding_mask: Any
+    ) -> Any:
         """Makes the dict that the policy reads."""
         inputs = {
             CAUSAL.token_ids: token_ids,
@@ -226,7 +241,7 @@ class CausalPacker(TextPacker):
 class Seq2SeqPacker(TextPacker):
     """Packs prompts for an encoder and responses for a decoder."""
 
-    def __init__(self, preprocessor, max_length=None):
+    def __init__(self, preprocessor: Any, max_length: Any = None) -> None:
         if max_length is None:
             max_length = preprocessor.decoder_sequence_length
         super().__init__(preprocessor, max_length)
@@ -251,15 +266,17 @@ class Seq2SeqPacker(TextPacker):
         self.check_max_length()
         self.prompt_room = self.prompt_length - len(bare)
 
-    def prefix(self, prompt):
+    def prefix(self, prompt: Any) -> Any:
         """Lists what the policy has read when it takes its first action."""
         return self.start
 
-    def prefix_length(self, num_prompt_tokens):
+    def prefix_length(self, num_prompt_tokens: Any) -> int:
         """Counts what `prefix` lists."""
         return len(self.start)
 
-    def name_inputs(self, prompts, token_ids, padding_mask):
+    def name_inputs(
+        self, prompts: Sequence[str], token_ids: Any, padding_mask: Any
+    ) -> dict[str, Any]:
         """Makes the dict that the policy reads."""
         shape = (len(prompts), self.prompt_length)
         encoder_token_ids = np.full(shape, self.encoder_pad_id, "int32")

@@ -7,6 +7,8 @@ long enough to overflow, and keeps one number for each row that is left.
 import collections
 import unicodedata
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tqdm
@@ -18,6 +20,7 @@ from keras_irl.arguments import check_integer
 from keras_irl.columns import column
 from keras_irl.columns import is_missing
 from keras_irl.families.special_tokens import left_out as left_out_warning
+from keras_irl.types import Tensor
 
 _CHUNK = 2048
 _PATIENCE = 2.0  # Seconds before a progress bar appears.
@@ -41,7 +44,15 @@ class InvalidRowError(ArgumentError):
         problem: The message, as passed.
     """
 
-    def __init__(self, reason, message, name, row, value, *arguments):
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        name: str,
+        row: int,
+        value: Any,
+        *arguments: Any,
+    ) -> None:
         # The head of a long text is enough to find it.
         short = value[:60] if isinstance(value, str | bytes) else value
         excerpt = repr(short)[:72] + ("..." if short is not value else "")
@@ -60,7 +71,9 @@ class InvalidRowError(ArgumentError):
         return type(self), self._received
 
 
-def check_columns(prompts, responses):
+def check_columns(
+    prompts: Sequence[str], responses: Sequence[str]
+) -> tuple[Any, ...]:
     """Checks that these are two columns of as many rows.
 
     Args:
@@ -88,7 +101,14 @@ def check_columns(prompts, responses):
     return prompts, responses
 
 
-def read_row(packer, prompts, responses, row, left_out=None):
+def read_row(
+    packer: Any,
+    prompts: Sequence[str],
+    responses: Sequence[str],
+    row: int,
+    *,
+    left_out: Any = None,
+) -> tuple[Any, ...]:
     """Reads the prompt and the response of a row, as strings.
 
     Args:
@@ -124,7 +144,9 @@ def read_row(packer, prompts, responses, row, left_out=None):
     return tuple(texts)
 
 
-def check_tokens(packer, row, texts, tokens):
+def check_tokens(
+    packer: Any, row: int, texts: tuple[Any, ...], tokens: Any
+) -> None:
     """Checks that a tokenized row leaves an action and a state to take it in.
 
     Args:
@@ -164,7 +186,12 @@ def check_tokens(packer, row, texts, tokens):
         )
 
 
-def survey(packer, prompts, responses, on_invalid):
+def survey(
+    packer: Any,
+    prompts: Sequence[str],
+    responses: Sequence[str],
+    on_invalid: str,
+) -> Any:
     """Reads all rows once, to find those that are invalid or too long.
 
     Args:
@@ -218,7 +245,7 @@ def _findings(packer, prompts, responses, rows, left_out):
     doubtful = {}
     for row in rows:
         try:
-            texts = read_row(packer, prompts, responses, row, left_out)
+            texts = read_row(packer, prompts, responses, row, left_out=left_out)
         except InvalidRowError as error:
             yield row, error
             continue
@@ -314,7 +341,9 @@ def _tokenize(packer, texts):
     return zip(texts, zip(prompts, responses, strict=True), strict=True)
 
 
-def check_arguments(batch_size, seed, on_invalid):
+def check_arguments(
+    batch_size: int, seed: int | None, on_invalid: Any
+) -> tuple[Any, ...]:
     """Checks what `demonstrations` takes.
 
     Args:
@@ -337,7 +366,7 @@ def check_arguments(batch_size, seed, on_invalid):
     return batch_size, seed
 
 
-def report_dropped(dropped, num_rows, num_left):
+def report_dropped(dropped: Any, num_rows: int, num_left: int) -> None:
     """Warns of rows that were left out, and raises if there is no other.
 
     Args:
@@ -362,7 +391,7 @@ def report_dropped(dropped, num_rows, num_left):
     )
 
 
-def report_left_out(numbers, num_rows):
+def report_left_out(numbers: Any, num_rows: int) -> None:
     """Warns of special tokens that stood at the border of texts.
 
     Args:
@@ -374,7 +403,9 @@ def report_left_out(numbers, num_rows):
         warnings.warn(message, stacklevel=3)
 
 
-def report_truncated(truncated, num_rows, max_length):
+def report_truncated(
+    truncated: Tensor, num_rows: int, max_length: int | None
+) -> None:
     """Warns of texts that are cut.
 
     Args:

@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from typing import Any
 from typing import NamedTuple
 
 from keras_irl.arguments import check_integer
@@ -23,6 +24,7 @@ from keras_irl.families.heads import vocabulary_head
 from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.models.policy_model import PolicyModel
 from keras_irl.models.tiling import tiles_vocabulary
+from keras_irl.types import Policy
 
 _NUM_BATCHES = 16
 _NUM_ROWS = 4
@@ -45,13 +47,15 @@ class Diagnosis(NamedTuple):
     report: str
 
     @property
-    def is_healthy(self):
+    def is_healthy(self) -> bool:
         """Whether there is no error among the findings."""
         return not any(finding.is_error for finding in self.findings)
 
 
 @without_mask_warnings()
-def doctor(policy, dataset, num_batches=_NUM_BATCHES):
+def doctor(
+    policy: Policy, dataset: Any, num_batches: int = _NUM_BATCHES
+) -> Diagnosis:
     """Diagnoses a policy and its data before training.
 
     Reads the first batches, decodes one with its trained tokens marked, and

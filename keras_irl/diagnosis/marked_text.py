@@ -1,6 +1,7 @@
 """Decoded batches with their trained tokens marked."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -12,7 +13,9 @@ _BRACKETS = ("[", "]")
 _COLORS = ("\033[1;32m", "\033[0m")
 
 
-def marked_texts(batch, tokenizer, num_rows, in_color):
+def marked_texts(
+    batch: Any, tokenizer: Any, num_rows: int, in_color: bool
+) -> list[str]:
     """Decodes the texts of a batch, and marks what is trained.
 
     Args:

@@ -1,6 +1,7 @@
 """Memory estimate of a training step."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,13 +14,18 @@ from keras_irl.models.rematerialization import is_rematerialized
 from keras_irl.ops.kernels.tiling import BLOCK_SIZE
 from keras_irl.ops.kernels.tiling import TILE_SIZE
 from keras_irl.optimizers.unwrapping import inner_optimizer
+from keras_irl.types import Policy
 
 _HALVES = ("float16", "bfloat16")
 # What the backbones of keras-hub call their number of attention heads.
 _NUM_HEADS = ("num_heads", "num_query_heads", "num_attention_heads")
 
 
-def activation_bytes(policy, shape, prompt_shape=None):
+def activation_bytes(
+    policy: Policy,
+    shape: tuple[Any, ...],
+    prompt_shape: tuple[Any, ...] | None = None,
+) -> int:
     """Estimates what the forward pass keeps until the backward pass.
 
     Counted are, with their compute type: the output of each layer of the
@@ -125,8 +131,13 @@ _FLOAT32_BYTES = 4
 
 
 def memory_estimate(
-    policy, optimizer, shape, tiles_vocabulary, *, prompt_shape=None
-):
+    policy: Policy,
+    optimizer: Any,
+    shape: tuple[Any, ...],
+    tiles_vocabulary: bool,
+    *,
+    prompt_shape: tuple[Any, ...] | None = None,
+) -> dict[str, Any]:
     """Estimates the memory that a training step takes at its peak.
 
     Exact are weights and gradients, and the optimizer once it is built. What
@@ -160,7 +171,7 @@ def memory_estimate(
     }
 
 
-def num_weights(variables):
+def num_weights(variables: Any) -> Any:
     """Counts the weights in variables."""
     return sum(math.prod(variable.shape) for variable in variables)
 

@@ -1,5 +1,7 @@
 """Diagnosis of a policy: trainable weights, precision, vocabulary head."""
 
+from collections.abc import Iterator
+from typing import Any
 from typing import NamedTuple
 
 import keras
@@ -8,6 +10,7 @@ from keras_irl.families.family import nearest_family
 from keras_irl.families.heads import has_known_head
 from keras_irl.models.lora import dead_lora
 from keras_irl.optimizers.unwrapping import inner_optimizer
+from keras_irl.types import Policy
 
 
 class Finding(NamedTuple):
@@ -27,12 +30,12 @@ class Finding(NamedTuple):
     fix: str
 
 
-def error(name, problem, fix):
+def error(name: str, problem: Any, fix: Any) -> Finding:
     """A finding with which training would be wrong or do nothing."""
     return Finding(name, True, problem, fix)
 
 
-def warning(name, problem, fix):
+def warning(name: str, problem: Any, fix: Any) -> Finding:
     """A finding that may be what was meant."""
     return Finding(name, False, problem, fix)
 
@@ -53,7 +56,7 @@ _ADAMS = {
 _BFLOAT16_ONE = 1 - 2**-9
 
 
-def policy_findings(policy, optimizer):
+def policy_findings(policy: Policy, optimizer: Any) -> Iterator[Any]:
     """Finds what would keep the weights of a policy from being trained.
 
     Args:

@@ -2,6 +2,9 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any
 from typing import NamedTuple
 
 import keras_hub
@@ -9,6 +12,7 @@ import numpy as np
 
 from keras_irl.diagnosis.policy_checks import error
 from keras_irl.diagnosis.policy_checks import warning
+from keras_irl.types import Policy
 
 _NUM_SHOWN = 8
 _NUM_WORDS = 5000
@@ -38,7 +42,7 @@ class Unknown(NamedTuple):
     num_nul: int
 
 
-def unknown_token_id(tokenizer):
+def unknown_token_id(tokenizer: Any) -> int | None:
     """Finds the id of a tokenizer's unknown token.
 
     Args:
@@ -55,7 +59,9 @@ def unknown_token_id(tokenizer):
     return None
 
 
-def unknown_findings(policy, batches, demonstrations, num_texts):
+def unknown_findings(
+    policy: Policy, batches: Sequence[Any], demonstrations: Any, num_texts: int
+) -> Iterator[Any]:
     """Finds what of the texts the policy's tokenizer does not know.
 
     Args:
@@ -83,7 +89,9 @@ def unknown_findings(policy, batches, demonstrations, num_texts):
         yield from _describe(name, unknown, tokenizer)
 
 
-def unknown_in(tokenizer, texts, num_ends=0):
+def unknown_in(
+    tokenizer: Any, texts: Sequence[str], num_ends: int = 0
+) -> Unknown:
     """Counts the tokens and characters that a tokenizer does not know.
 
     Args:
@@ -236,7 +244,9 @@ def _tokenize(tokenizer, texts):
 _MANY = 0.5  # Of all texts.
 
 
-def text_findings(policy, batches, counts, is_made_here):
+def text_findings(
+    policy: Policy, batches: Sequence[Any], counts: Any, is_made_here: bool
+) -> Iterator[Any]:
     """Finds faults of masks, padding and end tokens.
 
     Args:
@@ -279,7 +289,9 @@ def text_findings(policy, batches, counts, is_made_here):
         yield from _prompts(batches, counts)
 
 
-def vocabulary_findings(batches, policy):
+def vocabulary_findings(
+    batches: Sequence[Any], policy: Policy
+) -> Iterator[Any]:
     """Finds token ids and lengths that a policy can't read.
 
     Args:

@@ -1,6 +1,7 @@
 """Quality of policies at equal diversity, with bootstrap intervals."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,14 @@ _SMALL_SHARE = 0.5
 _ENTRIES = ("policy", "self_bleu", "decoder", "metrics", "prompt_self_bleu")
 
 
-def compare_fronts(rows, task, metric=None, num_resamples=1000, *, seed=0):
+def compare_fronts(
+    rows: Any,
+    task: Any,
+    metric: str | None = None,
+    num_resamples: int = 1000,
+    *,
+    seed: int = 0,
+) -> list[Any]:
     """Compares the quality of policies at equal diversity, with the first one.
 
     A policy is read as a curve through its decodings with several samples a

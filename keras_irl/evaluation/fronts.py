@@ -6,6 +6,7 @@ higher. Self-BLEU is a cost: the diversity that goes with it is
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from keras_irl.metrics.bootstrap import check_seed
 from keras_irl.metrics.bootstrap import resampled_variance
 from keras_irl.metrics.bootstrap import t_interval
 from keras_irl.metrics.bootstrap import weights_with_sample
+from keras_irl.types import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +56,7 @@ class AreaDifference:
     high: float
 
 
-def pareto_front(points):
+def pareto_front(points: Any) -> Tensor:
     """Finds the points that no other point beats.
 
     A point is beaten by one that is at least as good in both, and better in
@@ -81,7 +83,7 @@ def pareto_front(points):
     return front[np.argsort(front[:, 1])]
 
 
-def quality_difference(first, second):
+def quality_difference(first: Any, second: Any) -> Any:
     """Compares the qualities of two policies at equal diversity.
 
     Each policy is read as a curve, its quality at a given diversity:
@@ -119,7 +121,7 @@ def quality_difference(first, second):
     return compare_curves(first, second)
 
 
-def compare_curves(first, second):
+def compare_curves(first: Any, second: Any) -> QualityDifference:
     """`quality_difference` of arrays, which it does not check."""
     curves = _front(first), _front(second)
     ranges = [(x[:, 1].min(), x[:, 1].max()) for x in (first, second)]
@@ -145,7 +147,7 @@ def _front(points):
     return falling[is_better][::-1]
 
 
-def area_under_front(points, reference=(0.0, 0.0)):
+def area_under_front(points: Any, reference: Any = (0.0, 0.0)) -> float:
     """Computes the share of all pairs of quality and diversity that is reached.
 
     A point (q, d) reaches the rectangle between itself and the reference
@@ -185,14 +187,14 @@ def area_under_front(points, reference=(0.0, 0.0)):
 
 
 def area_difference(
-    first,
-    second,
-    reference=(0.0, 0.0),
-    num_resamples=1000,
+    first: Any,
+    second: Any,
+    reference: Any = (0.0, 0.0),
+    num_resamples: int = 1000,
     *,
-    level=0.95,
-    seed=0,
-):
+    level: float = 0.95,
+    seed: int = 0,
+) -> AreaDifference:
     """Compares the areas of two policies that answered the same prompts.
 
     An area grows with the range that the temperatures of a policy happen to
@@ -257,7 +259,7 @@ def area_difference(
     return AreaDifference(float(value), *ends)
 
 
-def areas(points, reference=(0.0, 0.0)):
+def areas(points: Tensor, reference: Any = (0.0, 0.0)) -> Tensor:
     """Computes the areas of many sets of points, which it does not check.
 
     Args:

@@ -3,6 +3,7 @@
 import math
 import numbers
 import statistics
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from keras_irl.metrics.diversity import prompt_self_bleu
 from keras_irl.metrics.text_metrics import TextMetric
 from keras_irl.metrics.word_tokenizers import DEFAULT
 from keras_irl.progress import progress_bar
+from keras_irl.types import Tensor
 
 _TASK = ("prompts", "references", "metrics", "sample_metrics")
 _IS_A_TASK = "It is a `keras_irl.data.Task`, for example of `load_task`."
@@ -23,7 +25,9 @@ _NUM_RESAMPLES = 500
 _ORDERS = (1, 2, 3)  # Of the n-grams of `distinct_n`.
 
 
-def judge(responses, task, entropies=None):
+def judge(
+    responses: Any, task: Any, entropies: Tensor | None = None
+) -> dict[str, Any]:
     """Computes the metrics of responses to the prompts of a task.
 
     Args:
@@ -43,11 +47,12 @@ def judge(responses, task, entropies=None):
     """
     texts, references = _texts_and_references(responses, task)
     tokenize = _tokenizer_of(task)
-    prompt_self_bleus, several = None, len(texts[0]) > 1
+    self_bleu, prompt_self_bleus, several = None, None, len(texts[0]) > 1
     if several:
         scores = prompt_self_bleu(texts, tokenize=tokenize)
         shown = progress_bar(scores, "Self-BLEU", total=len(texts))
         prompt_self_bleus = [100.0 * score for score in shown]
+        self_bleu = statistics.fmean(prompt_self_bleus)
     added = {
         name: _statistics(name, metric, texts, references)
         for name, metric in task.metrics.items()
@@ -63,7 +68,7 @@ def judge(responses, task, entropies=None):
             name: _judged(name, metric, texts, references) if several else None
             for name, metric in task.sample_metrics.items()
         },
-        "self_bleu": (statistics.fmean(prompt_self_bleus) if several else None),
+        "self_bleu": self_bleu,
         **{f"distinct_{n}": distinct_n(texts, n, tokenize) for n in _ORDERS},
         "tokenize": tokenize,
         "entropy": _per_token(entropies, responses),
@@ -82,7 +87,7 @@ def judge(responses, task, entropies=None):
     }
 
 
-def check_task(task):
+def check_task(task: Any) -> None:
     """Checks that the metrics of a task fit its references.
 
     Every metric judges the first references of all prompts, as if they were
@@ -105,7 +110,7 @@ def check_task(task):
         _judged(name, metric, pairs, references)
 
 
-def require_task(task):
+def require_task(task: Any) -> None:
     """Checks that something is a task, or looks like one.
 
     Args:

@@ -25,9 +25,11 @@ run = {
 
 import math
 import numbers
+from typing import Any
 
 from keras_irl.arguments import check_kind
 from keras_irl.arguments import shortened
+from keras_irl.types import Path
 
 # What a row has for each text or prompt.
 LONG = ("responses", "statistics", "prompt_self_bleu")
@@ -35,7 +37,7 @@ _ROW = {"decoder": str, "metrics": dict, "responses": list}
 _SAMPLE = {"prompt": str, "references": list, "responses": list}
 
 
-def check_results(results):
+def check_results(results: Any) -> None:
     """Checks that results can be reported.
 
     Args:
@@ -70,7 +72,7 @@ def check_results(results):
                 _require(row["metrics"], where, (results["metric"],))
 
 
-def check_run(run):
+def check_run(run: Any) -> None:
     """Checks that a run that was read from a file can be reported.
 
     Args:
@@ -95,24 +97,24 @@ def check_run(run):
         _require_types(sample, "a sample of the run", _SAMPLE)
 
 
-def title_of(results):
+def title_of(results: Any) -> str:
     """The title of a comparison: its policies and its task."""
     names = ", ".join(map(str, results["objectives"]))
     return f"{names} on {task_of(results)}"
 
 
-def task_of(results):
+def task_of(results: Any) -> str:
     """The name of the task, and of its data where they have one."""
     data = f" ({results['data']})" if results.get("data") else ""
     return f"{results['task']}{data}"
 
 
-def curve_of(results):
+def curve_of(results: Any) -> Any:
     """The split whose losses the histories hold, such as `"test"`."""
     return results.get("curve", "test")
 
 
-def without_texts(results):
+def without_texts(results: Any) -> Any:
     """Copies results, but for the responses and samples in them."""
     return results | {
         "objectives": {
@@ -126,7 +128,9 @@ def without_texts(results):
     }
 
 
-def finite(value, path="results"):
+def finite(
+    value: dict[str, Any], path: Path | str = "results"
+) -> tuple[Any, ...]:
     """Converts results to plain values, as JSON knows them.
 
     Args:

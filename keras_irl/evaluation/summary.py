@@ -4,6 +4,7 @@ import dataclasses
 import math
 import numbers
 import statistics
+from typing import Any
 
 from keras_irl.evaluation.results import LONG
 from keras_irl.generation.decoders import name_of
@@ -30,14 +31,14 @@ class MeanWithError:
     standard_error: float | None = None
 
     @property
-    def decimals(self):
+    def decimals(self) -> Any:
         """Decimals that leave three to four digits of the mean."""
         if not math.isfinite(self.mean) or self.mean == 0:
             return 1
         magnitude = math.floor(math.log10(abs(self.mean)))
         return min(4, 3 - magnitude) if magnitude < 1 else int(magnitude < 3)
 
-    def text(self, decimals):
+    def text(self, decimals: int) -> str:
         """The mean ± its standard error.
 
         Args:
@@ -56,7 +57,7 @@ class MeanWithError:
         return self.text(self.decimals)
 
 
-def estimate(values):
+def estimate(values: Any) -> MeanWithError | None:
     """Estimates a mean from one number per seed.
 
     Args:
@@ -82,7 +83,7 @@ def estimate(values):
     )
 
 
-def run_estimates(runs):
+def run_estimates(runs: Any) -> Any:
     """Estimates every number that belongs to a whole run.
 
     Args:
@@ -100,7 +101,7 @@ def run_estimates(runs):
     return {name: estimate(run.get(name) for run in runs) for name in names}
 
 
-def row_estimates(runs):
+def row_estimates(runs: Any) -> Any:
     """Estimates every number of the rows, decoding by decoding.
 
     The standard error is that over runs; with one run, that over the seeds of
@@ -123,11 +124,11 @@ def row_estimates(runs):
     temperatures = {name_of(row): _temperature(row) for row in rows}
     return {
         strategy: {name: _row_estimate(runs, strategy, name) for name in names}
-        for strategy in sorted(temperatures, key=temperatures.get)
+        for strategy in sorted(temperatures, key=temperatures.__getitem__)
     }
 
 
-def error_source(results):
+def error_source(results: Any) -> str:
     """Names the source of standard errors: runs, seeds or prompts.
 
     Args:
@@ -145,7 +146,7 @@ def error_source(results):
     return ", else over ".join(_SOURCES[source] for source in sorted(used))
 
 
-def history_estimates(runs, name):
+def history_estimates(runs: Any, name: str) -> dict[str, Any]:
     """Estimates a quantity at every step that all runs have measured.
 
     Args:

@@ -2,6 +2,7 @@
 
 import collections.abc
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -25,17 +26,17 @@ TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
 
 
 def sweep(
-    policies,
-    task,
-    temperatures=None,
-    num_samples=8,
+    policies: dict[str, Any],
+    task: Any,
+    temperatures: Any = None,
+    num_samples: int = 8,
     *,
-    decoders=(),
-    max_length=None,
-    batch_size=32,
-    seed=0,
-    num_seeds=1,
-):
+    decoders: Any = (),
+    max_length: int | None = None,
+    batch_size: int = 32,
+    seed: int = 0,
+    num_seeds: int = 1,
+) -> list[Any]:
     """Evaluates policies on the prompts of a task, with several decoders.
 
     A row is a dictionary with the entries
@@ -151,7 +152,7 @@ def sweep(
     return rows
 
 
-def pick_samples(rows, task, num_prompts=10):
+def pick_samples(rows: Any, task: Any, num_prompts: int = 10) -> list[Any]:
     """Picks the responses to the first prompts, for people to read.
 
     Args:

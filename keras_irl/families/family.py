@@ -5,6 +5,7 @@ keras-hub renames or lacks is a family that is not known, and nothing else.
 """
 
 import dataclasses
+from typing import Any
 
 import keras_hub
 from keras import ops
@@ -21,6 +22,7 @@ from keras_irl.families.output_layers import RWKV7OutputLayer
 from keras_irl.families.output_layers import T5GemmaOutputLayer
 from keras_irl.families.output_layers import T5OutputLayer
 from keras_irl.families.segment_readers import SegmentReader
+from keras_irl.types import Policy
 
 
 class KeepsWidth:
@@ -30,10 +32,12 @@ class KeepsWidth:
     unknown, as in `fit`.
     """
 
-    def call_decoder_with_cache(self, *, decoder_token_ids, **kwargs):
+    def call_decoder_with_cache(
+        self, *, decoder_token_ids: Any, **kwargs: Any
+    ) -> Any:
         """The logits and states of T5's own, of a width that is known."""
         width = decoder_token_ids.shape[1]
-        logits, hidden_states, *caches = super().call_decoder_with_cache(
+        logits, hidden_states, *caches = super().call_decoder_with_cache(  # type: ignore[misc]
             decoder_token_ids=decoder_token_ids, **kwargs
         )
         return (
@@ -159,7 +163,7 @@ _KINDS = {
 }
 
 
-def family_of(policy):
+def family_of(policy: Policy) -> Any:
     """Finds the family of a policy, for what its subclasses may do otherwise.
 
     Args:
@@ -186,13 +190,13 @@ def family_of(policy):
     return FAMILIES[type(policy).__name__]
 
 
-def is_known(policy):
+def is_known(policy: Policy) -> Any:
     """Tells whether `family_of` knows the exact class of a policy."""
     name = type(policy).__name__
     return name in FAMILIES and _is_of_keras_hub(name, type(policy))
 
 
-def nearest_family(policy):
+def nearest_family(policy: Policy) -> Any:
     """Finds the family of a policy, or what it inherits from.
 
     Args:
@@ -214,18 +218,20 @@ def nearest_family(policy):
     )
 
 
-def layout_of(policy):
+def layout_of(policy: Policy) -> Any:
     """The `BatchLayout` of a policy, also of a family that is not known."""
     return nearest_family(policy).layout
 
 
-def is_language_model(value):
+def is_language_model(value: Any) -> bool:
     """Tells whether something is a language model of keras-hub."""
     # A `Seq2SeqLM` is a `CausalLM`, by inheritance.
     return isinstance(value, keras_hub.models.CausalLM)
 
 
-def check_language_model(policy, *, needs_preprocessor=False):
+def check_language_model(
+    policy: Policy, *, needs_preprocessor: bool = False
+) -> None:
     """Checks that a policy is a language model of keras-hub.
 
     Args:

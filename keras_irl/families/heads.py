@@ -5,6 +5,8 @@ head. Families are known by the exact class of the task: a subclass may compute
 something else.
 """
 
+from typing import Any
+
 from keras import ops
 
 from keras_irl.arguments import check_flag
@@ -17,6 +19,8 @@ from keras_irl.families.segments import segmented_states
 from keras_irl.families.shared_prompts import shared_prompt_outputs
 from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.ops import check_shapes
+from keras_irl.types import Policy
+from keras_irl.types import Tensor
 
 # Of smaller vocabularies, the logits are no larger than what the layers keep
 # anyway; those of larger ones are computed tile by tile.
@@ -27,7 +31,7 @@ _INPUTS = (
 )
 
 
-def vocabulary_head(policy):
+def vocabulary_head(policy: Policy) -> Any:
     """Returns how a policy turns hidden states into logits.
 
     Args:
@@ -45,7 +49,9 @@ def vocabulary_head(policy):
 
 
 @without_mask_warnings()
-def hidden_states(policy, inputs, training=False):
+def hidden_states(
+    policy: Policy, inputs: dict[str, Any], training: bool = False
+) -> Tensor:
     """Computes what the vocabulary head reads.
 
     Args:
@@ -80,7 +86,9 @@ def hidden_states(policy, inputs, training=False):
 
 
 @without_mask_warnings()
-def q_values(policy, inputs, training=False):
+def q_values(
+    policy: Policy, inputs: dict[str, Any], training: bool = False
+) -> Tensor:
     """Computes the logits of a policy, also of inputs that it can't read.
 
     Args:
@@ -115,7 +123,7 @@ def _check_inputs(policy, inputs):
         check_shapes(**{name: (inputs[name], "BT") for name in names})
 
 
-def has_known_head(policy):
+def has_known_head(policy: Policy) -> bool:
     """Tells whether `vocabulary_head` knows the head of a policy."""
     if not is_known(policy):
         return False

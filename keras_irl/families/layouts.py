@@ -1,6 +1,8 @@
 """Batch layouts: the names of a policy's inputs and outputs."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,22 +23,22 @@ class BatchLayout:
     token_ids: str
     padding_mask: str
     window: str
-    prompt_token_ids: str | None = None
-    prompt_padding_mask: str | None = None
-    prompt_window: str | None = None
+    prompt_token_ids: Any = None
+    prompt_padding_mask: Any = None
+    prompt_window: Any = None
 
     @property
-    def has_encoder(self):
+    def has_encoder(self) -> bool:
         """Whether prompts are read apart from responses."""
         return self.prompt_token_ids is not None
 
     @property
-    def prompt_inputs(self):
+    def prompt_inputs(self) -> Any:
         """The names of what the encoder reads, none without one."""
         names = (self.prompt_token_ids, self.prompt_padding_mask)
         return names if self.has_encoder else ()
 
-    def windows(self, preprocessor):
+    def windows(self, preprocessor: Any) -> dict[str, Any]:
         """Reads the lengths that texts are packed to.
 
         Args:
@@ -53,7 +55,7 @@ class BatchLayout:
             self.window: preprocessor.sequence_length,
         }
 
-    def set_windows(self, preprocessor, windows):
+    def set_windows(self, preprocessor: Any, windows: dict[str, Any]) -> None:
         """Sets the lengths that texts are packed to.
 
         Args:
@@ -66,7 +68,13 @@ class BatchLayout:
         if self.has_encoder and self.prompt_window in windows:
             preprocessor.encoder_sequence_length = windows[self.prompt_window]
 
-    def encode(self, preprocessor, prompts, window, prompt_window=None):
+    def encode(
+        self,
+        preprocessor: Any,
+        prompts: Sequence[str],
+        window: Any,
+        prompt_window: Any = None,
+    ) -> dict[str, Any]:
         """Encodes prompts as generation starts from them.
 
         Args:
@@ -105,7 +113,7 @@ ENCODER_STATES = "encoder_sequence_output"
 DECODER_STATES = "decoder_sequence_output"
 
 
-def layout_of_inputs(inputs):
+def layout_of_inputs(inputs: dict[str, Any]) -> Any:
     """Tells the layout of inputs from their names.
 
     Args:
@@ -118,7 +126,7 @@ def layout_of_inputs(inputs):
     return SEQ2SEQ if any(name in inputs for name in names) else CAUSAL
 
 
-def has_prompt_apart(inputs):
+def has_prompt_apart(inputs: dict[str, Any]) -> bool:
     """Tells whether prompts stand apart from what continues them.
 
     Args:

@@ -4,42 +4,47 @@ The head is that of the token embedding in almost all families; what they add
 to it, such as a scale or a soft cap, is written down here.
 """
 
+from typing import Any
+
 import keras
 
 from keras_irl.ops import VocabularyHead
+from keras_irl.types import Policy
 
 
 class OutputLayer:
     """A family whose logits are those of the token embedding alone."""
 
-    def layer(self, policy):
+    def layer(self, policy: Policy) -> Any:
         """The layer that holds the kernel."""
         return policy.backbone.token_embedding
 
-    def kernel(self, policy):
+    def kernel(self, policy: Policy) -> tuple[Any, ...]:
         """The kernel, and the order of its axes."""
         layer = self.layer(policy)
         if layer.tie_weights:
             return layer.embeddings, "VD"
         return layer.reverse_embeddings, "DV"
 
-    def scale(self, policy):
+    def scale(self, policy: Policy) -> float:
         """What hidden states are multiplied by."""
         return 1.0
 
-    def soft_cap(self, policy):
+    def soft_cap(self, policy: Policy) -> Any:
         """What the logits can't exceed, or `None`."""
         return self.layer(policy).logit_soft_cap
 
-    def hidden_states(self, policy, inputs, training):
+    def hidden_states(
+        self, policy: Policy, inputs: dict[str, Any], training: bool
+    ) -> Any:
         """What the backbone returns."""
         return policy.backbone(inputs, training=training)
 
-    def precision(self, policy):
+    def precision(self, policy: Policy) -> Any:
         """The type in which the head computes, or that of its input."""
         return self.layer(policy).reverse_dtype
 
-    def obstacle(self, policy):
+    def obstacle(self, policy: Policy) -> tuple[Any, ...] | None:
         """Why no `VocabularyHead` does the same and what says so, or `None`."""
         quantization_mode = self.layer(policy).quantization_mode
         if quantization_mode is None:
@@ -52,7 +57,7 @@ class OutputLayer:
             f"quantization_mode={quantization_mode!r}",
         )
 
-    def head(self, policy):
+    def head(self, policy: Policy) -> VocabularyHead:
         """The head as the losses take it."""
         obstacle = self.obstacle(policy)
         if obstacle is not None:
@@ -71,7 +76,7 @@ class OutputLayer:
 class T5OutputLayer(OutputLayer):
     """Divides hidden states by √d where the head is the embedding."""
 
-    def scale(self, policy):
+    def scale(self, policy: Policy) -> Any:
         backbone = policy.backbone
         return (
             backbone.hidden_dim**-0.5 if backbone.tie_embedding_weights else 1
@@ -81,38 +86,38 @@ class T5OutputLayer(OutputLayer):
 class T5GemmaOutputLayer(OutputLayer):
     """Has an embedding of its own for the decoder, and a cap outside it."""
 
-    def layer(self, policy):
+    def layer(self, policy: Policy) -> Any:
         return policy.backbone.decoder_token_embedding
 
-    def soft_cap(self, policy):
+    def soft_cap(self, policy: Policy) -> Any:
         return policy.backbone.final_logit_softcapping
 
 
 class Gemma3nOutputLayer(OutputLayer):
     """Multiplies by the embedding itself, inside its language model."""
 
-    def layer(self, policy):
+    def layer(self, policy: Policy) -> Any:
         return policy.backbone.language_model.embed_tokens.embedding
 
-    def kernel(self, policy):
+    def kernel(self, policy: Policy) -> tuple[Any, ...]:
         return self.layer(policy).embeddings, "VD"
 
-    def soft_cap(self, policy):
+    def soft_cap(self, policy: Policy) -> Any:
         return policy.backbone.final_logit_soft_cap
 
-    def precision(self, policy):
+    def precision(self, policy: Policy) -> Any:
         return None
 
 
 class Gemma4OutputLayer(OutputLayer):
     """Has a cap in the embedding, or in the task."""
 
-    def soft_cap(self, policy):
+    def soft_cap(self, policy: Policy) -> Any:
         in_embedding = super().soft_cap(policy)
         in_task = policy.final_logit_cap
         return in_task if in_embedding is None else in_embedding
 
-    def obstacle(self, policy):
+    def obstacle(self, policy: Policy) -> Any:
         caps = super().soft_cap(policy), policy.final_logit_cap
         if None in caps:
             return super().obstacle(policy)
@@ -127,19 +132,21 @@ class Gemma4OutputLayer(OutputLayer):
 class RWKV7OutputLayer(OutputLayer):
     """Has its head inside the backbone."""
 
-    def layer(self, policy):
+    def layer(self, policy: Policy) -> Any:
         return policy.backbone.head
 
-    def kernel(self, policy):
+    def kernel(self, policy: Policy) -> tuple[Any, ...]:
         return self.layer(policy).kernel, "DV"
 
-    def soft_cap(self, policy):
+    def soft_cap(self, policy: Policy) -> Any:
         return None
 
-    def hidden_states(self, policy, inputs, training):
+    def hidden_states(
+        self, policy: Policy, inputs: dict[str, Any], training: bool
+    ) -> Any:
         backbone = policy.backbone
         below = keras.Model(backbone.input, backbone.head.input)
         return below(inputs, training=training)
 
-    def precision(self, policy):
+    def precision(self, policy: Policy) -> Any:
         return None

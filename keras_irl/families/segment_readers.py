@@ -9,6 +9,7 @@ out among the tokens of a row.
 import dataclasses
 import operator
 from collections.abc import Callable
+from typing import Any
 
 from keras import ops
 
@@ -27,7 +28,9 @@ class SegmentReader:
     embed: Callable
     last_norm: Callable = operator.attrgetter("layer_norm")
 
-    def read(self, backbone, token_ids, sees, training):
+    def read(
+        self, backbone: Any, token_ids: Any, sees: Any, training: bool
+    ) -> Any:
         """Computes the last hidden states, of shape `(B, T, D)`."""
         x = self.embed(backbone, token_ids, sees, training)
         for layer in backbone.transformer_layers:
@@ -42,12 +45,16 @@ def _positions(sees):
     return ops.cast(places, "int32") - ops.cast(starts, "int32")
 
 
-def token_embedding(backbone, token_ids, sees, training):
+def token_embedding(
+    backbone: Any, token_ids: Any, sees: Any, training: bool
+) -> Any:
     """Embeds tokens, and nothing else: positions come in the layers."""
     return backbone.token_embedding(token_ids)
 
 
-def gpt2_embedding(backbone, token_ids, sees, training):
+def gpt2_embedding(
+    backbone: Any, token_ids: Any, sees: Any, training: bool
+) -> Any:
     """Embeds tokens and the positions in their text, with dropout."""
     tokens = backbone.token_embedding(token_ids)
     places = backbone.position_embedding(tokens, positions=_positions(sees))
@@ -55,17 +62,23 @@ def gpt2_embedding(backbone, token_ids, sees, training):
     return backbone.embeddings_dropout(x, training=training)
 
 
-def opt_embedding(backbone, token_ids, sees, training):
+def opt_embedding(
+    backbone: Any, token_ids: Any, sees: Any, training: bool
+) -> Any:
     """Embeds tokens and the positions in their text."""
     return backbone.embeddings(token_ids, positions=_positions(sees))
 
 
-def gpt_neo_x_embedding(backbone, token_ids, sees, training):
+def gpt_neo_x_embedding(
+    backbone: Any, token_ids: Any, sees: Any, training: bool
+) -> Any:
     """Embeds tokens, with dropout."""
     x = backbone.token_embedding(token_ids)
     return backbone.embeddings_dropout(x, training=training)
 
 
-def bloom_embedding(backbone, token_ids, sees, training):
+def bloom_embedding(
+    backbone: Any, token_ids: Any, sees: Any, training: bool
+) -> Any:
     """Embeds and normalizes tokens."""
     return backbone.embeddings_layer_norm(backbone.token_embedding(token_ids))

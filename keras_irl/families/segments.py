@@ -9,14 +9,20 @@ positions are relative, and the offset of a text in its row cancels out.
 Not every family can: see `segment_readers`.
 """
 
+from typing import Any
+
 from keras import ops
 
 from keras_irl.families.family import FAMILIES
 from keras_irl.families.family import family_of
 from keras_irl.families.layouts import CAUSAL
+from keras_irl.types import Policy
+from keras_irl.types import Tensor
 
 
-def segmented_states(policy, inputs, training=False):
+def segmented_states(
+    policy: Policy, inputs: dict[str, Any], training: bool = False
+) -> Tensor:
     """Computes the last hidden states of rows that hold several texts.
 
     Args:
@@ -42,7 +48,7 @@ def segmented_states(policy, inputs, training=False):
     )
 
 
-def check_segments(policy):
+def check_segments(policy: Policy) -> None:
     """Raises a `ValueError` unless rows may hold several texts.
 
     Args:

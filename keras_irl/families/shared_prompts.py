@@ -1,16 +1,23 @@
 """Prompt sharing: several responses to a prompt that is encoded once."""
 
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_irl.families.layouts import DECODER_STATES
 from keras_irl.families.layouts import ENCODER_STATES
 from keras_irl.families.layouts import SEQ2SEQ
+from keras_irl.types import Tensor
 
 _PROMPTS = SEQ2SEQ.prompt_inputs
 
 
-def share_prompts(inputs, prompts, num_samples):
+def share_prompts(
+    inputs: dict[str, Any], prompts: Sequence[str], num_samples: int
+) -> dict[str, Any]:
     """Leaves out the copies of prompts that have several responses.
 
     Args:
@@ -32,7 +39,9 @@ def share_prompts(inputs, prompts, num_samples):
     }
 
 
-def take_responses(inputs, take):
+def take_responses(
+    inputs: dict[str, Any], take: Callable[..., Any]
+) -> dict[str, Any]:
     """Takes some rows of what may share prompts.
 
     Args:
@@ -46,7 +55,9 @@ def take_responses(inputs, take):
     return {name: x if name in kept else take(x) for name, x in inputs.items()}
 
 
-def shared_prompt_outputs(backbone, inputs, training=False):
+def shared_prompt_outputs(
+    backbone: Any, inputs: dict[str, Any], training: bool = False
+) -> Tensor:
     """Computes what an encoder-decoder makes of responses to shared prompts.
 
     The backbones of keras-hub encode a prompt for every response. Here they are

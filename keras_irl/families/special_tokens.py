@@ -6,15 +6,17 @@ behind a response when it is read, and a text that goes on behind its end
 teaches nothing.
 """
 
+from typing import Any
 from typing import NamedTuple
 
 from keras import ops
 
 from keras_irl.families.family import layout_of
 from keras_irl.families.family import nearest_family
+from keras_irl.types import Policy
 
 
-def end_token_ids(policy):
+def end_token_ids(policy: Policy) -> set[Any]:
     """Lists where `policy.generate(stop_token_ids="auto")` stops.
 
     Args:
@@ -71,7 +73,7 @@ class Marks(NamedTuple):
     after: tuple = ()
     refused: tuple = ()
 
-    def strip(self, text):
+    def strip(self, text: str) -> str:
         """Leaves out one mark before and one behind a text.
 
         Args:
@@ -97,7 +99,7 @@ class Marks(NamedTuple):
                 return tail.removesuffix(mark)
         return text
 
-    def find(self, text):
+    def find(self, text: str) -> tuple[Any, ...] | None:
         """Finds the first mark that a text must not have.
 
         Args:
@@ -117,7 +119,7 @@ class Marks(NamedTuple):
         return mark, place
 
 
-def text_marks(policy):
+def text_marks(policy: Policy) -> tuple[Any, ...]:
     """Lists the marks of prompts and of responses.
 
     A response may have none of the tokens that start, end or pad a text or a
@@ -162,7 +164,7 @@ def text_marks(policy):
     return prompts, responses
 
 
-def left_out(num_texts, num_all, name):
+def left_out(num_texts: int, num_all: int, name: str) -> str:
     """Tells that marks were left out, in the words of a warning.
 
     Args:

@@ -1,5 +1,7 @@
 """Beam search with a length penalty, finished texts kept."""
 
+from typing import Any
+
 import keras
 from keras import ops
 from keras import tree
@@ -7,6 +9,7 @@ from keras import tree
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
 from keras_irl.generation.samplers import BranchingSampler
+from keras_irl.types import Tensor
 
 # Each is a row of the batch; more help no search.
 MOST_BEAMS = 10_000
@@ -50,11 +53,11 @@ class BeamSearcher(BranchingSampler):
 
     def __init__(
         self,
-        num_beams=4,
-        length_penalty=0.6,
-        stop_token_ids=(),
-        max_tokens=None,
-    ):
+        num_beams: int = 4,
+        length_penalty: float = 0.6,
+        stop_token_ids: Any = (),
+        max_tokens: Any = None,
+    ) -> None:
         num_beams, length_penalty = check_beams(num_beams, length_penalty)
         super().__init__(num_beams, stop_token_ids, max_tokens)
         self.length_penalty = keras.Variable(
@@ -62,10 +65,10 @@ class BeamSearcher(BranchingSampler):
         )
 
     @property
-    def variables(self):
+    def variables(self) -> list[Any]:
         return [*super().variables, self.length_penalty]
 
-    def prepare(self, length_penalty):
+    def prepare(self, length_penalty: Any) -> None:
         """Sets what is no constant, and counts broken states from 0 again."""
         _, length_penalty = check_beams(
             self.num_return_sequences, length_penalty
@@ -73,7 +76,7 @@ class BeamSearcher(BranchingSampler):
         self.length_penalty.assign(length_penalty)
         self.num_broken_states.assign(0)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "num_beams": self.num_return_sequences,
             "length_penalty": float(self.length_penalty.numpy()),
@@ -83,16 +86,16 @@ class BeamSearcher(BranchingSampler):
 
     def __call__(
         self,
-        next,
-        prompt,
-        cache=None,
-        index=0,
-        mask=None,
-        stop_token_ids=None,
-        hidden_states=None,
-        model=None,
-        **kwargs,
-    ):
+        next: Any,
+        prompt: Any,
+        cache: Any = None,
+        index: int = 0,
+        mask: Tensor | None = None,
+        stop_token_ids: Any = None,
+        hidden_states: Tensor | None = None,
+        model: Any = None,
+        **kwargs: Any,
+    ) -> Any:
         # Gemma4 offers a draft model besides, which is not asked.
         index = ops.cast(index, "int32")
         mask = ops.cast(mask, "bool")
@@ -240,7 +243,7 @@ def _take_rows(x, rows):
     return ops.take(ops.reshape(x, (-1, *x.shape[2:])), rows, axis=0)
 
 
-def check_beams(num_beams, length_penalty):
+def check_beams(num_beams: Any, length_penalty: Any) -> tuple[Any, ...]:
     """Refuses numbers that describe no search.
 
     Returns:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import numbers
+from collections.abc import Sequence
+from typing import Any
 
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import number_text
@@ -43,7 +45,7 @@ class Sampling:
             object.__setattr__(self, name, value)
 
     @property
-    def name(self):
+    def name(self) -> str:
         """What tables call it."""
         if self.temperature == 0:
             return "greedy"
@@ -55,19 +57,19 @@ class Sampling:
         return " ".join(words)
 
     @property
-    def is_random(self):
+    def is_random(self) -> Any:
         """Whether two samples of a prompt may differ."""
         return self.temperature > 0
 
     @property
-    def constants(self):
+    def constants(self) -> tuple[Any, ...]:
         """What a compiled function serves one value of."""
         if self.temperature == 0:
             # Noise that counts for nothing takes time all the same.
             return ("greedy",)
         return self.top_k, self.top_p is not None
 
-    def num_return_sequences(self, num_samples, batch_size):
+    def num_return_sequences(self, num_samples: int, batch_size: int) -> Any:
         """Rows of a prompt in one batch; several may be needed."""
         num_samples = check_integer("num_samples", num_samples, least=1)
         batch_size = check_integer("batch_size", batch_size, least=1)
@@ -75,8 +77,11 @@ class Sampling:
         return -(-num_samples // num_batches)
 
     def make_sampler(
-        self, num_return_sequences, stop_token_ids, max_tokens=None
-    ):
+        self,
+        num_return_sequences: Any,
+        stop_token_ids: Any,
+        max_tokens: Any = None,
+    ) -> Any:
         """Makes the sampler of all decoders with the same constants."""
         if self.temperature == 0:
             return GreedySampler(
@@ -90,7 +95,7 @@ class Sampling:
             max_tokens=max_tokens,
         )
 
-    def prepare(self, sampler, seed):
+    def prepare(self, sampler: Any, seed: int) -> None:
         """Sets a sampler to this decoder, and its seed."""
         sampler.prepare(seed, self.temperature, self.top_p)
 
@@ -124,23 +129,23 @@ class BeamSearch:
             object.__setattr__(self, name, value)
 
     @property
-    def name(self):
+    def name(self) -> str:
         """What tables call it."""
         return (
             f"beam {self.num_beams} penalty {number_text(self.length_penalty)}"
         )
 
     @property
-    def is_random(self):
+    def is_random(self) -> bool:
         """A search always finds the same."""
         return False
 
     @property
-    def constants(self):
+    def constants(self) -> tuple[Any, ...]:
         """What a compiled function serves one value of."""
         return "beams", self.num_beams
 
-    def num_return_sequences(self, num_samples, batch_size):
+    def num_return_sequences(self, num_samples: int, batch_size: int) -> Any:
         """Rows of a prompt in one batch."""
         num_samples = check_integer("num_samples", num_samples, least=1)
         if num_samples > self.num_beams:
@@ -153,8 +158,11 @@ class BeamSearch:
         return self.num_beams
 
     def make_sampler(
-        self, num_return_sequences, stop_token_ids, max_tokens=None
-    ):
+        self,
+        num_return_sequences: Any,
+        stop_token_ids: Any,
+        max_tokens: Any = None,
+    ) -> BeamSearcher:
         """Makes the searcher of all decoders with as many beams."""
         return BeamSearcher(
             num_return_sequences,
@@ -162,12 +170,12 @@ class BeamSearch:
             max_tokens=max_tokens,
         )
 
-    def prepare(self, sampler, seed):
+    def prepare(self, sampler: Any, seed: int) -> None:
         """Sets a searcher to this decoder; it needs no seed."""
         sampler.prepare(self.length_penalty)
 
 
-def as_decoder(decoder):
+def as_decoder(decoder: Any) -> Any:
     """Makes a decoder of a number, which is a temperature.
 
     Args:
@@ -184,7 +192,11 @@ def as_decoder(decoder):
 _ONE = numbers.Real | Sampling | BeamSearch
 
 
-def decoders_of(temperatures=None, decoders=(), defaults=()):
+def decoders_of(
+    temperatures: Sequence[Any] | None = None,
+    decoders: Sequence[Any] | None = (),
+    defaults: Any = (),
+) -> list[Any]:
     """Makes the decoders of `sweep`, from temperatures and decoders.
 
     Args:
@@ -230,13 +242,13 @@ def _listed(values):
     )
 
 
-def temperature_of(decoder):
+def temperature_of(decoder: Any) -> Any:
     """The temperature of a decoder, or `None` where it has none."""
     is_sampling = isinstance(decoder, Sampling)
     return float(decoder.temperature) if is_sampling else None
 
 
-def name_of(row):
+def name_of(row: Any) -> Any:
     """The name of a row's decoding; rows of old have a temperature only."""
     if "decoder" in row:
         return row["decoder"]

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,6 +17,8 @@ from keras_irl.keras_seams import sampling_policy
 from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.models.policy_reader import lock_of
 from keras_irl.ops import check_shapes
+from keras_irl.types import Policy
+from keras_irl.types import Tensor
 
 
 @contextlib.contextmanager
@@ -30,7 +33,7 @@ def _with_sampler(policy, sampler):
     return sampling_policy(policy, sampler, *nearest_family(policy).decoding)
 
 
-def draw(policy, inputs, sampler):
+def draw(policy: Policy, inputs: dict[str, Any], sampler: Any) -> Tensor:
     """Draws continuations of prompts, also inside a training step.
 
     In a training step this reads the weights of the moment, without gradient
@@ -71,7 +74,7 @@ def draw(policy, inputs, sampler):
     return _AtInference(policy, sampler)(inputs)
 
 
-def drawn_mask(tokens, inputs, sampler):
+def drawn_mask(tokens: Tensor, inputs: dict[str, Any], sampler: Any) -> Tensor:
     """Marks the tokens that were drawn, up to and with the stop token.
 
     Of `max_tokens` that a sampler may have, no more are marked.
@@ -159,7 +162,7 @@ def _draw(policy, sampler, inputs):
     return drawn_window(outputs, inputs)
 
 
-def drawn_window(outputs, inputs):
+def drawn_window(outputs: Any, inputs: dict[str, Any]) -> Tensor:
     """Picks the tokens that stand where the mask of the inputs does.
 
     Args:
@@ -174,7 +177,7 @@ def drawn_window(outputs, inputs):
     return tokens[:, -ops.shape(prefix_mask(inputs))[1] :]
 
 
-def prefix_mask(inputs):
+def prefix_mask(inputs: dict[str, Any]) -> Any:
     """The mask `(B, T)` that is false where tokens are to be drawn."""
     return inputs[layout_of_inputs(inputs).padding_mask]
 
@@ -191,16 +194,16 @@ class CompiledDecoder:
         sampler: A `TokenSampler` or `BeamSearcher`.
     """
 
-    def __init__(self, policy, sampler):
+    def __init__(self, policy: Policy, sampler: Any) -> None:
         self.policy = policy
         self.sampler = sampler
-        self._view = None
+        self._view: Any = None
 
     def __getstate__(self):
         # What was compiled is of this process; a copy compiles anew.
         return {**vars(self), "_view": None}
 
-    def __call__(self, inputs):
+    def __call__(self, inputs: dict[str, Any]) -> Tensor:
         """Generates for a batch of encoded prompts.
 
         Args:

@@ -1,5 +1,8 @@
 """Exact entropies of the policy in the states of its samples."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from keras import ops
 
@@ -8,6 +11,8 @@ from keras_irl.data.tokenization import text_packer
 from keras_irl.models.policy_reader import PolicyReader
 from keras_irl.ops import is_action
 from keras_irl.progress import progress_bar
+from keras_irl.types import Policy
+from keras_irl.types import Tensor
 
 
 class EntropyReader:
@@ -27,12 +32,14 @@ class EntropyReader:
         batch_size: Rows of every batch.
     """
 
-    def __init__(self, policy, max_length, batch_size):
+    def __init__(
+        self, policy: Policy, max_length: int | None, batch_size: int
+    ) -> None:
         self._packer = text_packer(policy, max_length)
         self._batch_size = batch_size
         self._model = _EntropyModel(policy)
 
-    def __call__(self, prompts, token_ids):
+    def __call__(self, prompts: Sequence[str], token_ids: Any) -> Tensor:
         """Sums the entropies of each text.
 
         Args:

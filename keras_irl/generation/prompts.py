@@ -1,6 +1,8 @@
 """Tokenized prompts, as a policy reads them before its first action."""
 
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 from keras import ops
 
@@ -13,9 +15,12 @@ from keras_irl.families.family import check_language_model
 from keras_irl.families.family import layout_of
 from keras_irl.families.special_tokens import left_out
 from keras_irl.families.special_tokens import text_marks
+from keras_irl.types import Policy
 
 
-def encode_prompts(policy, prompts, max_length):
+def encode_prompts(
+    policy: Policy, prompts: Sequence[str], max_length: int | None
+) -> dict[str, Any]:
     """Encodes prompts as `policy.generate` starts from them.
 
     Args:
@@ -57,7 +62,7 @@ def encode_prompts(policy, prompts, max_length):
     return {name: ops.convert_to_numpy(v) for name, v in inputs.items()}
 
 
-def num_cut_prompts(policy, prompts):
+def num_cut_prompts(policy: Policy, prompts: Sequence[str]) -> int:
     """Counts the prompts that `encode_prompts` cuts.
 
     Args:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +22,8 @@ from keras_irl.generation.prompts import encode_prompts
 from keras_irl.generation.windows import Windows
 from keras_irl.models.policy_reader import lock_of
 from keras_irl.progress import progress_bar
+from keras_irl.types import Policy
+from keras_irl.types import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Responses:
     token_ids: list | None = None
 
     @property
-    def tokens_per_second(self):
+    def tokens_per_second(self) -> float:
         """Generated tokens per second, over all rows of a batch."""
         return float(self.num_tokens.sum() / self.seconds)
 
@@ -71,7 +75,7 @@ class Stops:
             neither string nor id.
     """
 
-    def __init__(self, tokenizer, stop=()):
+    def __init__(self, tokenizer: Any, stop: Sequence[str] = ()) -> None:
         if not isinstance(stop, _SEQUENCES) or not all(map(_is_stop, stop)):
             raise ValueError(
                 "`stop` is a list of strings that are not empty, and of token "
@@ -94,13 +98,13 @@ class Stops:
             return ids[0]
         return None
 
-    def cut_tokens(self, ids):
+    def cut_tokens(self, ids: Any) -> Any:
         """Cuts token ids `(T,)` behind the first that ends the text."""
         # Whatever follows it is garbage.
         (ends,) = np.nonzero(np.isin(ids, self.token_ids))
         return ids[: ends[0] + 1] if len(ends) else ids
 
-    def read(self, rows):
+    def read(self, rows: Sequence[Any]) -> tuple[Any, ...]:
         """Makes texts of what `cut_tokens` returned.
 
         Args:
@@ -196,13 +200,14 @@ class ResponseSampler:
 
     def __init__(
         self,
-        policy,
-        max_length=None,
-        batch_size=32,
-        stop=(),
-        max_response_length=None,
-        num_windows=4,
-    ):
+        policy: Policy,
+        max_length: int | None = None,
+        batch_size: int = 32,
+        stop: Sequence[str] = (),
+        *,
+        max_response_length: Any = None,
+        num_windows: int = 4,
+    ) -> None:
         check_language_model(policy, needs_preprocessor=True)
         self.policy = policy
         self.tokenizer = policy.preprocessor.tokenizer
@@ -220,11 +225,16 @@ class ResponseSampler:
         self.max_response_length = max_response_length
         self._stops = Stops(self.tokenizer, stop)
         self._compiled = {}
-        self._reader = None
+        self._reader: Any = None
 
     def __call__(
-        self, prompts, temperature=1.0, num_samples=1, seed=0, decoder=None
-    ):
+        self,
+        prompts: Sequence[str],
+        temperature: float = 1.0,
+        num_samples: int = 1,
+        seed: int = 0,
+        decoder: Any = None,
+    ) -> Any:
         """Answers every prompt `num_samples` times.
 
         Args:
@@ -275,7 +285,9 @@ class ResponseSampler:
             seconds,
         )
 
-    def warm_up(self, prompts, decoder, num_samples=1):
+    def warm_up(
+        self, prompts: Sequence[str], decoder: Any, num_samples: int = 1
+    ) -> None:
         """Compiles all that a call with the same arguments needs.
 
         It answers a batch of each width, so that a later call takes the time
@@ -296,7 +308,9 @@ class ResponseSampler:
             decoder.prepare(compiled.sampler, seed=0)
             compiled(windows.take(rows, width, size))
 
-    def entropies(self, prompts, responses):
+    def entropies(
+        self, prompts: Sequence[str], responses: Any
+    ) -> Tensor | None:
         """Reads how undecided the policy was while it wrote.
 
         See `keras_irl.generation.entropies.EntropyReader`.
@@ -373,14 +387,15 @@ class ResponseSampler:
 
 
 def sample_responses(
-    policy,
-    prompts,
-    temperature=1.0,
-    num_samples=1,
-    max_length=None,
-    batch_size=32,
-    seed=0,
-):
+    policy: Policy,
+    prompts: Sequence[str],
+    temperature: float = 1.0,
+    num_samples: int = 1,
+    *,
+    max_length: int | None = None,
+    batch_size: int = 32,
+    seed: int = 0,
+) -> Any:
     """Answers every prompt `num_samples` times with a policy.
 
     Each call compiles anew. To answer several times with one policy, keep a

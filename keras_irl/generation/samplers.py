@@ -1,5 +1,7 @@
 """Samplers: greedy, temperature, top-k and top-p, compiled as one."""
 
+from typing import Any
+
 import keras
 import keras_hub
 import numpy as np
@@ -10,6 +12,7 @@ from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
 from keras_irl.arguments import shortened
 from keras_irl.ops.shapes import as_tensor
+from keras_irl.types import Tensor
 
 
 class BranchingSampler(keras_hub.samplers.Sampler):
@@ -33,8 +36,11 @@ class BranchingSampler(keras_hub.samplers.Sampler):
     """
 
     def __init__(
-        self, num_return_sequences=1, stop_token_ids=(), max_tokens=None
-    ):
+        self,
+        num_return_sequences: int = 1,
+        stop_token_ids: Any = (),
+        max_tokens: Any = None,
+    ) -> None:
         super().__init__()
         self.num_return_sequences, self.max_tokens = _check_sizes(
             num_return_sequences, max_tokens
@@ -45,11 +51,11 @@ class BranchingSampler(keras_hub.samplers.Sampler):
         )
 
     @property
-    def variables(self):
+    def variables(self) -> list[Any]:
         """All state that a compiled function reads and writes."""
         return [*super().variables, self.num_broken_states]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "num_return_sequences": self.num_return_sequences,
             "stop_token_ids": self.stop_token_ids,
@@ -61,7 +67,7 @@ class BranchingSampler(keras_hub.samplers.Sampler):
         state = [ops.convert_to_numpy(v) for v in self.variables]
         return _remade, (type(self), self.get_config(), state)
 
-    def count_broken_states(self, logits):
+    def count_broken_states(self, logits: Tensor) -> Any:
         """Counts states without a distribution over next tokens.
 
         Their logits are NaN, +∞, or all −∞. The counter is the variable
@@ -78,7 +84,7 @@ class BranchingSampler(keras_hub.samplers.Sampler):
         self.num_broken_states.assign_add(ops.sum(ops.cast(broken, "int32")))
         return values
 
-    def is_stop(self, tokens):
+    def is_stop(self, tokens: Any) -> Any:
         """Whether each of the tokens ends a text: bool, of their shape."""
         tokens = as_tensor("tokens", tokens)
         stop = ops.zeros_like(tokens, dtype="bool")
@@ -86,7 +92,7 @@ class BranchingSampler(keras_hub.samplers.Sampler):
             stop = ops.logical_or(stop, ops.equal(tokens, token))
         return stop
 
-    def is_long(self, num_tokens):
+    def is_long(self, num_tokens: Any) -> Any:
         """Whether rows of so many drawn tokens may have no more: bool."""
         num_tokens = as_tensor("num_tokens", num_tokens)
         if self.max_tokens is None:
@@ -94,8 +100,13 @@ class BranchingSampler(keras_hub.samplers.Sampler):
         return ops.greater_equal(num_tokens, self.max_tokens)
 
     def run_loop(
-        self, cond, body, model=None, loop_vars=None, maximum_iterations=None
-    ):
+        self,
+        cond: Any,
+        body: Any,
+        model: Any = None,
+        loop_vars: Any = None,
+        maximum_iterations: Any = None,
+    ) -> Any:
         # Assignments inside a loop would be lost on JAX, and leave the graph
         # of the loop on TensorFlow in a stateless scope: state goes through.
         ours = self.variables
@@ -162,7 +173,7 @@ def _check_ids(stop_token_ids):
         ) from error
 
 
-def set_seed(seed_generator, seed):
+def set_seed(seed_generator: Any, seed: int) -> None:
     """Seeds a generator with an integer, or a tuple of them, of at least 0."""
     parts = seed if isinstance(seed, tuple) else (seed,)
     seed = tuple(check_integer("seed", s, most=LARGEST_SEED) for s in parts)
@@ -211,14 +222,15 @@ class TokenSampler(BranchingSampler):
 
     def __init__(
         self,
-        num_samples=1,
-        temperature=1.0,
-        top_k=None,
-        top_p=None,
-        stop_token_ids=(),
-        max_tokens=None,
-        seed=0,
-    ):
+        num_samples: int = 1,
+        temperature: float = 1.0,
+        top_k: Any = None,
+        top_p: Any = None,
+        *,
+        stop_token_ids: Any = (),
+        max_tokens: Any = None,
+        seed: int = 0,
+    ) -> None:
         super().__init__(num_samples, stop_token_ids, max_tokens)
         temperature, top_k, top_p = check_sampling(temperature, top_k, top_p)
         self.top_k = top_k
@@ -232,11 +244,13 @@ class TokenSampler(BranchingSampler):
         set_seed(self.seed_generator, seed)
 
     @property
-    def variables(self):
+    def variables(self) -> list[Any]:
         top_p = [] if self.top_p is None else [self.top_p]
         return [*super().variables, self.temperature, *top_p]
 
-    def prepare(self, seed, temperature=1.0, top_p=None):
+    def prepare(
+        self, seed: int, temperature: float = 1.0, top_p: Any = None
+    ) -> None:
         """Sets what is no constant, and counts broken states from 0 again.
 
         Args:
@@ -252,7 +266,7 @@ class TokenSampler(BranchingSampler):
             self.top_p.assign(1.0 if top_p is None else top_p)
         self.num_broken_states.assign(0)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "num_samples": self.num_return_sequences,
             "temperature": float(self.temperature.numpy()),
@@ -264,16 +278,16 @@ class TokenSampler(BranchingSampler):
 
     def __call__(
         self,
-        next,
-        prompt,
-        cache=None,
-        index=0,
-        mask=None,
-        stop_token_ids=None,
-        hidden_states=None,
-        model=None,
-        **kwargs,
-    ):
+        next: Any,
+        prompt: Any,
+        cache: Any = None,
+        index: int = 0,
+        mask: Tensor | None = None,
+        stop_token_ids: Any = None,
+        hidden_states: Tensor | None = None,
+        model: Any = None,
+        **kwargs: Any,
+    ) -> Any:
         # Gemma4 offers a draft model besides, which is not asked.
         index = ops.cast(index, "int32")
         mask = ops.cast(mask, "bool")
@@ -305,11 +319,11 @@ class TokenSampler(BranchingSampler):
             maximum_iterations=ops.shape(prompt)[1] - index,
         )[0]
 
-    def compute_probabilities(self, logits):
+    def compute_probabilities(self, logits: Any) -> Any:
         """Hands the logits on: the noise belongs on them."""
         return ops.cast(logits, "float32")
 
-    def get_next_token(self, logits):
+    def get_next_token(self, logits: Any) -> Any:
         """Draws a token for every row of logits, `(B, V)`."""
         self.count_broken_states(logits)
         # Above 0, or a Gumbel variable were infinite and 0 times it NaN.
@@ -357,7 +371,12 @@ class GreedySampler(TokenSampler):
             window holds.
     """
 
-    def __init__(self, num_samples=1, stop_token_ids=(), max_tokens=None):
+    def __init__(
+        self,
+        num_samples: int = 1,
+        stop_token_ids: Any = (),
+        max_tokens: Any = None,
+    ) -> None:
         super().__init__(
             num_samples,
             temperature=0.0,
@@ -365,18 +384,18 @@ class GreedySampler(TokenSampler):
             max_tokens=max_tokens,
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = ("num_samples", "stop_token_ids", "max_tokens")
         config = super().get_config()
         return {name: config[name] for name in names}
 
-    def get_next_token(self, logits):
+    def get_next_token(self, logits: Any) -> Any:
         """Takes the likeliest token of every row of logits, `(B, V)`."""
         self.count_broken_states(logits)
         return ops.argmax(logits, axis=-1)
 
 
-def check_sampling(temperature, top_k, top_p):
+def check_sampling(temperature: Any, top_k: Any, top_p: Any) -> tuple[Any, ...]:
     """Refuses numbers that describe no distribution over tokens.
 
     Returns:

@@ -1,5 +1,8 @@
 """Length buckets: batches of few widths."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
 from keras_irl.families.layouts import CAUSAL
@@ -26,7 +29,7 @@ class Windows:
             the window holds.
     """
 
-    def __init__(self, inputs, max_tokens=None):
+    def __init__(self, inputs: dict[str, Any], max_tokens: Any = None) -> None:
         self.inputs = inputs
         # Where responses start.
         self.starts = prefix_mask(inputs).sum(axis=1)
@@ -44,7 +47,7 @@ class Windows:
         # Those are read from the end of a window.
         self._is_fixed = has_prompt_apart(inputs)
 
-    def batches(self, batch_size, num_windows):
+    def batches(self, batch_size: int, num_windows: int) -> Iterator[Any]:
         """Groups the prompts.
 
         The widths are the window, a half of it, a quarter, and so on. A
@@ -69,7 +72,7 @@ class Windows:
                 for start in range(0, len(rows), batch_size):
                     yield rows[start : start + batch_size], width
 
-    def take(self, rows, width, batch_size):
+    def take(self, rows: Any, width: Any, batch_size: int) -> dict[str, Any]:
         """Cuts a batch out: a dictionary of arrays `(batch_size, ...)`."""
         # Copies of a row fill a partial batch up: another shape would compile.
         filled = np.resize(rows, batch_size)

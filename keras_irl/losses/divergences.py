@@ -25,12 +25,14 @@ References:
 """
 
 import math
+from typing import Any
 
 from keras import ops
 
 from keras_irl.arguments import shortened
 from keras_irl.losses.finite import where_finite
 from keras_irl.ops.shapes import as_tensor
+from keras_irl.types import Tensor
 
 # Where the tangent takes over, and φ and its slope there.
 _HELLINGER_EDGE = -0.9
@@ -92,7 +94,7 @@ _CONCAVE = {
 }
 
 
-def divergence_penalty(rewards, divergence="chi2"):
+def divergence_penalty(rewards: Tensor, divergence: str = "chi2") -> Tensor:
     """Computes what a divergence charges for each reward: r − φ(r).
 
     Args:
@@ -119,7 +121,7 @@ def divergence_penalty(rewards, divergence="chi2"):
     return where_finite(lambda r: r - _CONCAVE[divergence](r), rewards)
 
 
-def concave_reward(rewards, divergence="chi2"):
+def concave_reward(rewards: Tensor, divergence: str = "chi2") -> Tensor:
     """Computes φ(r), the concave function of the reward of a divergence.
 
     Args:
@@ -137,7 +139,7 @@ def concave_reward(rewards, divergence="chi2"):
     return where_finite(_CONCAVE[divergence], rewards)
 
 
-def check_divergence(divergence):
+def check_divergence(divergence: Any) -> None:
     """Checks that a divergence exists.
 
     Raises:

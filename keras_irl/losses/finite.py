@@ -1,9 +1,14 @@
 """Gradient masking of entries that are not finite."""
 
+from collections.abc import Callable
+from typing import Any
+
 from keras import ops
 
+from keras_irl.types import Tensor
 
-def where_finite(function, *tensors):
+
+def where_finite(function: Callable[..., Any], *tensors: Any) -> Tensor:
     """Applies a function so that its gradient is zero where inputs are not.
 
     A token that does not count gets no gradient from a masked mean, but zero

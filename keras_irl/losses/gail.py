@@ -5,6 +5,8 @@ it has learned all there is to learn, it is the log-ratio of how often expert
 and policy come to a state and act like that: D = log μ_E / μ_π.
 """
 
+from typing import Any
+
 import numpy as np
 from keras import ops
 
@@ -12,6 +14,7 @@ from keras_irl.arguments import check_choice
 from keras_irl.arguments import shortened
 from keras_irl.losses.finite import where_finite
 from keras_irl.ops.shapes import as_tensor
+from keras_irl.types import Tensor
 
 # r(D), the reward of a token, by its name.
 _REWARD_FORMS = {
@@ -21,7 +24,9 @@ _REWARD_FORMS = {
 }
 
 
-def discriminator_loss(demonstration_logits, is_demonstration):
+def discriminator_loss(
+    demonstration_logits: Tensor, is_demonstration: bool
+) -> Tensor:
     """Computes the binary cross-entropy of every token.
 
         lossₜ = −log σ(Dₜ)         on demonstrations
@@ -61,7 +66,9 @@ def discriminator_loss(demonstration_logits, is_demonstration):
     )
 
 
-def adversarial_rewards(demonstration_logits, reward_form="softplus"):
+def adversarial_rewards(
+    demonstration_logits: Tensor, reward_form: str = "softplus"
+) -> Tensor:
     """Computes the reward of every token from what the discriminator says.
 
     | form          | r(D)              | sign     | draws a policy to       |
@@ -97,7 +104,7 @@ def adversarial_rewards(demonstration_logits, reward_form="softplus"):
     return ops.stop_gradient(_REWARD_FORMS[reward_form](logits))
 
 
-def discriminator_entropies(demonstration_logits):
+def discriminator_entropies(demonstration_logits: Tensor) -> Tensor:
     """Computes how undecided the discriminator is about every token.
 
         H = −σ(D) log σ(D) − (1 − σ(D)) log(1 − σ(D)) = softplus(D) − σ(D) D
@@ -115,7 +122,7 @@ def discriminator_entropies(demonstration_logits):
     )
 
 
-def check_reward_form(reward_form):
+def check_reward_form(reward_form: Any) -> None:
     """Checks that a form of the reward exists.
 
     Raises:

@@ -1,5 +1,8 @@
 """The loss of inverse soft-Q learning (IQ-Learn)."""
 
+from typing import Any
+from typing import Self
+
 import keras
 from keras import ops
 
@@ -14,18 +17,19 @@ from keras_irl.losses.token_loss import TokenLoss
 from keras_irl.ops import implicit_rewards
 from keras_irl.ops.shapes import as_tensor
 from keras_irl.ops.shapes import check_scalar
+from keras_irl.types import Tensor
 
 
 def iq_learn_loss(
-    action_values,
-    values,
-    mask,
-    discount=0.99,
+    action_values: Tensor,
+    values: Tensor,
+    mask: Tensor,
+    discount: float = 0.99,
     *,
-    td_weight=0.1,
-    divergence="chi2",
-    stop_value_gradient=False,
-):
+    td_weight: float = 0.1,
+    divergence: str = "chi2",
+    stop_value_gradient: bool = False,
+) -> Tensor:
     """Computes the offline IQ-Learn loss of every demonstrated token.
 
     The logits of a language model are read as soft action values. Under the
@@ -94,14 +98,14 @@ def iq_learn_loss(
 
 
 def td_penalty(
-    action_values,
-    values,
-    mask,
-    discount=0.99,
+    action_values: Any,
+    values: Any,
+    mask: Tensor,
+    discount: float = 0.99,
     *,
-    divergence="chi2",
-    stop_value_gradient=False,
-):
+    divergence: str = "chi2",
+    stop_value_gradient: bool = False,
+) -> Tensor:
     """Computes the temporal-difference term of `iq_learn_loss`, unweighted.
 
     Args:
@@ -125,7 +129,7 @@ def td_penalty(
     return divergence_penalty(rewards, divergence)
 
 
-def check_discount(discount):
+def check_discount(discount: float) -> Any:
     """Checks that a discount factor is one.
 
     Returns:
@@ -188,15 +192,15 @@ class IQLearnLoss(TokenLoss):
 
     def __init__(
         self,
-        td_weight=0.1,
-        discount=0.99,
-        divergence="chi2",
-        stop_value_gradient=False,
+        td_weight: float = 0.1,
+        discount: float = 0.99,
+        divergence: str = "chi2",
+        stop_value_gradient: bool = False,
         *,
-        warm_up_steps=0,
-        initial_step=0,
-        name="iq_learn_loss",
-    ):
+        warm_up_steps: int = 0,
+        initial_step: int = 0,
+        name: str = "iq_learn_loss",
+    ) -> None:
         super().__init__(name=name)
         self.discount = check_discount(discount)
         check_divergence(divergence)
@@ -207,7 +211,7 @@ class IQLearnLoss(TokenLoss):
         )
         self.steps = StepCounter(initial_step)
 
-    def token_losses(self, statistics, mask):
+    def token_losses(self, statistics: Any, mask: Tensor) -> Any:
         action_values, values = statistics.action_values, statistics.values
         td_weight = self.td_weight.constant
         if td_weight is None:
@@ -223,7 +227,7 @@ class IQLearnLoss(TokenLoss):
             stop_value_gradient=self.stop_value_gradient,
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **self.td_weight.get_config(),
             "discount": self.discount,
@@ -234,5 +238,5 @@ class IQLearnLoss(TokenLoss):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**keras.saving.deserialize_keras_object(config))

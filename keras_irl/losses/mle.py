@@ -1,5 +1,7 @@
 """The negative log-likelihood, with an entropy bonus."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -8,9 +10,10 @@ from keras_irl.losses.token_loss import TokenLoss
 from keras_irl.ops import check_shapes
 from keras_irl.ops import log_probs
 from keras_irl.ops.shapes import check_scalar
+from keras_irl.types import Tensor
 
 
-def mle_loss(action_values, values):
+def mle_loss(action_values: Tensor, values: Tensor) -> Tensor:
     """Computes the negative log-likelihood of every demonstrated token.
 
         lossₜ = −log π(aₜ | sₜ) = V(sₜ) − Q(sₜ, aₜ)
@@ -30,7 +33,7 @@ def mle_loss(action_values, values):
     return -log_probs(action_values, values)
 
 
-def entropy_loss(entropies, entropy_weight):
+def entropy_loss(entropies: Tensor, entropy_weight: float) -> Tensor:
     """Computes the bonus for staying undecided, as a loss.
 
         lossₜ = −w H(π(· | sₜ))
@@ -59,7 +62,7 @@ def entropy_loss(entropies, entropy_weight):
     return ops.multiply(-entropy_weight, ops.cast(entropies, "float32"))
 
 
-def check_entropy_weight(entropy_weight):
+def check_entropy_weight(entropy_weight: Any) -> float:
     """Checks that an entropy weight rewards, and does not punish, entropy.
 
     Returns:
@@ -101,16 +104,18 @@ class MLELoss(TokenLoss):
     ```
     """
 
-    def __init__(self, entropy_weight=0.0, name="mle_loss"):
+    def __init__(
+        self, entropy_weight: float = 0.0, name: str = "mle_loss"
+    ) -> None:
         super().__init__(name=name)
         self.entropy_weight = check_entropy_weight(entropy_weight)
 
-    def token_losses(self, statistics, mask):
+    def token_losses(self, statistics: Any, mask: Tensor) -> Any:
         action_values, values, entropies, _ = statistics
         losses = mle_loss(action_values, values)
         if self.entropy_weight:
             losses += entropy_loss(entropies, self.entropy_weight)
         return losses
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"entropy_weight": self.entropy_weight, "name": self.name}

@@ -1,5 +1,7 @@
 """Clipped policy gradient losses (PPO), and their KL penalty."""
 
+from typing import Any
+
 from keras import ops
 
 from keras_irl.arguments import check_number
@@ -7,9 +9,15 @@ from keras_irl.losses.finite import where_finite
 from keras_irl.ops import check_shapes
 from keras_irl.ops import is_action
 from keras_irl.ops import masked_mean
+from keras_irl.types import Tensor
 
 
-def policy_gradient_loss(log_probs, old_log_probs, advantages, clip_ratio=0.2):
+def policy_gradient_loss(
+    log_probs: Tensor,
+    old_log_probs: Tensor,
+    advantages: Tensor,
+    clip_ratio: float = 0.2,
+) -> Tensor:
     """Computes the clipped loss of every action that was sampled.
 
     With ρₜ = π(aₜ | sₜ) / π_old(aₜ | sₜ), π_old being the policy that sampled,
@@ -50,7 +58,9 @@ def policy_gradient_loss(log_probs, old_log_probs, advantages, clip_ratio=0.2):
     )
 
 
-def is_clipped(log_probs, old_log_probs, advantages, clip_ratio=0.2):
+def is_clipped(
+    log_probs: Any, old_log_probs: Any, advantages: Any, clip_ratio: float = 0.2
+) -> Tensor:
     """Tells which actions `policy_gradient_loss` gives no gradient.
 
     Args:
@@ -86,7 +96,7 @@ def _ratios(log_probs, old_log_probs):
     return ops.exp(ops.clip(log_probs - old_log_probs, -20.0, 20.0))
 
 
-def kl_loss(log_probs, reference_log_probs):
+def kl_loss(log_probs: Tensor, reference_log_probs: Tensor) -> Tensor:
     """Computes a loss whose gradient is that of the KL to a reference policy.
 
     With dₜ = log π(aₜ | sₜ) − log π_ref(aₜ | sₜ) of sampled actions,
@@ -114,7 +124,7 @@ def kl_loss(log_probs, reference_log_probs):
     )
 
 
-def kl_estimates(log_probs, reference_log_probs):
+def kl_estimates(log_probs: Any, reference_log_probs: Any) -> Tensor:
     """Estimates the KL to a reference policy from sampled actions.
 
         KL(π ‖ π_ref) = E[exp(−dₜ) − 1 + dₜ],    dₜ as in `kl_loss`
@@ -146,7 +156,7 @@ def _compared(log_probs, reference_log_probs):
     return new, ops.stop_gradient(reference)
 
 
-def value_loss(values, targets):
+def value_loss(values: Tensor, targets: Tensor) -> Tensor:
     """Computes the squared error of the values of states.
 
         lossₜ = (V(sₜ) − targetₜ)² / 2
@@ -170,7 +180,9 @@ def value_loss(values, targets):
     )
 
 
-def normalize_advantages(advantages, mask, min_std=1.0):
+def normalize_advantages(
+    advantages: Tensor, mask: Tensor, min_std: float = 1.0
+) -> Tensor:
     """Shifts advantages to mean 0, and scales large ones down.
 
         (Aₜ − mean A) / max(min_std, standard deviation of A)
@@ -200,7 +212,7 @@ def normalize_advantages(advantages, mask, min_std=1.0):
     return ops.where(is_action(mask), scaled, 0.0)
 
 
-def explained_variance(values, targets, mask):
+def explained_variance(values: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     """Computes what share of the variance of the targets the values explain.
 
         1 − Var(targets − V) / Var(targets)

@@ -1,11 +1,14 @@
 """Schedules: loss weights that change over training steps."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
+from keras_irl.types import Tensor
 
 
 class StepCounter:
@@ -23,7 +26,7 @@ class StepCounter:
         ValueError: If it is no integer of at least 0.
     """
 
-    def __init__(self, initial_step=0):
+    def __init__(self, initial_step: int = 0) -> None:
         initial_step = check_integer("initial_step", initial_step)
         self.initial_step = initial_step
         if keras.config.backend() == "jax":
@@ -33,7 +36,7 @@ class StepCounter:
                 initial_step, trainable=False, dtype="int32"
             )
 
-    def count(self, tensor):
+    def count(self, tensor: Tensor) -> tuple[Any, ...]:
         """Returns `tensor`, unchanged, and the number of steps before this one.
 
         Args:
@@ -104,7 +107,7 @@ class Schedule:
         ValueError: If the weight or the number of steps is negative.
     """
 
-    def __init__(self, td_weight, warm_up_steps=0):
+    def __init__(self, td_weight: Any, warm_up_steps: int = 0) -> None:
         if not callable(td_weight):
             td_weight = check_number(
                 "td_weight",
@@ -124,7 +127,7 @@ class Schedule:
         self.td_weight = td_weight
         self.warm_up_steps = warm_up_steps
 
-    def __call__(self, step):
+    def __call__(self, step: Tensor) -> Tensor:
         """Computes the weight after so many updates.
 
         Args:
@@ -140,7 +143,7 @@ class Schedule:
         warm = ops.cast(step >= self.warm_up_steps, "float32")
         return warm * ops.cast(weight, "float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         weight = self.td_weight
         if callable(weight):
             weight = keras.saving.serialize_keras_object(weight)

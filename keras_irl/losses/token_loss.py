@@ -1,5 +1,7 @@
 """The base of token losses: from logits to a masked mean."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -8,9 +10,10 @@ from keras_irl.ops import check_shapes
 from keras_irl.ops import masked_mean
 from keras_irl.ops import token_statistics
 from keras_irl.ops.shapes import as_tensor
+from keras_irl.types import Tensor
 
 
-def require_mask(sample_weight, owner):
+def require_mask(sample_weight: Tensor | None, owner: str) -> Any:
     """Returns the mask, which must have come as the sample weight.
 
     Args:
@@ -42,11 +45,13 @@ class TokenLoss(keras.losses.Loss):
     of tokens that count instead of the number of positions.
     """
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         check_kind("name", name, str)
         super().__init__(name=name, dtype="float32")
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> Any:
         mask = require_mask(sample_weight, type(self).__name__)
         actions, q_values, mask = check_shapes(
             actions=(y_true, "BT"),
@@ -56,7 +61,7 @@ class TokenLoss(keras.losses.Loss):
         statistics = token_statistics(q_values, actions, mask)
         return masked_mean(self.token_losses(statistics, mask), mask)
 
-    def token_losses(self, statistics, mask):
+    def token_losses(self, statistics: Any, mask: Tensor) -> Any:
         """Computes the loss of every token.
 
         Args:

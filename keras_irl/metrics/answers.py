@@ -10,6 +10,9 @@ import collections
 import functools
 import math
 import statistics
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
 
 from keras_irl.arguments import check_function
 from keras_irl.arguments import check_integer
@@ -20,7 +23,7 @@ from keras_irl.metrics.text_metrics import check_references
 _NUM_SAMPLES = (2, 4, 8, 16, 32, 64)
 
 
-def answer_metrics(answer):
+def answer_metrics(answer: Callable[..., Any] | None) -> dict[str, Any]:
     """Makes the metrics of several samples of a task with exact answers.
 
     Args:
@@ -40,7 +43,12 @@ def answer_metrics(answer):
     return metrics
 
 
-def pass_at_k(samples_per_prompt, references, answer, k=1):
+def pass_at_k(
+    samples_per_prompt: Any,
+    references: Sequence[Sequence[str]],
+    answer: Callable[..., Any] | None,
+    k: int = 1,
+) -> float:
     """Estimates how often at least one of `k` samples is right.
 
     Of n samples of a prompt c are right. Drawn without replacement, k of them
@@ -91,7 +99,11 @@ def pass_at_k(samples_per_prompt, references, answer, k=1):
     )
 
 
-def majority_vote(samples_per_prompt, references, answer):
+def majority_vote(
+    samples_per_prompt: Any,
+    references: Sequence[Sequence[str]],
+    answer: Callable[..., Any] | None,
+) -> float:
     """Percentage of the prompts whose most frequent answer is right.
 
     Samples without an answer do not vote; a prompt without any vote is wrong.

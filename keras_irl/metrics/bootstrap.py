@@ -2,6 +2,9 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.stats
@@ -9,6 +12,7 @@ import scipy.stats
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
+from keras_irl.types import Tensor
 
 _LEVEL = 0.95
 MIN_PROMPTS = 10
@@ -22,17 +26,17 @@ _MAX_RESAMPLES = 100_000
 _MAX_LEFT_OUT = 100
 
 
-def check_num_resamples(num_resamples):
+def check_num_resamples(num_resamples: int) -> Any:
     """Checks how often prompts are drawn, and returns it as an `int`."""
     return check_integer("num_resamples", num_resamples, 2, _MAX_RESAMPLES)
 
 
-def check_seed(seed):
+def check_seed(seed: int) -> Any:
     """Checks the seed of the draws, and returns it as an `int`."""
     return check_integer("seed", seed, 0, LARGEST_SEED)
 
 
-def check_level(level):
+def check_level(level: Any) -> Any:
     """Checks the level of an interval, and returns it as a `float`."""
     return check_number(
         "level",
@@ -43,7 +47,9 @@ def check_level(level):
     )
 
 
-def resampling_weights(num_prompts, num_resamples, seed):
+def resampling_weights(
+    num_prompts: int, num_resamples: int, seed: int
+) -> Tensor:
     """Draws prompts with replacement.
 
     Args:
@@ -59,7 +65,9 @@ def resampling_weights(num_prompts, num_resamples, seed):
     )
 
 
-def weights_with_sample(num_prompts, num_resamples, seed):
+def weights_with_sample(
+    num_prompts: int, num_resamples: int, seed: int
+) -> Tensor:
     """Draws prompts with replacement, behind the sample that is drawn from.
 
     Args:
@@ -75,7 +83,9 @@ def weights_with_sample(num_prompts, num_resamples, seed):
     return np.vstack([np.ones((1, num_prompts), int), draws])
 
 
-def bootstrap_weights(num_prompts, num_resamples, seed):
+def bootstrap_weights(
+    num_prompts: int, num_resamples: int, seed: int
+) -> Tensor:
     """Draws prompts for the BCa interval of a statistic of weighted prompts.
 
     Args:
@@ -98,7 +108,9 @@ def bootstrap_weights(num_prompts, num_resamples, seed):
     return np.vstack([drawn, left_out])
 
 
-def weighted_interval(statistics, num_prompts, level=_LEVEL):
+def weighted_interval(
+    statistics: Tensor, num_prompts: int, level: float = _LEVEL
+) -> Any:
     """Makes an interval of a statistic of the rows of `bootstrap_weights`.
 
     Args:
@@ -115,7 +127,14 @@ def weighted_interval(statistics, num_prompts, level=_LEVEL):
     return bca_interval(value, resampled, left_out, num_prompts, level=level)
 
 
-def bca_interval(value, resampled, left_out, num_prompts, *, level=_LEVEL):
+def bca_interval(
+    value: Any,
+    resampled: Tensor,
+    left_out: Tensor,
+    num_prompts: int,
+    *,
+    level: Any = _LEVEL,
+) -> tuple[Any, ...]:
     """Computes the BCa interval of the bootstrap, widened for few prompts.
 
     Efron's bias-corrected and accelerated interval takes those percentiles of
@@ -161,7 +180,7 @@ def bca_interval(value, resampled, left_out, num_prompts, *, level=_LEVEL):
     return float(low), float(high)
 
 
-def mean_interval(numbers, level=_LEVEL):
+def mean_interval(numbers: Tensor, level: Any = _LEVEL) -> Any:
     """Computes Student's interval of a mean.
 
     Args:
@@ -178,7 +197,9 @@ def mean_interval(numbers, level=_LEVEL):
     return t_interval(float(numbers.mean()), [(variance, size - 1)], level)
 
 
-def t_interval(value, variances, level=_LEVEL):
+def t_interval(
+    value: Any, variances: Sequence[Any], level: Any = _LEVEL
+) -> tuple[Any, ...]:
     """Computes Student's interval of an estimate with several sources of error.
 
     The half-widths that each source would have by itself are added in squares,
@@ -208,7 +229,7 @@ def t_interval(value, variances, level=_LEVEL):
     return float(value - width), float(value + width)
 
 
-def resampled_variance(resampled, size):
+def resampled_variance(resampled: Tensor, size: int) -> float:
     """The variance of an estimate, of its values on units that were drawn.
 
     Args:
@@ -277,7 +298,9 @@ class PromptResamples:
         ValueError: If a number is out of its range.
     """
 
-    def __init__(self, prompt_ids, num_resamples, seed):
+    def __init__(
+        self, prompt_ids: Sequence[Any], num_resamples: int, seed: int
+    ) -> None:
         self._num_resamples = check_num_resamples(num_resamples)
         self._seed = check_seed(seed)
         rows = {}
@@ -286,7 +309,7 @@ class PromptResamples:
         self.groups = [np.array(group) for group in rows.values()]
         self._rows = None
 
-    def over_texts(self, statistic):
+    def over_texts(self, statistic: Callable[..., Any]) -> Estimate:
         """Estimates a function of a set of texts.
 
         Args:
@@ -309,7 +332,7 @@ class PromptResamples:
         found[0] = value
         return Estimate(value, *weighted_interval(found, size))
 
-    def over_prompts(self, numbers, reason):
+    def over_prompts(self, numbers: Tensor, reason: str) -> Estimate:
         """Estimates the mean of a number that each prompt has.
 
         Args:

@@ -4,6 +4,7 @@ import collections
 import itertools
 import math
 import statistics
+from typing import Any
 
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
@@ -19,7 +20,11 @@ _LARGEST_ORDER = 100
 _EPSILON = 0.1
 
 
-def self_bleu(samples_per_prompt, max_order=_MAX_ORDER, tokenize=DEFAULT):
+def self_bleu(
+    samples_per_prompt: Any,
+    max_order: Any = _MAX_ORDER,
+    tokenize: str = DEFAULT,
+) -> float:
     """Computes Self-BLEU: how alike the responses to the same prompt are.
 
     Each sample is scored by BLEU as a hypothesis, with all other samples of
@@ -75,8 +80,10 @@ def self_bleu(samples_per_prompt, max_order=_MAX_ORDER, tokenize=DEFAULT):
 
 
 def prompt_self_bleu(
-    samples_per_prompt, max_order=_MAX_ORDER, tokenize=DEFAULT
-):
+    samples_per_prompt: Any,
+    max_order: Any = _MAX_ORDER,
+    tokenize: str = DEFAULT,
+) -> Any:
     """Computes the `self_bleu` of each prompt, as a share, one by one."""
     max_order = check_integer("max_order", max_order, 1, _LARGEST_ORDER)
     words = splitter(tokenize)
@@ -96,7 +103,9 @@ def prompt_self_bleu(
     )
 
 
-def distinct_n(samples_per_prompt, n=2, tokenize=DEFAULT):
+def distinct_n(
+    samples_per_prompt: Any, n: int = 2, tokenize: str = DEFAULT
+) -> float:
     """Computes the share of different n-grams among all n-grams of a prompt.
 
     The n-grams of all samples of a prompt are pooled; the mean is taken over
@@ -133,7 +142,7 @@ def distinct_n(samples_per_prompt, n=2, tokenize=DEFAULT):
     return 100.0 * statistics.fmean(shares)
 
 
-def diversity_note(num_samples, tokenize=DEFAULT):
+def diversity_note(num_samples: Any, tokenize: str = DEFAULT) -> str:
     """Explains `self_bleu` and `distinct_n` to readers of a table.
 
     Args:
@@ -157,7 +166,7 @@ def diversity_note(num_samples, tokenize=DEFAULT):
     )
 
 
-def tokenizer_of(rows):
+def tokenizer_of(rows: Any) -> str:
     """The word tokenizer of rows that are compared.
 
     Args:

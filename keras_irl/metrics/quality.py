@@ -8,6 +8,8 @@ no reference.
 
 import collections
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
 import sacrebleu
 
@@ -33,7 +35,9 @@ def _bleu_of_counts(sums):
 
 
 @word_metric(_bleu_of_counts)
-def bleu(responses, references, tokenize):
+def bleu(
+    responses: Sequence[str], references: Sequence[Sequence[str]], tokenize: str
+) -> list[Any]:
     """Computes multi-reference BLEU over a corpus.
 
     BLEU of SacreBLEU with its defaults: 4-grams of `13a` tokens, case kept,
@@ -81,7 +85,9 @@ def _chrf_of_counts(sums):
 
 
 @sum_over_texts(_chrf_of_counts)
-def chrf(responses, references):
+def chrf(
+    responses: Sequence[str], references: Sequence[Sequence[str]]
+) -> list[Any]:
     """Computes chrF, the F₂ score of character 6-grams, over a corpus.
 
     That of SacreBLEU with its defaults: n-grams of 1 to 6 characters, without
@@ -126,7 +132,9 @@ def _shared_counts(response, reference):
 
 
 @mean_over_texts
-def exact_match(responses, references):
+def exact_match(
+    responses: Sequence[str], references: Sequence[Sequence[str]]
+) -> list[Any]:
     """Percentage of responses that equal one of their references.
 
     Only how words are spaced makes no difference.
@@ -141,6 +149,6 @@ def exact_match(responses, references):
     ]
 
 
-def words(text):
+def words(text: str) -> str:
     """Spaces the words of a text by single blanks."""
     return " ".join(text.split())

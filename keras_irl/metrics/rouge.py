@@ -6,6 +6,8 @@ Metrics as those of `quality.py`.
 import itertools
 import re
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 from rouge_score import tokenizers as rouge_tokenizers
 from rouge_score.rouge_scorer import RougeScorer
@@ -17,7 +19,9 @@ from keras_irl.metrics.word_tokenizers import warn_of_unspaced
 
 
 @word_metric()
-def rouge_1(responses, references, tokenize):
+def rouge_1(
+    responses: Sequence[str], references: Sequence[Sequence[str]], tokenize: str
+) -> Any:
     """Computes ROUGE-1, the mean F₁ score of single words.
 
     Words are runs of `a` to `z` and digits, in lower case and not stemmed, as
@@ -37,13 +41,17 @@ def rouge_1(responses, references, tokenize):
 
 
 @word_metric()
-def rouge_2(responses, references, tokenize):
+def rouge_2(
+    responses: Sequence[str], references: Sequence[Sequence[str]], tokenize: str
+) -> Any:
     """Computes ROUGE-2, the mean F₁ score of pairs of words; see `rouge_1`."""
     return _f1("rouge2", responses, references, tokenize)
 
 
 @word_metric()
-def rouge_lsum(responses, references, tokenize):
+def rouge_lsum(
+    responses: Sequence[str], references: Sequence[Sequence[str]], tokenize: str
+) -> Any:
     """Computes ROUGE-Lsum, the mean F₁ score of common subsequences.
 
     Each sentence of a reference is compared with every one of the response,

@@ -10,6 +10,9 @@ import functools
 import itertools
 import operator
 import sys
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +22,7 @@ from keras_irl.columns import column
 from keras_irl.columns import column_of_lists
 from keras_irl.metrics.word_tokenizers import DEFAULT
 from keras_irl.metrics.word_tokenizers import check_tokenizer
+from keras_irl.types import Tensor
 
 
 class TextMetric:
@@ -34,21 +38,27 @@ class TextMetric:
             percentage. Defaults to `None`: the metric is their mean.
     """
 
-    def __init__(self, function, score=None):
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        score: Callable[..., Any] | None = None,
+    ) -> None:
         functools.update_wrapper(self, function)
         self._function = function
         self._score = score
 
-    def __call__(self, responses, references):
+    def __call__(
+        self, responses: Sequence[str], references: Sequence[Sequence[str]]
+    ) -> float:
         statistics = self.statistics(responses, references)
         weights = np.ones((1, len(statistics)))
         return float(self.resampled(weights, statistics[:, None])[0])
 
-    def count(self, *texts):
+    def count(self, *texts: Any) -> Any:
         """Counts the statistics of each text."""
         return self._function(*texts)
 
-    def tokenized_by(self, tokenize):
+    def tokenized_by(self, tokenize: str) -> Any:
         """Returns the same metric of words that another tokenizer separates.
 
         Args:
@@ -60,7 +70,9 @@ class TextMetric:
         check_tokenizer(tokenize)
         return self
 
-    def statistics(self, responses, references):
+    def statistics(
+        self, responses: Sequence[str], references: Sequence[Sequence[str]]
+    ) -> Tensor:
         """Computes the statistics that each response adds to the metric.
 
         Args:
@@ -89,7 +101,7 @@ class TextMetric:
             )
         return array.reshape(len(responses), -1)
 
-    def resampled(self, weights, statistics):
+    def resampled(self, weights: Tensor, statistics: Tensor) -> Tensor:
         """Computes the metric of weighted prompts, as a bootstrap draws them.
 
         Args:
@@ -148,20 +160,31 @@ class WordMetric(TextMetric):
     100.0
     """
 
-    def __init__(self, function, score=None, tokenize=DEFAULT, plain=None):
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        score: Any = None,
+        tokenize: str = DEFAULT,
+        plain: Any = None,
+    ) -> None:
         super().__init__(function, score)
         self.tokenize = tokenize
         self._plain = plain
 
-    def __call__(self, responses, references, tokenize=None):
+    def __call__(
+        self,
+        responses: Sequence[str],
+        references: Sequence[Sequence[str]],
+        tokenize: str | None = None,
+    ) -> Any:
         if tokenize is None:
             return super().__call__(responses, references)
         return self.tokenized_by(tokenize)(responses, references)
 
-    def count(self, *texts):
+    def count(self, *texts: Any) -> Any:
         return self._function(*texts, self.tokenize)
 
-    def tokenized_by(self, tokenize):
+    def tokenized_by(self, tokenize: str) -> Any:
         """See `TextMetric`."""
         tokenize = check_tokenizer(tokenize)
         plain = self if self._plain is None else self._plain
@@ -190,7 +213,7 @@ class _AdaptedMetric(TextMetric):
         return _AdaptedMetric(metric, self._adapt)
 
 
-def tokenized_by(metric, tokenize):
+def tokenized_by(metric: Any, tokenize: str) -> Any:
     """The same metric of words that another tokenizer separates.
 
     Args:
@@ -205,7 +228,7 @@ def tokenized_by(metric, tokenize):
     return metric.tokenized_by(tokenize)
 
 
-def mean_over_texts(function):
+def mean_over_texts(function: Callable[..., Any]) -> TextMetric:
     """Makes a metric of a function that scores each text on its own.
 
     Args:
@@ -225,7 +248,7 @@ def mean_over_texts(function):
     return TextMetric(function)
 
 
-def sum_over_texts(score):
+def sum_over_texts(score: Callable[..., Any]) -> Any:
     """Makes a metric of a function that counts something in each text.
 
     Args:
@@ -245,7 +268,7 @@ def sum_over_texts(score):
     return functools.partial(TextMetric, score=score)
 
 
-def word_metric(score=None):
+def word_metric(score: Any = None) -> Any:
     """Makes a metric of a function that counts words.
 
     Args:
@@ -258,7 +281,7 @@ def word_metric(score=None):
     return functools.partial(WordMetric, score=score)
 
 
-def after_change(metric, change):
+def after_change(metric: Any, change: Callable[..., Any]) -> Any:
     """Makes a metric of responses that are changed first.
 
     Args:
@@ -271,7 +294,7 @@ def after_change(metric, change):
     return _adapted(metric, functools.partial(_change_responses, change))
 
 
-def given_prompts(metric, prompts):
+def given_prompts(metric: Callable[..., Any], prompts: Sequence[str]) -> Any:
     """Makes a metric of one that reads the prompts too.
 
     Args:
@@ -321,7 +344,9 @@ def _is_named(metric):
         return False
 
 
-def check_references(responses, references):
+def check_references(
+    responses: Sequence[str], references: Sequence[Sequence[str]]
+) -> tuple[Any, ...]:
     """Checks that each response is a string with references to judge it by.
 
     Args:

@@ -3,6 +3,9 @@
 import functools
 import re
 import warnings
+from collections.abc import Callable
+from collections.abc import Iterable
+from typing import Any
 
 import sacrebleu
 
@@ -26,7 +29,7 @@ _UNSEPARATED = {
 }
 
 
-def check_tokenizer(tokenize):
+def check_tokenizer(tokenize: str) -> Any:
     """Checks the name of a tokenizer, and that it can be used here.
 
     Args:
@@ -43,7 +46,7 @@ def check_tokenizer(tokenize):
     return tokenize
 
 
-def splitter(tokenize=DEFAULT):
+def splitter(tokenize: str = DEFAULT) -> Callable[..., Any]:
     """Returns the word tokenizer of a name.
 
     | name       | words                                                       |
@@ -90,7 +93,7 @@ def _splitter(tokenize):
     return lambda text: separate(text).split()
 
 
-def warn_of_unspaced(texts, tokenize):
+def warn_of_unspaced(texts: Iterable[Any], tokenize: str) -> None:
     """Warns of texts without spaces that a tokenizer would not separate.
 
     Their n-grams would be those of whole clauses, which are hardly ever equal.

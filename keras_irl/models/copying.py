@@ -1,14 +1,17 @@
 """Deep copies of a policy, with weights of their own."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_irl.families.family import check_language_model
 from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.models.lora import has_lora
+from keras_irl.types import Policy
 
 
-def copy_policy(policy):
+def copy_policy(policy: Policy) -> Any:
     """Makes a second policy with equal weights.
 
     Args:
@@ -44,7 +47,7 @@ def copy_policy(policy):
     return copy
 
 
-def policy_config(policy):
+def policy_config(policy: Policy) -> dict[str, Any]:
     """Describes a policy that is a part of another model.
 
     Args:

@@ -1,6 +1,8 @@
 """Low-rank adaptation (LoRA) of any policy."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 from typing import NamedTuple
 
 import keras
@@ -11,6 +13,7 @@ from keras_irl.arguments import check_integer
 from keras_irl.families.family import check_language_model
 from keras_irl.families.family import nearest_family
 from keras_irl.keras_seams import layers_inside
+from keras_irl.types import Policy
 
 _DENSE = (keras.layers.Dense, keras.layers.EinsumDense)
 
@@ -29,7 +32,11 @@ class LowRankUpdate(NamedTuple):
     b: keras.Variable
 
 
-def enable_lora(policy, rank=8, target_layer_names=None):
+def enable_lora(
+    policy: Policy,
+    rank: int = 8,
+    target_layer_names: Sequence[str] | None = None,
+) -> int:
     """Freezes a policy and gives some of its layers low-rank updates to train.
 
     The kernel W of a layer becomes W + A B, where A and B are as thin as the
@@ -81,7 +88,7 @@ def enable_lora(policy, rank=8, target_layer_names=None):
     return sum(math.prod(v.shape) for v in policy.trainable_variables)
 
 
-def default_lora_targets(policy):
+def default_lora_targets(policy: Policy) -> list[str]:
     """Names the layers that `enable_lora` updates if it is told none.
 
     They are those that attention reads its queries and values with.
@@ -103,7 +110,7 @@ def default_lora_targets(policy):
     return sorted(name for name in names if name in known)
 
 
-def restart_lora(policy):
+def restart_lora(policy: Policy) -> None:
     """Brings low-rank updates back to life that were loaded as zeros.
 
     Keras saves W + A B in place of W, and loads zeros for A and B, which then
@@ -118,7 +125,7 @@ def restart_lora(policy):
         a.assign(initializer(a.shape, dtype=a.dtype))
 
 
-def dead_lora(policy):
+def dead_lora(policy: Policy) -> list[Any]:
     """Finds low-rank updates that would never move, as both factors are zero.
 
     Each has a gradient only where the other is something else.
@@ -148,7 +155,7 @@ class LowRankUpdates(keras.layers.Layer):
             or gets them later, Keras saves it as ever.
     """
 
-    def __init__(self, policy):
+    def __init__(self, policy: Policy) -> None:
         super().__init__(name="low_rank_updates")
         found = low_rank_updates(policy)
         self.updates = [v for update in found for v in update[1:]]
@@ -165,12 +172,12 @@ class LowRankUpdates(keras.layers.Layer):
         self._loaded = []
         self.built = True
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
         for i, variable in enumerate(self._others()):
             store[f"unmerged_{i}"] = variable
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         # What was saved before the policy had updates has none.
         if not self.updates or not len(store.keys()):
             return
@@ -184,7 +191,7 @@ class LowRankUpdates(keras.layers.Layer):
             if key in store.keys()
         ]
 
-    def restore(self):
+    def restore(self) -> None:
         """Puts in what was loaded, and merged or set to zero with W."""
         for variable, value in self._loaded:
             variable.assign(value)
@@ -192,7 +199,7 @@ class LowRankUpdates(keras.layers.Layer):
         restart_lora(self._policy())
 
 
-def low_rank_updates(policy):
+def low_rank_updates(policy: Policy) -> list[Any]:
     """Lists the low-rank updates of a policy.
 
     Args:
@@ -212,12 +219,12 @@ def low_rank_updates(policy):
     return found
 
 
-def low_rank_variables(policy):
+def low_rank_variables(policy: Policy) -> list[Any]:
     """Lists the factors of all low-rank updates of a policy, flat."""
     return [v for update in low_rank_updates(policy) for v in update[1:]]
 
 
-def has_lora(policy):
+def has_lora(policy: Policy) -> bool:
     """Tells whether a policy has low-rank updates."""
     return bool(low_rank_updates(policy))
 

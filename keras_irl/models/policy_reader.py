@@ -2,6 +2,7 @@
 
 import threading
 import weakref
+from typing import Any
 
 import keras
 
@@ -12,12 +13,14 @@ from keras_irl.families.heads import vocabulary_head
 from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops import token_statistics
+from keras_irl.types import Policy
+from keras_irl.types import Tensor
 
 _LOCKS = weakref.WeakKeyDictionary()
 _GUARD = threading.Lock()
 
 
-def lock_of(policy):
+def lock_of(policy: Policy) -> Any:
     """Returns the lock that whoever reads a policy must hold.
 
     Compiled functions give the arrays of a policy away while they run, under
@@ -45,7 +48,7 @@ class PolicyReader(keras.Model):
         policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM`.
     """
 
-    def __init__(self, policy):
+    def __init__(self, policy: Policy) -> None:
         # The policy has precisions of its own, and a mask needs its sign.
         super().__init__(name="policy_reader", autocast=False)
         self.policy = policy
@@ -62,11 +65,13 @@ class PolicyReader(keras.Model):
         # Keras would save it as a model, with a configuration that it has not.
         return type(self), (self.policy,)
 
-    def predict_on_batch(self, x):
+    def predict_on_batch(self, x: Any) -> Any:
         with lock_of(self.policy):
             return super().predict_on_batch(x)
 
-    def statistics(self, inputs, actions, mask):
+    def statistics(
+        self, inputs: dict[str, Any], actions: Tensor, mask: Tensor
+    ) -> Any:
         """Reads `TokenStatistics`, of shape `(B, T)`, of a batch."""
         if not self.tiles_vocabulary:
             with without_mask_warnings():

@@ -1,6 +1,7 @@
 """Policies by the name of a preset or a file."""
 
 import os
+from typing import Any
 
 import keras_hub
 
@@ -15,12 +16,18 @@ from keras_irl.models.scratch import SIZES
 from keras_irl.models.scratch import check_lengths
 from keras_irl.models.scratch import scratch_policy
 from keras_irl.models.scratch import seeded
+from keras_irl.types import Policy
 
 
 @without_mask_warnings()
 def load_policy(
-    preset, texts=None, max_prompt_length=None, max_length=None, seed=0
-):
+    preset: str,
+    texts: Any = None,
+    max_prompt_length: Any = None,
+    max_length: int | None = None,
+    *,
+    seed: int = 0,
+) -> Any:
     """Loads a language model, or makes a small one from scratch.
 
     Args:
@@ -109,7 +116,9 @@ def _first_line(error):
     return lines[0][:300]
 
 
-def set_lengths(policy, max_prompt_length, max_length):
+def set_lengths(
+    policy: Policy, max_prompt_length: Any, max_length: int | None
+) -> None:
     """Sets the lengths that the preprocessor of a policy packs texts to.
 
     Args:

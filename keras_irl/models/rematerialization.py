@@ -1,13 +1,16 @@
 """Rematerialization: activations recomputed in the backward pass."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_irl.families.family import nearest_family
 from keras_irl.keras_seams import wrap_call
+from keras_irl.types import Policy
 
 
-def rematerialize(policy):
+def rematerialize(policy: Policy) -> int:
     """Lets the blocks of a policy forget what they computed, until it is due.
 
     The backward pass needs the activations of every layer. After this, only
@@ -54,7 +57,7 @@ def _blocks(backbone, names):
         return []
 
 
-def is_rematerialized(layer):
+def is_rematerialized(layer: Any) -> bool:
     """Tells whether a layer computes once more what its gradient needs."""
     return isinstance(layer.call, _Rematerialized)
 

@@ -8,6 +8,10 @@ import pathlib
 import random
 import string
 import tempfile
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any
 
 import keras_hub
 import numpy as np
@@ -26,7 +30,7 @@ MAX_VOCABULARY = 2**20
 _MAX_TEXT_BYTES = 2**16
 
 
-def sentence_piece_tokenizer(texts, vocabulary_size):
+def sentence_piece_tokenizer(texts: Sequence[str], vocabulary_size: int) -> Any:
     """Trains the byte-pair tokenizer of a T5.
 
     What it tokenizes it gives back: characters are not normalized, spaces not
@@ -91,7 +95,9 @@ def _train(texts, vocabulary_size, model, rules):
     )
 
 
-def byte_pair_vocabulary(texts, vocabulary_size, special_tokens):
+def byte_pair_vocabulary(
+    texts: Sequence[str], vocabulary_size: int, special_tokens: Any
+) -> tuple[Any, ...]:
     """Trains a byte-level byte-pair encoding, as GPT-2 and BART have.
 
     Every text can be tokenized, since every byte is a token. No pair crosses
@@ -132,12 +138,12 @@ def byte_pair_vocabulary(texts, vocabulary_size, special_tokens):
     return vocabulary, merges
 
 
-def check_vocabulary_size(size):
+def check_vocabulary_size(size: Any) -> Any:
     """Returns the size of a vocabulary as an `int`, or raises `ValueError`."""
     return check_integer("vocabulary_size", size, 1, MAX_VOCABULARY)
 
 
-def sample_texts(texts, seed=0):
+def sample_texts(texts: Iterable[Any], seed: int = 0) -> list[str]:
     """Draws at most `MAX_TEXTS` texts, holding no more than that in memory.
 
     Args:
@@ -187,13 +193,14 @@ SPARE_POSITIONS = 1
 
 
 def scratch_policy(
-    name,
-    texts,
-    max_prompt_length=128,
-    max_length=256,
-    vocabulary_size=1000,
-    seed=0,
-):
+    name: str,
+    texts: Any,
+    max_prompt_length: int = 128,
+    max_length: int | None = 256,
+    *,
+    vocabulary_size: int = 1000,
+    seed: int = 0,
+) -> Any:
     """Makes a small random policy and trains its tokenizer.
 
     Texts and numbers alike make the same policy: the same tokens, and the
@@ -250,7 +257,7 @@ def scratch_policy(
 
 
 @contextlib.contextmanager
-def seeded(seed):
+def seeded(seed: int) -> Iterator[Any]:
     """Seeds the layers that are made inside, and nothing else.
 
     Keras draws the seed of a layer from Python's global generator, which is
@@ -267,7 +274,9 @@ def seeded(seed):
         random.setstate(state)
 
 
-def check_lengths(max_prompt_length=None, max_length=None):
+def check_lengths(
+    max_prompt_length: Any = None, max_length: int | None = None
+) -> list[Any]:
     """Checks the lengths that texts are packed to.
 
     Args:

@@ -1,6 +1,7 @@
 """The choice of tiled or plain token statistics."""
 
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,9 +10,12 @@ from keras_irl.arguments import shortened
 from keras_irl.families.heads import MIN_VOCABULARY_SIZE
 from keras_irl.families.heads import has_known_head
 from keras_irl.families.heads import vocabulary_head
+from keras_irl.types import Policy
 
 
-def tiles_vocabulary(policy, tile_vocabulary, compile_arguments):
+def tiles_vocabulary(
+    policy: Policy, tile_vocabulary: Any, compile_arguments: dict[str, Any]
+) -> bool:
     """Decides whether a trainer tiles the vocabulary.
 
     Args:
@@ -55,7 +59,7 @@ def tiles_vocabulary(policy, tile_vocabulary, compile_arguments):
     return True
 
 
-def without_xla(compile_arguments):
+def without_xla(compile_arguments: dict[str, Any]) -> dict[str, Any]:
     """Keeps TensorFlow from compiling by XLA what it can't.
 
     Args:

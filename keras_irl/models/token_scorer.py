@@ -2,6 +2,9 @@
 
 import contextlib
 import functools
+from collections.abc import Iterator
+from typing import Any
+from typing import Self
 
 import keras
 from keras import ops
@@ -12,6 +15,7 @@ from keras_irl.families.heads import vocabulary_head
 from keras_irl.models.copying import policy_config
 from keras_irl.models.lora import has_lora
 from keras_irl.models.lora import low_rank_variables
+from keras_irl.types import Policy
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")
@@ -40,23 +44,27 @@ class TokenScorer(keras.Model):
     ```
     """
 
-    def __init__(self, language_model, **kwargs):
+    def __init__(self, language_model: Any, **kwargs: Any) -> None:
         check_language_model(language_model)
         super().__init__(**kwargs)
         self.language_model = language_model
         self.head = score_head(language_model)
         self.built = True
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
         states = hidden_states(self.language_model, inputs, training=training)
         return ops.squeeze(self.head(states), axis=-1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         language_model = policy_config(self.language_model)
         return {**super().get_config(), "language_model": language_model}
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls,
+        config: dict[str, Any],
+        custom_objects: dict[str, Any] | None = None,
+    ) -> Self:
         return cls(
             **keras.saving.deserialize_keras_object(
                 config, custom_objects=custom_objects
@@ -64,7 +72,7 @@ class TokenScorer(keras.Model):
         )
 
 
-def score_head(language_model):
+def score_head(language_model: Any) -> Any:
     """Makes the layer that scores the hidden states of a language model.
 
     Args:
@@ -113,7 +121,7 @@ class AdaptedScorer(keras.Model):
     ```
     """
 
-    def __init__(self, policy, **kwargs):
+    def __init__(self, policy: Policy, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         adapted = adapted_variables(policy)
         self.adapters = [self._adapter(variable) for variable in adapted]
@@ -133,13 +141,13 @@ class AdaptedScorer(keras.Model):
         adapter.assign(ops.copy(ops.convert_to_tensor(update)))
         return adapter
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
         adapters = [ops.convert_to_tensor(v) for v in self.adapters]
         return ops.squeeze(
             self.head(self._read(adapters, inputs, training)), axis=-1
         )
 
-    def check_policy(self):
+    def check_policy(self) -> None:
         """Checks that the policy trains nothing that this reads with it.
 
         Raises:
@@ -147,7 +155,7 @@ class AdaptedScorer(keras.Model):
         """
         self._check()
 
-    def get_config(self):
+    def get_config(self) -> Any:
         raise ValueError(
             "A model with a scorer that borrows the backbone of a policy can't "
             "be saved whole. Save its weights, `trainer.save_weights(...)`, to "
@@ -158,7 +166,7 @@ class AdaptedScorer(keras.Model):
         )
 
 
-def adapted_variables(policy):
+def adapted_variables(policy: Policy) -> list[Any]:
     """Lists what of a policy changes: low-rank updates and trained variables.
 
     Raises:
@@ -177,7 +185,7 @@ def adapted_variables(policy):
     return [v for v in policy.variables if id(v) in changing]
 
 
-def check_adapted(policy, adapted):
+def check_adapted(policy: Policy, adapted: Any) -> None:
     """Checks that all that changes of a policy was known before.
 
     Args:
@@ -199,7 +207,7 @@ def check_adapted(policy, adapted):
 
 
 @contextlib.contextmanager
-def other_values(policy, variables, values):
+def other_values(policy: Policy, variables: Any, values: Any) -> Iterator[Any]:
     """Lets some variables of a policy have other values for a while.
 
     Args:

@@ -19,15 +19,18 @@ Keras hands a loss a sample weight and nothing else: therefore the sign. It is
 written by `mark_cut` and read by `is_cut`, and by nothing else.
 """
 
+from typing import Any
+
 import numpy as np
 from keras import ops
 
 from keras_irl.ops.shapes import check_shapes
+from keras_irl.types import Tensor
 
 CONTINUES = np.float32(-0.0)
 
 
-def mark_cut(mask, is_cut):
+def mark_cut(mask: Tensor, is_cut: Tensor) -> Any:
     """Marks the states in which texts were cut off, in a mask.
 
     Args:
@@ -57,7 +60,7 @@ def mark_cut(mask, is_cut):
     return ops.where(is_cut, CONTINUES, ops.cast(mask, "float32"))
 
 
-def is_cut(mask):
+def is_cut(mask: Tensor) -> Tensor:
     """Tells in which states a text was cut off: it goes on, without an action.
 
     Args:
@@ -74,7 +77,7 @@ def is_cut(mask):
     return ops.logical_and(ops.equal(mask, 0.0), ops.signbit(mask))
 
 
-def is_action(mask):
+def is_action(mask: Tensor) -> Tensor:
     """Tells which tokens are actions that count.
 
     Args:
@@ -90,7 +93,7 @@ def is_action(mask):
     return ops.cast(mask, "float32") > 0
 
 
-def continues(mask):
+def continues(mask: Tensor) -> Tensor:
     """Tells in which states a text goes on: at an action, or where it was cut.
 
     Args:
@@ -105,7 +108,7 @@ def continues(mask):
     return ops.logical_or(is_action(mask), is_cut(mask))
 
 
-def is_start(mask):
+def is_start(mask: Tensor) -> Tensor:
     """Tells which states are the first of a text: an action, and none before.
 
     Args:
@@ -122,7 +125,7 @@ def is_start(mask):
     return ops.logical_and(actions, ops.logical_not(before))
 
 
-def masked_sum(values, mask):
+def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
     """Sums the entries that count, each as often as the mask says.
 
     Whatever stands elsewhere, infinities and NaN included, leaves no trace in
@@ -145,7 +148,7 @@ def masked_sum(values, mask):
     return ops.sum(weights * values)
 
 
-def masked_mean(values, mask):
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Averages over the entries that count, with their number as divisor.
 
     Args:

@@ -6,9 +6,12 @@ from keras_irl.ops.masking import is_action
 from keras_irl.ops.shapes import check_shapes
 from keras_irl.ops.values import check_share
 from keras_irl.ops.values import next_values
+from keras_irl.types import Tensor
 
 
-def discounted_returns(rewards, mask, discount=0.99):
+def discounted_returns(
+    rewards: Tensor, mask: Tensor, discount: float = 0.99
+) -> Tensor:
     """Computes the discounted sum of rewards from each action on.
 
         Gₜ = Σₖ γᵏ rₜ₊ₖ,    over the actions of the text
@@ -49,8 +52,13 @@ def discounted_returns(rewards, mask, discount=0.99):
 
 
 def generalized_advantages(
-    rewards, values, mask, discount=0.99, *, gae_lambda=0.95
-):
+    rewards: Tensor,
+    values: Tensor,
+    mask: Tensor,
+    discount: float = 0.99,
+    *,
+    gae_lambda: float = 0.95,
+) -> Tensor:
     """Computes how much better each action was than the value of its state.
 
         δₜ = rₜ + γ V(sₜ₊₁) − V(sₜ)

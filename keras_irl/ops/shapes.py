@@ -1,16 +1,19 @@
 """Shape checks of tensors, made while tracing."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_irl.arguments import check_kind
 from keras_irl.arguments import shortened
+from keras_irl.types import Tensor
 
 _NO_NUMBERS = ("string", "complex64", "complex128", "object")
 
 
-def as_tensor(name, values):
+def as_tensor(name: str, values: Tensor) -> Any:
     """Returns a tensor of whatever holds numbers.
 
     Args:
@@ -40,7 +43,7 @@ def as_tensor(name, values):
     return tensor
 
 
-def check_shapes(**tensors):
+def check_shapes(**tensors: Any) -> list[Any]:
     """Checks that tensors have the shapes their docstrings give.
 
     Each letter stands for one size, the same wherever it appears. A size that
@@ -85,7 +88,7 @@ def check_shapes(**tensors):
     return list(found.values())
 
 
-def check_scalar(name, number):
+def check_scalar(name: str, number: Tensor) -> Any:
     """Returns a tensor that stands for a number, such as a schedule's value.
 
     Args:

@@ -12,6 +12,7 @@ from keras import ops
 
 from keras_irl.ops.masking import continues
 from keras_irl.ops.shapes import check_shapes
+from keras_irl.types import Tensor
 
 
 class TokenStatistics(NamedTuple):
@@ -32,7 +33,9 @@ class TokenStatistics(NamedTuple):
     is_argmax: Any
 
 
-def token_statistics(q_values, actions, mask=None):
+def token_statistics(
+    q_values: Tensor, actions: Tensor, mask: Tensor | None = None
+) -> TokenStatistics:
     """Computes the statistics of the tokens taken from all action values.
 
     With Q(sₜ, ·) the logits at position t, and π their softmax:

@@ -1,6 +1,7 @@
 """Token statistics from hidden states, tile by tile of the vocabulary."""
 
 import importlib
+from typing import Any
 
 import keras
 from keras import ops
@@ -14,11 +15,18 @@ from keras_irl.ops.masking import continues
 from keras_irl.ops.shapes import check_shapes
 from keras_irl.ops.statistics import TokenStatistics
 from keras_irl.ops.vocabulary_head import VocabularyHead
+from keras_irl.types import Tensor
 
 
 def tiled_token_statistics(
-    hidden_states, head, actions, mask, *, block_size=None, tile_size=None
-):
+    hidden_states: Tensor,
+    head: Any,
+    actions: Tensor,
+    mask: Tensor,
+    *,
+    block_size: Any = None,
+    tile_size: Any = None,
+) -> TokenStatistics:
     """Computes what `token_statistics` does, tile by tile of the vocabulary.
 
     The logits of all tokens, `(B, T, V)`, are never in memory, forward or

@@ -1,5 +1,7 @@
 """Soft values: next values, implicit rewards, log-probabilities."""
 
+from typing import Any
+
 from keras import ops
 
 from keras_irl.arguments import check_number
@@ -7,9 +9,10 @@ from keras_irl.ops.masking import continues
 from keras_irl.ops.masking import is_action
 from keras_irl.ops.shapes import check_scalar
 from keras_irl.ops.shapes import check_shapes
+from keras_irl.types import Tensor
 
 
-def next_values(values, mask):
+def next_values(values: Tensor, mask: Tensor) -> Tensor:
     """Computes the value of the state that each action leads to.
 
     The next state is the next position, V(sₜ₊₁). After the last action of a
@@ -39,7 +42,9 @@ def next_values(values, mask):
     return ops.pad(values[:, 1:], [[0, 0], [0, 1]])
 
 
-def implicit_rewards(action_values, values, mask, discount=0.99):
+def implicit_rewards(
+    action_values: Tensor, values: Tensor, mask: Tensor, discount: float = 0.99
+) -> Tensor:
     """Computes the rewards under which the values would be optimal.
 
     The soft Bellman equation, solved for the reward:
@@ -77,7 +82,7 @@ def implicit_rewards(action_values, values, mask, discount=0.99):
     return ops.where(is_action(mask), taken, 0.0) - after
 
 
-def log_probs(action_values, values):
+def log_probs(action_values: Tensor, values: Tensor) -> Tensor:
     """Computes how likely the policy is to take the tokens that were taken.
 
         log π(aₜ | sₜ) = Q(sₜ, aₜ) − V(sₜ)
@@ -99,7 +104,7 @@ def log_probs(action_values, values):
     return ops.cast(action_values, "float32") - ops.cast(values, "float32")
 
 
-def check_share(name, number):
+def check_share(name: str, number: Any) -> Any:
     """Checks a discount or decay, which must lie in `[0, 1]`.
 
     Args:

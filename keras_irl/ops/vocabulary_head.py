@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_irl.ops.shapes import check_shapes
+from keras_irl.types import Tensor
 
 
 class VocabularyHead(NamedTuple):
@@ -35,11 +36,11 @@ class VocabularyHead(NamedTuple):
     is_trained: bool = True
 
     @property
-    def vocabulary_size(self):
+    def vocabulary_size(self) -> Any:
         """The number of tokens V."""
         return np.shape(self.kernel)[self.axes.index("V")]
 
-    def q_values(self, hidden_states):
+    def q_values(self, hidden_states: Tensor) -> Tensor:
         """Computes the values of all tokens, in an array of all of them.
 
         Args:
@@ -62,7 +63,7 @@ class VocabularyHead(NamedTuple):
             logits = self.soft_cap * ops.tanh(logits / self.soft_cap)
         return logits
 
-    def tensors(self, hidden_states):
+    def tensors(self, hidden_states: Tensor) -> tuple[Any, ...]:
         """Returns the tensors that products are taken of.
 
         Args:

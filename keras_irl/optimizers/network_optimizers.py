@@ -1,5 +1,8 @@
 """An optimizer wrapper with one optimizer for each network."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -21,38 +24,38 @@ class HeadStart(keras.optimizers.Optimizer):
     """
 
     # None while Keras sets its own attributes, of which one is handed on.
-    inner_optimizer = None
+    inner_optimizer: Any = None
 
-    def __init__(self, inner_optimizer):
+    def __init__(self, inner_optimizer: Any) -> None:
         factor = inner_optimizer.loss_scale_factor
         super().__init__(learning_rate=0.0, name=inner_optimizer.name)
         self.inner_optimizer = inner_optimizer
         self.loss_scale_factor = factor
 
     @property
-    def variables(self):
+    def variables(self) -> Any:
         return self.inner_optimizer.variables
 
     @property
-    def iterations(self):
+    def iterations(self) -> Any:
         return self.inner_optimizer.iterations
 
     @property
-    def loss_scale_factor(self):
+    def loss_scale_factor(self) -> Any:
         inner = self.inner_optimizer
         return None if inner is None else inner.loss_scale_factor
 
     @loss_scale_factor.setter
-    def loss_scale_factor(self, factor):
+    def loss_scale_factor(self, factor: Any) -> None:
         if self.inner_optimizer is not None:
             self.inner_optimizer.loss_scale_factor = factor
 
-    def build(self, variables):
+    def build(self, variables: Any) -> None:
         if not self.built:
             self.inner_optimizer.build(variables)
             super().build(variables)
 
-    def apply(self, grads, trainable_variables=None):
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         if trainable_variables is None:
             trainable_variables = self._trainable_variables
         started = self.iterations > 0
@@ -84,10 +87,10 @@ class HeadStart(keras.optimizers.Optimizer):
         for variable, value in zip(variables, found, strict=True):
             variable.assign(value)
 
-    def finalize_variable_values(self, var_list):
+    def finalize_variable_values(self, var_list: Any) -> None:
         self.inner_optimizer.finalize_variable_values(var_list)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         inner = keras.saving.serialize_keras_object(self.inner_optimizer)
         return {"inner_optimizer": inner}
 
@@ -108,7 +111,9 @@ class NetworkOptimizers(keras.optimizers.MultiOptimizer):
         ValueError: If two networks have the same optimizer.
     """
 
-    def __init__(self, optimizers, networks):
+    def __init__(
+        self, optimizers: Sequence[Any], networks: Sequence[Any]
+    ) -> None:
         if len({id(optimizer) for optimizer in optimizers}) < len(optimizers):
             raise ValueError(
                 "Each network needs an optimizer of its own, which keeps its "
@@ -122,13 +127,13 @@ class NetworkOptimizers(keras.optimizers.MultiOptimizer):
                 owners.setdefault(id(variable), optimizer)
         super().__init__(lambda variable: owners[id(variable)])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         # Which variable is whose can't be written down; `GAIL` knows it.
         return {"name": self.name}
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         # Keras saves the optimizers of the networks by themselves.
         store["iterations"] = self.iterations.numpy()
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         self.iterations.assign(store["iterations"])

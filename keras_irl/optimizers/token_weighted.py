@@ -5,11 +5,16 @@ is called, and nothing of it is replaced.
 """
 
 import contextlib
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any
+from typing import Self
 
 import keras
 from keras import ops
 
 from keras_irl.arguments import check_kind
+from keras_irl.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")
@@ -53,7 +58,12 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
     ```
     """
 
-    def __init__(self, inner_optimizer, measured=None, name=None):
+    def __init__(
+        self,
+        inner_optimizer: Any,
+        measured: Sequence[Any] | None = None,
+        name: str | None = None,
+    ) -> None:
         check_kind(
             "inner_optimizer", inner_optimizer, keras.optimizers.Optimizer
         )
@@ -81,7 +91,7 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
             (), initializer="zeros", dtype="float32", name=name
         )
 
-    def build(self, variables):
+    def build(self, variables: Any) -> None:
         if self.built:
             return
         if not self.inner_optimizer.built:
@@ -93,25 +103,25 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
         super().build(variables)
 
     @property
-    def variables(self):
+    def variables(self) -> Any:
         return super().variables + self.inner_optimizer.variables
 
     @property
-    def learning_rate(self):
+    def learning_rate(self) -> Any:
         """That of the wrapped optimizer."""
         return self.inner_optimizer.learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, learning_rate):
+    def learning_rate(self, learning_rate: Any) -> None:
         self.inner_optimizer.learning_rate = learning_rate
 
     @property
-    def iterations(self):
+    def iterations(self) -> Any:
         """Those of the wrapped optimizer."""
         return self.inner_optimizer.iterations
 
     @contextlib.contextmanager
-    def weighing(self, num_tokens):
+    def weighing(self, num_tokens: Tensor | None) -> Iterator[Any]:
         """Tells how many tokens the next gradient is a mean of.
 
         Args:
@@ -126,11 +136,11 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
         finally:
             self._num_tokens = None
 
-    def resume(self):
+    def resume(self) -> None:
         """Lets steps be taken again after a broken gradient."""
         self._is_broken.assign(0.0)
 
-    def apply(self, grads, trainable_variables=None):
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         if trainable_variables is None:
             trainable_variables = self._trainable_variables
         trainable_variables = list(trainable_variables)
@@ -141,7 +151,9 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
             lambda: None,
         )
 
-    def stateless_apply(self, optimizer_variables, grads, trainable_variables):
+    def stateless_apply(
+        self, optimizer_variables: Any, grads: Any, trainable_variables: Any
+    ) -> Any:
         trained = self._trainable_variables
         mapping = [
             *zip(trained, trainable_variables, strict=True),
@@ -240,27 +252,27 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
             due.append(ops.where(is_due, steps * value, nothing))
         return due
 
-    def finalize_variable_values(self, var_list):
+    def finalize_variable_values(self, var_list: Any) -> None:
         self.inner_optimizer.finalize_variable_values(var_list)
 
-    def set_weights(self, weights):
+    def set_weights(self, weights: Any) -> None:
         own = super().variables
         for variable, weight in zip(own, weights, strict=False):
             variable.assign(weight)
         self.inner_optimizer.set_weights(weights[len(own) :])
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         # Keras saves the wrapped optimizer by itself.
         for i, variable in enumerate(super().variables):
             store[str(i)] = ops.convert_to_numpy(variable)
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         own = super().variables
         if len(store.keys()) == len(own):
             for i, variable in enumerate(own):
                 variable.assign(store[str(i)])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "inner_optimizer": keras.saving.serialize_keras_object(
@@ -269,14 +281,18 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls,
+        config: dict[str, Any],
+        custom_objects: dict[str, Any] | None = None,
+    ) -> Self:
         inner = keras.saving.deserialize_keras_object(
             config["inner_optimizer"], custom_objects=custom_objects
         )
         return cls(inner, name=config["name"])
 
 
-def batch_count(optimizer):
+def batch_count(optimizer: Any) -> Any:
     """The number of batches that an optimizer has seen, a `keras.Variable`.
 
     That of updates is its `iterations`; where gradients are accumulated, only
@@ -285,7 +301,7 @@ def batch_count(optimizer):
     return next(v for v in optimizer.variables if v.name == "iteration")
 
 
-def dense(gradient):
+def dense(gradient: Any) -> Any:
     """The array of a gradient, or `None`.
 
     That of an embedding may list only the rows that were read.

@@ -1,5 +1,7 @@
 """The innermost optimizer behind its wrappers."""
 
+from typing import Any
+
 import keras
 
 from keras_irl.arguments import shortened
@@ -8,7 +10,7 @@ from keras_irl.optimizers.token_weighted import TokenWeightedOptimizer
 _WRAPPERS = (keras.optimizers.LossScaleOptimizer, TokenWeightedOptimizer)
 
 
-def check_optimizer(name, optimizer):
+def check_optimizer(name: str, optimizer: Any) -> Any:
     """Returns the optimizer that a user has named or made.
 
     Args:
@@ -37,7 +39,7 @@ def check_optimizer(name, optimizer):
     return found
 
 
-def inner_optimizer(optimizer):
+def inner_optimizer(optimizer: Any) -> Any:
     """Returns the optimizer that does the work: all wrappers are taken off.
 
     Args:
@@ -48,7 +50,7 @@ def inner_optimizer(optimizer):
     return optimizer
 
 
-def token_weighted(optimizer, measured=None):
+def token_weighted(optimizer: Any, measured: Any = None) -> Any:
     """Wraps an optimizer in a `TokenWeightedOptimizer`, inside loss scaling.
 
     Args:
@@ -70,7 +72,7 @@ def token_weighted(optimizer, measured=None):
     return wrapped
 
 
-def wrapper_of(optimizer):
+def wrapper_of(optimizer: Any) -> Any:
     """Finds the `TokenWeightedOptimizer` that `token_weighted` has made.
 
     Args:

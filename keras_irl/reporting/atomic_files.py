@@ -2,11 +2,16 @@
 
 import os
 import pathlib
+from collections.abc import Sequence
+from typing import Any
 
 from keras_irl.folders import check_folder
+from keras_irl.types import Path
 
 
-def atomic_write(files, folder, others=()):
+def atomic_write(
+    files: dict[str, Any], folder: Path, others: Sequence[str] = ()
+) -> list[Any]:
     """Writes files atomically: under other names first, then renamed.
 
     What can't be written is found out before anything is.

@@ -1,9 +1,11 @@
 """Conclusions of a comparison, in sentences."""
 
+from typing import Any
+
 from keras_irl.evaluation.summary import row_estimates
 
 
-def result_sentences(results):
+def result_sentences(results: Any) -> list[Any]:
     """Says the main metric of every decoding strategy, with standard errors.
 
     Args:
@@ -35,7 +37,7 @@ def result_sentences(results):
     return sentences
 
 
-def front_conclusion(results):
+def front_conclusion(results: Any) -> str:
     """Says how much better policies are than the first, at equal diversity.
 
     Args:

@@ -1,6 +1,7 @@
 """Escaping of untrusted text for terminals and Markdown, and HTML templates."""
 
 import unicodedata
+from typing import Any
 
 import jinja2
 import markupsafe
@@ -13,7 +14,7 @@ _JOINERS = "\u200c\u200d"
 _MAX_CHARACTERS = 4000
 
 
-def visible(text):
+def visible(text: str) -> str:
     r"""Escapes characters that are invisible or steer others, in one line.
 
     Args:
@@ -39,7 +40,7 @@ def _visible(character):
     return character
 
 
-def readable(text):
+def readable(text: str) -> str:
     """Escapes characters that are invisible or steer others, line by line.
 
     Args:
@@ -59,13 +60,13 @@ def readable(text):
     return shown or "∅"
 
 
-def short(text, size=60):
+def short(text: str, size: int = 60) -> Any:
     """The beginning of a text, escaped, in one line."""
     shown = visible(text)
     return shown if len(shown) <= size else f"{shown[: size - 1]}…"
 
 
-def in_markdown(text, size=60):
+def in_markdown(text: str, size: int = 60) -> str:
     r"""Escapes a name for a line or a table of Markdown.
 
     Example:
@@ -77,7 +78,7 @@ def in_markdown(text, size=60):
     )
 
 
-def render(template, **values):
+def render(template: str, **values: Any) -> str:
     """Renders a page from a template of this room.
 
     Every value is shown by `visible` and escaped, whether or not the template

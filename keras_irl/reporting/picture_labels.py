@@ -2,6 +2,8 @@
 
 import dataclasses
 import textwrap
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import font_manager
@@ -41,7 +43,7 @@ class Label:
     color: str
 
 
-def drawable(text, points, size=SIZE):
+def drawable(text: str, points: Any, size: Any = SIZE) -> str:
     """The beginning of a text that fits a picture, of what its font has.
 
     Args:
@@ -63,13 +65,13 @@ def drawable(text, points, size=SIZE):
     return f"{shown}…"
 
 
-def width_of(text, size=SIZE):
+def width_of(text: str, size: Any = SIZE) -> Any:
     """The width of a text in points."""
     font = font_manager.FontProperties(family="DejaVu Sans", size=size)
     return text_to_path.get_text_width_height_descent(text, font, False)[0]
 
 
-def wrapped(text, characters=60):
+def wrapped(text: str, characters: int = 60) -> str:
     """A long text in several lines."""
     return "\n".join(textwrap.wrap(text, characters))
 
@@ -79,7 +81,9 @@ def _ink(color):
     return tuple(0.65 * int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
 
 
-def place_labels(axes, beside, labels):
+def place_labels(
+    axes: Any, beside: Sequence[Any], labels: Sequence[Any]
+) -> None:
     """Writes labels, and moves apart what would collide.
 
     Args:

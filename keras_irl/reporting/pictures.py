@@ -2,6 +2,7 @@
 
 import io
 import math
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -32,7 +33,7 @@ _NAME, _LONG_NAME = 110, 200
 _LARGEST = 1e30
 
 
-def draw_quality_vs_diversity(results):
+def draw_quality_vs_diversity(results: Any) -> Any:
     """Draws quality against diversity: a curve of temperatures a policy.
 
     Up is better and right is more diverse. Other decoders are hollow points.
@@ -77,7 +78,7 @@ def draw_quality_vs_diversity(results):
     return _finished(axes, results, curves, beside, labels)
 
 
-def draw_learning_curves(results):
+def draw_learning_curves(results: Any) -> Any:
     """Draws learning curves: losses on held-out texts over steps.
 
     Every evaluation has a marker. Bands are standard errors over seeds.
@@ -285,7 +286,7 @@ def _is_finite(estimate):
     return estimate is not None and math.isfinite(estimate.mean)
 
 
-def quality_vs_diversity_in_words(results):
+def quality_vs_diversity_in_words(results: Any) -> str:
     """Alternative text of the picture of quality against diversity.
 
     Args:
@@ -310,7 +311,7 @@ def quality_vs_diversity_in_words(results):
     return " ".join(sentences)
 
 
-def learning_curves_in_words(results):
+def learning_curves_in_words(results: Any) -> str:
     """Alternative text of the picture of learning curves.
 
     Args:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import numbers
 import re
+from typing import Any
 
 from keras_irl.arguments import shortened
 from keras_irl.evaluation.results import check_results
@@ -27,6 +28,7 @@ from keras_irl.reporting.tables import markdown_table
 from keras_irl.reporting.tables import settings_table
 from keras_irl.reporting.web_page import Picture
 from keras_irl.reporting.web_page import comparison_page
+from keras_irl.types import Path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +46,12 @@ class Remarks:
     conclusion: str
 
 
-def remarks(results, settings=None, notes=None, conclusion=None):
+def remarks(
+    results: Any,
+    settings: dict[str, Any] | None = None,
+    notes: dict[str, Any] | None = None,
+    conclusion: str | None = None,
+) -> Remarks:
     """Checks and completes the settings, notes and conclusion of a report.
 
     Args:
@@ -122,8 +129,13 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def write_report(
-    results, folder, *, settings=None, notes=None, conclusion=None
-):
+    results: Any,
+    folder: Path,
+    *,
+    settings: dict[str, Any] | None = None,
+    notes: dict[str, Any] | None = None,
+    conclusion: str | None = None,
+) -> Any:
     """Writes the report of a comparison.
 
     | file                       | content                                    |
@@ -173,13 +185,13 @@ def write_report(
 
 
 def report_files(
-    results,
-    json_name="metrics.json",
+    results: Any,
+    json_name: str = "metrics.json",
     *,
-    settings=None,
-    notes=None,
-    conclusion=None,
-):
+    settings: Any = None,
+    notes: Any = None,
+    conclusion: Any = None,
+) -> dict[str, Any]:
     """Makes the files of `write_report`.
 
     Args:

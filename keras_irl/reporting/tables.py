@@ -2,6 +2,7 @@
 
 import dataclasses
 import statistics
+from typing import Any
 
 from keras_irl.evaluation.results import check_results
 from keras_irl.evaluation.summary import MeanWithError
@@ -35,7 +36,7 @@ class Table:
     is_text: bool = False
 
 
-def markdown_table(table):
+def markdown_table(table: Any) -> str:
     """Formats a table as Markdown with aligned columns.
 
     Args:
@@ -88,13 +89,13 @@ _HEADERS = {
 }
 
 
-def settings_table(settings):
+def settings_table(settings: Any) -> Table:
     """Puts settings into a table of two columns."""
     lines = [list(item) for item in settings.items()]
     return Table(["setting", "value"], lines, is_text=True)
 
 
-def result_tables(results):
+def result_tables(results: Any) -> list[Any]:
     """Puts the results of a comparison into tables.
 
     Args:
@@ -127,7 +128,7 @@ def result_tables(results):
     return found
 
 
-def format_table(results):
+def format_table(results: Any) -> str:
     """Formats the results of a comparison as aligned Markdown tables.
 
     One table has a line for each objective, where its runs have numbers,

@@ -2,6 +2,8 @@
 
 import base64
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 from keras_irl.evaluation.results import title_of
 from keras_irl.reporting.escaping import render
@@ -25,7 +27,7 @@ class Picture:
     png: bytes
 
     @property
-    def base64(self):
+    def base64(self) -> Any:
         """The bytes, as a page holds them."""
         return base64.b64encode(self.png).decode("ascii")
 
@@ -46,14 +48,16 @@ class Sample:
     responses: dict
 
     @property
-    def strategies(self):
+    def strategies(self) -> Any:
         """The decoding strategies of all policies, each once."""
         return dict.fromkeys(
             strategy for texts in self.responses.values() for strategy in texts
         )
 
 
-def comparison_page(results, said, summary, pictures):
+def comparison_page(
+    results: Any, said: Any, summary: Sequence[Any], pictures: Sequence[Any]
+) -> str:
     """Makes the web page of a comparison.
 
     It holds no script and loads nothing; whatever stands in a text or a name

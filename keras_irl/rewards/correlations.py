@@ -3,6 +3,8 @@
 import collections.abc
 import dataclasses
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.stats
@@ -49,15 +51,15 @@ class Correlation:
 
 
 def correlation(
-    scores,
-    metrics,
-    prompt_ids=None,
-    lengths=None,
+    scores: Sequence[Any],
+    metrics: Any,
+    prompt_ids: Any = None,
+    lengths: Any = None,
     *,
-    control=None,
-    num_resamples=1000,
-    seed=0,
-):
+    control: Any = None,
+    num_resamples: int = 1000,
+    seed: int = 0,
+) -> list[Any]:
     """Correlates scores of texts with metrics of the same texts.
 
     A coefficient that does not exist, of a constant or of fewer than three
@@ -140,7 +142,7 @@ def correlation(
     return rows
 
 
-def format_correlations(rows):
+def format_correlations(rows: Any) -> str:
     """Formats correlations as a Markdown table with a line for each score.
 
     Args:
@@ -231,7 +233,7 @@ def _with_reason(coefficient):
     return compute
 
 
-def spearman(x, y):
+def spearman(x: Any, y: Any) -> Any:
     """The correlation of the ranks of two arrays, ties averaged."""
     return _pearson(scipy.stats.rankdata(x), scipy.stats.rankdata(y))
 

@@ -5,6 +5,8 @@ right one, and the wrong word least of all.
 """
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.stats
@@ -13,6 +15,7 @@ from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.columns import finite_numbers
+from keras_irl.types import Tensor
 
 KINDS = ("wrong step", "wrong answer", "early stop", "repetition")
 
@@ -35,7 +38,7 @@ class Corruption:
     end: int
 
 
-def corrupt(response, seed=0):
+def corrupt(response: str, seed: int = 0) -> list[Any]:
     """Makes one mistake of each kind in a solution of the arithmetic task.
 
     - A wrong step: the first sum is wrong. What follows goes on from it and
@@ -92,7 +95,7 @@ def corrupt(response, seed=0):
     ]
 
 
-def tokens_at(tokens, text, start, end):
+def tokens_at(tokens: Sequence[str], text: str, start: Any, end: Any) -> Tensor:
     """Finds the tokens that cover some characters of a text.
 
     Args:
@@ -126,7 +129,7 @@ def tokens_at(tokens, text, start, end):
     return np.flatnonzero((starts < end) & (ends > start))
 
 
-def rank_of_lowest(numbers, positions):
+def rank_of_lowest(numbers: Tensor, positions: Tensor) -> float:
     """Ranks the lowest of some entries among all, 1 for the lowest of all.
 
     Args:
@@ -153,7 +156,7 @@ def rank_of_lowest(numbers, positions):
     return float(ranks[found.astype(int)].min())
 
 
-def auc(right, wrong):
+def auc(right: Any, wrong: Any) -> float:
     """The chance that a right text has a higher score than a wrong one.
 
     Args:

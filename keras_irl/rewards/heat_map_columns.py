@@ -1,12 +1,15 @@
 """Columns and color scales of a heat map of token rewards."""
 
 import dataclasses
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from keras_irl.arguments import check_choice
 from keras_irl.arguments import shortened
 from keras_irl.rewards.token_rewards import are_text_rewards
+from keras_irl.types import Tensor
 
 _MAX_POLICIES = 2
 # What tokens can be colored by, and what it is called.
@@ -21,7 +24,7 @@ _WEIGHTS = np.array([0.2126, 0.7152, 0.0722])
 _PERCENTILE = 98
 
 
-def color_limit(texts):
+def color_limit(texts: Iterable[Any]) -> float:
     """The number at which colors are full, the same for all texts.
 
     Args:
@@ -34,7 +37,7 @@ def color_limit(texts):
     return max(float(np.percentile(numbers, _PERCENTILE)), 1e-6)
 
 
-def color(number, limit):
+def color(number: float, limit: int) -> tuple[Any, ...]:
     """The background of a token and the ink on it.
 
     Args:
@@ -53,7 +56,7 @@ def color(number, limit):
     return f"#{red:02x}{green:02x}{blue:02x}", ink
 
 
-def stops(quantity, limit, count):
+def stops(quantity: str, limit: int, count: int) -> Tensor:
     """Numbers from one end of a scale to the other.
 
     Args:
@@ -91,19 +94,19 @@ class Column:
     texts: list
     limit: float
 
-    def numbers(self, row):
+    def numbers(self, row: Any) -> Any:
         """What the tokens of a text are colored by, in nats."""
         text = self.texts[row]
         return text.rewards if self.quantity == "rewards" else text.log_probs
 
-    def summary(self, row):
+    def summary(self, row: Any) -> str:
         """The number of a whole text, and that of a token of it."""
         numbers = self.numbers(row)
         name = "reward" if self.quantity == "rewards" else "log-likelihood"
         return f"{name} {numbers.sum():+.2f}, {numbers.mean():+.2f} per token"
 
 
-def columns_of(policies, quantities=None):
+def columns_of(policies: Any, quantities: Any = None) -> list[Any]:
     """Makes the columns of a heat map, each quantity with a scale of its own.
 
     Args:
@@ -137,7 +140,7 @@ def columns_of(policies, quantities=None):
     return [dataclasses.replace(c, limit=limits[c.quantity]) for c in columns]
 
 
-def verdicts(metrics, row):
+def verdicts(metrics: dict[str, Any], row: Any) -> list[str]:
     """The metrics of a text, as right, wrong or a number.
 
     Args:

@@ -1,6 +1,8 @@
 """A heat map of token rewards, as a picture."""
 
 import io
+from collections.abc import Sequence
+from typing import Any
 from typing import NamedTuple
 
 from matplotlib import font_manager
@@ -26,7 +28,9 @@ _MAX_LINES = 12
 _SOFT = "#666666"
 
 
-def draw_heat_map(columns, titles, judged, num_texts):
+def draw_heat_map(
+    columns: Sequence[Any], titles: Sequence[str], judged: Any, num_texts: int
+) -> Any:
     """Draws the first texts with their tokens colored.
 
     Args:

@@ -1,5 +1,8 @@
 """Heat maps of token rewards, as a web page and as a picture."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from keras_irl.arguments import check_integer
@@ -13,18 +16,19 @@ from keras_irl.rewards.heat_map_columns import columns_of
 from keras_irl.rewards.heat_map_columns import stops
 from keras_irl.rewards.heat_map_columns import verdicts
 from keras_irl.rewards.heat_map_picture import draw_heat_map
+from keras_irl.types import Path
 
 
 def heat_map(
-    policies,
-    folder,
-    prompts=None,
-    max_texts=50,
+    policies: Any,
+    folder: Path,
+    prompts: Sequence[str] | None = None,
+    max_texts: int = 50,
     *,
-    name="heat_map",
-    quantities=None,
-    metrics=None,
-):
+    name: str = "heat_map",
+    quantities: dict[str, Any] | None = None,
+    metrics: dict[str, Any] | None = None,
+) -> Any:
     """Colors tokens by their rewards, as a web page and as a picture.
 
     White is a reward of 0, blue is above and orange below. Two policies stand
@@ -68,14 +72,14 @@ def heat_map(
 
 
 def heat_map_files(
-    policies,
-    prompts=None,
-    max_texts=50,
-    name="heat_map",
+    policies: Any,
+    prompts: Any = None,
+    max_texts: int = 50,
+    name: str = "heat_map",
     *,
-    quantities=None,
-    metrics=None,
-):
+    quantities: Any = None,
+    metrics: Any = None,
+) -> dict[str, Any]:
     """Makes the files of `heat_map`.
 
     Args:

@@ -1,6 +1,9 @@
 """A policy's reward as a plain function, for other libraries to maximize."""
 
 import warnings
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
 
 from keras_irl.arguments import shortened
 from keras_irl.data.tokenization import text_packer
@@ -8,6 +11,7 @@ from keras_irl.rewards.text_batches import TextBatches
 from keras_irl.rewards.text_batches import check_finished
 from keras_irl.rewards.text_batches import check_texts
 from keras_irl.rewards.token_rewards import RewardReader
+from keras_irl.types import Policy
 
 
 class ResponseTruncator:
@@ -17,10 +21,12 @@ class ResponseTruncator:
         policy: A `CausalLM` or `Seq2SeqLM` with its preprocessor.
     """
 
-    def __init__(self, policy):
+    def __init__(self, policy: Policy) -> None:
         self._packer = text_packer(policy)
 
-    def __call__(self, prompts, responses):
+    def __call__(
+        self, prompts: Sequence[str], responses: Sequence[str]
+    ) -> tuple[Any, ...]:
         """Cuts those responses that are too long.
 
         Args:
@@ -65,7 +71,7 @@ class ResponseTruncator:
         return str(self._packer.tokenizer.detokenize([tokens])[0])
 
 
-def check_prompts(policy, prompts):
+def check_prompts(policy: Policy, prompts: Sequence[str]) -> None:
     """Checks that prompts leave room for a response.
 
     Args:
@@ -81,7 +87,12 @@ def check_prompts(policy, prompts):
     next(batches(prompts, responses, [True] * len(prompts)))
 
 
-def as_scorer(policy, discount=None, value_offset=None, batch_size=32):
+def as_scorer(
+    policy: Policy,
+    discount: float | None = None,
+    value_offset: float | str | None = None,
+    batch_size: int = 32,
+) -> Callable[..., Any]:
     """Makes a reward function of a policy.
 
     The function takes prompts and responses and returns the accumulated reward

@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -41,14 +43,14 @@ class BestOfN:
 
 
 def best_of_n(
-    scores,
-    metric,
-    prompt_ids,
-    log_likelihoods=None,
+    scores: Any,
+    metric: Any,
+    prompt_ids: Any,
+    log_likelihoods: Any = None,
     *,
-    num_resamples=1000,
-    seed=0,
-):
+    num_resamples: int = 1000,
+    seed: int = 0,
+) -> list[Any]:
     """Reranks the samples of each prompt by their accumulated reward.
 
     For each n up to the number of samples that every prompt has, the mean is
@@ -100,7 +102,7 @@ def best_of_n(
     return [_best_of(n, columns, metric, resamples) for n in sorted(sizes) if n]
 
 
-def pick_best(scores, prompt_ids):
+def pick_best(scores: Any, prompt_ids: Any) -> dict[str, Any]:
     """Finds the sample of highest score of each prompt.
 
     Args:
@@ -128,7 +130,7 @@ def pick_best(scores, prompt_ids):
     return best
 
 
-def format_best_of_n(rows):
+def format_best_of_n(rows: Sequence[Any]) -> str:
     """Formats best-of-n results as a Markdown table.
 
     Args:

@@ -4,6 +4,9 @@ They need not be imitable: an empty response is one action, the end token.
 """
 
 import warnings
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any
 
 import keras_hub
 import numpy as np
@@ -12,11 +15,14 @@ from keras_irl.arguments import shortened
 from keras_irl.columns import column
 from keras_irl.data.tokenization import text_packer
 from keras_irl.families.special_tokens import left_out
+from keras_irl.types import Policy
 
 _WORD_MARK = "▁"  # What stands for a space in the tokens of SentencePiece.
 
 
-def check_texts(prompts, responses):
+def check_texts(
+    prompts: Sequence[str], responses: Sequence[str]
+) -> tuple[Any, ...]:
     """Checks that these are two columns of as many texts.
 
     Args:
@@ -48,7 +54,7 @@ def check_texts(prompts, responses):
     return prompts, responses
 
 
-def check_finished(finished, num_texts, num_ids=0):
+def check_finished(finished: Any, num_texts: int, num_ids: int = 0) -> Any:
     """Returns whether each text ended, as a list of booleans.
 
     Args:
@@ -82,13 +88,15 @@ class TextBatches:
         batch_size: Rows of every batch.
     """
 
-    def __init__(self, policy, batch_size):
+    def __init__(self, policy: Policy, batch_size: int) -> None:
         self.packer = text_packer(policy)
         self.batch_size = batch_size
         self._vocabulary_size = policy.output.shape[-1]
         self._names = {}
 
-    def __call__(self, prompts, responses, finished):
+    def __call__(
+        self, prompts: Sequence[str], responses: Sequence[str], finished: Any
+    ) -> Iterator[Any]:
         """Yields `(inputs, actions, mask)` for each batch of texts.
 
         Args:
@@ -114,7 +122,7 @@ class TextBatches:
             )
             yield inputs, actions, mask
 
-    def check_finished(self, finished, responses):
+    def check_finished(self, finished: Any, responses: Sequence[str]) -> Any:
         """Returns whether each text ended, as a list of booleans.
 
         Args:
@@ -138,7 +146,7 @@ class TextBatches:
             ended[row] = tokens[-1] == self.packer.end_id
         return ended
 
-    def names(self, ids):
+    def names(self, ids: Any) -> list[Any]:
         """The strings that a reader sees for the ids of some tokens."""
         new = [int(i) for i in set(ids) - self._names.keys()]
         self._names |= zip(new, map(self._name, new), strict=True)

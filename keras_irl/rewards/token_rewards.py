@@ -1,6 +1,8 @@
 """Token rewards of texts, read from a policy's logits."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -16,6 +18,7 @@ from keras_irl.ops import is_action
 from keras_irl.progress import progress_bar
 from keras_irl.rewards.text_batches import TextBatches
 from keras_irl.rewards.text_batches import check_texts
+from keras_irl.types import Policy
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,12 +43,12 @@ class TextRewards:
     finished: bool = True
 
     @property
-    def log_probs(self):
+    def log_probs(self) -> Any:
         """The log-probability of each token, Q(sₜ, aₜ) − V(sₜ), in nats."""
         return self.action_values - self.values
 
     @property
-    def total(self):
+    def total(self) -> float:
         """The accumulated reward, Σ rₜ, in nats.
 
         The sum is not discounted: γ is in each reward already. At γ = 1, the
@@ -57,24 +60,24 @@ class TextRewards:
         return float(self.rewards.sum())
 
     @property
-    def mean(self):
+    def mean(self) -> float:
         """The reward per token, in nats."""
         return float(self.rewards.mean())
 
     @property
-    def log_likelihood(self):
+    def log_likelihood(self) -> float:
         """The log-probability of the whole response, in nats."""
         return float(self.log_probs.sum())
 
 
-def are_text_rewards(scores):
+def are_text_rewards(scores: Any) -> Any:
     """Tells whether scores are the `TextRewards` of texts, and no numbers."""
     return isinstance(scores, list | tuple) and all(
         isinstance(score, TextRewards) for score in scores
     )
 
 
-def totals(scores):
+def totals(scores: Any) -> Any:
     """Returns the accumulated rewards of `TextRewards`, numbers as they are."""
     if are_text_rewards(scores):
         return [text.total for text in scores]
@@ -115,7 +118,13 @@ class RewardReader:
     ```
     """
 
-    def __init__(self, policy, discount=None, value_offset=None, batch_size=32):
+    def __init__(
+        self,
+        policy: Policy,
+        discount: float | None = None,
+        value_offset: float | str | None = None,
+        batch_size: int = 32,
+    ) -> None:
         policy, discount, value_offset = _reading(
             policy, discount, value_offset
         )
@@ -131,7 +140,12 @@ class RewardReader:
         self._batches = TextBatches(policy, batch_size)
         self._model = _RewardModel(policy, discount, value_offset)
 
-    def __call__(self, prompts, responses, finished=None):
+    def __call__(
+        self,
+        prompts: Sequence[str],
+        responses: Sequence[str],
+        finished: Any = None,
+    ) -> list[Any]:
         """Reads the rewards of texts, whoever wrote them.
 
         Args:
@@ -162,17 +176,18 @@ class RewardReader:
         with progress_bar(
             what="Reading rewards", unit="text", total=len(prompts)
         ) as bar:
-            for batch in self._batches(prompts, responses, finished):
-                rows = self._read(*batch, len(texts), finished)
+            batches = self._batches(prompts, responses, finished)
+            for inputs, actions, mask in batches:
+                batch = {"inputs": inputs, "actions": actions, "mask": mask}
+                rows = self._read(batch, len(texts), finished)
                 texts += rows
                 bar.update(len(rows))
         return texts
 
-    def _read(self, inputs, actions, mask, first, finished):
+    def _read(self, batch, first, finished):
         """Reads a batch, whose first row is that of number `first`."""
-        numbers = self._model.predict_on_batch(
-            {"inputs": inputs, "actions": actions, "mask": mask}
-        )
+        numbers = self._model.predict_on_batch(batch)
+        actions, mask = batch["actions"], batch["mask"]
         texts = []
         for row, has_ended in enumerate(finished[first : first + len(mask)]):
             counts = mask[row] > 0
@@ -216,15 +231,15 @@ class _RewardModel(PolicyReader):
 
 
 def token_rewards(
-    policy,
-    prompts,
-    responses,
-    discount=None,
+    policy: Policy,
+    prompts: Sequence[str],
+    responses: Sequence[str],
+    discount: float | None = None,
     *,
-    value_offset=None,
-    batch_size=32,
-    finished=None,
-):
+    value_offset: float | str | None = None,
+    batch_size: int = 32,
+    finished: Any = None,
+) -> list[Any]:
     """Reads the reward of every token of some texts, whoever wrote them.
 
     A policy's logits are soft action values; the reward under which they would

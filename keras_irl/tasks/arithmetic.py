@@ -12,6 +12,8 @@ solutions.
 """
 
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +29,7 @@ from keras_irl.metrics.text_metrics import check_references
 from keras_irl.metrics.text_metrics import mean_over_texts
 from keras_irl.tasks.task import Task
 from keras_irl.tasks.task import check_split
+from keras_irl.types import Path
 
 _NUM_OPERANDS = 3
 _LARGEST_OPERAND = 20
@@ -34,7 +37,9 @@ _NUM_HELD_OUT = 50
 _NUM_TEST_PROMPTS = 240
 
 
-def load_arithmetic(split="train", path=None, seed=0):
+def load_arithmetic(
+    split: str = "train", path: Path | None = None, seed: int = 0
+) -> Task:
     """Generates a split of the sums; nothing is read.
 
     Prompts that are permutations of each other are in the same split.
@@ -78,7 +83,7 @@ def load_arithmetic(split="train", path=None, seed=0):
     )
 
 
-def solution_paths(prompt):
+def solution_paths(prompt: str) -> list[Any]:
     """Lists every valid response to a problem.
 
     Args:
@@ -104,7 +109,7 @@ def solution_paths(prompt):
     return sorted(set(map(_solution, orders)))
 
 
-def final_answer(text):
+def final_answer(text: str) -> str | None:
     """Finds what follows the first word `answer`.
 
     Args:
@@ -122,7 +127,9 @@ def final_answer(text):
 
 
 @mean_over_texts
-def answer_accuracy(responses, references):
+def answer_accuracy(
+    responses: Sequence[str], references: Sequence[Sequence[str]]
+) -> Any:
     """Percentage of the responses whose final answer is right.
 
     The final answer is what follows the first word `answer`; the steps before
@@ -141,7 +148,9 @@ def answer_accuracy(responses, references):
     return right
 
 
-def coverage(samples, references):
+def coverage(
+    samples: Sequence[Any], references: Sequence[Sequence[str]]
+) -> float:
     """Percentage of the valid solutions that the samples of a prompt find.
 
     Of `n` samples of a prompt with `p` solutions at most `min(n, p)` can be

@@ -9,6 +9,7 @@ too deep or otherwise strange has no value, and that is never an error.
 import fractions
 import math
 import re
+from typing import Any
 
 MAX_LENGTH = 200
 MAX_DEPTH = 32
@@ -26,7 +27,7 @@ class _MalformedError(Exception):
     """Stops the parser; `evaluate` lets it out as no value."""
 
 
-def evaluate(expression):
+def evaluate(expression: str) -> Any:
     """Computes the value of an arithmetic expression, exactly.
 
     Args:
@@ -51,7 +52,7 @@ def evaluate(expression):
     return None if tokens else value
 
 
-def parse_number(text):
+def parse_number(text: str) -> Any:
     """Reads a number such as `$1,234.50`, or `None` if it is none.
 
     Example:
@@ -67,7 +68,7 @@ def parse_number(text):
     return -value if "-" in match[1] else value
 
 
-def format_number(value):
+def format_number(value: Any) -> str:
     """Writes a number: whole, or with up to six decimals.
 
     Example:
@@ -81,7 +82,7 @@ def format_number(value):
     return f"{'-' if millionths < 0 else ''}{whole}{decimals}"
 
 
-def recalculate(text):
+def recalculate(text: str) -> str:
     """Corrects a text as a calculator would have, while it was written.
 
     Such a calculator writes what follows `=` in a note, and the text goes on

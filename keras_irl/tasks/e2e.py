@@ -14,6 +14,7 @@ References:
 import csv
 import functools
 import re
+from typing import Any
 
 from keras_irl.metrics.quality import bleu
 from keras_irl.metrics.quality import chrf
@@ -31,11 +32,12 @@ from keras_irl.tasks.published import load_published
 from keras_irl.tasks.task import Task
 from keras_irl.tasks.task import check_split
 from keras_irl.tasks.task import task_from_pairs
+from keras_irl.types import Path
 
 _COLUMNS = ("mr", "ref")
 
 
-def load_e2e(split="train", path=None):
+def load_e2e(split: str = "train", path: Path | None = None) -> Any:
     """Loads a split of the E2E challenge.
 
     The folder holds `testset_w_refs.csv`, and to train on `trainset.csv`.
@@ -158,7 +160,9 @@ PLACEHOLDERS = {
 }
 
 
-def load_e2e_delexicalized(split="train", path=None):
+def load_e2e_delexicalized(
+    split: str = "train", path: Path | None = None
+) -> Task:
     """Loads a split of the E2E challenge with placeholders.
 
     Args:
@@ -194,7 +198,7 @@ def load_e2e_delexicalized(split="train", path=None):
     )
 
 
-def delexicalize(meaning, text):
+def delexicalize(meaning: str, text: str) -> tuple[Any, ...]:
     """Replaces the values of a meaning by placeholders.
 
     Args:
@@ -220,7 +224,7 @@ def delexicalize(meaning, text):
     return meaning, text
 
 
-def lexicalize(meaning, text):
+def lexicalize(meaning: str, text: str) -> str:
     """Puts the values of a meaning in the place of their placeholders.
 
     Args:

@@ -1,6 +1,8 @@
 """GSM8k: grade-school mathematics, solved in words and with a calculator."""
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from keras_irl.arguments import shortened
 from keras_irl.metrics.answers import answer_metrics
@@ -19,6 +21,7 @@ from keras_irl.tasks.published import Published
 from keras_irl.tasks.published import hub_pairs
 from keras_irl.tasks.task import check_split
 from keras_irl.tasks.task import task_from_pairs
+from keras_irl.types import Path
 
 _DIGIT = r"[\d²³¹¼½¾⁰-₉⅐-⅞]"
 _ANSWER = re.compile(
@@ -36,7 +39,7 @@ _ANSWER = re.compile(
 )
 
 
-def load_gsm8k(split="train", path=None):
+def load_gsm8k(split: str = "train", path: Path | None = None) -> Any:
     """Loads a split of GSM8k.
 
     Args:
@@ -91,7 +94,7 @@ def _folder_pairs(split, path):
     return pairs, num_blank_lines
 
 
-def final_answer(text):
+def final_answer(text: str) -> Any:
     """Finds the first number after `####` in a solution.
 
     Plain decimals are answers. What makes no difference: thousands separators
@@ -117,15 +120,16 @@ def final_answer(text):
     True
     """
     match = _ANSWER.search(text)
-    value = parse_number(match["number"]) if match else None
-    if value is None:
+    if match is None or (value := parse_number(match["number"])) is None:
         return None
     sign = match["sign"] or match["inner_sign"] or "+"
     return value if sign == "+" else -value
 
 
 @mean_over_texts
-def accuracy(responses, references):
+def accuracy(
+    responses: Sequence[str], references: Sequence[Sequence[str]]
+) -> Any:
     """Percentage of the responses with the right final answer.
 
     A metric as `keras_irl.metrics.quality` has them. It raises a ValueError

@@ -6,12 +6,15 @@ import json
 import pathlib
 import reprlib
 import zlib
+from collections.abc import Iterator
+from typing import Any
 from typing import NamedTuple
 
 from keras_irl.arguments import ArgumentError
 from keras_irl.data.chat_template import joined_turns
 from keras_irl.data.chats import read_turns
 from keras_irl.data.validation import InvalidRowError
+from keras_irl.types import Path
 
 _MAX_LINE_BYTES = 2**24
 _EXCERPT = 60
@@ -38,14 +41,14 @@ class LineError(ValueError):
             it to `at`.
     """
 
-    def __init__(self, reason, received, place=""):
+    def __init__(self, reason: str, received: Any, place: str = "") -> None:
         super().__init__(reason, received, place)
 
     def __str__(self):
         reason, received, place = self.args
         return f"{place}{reason}. Received: {received}"
 
-    def at(self, path, number, unit="line"):
+    def at(self, path: Path, number: Any, unit: str = "line") -> Any:
         """The same error, with the file and the number of the line."""
         reason, received, _ = self.args
         return LineError(reason, received, f"{path}, {unit} {number}: ")
@@ -65,7 +68,7 @@ class Line(NamedTuple):
     data: bytes
 
 
-def numbered_lines(path):
+def numbered_lines(path: Path) -> Iterator[Any]:
     """Reads the lines of a file, one at a time.
 
     A file that is packed by gzip, whatever its name, is unpacked.
@@ -99,7 +102,7 @@ def numbered_lines(path):
             offset += len(line)
 
 
-def unpacked(path):
+def unpacked(path: Path) -> Any:
     """Reads a file whole, if it is packed.
 
     Args:
@@ -141,7 +144,7 @@ def _next_line(file, path, number):
         ) from error
 
 
-def decode(line):
+def decode(line: Any) -> str:
     """Decodes a line, without the mark that some editors begin a file with.
 
     Args:
@@ -172,14 +175,14 @@ def decode(line):
         ) from None
 
 
-def excerpt(value):
+def excerpt(value: Any) -> Any:
     """Writes as much of a value as it takes to find it in a file."""
     if not isinstance(value, str | bytes):
         return reprlib.repr(value)
     return repr(value[:_EXCERPT]) + ("..." if len(value) > _EXCERPT else "")
 
 
-def require_data_folder(name, path, files):
+def require_data_folder(name: str, path: Path, files: str) -> Any:
     """Checks that the path of a task is a folder.
 
     Args:
@@ -203,7 +206,7 @@ def require_data_folder(name, path, files):
     return pathlib.Path(path)
 
 
-def parse_object(line):
+def parse_object(line: Any) -> dict[str, Any]:
     """Parses one line.
 
     Args:
@@ -261,7 +264,7 @@ def _without_twins(pairs):
     return row
 
 
-def text_of(row, column):
+def text_of(row: dict[str, Any], column: str) -> str:
     """Gets a text of a row.
 
     Args:
@@ -311,7 +314,7 @@ def _kind(value):
     return names.get(type(value), "a number")
 
 
-def parse_pairs(line):
+def parse_pairs(line: Any) -> tuple[Any, ...]:
     """Reads the prompt and the responses of a line.
 
     Args:
@@ -346,7 +349,7 @@ def parse_pairs(line):
     return prompt, [_check_text(text, "responses") for text in responses]
 
 
-def conversation_pair(row):
+def conversation_pair(row: dict[str, Any]) -> tuple[Any, ...]:
     r"""Reads a conversation as a prompt and its response.
 
     The response is the last turn of the assistant whose weight is not 0, the

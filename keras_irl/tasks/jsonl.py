@@ -1,6 +1,7 @@
 """The task of a JSON lines file of the user's own, of any length."""
 
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -11,11 +12,12 @@ from keras_irl.metrics.quality import exact_match
 from keras_irl.tasks.pair_table import PairTable
 from keras_irl.tasks.pair_table import task_from_table
 from keras_irl.tasks.task import check_split
+from keras_irl.types import Path
 
 _HELD_OUT = 0.1
 
 
-def load_jsonl(split="train", path=None):
+def load_jsonl(split: str = "train", path: Path | None = None) -> Any:
     r"""Loads a split of a file of `{"prompt": ..., "response": ...}` lines.
 
     A line may hold a list `"responses"` instead: as many pairs. A column that

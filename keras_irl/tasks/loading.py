@@ -1,5 +1,7 @@
 """Loading of tasks by name."""
 
+from typing import Any
+
 from keras_irl.arguments import shortened
 from keras_irl.folders import check_path
 from keras_irl.metrics.word_tokenizers import DEFAULT
@@ -13,6 +15,7 @@ from keras_irl.tasks.task import Task
 from keras_irl.tasks.tldr import load_tldr
 from keras_irl.tasks.wmt22 import load_wmt22
 from keras_irl.tasks.xsum import load_xsum
+from keras_irl.types import Path
 
 __all__ = ["TASKS", "Task", "load_task"]
 
@@ -30,7 +33,12 @@ TASKS = {
 _OLD_NAMES = {"e2e-delexicalised": "e2e-delexicalized"}
 
 
-def load_task(name, split="train", path=None, tokenize=DEFAULT):
+def load_task(
+    name: str,
+    split: str = "train",
+    path: Path | None = None,
+    tokenize: str = DEFAULT,
+) -> Any:
     """Loads one split of a task.
 
     | name                | what is learned             | files            |

@@ -7,6 +7,8 @@ import io
 import operator
 import os
 import pathlib
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +17,8 @@ from keras_irl.tasks.json_lines import numbered_lines
 from keras_irl.tasks.json_lines import parse_pairs
 from keras_irl.tasks.json_lines import unpacked
 from keras_irl.tasks.task import Task
+from keras_irl.types import Path
+from keras_irl.types import Tensor
 
 
 class PairTable:
@@ -36,7 +40,9 @@ class PairTable:
             all lines are blank.
     """
 
-    def __init__(self, path, parse=None):
+    def __init__(
+        self, path: Path, parse: Callable[..., Any] | None = None
+    ) -> None:
         self.path = pathlib.Path(path)
         self._parse = parse or parse_pairs
         self.num_blank_lines = 0
@@ -67,7 +73,7 @@ class PairTable:
         self._content = unpacked(self.path)
         self._last = (None, None)
 
-    def pair(self, index):
+    def pair(self, index: int) -> tuple[Any, ...]:
         """Reads one pair.
 
         Args:
@@ -82,7 +88,7 @@ class PairTable:
         prompt, responses = self.line(self.offsets[index])
         return prompt, responses[self.places[index]]
 
-    def line(self, offset):
+    def line(self, offset: Any) -> Any:
         """Reads the prompt and all responses of the line at an offset."""
         last_offset, row = self._last
         if last_offset == offset:
@@ -111,7 +117,7 @@ class Column(collections.abc.Sequence):
         side: 0 for the prompts and 1 for the responses.
     """
 
-    def __init__(self, table, indices, side):
+    def __init__(self, table: Any, indices: Tensor, side: Any) -> None:
         self._table = table
         self._indices = indices
         self._side = side
@@ -135,7 +141,7 @@ class References(collections.abc.Sequence):
         rows: Integer array, which of `pairs` to give references for.
     """
 
-    def __init__(self, table, pairs, rows):
+    def __init__(self, table: Any, pairs: Tensor, rows: Tensor) -> None:
         _, group_of = np.unique(table.keys[pairs], return_inverse=True)
         self._table = table
         self._groups = group_of[rows]
@@ -154,7 +160,14 @@ class References(collections.abc.Sequence):
         return [text for at in offsets for text in self._table.line(at)[1]]
 
 
-def task_from_table(name, split, table, metrics, *, pairs=None):
+def task_from_table(
+    name: str,
+    split: str,
+    table: Any,
+    metrics: dict[str, Any],
+    *,
+    pairs: Tensor | None = None,
+) -> Task:
     """Makes a task of pairs that are read from a file when asked for.
 
     Args:

@@ -3,6 +3,7 @@
 import functools
 import importlib
 import typing
+from typing import Any
 
 from keras_irl.arguments import ArgumentError
 from keras_irl.tasks.json_lines import LineError
@@ -12,6 +13,7 @@ from keras_irl.tasks.pair_table import PairTable
 from keras_irl.tasks.pair_table import task_from_table
 from keras_irl.tasks.task import check_split
 from keras_irl.tasks.task import task_from_pairs
+from keras_irl.types import Path
 
 SPLITS = ("train", "validation", "test")
 # Where the hub keeps the rows of a data set that was published as a script,
@@ -44,7 +46,7 @@ class Published(typing.NamedTuple):
     revision: str | None = None
 
 
-def load_published(published, split, path):
+def load_published(published: Any, split: str, path: Path | None) -> Any:
     """Loads a split, from a folder or, without a path, from the hub.
 
     Args:
@@ -76,7 +78,7 @@ def _parse_line(pair, line):
     return prompt, [response]
 
 
-def hub_pairs(published, split):
+def hub_pairs(published: Any, split: str) -> list[Any]:
     """Reads a split from the hub.
 
     Args:

@@ -1,6 +1,8 @@
 """A split of a task: prompts, responses, references and metrics."""
 
 import copy
+from collections.abc import Sequence
+from typing import Any
 
 from keras_irl.arguments import check_functions
 from keras_irl.arguments import check_integer
@@ -58,15 +60,15 @@ class Task:
 
     def __init__(
         self,
-        name,
-        split,
-        rows,
-        pairs,
+        name: str,
+        split: str,
+        rows: tuple[Any, ...],
+        pairs: tuple[Any, ...],
         *,
-        metrics,
-        sample_metrics=None,
-        num_blank_lines=0,
-    ):
+        metrics: dict[str, Any],
+        sample_metrics: dict[str, Any] | None = None,
+        num_blank_lines: int = 0,
+    ) -> None:
         rows, pairs = _columns(rows, "references"), _columns(pairs)
         for sequences in (rows, pairs):
             lengths = [len(sequence) for sequence in sequences]
@@ -84,7 +86,7 @@ class Task:
         self.num_blank_lines = num_blank_lines
         self.tokenize = DEFAULT
 
-    def tokenized_by(self, tokenize):
+    def tokenized_by(self, tokenize: str) -> Any:
         """Returns the same task with another separation of words.
 
         Its metrics that count words, and the diversity of samples that are
@@ -115,7 +117,7 @@ class Task:
         }
         return task
 
-    def first(self, num_prompts):
+    def first(self, num_prompts: int) -> Any:
         """Returns the same task with its first prompts only.
 
         Args:
@@ -137,8 +139,11 @@ class Task:
         return task
 
     def with_metrics(
-        self, metrics=None, prompt_metrics=None, sample_metrics=None
-    ):
+        self,
+        metrics: dict[str, Any] | None = None,
+        prompt_metrics: dict[str, Any] | None = None,
+        sample_metrics: dict[str, Any] | None = None,
+    ) -> Any:
         """Returns the same task with further metrics, such as learned ones.
 
         A metric is any function `(responses, references)` that returns a
@@ -197,8 +202,14 @@ class Task:
 
 
 def task_from_pairs(
-    name, split, pairs, metrics, *, num_blank_lines=0, sample_metrics=None
-):
+    name: str,
+    split: str,
+    pairs: Sequence[Any],
+    metrics: dict[str, Any],
+    *,
+    num_blank_lines: int = 0,
+    sample_metrics: dict[str, Any] | None = None,
+) -> Task:
     """Makes a task of pairs that are in memory.
 
     Args:
@@ -242,7 +253,7 @@ def _columns(columns, *others):
     return tuple(map(column, names, columns))
 
 
-def check_split(name, split, splits):
+def check_split(name: str, split: str, splits: Any) -> None:
     """Checks that a task has a split of that name.
 
     Args:

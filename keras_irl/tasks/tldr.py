@@ -1,12 +1,15 @@
 """TLDR: posts on Reddit, and the summaries that their authors wrote."""
 
+from typing import Any
+
 from keras_irl.metrics.rouge import ROUGE
 from keras_irl.tasks.json_lines import text_of
 from keras_irl.tasks.published import Published
 from keras_irl.tasks.published import load_published
+from keras_irl.types import Path
 
 
-def load_tldr(split="train", path=None):
+def load_tldr(split: str = "train", path: Path | None = None) -> Any:
     """Loads a split of TLDR.
 
     Lines are `{"prompt": ..., "label": ...}`, as of the posts that were

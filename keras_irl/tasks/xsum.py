@@ -1,14 +1,17 @@
 """XSum: news articles, each summarized in one sentence."""
 
+from typing import Any
+
 from keras_irl.metrics.rouge import ROUGE
 from keras_irl.tasks.json_lines import text_of
 from keras_irl.tasks.published import CONVERTED
 from keras_irl.tasks.published import SPLITS
 from keras_irl.tasks.published import Published
 from keras_irl.tasks.published import load_published
+from keras_irl.types import Path
 
 
-def load_xsum(split="train", path=None):
+def load_xsum(split: str = "train", path: Path | None = None) -> Any:
     """Loads a split of XSum.
 
     Articles and summaries are taken as they are. A few articles are empty; an

@@ -1,6 +1,7 @@
 """Validation of a policy and its first batches, before training."""
 
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,9 +22,10 @@ from keras_irl.diagnosis.text_checks import vocabulary_findings
 from keras_irl.families.family import check_language_model
 from keras_irl.families.family import layout_of
 from keras_irl.losses.token_loss import require_mask
+from keras_irl.types import Policy
 
 
-def check_policy(policy):
+def check_policy(policy: Policy) -> None:
     """Checks that a policy is a language model of keras-hub.
 
     Raises:
@@ -32,7 +34,7 @@ def check_policy(policy):
     check_language_model(policy)
 
 
-def check_trainable(policy):
+def check_trainable(policy: Policy) -> None:
     """Checks that training a policy would change something.
 
     Raises:
@@ -47,7 +49,7 @@ def check_trainable(policy):
         )
 
 
-def check_training(policy, optimizer):
+def check_training(policy: Policy, optimizer: Any) -> None:
     """Warns of what would keep an optimizer from training a policy.
 
     These are the errors that `keras_irl.doctor` finds without data.
@@ -61,7 +63,7 @@ def check_training(policy, optimizer):
             warnings.warn(f"{finding.problem} {finding.fix}", stacklevel=3)
 
 
-def sequence_lengths(policy):
+def sequence_lengths(policy: Policy) -> dict[str, Any]:
     """Reads the lengths that an encoder-decoder's preprocessor forgets.
 
     Args:
@@ -76,7 +78,7 @@ def sequence_lengths(policy):
     return layout.windows(policy.preprocessor)
 
 
-def check_model_arguments(owner, arguments):
+def check_model_arguments(owner: str, arguments: dict[str, Any]) -> None:
     """Checks what a trainer passes on to `keras.Model`.
 
     Args:
@@ -109,7 +111,7 @@ def check_model_arguments(owner, arguments):
         ) from error
 
 
-def check_jit_compile(arguments):
+def check_jit_compile(arguments: dict[str, Any]) -> None:
     """Checks whether `compile` is told to use XLA by a truth value.
 
     Args:
@@ -133,7 +135,9 @@ _OF_A_FEW = {
 }
 
 
-def check_data(policy, x, y, sample_weight, *, owner):
+def check_data(
+    policy: Policy, x: Any, y: Any, sample_weight: Any, *, owner: str
+) -> None:
     """Checks the first texts of a `fit`, as `keras_irl.doctor` would.
 
     Only what can be read again is looked at: demonstrations and arrays.

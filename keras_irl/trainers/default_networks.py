@@ -1,5 +1,7 @@
 """The default discriminator, value network and optimizers of GAIL."""
 
+from typing import Any
+
 import keras
 
 from keras_irl.arguments import check_number
@@ -11,9 +13,10 @@ from keras_irl.models.token_scorer import TokenScorer
 from keras_irl.optimizers.unwrapping import check_optimizer
 from keras_irl.trainers.policy_gradient import PolicyGradient
 from keras_irl.trainers.rollouts import check_rollouts
+from keras_irl.types import Policy
 
 
-def default_scorer(policy):
+def default_scorer(policy: Policy) -> Any:
     """Makes a discriminator or value function that starts as the policy.
 
     Args:
@@ -27,7 +30,7 @@ def default_scorer(policy):
     return TokenScorer(copy_policy(policy))
 
 
-def check_networks(policy, discriminator, value):
+def check_networks(policy: Policy, discriminator: Any, value: Any) -> None:
     """Checks that there are three networks, and that they are three.
 
     Raises:
@@ -57,7 +60,7 @@ def check_networks(policy, discriminator, value):
             seen[id(variable)] = name
 
 
-def check_sharing(*scorers):
+def check_sharing(*scorers: Any) -> None:
     """Checks that scorers share nothing with the policy that it trains.
 
     Raises:
@@ -68,7 +71,9 @@ def check_sharing(*scorers):
             scorer.check_policy()
 
 
-def check_learning(policy_gradient, rollouts, mle_weight):
+def check_learning(
+    policy_gradient: Any, rollouts: Any, mle_weight: Any
+) -> float:
     """Checks how the policy is to learn.
 
     Returns:
@@ -94,7 +99,9 @@ def check_learning(policy_gradient, rollouts, mle_weight):
     return mle_weight
 
 
-def three_optimizers(policy, discriminator, value):
+def three_optimizers(
+    policy: Policy, discriminator: Any, value: Any
+) -> list[Any]:
     """Makes the optimizers of the three networks.
 
     Args:

@@ -8,6 +8,7 @@ would be lost, or the interruption would.
 import contextlib
 import signal
 import threading
+from typing import Any
 
 import keras
 
@@ -34,7 +35,7 @@ class DeferredSignals:
         model: A `keras.Model`.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: Any) -> None:
         self._variables = model.variables
         if model.optimizer is not None:
             self._variables = self._variables + model.optimizer.variables
@@ -45,7 +46,7 @@ class DeferredSignals:
         self._held = None
         self._before = None
 
-    def around(self, callbacks):
+    def around(self, callbacks: Any) -> Any:
         """Adds what sees a step begin and end to a list of callbacks.
 
         Args:
@@ -87,12 +88,12 @@ class DeferredSignals:
             self._before = None
         self._first.bring_weights_back()
 
-    def begin_step(self):
+    def begin_step(self) -> None:
         """A step begins, after what was held back by the one before."""
         self.end_step()
         self._is_running = True
 
-    def end_step(self):
+    def end_step(self) -> None:
         """A step has ended, or there will be none for a while."""
         self._is_running = False
         if self._held is not None:
@@ -100,7 +101,7 @@ class DeferredSignals:
             self._held = None
             self._handlers[number](number, frame)
 
-    def keep_no_weights(self):
+    def keep_no_weights(self) -> None:
         """From the first step on, Keras itself brings the weights back."""
         self._before = None
 

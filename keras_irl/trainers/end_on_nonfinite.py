@@ -2,12 +2,15 @@
 
 import math
 import threading
+from typing import Any
 
 import keras
 from keras import ops
 
+from keras_irl.types import Tensor
 
-def nan_unless_finite(loss, num_tokens):
+
+def nan_unless_finite(loss: Tensor, num_tokens: Tensor) -> Tensor:
     """Makes the gradient of a loss NaN where the loss is not finite.
 
     The gradient of an infinite loss may be finite, and a step by it is a step
@@ -38,7 +41,7 @@ class EndOnNonfinite(keras.callbacks.Callback):
         found: `None`, or the epoch and the batch, counted from 0.
     """
 
-    def __init__(self, optimizer):
+    def __init__(self, optimizer: Any) -> None:
         super().__init__()
         self.found = None
         self._optimizer = optimizer
@@ -46,19 +49,19 @@ class EndOnNonfinite(keras.callbacks.Callback):
         self._lock = threading.Lock()
         self.async_safe = True
 
-    def set_model(self, model):
+    def set_model(self, model: Any) -> None:
         super().set_model(model)
         # Under JAX, asking for `self.model` copies the weights back into it,
         # which only the thread that trains may do.
         self._trained = model
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch
         if self.found is None:
             # A backup may have been made of a training that had ended so.
             self._optimizer.resume()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: Any, logs: Any = None) -> None:
         if logs is None or not self._is_broken(logs):
             return
         with self._lock:
@@ -79,7 +82,7 @@ class EndOnNonfinite(keras.callbacks.Callback):
         losses = [logs[name] for name in self._trained.loss_names]
         return not all(map(math.isfinite, losses))
 
-    def explanation(self):
+    def explanation(self) -> str | None:
         """Says what happened, or `None` if nothing did."""
         if self.found is None:
             return None

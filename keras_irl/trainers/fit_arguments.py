@@ -4,6 +4,8 @@ import importlib.util
 import inspect
 import sys
 import types
+from collections.abc import Sequence
+from typing import Any
 
 import grain
 import keras
@@ -26,7 +28,9 @@ _FIX = (
 )
 
 
-def check_trained_data(arguments, data_names):
+def check_trained_data(
+    arguments: dict[str, Any], data_names: dict[str, Any]
+) -> None:
     """Checks of what kind the data of `fit` or `evaluate` is.
 
     Args:
@@ -108,7 +112,9 @@ class EpochStream(grain.IterDataset):
         epoch: The epoch to start with, as far as it is known.
     """
 
-    def __init__(self, demonstrations, num_steps, num_epochs, epoch):
+    def __init__(
+        self, demonstrations: Any, num_steps: int, num_epochs: Any, epoch: int
+    ) -> None:
         super().__init__()
         self.demonstrations = demonstrations
         self.num_steps = num_steps
@@ -131,15 +137,17 @@ class EpochTeller(keras.callbacks.Callback):
         stream: An `EpochStream`.
     """
 
-    def __init__(self, stream):
+    def __init__(self, stream: Any) -> None:
         super().__init__()
         self.stream = stream
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.stream.epoch = epoch
 
 
-def stream_epochs(demonstrations, arguments):
+def stream_epochs(
+    demonstrations: Any, arguments: dict[str, Any]
+) -> dict[str, Any]:
     """Makes the stream of a `fit`.
 
     Args:
@@ -165,7 +173,7 @@ def stream_epochs(demonstrations, arguments):
     }
 
 
-def with_callbacks(callbacks, others):
+def with_callbacks(callbacks: Sequence[Any], others: Any) -> Any:
     """Adds callbacks to those of a `fit`.
 
     Args:
@@ -198,7 +206,9 @@ _COUNTS = (
 _OF_KERAS = "_use_cached_eval_dataset"
 
 
-def named(method, positional, keywords):
+def named(
+    method: Any, positional: tuple[Any, ...], keywords: dict[str, Any]
+) -> dict[str, Any]:
     """Names the arguments of a call of a method of Keras.
 
     Args:
@@ -233,7 +243,9 @@ OF_FIT = {"steps_per_epoch": "x", "validation_steps": "validation_data"}
 OF_EVALUATE = {"steps": "x"}
 
 
-def check_arguments(arguments, steps_per_execution, data_names):
+def check_arguments(
+    arguments: dict[str, Any], steps_per_execution: Any, data_names: Any
+) -> dict[str, Any]:
     """Checks the arguments of `fit` or `evaluate`, before anything is trained.
 
     Args:
@@ -277,7 +289,9 @@ def check_arguments(arguments, steps_per_execution, data_names):
     return arguments
 
 
-def stream(arguments, steps_per_execution):
+def stream(
+    arguments: dict[str, Any], steps_per_execution: Any
+) -> dict[str, Any]:
     """Makes the data of a `fit` what Keras reads in the right order.
 
     Args:
@@ -311,7 +325,9 @@ def stream(arguments, steps_per_execution):
     return arguments
 
 
-def stream_once(demonstrations, num_steps=None):
+def stream_once(
+    demonstrations: Any, num_steps: int | None = None
+) -> tuple[Any, ...]:
     """Streams the batches of an evaluation.
 
     Args:

@@ -47,6 +47,8 @@ from keras_irl.trainers.reference import policy_log_probs
 from keras_irl.trainers.reference import snapshot_policy
 from keras_irl.trainers.rollouts import Texts
 from keras_irl.trainers.state_actions import state_action_texts
+from keras_irl.types import Policy
+from keras_irl.types import Tensor
 
 
 class Judgment(NamedTuple):
@@ -176,16 +178,16 @@ class GAIL(OnlineTrainer):
 
     def __init__(
         self,
-        policy,
-        discriminator=None,
-        value=None,
-        reward_form="softplus",
+        policy: Policy,
+        discriminator: Any = None,
+        value: Any = None,
+        reward_form: str = "softplus",
         *,
-        mle_weight=0.0,
-        policy_gradient=None,
-        rollouts=None,
-        **kwargs,
-    ):
+        mle_weight: float = 0.0,
+        policy_gradient: Any = None,
+        rollouts: Any = None,
+        **kwargs: Any,
+    ) -> None:
         check_policy(policy)
         # Discount and values are those of `policy_gradient`.
         check_model_arguments(type(self).__name__, kwargs)
@@ -215,12 +217,12 @@ class GAIL(OnlineTrainer):
 
     def compile(
         self,
-        optimizer=None,
-        tile_vocabulary="auto",
-        discriminator_optimizer=None,
-        value_optimizer=None,
-        **kwargs,
-    ):
+        optimizer: Any = None,
+        tile_vocabulary: str = "auto",
+        discriminator_optimizer: Any = None,
+        value_optimizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Configures the training, as `Trainer.compile`, of three networks.
 
         Args:
@@ -251,10 +253,10 @@ class GAIL(OnlineTrainer):
         super().compile(optimizer, tile_vocabulary, **kwargs)
 
     @property
-    def policy_optimizer(self):
+    def policy_optimizer(self) -> Any:
         return self.optimizers[0]
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any]:
         names = ("optimizer", "discriminator_optimizer", "value_optimizer")
         config = {
             name: keras.saving.serialize_keras_object(optimizer)
@@ -262,7 +264,7 @@ class GAIL(OnlineTrainer):
         }
         return {**config, "tile_vocabulary": self._tile_vocabulary}
 
-    def default_callbacks(self):
+    def default_callbacks(self) -> list[Any]:
         if int(self.step.numpy()):
             return [*super().default_callbacks(), *self._head_start()]
         check = InitialPolicyCheck(self.policy.output.shape[-1])
@@ -272,7 +274,7 @@ class GAIL(OnlineTrainer):
         warm_up_steps = self.policy_gradient.warm_up_steps
         return [HeadStartCheck(warm_up_steps)] if warm_up_steps else []
 
-    def before_updates(self, batch):
+    def before_updates(self, batch: Any) -> Any:
         record = RolloutRecord(
             mask=batch.mask,
             texts=state_action_texts(*batch),
@@ -314,7 +316,7 @@ class GAIL(OnlineTrainer):
     def _take_rollouts(self, inputs):
         return take_responses(inputs, lambda x: self.split(x)[1])
 
-    def call(self, x, training=False):
+    def call(self, x: Any, training: bool = False) -> Any:
         # With dropout, a policy would not be the one that wrote the rollouts,
         # and rewards and baseline would be those of other networks each time.
         if "record" not in x:
@@ -335,7 +337,7 @@ class GAIL(OnlineTrainer):
         losses = (ops.cast(x, "float32") for x in self.policy.losses)
         return sum(losses, ops.zeros((), dtype="float32"))
 
-    def layer_losses(self, y_pred, training):
+    def layer_losses(self, y_pred: Any, training: bool) -> Any:
         losses = super().layer_losses(y_pred, training)
         if not training:
             return losses
@@ -343,12 +345,12 @@ class GAIL(OnlineTrainer):
         is_cold = 1.0 - self._is_warm()
         return losses - is_cold * y_pred["policy_layer_losses"]
 
-    def token_statistics(self, y_pred, y, mask):
+    def token_statistics(self, y_pred: Any, y: Any, mask: Tensor) -> Any:
         if isinstance(y_pred, dict):
             y_pred = y_pred["outputs"]
         return super().token_statistics(y_pred, y, mask)
 
-    def token_losses(self, statistics, mask):
+    def token_losses(self, statistics: Any, mask: Tensor) -> dict[str, Any]:
         return {
             "negative_log_likelihood": mle_loss(
                 statistics.action_values, statistics.values
@@ -356,17 +358,19 @@ class GAIL(OnlineTrainer):
         }
 
     @property
-    def demonstration_weight(self):
+    def demonstration_weight(self) -> Any:
         return self.mle_weight * self._is_warm()
 
-    def rollout_loss(self, statistics, mask, batch):
+    def rollout_loss(self, statistics: Any, mask: Tensor, batch: Any) -> Any:
         per_network = self.network_losses(statistics, mask, batch)
         for name, loss in per_network.items():
             self.means[name].add(loss, 1.0)
         per_network["policy_loss"] *= self._is_warm()
         return sum(per_network.values())
 
-    def network_losses(self, statistics, mask, batch):
+    def network_losses(
+        self, statistics: Any, mask: Tensor, batch: Any
+    ) -> dict[str, Any]:
         """Computes the loss of each network, of which none moves another.
 
         Args:
@@ -400,7 +404,7 @@ class GAIL(OnlineTrainer):
             "discriminator_loss": self._discriminator_loss(logits, record.mask),
         }
 
-    def judge(self, logits, values, mask):
+    def judge(self, logits: Tensor, values: Tensor, mask: Tensor) -> Judgment:
         """Computes what rollouts are worth.
 
         Args:
@@ -480,19 +484,16 @@ class GAIL(OnlineTrainer):
         warm_up_steps = self.policy_gradient.warm_up_steps
         return ops.cast(self.step.value >= warm_up_steps, "float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         # That of `PolicyGradient`, and nothing to add to values.
         del config["discount"], config["value_offset"]
-        parts = {
-            "discriminator": self.discriminator,
-            "value": self.value,
-            "policy_gradient": self.policy_gradient,
-        }
-        for name, part in parts.items():
-            config[name] = keras.saving.serialize_keras_object(part)
+        serialize = keras.saving.serialize_keras_object
         return {
             **config,
+            "discriminator": serialize(self.discriminator),
+            "value": serialize(self.value),
+            "policy_gradient": serialize(self.policy_gradient),
             "reward_form": self.reward_form,
             "mle_weight": self.mle_weight,
         }

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from typing import Any
 
 import keras
 
@@ -17,16 +18,16 @@ class InitialPolicyCheck(keras.callbacks.Callback):
         vocabulary_size: Number of tokens.
     """
 
-    def __init__(self, vocabulary_size):
+    def __init__(self, vocabulary_size: int) -> None:
         super().__init__()
         self.uniform = math.log(vocabulary_size)
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         if epoch > 0:
             # It goes on from what GAIL made of it.
             self.uniform = None
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: Any, logs: Any = None) -> None:
         if self.uniform is None:
             return
         likelihood = float(logs["negative_log_likelihood"])
@@ -58,11 +59,11 @@ class HeadStartCheck(keras.callbacks.Callback):
         warm_up_steps: Number of first updates that leave the policy alone.
     """
 
-    def __init__(self, warm_up_steps):
+    def __init__(self, warm_up_steps: int) -> None:
         super().__init__()
         self.warm_up_steps = warm_up_steps
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Any = None) -> None:
         step = int(self.model.step.numpy())
         if step <= self.warm_up_steps:
             warnings.warn(

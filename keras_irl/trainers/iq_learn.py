@@ -1,5 +1,7 @@
 """Inverse soft-Q learning (IQ-Learn) from demonstrations alone."""
 
+from typing import Any
+
 import keras
 
 from keras_irl.arguments import check_flag
@@ -8,6 +10,8 @@ from keras_irl.losses.iq_learn import td_penalty
 from keras_irl.losses.mle import mle_loss
 from keras_irl.losses.schedules import Schedule
 from keras_irl.trainers.trainer import Trainer
+from keras_irl.types import Policy
+from keras_irl.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")
@@ -63,16 +67,16 @@ class IQLearn(Trainer):
 
     def __init__(
         self,
-        policy,
-        td_weight=0.1,
-        discount=0.99,
-        divergence="chi2",
+        policy: Policy,
+        td_weight: float = 0.1,
+        discount: float = 0.99,
+        divergence: str = "chi2",
         *,
-        stop_value_gradient=False,
-        warm_up_steps=0,
-        value_offset=0.0,
-        **kwargs,
-    ):
+        stop_value_gradient: bool = False,
+        warm_up_steps: int = 0,
+        value_offset: float | str = 0.0,
+        **kwargs: Any,
+    ) -> None:
         check_divergence(divergence)
         super().__init__(policy, discount, value_offset, **kwargs)
         self.td_weight = Schedule(td_weight, warm_up_steps)
@@ -81,7 +85,7 @@ class IQLearn(Trainer):
             "stop_value_gradient", stop_value_gradient
         )
 
-    def token_losses(self, statistics, mask):
+    def token_losses(self, statistics: Any, mask: Tensor) -> dict[str, Any]:
         action_values, values = statistics.action_values, statistics.values
         penalties = td_penalty(
             action_values,
@@ -101,7 +105,7 @@ class IQLearn(Trainer):
             return self.td_weight.constant
         return self.td_weight(self.step.value)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             **self.td_weight.get_config(),

@@ -1,5 +1,7 @@
 """Token-weighted means of an epoch, as Keras metrics."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -7,6 +9,7 @@ from keras_irl.ops import implicit_rewards
 from keras_irl.ops import is_start
 from keras_irl.ops import log_probs
 from keras_irl.ops import masked_sum
+from keras_irl.types import Tensor
 
 
 class MaskedMean(keras.metrics.Metric):
@@ -19,12 +22,12 @@ class MaskedMean(keras.metrics.Metric):
         name: Name of the metric.
     """
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         super().__init__(name=name, dtype="float32")
         self.total = self.add_variable((), initializer="zeros", name="total")
         self.count = self.add_variable((), initializer="zeros", name="count")
 
-    def add(self, total, count):
+    def add(self, total: Tensor, count: Tensor) -> None:
         """Adds the tokens of a batch.
 
         Args:
@@ -34,7 +37,7 @@ class MaskedMean(keras.metrics.Metric):
         self.total.assign_add(ops.stop_gradient(total))
         self.count.assign_add(count)
 
-    def result(self):
+    def result(self) -> Any:
         mean = ops.divide_no_nan(self.total, self.count)
         return ops.where(self.count > 0, mean, float("nan"))
 
@@ -48,11 +51,18 @@ class Perplexity(MaskedMean):
         name: Name of the metric.
     """
 
-    def result(self):
+    def result(self) -> Any:
         return ops.exp(super().result())
 
 
-def add_tokens(means, statistics, losses, mask, discount):
+def add_tokens(
+    means: dict[str, Any],
+    statistics: Any,
+    losses: dict[str, Any],
+    mask: Tensor,
+    *,
+    discount: float,
+) -> None:
     """Adds a batch to what every trainer logs.
 
     Args:
@@ -77,7 +87,7 @@ def add_tokens(means, statistics, losses, mask, discount):
     add_mean(means["start_value"], values, is_start(mask))
 
 
-def add_mean(mean, tokens, mask):
+def add_mean(mean: Any, tokens: Tensor, mask: Tensor) -> None:
     """Adds the tokens of a batch to a mean.
 
     Args:

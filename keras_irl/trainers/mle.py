@@ -1,11 +1,15 @@
 """Maximum likelihood training."""
 
+from typing import Any
+
 import keras
 
 from keras_irl.losses.mle import check_entropy_weight
 from keras_irl.losses.mle import entropy_loss
 from keras_irl.losses.mle import mle_loss
 from keras_irl.trainers.trainer import Trainer
+from keras_irl.types import Policy
+from keras_irl.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")
@@ -47,22 +51,22 @@ class MLE(Trainer):
 
     def __init__(
         self,
-        policy,
-        entropy_weight=0.0,
-        discount=0.99,
-        value_offset=0.0,
-        **kwargs,
-    ):
+        policy: Policy,
+        entropy_weight: float = 0.0,
+        discount: float = 0.99,
+        value_offset: float | str = 0.0,
+        **kwargs: Any,
+    ) -> None:
         entropy_weight = check_entropy_weight(entropy_weight)
         super().__init__(policy, discount, value_offset, **kwargs)
         self.entropy_weight = entropy_weight
 
-    def token_losses(self, statistics, mask):
+    def token_losses(self, statistics: Any, mask: Tensor) -> dict[str, Any]:
         action_values, values, entropies, _ = statistics
         return {
             "negative_log_likelihood": mle_loss(action_values, values),
             "entropy_loss": entropy_loss(entropies, self.entropy_weight),
         }
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "entropy_weight": self.entropy_weight}

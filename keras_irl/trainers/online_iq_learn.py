@@ -1,5 +1,7 @@
 """Inverse soft-Q learning (IQ-Learn) from demonstrations and rollouts."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -12,6 +14,8 @@ from keras_irl.ops import implicit_rewards
 from keras_irl.ops import masked_mean
 from keras_irl.trainers.metrics import add_mean
 from keras_irl.trainers.online_trainer import OnlineTrainer
+from keras_irl.types import Policy
+from keras_irl.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")
@@ -71,16 +75,16 @@ class OnlineIQLearn(OnlineTrainer):
 
     def __init__(
         self,
-        policy,
-        td_weight=0.1,
-        discount=0.99,
-        mix_in=0.1,
+        policy: Policy,
+        td_weight: float = 0.1,
+        discount: float = 0.99,
+        mix_in: float = 0.1,
         *,
-        scale_td_weight=False,
-        value_offset=0.0,
-        rollouts=None,
-        **kwargs,
-    ):
+        scale_td_weight: bool = False,
+        value_offset: float | str = 0.0,
+        rollouts: Any = None,
+        **kwargs: Any,
+    ) -> None:
         mix_in = check_mix_in(mix_in)
         super().__init__(policy, discount, value_offset, rollouts, **kwargs)
         self.td_weight = Schedule(td_weight, 0)
@@ -88,10 +92,10 @@ class OnlineIQLearn(OnlineTrainer):
         self.scale_td_weight = check_flag("scale_td_weight", scale_td_weight)
 
     @property
-    def needs_rollouts(self):
+    def needs_rollouts(self) -> Any:
         return self.mix_in > 0
 
-    def token_losses(self, statistics, mask):
+    def token_losses(self, statistics: Any, mask: Tensor) -> dict[str, Any]:
         action_values, values = statistics.action_values, statistics.values
         penalties = td_penalty(action_values, values, mask, self.discount)
         weight = (1.0 - self.mix_in) * self._current_td_weight()
@@ -100,7 +104,7 @@ class OnlineIQLearn(OnlineTrainer):
             "td_loss": weight * penalties,
         }
 
-    def rollout_loss(self, statistics, mask, batch):
+    def rollout_loss(self, statistics: Any, mask: Tensor, batch: Any) -> Any:
         action_values, values, *_ = self.offset.shift(
             statistics, mask, self.discount, training=False
         )
@@ -119,7 +123,7 @@ class OnlineIQLearn(OnlineTrainer):
             weight = weight / (1.0 - self.mix_in) ** 2
         return weight
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         weight = self.td_weight.get_config()["td_weight"]
         return {
             **super().get_config(),
@@ -129,7 +133,7 @@ class OnlineIQLearn(OnlineTrainer):
         }
 
 
-def check_mix_in(mix_in):
+def check_mix_in(mix_in: Any) -> float:
     """Checks that rollouts have a share, and leave one to demonstrations.
 
     Returns:

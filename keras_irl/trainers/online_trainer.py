@@ -1,5 +1,7 @@
 """The base of trainers that learn from rollouts."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -20,6 +22,8 @@ from keras_irl.trainers.stateless import TrainingStep
 from keras_irl.trainers.stateless import with_logs
 from keras_irl.trainers.step_cost import StepCost
 from keras_irl.trainers.trainer import Trainer
+from keras_irl.types import Policy
+from keras_irl.types import Tensor
 
 
 class OnlineTrainer(Trainer):
@@ -71,8 +75,13 @@ class OnlineTrainer(Trainer):
     )
 
     def __init__(
-        self, policy, discount=0.99, value_offset=0.0, rollouts=None, **kwargs
-    ):
+        self,
+        policy: Policy,
+        discount: float = 0.99,
+        value_offset: float | str = 0.0,
+        rollouts: Any = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(policy, discount, value_offset, **kwargs)
         if rollouts is None:
             rollouts = Rollouts()
@@ -82,11 +91,16 @@ class OnlineTrainer(Trainer):
             self.means[name] = MaskedMean(name=name)
 
     @property
-    def needs_rollouts(self):
+    def needs_rollouts(self) -> bool:
         """Whether training steps draw rollouts at all."""
         return True
 
-    def compile(self, optimizer="adam", tile_vocabulary="auto", **kwargs):
+    def compile(
+        self,
+        optimizer: Any = "adam",
+        tile_vocabulary: str = "auto",
+        **kwargs: Any,
+    ) -> None:
         if any(kwargs.get(name) for name in ("metrics", "weighted_metrics")):
             raise ValueError(
                 "Keras would compute these metrics on rollouts too, as if they "
@@ -101,7 +115,7 @@ class OnlineTrainer(Trainer):
             kwargs = without_xla(kwargs)
         super().compile(optimizer, tile_vocabulary, **kwargs)
 
-    def check_data(self, x, y, mask):
+    def check_data(self, x: Any, y: Any, mask: Tensor) -> None:
         if self.needs_rollouts and isinstance(x, Demonstrations):
             if x.end_token_id is not None:
                 raise ValueError(
@@ -111,24 +125,24 @@ class OnlineTrainer(Trainer):
                 )
         super().check_data(x, y, mask)
 
-    def default_callbacks(self):
+    def default_callbacks(self) -> list[Any]:
         return [StepCost()] if self.needs_rollouts else []
 
-    def num_demonstrated(self, mask, training):
+    def num_demonstrated(self, mask: Tensor, training: bool) -> Any:
         # The number of tokens that a policy writes says nothing of how much
         # its demonstrations count.
         if training and self.needs_rollouts:
             mask = self.split(mask)[0]
         return super().num_demonstrated(mask, training)
 
-    def test_step(self, *args):
+    def test_step(self, *args: Any) -> Any:
         return with_logs(self._without_rollouts, super().test_step(*args))
 
     def _without_rollouts(self, logs):
         """Leaves out what is logged of rollouts where there are none."""
         return {n: v for n, v in logs.items() if n not in self.rollout_names}
 
-    def train_step(self, *args):
+    def train_step(self, *args: Any) -> Any:
         if not self.needs_rollouts:
             return with_logs(self._without_rollouts, super().train_step(*args))
         step = TrainingStep(self, args)
@@ -138,7 +152,7 @@ class OnlineTrainer(Trainer):
             logs = step.take(super().train_step(*step.arguments))
         return step.result(logs)
 
-    def extend(self, data):
+    def extend(self, data: Any) -> Any:
         """Appends rollouts to a batch.
 
         Args:
@@ -157,7 +171,7 @@ class OnlineTrainer(Trainer):
             batch = batch._replace(inputs=shared)
         return self.before_updates(batch)
 
-    def before_updates(self, batch):
+    def before_updates(self, batch: Any) -> Any:
         """Adds to a batch what holds for all updates with its rollouts.
 
         Args:
@@ -175,7 +189,9 @@ class OnlineTrainer(Trainer):
         is_fresh = self.rollouts.buffer is None
         return has_encoder and is_fresh and has_known_head(self.policy)
 
-    def batch_loss(self, statistics, mask, training, batch):
+    def batch_loss(
+        self, statistics: Any, mask: Tensor, training: bool, batch: Any
+    ) -> Any:
         if not (training and self.needs_rollouts):
             return super().batch_loss(statistics, mask, training, batch)
         demonstrated, sampled = self.split(mask)
@@ -194,7 +210,9 @@ class OnlineTrainer(Trainer):
     # What the loss on demonstrations counts for.
     demonstration_weight = 1.0
 
-    def rollout_loss(self, statistics, mask, batch):
+    def rollout_loss(
+        self, statistics: Any, mask: Tensor, batch: tuple[Any, ...]
+    ) -> Any:
         """Computes what the rollouts of a batch add to its loss.
 
         Args:
@@ -208,7 +226,7 @@ class OnlineTrainer(Trainer):
         """
         raise NotImplementedError
 
-    def split(self, tokens):
+    def split(self, tokens: Tensor) -> tuple[Any, ...]:
         """Splits what belongs to a batch into demonstrations and rollouts.
 
         Args:
@@ -233,6 +251,6 @@ class OnlineTrainer(Trainer):
             num_ended = num_texts - num_cut
             self.means[f"{kind}_finished"].add(num_ended, num_texts)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         rollouts = keras.saving.serialize_keras_object(self.rollouts)
         return {**super().get_config(), "rollouts": rollouts}

@@ -1,5 +1,8 @@
 """Policy gradient updates (PPO): advantages, clipping and KL control."""
 
+from typing import Any
+from typing import Self
+
 import keras
 import numpy as np
 from keras import ops
@@ -14,6 +17,7 @@ from keras_irl.losses.policy_gradient import normalize_advantages
 from keras_irl.losses.policy_gradient import policy_gradient_loss
 from keras_irl.ops import check_shapes
 from keras_irl.ops import generalized_advantages
+from keras_irl.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")
@@ -63,15 +67,15 @@ class PolicyGradient:
 
     def __init__(
         self,
-        clip_ratio=0.2,
-        kl_weight=None,
-        entropy_weight=0.0,
-        discount=0.99,
+        clip_ratio: float = 0.2,
+        kl_weight: float | None = None,
+        entropy_weight: float = 0.0,
+        discount: float = 0.99,
         *,
-        gae_lambda=0.95,
-        normalize=True,
-        warm_up_steps=200,
-    ):
+        gae_lambda: float = 0.95,
+        normalize: bool = True,
+        warm_up_steps: int = 200,
+    ) -> None:
         discount = check_discount(discount)
         if kl_weight is None:
             kl_weight = keras.optimizers.schedules.PolynomialDecay(
@@ -88,11 +92,13 @@ class PolicyGradient:
         self.warm_up_steps = check_integer("warm_up_steps", warm_up_steps)
 
     @property
-    def has_reference(self):
+    def has_reference(self) -> Any:
         """Whether there is a policy to stay near."""
         return callable(self.kl_weight) or self.kl_weight > 0
 
-    def advantages(self, rewards, values, mask):
+    def advantages(
+        self, rewards: Tensor, values: Tensor, mask: Tensor
+    ) -> tuple[Any, ...]:
         """Computes the advantages, and what the values should have been.
 
         Args:
@@ -120,7 +126,15 @@ class PolicyGradient:
             advantages = normalize_advantages(advantages, mask, min_std)
         return ops.stop_gradient(advantages), targets
 
-    def token_losses(self, log_probs, old, reference, advantages, *, entropies):
+    def token_losses(
+        self,
+        log_probs: Tensor,
+        old: Any,
+        reference: Any,
+        advantages: Tensor,
+        *,
+        entropies: Tensor,
+    ) -> tuple[Any, ...]:
         """Computes the loss of every sampled token, without the KL's weight.
 
         Args:
@@ -143,13 +157,13 @@ class PolicyGradient:
             return losses, ops.zeros_like(losses)
         return losses, kl_loss(log_probs, reference)
 
-    def current_kl_weight(self, step):
+    def current_kl_weight(self, step: Any) -> Any:
         """Computes the weight of the KL after so many updates."""
         if callable(self.kl_weight):
             return ops.cast(self.kl_weight(step), "float32")
         return self.kl_weight
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         weight = self.kl_weight
         if callable(weight):
             weight = keras.saving.serialize_keras_object(weight)
@@ -164,7 +178,7 @@ class PolicyGradient:
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         config = keras.saving.deserialize_keras_object(config)
         if "trace_decay" in config:
             # Its name before version 0.2.

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ from keras_irl.models.token_scorer import other_values
 from keras_irl.ops import log_probs
 from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops import token_statistics
+from keras_irl.types import Policy
+from keras_irl.types import Tensor
 
 
 class PolicySnapshot(NamedTuple):
@@ -37,7 +40,7 @@ class PolicySnapshot(NamedTuple):
     restored: Callable
 
 
-def snapshot_policy(policy):
+def snapshot_policy(policy: Policy) -> PolicySnapshot:
     """Copies a policy, to be compared with later.
 
     Args:
@@ -52,8 +55,9 @@ def snapshot_policy(policy):
         for variable in kept:
             variable.trainable = False
         adapted = adapted_variables(policy)
-        restored = functools.partial(as_it_was, policy, adapted, kept)
-        return PolicySnapshot(None, kept, restored)
+        return PolicySnapshot(
+            None, kept, functools.partial(as_it_was, policy, adapted, kept)
+        )
     copy = copy_policy(policy)
     copy.trainable = False
     restored = functools.partial(contextlib.nullcontext, copy)
@@ -61,7 +65,7 @@ def snapshot_policy(policy):
 
 
 @contextlib.contextmanager
-def as_it_was(policy, adapted, kept):
+def as_it_was(policy: Policy, adapted: Any, kept: Any) -> Iterator[Any]:
     """Gives a policy the values that were kept of it, for a while.
 
     Args:
@@ -81,7 +85,9 @@ def as_it_was(policy, adapted, kept):
         yield policy
 
 
-def policy_log_probs(policy, batch, tiles_vocabulary):
+def policy_log_probs(
+    policy: Policy, batch: tuple[Any, ...], tiles_vocabulary: bool
+) -> Tensor:
     """Computes how likely a policy is to take the actions of a batch.
 
     Args:

@@ -16,6 +16,8 @@ from keras_irl.generation import draw
 from keras_irl.ops import is_action
 from keras_irl.ops import mark_cut
 from keras_irl.trainers.step_cost import Stopwatch
+from keras_irl.types import Policy
+from keras_irl.types import Tensor
 
 
 class ReplayBuffer(keras.layers.Layer):
@@ -34,7 +36,7 @@ class ReplayBuffer(keras.layers.Layer):
         ValueError: If a number is no integer, or out of its bounds.
     """
 
-    def __init__(self, buffer_size, policy, seed):
+    def __init__(self, buffer_size: int, policy: Policy, seed: int) -> None:
         super().__init__(name="replay_buffer", trainable=False)
         self.buffer_size = check_integer("buffer_size", buffer_size, least=1)
         seed = check_integer("seed", seed, most=LARGEST_SEED)
@@ -66,7 +68,9 @@ class ReplayBuffer(keras.layers.Layer):
             autocast=False,
         )
 
-    def exchange(self, inputs, actions, mask):
+    def exchange(
+        self, inputs: dict[str, Any], actions: Tensor, mask: Tensor
+    ) -> list[Any]:
         """Takes rollouts in, and gives as many back, from all that it holds.
 
         Args:
@@ -204,7 +208,13 @@ class Rollouts(keras.layers.Layer):
         - It leaves the number of samples open, and mentions no buffer.
     """
 
-    def __init__(self, num_samples=1, num_updates=1, buffer_size=0, seed=0):
+    def __init__(
+        self,
+        num_samples: int = 1,
+        num_updates: int = 1,
+        buffer_size: int = 0,
+        seed: int = 0,
+    ) -> None:
         super().__init__(name="rollouts", dtype="float32", trainable=False)
         self.num_samples = check_integer("num_samples", num_samples, least=1)
         # Each is a part of the compiled step.
@@ -214,7 +224,7 @@ class Rollouts(keras.layers.Layer):
         self._stopwatch = Stopwatch()
         self.built = True
 
-    def prepare(self, policy):
+    def prepare(self, policy: Policy) -> None:
         """Makes what depends on the policy, before any training.
 
         Args:
@@ -245,7 +255,13 @@ class Rollouts(keras.layers.Layer):
         if self.buffer_size:
             self.buffer = ReplayBuffer(self.buffer_size, policy, self.seed)
 
-    def append(self, policy, inputs, actions, mask):
+    def append(
+        self,
+        policy: Policy,
+        inputs: dict[str, Any],
+        actions: Tensor,
+        mask: Tensor,
+    ) -> tuple[Any, ...]:
         """Appends rollouts to a batch of demonstrations.
 
         Args:
@@ -327,7 +343,7 @@ class Rollouts(keras.layers.Layer):
         is_state = ops.logical_or(places <= first, counts)
         return mask, is_state
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "num_samples": self.num_samples,
             "num_updates": self.num_updates,
@@ -362,7 +378,7 @@ def _check_inputs(policy, inputs, width):
         )
 
 
-def check_rollouts(rollouts):
+def check_rollouts(rollouts: Any) -> Any:
     """Returns rollouts, which must be some.
 
     Raises:

@@ -1,12 +1,17 @@
 """Inputs of a discriminator: states, each with the action taken in it."""
 
+from typing import Any
+
 from keras import ops
 
 from keras_irl.families.layouts import layout_of_inputs
 from keras_irl.ops import is_action
+from keras_irl.types import Tensor
 
 
-def state_action_texts(inputs, actions, mask):
+def state_action_texts(
+    inputs: dict[str, Any], actions: Tensor, mask: Tensor
+) -> dict[str, Any]:
     """Joins states and actions to texts, one position wider.
 
     Position t of a batch holds the state sₜ, and position t + 1 the action

@@ -8,6 +8,8 @@ knows it. On other backends a step reads and writes the variables themselves.
 """
 
 import contextlib
+from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 from typing import NamedTuple
 
@@ -53,20 +55,20 @@ class TrainingStep:
             themselves.
     """
 
-    def __init__(self, model, arguments):
+    def __init__(self, model: Any, arguments: tuple[Any, ...]) -> None:
         self._model = model
         *states, self.data = arguments
         self.state = StepState(*states[0]) if states else None
 
     @property
-    def arguments(self):
+    def arguments(self) -> tuple[Any, ...]:
         """What to call a `train_step` of Keras with."""
         if self.state is None:
             return (self.data,)
         return tuple(self.state), self.data
 
     @contextlib.contextmanager
-    def variables(self):
+    def variables(self) -> Iterator[Any]:
         """Gives the variables of the model the values that they have now.
 
         What is assigned to them meanwhile is part of the state from then on.
@@ -89,7 +91,7 @@ class TrainingStep:
             *([scope.get_current_value(v) for v in group] for group in groups)
         )
 
-    def take(self, result):
+    def take(self, result: Any) -> Any:
         """Takes over the state that a `train_step` of Keras has returned.
 
         Args:
@@ -104,7 +106,7 @@ class TrainingStep:
         self.state = StepState(*state)
         return logs
 
-    def result(self, logs):
+    def result(self, logs: Any) -> Any:
         """Makes what a `train_step` returns to Keras.
 
         Args:
@@ -113,7 +115,7 @@ class TrainingStep:
         return logs if self.state is None else (logs, tuple(self.state))
 
 
-def with_logs(function, result):
+def with_logs(function: Callable[..., Any], result: Any) -> Any:
     """Changes the logs that a step returns.
 
     Args:

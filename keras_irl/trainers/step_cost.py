@@ -1,10 +1,13 @@
 """Wall time of a training step: sampling and update."""
 
 import time
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+
+from keras_irl.types import Tensor
 
 
 class Stopwatch:
@@ -18,10 +21,10 @@ class Stopwatch:
     takes no time and says 0.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._started = 0.0
 
-    def start(self, tensor):
+    def start(self, tensor: Tensor) -> Any:
         """Reads the clock as soon as a tensor is there.
 
         Args:
@@ -32,7 +35,7 @@ class Stopwatch:
         """
         return self._read(tensor, self._keep)[0]
 
-    def stop(self, tensor):
+    def stop(self, tensor: Tensor) -> Any:
         """Reads the clock again, as soon as another tensor is there.
 
         Args:
@@ -91,16 +94,16 @@ class StepCost(keras.callbacks.Callback):
     there are others, it is left out of all three.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self._is_compiled = False
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._start = time.perf_counter()
         self._left_out = 0, 0.0
         self._costs = {}
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: Any, logs: Any = None) -> None:
         # Keras waited for the step, to call this with its numbers.
         sampling = float(logs["sampling_seconds"])
         now = time.perf_counter()
@@ -120,6 +123,6 @@ class StepCost(keras.callbacks.Callback):
         }
         logs.update(self._costs)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if logs is not None:
             logs.update(self._costs)

@@ -2,6 +2,7 @@
 
 import functools
 import warnings
+from typing import Any
 
 import keras
 from keras import ops
@@ -55,6 +56,9 @@ from keras_irl.trainers.metrics import add_tokens
 from keras_irl.trainers.stateless import TrainingStep
 from keras_irl.trainers.update_counter import UpdateCounter
 from keras_irl.trainers.value_offset import ValueOffset
+from keras_irl.types import Path
+from keras_irl.types import Policy
+from keras_irl.types import Tensor
 
 
 class Trainer(PolicyModel):
@@ -107,7 +111,13 @@ class Trainer(PolicyModel):
             number is out of its range.
     """
 
-    def __init__(self, policy, discount=0.99, value_offset=0.0, **kwargs):
+    def __init__(
+        self,
+        policy: Policy,
+        discount: float = 0.99,
+        value_offset: float | str = 0.0,
+        **kwargs: Any,
+    ) -> None:
         check_policy(policy)
         check_model_arguments(type(self).__name__, kwargs)
         discount = check_discount(discount)
@@ -133,7 +143,7 @@ class Trainer(PolicyModel):
     # The names of the terms that `token_losses` returns.
     loss_names = ("negative_log_likelihood",)
 
-    def token_losses(self, statistics, mask):
+    def token_losses(self, statistics: Any, mask: Tensor) -> Any:
         """Computes the terms of the loss of every token.
 
         Args:
@@ -148,16 +158,21 @@ class Trainer(PolicyModel):
         raise NotImplementedError
 
     @property
-    def step(self):
+    def step(self) -> Any:
         """The number of updates of the policy so far, a `keras.Variable`."""
         return self.counter.step
 
     @property
-    def value_offset(self):
+    def value_offset(self) -> float:
         """What is added to all values, in nats; calibrated, if it was asked."""
         return float(ops.convert_to_numpy(self.offset.offset))
 
-    def compile(self, optimizer="adam", tile_vocabulary="auto", **kwargs):
+    def compile(
+        self,
+        optimizer: Any = "adam",
+        tile_vocabulary: bool | str = "auto",
+        **kwargs: Any,
+    ) -> None:
         """Configures the training, as in Keras, but with a loss of its own.
 
         Args:
@@ -207,15 +222,15 @@ class Trainer(PolicyModel):
         self._tile_vocabulary = tile_vocabulary
 
     @property
-    def policy_optimizer(self):
+    def policy_optimizer(self) -> Any:
         """The optimizer that the policy is trained by, as it was passed."""
         return inner_optimizer(self.optimizer)
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any]:
         config = super().get_compile_config()
         return {**config, "tile_vocabulary": self._tile_vocabulary}
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         if self._was_low_rank:
             warnings.warn(
                 "Only low-rank updates of the policy were trained when this "
@@ -229,12 +244,12 @@ class Trainer(PolicyModel):
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
-    def call(self, x, training=False):
+    def call(self, x: Any, training: bool = False) -> Any:
         if self.tiles_vocabulary:
             return hidden_states(self.policy, x, training=training)
         return q_values(self.policy, x, training=training)
 
-    def token_statistics(self, y_pred, y, mask):
+    def token_statistics(self, y_pred: Tensor, y: Tensor, mask: Tensor) -> Any:
         """Computes the statistics of a batch from what `call` returned.
 
         Args:
@@ -252,8 +267,13 @@ class Trainer(PolicyModel):
         return tiled_token_statistics(y_pred, head, y, mask)
 
     def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
         mask = require_mask(sample_weight, type(self).__name__)
         statistics = self.token_statistics(y_pred, y, mask)
         loss = self.batch_loss(statistics, mask, training, (x, y_pred))
@@ -263,7 +283,7 @@ class Trainer(PolicyModel):
         num_tokens = self.num_demonstrated(mask, training)
         return nan_unless_finite(loss, num_tokens) if training else loss
 
-    def layer_losses(self, y_pred, training):
+    def layer_losses(self, y_pred: Any, training: bool) -> Tensor:
         """Sums what layers ask for themselves, as for a balance among experts.
 
         Args:
@@ -275,7 +295,7 @@ class Trainer(PolicyModel):
         """
         return sum(ops.cast(x, "float32") for x in self.losses)
 
-    def num_demonstrated(self, mask, training):
+    def num_demonstrated(self, mask: Tensor, training: bool) -> Tensor | None:
         """Counts the demonstrated tokens of a batch.
 
         Args:
@@ -290,7 +310,13 @@ class Trainer(PolicyModel):
         mask = ops.convert_to_tensor(mask)
         return masked_sum(ops.ones_like(mask, dtype="float32"), mask)
 
-    def batch_loss(self, statistics, mask, training, batch):
+    def batch_loss(
+        self,
+        statistics: Any,
+        mask: Tensor,
+        training: bool,
+        batch: tuple[Any, ...],
+    ) -> Tensor:
         """Computes the loss of a batch, and updates what is logged of it.
 
         Args:
@@ -307,14 +333,14 @@ class Trainer(PolicyModel):
             statistics, mask, self.discount, training, step=self.step
         )
         losses = self.token_losses(statistics, mask)
-        add_tokens(self.means, statistics, losses, mask, self.discount)
+        add_tokens(self.means, statistics, losses, mask, discount=self.discount)
         return masked_mean(sum(losses.values()), mask)
 
-    def load_weights(self, filepath, **kwargs):
+    def load_weights(self, filepath: Path, **kwargs: Any) -> None:
         super().load_weights(filepath, **kwargs)
         self.low_rank.restore()
 
-    def train_step(self, *args):
+    def train_step(self, *args: Any) -> Any:
         clear_gradients(self.trainable_variables)
         step = TrainingStep(self, args)
         mask = keras.utils.unpack_x_y_sample_weight(step.data)[2]
@@ -325,7 +351,7 @@ class Trainer(PolicyModel):
             norm = ops.convert_to_tensor(optimizer.gradient_norm)
         return step.result({**logs, "gradient_norm": norm})
 
-    def check_data(self, x, y, mask):
+    def check_data(self, x: Any, y: Any, mask: Tensor) -> None:
         """Checks what `fit` is given, before it is trained on.
 
         Args:
@@ -338,12 +364,12 @@ class Trainer(PolicyModel):
         """
         check_data(self.policy, x, y, mask, owner=type(self).__name__)
 
-    def default_callbacks(self):
+    def default_callbacks(self) -> list[Any]:
         """What watches a training without being asked to."""
         return []
 
     @functools.wraps(keras.Model.fit)
-    def fit(self, *args, **kwargs):
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
         arguments = named(keras.Model.fit, args, kwargs)
         arguments = check_arguments(arguments, self.steps_per_execution, OF_FIT)
         names = ("x", "y", "sample_weight")
@@ -366,7 +392,7 @@ class Trainer(PolicyModel):
         return history
 
     @functools.wraps(keras.Model.evaluate)
-    def evaluate(self, *args, **kwargs):
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         arguments = named(keras.Model.evaluate, args, kwargs)
         if "_use_cached_eval_dataset" in arguments or not self.compiled:
             # Keras itself asks so, after an epoch of `fit`.
@@ -383,7 +409,7 @@ class Trainer(PolicyModel):
             return super().evaluate(**arguments)
 
     @functools.wraps(keras.Model.predict)
-    def predict(self, *args, **kwargs):
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
         arguments = named(keras.Model.predict, args, kwargs)
         arguments = check_arguments(
             arguments, self.steps_per_execution, OF_EVALUATE
@@ -394,12 +420,12 @@ class Trainer(PolicyModel):
             )
         return super().predict(**arguments)
 
-    def train_on_batch(self, *args, **kwargs):
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         if self.compiled:
             wrapper_of(self.optimizer).resume()
         return super().train_on_batch(*args, **kwargs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "policy": policy_config(self.policy),
@@ -411,7 +437,11 @@ class Trainer(PolicyModel):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls,
+        config: dict[str, Any],
+        custom_objects: dict[str, Any] | None = None,
+    ) -> Any:
         with without_mask_warnings():
             config = keras.saving.deserialize_keras_object(
                 config, custom_objects=custom_objects

@@ -1,5 +1,7 @@
 """A counter of policy updates."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -23,7 +25,7 @@ class UpdateCounter(keras.layers.Layer):
         step: A `keras.Variable`, the number of updates so far.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(name="update_counter")
         self.step = self._integer("step")
         self.num_waiting = self._integer("num_waiting")
@@ -40,7 +42,7 @@ class UpdateCounter(keras.layers.Layer):
             name=name,
         )
 
-    def follow(self, optimizer):
+    def follow(self, optimizer: Any) -> None:
         """Counts the updates of an optimizer from now on.
 
         Args:
@@ -53,7 +55,7 @@ class UpdateCounter(keras.layers.Layer):
             self._counted = id(optimizer)
             self.sync_with(optimizer)
 
-    def sync_with(self, optimizer):
+    def sync_with(self, optimizer: Any) -> None:
         """Sets the place within an update to that of an optimizer.
 
         Args:
@@ -64,7 +66,7 @@ class UpdateCounter(keras.layers.Layer):
         waiting = int(ops.convert_to_numpy(count)) % self._batches_per_update
         self.num_waiting.assign(waiting)
 
-    def count_batch(self):
+    def count_batch(self) -> None:
         """Counts a batch that is trained on."""
         num_waiting = self.num_waiting + 1
         is_due = num_waiting >= self._batches_per_update

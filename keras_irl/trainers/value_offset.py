@@ -1,5 +1,7 @@
 """The value offset: where zero lies among the policy's soft values."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -9,6 +11,7 @@ from keras_irl.ops import implicit_rewards
 from keras_irl.ops import is_action
 from keras_irl.ops import masked_sum
 from keras_irl.ops import next_values
+from keras_irl.types import Tensor
 
 CALIBRATION_STEPS = 10
 
@@ -46,7 +49,7 @@ class ValueOffset(keras.layers.Layer):
         - It does not mention the level of the logits.
     """
 
-    def __init__(self, value_offset=0.0):
+    def __init__(self, value_offset: float | str = 0.0) -> None:
         super().__init__(name="value_offset", dtype="float32", trainable=False)
         is_auto = isinstance(value_offset, str) and value_offset == "auto"
         if not is_auto:
@@ -66,7 +69,15 @@ class ValueOffset(keras.layers.Layer):
         initializer = keras.initializers.Constant(value)
         return self.add_weight(shape=(), initializer=initializer, name=name)
 
-    def shift(self, statistics, mask, discount, training, *, step=0):
+    def shift(
+        self,
+        statistics: Any,
+        mask: Tensor,
+        discount: float,
+        training: bool,
+        *,
+        step: int = 0,
+    ) -> Any:
         """Adds the offset to the values of a batch.
 
         Args:

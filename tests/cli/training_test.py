@@ -60,7 +60,7 @@ def test_the_optimizer_is_adam_with_gradients_clipped():
 
     options = argparse.Namespace(**OPTIONS)
     with pytest.raises(StoppedError):
-        training.train(trainer, None, None, options, Checkpoint())
+        training.train(trainer, None, None, options, checkpoint=Checkpoint())
     optimizer = trainer.policy_optimizer
     assert isinstance(optimizer, keras.optimizers.Adam)
     assert optimizer.global_clipnorm == 1.0

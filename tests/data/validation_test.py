@@ -366,9 +366,14 @@ def test_numbers_of_numpy_are_numbers():
     )
     same(
         made[0],
-        demonstrations(shared_policy("gpt2"), ["a", "b"], ["b", "c"], 2, 9, 3)[
-            0
-        ],
+        demonstrations(
+            shared_policy("gpt2"),
+            ["a", "b"],
+            ["b", "c"],
+            2,
+            max_length=9,
+            seed=3,
+        )[0],
     )
     assert len(list(made.epochs(np.int32(2), np.int8(1)))) == 1
 

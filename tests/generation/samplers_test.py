@@ -223,9 +223,9 @@ def test_numbers_of_numpy_are_numbers():
         np.float32(0.5),
         np.int32(3),
         np.array(0.5),
-        np.array([1, 2]),
-        np.int64(4),
-        np.int64(7),
+        stop_token_ids=np.array([1, 2]),
+        max_tokens=np.int64(4),
+        seed=np.int64(7),
     )
     assert sampler.get_config() == {
         "num_samples": 2,
@@ -240,7 +240,9 @@ def test_numbers_of_numpy_are_numbers():
 @pytest.mark.parametrize("by", [copy.deepcopy, lambda x: loads(dumps(x))])
 def test_a_copy_draws_what_the_sampler_would_have_drawn(by):
     logits = np.zeros((50, 100), "float32")
-    sampler = TokenSampler(2, 0.7, 90, 0.9, [1], 5, seed=3)
+    sampler = TokenSampler(
+        2, 0.7, 90, 0.9, stop_token_ids=[1], max_tokens=5, seed=3
+    )
     drawn(sampler, logits)
     again = by(sampler)
     assert again.get_config() == sampler.get_config()

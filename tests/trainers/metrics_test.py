@@ -47,7 +47,9 @@ def test_means_are_over_all_tokens_and_start_values_over_texts():
     means["perplexity"] = Perplexity("perplexity")
     batches = [batch(0, [3, 1]), batch(1, [2, 4, 1])]
     for statistics, losses, mask in batches:
-        add_tokens(means, statistics, {"my_loss": losses}, mask, DISCOUNT)
+        add_tokens(
+            means, statistics, {"my_loss": losses}, mask, discount=DISCOUNT
+        )
     for name, value in expected(batches).items():
         assert float(means[name].result()) == pytest.approx(value, rel=1e-5)
 

@@ -9,22 +9,31 @@ token that counts.
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from keras_irl.ops.kernels.tiling import TILE_SIZE
+from keras_irl.types import Tensor
 
 
 class Slopes:
     """The derivative of values and entropies by each logit of a tile."""
 
-    def __init__(self, values, entropies, to_values, to_entropies, soft_cap):
+    def __init__(
+        self,
+        values: Any,
+        entropies: Any,
+        to_values: Any,
+        to_entropies: Any,
+        soft_cap: Any,
+    ) -> None:
         self.columns = (values, values - entropies, to_values, to_entropies)
         self.soft_cap = soft_cap
 
-    def __call__(self, logits, start):
+    def __call__(self, logits: Any, start: Any) -> Any:
         values, means, to_values, to_entropies = (
             lax.dynamic_slice_in_dim(column, start, len(logits))[:, None]
             for column in self.columns
@@ -40,14 +49,14 @@ class Slopes:
 class HeadTiles:
     """The vocabulary head, a tile at a time."""
 
-    def __init__(self, kernel, bias, head, tiling):
+    def __init__(self, kernel: Any, bias: Any, head: Any, tiling: Any) -> None:
         self.kernel = kernel
         self.bias = bias
         self.head = head
         self.tiling = tiling
         self.axis = head.axes.index("V")
 
-    def logits(self, hidden, number):
+    def logits(self, hidden: Any, number: Any) -> tuple[Any, ...]:
         """The float32 logits of a tile, and the tokens they are of."""
         size, soft_cap = self.tiling.tile_size, self.head.soft_cap
         entries = self._slice(self.kernel, number).astype(hidden.dtype)
@@ -66,7 +75,9 @@ class HeadTiles:
             ids = jnp.where(is_new, ids, -1)
         return logits, ids
 
-    def add(self, sums, slopes, hidden, start, number):
+    def add(
+        self, sums: Any, slopes: Any, hidden: Any, start: Any, number: Any
+    ) -> tuple[Any, ...]:
         """Adds what a tile and a block contribute to the gradients."""
         to_hidden, to_kernel, to_bias = sums
         slopes_low = slopes.astype(hidden.dtype)
@@ -88,7 +99,9 @@ class HeadTiles:
             to_bias = lax.dynamic_update_slice(to_bias, part, (place,))
         return to_hidden, to_kernel, to_bias
 
-    def entries_by(self, logits, highest, dtype, number):
+    def entries_by(
+        self, logits: Any, highest: Any, dtype: Any, number: Any
+    ) -> Any:
         """The sum of a tile's entries, each by its weight below the highest."""
         weights = jnp.exp(logits - highest[:, None])
         if self.head.soft_cap is not None:
@@ -97,7 +110,7 @@ class HeadTiles:
         entries = self._slice(self.kernel, number).astype(dtype)
         return _dot(weights.astype(dtype), entries, 1, self.axis)
 
-    def rows(self, actions):
+    def rows(self, actions: Tensor) -> Any:
         """The entries of single tokens, of shape `(N, D)`."""
         rows = jnp.take(self.kernel, actions, axis=self.axis)
         return rows if self.axis == 0 else rows.T
@@ -120,14 +133,20 @@ def _dot(left, right, left_axis, right_axis):
     )
 
 
-def tile_size():
+def tile_size() -> Any:
     """The vocabulary entries of a tile that the device is fastest with."""
     return 1024 if jax.default_backend() == "cpu" else TILE_SIZE
 
 
 def statistics_of_tokens(
-    hidden_states, kernel, bias, actions, counts, head, tiling
-):
+    hidden_states: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None,
+    actions: Tensor,
+    counts: Tensor,
+    head: Any,
+    tiling: Any,
+) -> tuple[Any, ...]:
     """Computes the statistics of those tokens of a list that count.
 
     Args:
@@ -152,8 +171,14 @@ def statistics_of_tokens(
 
 
 def counted_statistics(
-    hidden_states, kernel, bias, actions, counts, head, tiling
-):
+    hidden_states: Tensor,
+    kernel: Any,
+    bias: Any,
+    actions: Tensor,
+    counts: Tensor,
+    head: Any,
+    tiling: Any,
+) -> Any:
     """Computes what `statistics_of_tokens` does, of a part of the vocabulary.
 
     Args:

@@ -12,6 +12,7 @@ and neither do gradients of it.
 """
 
 import functools
+from typing import Any
 from typing import NamedTuple
 
 import jax
@@ -23,6 +24,7 @@ from jax.sharding import PartitionSpec
 from keras_irl.ops.kernels import jax as kernels
 from keras_irl.ops.kernels.tiling import Tiling
 from keras_irl.ops.kernels.tiling import block_size_of
+from keras_irl.types import Tensor
 
 
 class Placement(NamedTuple):
@@ -41,7 +43,7 @@ class Placement(NamedTuple):
     entries: str | None
 
 
-def placement(kernel, axes, num_rows):
+def placement(kernel: Any, axes: str, num_rows: int) -> Placement | None:
     """Tells where the current distribution puts tokens and vocabulary.
 
     Args:
@@ -73,8 +75,16 @@ def placement(kernel, axes, num_rows):
 
 
 def statistics_on_devices(
-    hidden_states, kernel, bias, actions, counts, *, head, tile_size, place
-):
+    hidden_states: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None,
+    actions: Tensor,
+    counts: Tensor,
+    *,
+    head: Any,
+    tile_size: Any,
+    place: Any,
+) -> Any:
     """Computes the statistics of the tokens of a batch, on all devices.
 
     Args:

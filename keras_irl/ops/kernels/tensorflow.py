@@ -8,9 +8,12 @@ pass holds more logits than one tile. A tile has all tokens: TensorFlow copies
 what is updated in part.
 """
 
+from typing import Any
+
 import tensorflow as tf
 
 from keras_irl.ops.kernels.tiling import TILE_SIZE
+from keras_irl.types import Tensor
 
 # The logit of an entry that a tile has in common with the one before. Not −∞,
 # as 0 times it must be 0.
@@ -20,7 +23,7 @@ _NONE = -1e30
 class Slopes:
     """The derivative of values and entropies by each logit of a tile."""
 
-    def __init__(self, statistics, upstream, soft_cap):
+    def __init__(self, statistics: Any, upstream: Any, soft_cap: Any) -> None:
         _, values, entropies, _ = statistics
         columns = (values, values - entropies, *upstream[1:3])
         self.columns = [column[:, None] for column in columns]
@@ -29,7 +32,7 @@ class Slopes:
         self.has_entropies = tf.reduce_any(tf.not_equal(upstream[2], 0.0))
         self.soft_cap = soft_cap
 
-    def __call__(self, logits):
+    def __call__(self, logits: Any) -> Any:
         values, means, to_values, to_entropies = self.columns
         probabilities = tf.exp(logits - values)
 
@@ -51,7 +54,7 @@ class Slopes:
 class HeadTiles:
     """The vocabulary head, a tile at a time."""
 
-    def __init__(self, kernel, bias, head, tiling):
+    def __init__(self, kernel: Any, bias: Any, head: Any, tiling: Any) -> None:
         self.kernel = kernel
         self.bias = bias
         self.head = head
@@ -60,14 +63,14 @@ class HeadTiles:
         self.num_tiles = tiling.num_tiles
         self.axis = head.axes.index("V")
 
-    def entries(self, number):
+    def entries(self, number: Any) -> Any:
         """The tile's part of the kernel, of shape `(v, D)`."""
         start = self.start(number)
         if self.axis == 0:
             return self.kernel[start : start + self.size]
         return tf.transpose(self.kernel[:, start : start + self.size])
 
-    def logits(self, hidden, number):
+    def logits(self, hidden: Any, number: Any) -> tuple[Any, ...]:
         """The float32 logits of a tile, and the first token they are of."""
         start = self.start(number)
         entries = tf.cast(self.entries(number), hidden.dtype)
@@ -82,7 +85,9 @@ class HeadTiles:
             logits = tf.where(ids >= number * self.size, logits, _NONE)
         return logits, start
 
-    def entries_by(self, weights, logits, dtype, number):
+    def entries_by(
+        self, weights: Any, logits: Any, dtype: Any, number: Any
+    ) -> Any:
         """The sum of a tile's entries, each by its weight."""
         if self.head.soft_cap is not None:
             # The logit of an entry that is not there is too large to square.
@@ -91,7 +96,7 @@ class HeadTiles:
         entries = tf.cast(self.entries(number), dtype)
         return dot(tf.cast(weights, dtype), entries)
 
-    def walk(self, tile, *state):
+    def walk(self, tile: Any, *state: Any) -> Any:
         """Calls `tile(number, *state)` for one tile after the other."""
         return tf.while_loop(
             lambda number, *_: number < self.num_tiles,
@@ -100,7 +105,7 @@ class HeadTiles:
             parallel_iterations=1,
         )
 
-    def join(self, parts):
+    def join(self, parts: Any) -> Any:
         """Puts the parts of all tiles together, as `(V, ...)`."""
         size, total = self.size, self.tiling.vocabulary_size
         excess = self.num_tiles * size - total
@@ -112,27 +117,35 @@ class HeadTiles:
         first = tf.reshape(first, tf.concat([[-1], tf.shape(first)[2:]], 0))
         return tf.concat([first, last], axis=0)
 
-    def start(self, number):
+    def start(self, number: Any) -> Any:
         """The first token of a tile."""
         last = self.tiling.vocabulary_size - self.size
         return tf.minimum(number * self.size, last)
 
 
-def dot(left, right, transpose_a=False, transpose_b=False):
+def dot(
+    left: Any, right: Any, transpose_a: bool = False, transpose_b: bool = False
+) -> Any:
     """A matrix product that is accumulated and returned in float32."""
     if left.dtype != tf.float32:
         left, right = tf.cast(left, tf.float32), tf.cast(right, tf.float32)
     return tf.matmul(left, right, transpose_a, transpose_b)
 
 
-def tile_size():
+def tile_size() -> Any:
     """The vocabulary entries of a tile that the device is fastest with."""
     return TILE_SIZE
 
 
 def statistics_of_tokens(
-    hidden_states, kernel, bias, actions, counts, head, tiling
-):
+    hidden_states: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None,
+    actions: Tensor,
+    counts: Tensor | None,
+    head: Any,
+    tiling: Any,
+) -> Any:
     """Computes the statistics of those tokens of a list that count.
 
     Args:

@@ -1,6 +1,7 @@
 """Tile sizes of the vocabulary."""
 
 import math
+from typing import Any
 from typing import NamedTuple
 
 # Tiles that fit the caches of a processor, and feed its matrix units.
@@ -11,7 +12,7 @@ TILE_SIZE = 2048
 NEGLIGIBLE = 1e-7
 
 
-def block_size_of(num_tokens):
+def block_size_of(num_tokens: int) -> int:
     """Cuts tokens into equal blocks: those of a last one would be empty.
 
     Args:
@@ -38,12 +39,12 @@ class Tiling(NamedTuple):
     tile_size: int
 
     @property
-    def num_tiles(self):
+    def num_tiles(self) -> Any:
         """The number of tiles, the last one perhaps a smaller one."""
         return -(-self.vocabulary_size // self.tile_size)
 
     @property
-    def log_negligible(self):
+    def log_negligible(self) -> Any:
         """The log-probability below which a tile need not be looked at.
 
         All tiles of a state that lie below it hold less than `NEGLIGIBLE` of

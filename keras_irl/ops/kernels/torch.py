@@ -7,19 +7,28 @@ keeps the expected entry of the head instead, which is the gradient. Neither
 pass holds more logits than one tile.
 """
 
+from typing import Any
+
 import torch
 
 from keras_irl.ops.kernels.tiling import TILE_SIZE
+from keras_irl.types import Tensor
 
 
-def tile_size():
+def tile_size() -> Any:
     """The vocabulary entries of a tile that the device is fastest with."""
     return TILE_SIZE
 
 
 def statistics_of_tokens(
-    hidden_states, kernel, bias, actions, counts, head, tiling
-):
+    hidden_states: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None,
+    actions: Tensor,
+    counts: Tensor | None,
+    head: Any,
+    tiling: Any,
+) -> Any:
     """Computes the statistics of those tokens of a list that count.
 
     Args:
