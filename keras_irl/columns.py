@@ -188,7 +188,10 @@ def _column_problem(values):
 
 
 def _is_series(values):
-    return isinstance(values, _classes("pandas", "Series"))
+    # Those of other libraries have the label in brackets as well.
+    if isinstance(values, _classes("pandas", "Series")):
+        return True
+    return all(name in dir(type(values)) for name in ("iloc", "to_numpy"))
 
 
 def _is_arrow_column(values):

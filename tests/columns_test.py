@@ -143,3 +143,28 @@ def test_a_module_of_the_users_may_have_the_name_of_a_library(monkeypatch):
     assert is_missing(None) and not is_missing("a")
     with pytest.raises(ValueError, match="no length"):
         column("rows", 5)
+
+
+class Labeled:
+    """A series of another library: brackets take labels."""
+
+    def __init__(self, by_label):
+        self._by_label = by_label
+
+    def __len__(self):
+        return len(self._by_label)
+
+    def __getitem__(self, label):
+        return self._by_label[label]
+
+    @property
+    def iloc(self):
+        return list(self._by_label.values())
+
+    def to_numpy(self, dtype=None):
+        return np.array(self.iloc, dtype)
+
+
+def test_series_of_other_libraries_are_read_by_position():
+    series = Labeled({2: "ccc", 0: "a", 1: "bb"})
+    assert list(column("prompts", series)) == ["ccc", "a", "bb"]

@@ -117,8 +117,14 @@ def _check_files(name, split, path):
             "others; give it as `--path`. "
             f"Received: path={shortened(str(path))}"
         )
-    if not any(file.name.startswith(stems) for file in path.iterdir()):
-        suffix = "csv" if name in _OF_TABLES else "jsonl"
+    suffix = "csv" if name in _OF_TABLES else "jsonl"
+    # Of what else is published, files have many names.
+    is_fixed = name in (*_OF_TABLES, "gsm8k", "jsonl")
+    suffixes = (f".{suffix}", f".{suffix}.gz") if is_fixed else ("",)
+    if not any(
+        file.name.startswith(stems) and file.name.endswith(suffixes)
+        for file in path.iterdir()
+    ):
         raise _no_file(path / f"{stems[0]}.{suffix}")
 
 

@@ -6,6 +6,7 @@ are told at once.
 
 import argparse
 import math
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,8 @@ LARGEST_COUNT = 2**31 - 1
 LARGEST_SIZE = 2**20
 # The largest number of float32, which losses are computed in.
 LARGEST_NUMBER = 3.4e38
+_LARGEST_FLOAT32 = 3.4028235e38
+_SMALLEST_FLOAT32 = 1.2e-38  # Of those that no device flushes to 0.
 # Beyond, what the noise is multiplied by were infinite in float32.
 LARGEST_TEMPERATURE = 1e30
 MOST_BEAMS = 10_000
@@ -335,13 +338,21 @@ def several(kind: Callable[..., Any]) -> Callable[..., Any]:
         values = [kind(item) for item in names(text)]
         if not values:
             raise _error("at least one is needed, commas separate them", text)
-        for place, value in enumerate(values):
-            if value in values[:place]:
+        told = [_as_told_apart(value) for value in values]
+        for place, value in enumerate(told):
+            if value in told[:place]:
                 # Two policies would be one, and the second a second opinion.
                 raise _error(f"{names(text)[place]} stands there twice", text)
         return values
 
     return read
+
+
+def _as_told_apart(value):
+    """Two numbers are one to a policy whose weights have 32 bits."""
+    if not isinstance(value, float) or abs(value) > _LARGEST_FLOAT32:
+        return value
+    return struct.unpack("f", struct.pack("f", value))[0]
 
 
 def one_of(*choices: Any) -> Callable[..., Any]:
@@ -382,6 +393,8 @@ def _number(text, least=None, most=LARGEST_NUMBER, *, above=None, below=None):
         number = math.nan
     is_within = (
         abs(number) <= LARGEST_NUMBER
+        # Where 0 is something else, what 32 bits make 0 of is nothing.
+        and (number == 0 or abs(number) >= _SMALLEST_FLOAT32)
         and number <= most
         and (least is None or number >= least)
         and (above is None or number > above)
@@ -392,6 +405,8 @@ def _number(text, least=None, most=LARGEST_NUMBER, *, above=None, below=None):
         if below is None:
             bounds["at most"] = most
         said = [f"{k} {v:g}" for k, v in bounds.items() if v is not None]
+        if 0 < abs(number) < _SMALLEST_FLOAT32:
+            said.append(f"of a size of at least {_SMALLEST_FLOAT32:g}")
         raise _error(f"a number {' and '.join(said)} is needed", text)
     return number
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 
+from keras_irl.arguments import shortened
 from keras_irl.cli.checkpoints import Checkpoint
 from keras_irl.cli.checkpoints import json_text
 from keras_irl.cli.checkpoints import save_whole
@@ -101,6 +102,10 @@ class ResultFolder:
             return None
         run = read_object(path, _DAMAGED_RUN)
         try:
+            if run.get("seed", seed) != seed:
+                raise ValueError(
+                    f"it is of another seed. Received: seed={run['seed']!r}"
+                )
             if check is not None:
                 check(run)
         except (TypeError, ValueError) as error:
@@ -124,8 +129,10 @@ class ResultFolder:
         return [self.run_path(name, seed)]
 
     def _adopt_older(self, before, settings):
-        # Settings may have come since, and none of somebody else's are known.
-        if not before.keys() <= settings.keys():
+        # Settings may have come since, and none of somebody else's are known;
+        # a file with few or none of ours says nothing.
+        is_ours = before.keys() <= settings.keys()
+        if not is_ours or 2 * len(before) < len(settings):
             raise foreign_manifest(self.manifest)
         self.manifest.adopt(
             path
@@ -346,7 +353,15 @@ def check_comparison_run(run: Any) -> None:
             *("best_step", "kept_step", "history"),
         )
     _require(run, needed)
+    if type(run["seed"]) is not int:
+        raise ValueError(
+            f"'seed' is no integer. Received: seed={run['seed']!r}"
+        )
     if "failed" in run:
+        if not isinstance(run["failed"], dict):
+            raise ValueError(
+                f"'failed' is no object. Received: failed={run['failed']!r}"
+            )
         _require(
             run["failed"],
             (
@@ -355,7 +370,40 @@ def check_comparison_run(run: Any) -> None:
             ),
         )
     else:
-        _require(run["history"], ("step", "negative_log_likelihood"))
+        _check_curves(run)
+
+
+def _check_curves(run):
+    """Checks what is told of a training, and its curves."""
+    for name in (
+        *("negative_log_likelihood", "best_negative_log_likelihood"),
+        *("best_step", "kept_step"),
+    ):
+        if not _is_number(run[name]):
+            raise ValueError(
+                f"{name!r} is no number. Received: {name}={run[name]!r}"
+            )
+    history = run["history"]
+    if not isinstance(history, dict):
+        raise ValueError(
+            f"'history' is no object. Received: history={history!r}"
+        )
+    _require(history, ("step", "negative_log_likelihood"))
+    num_points = len(history["step"]) if history["step"] else 0
+    for name, curve in history.items():
+        is_curve = isinstance(curve, list) and len(curve) == num_points > 0
+        if not is_curve or not all(map(_is_number, curve)):
+            raise ValueError(
+                f"{name!r} in 'history' is no curve of {num_points} numbers. "
+                f"Received: {name}={shortened(curve)}"
+            )
+
+
+def _is_number(value):
+    # What diverged may be NaN, which is written as nothing.
+    if value is None:
+        return True
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _require(dictionary, names):

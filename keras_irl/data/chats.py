@@ -28,8 +28,7 @@ from keras_irl.families.family import layout_of
 from keras_irl.types import Policy
 
 ROLES = ("system", "user", "assistant")
-# A name is written by no template here, and changes nothing that is said.
-_KEYS = ("role", "content", "weight", "name")
+_KEYS = ("role", "content", "weight")
 
 
 class Turn(NamedTuple):
@@ -319,9 +318,9 @@ def chat_demonstrations(
 
     A turn of the assistant with `"weight": 0` is read and not imitated, one
     with `"weight": 1` is imitated as one without a weight; there are no
-    weights between. A `"name"` is not read, since no template here writes it,
-    and a key whose value is None is as absent. Every other key, such as
-    `"tool_calls"`, is refused: it says something that would not be trained.
+    weights between. A key whose value is None, or NaN as in tables, is as
+    absent. Every other key, such as `"name"` or `"tool_calls"`, is refused: it
+    says something that would not be trained.
 
     A batch is a tuple `(inputs, actions, mask)` as that of `demonstrations`.
     The mask is 1.0 on the content of an assistant's turn and on the end token

@@ -80,7 +80,7 @@ def unknown_findings(
     if demonstrations is None or demonstrations.texts is None:
         found = _in_batches(batches, unknown_token_id(tokenizer))
     else:
-        sides = demonstrations.texts(num_texts)
+        sides = demonstrations.texts(num_texts=num_texts)
         found = {
             "prompts": unknown_in(tokenizer, sides[0]),
             "responses": unknown_in(tokenizer, sides[1], num_ends=1),

@@ -34,6 +34,7 @@ from keras_irl.types import Path
 # What a row has for each text or prompt.
 LONG = ("responses", "statistics", "prompt_self_bleu")
 _ROW = {"decoder": str, "metrics": dict, "responses": list}
+_ROW_NUMBERS = ("temperature", "self_bleu", "entropy", "num_samples", "seed")
 _SAMPLE = {"prompt": str, "references": list, "responses": list}
 
 
@@ -87,6 +88,12 @@ def check_run(run: Any) -> None:
         raise ValueError("A run needs at least one row. Received: rows=[]")
     for row in run["rows"]:
         _require_types(row, "a row of the run", _ROW)
+        for name in _ROW_NUMBERS:
+            number = row.get(name)
+            if number is not None and not isinstance(number, numbers.Real):
+                raise ValueError(
+                    f"This is a number. Received: {name}={shortened(number)}"
+                )
         for name, number in row["metrics"].items():
             if not isinstance(number, numbers.Real):
                 raise ValueError(

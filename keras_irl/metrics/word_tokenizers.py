@@ -17,8 +17,12 @@ TOKENIZERS = ("13a", "intl", "zh", "ja-mecab", "char", "none")
 _HAN = "\u2e80-\u2fdf\u3005-\u3007\u3100-\u312f\u31a0-\u31bf\u3400-\u4dbf"
 _HAN += "\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _KANA = "\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f"
-# Thai, Lao, Tibetan, Burmese and Khmer.
-_OTHERS = "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff"
+# Thai, Lao, Tibetan, Burmese and Khmer; Tai, Balinese, Javanese and Yi.
+_OTHERS = "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u1950-\u19df"
+_OTHERS += "\u1a20-\u1aaf\u1b00-\u1b7f\ua000-\ua4cf\ua980-\ua9df"
+# Letters of a word on average, at most, where somebody has put spaces between
+# words: marks above and below count in the scripts that have them.
+_MEAN_LENGTH, _MEAN_LENGTH_OF_OTHERS = 3.0, 8.0
 # The letters of scripts without spaces that each one leaves in one piece.
 _UNSEPARATED = {
     "13a": _HAN + _KANA + _OTHERS,
@@ -104,9 +108,12 @@ def warn_of_unspaced(texts: Iterable[Any], tokenize: str) -> None:
     """
     if tokenize not in _UNSEPARATED:
         return
+    texts = list(texts)
     text = "".join(texts)
     num_unseparated = _count(_UNSEPARATED[tokenize], text)
     if 2 * num_unseparated <= _count(r"\w", text):
+        return
+    if _has_spaces(texts, _UNSEPARATED[tokenize], num_unseparated):
         return
     better = "char"
     if _count(_OTHERS, text) < num_unseparated / 2:
@@ -118,6 +125,22 @@ def warn_of_unspaced(texts: Iterable[Any], tokenize: str) -> None:
         f"`--tokenize {better}`. Received: tokenize={tokenize!r}",
         stacklevel=4,
     )
+
+
+def _has_spaces(texts, letters, num_letters):
+    """Whether somebody has put spaces between the words of such a script."""
+    words = [
+        word
+        for text in texts
+        for word in text.split()
+        if re.search(f"[{letters}]", word)
+    ]
+    if len(words) < 2 * len(texts):
+        return False
+    num_others = _count(_OTHERS, "".join(words))
+    is_other = 2 * num_others > num_letters
+    most = _MEAN_LENGTH_OF_OTHERS if is_other else _MEAN_LENGTH
+    return num_letters <= most * len(words)
 
 
 def _count(letters, text):

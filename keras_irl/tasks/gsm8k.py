@@ -24,17 +24,23 @@ from keras_irl.tasks.task import task_from_pairs
 from keras_irl.types import Path
 
 _DIGIT = r"[\d²³¹¼½¾⁰-₉⅐-⅞]"
+# What makes one number of two: signs, and words.
+_JOINS = r"[-+*/^:=×÷−–—‐‑－⋅·xe,;&.]"
+_LARGE = "hundred|thousand|million|mil|billion|bn|trillion|dozen|lakh"
+_WORDS = "to|or|and|plus|minus|times|over|by"
 _ANSWER = re.compile(
     rf"""[#]{{4}}\s*
     (?: (?P<sign>[-+−]?) (?:[$€£¥][ ]?)? | [$€£¥] (?P<inner_sign>[-+−]) )
     (?P<number>(?>{NUMBER.pattern}))
     # What goes on is a part of something longer, such as 3/4, 1e3 or 1 000.
     (?! [^\s#<(\[]* {_DIGIT} )
-    (?! [^\S\n]++ [-+*/^:=×÷−]? [^\S\n]*+ {_DIGIT} )
-    (?! [*^×÷] | x[0-9a-f] )
-    (?! [^\S\n]*+ (?:hundred|thousand|million|billion|dozen) )
-    (?! [ ]? (?-i: [kKMB] ) \b )
-    (?! [^\S\n]++ (?:to|or|and) [^\S\n]++ [-+−]? {_DIGIT} )""",
+    (?! [^\S\n]++ {_JOINS}? [^\S\n]*+ {_DIGIT} )
+    (?! (?![.]) {_JOINS} [^\S\n]*+ {_DIGIT} )
+    (?! [*^×÷⋅·] | x[0-9a-f] )
+    (?! [^\S\n]*+ (?: {_LARGE} ) \b )
+    (?! [ ]? (?-i: [kKMBT] ) \b )
+    (?! [^\S\n]++ (?:{_WORDS}) [^\S\n]++ [-+−]? {_DIGIT} )
+    (?! [^\S\n]++ and [^\S\n]++ a [^\S\n]++ (?:half|third|quarter) \b )""",
     re.VERBOSE | re.IGNORECASE,
 )
 

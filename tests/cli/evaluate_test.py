@@ -14,6 +14,7 @@ from testing import tiny_gpt2
 import keras_irl
 from keras_irl.__main__ import main
 from keras_irl.cli import evaluation
+from keras_irl.cli.output_folder import WRITTEN
 from keras_irl.cli.parser import parse_arguments
 from keras_irl.cli.provenance import digest_of_texts
 
@@ -241,8 +242,9 @@ def test_one_sample_a_prompt_has_no_diversity_and_says_so(folder, tmp_path):
     arguments += ["--num-samples", "1", "--output", str(output)]
     output.mkdir()
     # As an evaluation that had several samples would have left it.
-    for name in ("evaluation.json", "quality_vs_diversity.png"):
-        (output / name).write_text("{}")
+    written = json.dumps({WRITTEN: ["quality_vs_diversity.png"]})
+    (output / "evaluation.json").write_text(written)
+    (output / "quality_vs_diversity.png").write_text("a picture")
     assert main([*arguments, "--overwrite"]) == 0
     markdown = (output / "report.md").read_text("utf-8")
     assert "One sample a prompt has no Self-BLEU" in markdown

@@ -234,6 +234,23 @@ def test_equal_values_of_a_list_are_refused(flag, text, twice, capsys):
     assert f"{twice} stands there twice. Received: {text}" in line
 
 
+@pytest.mark.parametrize(
+    "text", ["0.1,0.1000000001", "0.3,0.30000000000000004"]
+)
+def test_numbers_that_no_weight_tells_apart_are_equal(text, capsys):
+    with pytest.raises(SystemExit):
+        flag_value("--td-weight", text)
+    assert "stands there twice" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["1e-50", "1e-400", "-1e-50"])
+def test_a_number_that_devices_flush_to_zero_is_refused(text, capsys):
+    with pytest.raises(SystemExit):
+        flag_value("--learning-rate", text)
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert f"Received: {text}" in line
+
+
 def test_numbers_that_are_nearly_equal_stay_apart():
     assert flag_value("--td-weight", "0.1,0.1000001") == [0.1, 0.1000001]
     assert flag_value("--value-offset", "-20,auto") == [-20.0, "auto"]

@@ -9,6 +9,7 @@ from testing import tiny_gpt2
 
 import keras_irl
 from keras_irl.cli.run_folder import RunFolder
+from keras_irl.cli.run_folder import check_comparison_run
 from keras_irl.evaluation.results import check_run
 
 
@@ -231,3 +232,54 @@ def test_nobody_misses_the_policy_of_a_run_that_kept_none(tmp_path):
     folder = RunFolder(tmp_path, SETTINGS)
     folder.finish_run("mle", 0, {"loss": 1.0})
     folder.check_policy("mle", 0)
+
+
+@pytest.mark.parametrize("content", ["{}", '{"task": "arithmetic"}'])
+def test_a_file_that_says_next_to_nothing_is_not_ours(tmp_path, content):
+    mine = ("settings.json", "report.md", "runs/mle-0.json")
+    (tmp_path / "runs").mkdir()
+    for name in mine:
+        (tmp_path / name).write_text(content)
+    settings = {"task": "arithmetic", "steps": 3, "preset": "a", "seeds": 1}
+    for overwrite in (False, True):
+        with pytest.raises(ValueError, match="did not.*Received: output"):
+            RunFolder(tmp_path, settings, overwrite)
+    for name in mine:
+        assert (tmp_path / name).read_text() == content
+
+
+COMPARED = {
+    **{"seed": 0, "rows": [], "samples": [], "best_step": 1, "kept_step": 1},
+    **{"negative_log_likelihood": 1.0, "best_negative_log_likelihood": 0.5},
+    "history": {"step": [1, 2], "negative_log_likelihood": [0.5, 1.0]},
+}
+
+
+def test_a_whole_run_is_fine():
+    check_comparison_run(COMPARED)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seed": "0"},
+        {"seed": True},
+        {"failed": 5},
+        {"best_step": "x"},
+        {"negative_log_likelihood": "x"},
+        {"history": 5},
+        {"history": {"step": [], "negative_log_likelihood": []}},
+        {"history": {"step": [1], "negative_log_likelihood": [1.0, 2.0]}},
+        {"history": {"step": ["a"], "negative_log_likelihood": [1.0]}},
+    ],
+)
+def test_a_run_of_other_kinds_is_damaged(wrong):
+    with pytest.raises(ValueError, match="is no .*Received: "):
+        check_comparison_run({**COMPARED, **wrong})
+
+
+def test_a_run_of_another_seed_is_damaged(tmp_path):
+    folder = RunFolder(tmp_path, {"steps": 3})
+    folder.finish_run("mle", 0, {**COMPARED, "seed": 9})
+    with pytest.raises(ValueError, match="mle-0.json' is damaged.*seed=9"):
+        folder.finished_run("mle", 0)

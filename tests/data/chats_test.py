@@ -262,9 +262,15 @@ def test_a_user_cant_be_imitated(policy):
         chat_demonstrations(policy, [chat], 1)
 
 
-def test_names_and_keys_without_a_value_change_nothing(policy):
+def test_a_name_is_refused(policy):
+    chat = [{**SHORT[0], "name": "ann"}, SHORT[1]]
+    with pytest.raises(ValueError, match="unknown key|has the keys 'name'"):
+        chat_demonstrations(policy, [chat], 1)
+
+
+def test_keys_without_a_value_change_nothing(policy):
     chat = [
-        {**SHORT[0], "name": "ann", "weight": 0, "tool_calls": None},
+        {**SHORT[0], "name": None, "weight": 0, "tool_calls": None},
         {**SHORT[1], "weight": float("nan"), "audio": None},
     ]
     (_, actions, mask) = chat_demonstrations(policy, [chat], 1)[0]

@@ -89,3 +89,20 @@ def test_other_texts_are_not_warned_of(text, tokenize):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_of_unspaced([text], tokenize)
+
+
+@pytest.mark.parametrize(
+    "text", ["猫 坐 在 垫子 上 看着 窗外 的 小鸟 。", "ฉัน ชอบ แมว มาก"]
+)
+def test_texts_whose_words_are_separated_already_are_fine(text):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_unspaced([text, text], "13a")
+
+
+@pytest.mark.parametrize(
+    "text", ["ꀀꀁꀂꀃꀄꀅꀆꀇ", "ꦏꦸꦕꦶꦁꦏꦸꦕꦶꦁ", "猫坐在垫子上 看着窗外的小鸟"]
+)
+def test_scripts_without_spaces_are_known(text):
+    with pytest.warns(UserWarning, match="not separated by spaces"):
+        warn_of_unspaced([text], "13a")

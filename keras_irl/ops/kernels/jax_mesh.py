@@ -11,7 +11,6 @@ taken lies in one part; the others add 0. No part of the head leaves its device,
 and neither do gradients of it.
 """
 
-import functools
 from typing import Any
 from typing import NamedTuple
 
@@ -102,7 +101,7 @@ def statistics_on_devices(
         and whether the token taken is the likeliest; zero for tokens that
         don't count.
     """
-    spec = functools.partial(PartitionSpec)
+    spec = PartitionSpec
     kernel_axes = [None, None]
     kernel_axes[head.axes.index("V")] = place.entries
     rows = spec(place.tokens)
