@@ -173,7 +173,7 @@ class _EncodesOnce:
         return tree.map_structure(repeat, super()._build_cache(*args, **kwargs))
 
 
-def layout_of_variable(variable):
+def layout_of_variable(variable: Any) -> Any:
     """Returns the layout that a variable has already, or `None`.
 
     Waits for a public name of it; `ModelParallel` reads it to lay out what
@@ -185,7 +185,7 @@ def layout_of_variable(variable):
     return variable._layout
 
 
-def move_variable(variable, distribution):
+def move_variable(variable: Any, distribution: Any) -> None:
     """Lays a variable out anew, as the current distribution says.
 
     Waits for a public way to lay out variables that were made before the

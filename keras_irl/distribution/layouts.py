@@ -1,6 +1,7 @@
 """Layouts of a policy's variables, by their paths and shapes."""
 
 import math
+from typing import Any
 from typing import NamedTuple
 
 import keras
@@ -9,11 +10,12 @@ from keras_irl.arguments import check_choice
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
 from keras_irl.arguments import shortened
-from keras_irl.distribution.roles import role_of
 from keras_irl.families.family import check_language_model
+from keras_irl.families.roles import role_of
 from keras_irl.keras_seams import layout_of_variable
 from keras_irl.keras_seams import move_variable
 from keras_irl.models.policy_model import PolicyModel
+from keras_irl.types import Policy
 
 STRATEGIES = ("fsdp", "tensor", "fsdp+tensor")
 # Of smaller variables, a copy on each device costs less than to divide them.
@@ -77,7 +79,13 @@ class Sharded(keras.distribution.ModelParallel):
           "tensor".
     """
 
-    def __init__(self, device_mesh, strategy="fsdp", *, min_size=MIN_SIZE):
+    def __init__(
+        self,
+        device_mesh: Any,
+        strategy: str = "fsdp",
+        *,
+        min_size: int = MIN_SIZE,
+    ) -> None:
         rules = _Rules(device_mesh, strategy, min_size)
         super().__init__(
             layout_map=keras.distribution.LayoutMap(device_mesh),
@@ -87,7 +95,7 @@ class Sharded(keras.distribution.ModelParallel):
         self._rules = rules
         self._placed = {}
 
-    def get_variable_layout(self, variable):
+    def get_variable_layout(self, variable: Any) -> Any:
         known = layout_of_variable(variable)
         if known is not None:
             # What belongs to a weight, such as its momentum, lies as it does.
@@ -97,7 +105,7 @@ class Sharded(keras.distribution.ModelParallel):
         self._placed[id(variable)] = placed
         return keras.distribution.TensorLayout(placed.axes, self.device_mesh)
 
-    def report(self):
+    def report(self) -> str:
         """Tells what each device holds.
 
         Returns:
@@ -115,7 +123,13 @@ class Sharded(keras.distribution.ModelParallel):
         return "\n".join(lines)
 
 
-def layout_map(policy, device_mesh, strategy="fsdp", *, min_size=MIN_SIZE):
+def layout_map(
+    policy: Policy,
+    device_mesh: Any,
+    strategy: str = "fsdp",
+    *,
+    min_size: Any = MIN_SIZE,
+) -> Any:
     """Makes the layouts of a policy, to read or to change.
 
     Args:
@@ -144,7 +158,7 @@ def layout_map(policy, device_mesh, strategy="fsdp", *, min_size=MIN_SIZE):
     return found
 
 
-def distribute(model):
+def distribute(model: Any) -> Any:
     """Moves a policy, or a trainer, to the devices of the distribution.
 
     Only what is made while a distribution is set is laid out by it. This is for

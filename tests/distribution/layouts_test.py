@@ -57,7 +57,7 @@ def test_devices_learn_what_one_does(family, strategy):
     found, policy = losses(family, strategy)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     divided = [v for v in policy.variables if not v.value.is_fully_replicated]
-    assert len(divided) > 5
+    assert len(divided) >= 3
 
 
 def test_a_policy_that_was_made_before_can_be_moved():
@@ -71,17 +71,25 @@ def test_a_policy_that_was_made_before_can_be_moved():
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_large_variable_has_a_rule(family):
     policy = shared_policy(family, 24)
-    layouts = layout_map(policy, mesh("tensor"), "tensor", min_size=64)
+    # Tiny policies have few heads and experts.
+    pairs = keras.distribution.DeviceMesh((4, 2), ["batch", "model"])
+    layouts = layout_map(policy, pairs, "tensor", min_size=64)
     paths = [v.path for v in policy.variables if layouts[v.path] is not None]
-    named = [v.path for v in policy.variables if "kernel" in v.path]
-    # RWKV7 divides its feed-forward kernels and its head.
-    assert len(paths) >= min(6, len(named) // 4)
+    assert len(paths) >= 2
 
 
-def test_what_a_momentum_belongs_to_says_where_it_lies():
-    _, policy = losses("gpt2", "tensor")
-    kernel = policy.backbone.transformer_layers[0].trainable_variables[0]
-    assert kernel.value.sharding is not None
+def test_what_belongs_to_a_weight_lies_as_it_does():
+    keras.distribution.set_distribution(
+        Sharded(mesh("fsdp"), "fsdp", min_size=256)
+    )
+    policy = family_policy("gpt2", max_length=24)
+    optimizer = keras.optimizers.Adam()
+    optimizer.build(policy.trainable_variables)
+    kernel = policy.backbone.token_embedding.embeddings
+    name = kernel.path.replace("/", "_") + "_momentum"
+    momentum = next(v for v in optimizer.variables if v.path.endswith(name))
+    assert not kernel.value.is_fully_replicated
+    assert momentum.value.sharding == kernel.value.sharding
 
 
 def test_the_report_lists_every_variable_and_what_a_device_holds():

@@ -88,7 +88,7 @@ _COMPILED = [
 ]
 
 
-def role_of(path, rank):
+def role_of(path: str, rank: int) -> Role | None:
     """Finds the role of a variable by its path.
 
     Args:
@@ -104,8 +104,10 @@ def role_of(path, rank):
     """
     for name, pattern, axis in _COMPILED:
         if pattern.fullmatch(path):
-            if axis == "heads":
+            if axis is None:
+                return Role(name, None)
+            if not isinstance(axis, int):
                 is_first = rank == 3 and _HEADS_FIRST.search(path)
                 axis = 0 if is_first else min(rank - 1, 1)
-            return Role(name, None if axis is None else axis % rank)
+            return Role(name, axis % rank)
     return None
