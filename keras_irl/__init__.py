@@ -15,6 +15,7 @@ _ROOMS = (
     "callbacks",
     "data",
     "diagnosis",
+    "distribution",
     "evaluation",
     "families",
     "generation",

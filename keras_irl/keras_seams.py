@@ -171,3 +171,32 @@ class _EncodesOnce:
 
         args, kwargs = tree.map_structure(first, (args, kwargs))
         return tree.map_structure(repeat, super()._build_cache(*args, **kwargs))
+
+
+def layout_of_variable(variable: Any) -> Any:
+    """Returns the layout that a variable has already, or `None`.
+
+    Waits for a public name of it; `ModelParallel` reads it to lay out what
+    belongs to a weight as the weight.
+
+    Args:
+        variable: A `keras.Variable`.
+    """
+    return variable._layout
+
+
+def move_variable(variable: Any, distribution: Any) -> None:
+    """Lays a variable out anew, as the current distribution says.
+
+    Waits for a public way to lay out variables that were made before the
+    distribution was set; Keras asks for a layout only when one is made.
+
+    Args:
+        variable: A `keras.Variable`.
+        distribution: A `keras.distribution.Distribution`.
+    """
+    value = variable.value
+    variable._layout = None
+    layout = distribution.get_variable_layout(variable)
+    variable._layout = layout
+    variable.assign(keras.distribution.distribute_tensor(value, layout))

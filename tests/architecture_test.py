@@ -49,6 +49,7 @@ MAY_IMPORT = {
     "trainers": (
         "data diagnosis families generation losses models ops optimizers"
     ),
+    "distribution": "families models",
     "evaluation": "generation metrics",
     "reporting": "evaluation generation metrics",
     "rewards": "data families losses metrics models ops reporting",

@@ -202,3 +202,22 @@ def test_the_preprocessing_of_keras_hub_is_recognized_and_nothing_else():
     assert all(map(keras_seams.is_preprocessing, recorder.transforms))
     assert not keras_seams.is_preprocessing(policy.preprocess_samples)
     assert not keras_seams.is_preprocessing(lambda element: element)
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="Keras distributes on JAX alone."
+)
+def test_a_variable_knows_its_layout_and_takes_another():
+    mesh = keras.distribution.DeviceMesh((8,), ["batch"])
+    variable = keras.Variable(np.arange(16.0).reshape(8, 2), name="kernel")
+    assert keras_seams.layout_of_variable(variable) is None
+    layouts = keras.distribution.LayoutMap(mesh)
+    layouts["kernel"] = ("batch", None)
+    distribution = keras.distribution.ModelParallel(layout_map=layouts)
+    with distribution.scope():
+        keras_seams.move_variable(variable, distribution)
+    assert keras_seams.layout_of_variable(variable).axes == ("batch", None)
+    assert not variable.value.is_fully_replicated
+    np.testing.assert_array_equal(
+        keras.ops.convert_to_numpy(variable), np.arange(16.0).reshape(8, 2)
+    )

@@ -830,7 +830,11 @@ DOORS = {
 _RECORD = "a record of what a function found; it computes nothing"
 _STEP = "called by Keras, or by a subclass, within a step"
 _SAMPLER = "called by keras-hub within a loop"
+_DEVICES = "Keras distributes on JAX alone; see tests/distribution"
 LEFT_OUT = {
+    "distribution.Sharded": _DEVICES,
+    "distribution.distribute": _DEVICES,
+    "distribution.layout_map": _DEVICES,
     "callbacks.Alert": _RECORD,
     "data.ChatTemplate": _RECORD,
     "diagnosis.Diagnosis": _RECORD,

@@ -1,0 +1,253 @@
+"""Layouts of a policy's variables, by their paths and shapes."""
+
+import math
+from typing import Any
+from typing import NamedTuple
+
+import keras
+
+from keras_irl.arguments import check_choice
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import check_kind
+from keras_irl.arguments import shortened
+from keras_irl.families.family import check_language_model
+from keras_irl.families.roles import role_of
+from keras_irl.keras_seams import layout_of_variable
+from keras_irl.keras_seams import move_variable
+from keras_irl.models.policy_model import PolicyModel
+from keras_irl.types import Policy
+
+STRATEGIES = ("fsdp", "tensor", "fsdp+tensor")
+# Of smaller variables, a copy on each device costs less than to divide them.
+MIN_SIZE = 2**16
+
+
+class Placed(NamedTuple):
+    """Where a variable was put.
+
+    Attributes:
+        path: Its path.
+        shape: Its shape.
+        axes: The name of a mesh axis, or `None`, for each of its axes.
+        why: Its role, or why it is whole on every device.
+        num_bytes: What one device holds of it.
+    """
+
+    path: str
+    shape: tuple
+    axes: tuple
+    why: str
+    num_bytes: int
+
+
+class Sharded(keras.distribution.ModelParallel):
+    """Divides the variables of any policy among devices.
+
+    A `keras.distribution.ModelParallel` whose layouts are decided when a
+    variable is made, by its path and its shape: a `LayoutMap` sees no shape,
+    and divides one key-value head by four. Set it before anything is made:
+
+    ```python
+    mesh = keras.distribution.DeviceMesh((8,), ["batch"])
+    keras.distribution.set_distribution(Sharded(mesh, "fsdp"))
+    policy = keras_hub.models.CausalLM.from_preset("gemma_2b_en")
+    ```
+
+    | strategy        | what a device holds                                 |
+    |-----------------|-----------------------------------------------------|
+    | `"fsdp"`        | a part of each large variable, by the batch's axis  |
+    | `"tensor"`      | some heads, units, experts and tokens, by `"model"` |
+    | `"fsdp+tensor"` | a part, by the batch's axis, of what `"tensor"` has |
+
+    What an optimizer keeps of a weight lies where the weight does. What can't
+    be divided evenly is whole on every device, and `report` lists it.
+
+    Args:
+        device_mesh: A `keras.distribution.DeviceMesh`. Batches are divided by
+            its axis `"batch"`, or by its first one where there is no such.
+        strategy: `"fsdp"`, `"tensor"` or `"fsdp+tensor"`. Defaults to `"fsdp"`.
+        min_size: The number of entries from which a variable is divided.
+            Defaults to 65,536.
+
+    Raises:
+        ValueError: If the strategy needs an axis that the mesh lacks, or, when
+            a policy is made, if no rule says what a large variable does.
+
+    References:
+        - [Zhao et al., 2023](https://arxiv.org/abs/2304.11277), on "fsdp".
+        - [Shoeybi et al., 2019](https://arxiv.org/abs/1909.08053), on
+          "tensor".
+    """
+
+    def __init__(
+        self,
+        device_mesh: Any,
+        strategy: str = "fsdp",
+        *,
+        min_size: int = MIN_SIZE,
+    ) -> None:
+        rules = _Rules(device_mesh, strategy, min_size)
+        super().__init__(
+            layout_map=keras.distribution.LayoutMap(device_mesh),
+            batch_dim_name=rules.batch,
+        )
+        self.strategy = strategy
+        self._rules = rules
+        self._placed = {}
+
+    def get_variable_layout(self, variable: Any) -> Any:
+        known = layout_of_variable(variable)
+        if known is not None:
+            # What belongs to a weight, such as its momentum, lies as it does.
+            return known
+        placed = self._rules.place(variable)
+        # Two variables of one path, as in a T5, are two entries.
+        self._placed[id(variable)] = placed
+        return keras.distribution.TensorLayout(placed.axes, self.device_mesh)
+
+    def report(self) -> str:
+        """Tells what each device holds.
+
+        Returns:
+            A string, a table with a line for each variable that was made since
+            this was set, those first of which a device holds most.
+        """
+        placed = sorted(self._placed.values(), key=lambda p: -p.num_bytes)
+        lines = [
+            f"{p.num_bytes / 2**20:10.2f} MiB  {str(p.shape):<20} "
+            f"{_axes_text(p.axes):<16} {p.why:<16} {p.path}"
+            for p in placed
+        ]
+        total = sum(p.num_bytes for p in placed)
+        lines.append(f"{total / 2**20:10.2f} MiB  a device, in all")
+        return "\n".join(lines)
+
+
+def layout_map(
+    policy: Policy,
+    device_mesh: Any,
+    strategy: str = "fsdp",
+    *,
+    min_size: Any = MIN_SIZE,
+) -> Any:
+    """Makes the layouts of a policy, to read or to change.
+
+    Args:
+        policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM`.
+        device_mesh: A `keras.distribution.DeviceMesh`.
+        strategy: See `Sharded`. Defaults to `"fsdp"`.
+        min_size: See `Sharded`. Defaults to 65,536.
+
+    Returns:
+        A `keras.distribution.LayoutMap` with the path of each variable that is
+        divided, for `keras.distribution.ModelParallel`.
+
+    Raises:
+        ValueError: If an argument is not what it should be, or no rule says
+            what a large variable does.
+    """
+    check_language_model(policy)
+    rules = _Rules(device_mesh, strategy, min_size)
+    found = keras.distribution.LayoutMap(device_mesh)
+    known = set()
+    for variable in policy.variables:
+        axes = rules.place(variable).axes
+        if any(axes) and variable.path not in known:
+            known.add(variable.path)
+            found[variable.path] = axes
+    return found
+
+
+def distribute(model: Any) -> Any:
+    """Moves a policy, or a trainer, to the devices of the distribution.
+
+    Only what is made while a distribution is set is laid out by it. This is for
+    what was made before.
+
+    Args:
+        model: A language model of keras-hub, or a trainer around one.
+
+    Returns:
+        The model.
+
+    Raises:
+        ValueError: If no distribution is set.
+    """
+    if not isinstance(model, PolicyModel):
+        check_language_model(model)
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        raise ValueError(
+            "No distribution is set: call `keras.distribution.set_distribution("
+            "keras_irl.distribution.Sharded(mesh))` first. "
+            "Received: keras.distribution.distribution()=None"
+        )
+    for variable in model.variables:
+        move_variable(variable, distribution)
+    return model
+
+
+class _Rules:
+    """How variables are divided on a mesh."""
+
+    def __init__(self, device_mesh, strategy, min_size):
+        check_kind("device_mesh", device_mesh, keras.distribution.DeviceMesh)
+        self.strategy = check_choice("strategy", strategy, STRATEGIES)
+        self.min_size = check_integer("min_size", min_size, least=1)
+        names = list(device_mesh.axis_names)
+        self.batch = "batch" if "batch" in names else names[0]
+        self.sizes = dict(zip(names, device_mesh.shape, strict=True))
+        if strategy != "fsdp" and "model" not in names:
+            raise ValueError(
+                "Tensor parallelism needs an axis of the mesh that is called "
+                '"model": `DeviceMesh((2, 4), ["batch", "model"])`. '
+                f"Received: strategy={strategy!r} and axis_names={names}"
+            )
+
+    def place(self, variable):
+        """Returns where a variable goes, as `Placed`."""
+        shape = tuple(variable.shape)
+        axes, why = [None] * len(shape), "small"
+        if math.prod(shape) >= self.min_size:
+            axes, why = self._divide(variable, shape)
+        num_parts = math.prod(self.sizes[a] for a in axes if a is not None)
+        size = keras.backend.standardize_dtype(variable.dtype)
+        num_bytes = math.prod(shape) * _bytes_of(size) // num_parts
+        return Placed(variable.path, shape, tuple(axes), why, num_bytes)
+
+    def _divide(self, variable, shape):
+        axes, why = [None] * len(shape), "fsdp"
+        if self.strategy != "fsdp":
+            role = role_of(variable.path, len(shape))
+            if role is None and "float" in str(variable.dtype):
+                raise ValueError(
+                    "No rule says how this variable may be divided. Use "
+                    'strategy="fsdp", which needs none, or lay it out by a '
+                    "`keras.distribution.LayoutMap`. Received: "
+                    f"{variable.path} of shape {shortened(shape)}"
+                )
+            why = "whole" if role is None else role.name
+            axis = None if role is None else role.axis
+            if axis is not None and shape[axis] % self.sizes["model"]:
+                axis, why = None, f"{why}, indivisible"
+            if axis is not None:
+                axes[axis] = "model"
+        if self.strategy != "tensor":
+            free = [i for i in range(len(shape)) if axes[i] is None]
+            largest_first = sorted(free, key=lambda i: -shape[i])
+            for axis in largest_first:
+                if shape[axis] % self.sizes[self.batch] == 0:
+                    axes[axis] = self.batch
+                    break
+            else:
+                why = f"{why}, indivisible"
+        return axes, why
+
+
+def _bytes_of(dtype):
+    digits = "".join(c for c in dtype if c.isdigit())
+    return max(1, int(digits) // 8) if digits else 1
+
+
+def _axes_text(axes):
+    return ", ".join(axis or "·" for axis in axes)

@@ -1,0 +1,143 @@
+"""Layouts on eight simulated devices, for which `conftest.py` asks XLA."""
+
+import keras
+import numpy as np
+import pytest
+from families import FAMILIES
+from families import family_policy
+from families import shared_policy
+
+import keras_irl
+from keras_irl.data import demonstrations
+from keras_irl.distribution import Sharded
+from keras_irl.distribution import distribute
+from keras_irl.distribution import layout_map
+
+if keras.config.backend() != "jax":
+    pytest.skip("Keras distributes on JAX alone.", allow_module_level=True)
+
+PROMPTS = ["the fox", "the brown dog", "the quick fox", "a dog"] * 2
+RESPONSES = ["jumps", "is lazy", "over the dog", "barks"] * 2
+
+
+def mesh(strategy):
+    if strategy == "fsdp":
+        return keras.distribution.DeviceMesh((8,), ["batch"])
+    return keras.distribution.DeviceMesh((2, 4), ["batch", "model"])
+
+
+@pytest.fixture(autouse=True)
+def no_distribution_is_left():
+    yield
+    keras.distribution.set_distribution(None)
+
+
+def losses(family, strategy=None, late=False):
+    """The losses of three steps of IQLearn."""
+    keras.utils.set_random_seed(0)
+    if strategy is not None and not late:
+        sharded = Sharded(mesh(strategy), strategy, min_size=256)
+        keras.distribution.set_distribution(sharded)
+    policy = family_policy(family, max_length=24)
+    if late:
+        sharded = Sharded(mesh(strategy), strategy, min_size=256)
+        keras.distribution.set_distribution(sharded)
+        distribute(policy)
+    trainer = keras_irl.IQLearn(policy)
+    trainer.compile(keras.optimizers.Adam(1e-2), tile_vocabulary=True)
+    data = demonstrations(policy, PROMPTS, RESPONSES, 8)
+    history = trainer.fit(data, epochs=3, verbose=0).history["loss"]
+    return np.array(history), policy
+
+
+@pytest.mark.parametrize("strategy", ["fsdp", "tensor", "fsdp+tensor"])
+@pytest.mark.parametrize("family", ["t5", "gpt2", "llama"])
+def test_devices_learn_what_one_does(family, strategy):
+    expected, _ = losses(family)
+    found, policy = losses(family, strategy)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    divided = [v for v in policy.variables if not v.value.is_fully_replicated]
+    assert len(divided) >= 3
+
+
+def test_a_policy_that_was_made_before_can_be_moved():
+    expected, _ = losses("gpt2")
+    found, policy = losses("gpt2", "fsdp", late=True)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    kernel = policy.backbone.token_embedding.embeddings.value
+    assert not kernel.is_fully_replicated
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_large_variable_has_a_rule(family):
+    policy = shared_policy(family, 24)
+    # Tiny policies have few heads and experts.
+    pairs = keras.distribution.DeviceMesh((4, 2), ["batch", "model"])
+    layouts = layout_map(policy, pairs, "tensor", min_size=64)
+    paths = [v.path for v in policy.variables if layouts[v.path] is not None]
+    assert len(paths) >= 2
+
+
+def test_what_belongs_to_a_weight_lies_as_it_does():
+    keras.distribution.set_distribution(
+        Sharded(mesh("fsdp"), "fsdp", min_size=256)
+    )
+    policy = family_policy("gpt2", max_length=24)
+    optimizer = keras.optimizers.Adam()
+    optimizer.build(policy.trainable_variables)
+    kernel = policy.backbone.token_embedding.embeddings
+    name = kernel.path.replace("/", "_") + "_momentum"
+    momentum = next(v for v in optimizer.variables if v.path.endswith(name))
+    assert not kernel.value.is_fully_replicated
+    assert momentum.value.sharding == kernel.value.sharding
+
+
+def test_the_report_lists_every_variable_and_what_a_device_holds():
+    sharded = Sharded(mesh("fsdp"), min_size=256)
+    keras.distribution.set_distribution(sharded)
+    policy = family_policy("gpt2", max_length=24)
+    report = sharded.report()
+    assert all(v.path in report for v in policy.variables)
+    embedding = policy.backbone.token_embedding.embeddings
+    line = next(x for x in report.splitlines() if embedding.path in x)
+    size = np.prod(embedding.shape) * 4 / 8 / 2**20
+    assert line.split()[0] == f"{size:.2f}"
+    assert "batch" in line
+    assert "a device, in all" in report.splitlines()[-1]
+
+
+def test_one_head_is_whole_on_every_device():
+    keras.distribution.set_distribution(
+        Sharded(mesh("tensor"), "tensor", min_size=16)
+    )
+    layer = keras.layers.EinsumDense("abc,cde->abde", (None, 1, 64), name="key")
+    layer.build((None, None, 64))
+    assert layer.kernel.value.is_fully_replicated
+
+
+def test_a_large_variable_without_a_rule_is_named():
+    keras.distribution.set_distribution(
+        Sharded(mesh("tensor"), "tensor", min_size=16)
+    )
+    with pytest.raises(ValueError, match="No rule.*Received: .*strange/kernel"):
+        keras.layers.Dense(64, name="strange").build((None, 64))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"device_mesh": 3}, "Received: device_mesh=3"),
+        ({"strategy": "zero"}, "Received: strategy='zero'"),
+        ({"strategy": "tensor"}, r'called "model".*axis_names=\[.batch.\]'),
+        ({"min_size": 0}, "Received: min_size=0"),
+    ],
+)
+def test_wrong_layouts_are_refused(arguments, message):
+    given = {"device_mesh": mesh("fsdp"), **arguments}
+    with pytest.raises(ValueError, match=message):
+        Sharded(**given)
+
+
+def test_nothing_is_moved_without_a_distribution():
+    with pytest.raises(ValueError, match="No distribution is set"):
+        distribute(shared_policy("gpt2", 24))
