@@ -66,7 +66,7 @@ def test_variables_have_the_values_of_the_state_and_keep_what_is_assigned(
         if variable is model.mean.total
     ]
     assert means == [2.0]
-    values = [int(numpy(x)) for x in step.state.optimizer if x.ndim == 0]
+    values = [int(numpy(x)) for x in step.state.optimizer if len(x.shape) == 0]
     assert 3 in values
 
 
