@@ -17,6 +17,7 @@ import keras_irl
 from keras_irl.__main__ import main
 from keras_irl.cli import comparison
 from keras_irl.cli import training
+from keras_irl.cli.output_folder import WRITTEN
 from keras_irl.cli.parser import parse_arguments
 from keras_irl.data import load_task
 from keras_irl.generation.drawing import NotFiniteError
@@ -593,7 +594,8 @@ def test_a_decoder_learns_from_a_file_and_replaces_another_comparison(
 ):
     output = tmp_path / "output"
     (output / "runs").mkdir(parents=True)
-    (output / "settings.json").write_text('{"steps": 8}')
+    before = json.dumps({"steps": 8, WRITTEN: ["runs/mle-0.json"]})
+    (output / "settings.json").write_text(before)
     (output / "runs" / "mle-0.json").write_text("{}")
     rows = [
         {"prompt": f"count to {n}", "response": " " + "1 2 3 4 5"[: 2 * n - 1]}
