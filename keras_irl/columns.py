@@ -160,6 +160,14 @@ def check_prompt_ids(prompt_ids: Any, num_texts: int) -> Any:
                 "`prompt_ids` must name the prompt of each text. "
                 f"Received: prompt_ids[{row}]={prompt!r}"
             )
+        try:
+            hash(prompt)
+        except TypeError:
+            raise ValueError(
+                "`prompt_ids` names prompts by what can be told apart, such as "
+                "strings or numbers. "
+                f"Received: prompt_ids[{row}]={shortened(prompt)}"
+            ) from None
     return prompt_ids
 
 

@@ -168,3 +168,9 @@ class Labeled:
 def test_series_of_other_libraries_are_read_by_position():
     series = Labeled({2: "ccc", 0: "a", 1: "bb"})
     assert list(column("prompts", series)) == ["ccc", "a", "bb"]
+
+
+@pytest.mark.parametrize("wrong", [[0], {}, ([1],)])
+def test_prompts_are_named_by_what_can_be_told_apart(wrong):
+    with pytest.raises(ValueError, match=r"Received: prompt_ids\[1\]="):
+        check_prompt_ids(["a", wrong], 2)

@@ -168,7 +168,7 @@ MUTATIONS = [
                     "ops.softplus(x) - ops.sigmoid(x) * x",
                     "ops.softplus(x) + ops.sigmoid(x) * x",
                 ),
-                ('reward_form="softplus"', 'reward_form="logit"'),
+                ('reward_form: str = "softplus"', 'reward_form: str = "logit"'),
             ),
         ),
         (
