@@ -18,6 +18,8 @@ _NUM_SHOWN = 8
 _NUM_WORDS = 5000
 # Nothing that a reader misses: formats, spaces and controls.
 _UNSEEN = ("Cf", "Cc", "Zs", "Zl", "Zp")
+# What separates lines and cells is missed.
+_SEPARATORS = "\n\t"
 
 
 class Unknown(NamedTuple):
@@ -226,6 +228,8 @@ def _shown(letter):
 
 
 def _is_unseen(letter):
+    if letter in _SEPARATORS:
+        return False
     is_selector = unicodedata.name(letter, "").startswith("VARIATION SELECTOR")
     return is_selector or unicodedata.category(letter) in _UNSEEN
 

@@ -88,6 +88,32 @@ def check_shapes(**tensors: Any) -> list[Any]:
     return list(found.values())
 
 
+def check_actions(actions: Any, vocabulary_size: int) -> None:
+    """Checks that actions are tokens, where they are no tensors yet.
+
+    Args:
+        actions: What was passed. Tensors of a backend are not looked at: it
+            would take a step's time.
+        vocabulary_size: The number of tokens V.
+
+    Raises:
+        ValueError: If one is no integer from 0 to V - 1.
+    """
+    if not isinstance(actions, np.ndarray | list | tuple):
+        return
+    numbers = np.asarray(actions)
+    if numbers.dtype.kind not in "biuf" or not numbers.size:
+        return
+    is_token = (numbers >= 0) & (numbers < vocabulary_size)
+    is_token &= numbers == np.floor(numbers)
+    if not is_token.all():
+        wrong = numbers[~is_token].ravel()[0]
+        raise ValueError(
+            "`actions` are ids of tokens, integers from 0 to "
+            f"{vocabulary_size - 1}. Received: actions with {wrong}"
+        )
+
+
 def check_scalar(name: str, number: Tensor) -> Any:
     """Returns a tensor that stands for a number, such as a schedule's value.
 

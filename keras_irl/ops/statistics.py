@@ -11,6 +11,7 @@ from typing import NamedTuple
 from keras import ops
 
 from keras_irl.ops.masking import continues
+from keras_irl.ops.shapes import check_actions
 from keras_irl.ops.shapes import check_shapes
 from keras_irl.types import Tensor
 
@@ -56,7 +57,8 @@ def token_statistics(
         `TokenStatistics` of float32 tensors of shape `(B, T)`.
 
     Raises:
-        ValueError: If the shapes disagree.
+        ValueError: If the shapes disagree, or an array of actions holds what
+            is no token.
 
     Example:
     >>> statistics = token_statistics([[[0.0, 0.0, 0.0, 0.0]]], [[2]])
@@ -66,9 +68,11 @@ def token_statistics(
     References:
         - [Wulfmeier et al., 2024](https://arxiv.org/abs/2409.01369), sec. 3.1.
     """
+    given = actions
     q_values, actions = check_shapes(
         q_values=(q_values, "BTV"), actions=(actions, "BT")
     )
+    check_actions(given, q_values.shape[-1])
     q_values = ops.cast(q_values, "float32")
     actions = ops.cast(actions, "int32")
     if mask is not None:

@@ -1,6 +1,7 @@
 """A split of a task: prompts, responses, references and metrics."""
 
 import copy
+import types
 from collections.abc import Sequence
 from typing import Any
 
@@ -85,6 +86,30 @@ class Task:
         self.sample_metrics = check_functions("sample_metrics", sample_metrics)
         self.num_blank_lines = num_blank_lines
         self.tokenize = DEFAULT
+
+    def __copy__(self):
+        task = object.__new__(type(self))
+        vars(task).update(vars(self))
+        return task
+
+    def __deepcopy__(self, memo):
+        task = object.__new__(type(self))
+        vars(task).update(copy.deepcopy(vars(self), memo))
+        return task
+
+    def __reduce_ex__(self, protocol):
+        metrics = {**self.metrics, **self.sample_metrics}
+        for name, metric in metrics.items():
+            if isinstance(metric, types.FunctionType) and (
+                "<" in metric.__qualname__
+            ):
+                raise TypeError(
+                    "A task is written with the names of its metrics, and this "
+                    "one has none to be found by: define it at the top of a "
+                    f"module. Received: metrics[{name!r}]="
+                    f"{metric.__qualname__}"
+                )
+        return super().__reduce_ex__(protocol)
 
     def tokenized_by(self, tokenize: str) -> Any:
         """Returns the same task with another separation of words.

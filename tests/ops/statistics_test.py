@@ -100,3 +100,11 @@ def test_all_of_the_likeliest_tokens_are_hits():
         ),
     ):
         assert numpy(found.is_argmax).tolist() == [[1.0, 0.0, 1.0]]
+
+
+@pytest.mark.parametrize("wrong", [9, 4, -1, 2.5, float("nan")])
+def test_what_is_no_token_is_refused(wrong):
+    q_values = np.zeros((2, 3, 4), "float32")
+    with pytest.raises(ValueError, match="from 0 to 3. Received: actions"):
+        token_statistics(q_values, np.array([[0, 1, wrong], [0, 0, 0]]))
+    token_statistics(q_values, [[0, 1.0, 3], [0, 0, 0]])

@@ -1,11 +1,16 @@
 """A task is aligned columns and the metrics that judge them."""
 
+import copy
+from pickle import dumps
+from pickle import loads
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from keras_irl.metrics import quality
 from keras_irl.tasks import Task
+from keras_irl.tasks import load_task
 
 
 def test_rows_of_different_lengths_are_refused():
@@ -41,3 +46,15 @@ def test_a_task_reads_columns_by_position():
     for wrong in (0, 1.5, "2", True, 10**12):
         with pytest.raises(ValueError, match="Received: num_prompts="):
             made.first(wrong)
+
+
+def test_a_task_says_which_metric_it_can_not_be_pickled_with():
+    task = load_task("arithmetic", "test").first(2)
+    again = loads(dumps(task))
+    assert list(again.prompts) == list(task.prompts)
+    task = task.with_metrics({"mine": lambda responses, references: 1.0})
+    for same in (copy.copy(task), copy.deepcopy(task)):
+        assert same.metrics["mine"] is task.metrics["mine"]
+        assert list(same.prompts) == list(task.prompts)
+    with pytest.raises(TypeError, match=r"top of a module.*metrics\['mine'\]"):
+        dumps(task)
