@@ -47,8 +47,8 @@ def entropy_loss(entropies: Tensor, entropy_weight: float) -> Tensor:
         Float32 tensor of shape `(B, T)`, in nats.
 
     Raises:
-        ValueError: If the weight is negative, or the entropies have another
-            rank.
+        ValueError: If the weight is a number and negative, or the entropies
+            have another rank. What a tensor holds is not looked at.
 
     References:
         - [Wulfmeier et al., 2024](https://arxiv.org/abs/2409.01369), eq. 18,
