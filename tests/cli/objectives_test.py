@@ -60,7 +60,7 @@ def test_online_objectives_are_told_their_numbers():
     assert type(gail) is keras_irl.GAIL
     assert gail.reward_form == "log_sigmoid"
     assert gail.mle_weight == 0.4
-    assert gail.policy_gradient.warm_up_steps == 7
+    assert gail.policy_gradient.warmup_steps == 7
 
 
 def test_each_run_draws_rollouts_of_its_own():

@@ -39,18 +39,6 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_the_answers_of_conversations_are_rewarded(folder, tmp_path):
-    turns = [
-        {"role": "user", "content": "count"},
-        {"role": "assistant", "content": "1 2"},
-    ]
-    path = tmp_path / "chats.jsonl"
-    path.write_text(json.dumps({"messages": turns}) + "\n")
-    found = judged_texts.read_texts(path, [])
-    assert found.prompts == ["User:\ncount\n\nAssistant:\n"]
-    assert found.responses == ["1 2"]
-
-
 def write(path, **columns):
     lines = [
         {"prompt": prompt, "response": response, "bleu": float(row)}
@@ -348,32 +336,6 @@ def test_metrics_of_many_texts_are_left_out(sums, monkeypatch, capsys):
     options.metric = ["share"]
     with pytest.raises(ValueError, match="valid, answer. Received: .*'share'"):
         judged_texts.load_prompts(options)
-
-
-def test_every_text_is_judged_alone():
-    task = keras_irl.data.load_task("arithmetic", "test").first(2)
-    bleu, chrf = keras_irl.evaluation.bleu, keras_irl.evaluation.chrf
-    given = task.with_metrics(
-        prompt_metrics={
-            "same": keras_irl.evaluation.mean_over_texts(
-                lambda prompts, responses, references: [
-                    float(p == r)
-                    for p, r in zip(prompts, responses, strict=True)
-                ]
-            )
-        }
-    ).metrics["same"]
-    samples = [[task.prompts[0], "a"], [task.prompts[0], task.prompts[1]]]
-    numbers = judged_texts.text_numbers(given, samples, task.references)
-    assert numbers.tolist() == [[1, 0], [0, 1]]
-    samples = [[task.responses[0], "1"], [task.responses[0], "2 + 2 = 4"]]
-    for metric in (bleu, chrf):
-        numbers = judged_texts.text_numbers(metric, samples, task.references)
-        alone = [
-            [metric([text], [references]) for text in texts]
-            for texts, references in zip(samples, task.references, strict=True)
-        ]
-        np.testing.assert_allclose(numbers, alone)
 
 
 @pytest.mark.parametrize(

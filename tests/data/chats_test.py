@@ -199,13 +199,6 @@ def test_refuses_what_are_no_conversations(policy, conversations):
         chat_demonstrations(policy, conversations, 1)
 
 
-def test_refuses_a_template_that_it_cant_express(policy):
-    with pytest.raises(ValueError, match=r"no token '<\|im_start\|>'.*Rece"):
-        chat_demonstrations(policy, [CHAT], 1, CHATML)
-    with pytest.raises(ValueError, match="Received: template of type str"):
-        chat_demonstrations(policy, [CHAT], 1, "chatml")
-
-
 def test_refuses_an_encoder_decoder():
     with pytest.raises(ValueError, match="Received: policy of type T5"):
         chat_demonstrations(shared_policy("t5"), [CHAT], 1)

@@ -154,7 +154,7 @@ def test_learns_generates_and_is_saved(family, tmp_path):
 def test_objectives_that_draw_texts_of_their_own_move_the_policy(family):
     policy = quick_start(family_policy(family, LENGTH))
     inputs, actions, mask = batch_of(policy, family)
-    at_once = keras_irl.PolicyGradient(warm_up_steps=0)
+    at_once = keras_irl.PolicyGradient(warmup_steps=0)
     for trainer in (
         keras_irl.OnlineIQLearn(policy, td_weight=0.01),
         keras_irl.GAIL(policy, policy_gradient=at_once),

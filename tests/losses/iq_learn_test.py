@@ -211,7 +211,7 @@ def test_survives_a_config_round_trip():
         discount=0.9,
         divergence="reverse_kl",
         stop_value_gradient=True,
-        warm_up_steps=3,
+        warmup_steps=3,
         initial_step=50,
     )
     config = keras.saving.serialize_keras_object(loss)
@@ -229,7 +229,7 @@ def test_survives_a_config_round_trip():
         ({"discount": 1.5}, r"\[0, 1\].*Received: discount=1.5"),
         ({"td_weight": -1.0}, r"at least 0.*Received: td_weight=-1.0"),
         ({"divergence": "kl"}, r"chi2, hellinger.*Received: divergence='kl'"),
-        ({"warm_up_steps": -1}, r"Received: warm_up_steps=-1"),
+        ({"warmup_steps": -1}, r"Received: warmup_steps=-1"),
     ],
 )
 def test_arguments_out_of_range_are_refused(arguments, message):

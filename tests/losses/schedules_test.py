@@ -9,19 +9,19 @@ from keras_irl.losses.schedules import Schedule
 
 
 def test_is_zero_until_the_warm_up_is_over_and_stays_over():
-    schedule = Schedule(0.5, warm_up_steps=3)
+    schedule = Schedule(0.5, warmup_steps=3)
     weights = [float(numpy(schedule(step))) for step in (0, 2, 3, 4, 100)]
     assert weights == [0.0, 0.0, 0.5, 0.5, 0.5]
 
 
 def test_a_number_stays_a_number():
     assert Schedule(0.5).constant == 0.5
-    assert Schedule(0.5, warm_up_steps=1).constant is None
+    assert Schedule(0.5, warmup_steps=1).constant is None
 
 
 def test_a_keras_schedule_is_a_schedule():
     decay = keras.optimizers.schedules.PolynomialDecay(1.0, 10, 0.0)
-    schedule = Schedule(decay, warm_up_steps=2)
+    schedule = Schedule(decay, warmup_steps=2)
     assert float(numpy(schedule(1))) == 0.0
     assert float(numpy(schedule(5))) == pytest.approx(0.5)
 

@@ -241,37 +241,6 @@ def test_a_text_that_is_no_string_is_an_error_that_names_it():
         load_policy("t5-scratch-tiny", ["a", 5])
 
 
-def test_an_unknown_preset_is_an_error_in_one_line(tmp_path):
-    (tmp_path / "config.json").write_text("{}")
-    for preset in ("no_such_preset", "no/such/folder", str(tmp_path)):
-        with pytest.raises(ValueError, match="Received: preset=") as caught:
-            load_policy(preset)
-        message = str(caught.value)
-        assert "t5|gpt2|bart-scratch-tiny|mini|small" in message
-        assert "\n" not in message
-
-
-def test_a_preset_that_is_no_language_model_is_an_error(tmp_path):
-    keras_hub.models.BertBackbone(
-        vocabulary_size=9,
-        num_layers=1,
-        num_heads=1,
-        hidden_dim=4,
-        intermediate_dim=4,
-    ).save_to_preset(tmp_path)
-    with pytest.raises(ValueError, match="Unable to find a subclass of Causal"):
-        load_policy(tmp_path)
-
-
-def test_a_length_beyond_the_positions_of_a_preset_is_an_error(tmp_path):
-    tiny("gpt2", max_length=24).save_to_preset(tmp_path)
-    assert load_policy(tmp_path).preprocessor.sequence_length == 24
-    # One is spare: the last token that a policy writes is read too.
-    assert load_policy(tmp_path, max_length=25)
-    with pytest.raises(ValueError, match="25 positions.*max_length=26"):
-        load_policy(tmp_path, max_length=26)
-
-
 @pytest.mark.parametrize(
     ("family", "lengths", "positions"),
     [("gpt2", (16, 24), 25), ("bart", (16, 24), 25), ("bart", (40, 24), 41)],
@@ -310,14 +279,6 @@ def test_numbers_of_numpy_are_numbers():
     assert policy.preprocessor.decoder_sequence_length == 24
     again = scratch_policy("t5-scratch-tiny", TEXTS, 16, 24, seed=3)
     np.testing.assert_array_equal(weights(policy)[0], weights(again)[0])
-
-
-def test_a_preset_has_lengths_that_are_numbers(tmp_path):
-    tiny("gpt2", max_length=24).save_to_preset(tmp_path)
-    policy = load_policy(tmp_path, max_length=np.int64(20))
-    assert policy.preprocessor.sequence_length == 20
-    with pytest.raises(ValueError, match="1 to 1048576.*max_length=0"):
-        load_policy(tmp_path, max_length=0)
 
 
 @pytest.mark.parametrize("family", ["t5", "gpt2", "bart"])

@@ -98,7 +98,7 @@ MUTATIONS = [
                 ("values = ops.stop_gradient(as_tensor", "values = (as_tensor"),
                 ("mask, discount)\n    return", "mask, 1.0)\n    return"),
                 (
-                    "Schedule(td_weight, warm_up_steps)",
+                    "Schedule(td_weight, warmup_steps)",
                     "Schedule(td_weight, 0)",
                 ),
                 ('"discount": self.discount,', '"discount": 0.5,'),
@@ -150,7 +150,7 @@ MUTATIONS = [
         ),
         (
             "losses/gail.py",
-            "losses/gail_losses_test.py",
+            "losses/gail_test.py",
             (
                 (
                     "-1.0 if is_demonstration else 1.0",
@@ -206,8 +206,8 @@ MUTATIONS = [
             "losses/schedules.py",
             "losses/schedules_test.py",
             (
-                ("step >= self.warm_up_steps", "step > self.warm_up_steps"),
-                ("or warm_up_steps > 0", ""),
+                ("step >= self.warmup_steps", "step > self.warmup_steps"),
+                ("or warmup_steps > 0", ""),
             ),
         ),
         (
@@ -233,7 +233,7 @@ MUTATIONS = [
         ),
         (
             "trainers/policy_gradient.py",
-            "trainers/policy_gradient_options_test.py",
+            "trainers/policy_gradient_test.py",
             (
                 ("1e-6 if self.normalize", "1.0 if self.normalize"),
                 (

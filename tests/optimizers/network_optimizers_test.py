@@ -77,11 +77,11 @@ def test_what_is_not_finite_begins_too():
     assert np.isnan(stepped(optimizer, variable, [[np.nan, 0.0]])[0])
 
 
-def trainer_of(policy, optimizer, warm_up_steps):
+def trainer_of(policy, optimizer, warmup_steps):
     trainer = keras_irl.GAIL(
         policy,
         policy_gradient=keras_irl.PolicyGradient(
-            warm_up_steps=warm_up_steps, kl_weight=0.1
+            warmup_steps=warmup_steps, kl_weight=0.1
         ),
         mle_weight=1.0,
     )

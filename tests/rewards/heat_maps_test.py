@@ -94,26 +94,6 @@ def test_what_is_not_seen_is_shown_by_its_code():
     assert visible("") == "∅"
 
 
-def test_white_is_zero_and_both_ends_are_alike():
-    assert color(0.0, 1.0) == ("#ffffff", "#000000")
-    assert color(3.0, 3.0) == color(9.0, 3.0) == ("#0072b2", "#ffffff")
-    assert color(-3.0, 3.0)[0] == color(-9.0, 3.0)[0] == "#d55e00"
-    for reward in np.linspace(-1, 1, 41):
-        background, ink = color(reward, 1.0)
-        # The contrast that the web asks of text, almost.
-        levels = sorted(map(luminance, (background, ink)))
-        assert (levels[1] + 0.05) / (levels[0] + 0.05) > 3.9, reward
-
-
-def luminance(color):
-    channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [
-        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
-        for c in channels
-    ]
-    return np.dot(linear, [0.2126, 0.7152, 0.0722])
-
-
 def test_two_policies_stand_side_by_side_on_one_scale(tmp_path):
     policies = {
         "iqlearn": [text("ab", np.array([4.0, -1.0]))] * 3,

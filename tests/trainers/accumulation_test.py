@@ -27,7 +27,7 @@ def weights_after(
     policy, start, batch_size, optimizer, epochs=1, td_weight=0.1, warm_up=0
 ):
     policy.set_weights(start)
-    trainer = keras_irl.IQLearn(policy, td_weight, warm_up_steps=warm_up)
+    trainer = keras_irl.IQLearn(policy, td_weight, warmup_steps=warm_up)
     trainer.compile(optimizer)
     # Compiled again, the same optimizer must not weigh twice.
     trainer.compile(optimizer)
@@ -131,7 +131,7 @@ def test_another_optimizer_starts_its_update_anew():
 @in_one_backend
 def test_an_adversary_counts_the_updates_of_its_policy():
     policy = quick_start(tiny_gpt2(max_length=32))
-    at_once = keras_irl.PolicyGradient(warm_up_steps=0)
+    at_once = keras_irl.PolicyGradient(warmup_steps=0)
     trainer = keras_irl.GAIL(policy, policy_gradient=at_once)
     trainer.compile(keras.optimizers.SGD(0.1, gradient_accumulation_steps=3))
     data = demonstrations(policy, PROMPTS, RESPONSES, batch_size=2)

@@ -76,7 +76,7 @@ class Machine:
             self.policy,
             rollouts=keras_irl.Rollouts(num_updates=2),
             policy_gradient=keras_irl.PolicyGradient(
-                warm_up_steps=0, kl_weight=1.0, entropy_weight=0.1
+                warmup_steps=0, kl_weight=1.0, entropy_weight=0.1
             ),
         )
         for scorer in (self.trainer.discriminator, self.trainer.value):
@@ -208,7 +208,7 @@ def test_what_is_thawed_too_late_is_refused():
 def test_the_others_do_not_wait_for_the_batches_that_the_policy_gathers():
     policy = quick_start(tiny_gpt2(max_length=8))
     trainer = keras_irl.GAIL(
-        policy, policy_gradient=keras_irl.PolicyGradient(warm_up_steps=0)
+        policy, policy_gradient=keras_irl.PolicyGradient(warmup_steps=0)
     )
     trainer.compile(keras.optimizers.SGD(0.1, gradient_accumulation_steps=3))
     ours, *others = trainer.optimizers

@@ -35,7 +35,7 @@ def at_once(policy, **kwargs):
     """An adversary whose policy has no head start to wait for."""
     return keras_irl.GAIL(
         policy,
-        policy_gradient=keras_irl.PolicyGradient(warm_up_steps=0),
+        policy_gradient=keras_irl.PolicyGradient(warmup_steps=0),
         **kwargs,
     )
 
@@ -538,7 +538,7 @@ def test_what_layers_ask_for_moves_no_policy_in_its_head_start():
     table = policy.backbone.token_embedding.embeddings
     table.regularizer = keras.regularizers.L2(0.1)
     trainer = keras_irl.GAIL(
-        policy, policy_gradient=keras_irl.PolicyGradient(warm_up_steps=4)
+        policy, policy_gradient=keras_irl.PolicyGradient(warmup_steps=4)
     )
     trainer.compile(keras.optimizers.SGD(0.1))
     before = policy.get_weights()

@@ -33,7 +33,7 @@ def data(policy, batch_size=3):
 
 
 def at_once(**arguments):
-    return keras_irl.PolicyGradient(warm_up_steps=0, **arguments)
+    return keras_irl.PolicyGradient(warmup_steps=0, **arguments)
 
 
 def fit(policy, steps=2, compile_with=None, **arguments):
@@ -131,7 +131,7 @@ def test_fits_logs_and_is_saved_like_every_trainer(trained, tmp_path):
         policy,
         compile_with={"optimizer": keras.optimizers.Adam(1e-3)},
         mle_weight=1.0,
-        policy_gradient=keras_irl.PolicyGradient(warm_up_steps=2),
+        policy_gradient=keras_irl.PolicyGradient(warmup_steps=2),
     )
     # The policy is left alone while the others learn.
     assert moved(before, weights(policy)) == [False]
@@ -414,7 +414,7 @@ OPTIONS = {
     "gae_lambda": at_once(gae_lambda=0.0),
     "normalize": at_once(normalize=False),
     "clip_ratio": at_once(clip_ratio=0.001),
-    "warm_up_steps": keras_irl.PolicyGradient(warm_up_steps=10),
+    "warmup_steps": keras_irl.PolicyGradient(warmup_steps=10),
 }
 
 
@@ -534,7 +534,7 @@ def test_networks_may_share_a_frozen_backbone(tmp_path):
         policy,
         steps=2,
         policy_gradient=keras_irl.PolicyGradient(
-            clip_ratio=0.001, warm_up_steps=4
+            clip_ratio=0.001, warmup_steps=4
         ),
         rollouts=keras_irl.Rollouts(num_updates=2),
         compile_with={"optimizer": keras.optimizers.Adam(1e-2)},
@@ -599,7 +599,7 @@ def test_one_optimizer_for_two_networks_is_refused():
         ("kl_weight", -1.0),
         ("entropy_weight", float("nan")),
         ("gae_lambda", 1.1),
-        ("warm_up_steps", -1),
+        ("warmup_steps", -1),
         ("discount", 1.5),
         ("normalize", "sometimes"),
     ),

@@ -49,8 +49,8 @@ def test_what_is_no_number_in_range_is_refused(policy, make, name, wrong):
 @pytest.mark.parametrize("wrong", NO_INTEGERS, ids=repr)
 def test_what_is_no_integer_is_refused(policy, wrong):
     for name, make in {
-        "warm_up_steps": lambda wrong: keras_irl.IQLearn(
-            policy, warm_up_steps=wrong
+        "warmup_steps": lambda wrong: keras_irl.IQLearn(
+            policy, warmup_steps=wrong
         ),
         "initial_step": lambda wrong: IQLearnLoss(initial_step=wrong),
         "rank": lambda wrong: models.enable_lora(policy, rank=wrong),
@@ -73,14 +73,14 @@ def test_numbers_of_numpy_are_numbers_and_come_back_plain(policy):
         policy,
         td_weight=np.float32(0.25),
         discount=np.array(0.5),
-        warm_up_steps=np.int64(3),
+        warmup_steps=np.int64(3),
         value_offset=np.int32(2),
     )
     config = trainer.get_config()
     for name, value in {
         "td_weight": 0.25,
         "discount": 0.5,
-        "warm_up_steps": 3,
+        "warmup_steps": 3,
         "value_offset": 2.0,
     }.items():
         assert config[name] == value and type(config[name]) in (int, float)

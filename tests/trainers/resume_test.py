@@ -19,7 +19,7 @@ from keras_irl.models import enable_lora
 
 def gail(policy):
     return keras_irl.GAIL(
-        policy, policy_gradient=keras_irl.PolicyGradient(warm_up_steps=1)
+        policy, policy_gradient=keras_irl.PolicyGradient(warmup_steps=1)
     )
 
 

@@ -22,7 +22,6 @@ from keras_irl.data import packed_demonstrations
 from keras_irl.generation import TokenSampler
 from keras_irl.trainers import Rollouts
 from keras_irl.trainers.rollouts import ReplayBuffer
-from keras_irl.trainers.step_cost import Stopwatch
 
 
 def batch(policy, batch_size=3):
@@ -250,15 +249,6 @@ def test_a_policy_without_a_preprocessor_can_not_write():
     policy.preprocessor = None
     with pytest.raises(ValueError, match="preprocessor.*Received"):
         Rollouts().prepare(policy)
-
-
-def test_a_stopwatch_takes_the_time_and_changes_nothing():
-    stopwatch = Stopwatch()
-    tokens = np.arange(6, dtype="int32").reshape(2, 3)
-    started = stopwatch.start(ops.convert_to_tensor(tokens))
-    stopped, seconds = stopwatch.stop(started + 0)
-    np.testing.assert_array_equal(numpy(stopped), tokens)
-    assert 0 < float(seconds) < 60
 
 
 def test_a_buffer_picks_each_of_its_rollouts_as_often(writes):

@@ -32,8 +32,8 @@ def test_a_trainer_and_a_compiled_policy_learn_the_same(family):
     start = [numpy(weight) for weight in policy.weights]
     pairs = [
         (
-            keras_irl.IQLearn(policy, 0.3, 0.9, warm_up_steps=2),
-            IQLearnLoss(0.3, 0.9, warm_up_steps=2),
+            keras_irl.IQLearn(policy, 0.3, 0.9, warmup_steps=2),
+            IQLearnLoss(0.3, 0.9, warmup_steps=2),
         )
     ]
     if family == "gpt2":
@@ -65,7 +65,7 @@ def test_without_a_penalty_iq_learn_is_mle():
     for trainer in (
         keras_irl.MLE(policy),
         keras_irl.IQLearn(policy, td_weight=0.0),
-        keras_irl.IQLearn(policy, td_weight=9.0, warm_up_steps=99),
+        keras_irl.IQLearn(policy, td_weight=9.0, warmup_steps=99),
     ):
         policy.set_weights(start)
         trainer.compile(keras.optimizers.SGD(0.1))

@@ -99,11 +99,11 @@ def test_numbers_of_numpy_are_numbers_and_come_back_plain():
         clip_ratio=np.float32(0.25),
         kl_weight=np.array(0.5),
         discount=np.float64(0.5),
-        warm_up_steps=np.int64(3),
+        warmup_steps=np.int64(3),
         normalize=np.bool_(True),
     )
     config = learner.get_config()
-    assert config["warm_up_steps"] == 3 and config["kl_weight"] == 0.5
+    assert config["warmup_steps"] == 3 and config["kl_weight"] == 0.5
     assert {type(v) for v in config.values()} == {float, int, bool}
     again = keras_irl.PolicyGradient.from_config(config)
     assert again.get_config() == config
@@ -119,9 +119,9 @@ def test_numbers_of_numpy_are_numbers_and_come_back_plain():
         ("entropy_weight", None),
         ("discount", "1"),
         ("gae_lambda", [0.9]),
-        ("warm_up_steps", 1.5),
-        ("warm_up_steps", True),
-        ("warm_up_steps", 10**400),
+        ("warmup_steps", 1.5),
+        ("warmup_steps", True),
+        ("warmup_steps", 10**400),
         ("normalize", np.ones(2)),
     ),
 )
@@ -135,7 +135,7 @@ def test_the_weight_of_the_kl_goes_by_the_updates_so_far(step, weight):
     trainer = keras_irl.GAIL(
         tiny_t5(),
         policy_gradient=keras_irl.PolicyGradient(
-            warm_up_steps=0,
+            warmup_steps=0,
             normalize=False,
             kl_weight=keras.optimizers.schedules.PolynomialDecay(0.5, 5, 0.0),
         ),

@@ -1,0 +1,24 @@
+import numpy as np
+from keras import ops
+from testing import gradient
+from testing import numpy
+
+from keras_irl.losses.finite import where_finite
+
+BROKEN = np.array([np.nan, np.inf, -np.inf, 3.0], "float32")
+
+
+def test_values_are_those_of_the_function_everywhere():
+    found = numpy(where_finite(ops.square, ops.convert_to_tensor(BROKEN)))
+    np.testing.assert_array_equal(found, np.square(BROKEN))
+
+
+def test_the_gradient_is_zero_where_an_input_is_not_finite():
+    def total(x, y):
+        product = where_finite(ops.multiply, x, y)
+        return ops.sum(ops.where(ops.isfinite(product), product, 0.0))
+
+    fine = np.array([1.0, 2.0, 5.0, 7.0], "float32")
+    to_first, to_second = gradient(total, BROKEN, fine)
+    np.testing.assert_array_equal(to_first, [0.0, 0.0, 0.0, 7.0])
+    np.testing.assert_array_equal(to_second, [0.0, 0.0, 0.0, 3.0])

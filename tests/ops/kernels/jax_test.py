@@ -1,0 +1,19 @@
+import keras
+import pytest
+from kernel_cases import CASES
+from kernel_cases import check_kernel
+
+if keras.config.backend() != "jax":
+    pytest.skip("Another backend has its own.", allow_module_level=True)
+
+from keras_irl.ops.kernels import jax as kernel  # noqa: E402
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_tiles_and_their_gradients_are_those_of_the_oracle(case):
+    check_kernel(kernel, case)
+
+
+def test_the_tile_size_is_a_power_of_two():
+    size = kernel.tile_size()
+    assert size >= 256 and size & (size - 1) == 0

@@ -1,0 +1,32 @@
+import math
+
+import pytest
+
+from keras_irl.ops.kernels.tiling import BLOCK_SIZE
+from keras_irl.ops.kernels.tiling import NEGLIGIBLE
+from keras_irl.ops.kernels.tiling import Tiling
+from keras_irl.ops.kernels.tiling import block_size_of
+
+
+@pytest.mark.parametrize("num_tokens", [0, 1, 1023, 1024, 1025, 3000, 4097])
+def test_blocks_are_equal_and_none_is_empty(num_tokens):
+    size = block_size_of(num_tokens)
+    assert 1 <= size <= BLOCK_SIZE
+    num_blocks = math.ceil(num_tokens / size)
+    assert num_blocks == math.ceil(num_tokens / BLOCK_SIZE)
+    # The last one lacks fewer tokens than there are blocks.
+    assert num_blocks * size - num_tokens < max(num_blocks, 2)
+
+
+@pytest.mark.parametrize(
+    ("vocabulary_size", "tile_size", "num_tiles"),
+    [(10, 5, 2), (11, 5, 3), (4, 4, 1)],
+)
+def test_the_last_tile_may_be_a_smaller_one(
+    vocabulary_size, tile_size, num_tiles
+):
+    tiling = Tiling(vocabulary_size, 8, tile_size)
+    assert tiling.num_tiles == num_tiles
+    # What all tiles may hold, together.
+    total = num_tiles * math.exp(tiling.log_negligible)
+    assert total == pytest.approx(NEGLIGIBLE)

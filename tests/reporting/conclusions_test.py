@@ -1,0 +1,79 @@
+import re
+
+import pytest
+
+from keras_irl.reporting.conclusions import front_conclusion
+from keras_irl.reporting.conclusions import result_sentences
+
+FRONT = {
+    "policy": "two",
+    "self_bleu_low": 10.0,
+    "self_bleu_high": 20.0,
+    "difference": 3.0,
+    "difference_low": 1.0,
+    "difference_high": 5.0,
+    "runs": 2,
+    "warning": None,
+    "reason": None,
+}
+
+
+def conclusion(**changes):
+    first = {"policy": "one", "runs": 2}
+    fronts = [first, FRONT | changes]
+    return front_conclusion({"fronts": fronts, "metric": "bleu"})
+
+
+def test_a_difference_is_told_with_where_and_its_interval():
+    assert conclusion() == (
+        "At equal Self-BLEU, 10.0 to 20.0, bleu of two is 3.00 higher than "
+        "that of one on average (95 % interval of the difference over prompts "
+        "and training runs: +1.00 to +5.00); two is better there."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"difference": -3.0, "difference_low": -5.0, "difference_high": -1},
+            "3.00 lower than.*; one is better there.$",
+        ),
+        ({"difference_low": -1.0}, "; which of them is better is not known.$"),
+        ({"runs": 1}, "as far as one training run of two tells.$"),
+        ({"warning": "few points"}, "; few points.$"),
+        (
+            {"difference_low": None, "reason": "too few prompts"},
+            "on average, without an interval: too few prompts.$",
+        ),
+        (
+            {"difference": None, "reason": "they do not overlap"},
+            "^two and one were not compared at equal diversity: they do not",
+        ),
+    ],
+)
+def test_the_sentence_says_what_is_known(changes, said):
+    assert re.search(said, conclusion(**changes))
+
+
+def test_nothing_is_said_where_fronts_were_not_compared():
+    assert front_conclusion({"fronts": None, "metric": "bleu"}) == ""
+
+
+def test_a_metric_is_told_of_every_decoding_with_its_error():
+    def run(bleu, **others):
+        row = {"temperature": 0.5, "num_samples": 2, "seed": 0, "replica": 0}
+        return {"rows": [{**row, "bleu": bleu, **others}]}
+
+    results = {
+        "metric": "bleu",
+        "objectives": {
+            "mle": [run(10.0, self_bleu=40.0), run(14.0, self_bleu=40.0)],
+            "iqlearn": [run(20.0, self_bleu=30.0)],
+        },
+    }
+    (sentence,) = result_sentences(results)
+    assert sentence == (
+        "bleu, T=0.5: mle 12.0 ± 2.0, iqlearn 20.0; Self-BLEU, the lower the "
+        "more diverse: mle 40.0 ± 0.0, iqlearn 30.0."
+    )
