@@ -1,9 +1,14 @@
-"""Lazy and deprecated names of a package, offered by its `__getattr__`."""
+"""Lazy and deprecated names: of modules, and of keyword arguments."""
 
+import functools
 import importlib
+import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any
+from typing import TypeVar
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def offer(
@@ -40,3 +45,64 @@ def offer(
         return getattr(importlib.import_module(place), new_name)
 
     return get
+
+
+def renamed_arguments(removed_in: str, **names: str) -> Any:
+    """Makes a decorator of functions that still take arguments of old names.
+
+    Args:
+        removed_in: The version that no longer takes them; passing one warns.
+        **names: The new name of each, by its old one.
+
+    Returns:
+        A function from a function to one that takes both.
+
+    Example:
+    >>> @renamed_arguments("0.3", trace_decay="gae_lambda")
+    ... def advantages(rewards, gae_lambda=0.95): ...
+    """
+
+    def decorate(function: Function) -> Function:
+        name = function.__qualname__.removesuffix(".__init__")
+
+        @functools.wraps(function)
+        def with_old_names(*args, **kwargs):
+            for old in names.keys() & kwargs.keys():
+                new = names[old]
+                if new in kwargs:
+                    raise ValueError(
+                        f"`{old}` of `{name}` is an older name of `{new}`; "
+                        f"pass one of them. Received: {old}={kwargs[old]!r}, "
+                        f"{new}={kwargs[new]!r}"
+                    )
+                warnings.warn(
+                    f"`{old}` of `{name}` is `{new}` now, and the old name "
+                    f"ends with version {removed_in}.",
+                    DeprecationWarning,
+                    stacklevel=2,
+                )
+                kwargs[new] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        # Keras reads the arguments of a constructor, and looks behind no
+        # wrapper.
+        vars(with_old_names)["__signature__"] = inspect.signature(function)
+        return with_old_names  # type: ignore[return-value]
+
+    return decorate
+
+
+def current_names(
+    config: dict[str, Any], names: dict[str, str]
+) -> dict[str, Any]:
+    """Gives the arguments of a configuration the names they have now.
+
+    Args:
+        config: What `get_config` returned when it was saved. It is left alone.
+        names: The new name of each argument, by its old one.
+
+    Returns:
+        A dictionary. Nobody is warned: who reads a file can't rename what
+        stands in it.
+    """
+    return {names.get(name, name): value for name, value in config.items()}

@@ -1,10 +1,13 @@
 """Old names go on for one minor release, and say what they are called now."""
 
-import importlib
-
+import numpy as np
 import pytest
+from testing import numpy
+from testing import tiny_gpt2
 
 import keras_irl
+from keras_irl.aliases import renamed_arguments
+from keras_irl.generation.samplers import BranchingSampler
 
 # door, old name, room that it stands in, new name
 OLD_NAMES = [
@@ -27,13 +30,6 @@ def test_an_old_name_is_the_new_one_and_says_so(door, old, room, new):
     assert found is getattr(getattr(keras_irl, room), new)
 
 
-def test_an_old_room_is_the_new_one_and_says_so():
-    with pytest.warns(DeprecationWarning, match="keras_irl.generation"):
-        old = importlib.reload(importlib.import_module("keras_irl.decoding"))
-    assert old.TokenSampler is keras_irl.generation.TokenSampler
-    assert old.draw is keras_irl.generation.draw
-
-
 @pytest.mark.parametrize("name", ["load_task", "Task"])
 def test_what_the_contract_names_stays(name):
     assert getattr(keras_irl.data, name) is getattr(keras_irl.tasks, name)
@@ -42,3 +38,99 @@ def test_what_the_contract_names_stays(name):
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         keras_irl.data.nothing  # noqa: B018
+
+
+@renamed_arguments("0.3", old="new", older="newer")
+def both(new, *, newer=2):
+    return new, newer
+
+
+def test_an_argument_of_an_old_name_is_taken_with_a_warning():
+    assert both(1) == (1, 2) and both(new=1, newer=3) == (1, 3)
+    with pytest.warns(
+        DeprecationWarning,
+        match="`old` of `both` is `new` now, and the old name ends with",
+    ) as told:
+        assert both(old=7) == (7, 2)
+    # Whoever calls is told where.
+    assert told[0].filename == __file__
+    with pytest.raises(ValueError, match="older name.*Received: old=1, new=2"):
+        both(old=1, new=2)
+    with pytest.raises(TypeError, match="neither"):
+        both(neither=1)
+
+
+ARRAY = np.array([[1.0, 3.0]], "float32")
+ONES = np.ones((1, 2), "float32")
+OLD_ARGUMENTS = {
+    "IQLearnLoss(warm_up_steps)": lambda: (
+        keras_irl.losses.IQLearnLoss(warm_up_steps=3).td_weight.warmup_steps,
+        3,
+    ),
+    "IQLearn(warm_up_steps)": lambda: (
+        keras_irl.IQLearn(tiny_gpt2(), warm_up_steps=3).td_weight.warmup_steps,
+        3,
+    ),
+    "PolicyGradient(warm_up_steps)": lambda: (
+        keras_irl.PolicyGradient(warm_up_steps=3).warmup_steps,
+        3,
+    ),
+    "PolicyGradient(trace_decay)": lambda: (
+        keras_irl.PolicyGradient(trace_decay=0.5).gae_lambda,
+        0.5,
+    ),
+    "generalized_advantages(trace_decay)": lambda: (
+        # Without a look ahead, at values of 0: the reward.
+        numpy(
+            keras_irl.ops.generalized_advantages(
+                ARRAY, 0 * ONES, ONES, trace_decay=0.0
+            )
+        ).tolist(),
+        ARRAY.tolist(),
+    ),
+    "normalize_advantages(least)": lambda: (
+        numpy(
+            keras_irl.losses.normalize_advantages(ARRAY, ONES, least=10.0)
+        ).tolist(),
+        [[pytest.approx(-0.1), pytest.approx(0.1)]],
+    ),
+    "BranchingSampler(num_branches)": lambda: (
+        BranchingSampler(num_branches=3).num_return_sequences,
+        3,
+    ),
+    "make_sampler(num_branches)": lambda: (
+        keras_irl.generation.Sampling(0.5)
+        .make_sampler(num_branches=3, stop_token_ids=())
+        .num_return_sequences,
+        3,
+    ),
+}
+
+
+@pytest.mark.parametrize("call", OLD_ARGUMENTS.values(), ids=OLD_ARGUMENTS)
+def test_old_arguments_mean_what_they_meant(call):
+    with pytest.warns(DeprecationWarning, match="the old name ends with"):
+        found, expected = call()
+    assert found == expected
+
+
+@pytest.mark.filterwarnings("error::DeprecationWarning")
+def test_what_was_saved_with_old_names_is_loaded_without_a_word():
+    loss = keras_irl.losses.IQLearnLoss
+    old = loss(warmup_steps=3).get_config()
+    old["warm_up_steps"] = old.pop("warmup_steps")
+    assert loss.from_config(old).td_weight.warmup_steps == 3
+    assert "warm_up_steps" in old
+    learner = keras_irl.PolicyGradient
+    old = learner(warmup_steps=3, gae_lambda=0.5).get_config()
+    old["warm_up_steps"] = old.pop("warmup_steps")
+    old["trace_decay"] = old.pop("gae_lambda")
+    again = learner.from_config(old)
+    assert (again.warmup_steps, again.gae_lambda) == (3, 0.5)
+
+
+def test_a_trainer_that_was_saved_with_old_names_is_loaded():
+    trainer = keras_irl.IQLearn(tiny_gpt2(), warmup_steps=3)
+    old = trainer.get_config()
+    old["warm_up_steps"] = old.pop("warmup_steps")
+    assert keras_irl.IQLearn.from_config(old).td_weight.warmup_steps == 3

@@ -73,7 +73,7 @@ RULES = {
         5.0,
         "The temporal-difference term is {value:.1f} times the negative "
         "log-likelihood: rewards are made small rather than demonstrations "
-        "likely. Lower `td_weight`, give it `warm_up_steps`, or, if the logits "
+        "likely. Lower `td_weight`, give it `warmup_steps`, or, if the logits "
         'of a pretrained policy are far from 0, pass `value_offset="auto"`.',
     ),
     "entropy_collapse": _Rule(
@@ -121,7 +121,7 @@ RULES = {
         "of demonstrations as of rollouts: its rewards no longer say which "
         "text of the policy is the better one. Update it less often "
         "(`gradient_accumulation_steps` of its optimizer), lower its learning "
-        "rate or `warm_up_steps`, and start from an `MLE` policy.",
+        "rate or `warmup_steps`, and start from an `MLE` policy.",
     ),
     "discriminator_at_chance": _Rule(
         "mean_accuracy",
@@ -130,7 +130,7 @@ RULES = {
         "The discriminator is right about {value:.2f} of all tokens, hardly "
         "more than a coin: its rewards are noise. Either the policy writes "
         "like the demonstrations, and you can stop, or the discriminator "
-        "learns too slowly: give it more `warm_up_steps`, or a higher learning "
+        "learns too slowly: give it more `warmup_steps`, or a higher learning "
         "rate.",
     ),
     "kl_high": _Rule(

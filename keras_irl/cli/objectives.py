@@ -131,7 +131,7 @@ def _iq_learn(options):
                 policy,
                 discount=options.discount,
                 divergence=options.divergence,
-                warm_up_steps=options.td_warm_up_steps,
+                warmup_steps=options.td_warm_up_steps,
                 **settings,
             )
 
@@ -175,7 +175,7 @@ def _gail(options):
             mle_weight=options.mle_weight,
             policy_gradient=keras_irl.PolicyGradient(
                 discount=options.discount,
-                warm_up_steps=options.gail_warm_up_steps,
+                warmup_steps=options.gail_warm_up_steps,
             ),
             rollouts=_rollouts(options, seed),
         )
@@ -225,13 +225,13 @@ def _one_of_each(objective, name, options):
     return found
 
 
-def _warmed_up(td_weight, warm_up_steps):
-    if not warm_up_steps:
+def _warmed_up(td_weight, warmup_steps):
+    if not warmup_steps:
         return td_weight
     import keras
 
     return keras.optimizers.schedules.PiecewiseConstantDecay(
-        [warm_up_steps - 1], [0.0, td_weight]
+        [warmup_steps - 1], [0.0, td_weight]
     )
 
 

@@ -5,6 +5,7 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
+from keras_irl.aliases import renamed_arguments
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import number_text
 from keras_irl.arguments import shortened
@@ -76,6 +77,7 @@ class Sampling:
         num_batches = -(-num_samples // batch_size)
         return -(-num_samples // num_batches)
 
+    @renamed_arguments("0.3", num_branches="num_return_sequences")
     def make_sampler(
         self,
         num_return_sequences: Any,
@@ -157,6 +159,7 @@ class BeamSearch:
             )
         return self.num_beams
 
+    @renamed_arguments("0.3", num_branches="num_return_sequences")
     def make_sampler(
         self,
         num_return_sequences: Any,

@@ -7,6 +7,7 @@ import keras_hub
 import numpy as np
 from keras import ops
 
+from keras_irl.aliases import renamed_arguments
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
@@ -35,6 +36,7 @@ class BranchingSampler(keras_hub.samplers.Sampler):
             id below 0.
     """
 
+    @renamed_arguments("0.3", num_branches="num_return_sequences")
     def __init__(
         self,
         num_return_sequences: int = 1,

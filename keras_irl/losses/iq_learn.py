@@ -6,11 +6,14 @@ from typing import Self
 import keras
 from keras import ops
 
+from keras_irl.aliases import current_names
+from keras_irl.aliases import renamed_arguments
 from keras_irl.arguments import check_flag
 from keras_irl.arguments import check_number
 from keras_irl.losses.divergences import check_divergence
 from keras_irl.losses.divergences import divergence_penalty
 from keras_irl.losses.mle import mle_loss
+from keras_irl.losses.schedules import OLD_NAMES
 from keras_irl.losses.schedules import Schedule
 from keras_irl.losses.schedules import StepCounter
 from keras_irl.losses.token_loss import TokenLoss
@@ -168,7 +171,7 @@ class IQLearnLoss(TokenLoss):
         divergence: The divergence that is minimized. Defaults to `"chi2"`.
         stop_value_gradient: Whether V(sₜ₊₁) is held fixed. Defaults to
             `False`.
-        warm_up_steps: Number of first batches in which the loss is that of
+        warmup_steps: Number of first batches in which the loss is that of
             maximum likelihood. Defaults to 0.
         initial_step: Number of batches trained on before, when training is
             resumed. A loss has no place in a checkpoint, so it must be told;
@@ -190,6 +193,7 @@ class IQLearnLoss(TokenLoss):
         - It leaves the length of the warm-up open; by default there is none.
     """
 
+    @renamed_arguments("0.3", **OLD_NAMES)
     def __init__(
         self,
         td_weight: float = 0.1,
@@ -197,14 +201,14 @@ class IQLearnLoss(TokenLoss):
         divergence: str = "chi2",
         stop_value_gradient: bool = False,
         *,
-        warm_up_steps: int = 0,
+        warmup_steps: int = 0,
         initial_step: int = 0,
         name: str = "iq_learn_loss",
     ) -> None:
         super().__init__(name=name)
         self.discount = check_discount(discount)
         check_divergence(divergence)
-        self.td_weight = Schedule(td_weight, warm_up_steps)
+        self.td_weight = Schedule(td_weight, warmup_steps)
         self.divergence = divergence
         self.stop_value_gradient = check_flag(
             "stop_value_gradient", stop_value_gradient
@@ -239,4 +243,5 @@ class IQLearnLoss(TokenLoss):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        return cls(**keras.saving.deserialize_keras_object(config))
+        config = keras.saving.deserialize_keras_object(config)
+        return cls(**current_names(config, OLD_NAMES))

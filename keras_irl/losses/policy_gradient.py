@@ -4,6 +4,7 @@ from typing import Any
 
 from keras import ops
 
+from keras_irl.aliases import renamed_arguments
 from keras_irl.arguments import check_number
 from keras_irl.losses.finite import where_finite
 from keras_irl.ops import check_shapes
@@ -180,6 +181,7 @@ def value_loss(values: Tensor, targets: Tensor) -> Tensor:
     )
 
 
+@renamed_arguments("0.3", least="min_std")
 def normalize_advantages(
     advantages: Tensor, mask: Tensor, min_std: float = 1.0
 ) -> Tensor:

@@ -10,6 +10,9 @@ from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
 from keras_irl.types import Tensor
 
+# Names of arguments until version 0.3, and what they are now.
+OLD_NAMES = {"warm_up_steps": "warmup_steps"}
+
 
 class StepCounter:
     """Counts training steps from within a loss.
@@ -98,7 +101,7 @@ class Schedule:
         td_weight: A number of at least 0, or a function from the number of
             updates made so far, an integer scalar tensor, to a scalar,
             such as a `keras.optimizers.schedules.LearningRateSchedule`.
-        warm_up_steps: Number of first steps in which the weight is 0.
+        warmup_steps: Number of first steps in which the weight is 0.
 
     Attributes:
         constant: The number, or `None` where the weight changes.
@@ -107,7 +110,7 @@ class Schedule:
         ValueError: If the weight or the number of steps is negative.
     """
 
-    def __init__(self, td_weight: Any, warm_up_steps: int = 0) -> None:
+    def __init__(self, td_weight: Any, warmup_steps: int = 0) -> None:
         if not callable(td_weight):
             td_weight = check_number(
                 "td_weight",
@@ -116,16 +119,16 @@ class Schedule:
                 meaning="A negative one rewards ever larger values. Pass 0 for "
                 "maximum likelihood, or a function of the step for a schedule.",
             )
-        warm_up_steps = check_integer(
-            "warm_up_steps",
-            warm_up_steps,
+        warmup_steps = check_integer(
+            "warmup_steps",
+            warmup_steps,
             meaning="It is the number of first steps without the "
             "temporal-difference term.",
         )
-        changes = callable(td_weight) or warm_up_steps > 0
+        changes = callable(td_weight) or warmup_steps > 0
         self.constant = None if changes else td_weight
         self.td_weight = td_weight
-        self.warm_up_steps = warm_up_steps
+        self.warmup_steps = warmup_steps
 
     def __call__(self, step: Tensor) -> Tensor:
         """Computes the weight after so many updates.
@@ -139,12 +142,12 @@ class Schedule:
         weight = self.td_weight
         if callable(weight):
             weight = weight(step)
-        # Not `step == warm_up_steps`: a counter may skip that very step.
-        warm = ops.cast(step >= self.warm_up_steps, "float32")
+        # Not `step == warmup_steps`: a counter may skip that very step.
+        warm = ops.cast(step >= self.warmup_steps, "float32")
         return warm * ops.cast(weight, "float32")
 
     def get_config(self) -> dict[str, Any]:
         weight = self.td_weight
         if callable(weight):
             weight = keras.saving.serialize_keras_object(weight)
-        return {"td_weight": weight, "warm_up_steps": self.warm_up_steps}
+        return {"td_weight": weight, "warmup_steps": self.warmup_steps}

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_irl.aliases import renamed_arguments
 from keras_irl.ops.masking import is_action
 from keras_irl.ops.shapes import check_shapes
 from keras_irl.ops.values import check_share
@@ -51,6 +52,7 @@ def discounted_returns(
     return ops.matmul(rewards, powers)
 
 
+@renamed_arguments("0.3", trace_decay="gae_lambda")
 def generalized_advantages(
     rewards: Tensor,
     values: Tensor,

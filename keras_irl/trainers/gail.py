@@ -104,7 +104,7 @@ class GAIL(OnlineTrainer):
     Start from a policy that was trained on the demonstrations by likelihood.
     Dropout is off in all three networks: the policy must be the one that wrote
     the rollouts, and one judge must judge them. A step updates all three,
-    except in the head start, the first `warm_up_steps` of the
+    except in the head start, the first `warmup_steps` of the
     `policy_gradient`: there the policy is left alone, its `gradient_norm` is 0,
     and its optimizer counts no steps. To update the discriminator n times for
     each update of the policy, give the policy's optimizer
@@ -229,7 +229,7 @@ class GAIL(OnlineTrainer):
             optimizer: Name or instance of the policy's optimizer. Defaults to
                 `None`, for Adam with a learning rate of 1e-4, as in the paper,
                 after 2,000 steps of linear warm-up, which begin when the
-                `warm_up_steps` of the `policy_gradient` are over: no optimizer
+                `warmup_steps` of the `policy_gradient` are over: no optimizer
                 of the policy counts steps before.
             tile_vocabulary: See `Trainer.compile`. Defaults to `"auto"`.
             discriminator_optimizer: Likewise. Defaults to `None`, for one like
@@ -271,8 +271,8 @@ class GAIL(OnlineTrainer):
         return [check, *super().default_callbacks(), *self._head_start()]
 
     def _head_start(self):
-        warm_up_steps = self.policy_gradient.warm_up_steps
-        return [HeadStartCheck(warm_up_steps)] if warm_up_steps else []
+        warmup_steps = self.policy_gradient.warmup_steps
+        return [HeadStartCheck(warmup_steps)] if warmup_steps else []
 
     def before_updates(self, batch: Any) -> Any:
         record = RolloutRecord(
@@ -481,8 +481,8 @@ class GAIL(OnlineTrainer):
         means["explained_variance"].add(explained, 1.0)
 
     def _is_warm(self):
-        warm_up_steps = self.policy_gradient.warm_up_steps
-        return ops.cast(self.step.value >= warm_up_steps, "float32")
+        warmup_steps = self.policy_gradient.warmup_steps
+        return ops.cast(self.step.value >= warmup_steps, "float32")
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

@@ -56,22 +56,22 @@ class HeadStartCheck(keras.callbacks.Callback):
     """Warns where a training ends before the policy has been updated once.
 
     Args:
-        warm_up_steps: Number of first updates that leave the policy alone.
+        warmup_steps: Number of first updates that leave the policy alone.
     """
 
-    def __init__(self, warm_up_steps: int) -> None:
+    def __init__(self, warmup_steps: int) -> None:
         super().__init__()
-        self.warm_up_steps = warm_up_steps
+        self.warmup_steps = warmup_steps
 
     def on_train_end(self, logs: Any = None) -> None:
         step = int(self.model.step.numpy())
-        if step <= self.warm_up_steps:
+        if step <= self.warmup_steps:
             warnings.warn(
                 "The policy is what it was: its training begins after a head "
-                f"start of {self.warm_up_steps} updates for discriminator and "
+                f"start of {self.warmup_steps} updates for discriminator and "
                 f"value function, of which {step} are done; `gradient_norm` is "
                 "0 until then. Train for longer, which goes on from here, or "
                 "shorten it: `policy_gradient=keras_irl.PolicyGradient("
-                "warm_up_steps=...)`.",
+                "warmup_steps=...)`.",
                 stacklevel=2,
             )

@@ -4,10 +4,13 @@ from typing import Any
 
 import keras
 
+from keras_irl.aliases import current_names
+from keras_irl.aliases import renamed_arguments
 from keras_irl.arguments import check_flag
 from keras_irl.losses.divergences import check_divergence
 from keras_irl.losses.iq_learn import td_penalty
 from keras_irl.losses.mle import mle_loss
+from keras_irl.losses.schedules import OLD_NAMES
 from keras_irl.losses.schedules import Schedule
 from keras_irl.trainers.trainer import Trainer
 from keras_irl.types import Policy
@@ -37,7 +40,7 @@ class IQLearn(Trainer):
             `"total_variation"`. Defaults to `"chi2"`.
         stop_value_gradient: Whether V(sₜ₊₁) is held fixed in the penalty.
             Defaults to `False`.
-        warm_up_steps: Number of first updates in which the loss is that of
+        warmup_steps: Number of first updates in which the loss is that of
             maximum likelihood. Defaults to 0.
         value_offset: What is added to the logits inside the loss only, in
             nats, so that rewards start small though the logits of a pretrained
@@ -65,6 +68,7 @@ class IQLearn(Trainer):
 
     loss_names = ("negative_log_likelihood", "td_loss")
 
+    @renamed_arguments("0.3", **OLD_NAMES)
     def __init__(
         self,
         policy: Policy,
@@ -73,13 +77,13 @@ class IQLearn(Trainer):
         divergence: str = "chi2",
         *,
         stop_value_gradient: bool = False,
-        warm_up_steps: int = 0,
+        warmup_steps: int = 0,
         value_offset: float | str = 0.0,
         **kwargs: Any,
     ) -> None:
         check_divergence(divergence)
         super().__init__(policy, discount, value_offset, **kwargs)
-        self.td_weight = Schedule(td_weight, warm_up_steps)
+        self.td_weight = Schedule(td_weight, warmup_steps)
         self.divergence = divergence
         self.stop_value_gradient = check_flag(
             "stop_value_gradient", stop_value_gradient
@@ -112,3 +116,12 @@ class IQLearn(Trainer):
             "divergence": self.divergence,
             "stop_value_gradient": self.stop_value_gradient,
         }
+
+    @classmethod
+    def from_config(
+        cls,
+        config: dict[str, Any],
+        custom_objects: dict[str, Any] | None = None,
+    ) -> Any:
+        config = current_names(config, OLD_NAMES)
+        return super().from_config(config, custom_objects)

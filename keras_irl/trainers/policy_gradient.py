@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_irl.aliases import current_names
+from keras_irl.aliases import renamed_arguments
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
 from keras_irl.arguments import shortened
@@ -15,9 +17,12 @@ from keras_irl.losses.mle import check_entropy_weight
 from keras_irl.losses.policy_gradient import kl_loss
 from keras_irl.losses.policy_gradient import normalize_advantages
 from keras_irl.losses.policy_gradient import policy_gradient_loss
+from keras_irl.losses.schedules import OLD_NAMES
 from keras_irl.ops import check_shapes
 from keras_irl.ops import generalized_advantages
 from keras_irl.types import Tensor
+
+_OLD_NAMES = {"trace_decay": "gae_lambda", **OLD_NAMES}
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")
@@ -46,7 +51,7 @@ class PolicyGradient:
         normalize: Whether advantages are normalized: `True` scales large ones
             down, `"always"` small ones up too, `False` leaves them; see
             `keras_irl.losses.normalize_advantages`. Defaults to `True`.
-        warm_up_steps: Number of first updates in which the policy's loss is 0,
+        warmup_steps: Number of first updates in which the policy's loss is 0,
             while discriminator and values learn. An optimizer that decays
             weights moves it all the same. Defaults to 200.
 
@@ -65,6 +70,7 @@ class PolicyGradient:
           not scaled up.
     """
 
+    @renamed_arguments("0.3", **_OLD_NAMES)
     def __init__(
         self,
         clip_ratio: float = 0.2,
@@ -74,7 +80,7 @@ class PolicyGradient:
         *,
         gae_lambda: float = 0.95,
         normalize: bool = True,
-        warm_up_steps: int = 200,
+        warmup_steps: int = 200,
     ) -> None:
         discount = check_discount(discount)
         if kl_weight is None:
@@ -89,7 +95,7 @@ class PolicyGradient:
         self.discount = discount
         self.gae_lambda = check_number("gae_lambda", gae_lambda, 0.0, 1.0)
         self.normalize = _check_normalize(normalize)
-        self.warm_up_steps = check_integer("warm_up_steps", warm_up_steps)
+        self.warmup_steps = check_integer("warmup_steps", warmup_steps)
 
     @property
     def has_reference(self) -> Any:
@@ -174,16 +180,13 @@ class PolicyGradient:
             "discount": self.discount,
             "gae_lambda": self.gae_lambda,
             "normalize": self.normalize,
-            "warm_up_steps": self.warm_up_steps,
+            "warmup_steps": self.warmup_steps,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         config = keras.saving.deserialize_keras_object(config)
-        if "trace_decay" in config:
-            # Its name before version 0.2.
-            config["gae_lambda"] = config.pop("trace_decay")
-        return cls(**config)
+        return cls(**current_names(config, _OLD_NAMES))
 
 
 def _check_normalize(normalize):

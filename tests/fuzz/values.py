@@ -464,7 +464,7 @@ BY_NAME = {
     "batch_size": whole(1, 4),
     "every": whole(1, 5),
     "patience": whole(0, 50),
-    "warm_up_steps": whole(0, 9),
+    "warmup_steps": whole(0, 9),
     "initial_step": whole(0, 9),
     "vocabulary_size": whole(280, 400),
     "max_prompt_length": maybe(whole(4, 24)),
