@@ -46,11 +46,13 @@ def seconds(function):
     return time.perf_counter() - start
 
 
-def compare(name, ours, theirs, rounds):
+def compare(name, keras_irl_run, keras_hub_run, rounds):
     """Times both in turn, the first time for compiling."""
-    ours()
-    theirs()
-    pairs = [(seconds(ours), seconds(theirs)) for _ in range(rounds)]
+    keras_irl_run()
+    keras_hub_run()
+    pairs = [
+        (seconds(keras_irl_run), seconds(keras_hub_run)) for _ in range(rounds)
+    ]
     ratios = [a / b for a, b in pairs]
     a, b = (statistics.median(column) for column in zip(*pairs, strict=True))
     print(
@@ -76,7 +78,7 @@ def measure(name, options):
     num_prompts = options.num_batches * options.batch_size
     prompts = list(task.prompts[:num_prompts])
     sampler = keras_irl.generation.ResponseSampler(
-        policy, batch_size=options.batch_size, num_windows=options.num_windows
+        policy, batch_size=options.batch_size, num_buckets=options.num_buckets
     )
     length, size = options.max_length, options.batch_size
     greedy = keras_hub_answers(policy, "greedy")
@@ -121,7 +123,7 @@ def main():
     add("--num-beams", type=int, default=4)
     add("--max-prompt-length", type=int, default=128)
     add("--max-length", type=int, default=128)
-    add("--num-windows", type=int, default=1)
+    add("--num-buckets", type=int, default=1)
     add("--rounds", type=int, default=5)
     options = parser.parse_args()
     os.environ["KERAS_BACKEND"] = options.backend

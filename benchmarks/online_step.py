@@ -199,7 +199,7 @@ def run(contender, options):
 
 
 def run_rounds(options):
-    """What every contender took, a list over the rounds each."""
+    """Results of every contender, a list over the rounds each."""
     found = {name: [] for name in options.contenders}
     for number in range(options.rounds):
         order = list(found) if number % 2 == 0 else list(found)[::-1]
@@ -225,11 +225,11 @@ def summary(name, found, options):
     return row
 
 
-def ratios(key, ours, theirs):
+def ratios(key, results, baseline):
     """Of what two contenders took in each round, nothing if one failed."""
-    if not ours or not theirs or None in ours or None in theirs:
+    if not results or not baseline or None in [*results, *baseline]:
         return []
-    return [a[key] / b[key] for a, b in zip(ours, theirs, strict=True)]
+    return [a[key] / b[key] for a, b in zip(results, baseline, strict=True)]
 
 
 def spread(values):

@@ -58,16 +58,16 @@ def main():
     samples = deal(options.path, options.num_prompts, options.num_samples)
     start = time.perf_counter()
     value = keras_irl.evaluation.self_bleu(samples)
-    ours = time.perf_counter() - start
+    took = time.perf_counter() - start
     few = samples[: options.num_nltk]
     start = time.perf_counter()
-    theirs = nltk_self_bleu(few)
+    by_nltk = nltk_self_bleu(few)
     per_prompt = (time.perf_counter() - start) / len(few)
     print(
         f"{len(samples)} prompts, {options.num_samples} samples, one core: "
-        f"{ours:.1f} s, Self-BLEU {value:.4f}\n"
+        f"{took:.1f} s, Self-BLEU {value:.4f}\n"
         f"nltk: {per_prompt * len(samples):.0f} s at its pace on {len(few)} "
-        f"prompts, of which Self-BLEU is {theirs:.10f} by nltk and "
+        f"prompts, of which Self-BLEU is {by_nltk:.10f} by nltk and "
         f"{keras_irl.evaluation.self_bleu(few):.10f} by keras_irl"
     )
 

@@ -11,6 +11,22 @@ from typing import TypeVar
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+def warn_of_old_name(old: str, new: str, removed_in: str) -> None:
+    """Warns whoever called the caller that a name will go.
+
+    Args:
+        old: The name that was used.
+        new: What it is called now.
+        removed_in: The version that no longer knows the old name.
+    """
+    warnings.warn(
+        f"`{old}` is `{new}` now, and the old name ends with version "
+        f"{removed_in}.",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+
+
 def offer(
     door: str, names: dict[str, Any], *, removed_in: Any = None
 ) -> Callable[..., Any]:
@@ -36,11 +52,8 @@ def offer(
         place, _, new_name = names[name].partition(":")
         new_name = new_name or name
         if removed_in is not None:
-            warnings.warn(
-                f"`{door}.{name}` is `{place}.{new_name}` now, and the old "
-                f"name ends with version {removed_in}.",
-                DeprecationWarning,
-                stacklevel=2,
+            warn_of_old_name(
+                f"{door}.{name}", f"{place}.{new_name}", removed_in
             )
         return getattr(importlib.import_module(place), new_name)
 
@@ -75,12 +88,7 @@ def renamed_arguments(removed_in: str, **names: str) -> Any:
                         f"pass one of them. Received: {old}={kwargs[old]!r}, "
                         f"{new}={kwargs[new]!r}"
                     )
-                warnings.warn(
-                    f"`{old}` of `{name}` is `{new}` now, and the old name "
-                    f"ends with version {removed_in}.",
-                    DeprecationWarning,
-                    stacklevel=2,
-                )
+                warn_of_old_name(f"{name}({old}=)", f"{new}=", removed_in)
                 kwargs[new] = kwargs.pop(old)
             return function(*args, **kwargs)
 

@@ -445,7 +445,7 @@ def number_text(number: float) -> str:
 
 
 def shortened(value: Any, length: int = 200) -> str:
-    """What an error shows of a value: its `repr`, cut where it is long.
+    """Short form of a value for an error: its `repr`, cut where long.
 
     Args:
         value: Anything.
@@ -481,5 +481,5 @@ def _as_float(number):
 
 
 def sentence(meaning: str) -> str:
-    """What is added to an error of what an argument means, if anything."""
+    """Clause of an error on the meaning of an argument, if any."""
     return f" {meaning}" if meaning else ""

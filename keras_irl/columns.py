@@ -172,7 +172,7 @@ def check_prompt_ids(prompt_ids: Any, num_texts: int) -> Any:
 
 
 def _column_problem(values):
-    """What keeps a value from being a column, or an empty string."""
+    """Reason why a value is no column, or an empty string."""
     if isinstance(values, str | bytes | bytearray):
         return "For a single row, pass a list of one."
     if isinstance(values, collections.abc.Mapping):

@@ -7,6 +7,7 @@ from testing import tiny_gpt2
 
 import keras_irl
 from keras_irl.aliases import renamed_arguments
+from keras_irl.diagnosis import Diagnosis
 from keras_irl.generation.samplers import BranchingSampler
 
 # door, old name, room that it stands in, new name
@@ -49,7 +50,7 @@ def test_an_argument_of_an_old_name_is_taken_with_a_warning():
     assert both(1) == (1, 2) and both(new=1, newer=3) == (1, 3)
     with pytest.warns(
         DeprecationWarning,
-        match="`old` of `both` is `new` now, and the old name ends with",
+        match=r"`both\(old=\)` is `new=` now, and the old name ends with",
     ) as told:
         assert both(old=7) == (7, 2)
     # Whoever calls is told where.
@@ -134,3 +135,12 @@ def test_a_trainer_that_was_saved_with_old_names_is_loaded():
     old = trainer.get_config()
     old["warm_up_steps"] = old.pop("warmup_steps")
     assert keras_irl.IQLearn.from_config(old).td_weight.warmup_steps == 3
+
+
+def test_issues_were_findings():
+    diagnosis = Diagnosis([1], (), {}, "")
+    with pytest.warns(DeprecationWarning, match="Diagnosis.issues") as told:
+        assert diagnosis.findings == [1]
+    assert told[0].filename == __file__
+    with pytest.warns(DeprecationWarning, match="keras_irl.diagnosis.Issue"):
+        assert keras_irl.diagnosis.Finding is keras_irl.diagnosis.Issue

@@ -493,13 +493,15 @@ def test_what_is_public_is_documented():
     assert violations(check) == []
 
 
-def test_a_module_is_named_by_its_concept_and_not_by_a_clause():
-    clauses = {"what", "how", "which", "where", "whether", "when", "who"}
+def test_docstrings_begin_with_a_concept_and_not_with_a_clause():
+    clauses = {"what", "how", "which", "where", "when", "who"}
 
     def check(_, tree):
-        first = (ast.get_docstring(tree) or "").splitlines()[:1]
-        if first and first[0].split()[0].lower() in clauses:
-            yield first[0]
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.Module, ast.ClassDef, *FUNCTIONS)):
+                text = ast.get_docstring(node)
+                if text and text.split()[0].lower() in clauses:
+                    yield text.splitlines()[0]
 
     assert violations(check) == []
 

@@ -63,7 +63,7 @@ NOTES = {
 # Language models by inheritance that do not continue text with text.
 _models = keras_hub.models
 NOT_OF_TEXT = {
-    _models.CausalLM: "the base of all decoders",
+    _models.CausalLM: "the base of all decoder-only models",
     _models.Seq2SeqLM: "the base of all encoder-decoders",
     _models.BLIP2CausalLM: "continues an image",
     _models.BLIP2Seq2SeqLM: "continues an image",
@@ -95,7 +95,7 @@ def _row(name):
     return (
         own.removesuffix("CausalLM").removesuffix("Seq2SeqLM"),
         f"`{own}`",
-        "decoder" if is_causal(policy) else "encoder-decoder",
+        "decoder-only" if is_causal(policy) else "encoder-decoder",
         _head(policy),
         ", ".join(f"`{name}`" for name in default_lora_targets(policy)),
         "; ".join(notes),

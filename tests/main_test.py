@@ -53,7 +53,7 @@ def job(name, folder):
 COMMANDS = {
     "compare": (comparison, "compare", COMPARE),
     "evaluate": (
-        *(evaluation, "evaluate"),
+        *(evaluation, "run_evaluation"),
         "evaluate --task arithmetic --policy p.keras --output out".split(),
     ),
     "rewards": (

@@ -188,7 +188,7 @@ class EvaluateGeneration(keras.callbacks.Callback):
 
 
 def _suffix(decoder):
-    """What the names in the logs end in: letters that all loggers take."""
+    """Suffix of names in the logs, of letters that all loggers take."""
     name = "T=0" if decoder.name == "greedy" else decoder.name
     name = name.replace("T=", "t").replace(" ", "_").replace("-", "_")
     return f"_{name}"

@@ -93,7 +93,7 @@ def compare(options: argparse.Namespace) -> Any:
 
 
 class Comparison:
-    """What all runs of a comparison share.
+    """Data and settings that all runs of a comparison share.
 
     Args:
         options: What `parse_arguments` returns.

@@ -32,7 +32,7 @@ class DecoderSpec(NamedTuple):
 
 
 class _Word(NamedTuple):
-    """What a word sets, how its number is read, and for which decoder."""
+    """Argument of a decoder that a word sets, and the reader of its value."""
 
     argument: str
     read: Any

@@ -40,7 +40,7 @@ def check(options: argparse.Namespace) -> None:
     from keras_irl.cli import early_checks
 
     early_checks.check_encoding(options)
-    early_checks.check_task(options.task, options.path, ("train",))
+    early_checks.check_task_flags(options.task, options.path, ("train",))
 
 
 def run(options: argparse.Namespace) -> int:

@@ -52,7 +52,7 @@ def check_encoding(options: argparse.Namespace) -> None:
                 ) from None
 
 
-def check_task(name: str, path: Path, splits: Any) -> None:
+def check_task_flags(name: str, path: Path, splits: Any) -> None:
     """Checks that there is a task, with files that it is read from.
 
     Args:

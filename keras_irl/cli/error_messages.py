@@ -73,7 +73,7 @@ def raise_if_too_small(error: Any) -> None:
 
 
 def _flags_of(error, options):
-    """Which flags the arguments are that an error is about, as argparse."""
+    """Flags that an error is about, as argparse writes them."""
     # Only here, as it imports NumPy, which help does not need.
     from keras_irl.arguments import ArgumentError
 

@@ -61,7 +61,7 @@ def check(options: argparse.Namespace) -> None:
     from keras_irl.cli.saved_policies import named_paths
 
     early_checks.check_encoding(options)
-    early_checks.check_task(options.task, options.path, (options.split,))
+    early_checks.check_task_flags(options.task, options.path, (options.split,))
     named_paths(options.policy)
     early_checks.check_output_path(options.output)
 
@@ -76,12 +76,12 @@ def run(options: argparse.Namespace) -> int:
         The exit code.
 
     Raises:
-        ValueError: See `keras_irl.cli.evaluation.evaluate`.
+        ValueError: See `keras_irl.cli.evaluation.run_evaluation`.
     """
-    from keras_irl.cli.evaluation import evaluate
+    from keras_irl.cli.evaluation import run_evaluation
 
     with locked(options.output):
-        evaluate(options)
+        run_evaluation(options)
     return 0
 
 

@@ -35,7 +35,7 @@ _SETTINGS = (
 )
 
 
-def evaluate(options: argparse.Namespace) -> Any:
+def run_evaluation(options: argparse.Namespace) -> Any:
     """Runs `keras-irl evaluate`.
 
     What a policy wrote is kept in the output folder as soon as it is judged:
@@ -152,7 +152,7 @@ def _run(folder, file, task, decoders, options):
 
 
 def _settings_told(objectives, task, options):
-    """What another evaluation needs to come out alike."""
+    """Settings that another evaluation needs to come out alike."""
     runs = [run for of_one in objectives.values() for run in of_one]
     digests = [f"{run['path']} {run['digest'][:16]}" for run in runs]
     found = {

@@ -166,7 +166,7 @@ def _add_lengths(group, default, rest=""):
         type=size,
         metavar="N",
         help=(
-            "longest response in tokens, of a decoder prompt and response "
+            "longest response in tokens, of a CausalLM prompt and response "
             f"{default}{rest}"
         ),
     )

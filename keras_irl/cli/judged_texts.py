@@ -112,7 +112,7 @@ def load_prompts(options: argparse.Namespace) -> Any:
     return task
 
 
-def sample_texts(
+def judge_samples(
     policy: Policy, task: Any, options: argparse.Namespace
 ) -> JudgedTexts:
     """Lets a policy answer prompts, and judges every single answer.

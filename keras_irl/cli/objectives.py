@@ -32,7 +32,7 @@ DIVERGENCES = (
 
 
 class Objective(NamedTuple):
-    """How the policy of an objective is trained.
+    """Objective of a training: its trainer and their settings.
 
     Attributes:
         make_trainer: Function from a policy and the seed of the run to its

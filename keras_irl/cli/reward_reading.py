@@ -8,9 +8,9 @@ import math
 import pathlib
 from typing import Any
 
+from keras_irl.cli.judged_texts import judge_samples
 from keras_irl.cli.judged_texts import load_prompts
 from keras_irl.cli.judged_texts import read_texts
-from keras_irl.cli.judged_texts import sample_texts
 from keras_irl.cli.output_folder import WRITTEN
 from keras_irl.cli.output_folder import check_output
 from keras_irl.cli.output_folder import check_unread
@@ -71,7 +71,7 @@ def read_rewards(options: argparse.Namespace) -> Any:
     if task:
         for known in saved.values():
             check_prompts(known.policy, list(task.prompts))
-        texts = sample_texts(saved["policy"].policy, task, options)
+        texts = judge_samples(saved["policy"].policy, task, options)
     read = {
         name: reader(texts.prompts, texts.responses, texts.finished)
         for name, reader in readers.items()
@@ -120,7 +120,7 @@ def _results(read, texts, options):
 
 
 def _settings(results, source, options):
-    """What another reading needs to come out alike."""
+    """Settings that another reading needs to come out alike."""
     unsaid = () if options.task else SAMPLING
     found = dict.fromkeys(unsaid, "none, nothing is sampled")
     found |= {name: results[name] for name in ("discount", "value_offset")}
@@ -170,7 +170,7 @@ def _judge(read, texts, options):
 
 
 def _rows(read, texts):
-    """What was found for each text."""
+    """Rows of results, one for each text."""
     rows = []
     for row, prompt in enumerate(texts.prompts):
         rows.append(
@@ -260,7 +260,7 @@ def _report(results):
 
 
 def _title(results):
-    """What was read, and of what data."""
+    """Heading of the report: policies and data."""
     told = results["settings"]
     path, task = pathlib.Path(told["data path"]), told["task"]
     name = path.name if path.is_absolute() else ""

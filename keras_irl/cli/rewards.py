@@ -74,7 +74,9 @@ def check(options: argparse.Namespace) -> None:
     if options.task is None:
         early_checks.check_file(options.path)
     else:
-        early_checks.check_task(options.task, options.path, (options.split,))
+        early_checks.check_task_flags(
+            options.task, options.path, (options.split,)
+        )
     _check_policies(options)
     early_checks.check_output_path(options.output)
 

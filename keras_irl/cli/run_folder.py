@@ -125,7 +125,7 @@ class ResultFolder:
         )
 
     def _paths(self, name, seed):
-        """What is written of a run."""
+        """Record of a run, as it is written."""
         return [self.run_path(name, seed)]
 
     def _adopt_older(self, before, settings):
@@ -141,7 +141,7 @@ class ResultFolder:
         )
 
     def _older_files(self):
-        """What was surely written before there was a list."""
+        """Files that were surely written before there was a list."""
         yield from (self.folder / name for name in FILES[self.job])
 
     def _is_begun(self):
@@ -325,7 +325,7 @@ def _file_name(name, seed):
 
 
 def _damage_of(path):
-    """What is wrong with a `.keras` file, or `None`; nothing is loaded."""
+    """Fault of a `.keras` file, or `None`; nothing is loaded."""
     try:
         with zipfile.ZipFile(path) as archive:
             missing = _PARTS - set(archive.namelist())

@@ -153,11 +153,11 @@ def _check_lengths(policy, path):
     from keras_irl.families.family import layout_of
 
     layout = layout_of(policy)
-    flags = {layout.prompt_window: "`--max-prompt-length`"}
-    flags[layout.window] = "`--max-length`"
+    flags = {layout.prompt_length_name: "`--max-prompt-length`"}
+    flags[layout.length_name] = "`--max-length`"
     limit = policy.backbone.get_config().get("max_sequence_length")
     limit = _LONGEST if limit is None else min(limit, _LONGEST)
-    for name, length in layout.windows(policy.preprocessor).items():
+    for name, length in layout.sequence_lengths(policy.preprocessor).items():
         if length is None:
             continue
         is_whole = isinstance(length, int) and not isinstance(length, bool)

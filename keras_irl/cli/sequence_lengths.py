@@ -24,7 +24,7 @@ class SequenceLengths:
 
     Attributes:
         max_prompt_length: Of an encoder's prompt, in tokens.
-        max_length: Of a response in tokens; for a decoder, with its prompt.
+        max_length: Of a response in tokens; for a `CausalLM`, with its prompt.
     """
 
     def __init__(

@@ -29,12 +29,12 @@ class Stop:
 
     @property
     def exit_code(self) -> Any:
-        """What a shell expects of a process that a signal ended."""
+        """Exit code of a process that a signal ended, as shells expect."""
         return 128 + (self.signal or signal.SIGINT)
 
     @property
     def word(self) -> str:
-        """What to say that happened."""
+        """Message of the stop: interrupted, or by which signal."""
         if self.signal in (None, signal.SIGINT):
             return "Interrupted"
         return f"Stopped by {signal.Signals(self.signal).name}"

@@ -178,13 +178,13 @@ def _fit(trainer, demonstrations, progress, stop, watch, checkpoint):
 
 
 def _counts(trainer):
-    """What counts the steps: the loss before an update, its optimizer after."""
+    """Counter of steps: the loss before an update, its optimizer after."""
     counters = (trainer.step, trainer.policy_optimizer.iterations)
     return [int(ops.convert_to_numpy(counter)) for counter in counters]
 
 
 def _whole_steps(trainer, before):
-    """How many steps an interrupted training made, 0 if one was torn."""
+    """Number of steps of an interrupted training, 0 if one was torn."""
     try:
         steps, updates = (
             now - then
@@ -205,7 +205,7 @@ def _evaluate(trainer, demonstrations, progress):
 
 
 def _problem(trainer, progress):
-    """What is not finite after some steps, or `None`."""
+    """Description of what is not finite after some steps, or `None`."""
     if trainer.not_finite is not None:
         return "a gradient or the learning rate is not finite"
     if not _is_finite(trainer):

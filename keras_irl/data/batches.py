@@ -26,7 +26,7 @@ class Batch(NamedTuple):
 
     Attributes:
         token_ids: Integer array of shape `(B, T)`, the states; those of the
-            decoder where there are two.
+            decoder stack where there are two.
         padding_mask: Boolean array of shape `(B, T)`.
         actions: Integer array of shape `(B, T)`.
         mask: Float array of shape `(B, T)`, see `keras_irl.ops.masking`.

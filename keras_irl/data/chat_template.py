@@ -9,7 +9,7 @@ from keras_irl.families.special_tokens import Marks
 
 
 class ChatTemplate(NamedTuple):
-    r"""What stands around the turns of a conversation. Nothing is executed.
+    r"""Text around the turns of a conversation. Nothing is executed.
 
     A turn of the system or the user is its start, its content and
     `turn_end`. A turn of the assistant is its start, its content, the end

@@ -22,7 +22,7 @@ from keras_irl.data.shuffling import ordered_rows
 from keras_irl.data.shuffling import spread
 from keras_irl.data.tokenization import text_packer
 from keras_irl.data.validation import InvalidRowError
-from keras_irl.data.validation import check_arguments
+from keras_irl.data.validation import check_batching
 from keras_irl.data.validation import report_dropped
 from keras_irl.families.family import layout_of
 from keras_irl.types import Policy
@@ -189,7 +189,7 @@ class ChatPacker:
     """Packs conversations into batches of one fixed shape.
 
     Args:
-        packer: The `TextPacker` of a decoder.
+        packer: The `TextPacker` of a `CausalLM`.
         template: A `ChatTemplate`.
     """
 
@@ -337,7 +337,7 @@ def chat_demonstrations(
 
     Args:
         policy: A `keras_hub.models.CausalLM` with its preprocessor attached.
-            For an encoder-decoder, make the prompts by hand, and pass them to
+            For a `Seq2SeqLM`, make the prompts by hand, and pass them to
             `demonstrations`.
         conversations: A sequence of conversations: anything with a length and
             an index.
@@ -375,11 +375,11 @@ def chat_demonstrations(
     )
     ```
     """
-    batch_size, seed = check_arguments(batch_size, seed, on_invalid)
+    batch_size, seed = check_batching(batch_size, seed, on_invalid)
     conversations = _check_conversations(conversations)
     if layout_of(policy).has_encoder:
         raise ValueError(
-            "Conversations are read by decoders. For an encoder-decoder, join "
+            "Conversations are read by a `CausalLM`. For a `Seq2SeqLM`, join "
             "the turns before the assistant's to a prompt, and pass prompts "
             "and responses to `demonstrations()`. Received: policy of type "
             f"{type(policy).__name__}"

@@ -13,7 +13,7 @@ from keras_irl.data.pairs import sampled_texts
 from keras_irl.data.shuffling import RowBatches
 from keras_irl.data.shuffling import ordered_rows
 from keras_irl.data.tokenization import text_packer
-from keras_irl.data.validation import check_arguments
+from keras_irl.data.validation import check_batching
 from keras_irl.data.validation import check_columns
 from keras_irl.data.validation import report_dropped
 from keras_irl.data.validation import report_left_out
@@ -85,7 +85,7 @@ def packed_demonstrations(
     trainer.fit(dataset)
     ```
     """
-    batch_size, seed = check_arguments(batch_size, seed, on_invalid)
+    batch_size, seed = check_batching(batch_size, seed, on_invalid)
     prompts, responses = check_columns(prompts, responses)
     packer = text_packer(policy, max_length)
     check_segments(policy)

@@ -9,7 +9,7 @@ from keras_irl.data.shuffling import RowBatches
 from keras_irl.data.shuffling import ordered_rows
 from keras_irl.data.shuffling import spread
 from keras_irl.data.tokenization import text_packer
-from keras_irl.data.validation import check_arguments
+from keras_irl.data.validation import check_batching
 from keras_irl.data.validation import check_columns
 from keras_irl.data.validation import check_tokens
 from keras_irl.data.validation import read_row
@@ -38,7 +38,7 @@ def demonstrations(
 
     - `inputs`, the dict that the policy reads. For a `CausalLM`: `token_ids`,
       int32, and `padding_mask`, bool, of shape `(B, T)`. For a `Seq2SeqLM`:
-      the same two of the decoder, and of the encoder with shape `(B, S)`.
+      the same two of the decoder stack, and of the encoder with shape `(B, S)`.
       Gemma4 reads `position_ids` besides.
     - `actions`, int32 of shape `(B, T)`: the next tokens.
     - `mask`, float32 of shape `(B, T)`, the sample weight of Keras: 1.0 where
@@ -108,7 +108,7 @@ def demonstrations(
     policy.fit(dataset, epochs=3)
     ```
     """
-    batch_size, seed = check_arguments(batch_size, seed, on_invalid)
+    batch_size, seed = check_batching(batch_size, seed, on_invalid)
     prompts, responses = check_columns(prompts, responses)
     packer = text_packer(policy, max_length)
     found = survey(packer, prompts, responses, on_invalid)

@@ -199,7 +199,7 @@ class TextPacker(abc.ABC):
 
 
 class CausalPacker(TextPacker):
-    """Packs texts for a decoder, which reads prompt and response as one."""
+    """Packs texts for a `CausalLM`, which reads prompt and response as one."""
 
     def __init__(self, preprocessor: Any, max_length: Any = None) -> None:
         if max_length is None:
@@ -239,7 +239,7 @@ class CausalPacker(TextPacker):
 
 
 class Seq2SeqPacker(TextPacker):
-    """Packs prompts for an encoder and responses for a decoder."""
+    """Packs prompts for an encoder, responses for a decoder stack."""
 
     def __init__(self, preprocessor: Any, max_length: Any = None) -> None:
         if max_length is None:

@@ -176,7 +176,7 @@ def check_tokens(
             "prompt fills the window",
             f"the prompt has {len(prompt)} tokens, and there is room for "
             f"{packer.prompt_room}. Shorten it, or widen the window (by "
-            "`max_length` for a decoder, for an encoder by "
+            "`max_length` for a `CausalLM`, for an encoder by "
             "`policy.preprocessor.encoder_sequence_length`).",
             "prompts",
             row,
@@ -224,7 +224,9 @@ def survey(
         delay=_PATIENCE,
     ):
         rows = range(start, min(start + _CHUNK, num_rows))
-        for row, error in _findings(packer, prompts, responses, rows, left_out):
+        for row, error in _row_errors(
+            packer, prompts, responses, rows, left_out
+        ):
             if error is None:
                 is_truncated[row] = True
             elif on_invalid == "raise":
@@ -240,7 +242,7 @@ def survey(
     )
 
 
-def _findings(packer, prompts, responses, rows, left_out):
+def _row_errors(packer, prompts, responses, rows, left_out):
     """Yields `(row, error)` for invalid rows, `(row, None)` for cut ones."""
     doubtful = {}
     for row in rows:
@@ -341,7 +343,7 @@ def _tokenize(packer, texts):
     return zip(texts, zip(prompts, responses, strict=True), strict=True)
 
 
-def check_arguments(
+def check_batching(
     batch_size: int, seed: int | None, on_invalid: Any
 ) -> tuple[Any, ...]:
     """Checks what `demonstrations` takes.

@@ -5,6 +5,7 @@ import warnings
 from typing import Any
 from typing import NamedTuple
 
+from keras_irl.aliases import warn_of_old_name
 from keras_irl.arguments import check_integer
 from keras_irl.data.batches import count
 from keras_irl.data.batches import known_ends
@@ -14,10 +15,10 @@ from keras_irl.data.dataset import demonstrations_of
 from keras_irl.diagnosis.marked_text import marked_texts
 from keras_irl.diagnosis.memory import memory_estimate
 from keras_irl.diagnosis.memory import num_weights
-from keras_irl.diagnosis.policy_checks import policy_findings
-from keras_irl.diagnosis.text_checks import text_findings
-from keras_irl.diagnosis.text_checks import unknown_findings
-from keras_irl.diagnosis.text_checks import vocabulary_findings
+from keras_irl.diagnosis.policy_checks import policy_issues
+from keras_irl.diagnosis.text_checks import text_issues
+from keras_irl.diagnosis.text_checks import unknown_issues
+from keras_irl.diagnosis.text_checks import vocabulary_issues
 from keras_irl.families.family import is_language_model
 from keras_irl.families.heads import has_known_head
 from keras_irl.families.heads import vocabulary_head
@@ -35,21 +36,27 @@ class Diagnosis(NamedTuple):
     """The result of `keras_irl.doctor`.
 
     Attributes:
-        findings: A list of `Finding`, errors first.
+        issues: A list of `Issue`, errors first.
         counts: A `Counts` of the batches that were read.
         memory: A dictionary from parts to estimated bytes.
         report: What was printed.
     """
 
-    findings: list
+    issues: list
     counts: NamedTuple
     memory: dict
     report: str
 
     @property
     def is_healthy(self) -> bool:
-        """Whether there is no error among the findings."""
-        return not any(finding.is_error for finding in self.findings)
+        """Whether there is no error among the issues."""
+        return not any(issue.is_error for issue in self.issues)
+
+    @property
+    def findings(self) -> list:
+        """The issues, by their name until version 0.3."""
+        warn_of_old_name("Diagnosis.findings", "Diagnosis.issues", "0.3")
+        return self.issues
 
 
 @without_mask_warnings()
@@ -60,7 +67,7 @@ def doctor(
 
     Reads the first batches, decodes one with its trained tokens marked, and
     prints what they hold, what of the policy is trained, how much memory a
-    step takes, roughly, and every finding with its fix. Nothing is trained.
+    step takes, roughly, and every issue with its fix. Nothing is trained.
 
     Args:
         policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM`, or a
@@ -72,8 +79,8 @@ def doctor(
         num_batches: The number of batches to read at most. Defaults to 16.
 
     Returns:
-        A `Diagnosis`. Its `findings` are named tuples of `name`, `is_error`,
-        `problem` and `fix`; `is_healthy` tells that no finding is an error,
+        A `Diagnosis`. Its `issues` are named tuples of `name`, `is_error`,
+        `problem` and `fix`; `is_healthy` tells that no issue is an error,
         that is that training would neither be wrong nor do nothing.
 
     Raises:
@@ -101,13 +108,13 @@ def doctor(
     batches = [without_filling(batch, is_made_here) for batch in batches]
     tokenizer = policy.preprocessor and policy.preprocessor.tokenizer
     counts = count(batches, known_ends(policy, known))
-    findings = [
-        *policy_findings(policy, optimizer),
-        *text_findings(policy, batches, counts, is_made_here),
-        *vocabulary_findings(batches, policy),
-        *unknown_findings(policy, batches, known, _NUM_TEXTS),
+    issues = [
+        *policy_issues(policy, optimizer),
+        *text_issues(policy, batches, counts, is_made_here),
+        *vocabulary_issues(batches, policy),
+        *unknown_issues(policy, batches, known, _NUM_TEXTS),
     ]
-    findings.sort(key=lambda finding: not finding.is_error)
+    issues.sort(key=lambda issue: not issue.is_error)
     tiles = _tiles(policy, trainer)
     memory = memory_estimate(
         policy, optimizer, shape, tiles, prompt_shape=prompt_shape
@@ -118,11 +125,11 @@ def doctor(
             *_describe_texts(counts, known),
             *_describe_policy(policy),
             _describe_memory(memory, shape),
-            *_describe_findings(findings),
+            *_describe_issues(issues),
         ]
     )
     print(report)
-    return Diagnosis(findings, counts, memory, report)
+    return Diagnosis(issues, counts, memory, report)
 
 
 def _check_policy(policy):
@@ -137,7 +144,7 @@ def _tiles(policy, trainer):
     if trainer is not None and trainer.compiled:
         return trainer.tiles_vocabulary
     with warnings.catch_warnings():
-        # That the head is not known is a finding.
+        # That the head is not known is an issue.
         warnings.simplefilter("ignore")
         return tiles_vocabulary(policy, "auto", {})
 
@@ -204,10 +211,10 @@ def _size(num_bytes):
     return f"{num_bytes / 2**30:.1f} GiB"
 
 
-def _describe_findings(findings):
-    for finding in findings:
-        kind = "ERROR" if finding.is_error else "Warning"
-        yield f"{kind} ({finding.name}): {finding.problem}"
-        yield f"  Fix: {finding.fix}"
-    if not findings:
+def _describe_issues(issues):
+    for issue in issues:
+        kind = "ERROR" if issue.is_error else "Warning"
+        yield f"{kind} ({issue.name}): {issue.problem}"
+        yield f"  Fix: {issue.fix}"
+    if not issues:
         yield "Nothing is wrong that could be seen from here."

@@ -13,11 +13,11 @@ from keras_irl.optimizers.unwrapping import inner_optimizer
 from keras_irl.types import Policy
 
 
-class Finding(NamedTuple):
-    """A finding of the diagnosis: an error or a warning, with its fix.
+class Issue(NamedTuple):
+    """An issue of the diagnosis: an error or a warning, with its fix.
 
     Attributes:
-        name: A few words with hyphens, the same for all findings of a kind.
+        name: A few words with hyphens, the same for all issues of a kind.
         is_error: Whether training would be wrong or do nothing. Otherwise it
             may be what was meant.
         problem: A sentence that says what is wrong.
@@ -30,14 +30,14 @@ class Finding(NamedTuple):
     fix: str
 
 
-def error(name: str, problem: Any, fix: Any) -> Finding:
-    """A finding with which training would be wrong or do nothing."""
-    return Finding(name, True, problem, fix)
+def error(name: str, problem: Any, fix: Any) -> Issue:
+    """An issue with which training would be wrong or do nothing."""
+    return Issue(name, True, problem, fix)
 
 
-def warning(name: str, problem: Any, fix: Any) -> Finding:
-    """A finding that may be what was meant."""
-    return Finding(name, False, problem, fix)
+def warning(name: str, problem: Any, fix: Any) -> Issue:
+    """An issue that may be what was meant."""
+    return Issue(name, False, problem, fix)
 
 
 # What becomes of a step where 1 minus a power of beta_2 is zero.
@@ -56,7 +56,7 @@ _ADAMS = {
 _BFLOAT16_ONE = 1 - 2**-9
 
 
-def policy_findings(policy: Policy, optimizer: Any) -> Iterator[Any]:
+def policy_issues(policy: Policy, optimizer: Any) -> Iterator[Any]:
     """Finds what would keep the weights of a policy from being trained.
 
     Args:
@@ -64,7 +64,7 @@ def policy_findings(policy: Policy, optimizer: Any) -> Iterator[Any]:
         optimizer: Its optimizer, or `None` for Adam.
 
     Yields:
-        `Finding`s.
+        `Issue`s.
     """
     if not policy.trainable_variables:
         yield error(

@@ -61,7 +61,7 @@ def unknown_token_id(tokenizer: Any) -> int | None:
     return None
 
 
-def unknown_findings(
+def unknown_issues(
     policy: Policy, batches: Sequence[Any], demonstrations: Any, num_texts: int
 ) -> Iterator[Any]:
     """Finds what of the texts the policy's tokenizer does not know.
@@ -74,7 +74,7 @@ def unknown_findings(
             are taken from all over the data.
 
     Yields:
-        `Finding`s.
+        `Issue`s.
     """
     if policy.preprocessor is None:
         return
@@ -157,7 +157,7 @@ def _unknown_names(tokenizer, texts, unknown_id):
 
 
 def _in_batches(batches, unknown_id):
-    """What ids tell alone, by side."""
+    """Issues that ids alone show, by side."""
     trained = [batch.actions[batch.mask > 0] for batch in batches]
     read = [
         batch.token_ids[batch.padding_mask & ~(batch.mask > 0)]
@@ -248,7 +248,7 @@ def _tokenize(tokenizer, texts):
 _MANY = 0.5  # Of all texts.
 
 
-def text_findings(
+def text_issues(
     policy: Policy, batches: Sequence[Any], counts: Any, is_made_here: bool
 ) -> Iterator[Any]:
     """Finds faults of masks, padding and end tokens.
@@ -261,7 +261,7 @@ def text_findings(
             no prompt and pads the last batch with rows that are not trained.
 
     Yields:
-        `Finding`s.
+        `Issue`s.
     """
     yield from _placement(batches)
     if not counts.num_trained:
@@ -293,9 +293,7 @@ def text_findings(
         yield from _prompts(batches, counts)
 
 
-def vocabulary_findings(
-    batches: Sequence[Any], policy: Policy
-) -> Iterator[Any]:
+def vocabulary_issues(batches: Sequence[Any], policy: Policy) -> Iterator[Any]:
     """Finds token ids and lengths that a policy can't read.
 
     Args:
@@ -303,7 +301,7 @@ def vocabulary_findings(
         policy: The language model that is trained.
 
     Yields:
-        `Finding`s.
+        `Issue`s.
     """
     size = policy.output.shape[-1]
     for name in ("actions", "token_ids", "prompt_ids"):

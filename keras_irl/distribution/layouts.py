@@ -23,7 +23,7 @@ MIN_SIZE = 2**16
 
 
 class Placed(NamedTuple):
-    """Where a variable was put.
+    """Placement of a variable on a mesh.
 
     Attributes:
         path: Its path.
@@ -188,7 +188,7 @@ def distribute(model: Any) -> Any:
 
 
 class _Rules:
-    """How variables are divided on a mesh."""
+    """Table of how variables are divided on a mesh."""
 
     def __init__(self, device_mesh, strategy, min_size):
         check_kind("device_mesh", device_mesh, keras.distribution.DeviceMesh)

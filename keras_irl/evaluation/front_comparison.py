@@ -101,7 +101,7 @@ def compare_fronts(
 
 
 class _Draws:
-    """Which prompts and which training runs are drawn, for all policies."""
+    """Bootstrap draws of prompts and training runs, for all policies."""
 
     def __init__(self, num_prompts, num_resamples, seed):
         self.prompts = weights_with_sample(num_prompts, num_resamples, seed)
@@ -209,7 +209,7 @@ def _compared(policy, first, draws):
 
 
 def _difference(policy, first, draws):
-    """What there is to say of two policies that have curves."""
+    """The difference of two policies that have curves, or why none."""
     pair = policy.points, first.points
     whole = compare_curves(*(points[0].mean(axis=0) for points in pair))
     if whole.share < _LEAST_SHARE:

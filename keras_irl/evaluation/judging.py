@@ -157,7 +157,7 @@ def _references(task):
 
 
 def _texts_and_references(responses, task):
-    """What is judged, and by what, once both are checked."""
+    """The texts and the metrics that judge them, both checked."""
     require_task(task)
     check_attributes("responses", responses, _RESPONSES)
     _check_texts(responses.texts, task.references)
@@ -198,7 +198,7 @@ def _explained(name, metric, texts, references):
 
 
 def _statistics(name, metric, texts, references):
-    """What each text adds to a metric, `(P, K, num_statistics)`."""
+    """Statistics of a metric for each text, `(P, K, num_statistics)`."""
     columns = [
         _explained(name, metric.statistics, list(samples), references)
         for samples in _columns(name, texts)

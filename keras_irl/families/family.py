@@ -26,7 +26,7 @@ from keras_irl.types import Policy
 
 
 class KeepsWidth:
-    """Tells how many tokens the decoder of a T5 was given, which it forgets.
+    """Tells how many tokens the stack of a T5 was given, which it forgets.
 
     On TensorFlow its `generate_step` refuses that where the batch size is
     unknown, as in `fit`.
@@ -49,7 +49,7 @@ class KeepsWidth:
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """What is particular to a family of language models.
+    """Record of a family of language models.
 
     Attributes:
         output_layer: How hidden states become logits.
@@ -203,8 +203,8 @@ def nearest_family(policy: Policy) -> Any:
         policy: A `CausalLM` or `Seq2SeqLM`.
 
     Returns:
-        A `Family`; for classes that are not known, that of a plain decoder or
-        encoder-decoder.
+        A `Family`; for classes that are not known, that of a plain `CausalLM`
+        or `Seq2SeqLM`.
 
     Raises:
         ValueError: If it is no language model of keras-hub.

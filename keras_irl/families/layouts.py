@@ -7,25 +7,25 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class BatchLayout:
-    """What the inputs of a policy are called, and the lengths of its texts.
+    """Names of a policy's inputs, and of the lengths of its texts.
 
     Attributes:
         token_ids: The input of the states in which actions are taken.
         padding_mask: The mask of their padding. In what a prompt is encoded
             to, it is false where tokens are to be generated.
-        window: The attribute of the preprocessor for the length of these.
-        prompt_token_ids: The input of an encoder, or `None`: a decoder reads
-            prompt and response as one.
+        length_name: The attribute of the preprocessor for the length of these.
+        prompt_token_ids: The input of an encoder, or `None`: a `CausalLM`
+            reads prompt and response as one.
         prompt_padding_mask: The mask of its padding, or `None`.
-        prompt_window: The attribute for the length of prompts, or `None`.
+        prompt_length_name: The attribute for the length of prompts, or `None`.
     """
 
     token_ids: str
     padding_mask: str
-    window: str
+    length_name: str
     prompt_token_ids: Any = None
     prompt_padding_mask: Any = None
-    prompt_window: Any = None
+    prompt_length_name: Any = None
 
     @property
     def has_encoder(self) -> bool:
@@ -38,7 +38,7 @@ class BatchLayout:
         names = (self.prompt_token_ids, self.prompt_padding_mask)
         return names if self.has_encoder else ()
 
-    def windows(self, preprocessor: Any) -> dict[str, Any]:
+    def sequence_lengths(self, preprocessor: Any) -> dict[str, Any]:
         """Reads the lengths that texts are packed to.
 
         Args:
@@ -48,41 +48,46 @@ class BatchLayout:
             Dictionary from the attributes to their values.
         """
         if not self.has_encoder:
-            return {self.window: preprocessor.sequence_length}
+            return {self.length_name: preprocessor.sequence_length}
         return {
-            self.prompt_window: preprocessor.encoder_sequence_length,
+            self.prompt_length_name: preprocessor.encoder_sequence_length,
             # By its alias, which all preprocessors have.
-            self.window: preprocessor.sequence_length,
+            self.length_name: preprocessor.sequence_length,
         }
 
-    def set_windows(self, preprocessor: Any, windows: dict[str, Any]) -> None:
+    def set_sequence_lengths(
+        self, preprocessor: Any, lengths: dict[str, Any]
+    ) -> None:
         """Sets the lengths that texts are packed to.
 
         Args:
             preprocessor: The preprocessor of a policy.
-            windows: Dictionary from attributes to lengths, as `windows` reads
-                it. What is not there is left as it is.
+            lengths: Dictionary from attributes to lengths, as
+                `sequence_lengths` reads it. What is not there is left as it
+                is.
         """
-        if self.window in windows:
-            preprocessor.sequence_length = windows[self.window]
-        if self.has_encoder and self.prompt_window in windows:
-            preprocessor.encoder_sequence_length = windows[self.prompt_window]
+        if self.length_name in lengths:
+            preprocessor.sequence_length = lengths[self.length_name]
+        if self.has_encoder and self.prompt_length_name in lengths:
+            preprocessor.encoder_sequence_length = lengths[
+                self.prompt_length_name
+            ]
 
     def encode(
         self,
         preprocessor: Any,
         prompts: Sequence[str],
-        window: Any,
-        prompt_window: Any = None,
+        length: Any,
+        prompt_length: Any = None,
     ) -> dict[str, Any]:
         """Encodes prompts as generation starts from them.
 
         Args:
             preprocessor: The preprocessor of a policy.
             prompts: List of strings.
-            window: The length of what is generated; with the prompt, where
+            length: The length of what is generated; with the prompt, where
                 there is no encoder. `None` is that of the preprocessor.
-            prompt_window: The length of what an encoder reads. Defaults to
+            prompt_length: The length of what an encoder reads. Defaults to
                 `None`, that of the preprocessor.
 
         Returns:
@@ -90,12 +95,12 @@ class BatchLayout:
         """
         if not self.has_encoder:
             return preprocessor.generate_preprocess(
-                prompts, sequence_length=window
+                prompts, sequence_length=length
             )
         return preprocessor.generate_preprocess(
             prompts,
-            encoder_sequence_length=prompt_window,
-            decoder_sequence_length=window,
+            encoder_sequence_length=prompt_length,
+            decoder_sequence_length=length,
         )
 
 

@@ -27,17 +27,17 @@ class OutputLayer:
         return layer.reverse_embeddings, "DV"
 
     def scale(self, policy: Policy) -> float:
-        """What hidden states are multiplied by."""
+        """Scale that hidden states are multiplied by."""
         return 1.0
 
     def soft_cap(self, policy: Policy) -> Any:
-        """What the logits can't exceed, or `None`."""
+        """Soft cap that logits can't exceed, or `None`."""
         return self.layer(policy).logit_soft_cap
 
     def hidden_states(
         self, policy: Policy, inputs: dict[str, Any], training: bool
     ) -> Any:
-        """What the backbone returns."""
+        """Hidden states that the head reads."""
         return policy.backbone(inputs, training=training)
 
     def precision(self, policy: Policy) -> Any:
@@ -84,7 +84,7 @@ class T5OutputLayer(OutputLayer):
 
 
 class T5GemmaOutputLayer(OutputLayer):
-    """Has an embedding of its own for the decoder, and a cap outside it."""
+    """Has an embedding for its decoder stack alone, and a cap outside it."""
 
     def layer(self, policy: Policy) -> Any:
         return policy.backbone.decoder_token_embedding

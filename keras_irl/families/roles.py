@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 
 class Role(NamedTuple):
-    """What a variable does, and how it may be divided.
+    """Role of a variable, and the axis by which it may be divided.
 
     Attributes:
         name: The role, in words.

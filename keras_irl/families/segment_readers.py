@@ -16,7 +16,7 @@ from keras import ops
 
 @dataclasses.dataclass(frozen=True)
 class SegmentReader:
-    """What a family does before its first layer and after its last.
+    """Embedding and final norm of a family, around its layers.
 
     Attributes:
         embed: Function `(backbone, token_ids, sees, training)` to the hidden

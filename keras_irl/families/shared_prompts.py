@@ -67,23 +67,23 @@ def shared_prompt_outputs(
     Args:
         backbone: The backbone of a `Seq2SeqLM`, a functional `keras.Model`.
         inputs: Dictionary of its inputs, those of the encoder of shape
-            `(P, S)`, those of the decoder of shape `(B, T)`, and `prompt_rows`,
-            an integer tensor of shape `(B,)`: which of the P prompts each row
-            responds to.
+            `(P, S)`, those of the decoder stack of shape `(B, T)`, and
+            `prompt_rows`, an integer tensor of shape `(B,)`: which of the P
+            prompts each row responds to.
         training: Whether dropout is active. Defaults to `False`.
 
     Returns:
-        Float tensor of shape `(B, T, D)`, the last states of the decoder.
+        Float tensor of shape `(B, T, D)`, the last states of the decoder stack.
     """
     responses = [name for name in backbone.input if name not in _PROMPTS]
-    encoder, decoder = _halves(backbone, responses)
+    encoder, decoder_stack = _halves(backbone, responses)
     states = encoder([inputs[name] for name in _PROMPTS], training=training)
     shared = [
         ops.take(x, inputs["prompt_rows"], axis=0)
         for x in (inputs[SEQ2SEQ.prompt_padding_mask], states)
     ]
     others = [inputs[name] for name in responses]
-    return decoder([*shared, *others], training=training)
+    return decoder_stack([*shared, *others], training=training)
 
 
 def _halves(backbone, responses):

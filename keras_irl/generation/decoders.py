@@ -47,7 +47,7 @@ class Sampling:
 
     @property
     def name(self) -> str:
-        """What tables call it."""
+        """Name of the decoding strategy, as in tables."""
         if self.temperature == 0:
             return "greedy"
         words = [f"T={number_text(self.temperature)}"]
@@ -64,7 +64,7 @@ class Sampling:
 
     @property
     def constants(self) -> tuple[Any, ...]:
-        """What a compiled function serves one value of."""
+        """Settings that a sampler is compiled with; others share it."""
         if self.temperature == 0:
             # Noise that counts for nothing takes time all the same.
             return ("greedy",)
@@ -132,7 +132,7 @@ class BeamSearch:
 
     @property
     def name(self) -> str:
-        """What tables call it."""
+        """Name of the decoding strategy, as in tables."""
         return (
             f"beam {self.num_beams} penalty {number_text(self.length_penalty)}"
         )
@@ -144,7 +144,7 @@ class BeamSearch:
 
     @property
     def constants(self) -> tuple[Any, ...]:
-        """What a compiled function serves one value of."""
+        """Settings that a sampler is compiled with; others share it."""
         return "beams", self.num_beams
 
     def num_return_sequences(self, num_samples: int, batch_size: int) -> Any:

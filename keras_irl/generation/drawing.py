@@ -58,7 +58,7 @@ def draw(policy: Policy, inputs: dict[str, Any], sampler: Any) -> Tensor:
         inputs: What the policy's `generate_step` reads: a dictionary of
             tensors of shape `(B, ...)`, as from `generate_preprocess` of its
             preprocessor. Where the padding mask (for a `Seq2SeqLM` that of
-            the decoder) is false, tokens are to be drawn.
+            the decoder stack) is false, tokens are to be drawn.
         sampler: A `TokenSampler` or `BeamSearcher` with K rows a prompt.
 
     Returns:

@@ -31,8 +31,8 @@ def encode_prompts(
 
     Returns:
         The dictionary of NumPy arrays that the policy reads. Where the padding
-        mask (for a `Seq2SeqLM` that of the decoder) is false, tokens are still
-        to be generated.
+        mask (for a `Seq2SeqLM` that of the decoder stack) is false, tokens are
+        still to be generated.
 
     Raises:
         ValueError: If `policy` is no language model with a preprocessor,
@@ -81,7 +81,7 @@ def num_cut_prompts(policy: Policy, prompts: Sequence[str]) -> int:
 def _are_cut(policy, prompts):
     layout, preprocessor = layout_of(policy), policy.preprocessor
     # One position more than the encoder reads shows which prompts it cuts.
-    width = layout.windows(preprocessor)[layout.prompt_window] + 1
+    width = layout.sequence_lengths(preprocessor)[layout.prompt_length_name] + 1
     wider = layout.encode(preprocessor, prompts, None, width)
     return ops.convert_to_numpy(wider[layout.prompt_padding_mask])[:, -1]
 
@@ -89,10 +89,10 @@ def _are_cut(policy, prompts):
 def _warn_of_cut_prompts(policy, prompts):
     cut = _are_cut(policy, prompts)
     if cut.any():
-        window = policy.preprocessor.encoder_sequence_length
+        length = policy.preprocessor.encoder_sequence_length
         warnings.warn(
             f"{cut.sum()} of {len(cut)} prompts are longer than the encoder's "
-            f"window of {window} tokens and will be cut, the first of them "
+            f"window of {length} tokens and will be cut, the first of them "
             f"prompts[{cut.argmax()}]. Raise `encoder_sequence_length` of the "
             "policy's preprocessor.",
             stacklevel=2,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_irl.aliases import renamed_arguments
 from keras_irl.arguments import MAX_BATCH_SIZE
 from keras_irl.arguments import MAX_LENGTH
 from keras_irl.arguments import check_attributes
@@ -19,7 +20,7 @@ from keras_irl.generation.decoders import as_decoder
 from keras_irl.generation.drawing import CompiledDecoder
 from keras_irl.generation.entropies import EntropyReader
 from keras_irl.generation.prompts import encode_prompts
-from keras_irl.generation.windows import Windows
+from keras_irl.generation.windows import LengthBuckets
 from keras_irl.models.policy_reader import lock_of
 from keras_irl.progress import progress_bar
 from keras_irl.types import Policy
@@ -28,7 +29,7 @@ from keras_irl.types import Tensor
 
 @dataclasses.dataclass(frozen=True)
 class Responses:
-    """What a policy answered to `P` prompts, `K` times each.
+    """Answers of a policy to `P` prompts, `K` times each.
 
     Attributes:
         texts: `P` lists of `K` strings, without prompt, special tokens and
@@ -158,7 +159,7 @@ class ResponseSampler:
     function. So that a prompt is encoded once however many samples it has,
     each number of samples has a function of its own, as have greedy decoding,
     sampling with a `top_p`, each `top_k` and each number of beams. A function
-    compiles for at most `num_windows` widths.
+    compiles for at most `num_buckets` widths.
 
     The policy is only borrowed: its sampler, its compiled `generate` and its
     compile state are the same before and after a call. In a callback, reach
@@ -179,13 +180,13 @@ class ResponseSampler:
         max_response_length: Tokens of a response at most. It lets a
             `CausalLM` answer short prompts in shorter windows. Defaults to
             `None`, for what the window holds.
-        num_windows: Widths to compile for at most: the whole window, a half,
+        num_buckets: Widths to compile for at most: the whole window, a half,
             a quarter, and so on, each as soon as four batches fit in it.
             Defaults to 4.
 
     Raises:
         ValueError: If the policy has no preprocessor, if `max_length`,
-            `batch_size`, `max_response_length` or `num_windows` is below 1,
+            `batch_size`, `max_response_length` or `num_buckets` is below 1,
             or if `stop` is one string or has an entry that is empty.
 
     Example:
@@ -198,6 +199,7 @@ class ResponseSampler:
     ```
     """
 
+    @renamed_arguments("0.3", num_windows="num_buckets")
     def __init__(
         self,
         policy: Policy,
@@ -206,7 +208,7 @@ class ResponseSampler:
         stop: Sequence[str] = (),
         *,
         max_response_length: Any = None,
-        num_windows: int = 4,
+        num_buckets: int = 4,
     ) -> None:
         check_language_model(policy, needs_preprocessor=True)
         self.policy = policy
@@ -217,7 +219,7 @@ class ResponseSampler:
         self.batch_size = check_integer(
             "batch_size", batch_size, 1, MAX_BATCH_SIZE
         )
-        self.num_windows = check_integer("num_windows", num_windows, least=1)
+        self.num_buckets = check_integer("num_buckets", num_buckets, least=1)
         if max_response_length is not None:
             max_response_length = check_integer(
                 "max_response_length", max_response_length, least=1
@@ -261,7 +263,7 @@ class ResponseSampler:
         decoder = as_decoder(temperature if decoder is None else decoder)
         seed = check_integer("seed", seed)
         num_samples = check_integer("num_samples", num_samples, least=1)
-        compiled, windows, batches = self._plan(prompts, decoder, num_samples)
+        compiled, buckets, batches = self._plan(prompts, decoder, num_samples)
         tokens = [[] for _ in prompts]
         start = time.perf_counter()
         total = len(prompts) * num_samples
@@ -271,10 +273,10 @@ class ResponseSampler:
             for number, (rows, width, num_prompts) in enumerate(batches):
                 with lock_of(self.policy):
                     decoder.prepare(compiled.sampler, seed=(seed, number))
-                    found = compiled(windows.take(rows, width, num_prompts))
+                    found = compiled(buckets.take(rows, width, num_prompts))
                 for row, samples in zip(rows, found, strict=False):
                     tokens[row] += [
-                        self._response(sample, windows.starts[row])
+                        self._response(sample, buckets.starts[row])
                         for sample in samples
                     ]
                     bar.update(len(samples))
@@ -301,12 +303,12 @@ class ResponseSampler:
         prompts = list(column("prompts", prompts))
         decoder = as_decoder(decoder)
         num_samples = check_integer("num_samples", num_samples, least=1)
-        compiled, windows, batches = self._plan(prompts, decoder, num_samples)
+        compiled, buckets, batches = self._plan(prompts, decoder, num_samples)
         for rows, width, size in {
             batch[1]: batch for batch in batches
         }.values():
             decoder.prepare(compiled.sampler, seed=0)
-            compiled(windows.take(rows, width, size))
+            compiled(buckets.take(rows, width, size))
 
     def entropies(
         self, prompts: Sequence[str], responses: Any
@@ -335,7 +337,7 @@ class ResponseSampler:
         )
 
     def _plan(self, prompts, decoder, num_samples):
-        """What decodes, what it reads, and in which batches.
+        """The compiled function, its length buckets, and their batches.
 
         A batch is its rows of the prompts, the width of its window, and how
         many prompts it is filled up to.
@@ -353,14 +355,14 @@ class ResponseSampler:
             )
             self._compiled[key] = CompiledDecoder(self.policy, sampler)
         inputs = encode_prompts(self.policy, prompts, self.max_length)
-        windows = Windows(inputs, self.max_response_length)
+        buckets = LengthBuckets(inputs, self.max_response_length)
         batches = [
             (rows, width, num_prompts)
-            for rows, width in windows.batches(num_prompts, self.num_windows)
+            for rows, width in buckets.batches(num_prompts, self.num_buckets)
             # Samples that are more than a batch holds take several.
             for _ in range(-(-num_samples // num_return_sequences))
         ]
-        return self._compiled[key], windows, batches
+        return self._compiled[key], buckets, batches
 
     def _response(self, ids, start):
         return self._stops.cut_tokens(ids[start:][: self.max_response_length])
@@ -395,6 +397,7 @@ def sample_responses(
     max_length: int | None = None,
     batch_size: int = 32,
     seed: int = 0,
+    decoder: Any = None,
 ) -> Any:
     """Answers every prompt `num_samples` times with a policy.
 
@@ -404,12 +407,14 @@ def sample_responses(
     Args:
         policy: A `CausalLM` or `Seq2SeqLM` with its preprocessor.
         prompts: A list of strings.
-        temperature: 0 is greedy decoding; or a decoder of
-            `keras_irl.generation`. Defaults to 1.0.
+        temperature: What the logits are divided by; 0 is greedy decoding.
+            Defaults to 1.0.
         num_samples: Responses per prompt. Defaults to 1.
         max_length: The window in tokens. Defaults to the preprocessor's.
         batch_size: Rows of every batch. Defaults to 32.
         seed: Seed of the noise. Defaults to 0.
+        decoder: A `keras_irl.generation.Sampling` or `BeamSearch`, instead of
+            the temperature. Defaults to `None`.
 
     Returns:
         `Responses`, in the order of the prompts.
@@ -424,4 +429,4 @@ def sample_responses(
     ```
     """
     sampler = ResponseSampler(policy, max_length, batch_size)
-    return sampler(prompts, temperature, num_samples, seed)
+    return sampler(prompts, temperature, num_samples, seed, decoder)

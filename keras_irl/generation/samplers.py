@@ -111,29 +111,34 @@ class BranchingSampler(keras_hub.samplers.Sampler):
     ) -> Any:
         # Assignments inside a loop would be lost on JAX, and leave the graph
         # of the loop on TensorFlow in a stateless scope: state goes through.
-        ours = self.variables
-        theirs = [] if model is None else model.variables
-        fixed = keras.StatelessScope([(v, v.value) for v in theirs])
+        variables = self.variables
+        weights = [] if model is None else model.variables
+        fixed = keras.StatelessScope([(v, v.value) for v in weights])
 
         def stateless_cond(state, *loop_vars):
             return cond(*loop_vars)
 
         def stateless_body(state, *loop_vars):
-            scope = keras.StatelessScope(zip(ours, state, strict=True))
+            scope = keras.StatelessScope(zip(variables, state, strict=True))
             # Checking these in every step costs time where steps are eager.
             scope.state_mapping.update(fixed.state_mapping)
             with scope:
                 loop_vars = body(*loop_vars)
-            state = [scope.get_current_value(variable) for variable in ours]
+            state = [
+                scope.get_current_value(variable) for variable in variables
+            ]
             return tuple(state), *loop_vars
 
         state, *loop_vars = ops.while_loop(
             stateless_cond,
             stateless_body,
-            (tuple(ops.convert_to_tensor(v.value) for v in ours), *loop_vars),
+            (
+                tuple(ops.convert_to_tensor(v.value) for v in variables),
+                *loop_vars,
+            ),
             maximum_iterations=maximum_iterations,
         )
-        for variable, value in zip(ours, state, strict=True):
+        for variable, value in zip(variables, state, strict=True):
             variable.assign(value)
         return loop_vars
 

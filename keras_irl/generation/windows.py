@@ -16,7 +16,7 @@ _MIN_BATCHES = 4
 _CUT = (CAUSAL.token_ids, CAUSAL.padding_mask, *SEQ2SEQ.prompt_inputs)
 
 
-class Windows:
+class LengthBuckets:
     """Encoded prompts, in batches of about the same length.
 
     What short prompts can save is, for a `Seq2SeqLM`, the window of the
@@ -36,18 +36,18 @@ class Windows:
         layout = layout_of_inputs(inputs)
         if layout.has_encoder:
             mask = inputs[layout.prompt_padding_mask]
-            self._window = mask.shape[1]
+            self._max_width = mask.shape[1]
             self._lengths = mask.sum(axis=1)
             self._needed = self._lengths
         else:
-            self._window = prefix_mask(inputs).shape[1]
+            self._max_width = prefix_mask(inputs).shape[1]
             self._lengths = self.starts
-            room = self._window if max_tokens is None else max_tokens
-            self._needed = np.minimum(self.starts + room, self._window)
+            room = self._max_width if max_tokens is None else max_tokens
+            self._needed = np.minimum(self.starts + room, self._max_width)
         # Those are read from the end of a window.
         self._is_fixed = has_prompt_apart(inputs)
 
-    def batches(self, batch_size: int, num_windows: int) -> Iterator[Any]:
+    def batches(self, batch_size: int, num_buckets: int) -> Iterator[Any]:
         """Groups the prompts.
 
         The widths are the window, a half of it, a quarter, and so on. A
@@ -56,16 +56,16 @@ class Windows:
 
         Args:
             batch_size: Prompts in every batch but the last of a width.
-            num_windows: How many widths there are at most, and so shapes to
+            num_buckets: How many widths there are at most, and so shapes to
                 compile for. At 1, all batches have the width of the window.
 
         Yields:
             The rows of a batch, an int array, and its width.
         """
         order = np.argsort(self._lengths, kind="stable")
-        count = 1 if self._is_fixed else num_windows
+        count = 1 if self._is_fixed else num_buckets
         for i in reversed(range(count)):
-            width = -(-self._window // 2**i)
+            width = -(-self._max_width // 2**i)
             rows = order[self._needed[order] <= width]
             if i == 0 or len(rows) >= _MIN_BATCHES * batch_size:
                 order = order[self._needed[order] > width]

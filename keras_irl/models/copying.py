@@ -40,10 +40,12 @@ def copy_policy(policy: Policy) -> Any:
         task = policy.get_config()
         task |= {"backbone": backbone, "preprocessor": None, "compile": False}
         copy = type(policy)(**task)
-    for ours, theirs in zip(copy.variables, policy.variables, strict=True):
+    for variable, original in zip(
+        copy.variables, policy.variables, strict=True
+    ):
         # Without the copy they would share an array on JAX, which a training
         # step may not give away twice.
-        ours.assign(ops.copy(ops.convert_to_tensor(theirs)))
+        variable.assign(ops.copy(ops.convert_to_tensor(original)))
     return copy
 
 

@@ -39,8 +39,8 @@ def load_policy(
             of a scratch policy is trained on. A preset has its own tokenizer
             and ignores them.
         max_prompt_length: The longest prompt in tokens that an encoder reads.
-            Means nothing to a decoder. Defaults to that of the preset, and to
-            128 from scratch.
+            Means nothing to a `CausalLM`. Defaults to that of the preset, and
+            to 128 from scratch.
         max_length: The longest text in tokens: of prompt and response for a
             `CausalLM`, of the response for a `Seq2SeqLM`. Defaults to that of
             the preset, and to 256 from scratch.
@@ -132,9 +132,9 @@ def set_lengths(
     """
     max_prompt_length, max_length = check_lengths(max_prompt_length, max_length)
     layout = layout_of(policy)
-    lengths = {layout.window: max_length}
+    lengths = {layout.length_name: max_length}
     if layout.has_encoder:
-        lengths[layout.prompt_window] = max_prompt_length
+        lengths[layout.prompt_length_name] = max_prompt_length
     lengths = {n: int(k) for n, k in lengths.items() if k is not None}
     # Policies with relative positions have no such limit.
     limit = policy.backbone.get_config().get("max_sequence_length")
@@ -148,4 +148,4 @@ def set_lengths(
                 "max_prompt_length",
                 "max_length",
             )
-    layout.set_windows(policy.preprocessor, lengths)
+    layout.set_sequence_lengths(policy.preprocessor, lengths)

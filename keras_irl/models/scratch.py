@@ -143,7 +143,7 @@ def check_vocabulary_size(size: Any) -> Any:
     return check_integer("vocabulary_size", size, 1, MAX_VOCABULARY)
 
 
-def sample_texts(texts: Iterable[Any], seed: int = 0) -> list[str]:
+def draw_texts(texts: Iterable[Any], seed: int = 0) -> list[str]:
     """Draws at most `MAX_TEXTS` texts, holding no more than that in memory.
 
     Args:
@@ -217,7 +217,7 @@ def scratch_policy(
             responses of the task: an iterable of strings. It is read once; of
             more than 50,000 a sample is used.
         max_prompt_length: The longest prompt in tokens that an encoder reads.
-            Means nothing to a decoder. Defaults to 128.
+            Means nothing to a `CausalLM`. Defaults to 128.
         max_length: The longest text in tokens: of prompt and response for
             GPT-2, of the response for T5 and BART. GPT-2 and BART have one
             position more, for the last token of what they write themselves in
@@ -245,7 +245,7 @@ def scratch_policy(
     max_prompt_length, max_length = check_lengths(max_prompt_length, max_length)
     vocabulary_size = check_vocabulary_size(vocabulary_size)
     seed = check_integer("seed", seed, most=LARGEST_SEED)
-    texts = sample_texts(texts)
+    texts = draw_texts(texts)
     build = {"t5": _t5, "gpt2": _gpt2, "bart": _bart}[family]
     sizes = {**SIZES[size], "dropout": 0.0}
     with seeded(seed):

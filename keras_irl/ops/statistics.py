@@ -17,7 +17,7 @@ from keras_irl.types import Tensor
 
 
 class TokenStatistics(NamedTuple):
-    """What is known of each token, as float32 tensors of shape `(B, T)`.
+    """Statistics of each token, float32 tensors of shape `(B, T)`.
 
     Attributes:
         action_values: Q(sₜ, aₜ), the value of the token taken: its logit.

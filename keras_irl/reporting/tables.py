@@ -185,7 +185,7 @@ def _column(values):
 
 
 def _row_note(rows, results):
-    """What to know of the decodings: what was measured, and of what."""
+    """Notes on the decodings: what was measured, and of what."""
     notes = []
     if any("±" in _cell(cell) for row in rows for cell in row.values()):
         notes.append(f"± standard error over {error_source(results)}.")

@@ -79,7 +79,7 @@ def _luminance(rgb):
 
 
 @dataclasses.dataclass(frozen=True)
-class Column:
+class HeatMapColumn:
     """A column of a heat map: a policy's texts and their quantity.
 
     Attributes:
@@ -95,7 +95,7 @@ class Column:
     limit: float
 
     def numbers(self, row: Any) -> Any:
-        """What the tokens of a text are colored by, in nats."""
+        """Rewards or log-probabilities of a text's tokens, in nats."""
         text = self.texts[row]
         return text.rewards if self.quantity == "rewards" else text.log_probs
 
@@ -114,7 +114,7 @@ def columns_of(policies: Any, quantities: Any = None) -> list[Any]:
         quantities: See `heat_map`.
 
     Returns:
-        List of `Column`.
+        List of `HeatMapColumn`.
 
     Raises:
         ValueError: See `heat_map`.
@@ -125,7 +125,7 @@ def columns_of(policies: Any, quantities: Any = None) -> list[Any]:
     _check_quantities(quantities or {}, policies)
     chosen = dict.fromkeys(policies, "rewards") | (quantities or {})
     columns = [
-        Column(name, chosen[name], list(texts), 1.0)
+        HeatMapColumn(name, chosen[name], list(texts), 1.0)
         for name, texts in policies.items()
     ]
     limits = {

@@ -34,7 +34,7 @@ def draw_heat_map(
     """Draws the first texts with their tokens colored.
 
     Args:
-        columns: List of `Column`.
+        columns: List of `HeatMapColumn`.
         titles: List of strings, the prompts of the texts to show.
         judged: For each, the list of what the metrics say.
         num_texts: The number of texts there are.

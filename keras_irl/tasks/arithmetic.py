@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_irl.aliases import offer
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import check_integer
@@ -79,7 +80,7 @@ def load_arithmetic(
         rows=(prompts, responses, references),
         pairs=pairs,
         metrics={"valid": exact_match, "answer": answer_accuracy},
-        sample_metrics={"coverage": coverage, **answer_metrics(final_answer)},
+        sample_metrics={"coverage": coverage, **answer_metrics(answer_of_sum)},
     )
 
 
@@ -109,7 +110,7 @@ def solution_paths(prompt: str) -> list[Any]:
     return sorted(set(map(_solution, orders)))
 
 
-def final_answer(text: str) -> str | None:
+def answer_of_sum(text: str) -> str | None:
     """Finds what follows the first word `answer`.
 
     Args:
@@ -119,7 +120,7 @@ def final_answer(text: str) -> str | None:
         String, or `None` if there is no answer.
 
     Example:
-    >>> final_answer("1 + 2 = 3 , answer 3")
+    >>> answer_of_sum("1 + 2 = 3 , answer 3")
     '3'
     """
     _, marker, answer = words(text).partition("answer ")
@@ -138,13 +139,13 @@ def answer_accuracy(
     """
     right = []
     for row, texts in enumerate(references):
-        answers = list(map(final_answer, texts))
+        answers = list(map(answer_of_sum, texts))
         if None in answers:
             raise ValueError(
                 "A reference ends in `answer` and a number, such as "
                 f"'answer 12'. Received: references[{row}]={shortened(texts)}"
             )
-        right.append(100.0 * (final_answer(responses[row]) in answers))
+        right.append(100.0 * (answer_of_sum(responses[row]) in answers))
     return right
 
 
@@ -233,3 +234,10 @@ def _all_pairs(prompts, references):
 
 def _is_number(text):
     return text.isascii() and text.isdigit() and len(text) <= 9
+
+
+__getattr__ = offer(
+    __name__,
+    {"final_answer": "keras_irl.tasks.arithmetic:answer_of_sum"},
+    removed_in="0.3",
+)

@@ -24,10 +24,10 @@ _TOKEN = re.compile(rf"\s*({NUMBER.pattern}|//|[-+*/()%])")
 
 
 class _MalformedError(Exception):
-    """Stops the parser; `evaluate` lets it out as no value."""
+    """Stops the parser; `evaluate_expression` lets it out as no value."""
 
 
-def evaluate(expression: str) -> Any:
+def evaluate_expression(expression: str) -> Any:
     """Computes the value of an arithmetic expression, exactly.
 
     Args:
@@ -39,8 +39,10 @@ def evaluate(expression: str) -> Any:
         deeper than 32 parentheses.
 
     Example:
-    >>> print(evaluate("48/2"), evaluate("2 ** 9"), evaluate("1/0"))
-    24 None None
+    >>> print(evaluate_expression("48/2"))
+    24
+    >>> print(evaluate_expression("2 ** 9"), evaluate_expression("1/0"))
+    None None
     """
     tokens = _tokens(expression)
     if not tokens:
@@ -122,11 +124,13 @@ def recalculate(text: str) -> str:
 
 def _result(expression, written, corrected):
     """Result of a note; remembers in `corrected` if another was written."""
-    value = evaluate(expression)
+    value = evaluate_expression(expression)
     if value is None:
         return written
     number = parse_number(written)
-    if value == evaluate(written) or _is_rounded(value, number, written):
+    if value == evaluate_expression(written) or _is_rounded(
+        value, number, written
+    ):
         corrected.pop(number, None)
         return written
     if number is not None:

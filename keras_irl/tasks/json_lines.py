@@ -239,7 +239,7 @@ def parse_object(line: Any) -> dict[str, Any]:
 
 
 def _advice(text):
-    """What to do where one value of JSON takes several lines."""
+    """Advice where one value of JSON takes several lines."""
     if text.lstrip().startswith("["):
         return (
             ". A JSON array begins there: write each of its objects on a line "

@@ -108,7 +108,7 @@ class PairTable:
         return row
 
 
-class Column(collections.abc.Sequence):
+class PairColumn(collections.abc.Sequence):
     """The prompts, or the responses, of some pairs of a table.
 
     Args:
@@ -127,7 +127,7 @@ class Column(collections.abc.Sequence):
 
     def __getitem__(self, index):
         if isinstance(index, slice):
-            return Column(self._table, self._indices[index], self._side)
+            return PairColumn(self._table, self._indices[index], self._side)
         index = self._indices[operator.index(index)]
         return self._table.pair(index)[self._side]
 
@@ -192,11 +192,11 @@ def task_from_table(
         name,
         split,
         rows=(
-            Column(table, chosen, 0),
-            Column(table, chosen, 1),
+            PairColumn(table, chosen, 0),
+            PairColumn(table, chosen, 1),
             References(table, pairs, rows),
         ),
-        pairs=(Column(table, pairs, 0), Column(table, pairs, 1)),
+        pairs=(PairColumn(table, pairs, 0), PairColumn(table, pairs, 1)),
         metrics=metrics,
         num_blank_lines=table.num_blank_lines,
     )

@@ -15,10 +15,10 @@ from keras_irl.data.batches import known_ends
 from keras_irl.data.batches import read_batches
 from keras_irl.data.batches import without_filling
 from keras_irl.data.dataset import demonstrations_of
-from keras_irl.diagnosis.policy_checks import policy_findings
-from keras_irl.diagnosis.text_checks import text_findings
-from keras_irl.diagnosis.text_checks import unknown_findings
-from keras_irl.diagnosis.text_checks import vocabulary_findings
+from keras_irl.diagnosis.policy_checks import policy_issues
+from keras_irl.diagnosis.text_checks import text_issues
+from keras_irl.diagnosis.text_checks import unknown_issues
+from keras_irl.diagnosis.text_checks import vocabulary_issues
 from keras_irl.families.family import check_language_model
 from keras_irl.families.family import layout_of
 from keras_irl.losses.token_loss import require_mask
@@ -58,9 +58,9 @@ def check_training(policy: Policy, optimizer: Any) -> None:
         policy: The language model that is trained.
         optimizer: Its `keras.optimizers.Optimizer`.
     """
-    for finding in policy_findings(policy, optimizer):
-        if finding.is_error:
-            warnings.warn(f"{finding.problem} {finding.fix}", stacklevel=3)
+    for issue in policy_issues(policy, optimizer):
+        if issue.is_error:
+            warnings.warn(f"{issue.problem} {issue.fix}", stacklevel=3)
 
 
 def sequence_lengths(policy: Policy) -> dict[str, Any]:
@@ -70,12 +70,12 @@ def sequence_lengths(policy: Policy) -> dict[str, Any]:
         policy: A language model, with or without a preprocessor.
 
     Returns:
-        A dictionary of its attributes, empty for that of a decoder.
+        A dictionary of its attributes, empty for that of a `CausalLM`.
     """
     layout = layout_of(policy)
     if policy.preprocessor is None or not layout.has_encoder:
         return {}
-    return layout.windows(policy.preprocessor)
+    return layout.sequence_lengths(policy.preprocessor)
 
 
 def check_model_arguments(owner: str, arguments: dict[str, Any]) -> None:
@@ -162,20 +162,20 @@ def check_data(
         for batch in read_batches(policy, batches, len(batches))
     ]
     counts = count(batches, known_ends(policy, known))
-    for finding in (
-        *text_findings(policy, batches, counts, known is not None),
-        *vocabulary_findings(batches, policy),
-        *unknown_findings(policy, batches, known, _NUM_ROWS),
+    for issue in (
+        *text_issues(policy, batches, counts, known is not None),
+        *vocabulary_issues(batches, policy),
+        *unknown_issues(policy, batches, known, _NUM_ROWS),
     ):
-        message = f"{finding.problem} {finding.fix}"
-        if finding.is_error and finding.name not in _OF_A_FEW:
+        message = f"{issue.problem} {issue.fix}"
+        if issue.is_error and issue.name not in _OF_A_FEW:
             raise ValueError(
                 f"{message} `keras_irl.doctor(policy, dataset)` shows more. "
-                f"Received: {finding.name} in the first {counts.num_texts} "
+                f"Received: {issue.name} in the first {counts.num_texts} "
                 f"texts of x of type {type(x).__name__}"
             )
         # Demonstrations were looked at as a whole when they were made.
-        if known is None or finding.name not in _OF_A_FEW:
+        if known is None or issue.name not in _OF_A_FEW:
             warnings.warn(message, stacklevel=3)
 
 

@@ -243,7 +243,7 @@ OF_FIT = {"steps_per_epoch": "x", "validation_steps": "validation_data"}
 OF_EVALUATE = {"steps": "x"}
 
 
-def check_arguments(
+def check_fit_arguments(
     arguments: dict[str, Any], steps_per_execution: Any, data_names: Any
 ) -> dict[str, Any]:
     """Checks the arguments of `fit` or `evaluate`, before anything is trained.
@@ -295,7 +295,7 @@ def stream(
     """Makes the data of a `fit` what Keras reads in the right order.
 
     Args:
-        arguments: Dictionary of what `check_arguments` returns.
+        arguments: Dictionary of what `check_fit_arguments` returns.
         steps_per_execution: That of `compile`.
 
     Returns:

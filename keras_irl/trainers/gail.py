@@ -52,7 +52,7 @@ from keras_irl.types import Tensor
 
 
 class Judgment(NamedTuple):
-    """What rollouts are worth: tensors of shape `(B · K, T)`, no gradient."""
+    """Rewards and values of rollouts, `(B · K, T)`, without gradient."""
 
     rewards: Any
     advantages: Any
@@ -68,7 +68,7 @@ class ActionLogProbs(NamedTuple):
 
 
 class RolloutRecord(NamedTuple):
-    """What holds for all updates with a batch, without gradient.
+    """Record of a batch of rollouts for all updates, without gradient.
 
     Attributes:
         mask: Float32 tensor of shape `(B · (1 + K), T)`.

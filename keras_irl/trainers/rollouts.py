@@ -138,12 +138,12 @@ class ReplayBuffer(keras.layers.Layer):
 def _inputs(policy):
     """Names, shapes and types of what the policy reads, and the width."""
     layout = layout_of(policy)
-    windows = layout.windows(policy.preprocessor)
-    width = windows[layout.window]
+    lengths = layout.sequence_lengths(policy.preprocessor)
+    width = lengths[layout.length_name]
     inputs = {}
     # Keras has no weights of booleans on all backends.
     if layout.has_encoder:
-        prompt_width = windows[layout.prompt_window]
+        prompt_width = lengths[layout.prompt_length_name]
         for name in layout.prompt_inputs:
             inputs[name] = (prompt_width,), "int32"
     for name in (layout.token_ids, layout.padding_mask):
@@ -293,7 +293,7 @@ class Rollouts(keras.layers.Layer):
         return _joined(Texts(inputs, actions, mask), rollouts), seconds
 
     def _texts(self, inputs, tokens, first):
-        """What was drawn, as batches of texts are."""
+        """Drawn texts as a batch, like those of demonstrations."""
         actions = tokens[:, 1:]
         first = ops.repeat(first, self.num_samples, axis=0)
         mask, is_state = self._masks(actions, first)
@@ -329,7 +329,7 @@ class Rollouts(keras.layers.Layer):
         return prompts, first
 
     def _masks(self, actions, first):
-        """Which positions are actions, and which hold a state."""
+        """Masks of the positions that are actions, and of the states."""
         places = ops.arange(actions.shape[1], dtype="int32")[None]
         is_drawn = ops.logical_and(places >= first, first >= 0)
         ends = ops.logical_and(is_drawn, ops.equal(actions, self.end_token_id))

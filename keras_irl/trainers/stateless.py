@@ -62,7 +62,7 @@ class TrainingStep:
 
     @property
     def arguments(self) -> tuple[Any, ...]:
-        """What to call a `train_step` of Keras with."""
+        """Arguments of a `train_step` of Keras."""
         if self.state is None:
             return (self.data,)
         return tuple(self.state), self.data

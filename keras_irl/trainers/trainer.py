@@ -45,7 +45,7 @@ from keras_irl.trainers.end_on_nonfinite import EndOnNonfinite
 from keras_irl.trainers.end_on_nonfinite import nan_unless_finite
 from keras_irl.trainers.fit_arguments import OF_EVALUATE
 from keras_irl.trainers.fit_arguments import OF_FIT
-from keras_irl.trainers.fit_arguments import check_arguments
+from keras_irl.trainers.fit_arguments import check_fit_arguments
 from keras_irl.trainers.fit_arguments import named
 from keras_irl.trainers.fit_arguments import stream
 from keras_irl.trainers.fit_arguments import stream_once
@@ -164,7 +164,7 @@ class Trainer(PolicyModel):
 
     @property
     def value_offset(self) -> float:
-        """What is added to all values, in nats; calibrated, if it was asked."""
+        """Value offset in nats, calibrated if it was asked for."""
         return float(ops.convert_to_numpy(self.offset.offset))
 
     def compile(
@@ -365,13 +365,15 @@ class Trainer(PolicyModel):
         check_data(self.policy, x, y, mask, owner=type(self).__name__)
 
     def default_callbacks(self) -> list[Any]:
-        """What watches a training without being asked to."""
+        """Callbacks that every `fit` of this trainer has."""
         return []
 
     @functools.wraps(keras.Model.fit)
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         arguments = named(keras.Model.fit, args, kwargs)
-        arguments = check_arguments(arguments, self.steps_per_execution, OF_FIT)
+        arguments = check_fit_arguments(
+            arguments, self.steps_per_execution, OF_FIT
+        )
         names = ("x", "y", "sample_weight")
         self.check_data(*map(arguments.get, names))
         if not self.compiled:
@@ -397,7 +399,7 @@ class Trainer(PolicyModel):
         if "_use_cached_eval_dataset" in arguments or not self.compiled:
             # Keras itself asks so, after an epoch of `fit`.
             return super().evaluate(**arguments)
-        arguments = check_arguments(
+        arguments = check_fit_arguments(
             arguments, self.steps_per_execution, OF_EVALUATE
         )
         if isinstance(arguments.get("x"), Demonstrations):
@@ -411,7 +413,7 @@ class Trainer(PolicyModel):
     @functools.wraps(keras.Model.predict)
     def predict(self, *args: Any, **kwargs: Any) -> Any:
         arguments = named(keras.Model.predict, args, kwargs)
-        arguments = check_arguments(
+        arguments = check_fit_arguments(
             arguments, self.steps_per_execution, OF_EVALUATE
         )
         if isinstance(arguments.get("x"), Demonstrations):
@@ -458,7 +460,7 @@ class Trainer(PolicyModel):
         trainer._was_low_rank = was_low_rank
         if lengths:
             policy = trainer.policy
-            layout_of(policy).set_windows(policy.preprocessor, lengths)
+            layout_of(policy).set_sequence_lengths(policy.preprocessor, lengths)
         return trainer
 
 

@@ -186,7 +186,7 @@ def test_what_is_wrong_is_told_in_one_line(
         dense = keras.Sequential([keras.Input([1]), keras.layers.Dense(1)])
         dense.save("dense.keras")
     monkeypatch.setattr(reward_reading, "heat_map_files", refuse_to_read)
-    monkeypatch.setattr(reward_reading, "sample_texts", refuse_to_read)
+    monkeypatch.setattr(reward_reading, "judge_samples", refuse_to_read)
     output = ["--output", "nothing", *arguments.split()]
     assert re.search(message, error_of(command(folder, *output), capsys))
     assert not (folder / "nothing").exists()

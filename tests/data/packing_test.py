@@ -152,7 +152,7 @@ def test_rows_that_fill_up_the_last_batch_are_not_trained(policy):
     assert not filled[2:].any()
     assert inputs["padding_mask"].any(axis=1).all()
     diagnosis = keras_irl.doctor(policy, dataset)
-    assert diagnosis.findings == []
+    assert diagnosis.issues == []
     assert diagnosis.counts.num_texts == len(PROMPTS)
 
 

@@ -22,7 +22,7 @@ def dataset(policy):
 
 
 def names(diagnosis):
-    return [finding.name for finding in diagnosis.findings]
+    return [issue.name for issue in diagnosis.issues]
 
 
 def copied(batch):
@@ -44,7 +44,7 @@ def by_hand(dataset):
 def test_finds_nothing_wrong_with_demonstrations(policy, dataset, capsys):
     diagnosis = keras_irl.doctor(policy, dataset)
     assert diagnosis.is_healthy
-    assert diagnosis.findings == []
+    assert diagnosis.issues == []
     assert diagnosis.counts.num_texts == 3
     assert diagnosis.counts.num_ended == 3
     lengths = [len(policy.preprocessor.tokenizer(r)) + 1 for r in RESPONSES]
@@ -193,7 +193,7 @@ def test_finds_ids_outside_the_vocabulary(policy, dataset):
     actions[mask == 0] = -100
     diagnosis = keras_irl.doctor(policy, (inputs, actions, mask))
     assert names(diagnosis) == ["ids-outside-the-vocabulary"]
-    assert "such as -100" in diagnosis.findings[0].problem
+    assert "such as -100" in diagnosis.issues[0].problem
     assert "<-100>" in diagnosis.report
 
 
@@ -299,13 +299,13 @@ def test_a_stream_is_known_as_what_it_streams():
     assert end != policy.preprocessor.tokenizer.end_token_id
     for data in (chats, chats.epochs(1), chats.epochs(1).map(lambda x: x)):
         diagnosis = keras_irl.doctor(policy, data)
-        assert diagnosis.findings == []
+        assert diagnosis.issues == []
         assert diagnosis.counts.num_ended == 3
     # A list does not know what ends its texts, but it shows.
     diagnosis = keras_irl.doctor(policy, [*chats])
     assert names(diagnosis) == ["another-end-token"]
-    assert "end with <|endoftext|>" in diagnosis.findings[0].problem
-    assert f"stop_token_ids=[{end}]" in diagnosis.findings[0].fix
+    assert "end with <|endoftext|>" in diagnosis.issues[0].problem
+    assert f"stop_token_ids=[{end}]" in diagnosis.issues[0].fix
 
 
 def test_a_full_stop_is_no_end_token(policy, dataset):

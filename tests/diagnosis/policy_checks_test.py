@@ -13,7 +13,7 @@ from testing import tiny_policy
 
 import keras_irl
 from keras_irl.data import demonstrations
-from keras_irl.diagnosis.policy_checks import policy_findings
+from keras_irl.diagnosis.policy_checks import policy_issues
 from keras_irl.models import enable_lora
 
 
@@ -24,7 +24,7 @@ def dataset():
 
 
 def names(diagnosis):
-    return [finding.name for finding in diagnosis.findings]
+    return [issue.name for issue in diagnosis.issues]
 
 
 def test_finds_that_nothing_is_trainable(dataset):
@@ -39,7 +39,7 @@ def test_finds_that_bfloat16_and_adam_never_train():
     policy = family_policy("llama", dtype="bfloat16")
 
     def found(optimizer):
-        return [finding[::2] for finding in policy_findings(policy, optimizer)]
+        return [issue[::2] for issue in policy_issues(policy, optimizer)]
 
     optimizers = keras.optimizers
     for optimizer, consequence in (
@@ -78,7 +78,7 @@ def test_finds_low_rank_updates_that_never_move(dataset, tmp_path):
     assert names(keras_irl.doctor(policy, dataset)) == []
     found = keras_irl.doctor(other, dataset)
     assert names(found) == ["dead-low-rank-updates"]
-    assert "Both factors of 4 low" in found.findings[0].problem
+    assert "Both factors of 4 low" in found.issues[0].problem
     trainer = keras_irl.MLE(other)
     trainer.compile(keras.optimizers.Adam(1e-2))
     assert names(keras_irl.doctor(trainer, dataset)) == []
@@ -90,7 +90,7 @@ def test_finds_that_a_t5_overflows_in_float16(monkeypatch):
     policy = shared_policy("t5")
     dtype = keras.DTypePolicy("mixed_float16")
     monkeypatch.setattr(type(policy.backbone), "dtype_policy", dtype)
-    names = [finding.name for finding in policy_findings(policy, None)]
+    names = [issue.name for issue in policy_issues(policy, None)]
     assert names == ["float16-on-t5"]
 
 

@@ -9,8 +9,8 @@ import keras_irl
 from keras_irl.data import chat_demonstrations
 from keras_irl.data import demonstrations
 from keras_irl.data import packed_demonstrations
-from keras_irl.diagnosis.text_checks import unknown_findings
 from keras_irl.diagnosis.text_checks import unknown_in
+from keras_irl.diagnosis.text_checks import unknown_issues
 from keras_irl.diagnosis.text_checks import unknown_token_id
 from keras_irl.models import scratch_policy
 from keras_irl.trainers.checks import check_data
@@ -23,13 +23,13 @@ def policy():
     return scratch_policy("t5-scratch-tiny", texts, 16, 16)
 
 
-def findings(policy, prompts, responses, make=demonstrations):
+def issues(policy, prompts, responses, make=demonstrations):
     dataset = make(policy, prompts, responses, 2)
     return {
-        (finding.name, side): finding.problem
-        for finding in unknown_findings(policy, [], dataset, 100)
+        (issue.name, side): issue.problem
+        for issue in unknown_issues(policy, [], dataset, 100)
         for side in ("prompts", "responses")
-        if side in finding.problem
+        if side in issue.problem
     }
 
 
@@ -40,7 +40,7 @@ def test_unknown_characters_are_counted_and_named(policy):
     num_tokens = sum(len(row) + 1 for row in rows)
     num_unknown = sum(row.count(2) for row in rows)
     assert num_unknown == 4
-    found = findings(policy, ["tell me", "tell"], responses)
+    found = issues(policy, ["tell me", "tell"], responses)
     assert list(found) == [("unknown-tokens", "responses")]
     (problem,) = found.values()
     share = f"{num_unknown / num_tokens:.0%}"
@@ -50,30 +50,30 @@ def test_unknown_characters_are_counted_and_named(policy):
 
 
 def test_what_is_not_seen_is_named_by_its_code_point(policy):
-    (problem,) = findings(policy, ["me"], ["e\u200b\u0301 me"]).values()
+    (problem,) = issues(policy, ["me"], ["e\u200b\u0301 me"]).values()
     assert "does not know U+0301, U+200B." in problem
-    (problem,) = findings(policy, ["me"], ["😀😀😀"]).values()
+    (problem,) = issues(policy, ["me"], ["😀😀😀"]).values()
     # A space, the unknown token and the end.
     assert problem.startswith("33% of the tokens of the responses (1 of 3)")
     assert "does not know '😀'." in problem
 
 
 def test_many_characters_are_counted(policy):
-    (problem,) = findings(policy, ["me"], ["KLMNOPQRST UV"]).values()
+    (problem,) = issues(policy, ["me"], ["KLMNOPQRST UV"]).values()
     assert "'K', 'L', 'M', 'N', 'O', 'P', 'Q', 'R' and 4 others." in problem
 
 
 def test_prompts_are_looked_at_too(policy):
-    found = findings(policy, ["me {", "me"], ["tell", "tell"])
+    found = issues(policy, ["me {", "me"], ["tell", "tell"])
     assert list(found) == [("unknown-tokens", "prompts")]
 
 
 def test_nul_is_told_of_whoever_reads_it(policy):
-    assert ("nul-characters", "prompts") in findings(policy, ["me\0"], ["me"])
+    assert ("nul-characters", "prompts") in issues(policy, ["me\0"], ["me"])
     gpt2 = shared_policy("gpt2")
-    assert ("nul-characters", "responses") in findings(gpt2, ["a"], ["b\0"])
+    assert ("nul-characters", "responses") in issues(gpt2, ["a"], ["b\0"])
     scratch = scratch_policy("gpt2-scratch-tiny", ["some text"], 16, 16)
-    found = findings(scratch, ["a\0"], ["b\0\u4e16"])
+    found = issues(scratch, ["a\0"], ["b\0\u4e16"])
     # It has all bytes.
     assert {name for name, _ in found} == {"nul-characters"}
     assert len(found) == 2
@@ -82,7 +82,7 @@ def test_nul_is_told_of_whoever_reads_it(policy):
 def test_what_a_tokenizer_leaves_out_is_told():
     for make in (demonstrations, packed_demonstrations):
         policy = shared_policy("gpt2")
-        found = findings(policy, ["a"], ["bc😀"], make)
+        found = issues(policy, ["a"], ["bc😀"], make)
         ((key, problem),) = found.items()
         assert key == ("characters-left-out", "responses")
         assert "leaves out 33% of the characters of the responses" in problem
@@ -92,8 +92,8 @@ def test_what_a_tokenizer_leaves_out_is_told():
 @pytest.mark.parametrize("family", ["t5", "gemma", "llama", "t5gemma"])
 def test_vocabularies_of_words_name_words(family):
     policy = shared_policy(family)
-    assert findings(policy, ["the dog"], ["call me"]) == {}
-    (problem,) = findings(policy, ["the dog"], ["call zebra"]).values()
+    assert issues(policy, ["the dog"], ["call me"]) == {}
+    (problem,) = issues(policy, ["the dog"], ["call zebra"]).values()
     assert "does not know 'zebra'." in problem
 
 
@@ -114,7 +114,7 @@ def test_turns_of_a_chat_are_looked_at():
         {"role": "assistant", "content": "call me"},
     ]
     dataset = chat_demonstrations(policy, [turns], 1)
-    (found,) = unknown_findings(policy, [], dataset, 10)
+    (found,) = unknown_issues(policy, [], dataset, 10)
     assert "tokens of the prompts" in found.problem
 
 
@@ -123,7 +123,7 @@ def test_fit_and_the_doctor_tell(policy):
     with pytest.warns(UserWarning, match="does not know '{', '}'"):
         check_data(policy, dataset, None, None, owner="MLE")
     diagnosis = keras_irl.doctor(policy, dataset)
-    assert [f.name for f in diagnosis.findings] == ["unknown-tokens"]
+    assert [f.name for f in diagnosis.issues] == ["unknown-tokens"]
     assert diagnosis.is_healthy
 
 

@@ -18,16 +18,18 @@ from keras_irl.families.layouts import layout_of_inputs
 def test_lengths_are_read_and_set(family):
     policy = family_policy(family, max_length=24)
     layout, preprocessor = layout_of(policy), policy.preprocessor
-    assert set(layout.windows(preprocessor).values()) == {24}
-    windows = {layout.window: 12}
+    assert set(layout.sequence_lengths(preprocessor).values()) == {24}
+    lengths = {layout.length_name: 12}
     if layout.has_encoder:
-        layout.set_windows(preprocessor, {layout.prompt_window: 10})
-        windows[layout.prompt_window] = 10
+        layout.set_sequence_lengths(
+            preprocessor, {layout.prompt_length_name: 10}
+        )
+        lengths[layout.prompt_length_name] = 10
         assert preprocessor.encoder_sequence_length == 10
         # What is not there stays.
         assert preprocessor.decoder_sequence_length == 24
-    layout.set_windows(preprocessor, {layout.window: 12})
-    assert layout.windows(preprocessor) == windows
+    layout.set_sequence_lengths(preprocessor, {layout.length_name: 12})
+    assert layout.sequence_lengths(preprocessor) == lengths
     assert preprocessor.sequence_length == 12
 
 

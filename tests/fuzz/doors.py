@@ -838,7 +838,7 @@ LEFT_OUT = {
     "callbacks.Alert": _RECORD,
     "data.ChatTemplate": _RECORD,
     "diagnosis.Diagnosis": _RECORD,
-    "diagnosis.Finding": _RECORD,
+    "diagnosis.Issue": _RECORD,
     "evaluation.AreaDifference": _RECORD,
     "evaluation.QualityDifference": _RECORD,
     "generation.Responses": _RECORD,

@@ -452,7 +452,7 @@ BY_NAME = {
     "num_epochs": whole(1, 3),
     "initial_epoch": st.just(0),
     "num_resamples": whole(2, 20),
-    "num_windows": whole(1, 4),
+    "num_buckets": whole(1, 4),
     "num_batches": whole(1, 3),
     "num_blank_lines": whole(0, 3),
     "max_order": whole(1, 4),

@@ -98,7 +98,7 @@ def test_greedy_decoding_is_an_argmax_after_the_other(sampler):
 
 @pytest.fixture(scope="module")
 def two_tokens(shared_t5):
-    """Windows of the start token and a single response token."""
+    """LengthBuckets of the start token and a single response token."""
     return ResponseSampler(shared_t5, max_length=2, batch_size=256)
 
 
@@ -330,7 +330,7 @@ def test_says_what_is_wrong_with_its_arguments(shared_t5, keywords, message):
         sample_responses(shared_t5, **keywords)
 
 
-@pytest.mark.parametrize("name", ["max_response_length", "num_windows"])
+@pytest.mark.parametrize("name", ["max_response_length", "num_buckets"])
 def test_says_what_is_too_small(shared_t5, name):
     with pytest.raises(ValueError, match=f"Received: {name}=0"):
         ResponseSampler(shared_t5, **{name: 0})
@@ -351,7 +351,7 @@ def test_prompts_of_a_table_are_answered_by_position(sampler):
 
 @pytest.mark.parametrize(
     "name",
-    ["max_length", "batch_size", "num_windows", "max_response_length"],
+    ["max_length", "batch_size", "num_buckets", "max_response_length"],
 )
 @pytest.mark.parametrize("value", [0, 1.5, "8", True, 10**12])
 def test_sizes_that_are_no_counts_are_refused_with_their_bound(

@@ -6,7 +6,7 @@ import testing
 from keras_irl.generation import ResponseSampler
 from keras_irl.generation import Sampling
 from keras_irl.generation import encode_prompts
-from keras_irl.generation.windows import Windows
+from keras_irl.generation.windows import LengthBuckets
 
 
 def inputs_of(lengths, window=32, prefix=""):
@@ -14,22 +14,22 @@ def inputs_of(lengths, window=32, prefix=""):
     return {prefix + "token_ids": mask * 7, prefix + "padding_mask": mask}
 
 
-def planned(windows, batch_size=1, num_windows=4):
+def planned(buckets, batch_size=1, num_buckets=4):
     return [
         (rows.tolist(), width)
-        for rows, width in windows.batches(batch_size, num_windows)
+        for rows, width in buckets.batches(batch_size, num_buckets)
     ]
 
 
 def test_each_prompt_is_in_one_batch_that_holds_it_and_its_response():
     lengths = np.random.default_rng(0).integers(1, 60, 200)
-    windows = Windows(inputs_of(lengths, window=64), max_tokens=5)
-    for num_windows in (1, 2, 3, 7):
-        batches = planned(windows, 8, num_windows)
+    buckets = LengthBuckets(inputs_of(lengths, window=64), max_tokens=5)
+    for num_buckets in (1, 2, 3, 7):
+        batches = planned(buckets, 8, num_buckets)
         rows = sum((rows for rows, _ in batches), [])
         assert sorted(rows) == list(range(200))
         widths = [width for _, width in batches]
-        assert 1 < len(set(widths)) <= num_windows or num_windows == 1
+        assert 1 < len(set(widths)) <= num_buckets or num_buckets == 1
         for rows, width in batches:
             assert len(rows) <= 8
             assert all(min(lengths[rows] + 5, default=0) <= width for _ in rows)
@@ -42,26 +42,26 @@ def test_few_short_prompts_have_no_window_of_their_own():
     lengths = [2] * 4 + [20] * 4
     short = [([i], 8) for i in range(4)]
     long = [([i], 32) for i in range(4, 8)]
-    windows = Windows(inputs_of(lengths), max_tokens=5)
-    assert planned(windows) == short + long
+    buckets = LengthBuckets(inputs_of(lengths), max_tokens=5)
+    assert planned(buckets) == short + long
     # Four batches of two are eight prompts, and there are four short ones.
-    widths = {width for _, width in planned(windows, batch_size=2)}
+    widths = {width for _, width in planned(buckets, batch_size=2)}
     assert widths == {32}
 
 
 def test_without_a_length_of_responses_they_need_the_window():
-    windows = Windows(inputs_of([2] * 8))
-    assert {width for _, width in planned(windows)} == {32}
+    buckets = LengthBuckets(inputs_of([2] * 8))
+    assert {width for _, width in planned(buckets)} == {32}
 
 
 def test_an_encoder_needs_what_the_prompt_is_long():
     inputs = inputs_of([2] * 8 + [20], prefix="encoder_")
     inputs |= inputs_of([1] * 9, window=50, prefix="decoder_")
-    windows = Windows(inputs)
-    batches = planned(windows)
+    buckets = LengthBuckets(inputs)
+    batches = planned(buckets)
     assert batches[0] == ([0], 4)
     assert batches[-1] == ([8], 32)
-    batch = windows.take(np.array([0]), 4, 3)
+    batch = buckets.take(np.array([0]), 4, 3)
     assert {name: x.shape for name, x in batch.items()} == {
         "encoder_token_ids": (3, 4),
         "encoder_padding_mask": (3, 4),
@@ -83,12 +83,12 @@ def test_greedy_answers_do_not_depend_on_the_windows(family):
             policy,
             batch_size=1,
             max_response_length=4,
-            num_windows=num_windows,
+            num_buckets=num_buckets,
         )
-        for num_windows in (1, 4)
+        for num_buckets in (1, 4)
     )
     encoded = encode_prompts(policy, prompts, one.max_length)
-    widths = {width for _, width in planned(Windows(encoded, 4))}
+    widths = {width for _, width in planned(LengthBuckets(encoded, 4))}
     assert len(widths) > 1
     expected = one(prompts, temperature=0.0)
     found = several(prompts, temperature=0.0)

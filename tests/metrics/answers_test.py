@@ -108,7 +108,7 @@ def test_the_most_frequent_answer_counts(samples, score):
 def test_answers_of_the_tasks_can_be_compared():
     solutions = arithmetic.solution_paths("1 + 2")
     samples = [[solutions[1], "answer 3", "1 + 2 = 3"]]
-    assert pass_at_k(samples, [solutions], arithmetic.final_answer) == (
+    assert pass_at_k(samples, [solutions], arithmetic.answer_of_sum) == (
         pytest.approx(200 / 3)
     )
     samples = [["#### 1,200", "#### $1200.00", "#### 7"]]

@@ -12,7 +12,7 @@ from keras_irl.data import demonstrations
 from keras_irl.models import load_policy
 from keras_irl.models import scratch_policy
 from keras_irl.models.scratch import MAX_TEXTS
-from keras_irl.models.scratch import sample_texts
+from keras_irl.models.scratch import draw_texts
 
 FAMILIES = ("t5", "gpt2", "bart")
 TEXTS = (
@@ -214,7 +214,7 @@ def test_characters_are_covered_when_the_vocabulary_is_too_small():
 
 
 def test_a_sample_of_many_texts_is_drawn_evenly():
-    sample = sample_texts(str(i) for i in range(3 * MAX_TEXTS))
+    sample = draw_texts(str(i) for i in range(3 * MAX_TEXTS))
     assert len(sample) == MAX_TEXTS
     assert len(set(sample)) == MAX_TEXTS
     np.testing.assert_allclose(

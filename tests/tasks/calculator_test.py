@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_irl.tasks.calculator import MAX_DEPTH
-from keras_irl.tasks.calculator import evaluate
+from keras_irl.tasks.calculator import evaluate_expression
 from keras_irl.tasks.calculator import format_number
 from keras_irl.tasks.calculator import parse_number
 from keras_irl.tasks.calculator import recalculate
@@ -84,13 +84,13 @@ HOSTILE = [
     ],
 )
 def test_evaluates(expression, value):
-    assert evaluate(expression) == fractions.Fraction(value)
+    assert evaluate_expression(expression) == fractions.Fraction(value)
 
 
 @pytest.mark.parametrize("expression", HOSTILE)
 def test_what_is_no_expression_has_no_value(expression):
     start = time.perf_counter()
-    assert evaluate(expression) is None
+    assert evaluate_expression(expression) is None
     assert recalculate(f"<<{expression}=1>>1") == f"<<{expression}=1>>1"
     assert time.perf_counter() - start < 10.0
 
@@ -119,12 +119,12 @@ def test_matches_an_oracle_on_random_expressions():
             text, value = draw(rng.randint(0, 3))
         except TypeError:  # A part of it has no value.
             continue
-        assert evaluate(text) == value
+        assert evaluate_expression(text) == value
 
 
 @given(st.text(alphabet="0123456789.,+-*/()% <>=$#a\n", max_size=80))
 def test_any_text_is_recalculated_without_errors(text):
-    evaluate(text)
+    evaluate_expression(text)
     again = recalculate(f"<<{text}=1>>{text}")
     assert isinstance(again, str)
 

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from keras_irl.data import load_task
-from keras_irl.tasks.calculator import evaluate
+from keras_irl.tasks.calculator import evaluate_expression
 from keras_irl.tasks.calculator import recalculate
 from keras_irl.tasks.gsm8k import accuracy
 from keras_irl.tasks.gsm8k import accuracy_with_calculator
@@ -58,8 +58,8 @@ def test_every_gold_note_evaluates_to_what_is_written(split, size):
     notes = re.findall("<<(.*?)=(.*?)>>", text)
     assert len(notes) == size
     for expression, result in notes:
-        assert evaluate(expression) is not None
-        assert evaluate(expression) == evaluate(result)
+        assert evaluate_expression(expression) is not None
+        assert evaluate_expression(expression) == evaluate_expression(result)
     assert list(map(recalculate, task.responses)) == task.responses
 
 

@@ -27,7 +27,7 @@ from keras_irl.types import Tensor
 
 
 class Placement(NamedTuple):
-    """What lies where on the devices of a mesh.
+    """Placement of tokens and head on the devices of a mesh.
 
     Attributes:
         mesh: A `jax.sharding.Mesh`.
@@ -130,7 +130,7 @@ def statistics_on_devices(
 
 
 def _of_a_device(tokens, arrays, head, tile_size, place):
-    """What one device computes of its tokens and its entries."""
+    """The part of the statistics that one device computes."""
     shape = tokens[1].shape
     axis = place.entries
     shares_axis = axis is not None and axis == place.tokens

@@ -339,7 +339,7 @@ class _Taken:
         self.to_rows = upstream[:, None] * tf.gather(hidden, order), upstream
 
     def parts(self, number):
-        """What they add to a tile of the kernel, and of the bias."""
+        """Their part of the gradient of a kernel's tile, and of the bias's."""
         first, last = number * self.tiles.size, (number + 1) * self.tiles.size
         begin, end = tf.unstack(
             tf.searchsorted(self.actions, tf.stack([first, last]))

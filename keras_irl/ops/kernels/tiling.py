@@ -26,7 +26,7 @@ def block_size_of(num_tokens: int) -> int:
 
 
 class Tiling(NamedTuple):
-    """How a matrix of tokens by vocabulary entries is cut.
+    """Cut of a matrix of tokens by vocabulary entries into tiles.
 
     Attributes:
         vocabulary_size: The number V of entries.
