@@ -88,12 +88,13 @@ coverage: $(VENV)/.test
 	$(BIN)/coverage report --skip-covered
 
 # What tomorrow's Keras will break: where we reach into it, and each family.
-CANARY_BACKENDS ?= torch
+CANARY_BACKENDS ?= torch jax
 canary: .venv-canary/.made
 	@failed=; for backend in $(CANARY_BACKENDS); do \
 		echo "== the canary on $$backend"; \
 		KERAS_BACKEND=$$backend .venv-canary/bin/python -m pytest -q $(PYTEST) \
-			tests/keras_seams_test.py tests/families || \
+			tests/keras_seams_test.py tests/trainers/stateless_test.py \
+			tests/families || \
 			failed="$$failed $$backend"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "Failed on:$$failed"; exit 1; fi

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
+from typing import NamedTuple
 
 import keras
 import keras_hub
@@ -72,6 +73,170 @@ def wrap_call(layer: Any, wrapper: Any) -> None:
         wrapper: A callable with the signature of `layer.call`.
     """
     layer.call = wrapper
+
+
+def blocks_of(backbone: Any, names: Sequence[str]) -> list[Any]:
+    """Lists the blocks that a backbone keeps under its attributes.
+
+    Waits for: a public list of the blocks of a backbone. Each family of
+    keras-hub has an attribute of its own for them. No issue yet.
+
+    Args:
+        backbone: A `keras_hub.models.Backbone`.
+        names: Names of attributes that hold lists of layers.
+
+    Returns:
+        A list of layers, empty where one of the names is gone.
+    """
+    attributes = vars(backbone)
+    if not all(name in attributes for name in names):
+        return []
+    return [block for name in names for block in attributes[name]]
+
+
+def weight_kind(variable: Any) -> str | None:
+    """Tells embeddings and kernels from biases and the scales of norms.
+
+    Waits for: initializers as arguments of all backbones of keras-hub, or
+    layers that tell which of their variables is which. A variable is told by
+    the end of its name alone. No issue yet.
+
+    Args:
+        variable: A `keras.Variable` of a backbone.
+
+    Returns:
+        `"embeddings"`, `"kernel"` or `None`.
+    """
+    if "embeddings" in variable.name:
+        return "embeddings"
+    return "kernel" if variable.name == "kernel" else None
+
+
+class LowRankFactors(NamedTuple):
+    """The factors of a layer's low-rank update.
+
+    Attributes:
+        a: The `keras.Variable` A.
+        b: The `keras.Variable` B.
+    """
+
+    a: Any
+    b: Any
+
+
+def low_rank_factors(layer: Any) -> LowRankFactors | None:
+    """Finds the factors that `enable_lora` has given a layer.
+
+    Waits for: a documented name of them. The attributes have public names, and
+    differ from one kind of layer to the next. No issue yet.
+
+    Args:
+        layer: A `keras.layers.Layer`.
+
+    Returns:
+        `LowRankFactors`, or `None` where there are none.
+    """
+    if isinstance(layer, keras.layers.Dense | keras.layers.EinsumDense):
+        if layer.lora_enabled:
+            return LowRankFactors(layer.lora_kernel_a, layer.lora_kernel_b)
+    if isinstance(layer, keras.layers.Embedding) and layer.lora_enabled:
+        return LowRankFactors(layer.lora_embeddings_a, layer.lora_embeddings_b)
+    return None
+
+
+def trained_by(optimizer: Any) -> list[Any]:
+    """Lists the variables that an optimizer was built for.
+
+    Waits for: a public name of them. A wrapper is asked to apply gradients
+    without their variables, as Keras's `LossScaleOptimizer` is, which reads
+    the same attribute. No issue yet.
+
+    Args:
+        optimizer: A `keras.optimizers.Optimizer` that is built.
+
+    Returns:
+        A list of `keras.Variable`s.
+    """
+    return optimizer._trainable_variables
+
+
+def batch_count(optimizer: Any) -> Any:
+    """The number of batches that an optimizer has seen, a `keras.Variable`.
+
+    Waits for: a public name of it. `iterations` is that of updates: where
+    gradients are accumulated, only this one tells which batch of an update
+    comes next. No issue yet.
+
+    Args:
+        optimizer: A `keras.optimizers.Optimizer`.
+
+    Returns:
+        An integer variable.
+    """
+    return optimizer._iterations
+
+
+# The argument with which Keras's `fit` calls `evaluate` after an epoch, and
+# by which that call is told from a user's. Waits for: a hook of a validation
+# that is not `evaluate`, or for the argument to be documented. No issue yet.
+OF_A_VALIDATION = "_use_cached_eval_dataset"
+
+
+def state_without_model(callback: Any) -> dict[str, Any]:
+    """The state of a callback that can be copied: it watches no model.
+
+    Waits for: `keras.callbacks.Callback`s that are copied without the model
+    that they watch. The setter of `model` is called by Keras. No issue yet.
+
+    Args:
+        callback: A `keras.callbacks.Callback`.
+
+    Returns:
+        A dictionary of its attributes.
+    """
+    return {**vars(callback), "_model": None}
+
+
+def token_id(tokenizer: Any, name: str) -> int | None:
+    """Returns a token's id from an attribute that not all tokenizers have.
+
+    Waits for: start and padding tokens of all tokenizers of keras-hub, `None`
+    where there is none, as there are end tokens. No issue yet.
+
+    Args:
+        tokenizer: A tokenizer of keras-hub.
+        name: Name of the attribute, such as `"start_token_id"`.
+
+    Returns:
+        An integer, or `None`.
+    """
+    found = vars(tokenizer).get(name)
+    return None if found is None else int(found)
+
+
+class KeepsWidth:
+    """Tells how many tokens the stack of a T5 was given, which it forgets.
+
+    On TensorFlow its `generate_step` refuses that where the batch size is
+    unknown, as in `fit`.
+
+    Waits for: a T5 of keras-hub that reshapes its logits by the static shape
+    of its tokens. No issue yet.
+    """
+
+    def call_decoder_with_cache(
+        self, *, decoder_token_ids: Any, **kwargs: Any
+    ) -> Any:
+        """The logits and states of T5's own, of a width that is known."""
+        width = decoder_token_ids.shape[1]
+        logits, hidden_states, *caches = super().call_decoder_with_cache(  # type: ignore[misc]
+            decoder_token_ids=decoder_token_ids, **kwargs
+        )
+        return (
+            ops.reshape(logits, (-1, width, logits.shape[-1])),
+            ops.reshape(hidden_states, (-1, width, hidden_states.shape[-1])),
+            *caches,
+        )
 
 
 def clear_gradients(variables: Sequence[Any]) -> None:

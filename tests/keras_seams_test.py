@@ -3,6 +3,7 @@
 Where what a seam waits for is there one day, a test says so by failing.
 """
 
+import inspect
 import warnings
 
 import grain
@@ -221,3 +222,127 @@ def test_a_variable_knows_its_layout_and_takes_another():
     np.testing.assert_array_equal(
         keras.ops.convert_to_numpy(variable), np.arange(16.0).reshape(8, 2)
     )
+
+
+class Decoder:
+    """Forgets the shape of what it was given, as T5's does."""
+
+    def call_decoder_with_cache(self, decoder_token_ids, cache):
+        x = ops.reshape(ops.cast(decoder_token_ids, "float32"), (-1,))
+        states = ops.repeat(x[:, None], 4, axis=1)
+        logits = ops.repeat(x[:, None], 3, axis=1)
+        return logits, states, cache, "cross"
+
+
+class KeepingDecoder(keras_seams.KeepsWidth, Decoder):
+    pass
+
+
+def test_logits_and_states_have_the_width_of_the_tokens():
+    tokens = np.arange(6).reshape(2, 3)
+    logits, states, *caches = KeepingDecoder().call_decoder_with_cache(
+        decoder_token_ids=tokens, cache="self"
+    )
+    assert logits.shape == (2, 3, 3)
+    assert states.shape == (2, 3, 4)
+    np.testing.assert_array_equal(ops.convert_to_numpy(logits[..., 0]), tokens)
+    assert caches == ["self", "cross"]
+
+
+def test_a_t5_still_decodes_with_the_method_that_keeps_its_width():
+    step = inspect.getsource(keras_hub.models.T5Seq2SeqLM.generate_step)
+    assert "self.call_decoder_with_cache(" in step
+
+
+def test_blocks_are_found_where_a_backbone_keeps_them():
+    backbone = tiny_policy("t5").backbone
+    names = FAMILIES["T5Seq2SeqLM"].blocks
+    assert len(keras_seams.blocks_of(backbone, names)) == 4
+    assert keras_seams.blocks_of(backbone, [*names, "gone"]) == []
+
+
+def test_weights_are_still_told_by_their_names_alone():
+    variables = tiny_policy("t5").backbone.trainable_variables
+    kinds = {v.path: keras_seams.weight_kind(v) for v in variables}
+    assert set(kinds.values()) == {"embeddings", "kernel", None}
+    for path, kind in kinds.items():
+        is_norm = path.endswith("/weight")
+        assert (kind is None) == is_norm, path
+    # There is no initializer to pass.
+    with pytest.raises((TypeError, ValueError)):
+        keras_hub.models.T5Backbone(
+            vocabulary_size=9,
+            num_layers=1,
+            num_heads=1,
+            hidden_dim=4,
+            intermediate_dim=4,
+            kernel_initializer="zeros",
+        )
+
+
+@pytest.mark.parametrize(
+    ("layer", "shapes"),
+    [
+        (keras.layers.Dense(3), [(4, 2), (2, 3)]),
+        (keras.layers.EinsumDense("ab,bc->ac", 3), [(4, 2), (2, 3)]),
+        (keras.layers.Embedding(5, 3), [(5, 2), (2, 3)]),
+    ],
+)
+def test_the_factors_of_a_layer_are_found(layer, shapes):
+    layer.build((1, 4))
+    assert keras_seams.low_rank_factors(layer) is None
+    layer.enable_lora(2)
+    factors = keras_seams.low_rank_factors(layer)
+    assert [tuple(factor.shape) for factor in factors] == shapes
+    trained = {id(variable) for variable in layer.trainable_variables}
+    assert {id(factor) for factor in factors} <= trained
+    assert (
+        keras_seams.low_rank_factors(keras.layers.LayerNormalization()) is None
+    )
+
+
+def test_an_optimizer_knows_its_variables_and_every_batch():
+    variables = [keras.Variable([1.0]), keras.Variable([2.0])]
+    optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=3)
+    optimizer.build(variables)
+    trained = keras_seams.trained_by(optimizer)
+    assert [id(v) for v in trained] == [id(v) for v in variables]
+    for count in range(1, 5):
+        gradients = [ops.ones_like(v) for v in variables]
+        optimizer.apply(gradients, variables)
+        assert int(keras_seams.batch_count(optimizer)) == count
+        assert int(optimizer.iterations) == count // 3
+
+
+def test_a_validation_still_asks_with_an_argument_of_its_own():
+    asked = []
+
+    class Model(keras.Sequential):
+        def evaluate(self, *args, **kwargs):
+            asked.append(keras_seams.OF_A_VALIDATION in kwargs)
+            return super().evaluate(*args, **kwargs)
+
+    model = Model([keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    data = np.ones((2, 3)), np.ones((2, 1))
+    model.fit(*data, validation_data=data, verbose=0)
+    model.evaluate(*data, verbose=0)
+    assert asked == [True, False]
+
+
+def test_a_callback_is_copied_without_its_model():
+    callback = keras.callbacks.Callback()
+    callback.set_model(keras.Sequential([keras.layers.Dense(1)]))
+    state = keras_seams.state_without_model(callback)
+    assert state.keys() == vars(callback).keys()
+    assert not any(isinstance(v, keras.Model) for v in state.values())
+    assert callback.model is not None
+
+
+def test_not_every_tokenizer_has_a_start_token_yet():
+    t5, gpt2 = (
+        tiny_policy(name).preprocessor.tokenizer for name in ("t5", "gpt2")
+    )
+    assert keras_seams.token_id(gpt2, "start_token_id") == gpt2.end_token_id
+    assert keras_seams.token_id(t5, "pad_token_id") == 0
+    assert keras_seams.token_id(t5, "start_token_id") is None

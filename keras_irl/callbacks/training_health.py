@@ -16,6 +16,7 @@ from keras_irl.arguments import shortened
 from keras_irl.callbacks.alerts import Alert
 from keras_irl.callbacks.alerts import check_names
 from keras_irl.callbacks.alerts import rules_with
+from keras_irl.keras_seams import state_without_model
 
 
 class WindowedMeans:
@@ -273,7 +274,7 @@ class TrainingHealth(keras.callbacks.Callback):
     def __getstate__(self):
         # A copy watches no model yet, and neither lock nor model can be
         # copied.
-        state = {**vars(self), "_model": None, "_trained": None}
+        state = {**state_without_model(self), "_trained": None}
         del state["_lock"]
         return state
 

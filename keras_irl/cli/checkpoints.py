@@ -94,9 +94,7 @@ class Checkpoint:
             return {"step": 0, "step_times": [], "history": history}
         progress = read_object(self.path, self._remedy)
         _check_progress(progress, self.path, self._remedy)
-        # Keras loads no weights before these are built. Not by `build`: a file
-        # would tell of no shape then, and could not be loaded.
-        trainer.built = True
+        # Keras loads no weights of an optimizer before these are built.
         trainer.optimizer.build(trainer.trainable_variables)
         self._load(trainer, self.folder / progress.pop("weights"))
         return progress

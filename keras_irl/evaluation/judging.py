@@ -4,6 +4,8 @@ import math
 import numbers
 import statistics
 from typing import Any
+from typing import Protocol
+from typing import runtime_checkable
 
 import numpy as np
 
@@ -131,11 +133,15 @@ def require_task(task: Any) -> None:
             )
 
 
+@runtime_checkable
+class _SeparatesWords(Protocol):
+    """A task that names a tokenizer for words, as every `Task` does."""
+
+    tokenize: str
+
+
 def _tokenizer_of(task):
-    try:
-        return task.tokenize
-    except AttributeError:  # It need not be a `Task`.
-        return DEFAULT
+    return task.tokenize if isinstance(task, _SeparatesWords) else DEFAULT
 
 
 def _references(task):

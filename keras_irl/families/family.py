@@ -8,7 +8,6 @@ import dataclasses
 from typing import Any
 
 import keras_hub
-from keras import ops
 
 from keras_irl.arguments import shortened
 from keras_irl.families import segment_readers
@@ -22,29 +21,8 @@ from keras_irl.families.output_layers import RWKV7OutputLayer
 from keras_irl.families.output_layers import T5GemmaOutputLayer
 from keras_irl.families.output_layers import T5OutputLayer
 from keras_irl.families.segment_readers import SegmentReader
+from keras_irl.keras_seams import KeepsWidth
 from keras_irl.types import Policy
-
-
-class KeepsWidth:
-    """Tells how many tokens the stack of a T5 was given, which it forgets.
-
-    On TensorFlow its `generate_step` refuses that where the batch size is
-    unknown, as in `fit`.
-    """
-
-    def call_decoder_with_cache(
-        self, *, decoder_token_ids: Any, **kwargs: Any
-    ) -> Any:
-        """The logits and states of T5's own, of a width that is known."""
-        width = decoder_token_ids.shape[1]
-        logits, hidden_states, *caches = super().call_decoder_with_cache(  # type: ignore[misc]
-            decoder_token_ids=decoder_token_ids, **kwargs
-        )
-        return (
-            ops.reshape(logits, (-1, width, logits.shape[-1])),
-            ops.reshape(hidden_states, (-1, width, hidden_states.shape[-1])),
-            *caches,
-        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,6 +13,7 @@ from keras import ops
 
 from keras_irl.families.family import layout_of
 from keras_irl.families.family import nearest_family
+from keras_irl.keras_seams import token_id
 from keras_irl.types import Policy
 
 
@@ -29,7 +30,7 @@ def end_token_ids(policy: Policy) -> set[Any]:
         return set()
     tokenizer = policy.preprocessor.tokenizer
     family = nearest_family(policy)
-    ids = {tokenizer.end_token_id, _id(tokenizer, family.second_end)}
+    ids = {tokenizer.end_token_id, token_id(tokenizer, family.second_end)}
     if family.turn_end is not None:
         found = tokenizer.token_to_id(family.turn_end)
         # Unknown tokens have an id too, that of another.
@@ -135,8 +136,8 @@ def text_marks(policy: Policy) -> tuple[Any, ...]:
     special = set(map(int, tokenizer.special_token_ids))
     ends = end_token_ids(policy)
     borders = {
-        _id(tokenizer, "start_token_id"),
-        _id(tokenizer, "pad_token_id"),
+        token_id(tokenizer, "start_token_id"),
+        token_id(tokenizer, "pad_token_id"),
     }
     names = {
         number: _text(tokenizer.id_to_token(number))
@@ -198,9 +199,3 @@ def _frame(policy):
 def _text(token):
     """A token as a string; those of RWKV7 are bytes."""
     return token.decode(errors="replace") if isinstance(token, bytes) else token
-
-
-def _id(tokenizer, name):
-    """An id that not every tokenizer has an attribute for."""
-    found = vars(tokenizer).get(name)
-    return None if found is None else int(found)

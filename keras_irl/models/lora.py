@@ -13,6 +13,7 @@ from keras_irl.arguments import check_integer
 from keras_irl.families.family import check_language_model
 from keras_irl.families.family import nearest_family
 from keras_irl.keras_seams import layers_inside
+from keras_irl.keras_seams import low_rank_factors
 from keras_irl.types import Policy
 
 _DENSE = (keras.layers.Dense, keras.layers.EinsumDense)
@@ -210,12 +211,9 @@ def low_rank_updates(policy: Policy) -> list[Any]:
     """
     found = []
     for layer in layers_inside(policy):
-        if isinstance(layer, _DENSE) and layer.lora_enabled:
-            a, b = layer.lora_kernel_a, layer.lora_kernel_b
-            found.append(LowRankUpdate(layer, a, b))
-        elif isinstance(layer, keras.layers.Embedding) and layer.lora_enabled:
-            a, b = layer.lora_embeddings_a, layer.lora_embeddings_b
-            found.append(LowRankUpdate(layer, a, b))
+        factors = low_rank_factors(layer)
+        if factors is not None:
+            found.append(LowRankUpdate(layer, factors.a, factors.b))
     return found
 
 

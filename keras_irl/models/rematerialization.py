@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_irl.families.family import nearest_family
+from keras_irl.keras_seams import blocks_of
 from keras_irl.keras_seams import wrap_call
 from keras_irl.types import Policy
 
@@ -35,7 +36,7 @@ def rematerialize(policy: Policy) -> int:
     ```
     """
     family, backbone = nearest_family(policy), policy.backbone
-    blocks = _blocks(backbone, family.blocks)
+    blocks = blocks_of(backbone, family.blocks)
     if not blocks or family.has_expert_losses:
         expected = ", ".join(family.blocks) or "none that is known"
         raise ValueError(
@@ -48,13 +49,6 @@ def rematerialize(policy: Policy) -> int:
         if not is_rematerialized(block):
             wrap_call(block, _Rematerialized(block))
     return len(blocks)
-
-
-def _blocks(backbone, names):
-    try:
-        return [block for name in names for block in vars(backbone)[name]]
-    except KeyError:
-        return []
 
 
 def is_rematerialized(layer: Any) -> bool:

@@ -24,6 +24,7 @@ from keras_irl.arguments import MAX_LENGTH
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.columns import column
+from keras_irl.keras_seams import weight_kind
 
 MAX_TEXTS = 50_000
 MAX_VOCABULARY = 2**20
@@ -386,10 +387,11 @@ def _scale(variable, backbone):
     width = backbone.hidden_dim
     if variable.path == "token_embedding/embeddings" and _is_untied(backbone):
         return 1.0
-    if "embeddings" in variable.name:
+    kind = weight_kind(variable)
+    if kind == "embeddings":
         # The last hidden state has the length √width: logits deviate by 0.5.
         return 0.5 * width**-0.5
-    if variable.name != "kernel":
+    if kind != "kernel":
         return None
     # A kernel of three axes maps the hidden state to heads, or heads to it.
     fan_in = variable.shape[0] if len(variable.shape) == 2 else width

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_irl.keras_seams import trained_by
 from keras_irl.optimizers.token_weighted import dense
 
 
@@ -57,7 +58,7 @@ class HeadStart(keras.optimizers.Optimizer):
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         if trainable_variables is None:
-            trainable_variables = self._trainable_variables
+            trainable_variables = trained_by(self)
         started = self.iterations > 0
         for gradient in map(dense, grads):
             if gradient is not None:

@@ -14,6 +14,8 @@ import keras
 from keras import ops
 
 from keras_irl.arguments import check_kind
+from keras_irl.keras_seams import batch_count
+from keras_irl.keras_seams import trained_by
 from keras_irl.types import Tensor
 
 
@@ -142,7 +144,7 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         if trainable_variables is None:
-            trainable_variables = self._trainable_variables
+            trainable_variables = trained_by(self)
         trainable_variables = list(trainable_variables)
         self.build(trainable_variables)
         ops.cond(
@@ -154,7 +156,7 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
     def stateless_apply(
         self, optimizer_variables: Any, grads: Any, trainable_variables: Any
     ) -> Any:
-        trained = self._trainable_variables
+        trained = trained_by(self)
         mapping = [
             *zip(trained, trainable_variables, strict=True),
             *zip(self.variables, optimizer_variables, strict=True),
@@ -231,7 +233,7 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
         self._accumulated_tokens.assign(ops.where(is_due, 0.0, total))
         means = dict(
             zip(
-                map(id, self._trainable_variables),
+                map(id, trained_by(self)),
                 self._accumulated,
                 strict=True,
             )
@@ -290,15 +292,6 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
             config["inner_optimizer"], custom_objects=custom_objects
         )
         return cls(inner, name=config["name"])
-
-
-def batch_count(optimizer: Any) -> Any:
-    """The number of batches that an optimizer has seen, a `keras.Variable`.
-
-    That of updates is its `iterations`; where gradients are accumulated, only
-    this one tells which batch of an update comes next.
-    """
-    return next(v for v in optimizer.variables if v.name == "iteration")
 
 
 def dense(gradient: Any) -> Any:

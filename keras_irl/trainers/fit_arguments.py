@@ -17,6 +17,7 @@ from keras_irl.arguments import check_number
 from keras_irl.arguments import shortened
 from keras_irl.data.dataset import Demonstrations
 from keras_irl.data.dataset import DemonstrationStream
+from keras_irl.keras_seams import OF_A_VALIDATION
 
 # Whoever has data of these has imported them.
 _LIBRARIES = ("tensorflow", "torch")
@@ -202,10 +203,6 @@ _COUNTS = (
 )
 
 
-# What Keras passes to `evaluate` itself, from its own `fit`.
-_OF_KERAS = "_use_cached_eval_dataset"
-
-
 def named(
     method: Any, positional: tuple[Any, ...], keywords: dict[str, Any]
 ) -> dict[str, Any]:
@@ -224,7 +221,7 @@ def named(
         TypeError: If there are too many, or one is passed twice.
     """
     signature = inspect.signature(method)
-    known = {*signature.parameters, _OF_KERAS} - {"kwargs"}
+    known = {*signature.parameters, OF_A_VALIDATION} - {"kwargs"}
     unknown = sorted(set(keywords) - known)
     if unknown:
         received = ", ".join(f"{n}={shortened(keywords[n])}" for n in unknown)

@@ -14,6 +14,7 @@ from keras_irl.families.family import layout_of
 from keras_irl.families.heads import hidden_states
 from keras_irl.families.heads import q_values
 from keras_irl.families.heads import vocabulary_head
+from keras_irl.keras_seams import OF_A_VALIDATION
 from keras_irl.keras_seams import clear_gradients
 from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.losses.iq_learn import check_discount
@@ -396,7 +397,7 @@ class Trainer(PolicyModel):
     @functools.wraps(keras.Model.evaluate)
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         arguments = named(keras.Model.evaluate, args, kwargs)
-        if "_use_cached_eval_dataset" in arguments or not self.compiled:
+        if OF_A_VALIDATION in arguments or not self.compiled:
             # Keras itself asks so, after an epoch of `fit`.
             return super().evaluate(**arguments)
         arguments = check_fit_arguments(

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_irl.optimizers.token_weighted import batch_count
+from keras_irl.keras_seams import batch_count
 from keras_irl.optimizers.unwrapping import inner_optimizer
 
 
