@@ -130,10 +130,17 @@ def _read_spec(text):
     return DecoderSpec(text, kind, arguments)
 
 
-def _read_part(part, text):
+class _Setting(NamedTuple):
     """The argument that a part sets, its value, and for which decoder."""
+
+    argument: str
+    value: Any
+    kind: str
+
+
+def _read_part(part, text):
     if part == "greedy":
-        return "temperature", 0.0, "Sampling"
+        return _Setting("temperature", 0.0, "Sampling")
     name, equals, number = part.partition("=")
     if not equals:
         name, number = "T", part
@@ -141,7 +148,7 @@ def _read_part(part, text):
         raise _error("the words are greedy, " + ", ".join(_WORDS), text)
     word = _WORDS[name]
     try:
-        return word.argument, word.read(number), word.kind
+        return _Setting(word.argument, word.read(number), word.kind)
     except argparse.ArgumentTypeError as error:
         # It says what it received.
         raise argparse.ArgumentTypeError(

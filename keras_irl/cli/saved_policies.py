@@ -124,8 +124,15 @@ def load_saved(
     return saved
 
 
-def _name_and_path(text):
+class _NamedPath(NamedTuple):
     """A policy's name and path, and whether the name was given."""
+
+    name: str
+    path: str
+    is_given: bool
+
+
+def _name_and_path(text):
     name, equals, path = text.partition("=")
     is_given = bool(equals) and not _exists(text)
     if not is_given:
@@ -137,7 +144,7 @@ def _name_and_path(text):
             f" Received: policy={text!r}"
         )
     check_policy_path(path)
-    return name, path, is_given
+    return _NamedPath(name, path, is_given)
 
 
 def _exists(path):

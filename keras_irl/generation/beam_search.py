@@ -1,6 +1,7 @@
 """Beam search with a length penalty, finished texts kept."""
 
 from typing import Any
+from typing import NamedTuple
 
 import keras
 from keras import ops
@@ -16,6 +17,35 @@ MOST_BEAMS = 10_000
 
 # The score of no text at all. Finite, as ∞ - ∞ is not a number.
 _NONE = -1e9
+
+
+class _SearchState(NamedTuple):
+    """State of the loop over tokens.
+
+    `tokens` `(P * K, T)` are the texts that are continued, of
+    log-probabilities `alive` `(P, K)`; `kept` those that have ended, of
+    `scores` `(P, K)`.
+    """
+
+    tokens: Any
+    cache: Any
+    index: Any
+    alive: Any
+    kept: Any
+    scores: Any
+
+
+class _Candidates(NamedTuple):
+    """The C likeliest continuations of all texts of a prompt.
+
+    Log-probabilities `(P, C)`, the rows `(P, C)` that they continue, their
+    tokens `(P * C, T)`, and whether they end, `(P, C)`.
+    """
+
+    totals: Any
+    rows: Any
+    texts: Any
+    stops: Any
 
 
 class BeamSearcher(BranchingSampler):
@@ -113,17 +143,19 @@ class BeamSearcher(BranchingSampler):
 
         def step(tokens, cache, *state):
             logits, _, cache = next(tokens, cache, state[0])
-            return self._step(logits, (tokens, cache, *state), mask, lengths)
+            state = _SearchState(tokens, cache, *state)
+            return self._step(logits, state, mask, lengths)
 
         cache = () if cache is None else cache
-        tokens, _, _, _, kept, scores = self.run_loop(
+        found = self.run_loop(
             hopeful,
             step,
             model=model,
-            loop_vars=(prompt, cache, index, alive, prompt, none),
+            loop_vars=_SearchState(prompt, cache, index, alive, prompt, none),
             maximum_iterations=ops.shape(prompt)[1] - index,
         )
-        return self._finished_first(tokens, kept, scores)
+        found = _SearchState(*found)
+        return self._finished_first(found.tokens, found.kept, found.scores)
 
     def _step(self, logits, state, mask, lengths):
         """Continues all texts by a token: the next state of the loop."""
@@ -150,7 +182,7 @@ class BeamSearcher(BranchingSampler):
         cache = tree.map_structure(
             lambda x: _take_rows(self._by_prompt(x), rows), cache
         )
-        return tokens, cache, index + 1, alive, kept, scores
+        return _SearchState(tokens, cache, index + 1, alive, kept, scores)
 
     def _by_prompt(self, x):
         """Reshapes `(P * K, ...)` to `(P, K, ...)`."""
@@ -190,14 +222,7 @@ class BeamSearcher(BranchingSampler):
         return ops.where(given[:, None], forced, logits - values[:, None])
 
     def _candidates(self, tokens, alive, gains, index):
-        """The C likeliest continuations of all texts of a prompt.
-
-        They are so many that enough are left when some of them end.
-
-        Returns:
-            Log-probabilities `(P, C)`, the rows `(P, C)` that they continue,
-            their tokens `(P, C, T)`, and whether they end, `(P, C)`.
-        """
+        """So many continuations that enough are left when some of them end."""
         num_rows, size = self.num_return_sequences, gains.shape[-1]
         count = num_rows * min(1 + len(self.stop_token_ids), size)
         totals = alive[..., None] + self._by_prompt(gains)
@@ -213,7 +238,8 @@ class BeamSearcher(BranchingSampler):
             ops.reshape(drawn, (-1, 1)),
         )
         texts = ops.reshape(texts, (-1, count, tokens.shape[1]))
-        return totals, chosen // size, texts, self.is_stop(drawn)
+        rows = chosen // size
+        return _Candidates(totals, rows, texts, self.is_stop(drawn))
 
     def _best(self, scores):
         """The best `num_beams` of `(P, N)`: scores and where, `(P, K)`."""

@@ -4,6 +4,7 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -63,6 +64,37 @@ class Responses:
 _SEQUENCES = list | tuple | set | frozenset | np.ndarray
 
 
+class WrittenTexts(NamedTuple):
+    """Texts of generated tokens.
+
+    Attributes:
+        texts: List of strings.
+        ended: List of booleans, whether each has ended.
+        lengths: List of the numbers of tokens of each, up to its end and with
+            that.
+    """
+
+    texts: list
+    ended: list
+    lengths: list
+
+
+class _Batch(NamedTuple):
+    """Rows of prompts, their width, and how many rows they are filled to."""
+
+    rows: Any
+    width: int
+    num_prompts: int
+
+
+class _Plan(NamedTuple):
+    """The compiled function, its length buckets, and their batches."""
+
+    compiled: CompiledDecoder
+    buckets: LengthBuckets
+    batches: list
+
+
 class Stops:
     """Ends responses at stop tokens and at stop texts.
 
@@ -105,15 +137,14 @@ class Stops:
         (ends,) = np.nonzero(np.isin(ids, self.token_ids))
         return ids[: ends[0] + 1] if len(ends) else ids
 
-    def read(self, rows: Sequence[Any]) -> tuple[Any, ...]:
+    def read(self, rows: Sequence[Any]) -> WrittenTexts:
         """Makes texts of what `cut_tokens` returned.
 
         Args:
             rows: List of int arrays.
 
         Returns:
-            The texts, whether each has ended, and the tokens of each: those
-            up to its end, with that.
+            `WrittenTexts`.
         """
         ended = [len(r) > 0 and r[-1] in self.token_ids for r in rows]
         written = [r[:-1] if e else r for r, e in zip(rows, ended, strict=True)]
@@ -125,7 +156,7 @@ class Stops:
                 texts[i] = text[: min(places)]
                 ended[i] = True
                 lengths[i] = self._length(written[i])
-        return texts, ended, lengths
+        return WrittenTexts(texts, ended, lengths)
 
     def _length(self, ids):
         """The fewest tokens that hold a stop text, by bisection."""
@@ -337,11 +368,7 @@ class ResponseSampler:
         )
 
     def _plan(self, prompts, decoder, num_samples):
-        """The compiled function, its length buckets, and their batches.
-
-        A batch is its rows of the prompts, the width of its window, and how
-        many prompts it is filled up to.
-        """
+        """Plans the batches in which prompts are answered."""
         num_return_sequences = decoder.num_return_sequences(
             num_samples, self.batch_size
         )
@@ -357,12 +384,12 @@ class ResponseSampler:
         inputs = encode_prompts(self.policy, prompts, self.max_length)
         buckets = LengthBuckets(inputs, self.max_response_length)
         batches = [
-            (rows, width, num_prompts)
+            _Batch(rows, width, num_prompts)
             for rows, width in buckets.batches(num_prompts, self.num_buckets)
             # Samples that are more than a batch holds take several.
             for _ in range(-(-num_samples // num_return_sequences))
         ]
-        return self._compiled[key], buckets, batches
+        return _Plan(self._compiled[key], buckets, batches)
 
     def _response(self, ids, start):
         return self._stops.cut_tokens(ids[start:][: self.max_response_length])

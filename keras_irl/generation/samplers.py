@@ -1,6 +1,7 @@
 """Samplers: greedy, temperature, top-k and top-p, compiled as one."""
 
 from typing import Any
+from typing import NamedTuple
 
 import keras
 import keras_hub
@@ -14,6 +15,15 @@ from keras_irl.arguments import check_number
 from keras_irl.arguments import shortened
 from keras_irl.ops.shapes import as_tensor
 from keras_irl.types import Tensor
+
+
+class _DrawnTokens(NamedTuple):
+    """State of the loop that draws: tokens `(B, T)` and what is known."""
+
+    tokens: Any
+    cache: Any
+    index: Any
+    finished: Any
 
 
 class BranchingSampler(keras_hub.samplers.Sampler):
@@ -316,7 +326,8 @@ class TokenSampler(BranchingSampler):
             index = index + 1
             if self.max_tokens is not None:
                 stop = ops.logical_or(stop, self.is_long(index - lengths))
-            return prompt, cache, index, ops.logical_or(finished, stop)
+            finished = ops.logical_or(finished, stop)
+            return _DrawnTokens(prompt, cache, index, finished)
 
         return self.run_loop(
             unfinished,
@@ -402,11 +413,27 @@ class GreedySampler(TokenSampler):
         return ops.argmax(logits, axis=-1)
 
 
-def check_sampling(temperature: Any, top_k: Any, top_p: Any) -> tuple[Any, ...]:
+class SamplingSettings(NamedTuple):
+    """The numbers that describe a distribution over tokens.
+
+    Attributes:
+        temperature: What logits are divided by, a float.
+        top_k: How many tokens may be drawn, or `None`.
+        top_p: The probability of those that may be drawn, or `None`.
+    """
+
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+
+
+def check_sampling(
+    temperature: Any, top_k: Any, top_p: Any
+) -> SamplingSettings:
     """Refuses numbers that describe no distribution over tokens.
 
     Returns:
-        A tuple of the three, as plain numbers or `None`.
+        `SamplingSettings`, of plain numbers or `None`.
     """
     # Beyond, what the noise is multiplied by were infinite in float32.
     temperature = check_number(
@@ -432,4 +459,4 @@ def check_sampling(temperature: Any, top_k: Any, top_p: Any) -> tuple[Any, ...]:
             meaning="It is the probability of the tokens that may be drawn, "
             "in (0, 1]; `None` is all.",
         )
-    return temperature, top_k, top_p
+    return SamplingSettings(temperature, top_k, top_p)

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -309,6 +310,14 @@ def given_prompts(metric: Callable[..., Any], prompts: Sequence[str]) -> Any:
     return _adapted(metric, functools.partial(_add_prompts, prompts))
 
 
+class _JudgedTexts(NamedTuple):
+    """The arguments of a metric that reads prompts."""
+
+    prompts: list
+    responses: Any
+    references: Any
+
+
 def _change_responses(change, responses, references):
     return change(responses), references
 
@@ -316,7 +325,7 @@ def _change_responses(change, responses, references):
 def _add_prompts(prompts, responses, references):
     # A task that was cut has the first of them.
     aligned = list(itertools.islice(prompts, len(responses)))
-    return aligned, responses, references
+    return _JudgedTexts(aligned, responses, references)
 
 
 def _adapted(metric, adapt):

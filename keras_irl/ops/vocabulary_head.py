@@ -11,6 +11,20 @@ from keras_irl.ops.shapes import check_shapes
 from keras_irl.types import Tensor
 
 
+class HeadTensors(NamedTuple):
+    """The tensors that logits are products of.
+
+    Attributes:
+        hidden_states: Float tensor of shape `(B, T, D)`.
+        kernel: Float tensor of shape `(V, D)` or `(D, V)`.
+        bias: Float tensor of shape `(V,)`, or `None`.
+    """
+
+    hidden_states: Any
+    kernel: Any
+    bias: Any
+
+
 class VocabularyHead(NamedTuple):
     """The last layer of a language model: one value for every token.
 
@@ -63,15 +77,14 @@ class VocabularyHead(NamedTuple):
             logits = self.soft_cap * ops.tanh(logits / self.soft_cap)
         return logits
 
-    def tensors(self, hidden_states: Tensor) -> tuple[Any, ...]:
+    def tensors(self, hidden_states: Tensor) -> HeadTensors:
         """Returns the tensors that products are taken of.
 
         Args:
             hidden_states: Float tensor of shape `(B, T, D)`.
 
         Returns:
-            A tuple of these, kernel and bias, or `None` for no bias; what is
-            not of 32 or 16 bits is float32.
+            `HeadTensors`; what is not of 32 or 16 bits is float32.
 
         Raises:
             ValueError: If the shapes disagree.
@@ -83,7 +96,7 @@ class VocabularyHead(NamedTuple):
         if self.bias is not None:
             given["bias"] = (self.bias, "V")
         hidden_states, kernel, *bias = map(_narrow, check_shapes(**given))
-        return hidden_states, kernel, bias[0] if bias else None
+        return HeadTensors(hidden_states, kernel, bias[0] if bias else None)
 
 
 def _narrow(tensor):

@@ -7,6 +7,7 @@ right one, and the wrong word least of all.
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import scipy.stats
@@ -181,6 +182,14 @@ def auc(right: Any, wrong: Any) -> float:
     return float(surplus / (size * len(wrong)))
 
 
+class _Sums(NamedTuple):
+    """A chain of sums: its operands, `(step, result)` pairs, and answer."""
+
+    operands: list
+    steps: list
+    answer: int
+
+
 def _parse(response):
     *steps, answer = str(response).split(" , ")
     pairs = []
@@ -193,7 +202,8 @@ def _parse(response):
             else:
                 operands.append(int(left.split(" + ")[1]))
         if len(pairs) > 1 and answer.startswith("answer "):
-            return operands, pairs, int(answer.removeprefix("answer "))
+            stated = int(answer.removeprefix("answer "))
+            return _Sums(operands, pairs, stated)
     except (ValueError, IndexError):
         pass
     raise ValueError(

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from keras import ops
@@ -286,15 +287,22 @@ def token_rewards(
     return reader(prompts, responses, finished)
 
 
+class _Reading(NamedTuple):
+    """A policy, and the numbers that its rewards are read with."""
+
+    policy: Any
+    discount: Any
+    value_offset: Any
+
+
 def _reading(model, discount, value_offset):
-    """Returns a policy, and the numbers that its rewards are read with."""
     policy = model
     default_discount, default_offset = 0.99, 0.0
     if isinstance(model, PolicyModel):
         policy = model.policy
         default_discount = model.discount
         default_offset = model.value_offset
-    return (
+    return _Reading(
         policy,
         default_discount if discount is None else discount,
         default_offset if value_offset is None else value_offset,

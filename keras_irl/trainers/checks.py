@@ -200,4 +200,5 @@ def _first_rows(x, y, sample_weight):
     start = int(np.argmax(is_trained))
     rows = slice(start, start + _NUM_ROWS)
     inputs = {name: ops.convert_to_numpy(x[name][rows]) for name in x}
-    return inputs, ops.convert_to_numpy(y[rows]), mask[rows]
+    actions = ops.convert_to_numpy(y[rows])
+    return inputs, actions, mask[rows]

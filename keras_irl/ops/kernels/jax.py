@@ -16,6 +16,12 @@ import jax.numpy as jnp
 from jax import lax
 
 from keras_irl.ops.kernels.tiling import TILE_SIZE
+from keras_irl.ops.kernels.tiling import BlockStatistics
+from keras_irl.ops.kernels.tiling import ForwardPass
+from keras_irl.ops.kernels.tiling import HeadGradients
+from keras_irl.ops.kernels.tiling import PartStatistics
+from keras_irl.ops.kernels.tiling import RunningStatistics
+from keras_irl.ops.statistics import TokenStatistics
 from keras_irl.types import Tensor
 
 
@@ -77,7 +83,7 @@ class HeadTiles:
 
     def add(
         self, sums: Any, slopes: Any, hidden: Any, start: Any, number: Any
-    ) -> tuple[Any, ...]:
+    ) -> HeadGradients:
         """Adds what a tile and a block contribute to the gradients."""
         to_hidden, to_kernel, to_bias = sums
         slopes_low = slopes.astype(hidden.dtype)
@@ -97,7 +103,7 @@ class HeadTiles:
             part = jnp.sum(slopes, axis=0)
             part += lax.dynamic_slice_in_dim(to_bias, place, len(part))
             to_bias = lax.dynamic_update_slice(to_bias, part, (place,))
-        return to_hidden, to_kernel, to_bias
+        return HeadGradients(to_hidden, to_kernel, to_bias)
 
     def entries_by(
         self, logits: Any, highest: Any, dtype: Any, number: Any
@@ -146,7 +152,7 @@ def statistics_of_tokens(
     counts: Tensor,
     head: Any,
     tiling: Any,
-) -> tuple[Any, ...]:
+) -> TokenStatistics:
     """Computes the statistics of those tokens of a list that count.
 
     Args:
@@ -159,15 +165,14 @@ def statistics_of_tokens(
         tiling: A `Tiling`.
 
     Returns:
-        Four float32 arrays of shape `(N,)`: action values, values, entropies
-        and whether the token taken is the likeliest; zero for tokens that
-        don't count.
+        `TokenStatistics` of float32 arrays of shape `(N,)`, zero for tokens
+        that don't count.
     """
-    action_values, values, entropies, highest = counted_statistics(
+    found = counted_statistics(
         hidden_states, kernel, bias, actions, counts, head, tiling
     )
-    is_argmax = jnp.where(counts, action_values >= highest, False)
-    return action_values, values, entropies, is_argmax.astype("float32")
+    is_argmax = jnp.where(counts, found.action_values >= found.highest, False)
+    return TokenStatistics(*found[:3], is_argmax.astype("float32"))
 
 
 def counted_statistics(
@@ -178,7 +183,7 @@ def counted_statistics(
     counts: Tensor,
     head: Any,
     tiling: Any,
-) -> Any:
+) -> PartStatistics:
     """Computes what `statistics_of_tokens` does, of a part of the vocabulary.
 
     Args:
@@ -191,8 +196,7 @@ def counted_statistics(
         tiling: A `Tiling` of the part.
 
     Returns:
-        Four float32 arrays of shape `(N,)`: action values, values, entropies
-        and the highest values; zero for tokens that don't count.
+        `PartStatistics`, zero for tokens that don't count.
     """
     size = len(actions)
     # Those that count first, and then some up to a full block. In the order
@@ -207,8 +211,8 @@ def counted_statistics(
         states, kernel, bias, actions[order], num_tokens, head, tiling
     )
     places = jnp.argsort(order[:size])
-    return tuple(
-        jnp.where(counts, result[:size][places], 0.0) for result in results
+    return PartStatistics(
+        *(jnp.where(counts, result[:size][places], 0.0) for result in results)
     )
 
 
@@ -218,47 +222,50 @@ def _tiled_statistics(
 ):
     # Only the first `num_tokens` count; the list is made of whole blocks.
     tiles = HeadTiles(kernel, bias, head, tiling)
-    return _forward(tiles, hidden_states, actions, num_tokens, False)[0]
+    found = _forward(tiles, hidden_states, actions, num_tokens, False)
+    return found.statistics
 
 
 def _tiled_forward(
     hidden_states, kernel, bias, actions, num_tokens, head, tiling
 ):
     tiles = HeadTiles(kernel, bias, head, tiling)
-    results, *found = _forward(
+    found = _forward(
         tiles, hidden_states, actions, num_tokens, not head.is_trained
     )
     inputs = (hidden_states, kernel, bias, actions)
-    return results, (*inputs, *results[1:3], *found)
+    return found.statistics, (inputs, found)
 
 
 def _tiled_backward(head, tiling, kept, upstream):
-    hidden_states, kernel, bias, actions, values, entropies = kept[:6]
-    active, expected = kept[6:]
+    (hidden_states, kernel, bias, actions), found = kept
+    active, expected = found.active, found.expected
     tiles = HeadTiles(kernel, bias, head, tiling)
-    slopes = Slopes(values, entropies, *upstream[1:3], head.soft_cap)
+    slopes = Slopes(*found.statistics[1:3], *upstream[1:3], head.soft_cap)
     if head.is_trained:
         sums = _backward(tiles, slopes, hidden_states, active)
     else:
         to_hidden = lax.cond(
             jnp.any(upstream[2] != 0),
-            lambda: _backward(tiles, slopes, hidden_states, active)[0],
+            lambda: (
+                _backward(tiles, slopes, hidden_states, active).hidden_states
+            ),
             lambda: upstream[1][:, None] * expected,
         )
-        sums = to_hidden, None, None
+        sums = HeadGradients(to_hidden)
     to_hidden, to_kernel, to_bias = _add_taken(
         tiles, sums, hidden_states, actions, upstream[0]
     )
     if not head.is_trained:
         to_kernel = jnp.zeros_like(kernel)
         to_bias = None if bias is None else jnp.zeros_like(bias)
-    return (
+    gradients = HeadGradients(
         to_hidden.astype(hidden_states.dtype),
         to_kernel.astype(kernel.dtype),
         None if bias is None else to_bias.astype(bias.dtype),
-        None,
-        None,
     )
+    # None of the actions, and none of their number.
+    return *gradients, None, None
 
 
 _tiled_statistics.defvjp(_tiled_forward, _tiled_backward)
@@ -274,28 +281,31 @@ def _forward(tiles, hidden_states, actions, num_tokens, expects):
         start = index * size
         hidden = lax.dynamic_slice_in_dim(hidden_states, start, size)
         taken = lax.dynamic_slice_in_dim(actions, start, size)
-        statistics, masses, entries = _block_statistics(
-            tiles, hidden, taken, expects
-        )
-        results = tuple(
-            lax.dynamic_update_slice(result, part, (start,))
-            for result, part in zip(results, statistics, strict=True)
+        found = _block_statistics(tiles, hidden, taken, expects)
+        results = PartStatistics(
+            *(
+                lax.dynamic_update_slice(result, part, (start,))
+                for result, part in zip(results, found.statistics, strict=True)
+            )
         )
         # Where one of the tokens may come to an entry of the tile at all; NaN
         # must reach the gradient, or scaled losses would not be found out.
-        vanishing = masses - statistics[1] <= tiling.log_negligible
+        masses = found.masses - found.statistics.values
+        vanishing = masses <= tiling.log_negligible
         reached = jnp.any(~vanishing, axis=1)[:, None]
         active = lax.dynamic_update_slice(active, reached, (0, index))
         if expects:
-            expected = lax.dynamic_update_slice(expected, entries, (start, 0))
-        return results, active, expected
+            expected = lax.dynamic_update_slice(
+                expected, found.expected, (start, 0)
+            )
+        return ForwardPass(results, active, expected)
 
-    results = (jnp.zeros(actions.shape, "float32"),) * 4
+    results = PartStatistics(*[jnp.zeros(actions.shape, "float32")] * 4)
     active = jnp.zeros((num_entries, len(actions) // size), bool)
     num_blocks = (num_tokens + size - 1) // size
     shape = hidden_states.shape
     expected = jnp.zeros(shape, "float32") if expects else None
-    carry = (results, active, expected)
+    carry = ForwardPass(results, active, expected)
     return lax.fori_loop(0, num_blocks, block, carry)
 
 
@@ -305,29 +315,30 @@ def _block_statistics(tiles, hidden, taken, expects):
     def tile(number, carry):
         running, masses, entries = carry
         logits, ids = tiles.logits(hidden, number)
-        highest = running[0]
+        highest = running.highest
         running, mass = _accumulate(running, logits, ids == taken[:, None])
         masses = lax.dynamic_update_slice(masses, mass[None], (number, 0))
         if expects:
-            entries *= jnp.exp(_rise(highest, running[0]))[:, None]
+            entries *= jnp.exp(_rise(highest, running.highest))[:, None]
             entries += tiles.entries_by(
-                logits, running[0], hidden.dtype, number
+                logits, running.highest, hidden.dtype, number
             )
-        return running, masses, entries
+        return BlockStatistics(running, masses, entries)
 
     zeros = jnp.zeros(size, "float32")
-    running = (jnp.full(size, -jnp.inf), zeros, zeros, zeros)
+    running = RunningStatistics(jnp.full(size, -jnp.inf), *[zeros] * 3)
     masses = jnp.zeros((num_tiles, size), "float32")
     entries = jnp.zeros(hidden.shape, "float32") if expects else None
     running, masses, entries = lax.fori_loop(
-        0, num_tiles, tile, (running, masses, entries)
+        0, num_tiles, tile, BlockStatistics(running, masses, entries)
     )
     highest, total, moment, action_values = running
     values = highest + jnp.log(total)
     entropies = values - highest - moment / total
     if expects:
         entries /= total[:, None]
-    return (action_values, values, entropies, highest), masses, entries
+    statistics = PartStatistics(action_values, values, entropies, highest)
+    return BlockStatistics(statistics, masses, entries)
 
 
 def _accumulate(running, logits, is_taken):
@@ -341,7 +352,7 @@ def _accumulate(running, logits, is_taken):
     products = jnp.where(weights > 0, weights * depths, 0.0)
     shrink = jnp.exp(rise)
     added = jnp.sum(weights, axis=-1)
-    running = (
+    running = RunningStatistics(
         new_highest,
         total * shrink + added,
         (moment + rise * total) * shrink + jnp.sum(products, axis=-1),
@@ -369,11 +380,13 @@ def _backward(tiles, slopes, hidden_states, active):
 
         return lax.fori_loop(0, counts[number], block, sums)
 
-    sums = jnp.zeros(hidden_states.shape, "float32"), None, None
+    sums = HeadGradients(jnp.zeros(hidden_states.shape, "float32"))
     if tiles.head.is_trained:
         kernel, bias = tiles.kernel, tiles.bias
-        to_bias = None if bias is None else jnp.zeros(bias.shape, "float32")
-        sums = sums[0], jnp.zeros(kernel.shape, "float32"), to_bias
+        sums = sums._replace(
+            kernel=jnp.zeros(kernel.shape, "float32"),
+            bias=None if bias is None else jnp.zeros(bias.shape, "float32"),
+        )
     return lax.fori_loop(0, tiles.tiling.num_tiles, tile, sums)
 
 
@@ -396,4 +409,4 @@ def _add_taken(tiles, sums, hidden_states, actions, upstream):
             to_kernel = to_kernel.at[:, actions].add(parts.T)
     if to_bias is not None:
         to_bias = to_bias.at[actions].add(upstream)
-    return to_hidden, to_kernel, to_bias
+    return HeadGradients(to_hidden, to_kernel, to_bias)

@@ -21,8 +21,10 @@ from jax import lax
 from jax.sharding import PartitionSpec
 
 from keras_irl.ops.kernels import jax as kernels
+from keras_irl.ops.kernels.tiling import PartStatistics
 from keras_irl.ops.kernels.tiling import Tiling
 from keras_irl.ops.kernels.tiling import block_size_of
+from keras_irl.ops.statistics import TokenStatistics
 from keras_irl.types import Tensor
 
 
@@ -97,9 +99,8 @@ def statistics_on_devices(
         place: A `Placement`.
 
     Returns:
-        Four float32 arrays of shape `(B, T)`: action values, values, entropies
-        and whether the token taken is the likeliest; zero for tokens that
-        don't count.
+        `TokenStatistics` of float32 arrays of shape `(B, T)`, zero for tokens
+        that don't count.
     """
     spec = PartitionSpec
     kernel_axes = [None, None]
@@ -124,7 +125,7 @@ def statistics_on_devices(
         part,
         mesh=place.mesh,
         in_specs=tuple(specs),
-        out_specs=(rows,) * 4,
+        out_specs=TokenStatistics(*[rows] * 4),
         check_vma=False,
     )(*given)
 
@@ -168,7 +169,7 @@ def _of_a_device(tokens, arrays, head, tile_size, place):
         start = lax.axis_index(axis) * shape[0] * shape[1]
         size = shape[0] * shape[1]
         results = [lax.dynamic_slice_in_dim(x, start, size) for x in results]
-    return tuple(x.reshape(shape) for x in results)
+    return TokenStatistics(*(x.reshape(shape) for x in results))
 
 
 def _put_together(found, is_here, axis):
@@ -183,4 +184,4 @@ def _put_together(found, is_here, axis):
     depths = all_values - values
     entropies = lax.psum(share * (entropies + depths), axis)
     action_values = lax.psum(jnp.where(is_here, action_values, 0.0), axis)
-    return action_values, all_values, entropies, highest
+    return PartStatistics(action_values, all_values, entropies, highest)

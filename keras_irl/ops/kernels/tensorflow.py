@@ -9,10 +9,14 @@ what is updated in part.
 """
 
 from typing import Any
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from keras_irl.ops.kernels.tiling import TILE_SIZE
+from keras_irl.ops.kernels.tiling import ForwardPass
+from keras_irl.ops.kernels.tiling import RunningStatistics
+from keras_irl.ops.statistics import TokenStatistics
 from keras_irl.types import Tensor
 
 # The logit of an entry that a tile has in common with the one before. Not −∞,
@@ -145,7 +149,7 @@ def statistics_of_tokens(
     counts: Tensor | None,
     head: Any,
     tiling: Any,
-) -> Any:
+) -> TokenStatistics:
     """Computes the statistics of those tokens of a list that count.
 
     Args:
@@ -158,12 +162,14 @@ def statistics_of_tokens(
         tiling: A `Tiling`.
 
     Returns:
-        Four float32 tensors of shape `(N,)`: action values, values, entropies
-        and greedy hits; zero for tokens that don't count.
+        `TokenStatistics` of float32 tensors of shape `(N,)`, zero for tokens
+        that don't count.
     """
     if counts is None:
-        return _tiled_statistics(
-            hidden_states, kernel, bias, actions, head, tiling
+        return TokenStatistics(
+            *_tiled_statistics(
+                hidden_states, kernel, bias, actions, head, tiling
+            )
         )
     rows = tf.where(counts)
     results = _tiled_statistics(
@@ -175,14 +181,16 @@ def statistics_of_tokens(
         tiling,
     )
     shape = tf.shape(actions, out_type=rows.dtype)
-    return tuple(tf.scatter_nd(rows, result, shape) for result in results)
+    return TokenStatistics(
+        *(tf.scatter_nd(rows, result, shape) for result in results)
+    )
 
 
 def _tiled_statistics(hidden_states, kernel, bias, actions, head, tiling):
     @tf.custom_gradient
     def compute(hidden_states, kernel, *bias):
         tiles = HeadTiles(kernel, *(bias or [None]), head, tiling)
-        statistics, *found = _forward(tiles, hidden_states, actions)
+        statistics, active, expected = _forward(tiles, hidden_states, actions)
 
         def gradient(*upstream, variables=None):
             del variables
@@ -190,24 +198,35 @@ def _tiled_statistics(hidden_states, kernel, bias, actions, head, tiling):
             taken = _Taken(tiles, hidden_states, actions, upstream[0])
             slopes = Slopes(statistics, upstream, head.soft_cap)
             backward = _backward if head.is_trained else _backward_frozen
-            sums = backward(tiles, hidden_states, slopes, *found, taken)
+            sums = backward(
+                tiles, hidden_states, slopes, active, *expected, taken
+            )
             sums = [*sums, *[None] * (len(tensors) - len(sums))]
             return [
                 None if total is None else tf.cast(total, tensor.dtype)
                 for total, tensor in zip(sums, tensors, strict=True)
             ]
 
-        return statistics, gradient
+        return tuple(statistics), gradient
 
     bias = [] if bias is None else [tf.convert_to_tensor(bias)]
     return compute(hidden_states, tf.convert_to_tensor(kernel), *bias)
+
+
+class _ForwardState(NamedTuple):
+    """State of the walk over tiles; `expected` is empty, or one tensor."""
+
+    number: Any
+    running: RunningStatistics
+    masses: Any
+    expected: Any
 
 
 def _forward(tiles, hidden, actions):
     """The statistics, the tiles that matter, and the expected entries."""
     num_tokens = tf.shape(actions)[0]
 
-    def tile(number, running, masses, *expected):
+    def tile(number, running, masses, expected):
         highest, total, moment, action_values = running
         logits, first = tiles.logits(hidden, number)
         found = _found(logits, actions, first, number * tiles.size)
@@ -217,7 +236,7 @@ def _forward(tiles, hidden, actions):
         weights = tf.exp(depths)
         shrink = tf.exp(rise)
         added = tf.reduce_sum(weights, axis=1)
-        running = (
+        running = RunningStatistics(
             new_highest,
             total * shrink + added,
             (moment + rise * total) * shrink
@@ -230,20 +249,24 @@ def _forward(tiles, hidden, actions):
             + tiles.entries_by(weights, logits, hidden.dtype, number)
             for part in expected
         ]
-        return number + 1, running, masses.write(number, mass), *expected
+        masses = masses.write(number, mass)
+        return _ForwardState(number + 1, running, masses, expected)
 
     zeros = tf.zeros([num_tokens])
-    running = (tf.fill([num_tokens], -float("inf")), zeros, zeros, zeros)
+    lowest = tf.fill([num_tokens], -float("inf"))
+    running = RunningStatistics(lowest, zeros, zeros, zeros)
     masses = tf.TensorArray(tf.float32, tiles.num_tiles, element_shape=[None])
     expected = [] if tiles.head.is_trained else [tf.zeros(tf.shape(hidden))]
-    _, running, masses, *expected = tiles.walk(tile, running, masses, *expected)
+    _, running, masses, expected = tiles.walk(tile, running, masses, expected)
     statistics = _statistics(*running)
     # Where a token may come to an entry of the tile at all; NaN must reach the
     # gradient, or scaled losses would not be found out.
-    vanishing = masses.stack() - statistics[1] <= tiles.tiling.log_negligible
+    vanishing = (
+        masses.stack() - statistics.values <= tiles.tiling.log_negligible
+    )
     active = tf.logical_not(tf.reduce_all(vanishing, axis=1))
     expected = [part / running[1][:, None] for part in expected]
-    return statistics, active, *expected
+    return ForwardPass(statistics, active, expected)
 
 
 def _statistics(highest, total, moment, action_values):
@@ -251,7 +274,7 @@ def _statistics(highest, total, moment, action_values):
     # The moment is taken about the highest logit, or it would lose digits.
     entropies = values - highest - moment / total
     hits = tf.cast(action_values >= highest, "float32")
-    return action_values, values, entropies, hits
+    return TokenStatistics(action_values, values, entropies, hits)
 
 
 def _found(logits, actions, first, first_new):
@@ -262,6 +285,14 @@ def _found(logits, actions, first, first_new):
     columns = tf.where(is_here, columns, 0)[:, None]
     found = tf.gather(logits, columns, batch_dims=1)[:, 0]
     return tf.where(is_here, found, 0.0)
+
+
+class _BackwardState(NamedTuple):
+    """State of the walk back; `parts` are those of kernel and bias."""
+
+    number: Any
+    to_hidden: Any
+    parts: Any
 
 
 def _backward_frozen(tiles, hidden, slopes, active, expected, taken):
@@ -281,7 +312,7 @@ def _backward(tiles, hidden, slopes, active, taken):
     shapes = [[tiles.size, hidden.shape[1]], [tiles.size]][: 1 + has_bias]
     shapes = shapes if tiles.head.is_trained else []
 
-    def tile(number, to_hidden, *parts):
+    def tile(number, to_hidden, parts):
         def visit():
             logits, first = tiles.logits(hidden, number)
             found = slopes(logits)
@@ -303,13 +334,13 @@ def _backward(tiles, hidden, slopes, active, taken):
             part.write(number, value + more)
             for part, value, more in zip(parts, found, added, strict=False)
         ]
-        return number + 1, to_hidden, *parts
+        return _BackwardState(number + 1, to_hidden, parts)
 
     parts = [
         tf.TensorArray(tf.float32, tiles.num_tiles, element_shape=shape)
         for shape in shapes
     ]
-    _, to_hidden, *parts = tiles.walk(tile, taken.to_hidden, *parts)
+    _, to_hidden, parts = tiles.walk(tile, taken.to_hidden, parts)
     joined = [tiles.join(part) for part in parts]
     if joined and tiles.axis == 1:
         joined[0] = tf.transpose(joined[0])

@@ -51,3 +51,79 @@ class Tiling(NamedTuple):
         the probability together, and so of its gradient.
         """
         return math.log(NEGLIGIBLE / self.num_tiles)
+
+
+class PartStatistics(NamedTuple):
+    """Statistics of tokens by a part of the vocabulary, or all of it.
+
+    Attributes:
+        action_values: Float32 array of shape `(N,)`, the logits of the tokens
+            taken; 0 where they are in another part.
+        values: The log-sum-exp of the part.
+        entropies: The entropies of its softmax.
+        highest: The highest logits.
+    """
+
+    action_values: Any
+    values: Any
+    entropies: Any
+    highest: Any
+
+
+class RunningStatistics(NamedTuple):
+    """Statistics of the tiles so far, from which those of all follow.
+
+    Attributes:
+        highest: Float32 array of shape `(N,)`, the highest logit.
+        total: The sum of the exponentials of all depths below it.
+        moment: The sum of the depths, each by its exponential.
+        action_values: The logits of the tokens taken, 0 until their tile.
+    """
+
+    highest: Any
+    total: Any
+    moment: Any
+    action_values: Any
+
+
+class BlockStatistics(NamedTuple):
+    """The forward pass over the tiles for a block of tokens.
+
+    Attributes:
+        statistics: The statistics of the tokens.
+        masses: Float32 array, the log-sum-exp of each tile for each token.
+        expected: Float32 array of shape `(N, D)`, the expected entries of the
+            head, or `None` where nobody asks for them.
+    """
+
+    statistics: Any
+    masses: Any
+    expected: Any
+
+
+class ForwardPass(NamedTuple):
+    """The forward pass over the tiles for all tokens.
+
+    Attributes:
+        statistics: The statistics of the tokens.
+        active: Boolean array, the tiles that the backward pass must visit.
+        expected: See `BlockStatistics`.
+    """
+
+    statistics: Any
+    active: Any
+    expected: Any
+
+
+class HeadGradients(NamedTuple):
+    """Gradients of what logits are computed from.
+
+    Attributes:
+        hidden_states: Float32 array of shape `(N, D)`.
+        kernel: Float32 array of the kernel's shape, or `None`.
+        bias: Float32 array of shape `(V,)`, or `None`.
+    """
+
+    hidden_states: Any
+    kernel: Any = None
+    bias: Any = None

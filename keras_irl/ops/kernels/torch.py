@@ -12,6 +12,8 @@ from typing import Any
 import torch
 
 from keras_irl.ops.kernels.tiling import TILE_SIZE
+from keras_irl.ops.kernels.tiling import BlockStatistics
+from keras_irl.ops.statistics import TokenStatistics
 from keras_irl.types import Tensor
 
 
@@ -28,7 +30,7 @@ def statistics_of_tokens(
     counts: Tensor | None,
     head: Any,
     tiling: Any,
-) -> Any:
+) -> TokenStatistics:
     """Computes the statistics of those tokens of a list that count.
 
     Args:
@@ -41,16 +43,17 @@ def statistics_of_tokens(
         tiling: A `Tiling`.
 
     Returns:
-        Four float32 tensors of shape `(N,)`: action values, values, entropies
-        and greedy hits; zero for tokens that don't count.
+        `TokenStatistics` of float32 tensors of shape `(N,)`, zero for tokens
+        that don't count.
     """
     if not head.is_trained:
         kernel = kernel.detach()
         bias = None if bias is None else bias.detach()
     if counts is None:
-        return _TiledStatistics.apply(
+        results = _TiledStatistics.apply(
             hidden_states, kernel, bias, actions, head, tiling
         )
+        return TokenStatistics(*results)
     rows = counts.nonzero()[:, 0]
     # In the order of the vocabulary, a block of a policy that is sure of
     # itself needs few tiles.
@@ -59,7 +62,9 @@ def statistics_of_tokens(
         hidden_states[rows], kernel, bias, actions[rows], head, tiling
     )
     zeros = results[0].new_zeros(len(actions))
-    return tuple(zeros.index_put((rows,), result) for result in results)
+    return TokenStatistics(
+        *(zeros.index_put((rows,), result) for result in results)
+    )
 
 
 class _TiledStatistics(torch.autograd.Function):
@@ -72,28 +77,29 @@ class _TiledStatistics(torch.autograd.Function):
         expects = ctx.needs_input_grad[:3] == (True, False, False)
         active, expected = [], []
         for block in _blocks(len(actions), tiling):
-            statistics, masses, entries = _block_statistics(
+            found = _block_statistics(
                 tiles, hidden_states[block], actions[block], expects
             )
-            results[:, block] = statistics
+            results[:, block] = found.statistics
             # Where a token may come to an entry of the tile at all; NaN must
             # reach the gradient, or scaled losses would not be found out.
-            vanishing = masses - statistics[1] <= tiling.log_negligible
+            masses = found.masses - found.statistics[1]
+            vanishing = masses <= tiling.log_negligible
             active.append((~vanishing).any(dim=1))
-            expected.append(entries)
-        action_values, values, entropies, hits = results.unbind()
+            expected.append(found.expected)
+        statistics = TokenStatistics(*results.unbind())
         ctx.save_for_backward(
             hidden_states,
             kernel,
             bias,
             actions,
-            values,
-            entropies,
+            statistics.values,
+            statistics.entropies,
             torch.cat(expected) if expects and expected else None,
         )
         ctx.head, ctx.tiling, ctx.active = head, tiling, active
-        ctx.mark_non_differentiable(hits)
-        return action_values, values, entropies, hits
+        ctx.mark_non_differentiable(statistics.is_argmax)
+        return tuple(statistics)
 
     @staticmethod
     def backward(ctx, *upstream):
@@ -178,7 +184,7 @@ def _block_statistics(tiles, hidden, taken, expects):
     if expects:
         expected /= total[:, None]
     statistics = torch.stack((action_values, values, entropies, hits))
-    return statistics, masses, expected
+    return BlockStatistics(statistics, masses, expected)
 
 
 def _add_taken(tiles, sums, hidden_states, actions, upstream):
