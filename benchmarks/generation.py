@@ -55,11 +55,11 @@ def compare(name, keras_irl_run, keras_hub_run, rounds):
     ]
     ratios = [a / b for a, b in pairs]
     a, b = (statistics.median(column) for column in zip(*pairs, strict=True))
-    print(
-        f"| {name} | {a:.3f} | {b:.3f} | {statistics.median(ratios):.3f} "
-        f"({min(ratios):.3f} to {max(ratios):.3f}) |",
-        flush=True,
+    ratio = (
+        f"{statistics.median(ratios):.3f} "
+        f"({min(ratios):.3f} to {max(ratios):.3f})"
     )
+    return [name, f"{a:.3f}", f"{b:.3f}", ratio]
 
 
 def measure(name, options):
@@ -82,7 +82,7 @@ def measure(name, options):
     )
     length, size = options.max_length, options.batch_size
     greedy = keras_hub_answers(policy, "greedy")
-    compare(
+    yield compare(
         f"{name}, greedy",
         lambda: sampler(prompts, temperature=0.0),
         lambda: greedy(prompts, size, length),
@@ -92,7 +92,7 @@ def measure(name, options):
     number = options.num_samples
     few = prompts[: max(1, num_prompts // number)]
     repeated = [prompt for prompt in few for _ in range(number)]
-    compare(
+    yield compare(
         f"{name}, {number} samples",
         lambda: sampler(few, temperature=1.0, num_samples=number),
         lambda: drawn(repeated, size, length),
@@ -103,7 +103,7 @@ def measure(name, options):
     searched = keras_hub_answers(policy, sampler_of_beams)
     decoder = keras_irl.generation.BeamSearch(beams, length_penalty=0.0)
     few = prompts[: max(1, num_prompts // beams)]
-    compare(
+    yield compare(
         f"{name}, {beams} beams",
         lambda: sampler(few, decoder=decoder),
         # Of each prompt, it makes as many rows itself.
@@ -128,10 +128,16 @@ def main():
     options = parser.parse_args()
     os.environ["KERAS_BACKEND"] = options.backend
     print(f"\n{options.backend}, {options.batch_size} rows a batch\n")
-    print("| answers | keras_irl, s | keras-hub, s | ratio |")
-    print("| --- | ---: | ---: | ---: |")
-    for name in options.policies.split(","):
-        measure(name, options)
+    from keras_irl.reporting.tables import Table
+    from keras_irl.reporting.tables import markdown_table
+
+    lines = [
+        line
+        for name in options.policies.split(",")
+        for line in measure(name, options)
+    ]
+    header = ["answers", "keras_irl, s", "keras-hub, s", "ratio"]
+    print(markdown_table(Table(header, lines)))
 
 
 if __name__ == "__main__":

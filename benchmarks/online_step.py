@@ -251,21 +251,24 @@ def print_table(rows, options):
         f"prompts of {options.prompt_length}, responses of "
         f"{options.response_length} tokens, {options.threads} threads\n"
     )
-    print(
-        "| contender | s / step | sampling, s | update, s "
-        f"| ratio to {OFFLINE} (range) | sampled tokens / s | MiB |"
-    )
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    # Only here: a contender chooses its backend first.
+    from keras_irl.reporting.tables import Table
+    from keras_irl.reporting.tables import markdown_table
+
+    header = ["contender", "s / step", "sampling, s", "update, s"]
+    header += [f"ratio to {OFFLINE} (range)", "sampled tokens / s", "MiB"]
+    lines = []
     for name, row in rows.items():
         if row is None:
-            print(f"| {name} | did not run | | | | | |")
+            lines.append([name, "did not run", *[""] * 5])
             continue
         cells = [seconds(row[key]) for key in ("seconds", "sampling", "update")]
         tokens = row.get("tokens_per_second")
         cells.append(spread(row.get("ratios")))
         cells.append(f"{tokens:,.0f}" if tokens else "")
         cells.append(f"{row['mebibytes']:,.0f}")
-        print("| " + " | ".join([name, *cells]) + " |")
+        lines.append([name, *cells])
+    print(markdown_table(Table(header, lines)))
 
 
 def compare(options):

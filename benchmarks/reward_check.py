@@ -22,6 +22,8 @@ import keras_irl
 from keras_irl.data import demonstrations
 from keras_irl.data import load_task
 from keras_irl.models import load_policy
+from keras_irl.reporting.tables import Table
+from keras_irl.reporting.tables import markdown_table
 from keras_irl.rewards import token_rewards
 from keras_irl.rewards.corruptions import KINDS
 from keras_irl.rewards.corruptions import auc
@@ -144,13 +146,14 @@ def check(seed, tasks, options):
 
 def table(runs):
     lines = [
-        f"| mistake | score | {' | '.join(MEASURES)} |",
-        f"| --- | --- |{' ---: |' * len(MEASURES)}",
+        [
+            *key.split(" | "),
+            *(spread([run[key][name] for run in runs]) for name in MEASURES),
+        ]
+        for key in runs[0]
     ]
-    for key in runs[0]:
-        cells = [spread([run[key][name] for run in runs]) for name in MEASURES]
-        lines.append(f"| {key} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    header = ["mistake", "score", *MEASURES]
+    return markdown_table(Table(header, lines, num_names=2))
 
 
 def spread(numbers):

@@ -19,6 +19,8 @@ import pathlib
 import numpy as np
 
 from keras_irl.cli.saved_policies import load_saved
+from keras_irl.reporting.tables import Table
+from keras_irl.reporting.tables import markdown_table
 from keras_irl.rewards import token_rewards
 from keras_irl.rewards.corruptions import auc
 
@@ -99,12 +101,13 @@ def main():
         path = pathlib.Path(options.run) / "policies" / f"{name}-0.keras"
         scores |= scores_of(name, path, prompts, solutions, options)
     print(f"{len(solutions)} solutions, {is_right.mean():.1%} right\n")
-    print("| score | AUC | AUC within a problem | pairs |")
-    print("| --- | ---: | ---: | ---: |")
+    lines = []
     for name, numbers in scores.items():
         within, pairs = auc_within(numbers, is_right, problem)
         pooled = auc(numbers[is_right], numbers[~is_right])
-        print(f"| {name} | {pooled:.3f} | {within:.3f} | {pairs} |")
+        lines.append([name, f"{pooled:.3f}", f"{within:.3f}", str(pairs)])
+    header = ["score", "AUC", "AUC within a problem", "pairs"]
+    print(markdown_table(Table(header, lines)))
 
 
 if __name__ == "__main__":

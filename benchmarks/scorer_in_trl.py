@@ -173,6 +173,10 @@ def train(options):
 
 
 def report(history, task, score, options):
+    # Only here: the process that needs TRL has chosen its backend by now.
+    from keras_irl.reporting.tables import Table
+    from keras_irl.reporting.tables import markdown_table
+
     rows = [row for row in history if "reward" in row]
     demonstrated = score(list(task.prompts[:64]), list(task.responses[:64]))
     size = max(1, len(rows) // 5)
@@ -181,8 +185,7 @@ def report(history, task, score, options):
         f"{options.warm_up_steps} of likelihood, then {options.steps} of TRL's "
         "GRPO\n"
     )
-    print("| steps | reward | its deviation | tokens | cut |")
-    print("| --- | ---: | ---: | ---: | ---: |")
+    lines = []
     for start in range(0, len(rows), size):
         part = rows[start : start + size]
         mean = {
@@ -194,8 +197,10 @@ def report(history, task, score, options):
                 "completions/clipped_ratio",
             )
         }
-        numbers = " | ".join(f"{value:.2f}" for value in mean.values())
-        print(f"| {start + 1} to {start + len(part)} | {numbers} |")
+        numbers = [f"{value:.2f}" for value in mean.values()]
+        lines.append([f"{start + 1} to {start + len(part)}", *numbers])
+    header = ["steps", "reward", "its deviation", "tokens", "cut"]
+    print(markdown_table(Table(header, lines)))
     print(f"\nDemonstrations: {statistics.fmean(demonstrated):.2f}")
 
 

@@ -272,15 +272,20 @@ def compare(model, options):
     sizes = Sizes(model, *BATCHES[model])
     print(f"\n{model}, batch {sizes.batch}, length {sizes.length}\n")
     peak = options.peak_teraflops
-    title = "| contender | s / step | tokens / s | MiB | time ratio (range) |"
-    print(title + " of the peak |" * bool(peak))
-    print("| --- |" + " ---: |" * (5 if peak else 4))
+    # Only here: a contender chooses its backend first.
+    from keras_irl.reporting.tables import Table
+    from keras_irl.reporting.tables import markdown_table
+
+    header = ["contender", "s / step", "tokens / s", "MiB"]
+    header += ["time ratio (range)", *["of the peak"] * bool(peak)]
+    lines = []
     # Ratios are to keras-hub's own fit on the same backend, or on the first.
     for name, found in results.items():
         backend = name.partition("@")[2] or options.backends[0]
         stock = results[f"keras-hub@{backend}"]
         if None in found or None in stock:
-            print(f"| {name} | did not run | | | |")
+            empty = [""] * (len(header) - 2)
+            lines.append([name, "did not run", *empty])
             continue
         seconds, mebibytes = (
             statistics.median(x[key] for x in found)
@@ -290,14 +295,14 @@ def compare(model, options):
             x["seconds"] / y["seconds"]
             for x, y in zip(found, stock, strict=True)
         ]
-        print(
-            f"| {name} | {seconds:.3f} "
-            f"| {sizes.batch * sizes.length / seconds:,.0f} | {mebibytes:,.0f} "
-            f"| {statistics.median(ratios):.3f} "
-            f"({min(ratios):.3f} to {max(ratios):.3f}) |"
-            + share_of_peak(sizes.step_flops() / seconds, peak),
-            flush=True,
-        )
+        line = [name, f"{seconds:.3f}"]
+        line += [f"{sizes.batch * sizes.length / seconds:,.0f}"]
+        line += [f"{mebibytes:,.0f}", spread(ratios)]
+        if peak:
+            share = sizes.step_flops() / seconds / peak / 1e12
+            line.append(f"{share:.1%}")
+        lines.append(line)
+    print(markdown_table(Table(header, lines)), flush=True)
     for backend in options.backends:
         pair = [results[f"{x}@{backend}"] for x in ("IQLearn", "MLE")]
         if None in pair[0] or None in pair[1]:
@@ -305,14 +310,14 @@ def compare(model, options):
         ratios = [
             x["seconds"] / y["seconds"] for x, y in zip(*pair, strict=True)
         ]
-        print(
-            f"\nIQLearn / MLE on {backend}: {statistics.median(ratios):.3f} "
-            f"({min(ratios):.3f} to {max(ratios):.3f})"
-        )
+        print(f"\nIQLearn / MLE on {backend}: {spread(ratios)}")
 
 
-def share_of_peak(flops, teraflops):
-    return f" {flops / teraflops / 1e12:.1%} |" if teraflops else ""
+def spread(ratios):
+    return (
+        f"{statistics.median(ratios):.3f} "
+        f"({min(ratios):.3f} to {max(ratios):.3f})"
+    )
 
 
 def names(text):

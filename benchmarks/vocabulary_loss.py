@@ -179,12 +179,16 @@ def compare(vocabulary, width, options):
     print(f"\nV = {vocabulary:,}, D = {width:,}\n")
     sizes = [x["gradients"] for found in results.values() for x in found if x]
     print(f"Gradients: {max(sizes, default=0):.0f} MiB\n")
-    print("| contender | seconds | MiB | time / plain | memory / plain |")
-    print("| --- | ---: | ---: | ---: | ---: |")
+    # Only here: a contender chooses its backend first.
+    from keras_irl.reporting.tables import Table
+    from keras_irl.reporting.tables import markdown_table
+
+    header = ["contender", "seconds", "MiB", "time / plain", "memory / plain"]
+    lines = []
     for name, found in results.items():
         plain = results.get(f"{name.split()[0]} plain", found)
         if None in found or None in plain:
-            print(f"| {name} | did not run | | | |")
+            lines.append([name, "did not run", "", "", ""])
             continue
         seconds, mebibytes = (
             statistics.median(x[key] for x in found)
@@ -196,11 +200,9 @@ def compare(vocabulary, width, options):
             )
             for key in ("seconds", "mebibytes")
         ]
-        print(
-            f"| {name} | {seconds:.2f} | {mebibytes:.0f} | {ratios[0]:.2f} | "
-            f"{ratios[1]:.3f} |",
-            flush=True,
-        )
+        line = [name, f"{seconds:.2f}", f"{mebibytes:.0f}"]
+        lines.append([*line, f"{ratios[0]:.2f}", f"{ratios[1]:.3f}"])
+    print(markdown_table(Table(header, lines)), flush=True)
 
 
 def integers(text):

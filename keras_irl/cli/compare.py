@@ -20,7 +20,7 @@ from keras_irl.cli.flags import share
 from keras_irl.cli.flags import size
 from keras_irl.cli.flags import temperature
 from keras_irl.cli.objectives import add_objectives
-from keras_irl.cli.output_lock import locked
+from keras_irl.cli.output_lock import run_alone
 
 
 def add_arguments(commands: Any) -> None:
@@ -78,9 +78,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from keras_irl.cli.comparison import compare
 
-    with locked(options.output):
-        compare(options)
-    return 0
+    return run_alone(compare, options)
 
 
 def _add_optimization(group):

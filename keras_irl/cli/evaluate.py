@@ -15,7 +15,7 @@ from keras_irl.cli.flags import add_saved_policy_lengths
 from keras_irl.cli.flags import add_tokenize
 from keras_irl.cli.flags import positive
 from keras_irl.cli.flags import size
-from keras_irl.cli.output_lock import locked
+from keras_irl.cli.output_lock import run_alone
 
 
 def add_arguments(commands: Any) -> None:
@@ -80,9 +80,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from keras_irl.cli.evaluation import run_evaluation
 
-    with locked(options.output):
-        run_evaluation(options)
-    return 0
+    return run_alone(run_evaluation, options)
 
 
 def _add_task(group):

@@ -9,6 +9,7 @@ from typing import Any
 from typing import NamedTuple
 
 import keras_irl
+from keras_irl.arguments import ArgumentError
 from keras_irl.cli.flags import not_negative
 from keras_irl.cli.flags import number_above_zero
 from keras_irl.cli.flags import number_from_zero
@@ -88,10 +89,8 @@ def check_objectives(objectives: Any, policy: Policy) -> None:
             if objective.has_rollouts:
                 _check_positions(policy)
         except ValueError as error:
-            reason, _, received = str(error).partition(" Received: ")
-            raise ValueError(
-                f"{name} can't train this policy. {reason} "
-                f"Received: objective={name!r}, {received}"
+            raise ArgumentError(
+                f"{name} can't train this policy. {error}", "objectives"
             ) from error
 
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import time
+from collections.abc import Callable
 from collections.abc import Iterator
 from typing import Any
 
@@ -71,6 +72,24 @@ def check_unlocked(folder: Path) -> None:
             _try_lock(file, path, fcntl.LOCK_SH)
         finally:
             os.close(file)
+
+
+def run_alone(work: Callable[[Any], Any], options: Any) -> int:
+    """Runs a command while no other process writes to its output folder.
+
+    Args:
+        work: Function of the options that does what the command is for.
+        options: What `parse_arguments` returns.
+
+    Returns:
+        The exit code, 0.
+
+    Raises:
+        ValueError: If another process works there, or as `work` does.
+    """
+    with locked(options.output):
+        work(options)
+    return 0
 
 
 def _lock(path):

@@ -18,7 +18,7 @@ from keras_irl.cli.flags import positive
 from keras_irl.cli.flags import share
 from keras_irl.cli.flags import size
 from keras_irl.cli.flags import temperature
-from keras_irl.cli.output_lock import locked
+from keras_irl.cli.output_lock import run_alone
 
 # What they are with a task; without one, they would say nothing.
 SAMPLING = {
@@ -95,9 +95,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from keras_irl.cli.reward_reading import read_rewards
 
-    with locked(options.output):
-        read_rewards(options)
-    return 0
+    return run_alone(read_rewards, options)
 
 
 def _complete_sampling(options):

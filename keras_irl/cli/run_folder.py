@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import os
 import pathlib
 import re
 import zipfile
@@ -27,6 +26,7 @@ from keras_irl.cli.output_folder import damaged
 from keras_irl.cli.output_folder import foreign_manifest
 from keras_irl.cli.output_folder import read_object
 from keras_irl.folders import check_folder
+from keras_irl.reporting.atomic_files import atomic_save
 from keras_irl.reporting.atomic_files import atomic_write
 from keras_irl.types import Path
 
@@ -220,9 +220,8 @@ class RunFolder(ResultFolder):
         partial = path.with_name(f"partial-{path.name}")
         self.manifest.add(path, partial)
 
-        def save(place):
-            trainer.save(place)
-            os.replace(place, path)
+        def save(part):
+            atomic_save(trainer.save, path, part)
 
         save_whole(save, partial, trainer)
 

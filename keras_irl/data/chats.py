@@ -307,6 +307,7 @@ def chat_demonstrations(
     *,
     max_length: int | None = None,
     seed: int | None = None,
+    shuffle: bool | None = None,
     on_invalid: str = "raise",
 ) -> Demonstrations:
     """Makes batches of demonstrations from conversations of several turns.
@@ -346,8 +347,8 @@ def chat_demonstrations(
             `keras_irl.data.PLAIN`, which any tokenizer can express.
         max_length: The number of states of a conversation, T. Defaults to the
             preprocessor's `sequence_length`.
-        seed: None keeps the order of the conversations. An integer of at
-            least 0 shuffles them, anew in every epoch.
+        seed: See `demonstrations`.
+        shuffle: See `demonstrations`.
         on_invalid: What to do with a conversation that can't be imitated: one
             that does not fit, whose turns have other roles, keys or weights,
             nothing in them, or special tokens, or none of which is the
@@ -375,7 +376,7 @@ def chat_demonstrations(
     )
     ```
     """
-    batch_size, seed = check_batching(batch_size, seed, on_invalid)
+    batch_size, seed = check_batching(batch_size, seed, on_invalid, shuffle)
     conversations = _check_conversations(conversations)
     if layout_of(policy).has_encoder:
         raise ValueError(

@@ -34,6 +34,7 @@ def packed_demonstrations(
     *,
     max_length: int | None = None,
     seed: int | None = None,
+    shuffle: bool | None = None,
     on_invalid: str = "raise",
 ) -> Demonstrations:
     """Makes batches of demonstrations with several texts in a row.
@@ -64,8 +65,9 @@ def packed_demonstrations(
         batch_size: The number of rows in a batch, B.
         max_length: The number of states in a row, T. Defaults to the
             preprocessor's `sequence_length`.
-        seed: None keeps the rows in the order of the first text of each. An
-            integer of at least 0 shuffles them, anew in every epoch.
+        seed: See `demonstrations`.
+        shuffle: See `demonstrations`. `False` keeps the rows in the order of
+            the first text of each.
         on_invalid: `"raise"` or `"drop"`, see `demonstrations`.
 
     Returns:
@@ -85,7 +87,7 @@ def packed_demonstrations(
     trainer.fit(dataset)
     ```
     """
-    batch_size, seed = check_batching(batch_size, seed, on_invalid)
+    batch_size, seed = check_batching(batch_size, seed, on_invalid, shuffle)
     prompts, responses = check_columns(prompts, responses)
     packer = text_packer(policy, max_length)
     check_segments(policy)
@@ -185,7 +187,8 @@ def _read_batch(packer, prompts, responses, batch_size, groups, indices):
     for array in (token_ids, actions, segment_ids):
         array[len(indices) :] = array[0]
     inputs = packer.name_inputs([], token_ids, segment_ids > 0)
-    return {**inputs, "segment_ids": segment_ids}, actions, mask
+    inputs["segment_ids"] = segment_ids
+    return inputs, actions, mask
 
 
 def _check_positions(policy, max_length):

@@ -28,6 +28,7 @@ def demonstrations(
     *,
     max_length: int | None = None,
     seed: int | None = None,
+    shuffle: bool | None = None,
     on_invalid: str = "raise",
 ) -> Demonstrations:
     """Makes batches of demonstrations from prompts and their responses.
@@ -81,8 +82,11 @@ def demonstrations(
             the preprocessor's `sequence_length`, or its
             `decoder_sequence_length`. The length of the prompts of a
             `Seq2SeqLM`, S, is the preprocessor's `encoder_sequence_length`.
-        seed: None keeps the order of the rows. An integer of at least 0
-            shuffles them, anew in every epoch, and the same on all machines.
+        seed: The seed of the orders of epochs, an integer of at least 0.
+            Defaults to `None`, for 0 where rows are shuffled.
+        shuffle: Whether every epoch has an order of its own, the same on all
+            machines. `False` keeps the order of the rows. Defaults to `None`:
+            where there is a seed.
         on_invalid: What to do with a row that can't be imitated: one that is
             no string or not valid UTF-8, whose response is empty, whose
             prompt fills the window, or in which a special token is written
@@ -108,7 +112,7 @@ def demonstrations(
     policy.fit(dataset, epochs=3)
     ```
     """
-    batch_size, seed = check_batching(batch_size, seed, on_invalid)
+    batch_size, seed = check_batching(batch_size, seed, on_invalid, shuffle)
     prompts, responses = check_columns(prompts, responses)
     packer = text_packer(policy, max_length)
     found = survey(packer, prompts, responses, on_invalid)

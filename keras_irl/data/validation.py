@@ -16,6 +16,7 @@ import tqdm
 from keras_irl.arguments import MAX_BATCH_SIZE
 from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import check_choice
+from keras_irl.arguments import check_flag
 from keras_irl.arguments import check_integer
 from keras_irl.columns import column
 from keras_irl.columns import is_missing
@@ -344,7 +345,10 @@ def _tokenize(packer, texts):
 
 
 def check_batching(
-    batch_size: int, seed: int | None, on_invalid: Any
+    batch_size: int,
+    seed: int | None,
+    on_invalid: Any,
+    shuffle: bool | None = None,
 ) -> tuple[Any, ...]:
     """Checks what `demonstrations` takes.
 
@@ -352,9 +356,11 @@ def check_batching(
         batch_size: What was passed.
         seed: What was passed.
         on_invalid: What was passed.
+        shuffle: What was passed. Defaults to `None`.
 
     Returns:
-        The tuple of `batch_size` and `seed` as integers; the seed may be None.
+        The tuple of `batch_size` and the seed of the order, as integers; the
+        seed is `None` where the order of the rows is kept.
 
     Raises:
         ValueError: If they are something else.
@@ -362,10 +368,14 @@ def check_batching(
     batch_size = check_integer("batch_size", batch_size, 1, MAX_BATCH_SIZE)
     if seed is not None:
         seed = check_integer(
-            "seed", seed, meaning="None keeps the order of the rows."
+            "seed", seed, meaning="None is 0 where rows are shuffled."
         )
     check_choice("on_invalid", on_invalid, ("raise", "drop"))
-    return batch_size, seed
+    if shuffle is None:
+        return batch_size, seed
+    if not check_flag("shuffle", shuffle):
+        return batch_size, None
+    return batch_size, 0 if seed is None else seed
 
 
 def report_dropped(dropped: Any, num_rows: int, num_left: int) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,6 +52,25 @@ def atomic_write(
         for part in parts.values():
             part.unlink(missing_ok=True)
     return list(parts)
+
+
+def atomic_save(
+    save: Callable[[pathlib.Path], Any], path: Path, part: Path
+) -> None:
+    """Lets a library write a file atomically, which asks for a path.
+
+    Args:
+        save: Function from a path that writes it.
+        path: Path of the file.
+        part: Where to write first, beside it; libraries go by the end of a
+            name. Removed where writing fails.
+    """
+    part = pathlib.Path(part)
+    try:
+        save(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _write(path, data):

@@ -548,7 +548,7 @@ def test_every_objective_is_checked_before_the_first_is_trained(
     assert compare(tmp_path / "output", *arguments) == 2
     assert re.search(
         "gail can't train this policy.*`--max-length` of 127 at most.*"
-        "Received: objective='gail', max_length=128",
+        "Received: max_length=128",
         one_line(capsys),
     )
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import types
 
 import pytest
 from shells import environment
@@ -11,6 +12,7 @@ from shells import environment
 from keras_irl.cli.output_lock import NAME
 from keras_irl.cli.output_lock import check_unlocked
 from keras_irl.cli.output_lock import locked
+from keras_irl.cli.output_lock import run_alone
 
 HOLD = """
 import sys, time
@@ -77,3 +79,15 @@ def test_a_lock_is_not_written_through_a_link(tmp_path):
         with locked(tmp_path):
             pass
     assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_a_command_works_alone_in_its_folder(tmp_path):
+    options = types.SimpleNamespace(output=tmp_path / "out")
+
+    def work(given):
+        assert given is options
+        assert (options.output / NAME).exists()
+        (options.output / "result").write_text("done")
+
+    assert run_alone(work, options) == 0
+    assert [path.name for path in options.output.iterdir()] == ["result"]

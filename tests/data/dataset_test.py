@@ -308,3 +308,31 @@ def test_rejects_steps_that_do_not_exist(start, stop):
 def test_rejects_epochs_that_do_not_exist(num_epochs, initial_epoch):
     with pytest.raises(ValueError, match=f"num_epochs={num_epochs}, initial"):
         many().epochs(num_epochs, initial_epoch)
+
+
+def test_an_order_is_asked_for_by_a_flag_or_a_seed():
+    policy = tiny_policy("t5")
+
+    def orders(**arguments):
+        data = demonstrations(
+            policy, PROMPTS * 4, RESPONSES * 4, 1, **arguments
+        )
+        return [
+            [
+                tuple(batch[1][0].tolist())
+                for batch in data.epochs(epoch + 1, epoch)
+            ]
+            for epoch in (0, 1)
+        ]
+
+    kept = orders()
+    assert kept[0] == kept[1] == orders(shuffle=False)[0]
+    assert orders(seed=3, shuffle=False) == kept
+    shuffled = orders(shuffle=True)
+    assert shuffled[0] != kept[0] and shuffled[0] != shuffled[1]
+    assert sorted(shuffled[0]) == sorted(kept[0])
+    # Without a seed it is 0; with a seed, the flag may be left out.
+    assert shuffled == orders(seed=0) == orders(seed=0, shuffle=True)
+    assert orders(seed=3) == orders(seed=3, shuffle=True) != shuffled
+    with pytest.raises(ValueError, match="Received: shuffle=2"):
+        orders(shuffle=2)

@@ -476,6 +476,7 @@ BY_NAME = {
     "divergence": DIVERGENCES,
     "reward_form": st.sampled_from(("softplus", "logit", "log_sigmoid")),
     "on_invalid": st.sampled_from(("raise", "drop")),
+    "shuffle": st.sampled_from((None, True, False)),
     "stop_value_gradient": st.booleans(),
     "scale_td_weight": st.booleans(),
     "normalize": st.booleans(),

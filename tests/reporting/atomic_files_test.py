@@ -5,6 +5,7 @@ import resource
 
 import pytest
 
+from keras_irl.reporting.atomic_files import atomic_save
 from keras_irl.reporting.atomic_files import atomic_write
 from keras_irl.reporting.atomic_files import check_folder
 
@@ -72,3 +73,18 @@ def test_a_link_is_replaced_and_not_written_through(tmp_path):
 def test_what_is_no_character_is_replaced(tmp_path):
     atomic_write({"a": "1 \ud800 ±"}, tmp_path)
     assert (tmp_path / "a").read_bytes() == "1 ? ±".encode()
+
+
+def test_what_a_library_writes_is_there_as_a_whole_or_not_at_all(tmp_path):
+    path, part = tmp_path / "policy.keras", tmp_path / "partial-policy.keras"
+    path.write_text("old")
+
+    def fail(place):
+        place.write_text("half")
+        raise OSError("no room")
+
+    with pytest.raises(OSError, match="no room"):
+        atomic_save(fail, path, part)
+    assert path.read_text() == "old" and not part.exists()
+    atomic_save(lambda place: place.write_text("new"), path, part)
+    assert path.read_text() == "new" and not part.exists()

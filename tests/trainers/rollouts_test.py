@@ -1,5 +1,6 @@
 """What a policy writes in a training step, with scripted and real policies."""
 
+import itertools
 import pathlib
 import traceback
 
@@ -313,10 +314,15 @@ def test_a_step_is_five_functions_away_from_the_sampler(trainer_class):
     trainer.compile("sgd")
     trainer.train_on_batch(*batch(policy))
     package = pathlib.Path(keras_irl.__file__).parent
-    ours = [
-        frame.name
+    frames = [
+        frame
         for frame in trainer.rollouts.sampler.frames
         if package in pathlib.Path(frame.filename).parents
     ]
-    start = ours.index("train_step")
-    assert 0 < len(ours[start + 1 :]) <= 5, ours
+    names = [frame.name for frame in frames]
+    files = [frame.filename for frame in frames]
+    start = names.index("train_step")
+    assert 0 < len(names[start + 1 :]) <= 5, names
+    # No file is come back to that was left.
+    walked = [file for file, _ in itertools.groupby(files[start:])]
+    assert len(set(walked)) == len(walked), walked
