@@ -1,9 +1,11 @@
 """The report of a comparison, as files."""
 
+import base64
 import dataclasses
 import json
 import numbers
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from keras_irl.arguments import shortened
@@ -18,6 +20,7 @@ from keras_irl.reporting.conclusions import front_conclusion
 from keras_irl.reporting.conclusions import result_sentences
 from keras_irl.reporting.escaping import in_markdown
 from keras_irl.reporting.escaping import readable
+from keras_irl.reporting.escaping import render
 from keras_irl.reporting.escaping import visible
 from keras_irl.reporting.pictures import draw_learning_curves
 from keras_irl.reporting.pictures import draw_quality_vs_diversity
@@ -25,9 +28,8 @@ from keras_irl.reporting.pictures import learning_curves_in_words
 from keras_irl.reporting.pictures import quality_vs_diversity_in_words
 from keras_irl.reporting.tables import format_table
 from keras_irl.reporting.tables import markdown_table
+from keras_irl.reporting.tables import result_tables
 from keras_irl.reporting.tables import settings_table
-from keras_irl.reporting.web_page import Picture
-from keras_irl.reporting.web_page import comparison_page
 from keras_irl.types import Path
 
 
@@ -326,3 +328,112 @@ def _samples(results):
 def _indented(text):
     """A text whose further lines can't be taken for those of the report."""
     return readable(text).replace("\n", "\n    ")
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A picture of a report.
+
+    Attributes:
+        name: Name of its file.
+        caption: What it is, in a few words.
+        alt: What is seen in it, with the numbers.
+        png: The bytes of the file.
+    """
+
+    name: str
+    caption: str
+    alt: str
+    png: bytes
+
+    @property
+    def base64(self) -> Any:
+        """The bytes, as a page holds them."""
+        return base64.b64encode(self.png).decode("ascii")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """The responses of all policies to one prompt.
+
+    Attributes:
+        prompt: String.
+        references: List of strings.
+        responses: Dictionary from policies to dictionaries from decoding
+            strategies to lists of strings.
+    """
+
+    prompt: str
+    references: list
+    responses: dict
+
+    @property
+    def strategies(self) -> Any:
+        """The decoding strategies of all policies, each once."""
+        return dict.fromkeys(
+            strategy for texts in self.responses.values() for strategy in texts
+        )
+
+
+def comparison_page(
+    results: Any, said: Any, summary: Sequence[Any], pictures: Sequence[Any]
+) -> str:
+    """Makes the web page of a comparison.
+
+    It holds no script and loads nothing; whatever stands in a text or a name
+    is shown and not interpreted.
+
+    Args:
+        results: See `keras_irl/evaluation/results.py`.
+        said: `Remarks`.
+        summary: List of sentences, what came out.
+        pictures: List of `Picture`.
+
+    Returns:
+        String.
+    """
+    notes = [
+        f"{name}: {sentence}"
+        for name, sentences in said.notes.items()
+        for sentence in sentences
+    ]
+    return render(
+        "comparison.html",
+        title=title_of(results),
+        conclusion=said.conclusion,
+        summary=[*notes, *summary],
+        pictures=pictures,
+        tables=result_tables(results),
+        settings=said.settings,
+        samples=_page_samples(results),
+    )
+
+
+def _page_samples(results):
+    """The samples of the first run of each objective."""
+    columns = {
+        name: runs[0]["samples"]
+        for name, runs in results["objectives"].items()
+        if runs[0].get("samples")
+    }
+    first = next(iter(columns.values()), ())
+    return [
+        Sample(
+            sample["prompt"],
+            sample["references"],
+            {
+                name: _texts_by_strategy(samples, row)
+                for name, samples in columns.items()
+            },
+        )
+        for row, sample in enumerate(first)
+    ]
+
+
+def _texts_by_strategy(samples, row):
+    if row >= len(samples):
+        return {}
+    return {
+        responses["decoder"]: responses["texts"]
+        for responses in samples[row]["responses"]
+    }
