@@ -1,6 +1,7 @@
 """Private parts of Keras and keras-hub, all that are used, in one file.
 
-Each function names what it waits for, and `tests/keras_seams_test.py` checks
+Each function names what it waits for, with the issue of Keras or keras-hub
+where there is one, and `tests/keras_seams_test.py` checks
 what it relies on, so that a run against a nightly build tells beforehand. No
 other file touches what is private to Keras or keras-hub, and none, this one
 included, replaces a method of theirs for good or behind the user's back: a
@@ -79,7 +80,7 @@ def blocks_of(backbone: Any, names: Sequence[str]) -> list[Any]:
     """Lists the blocks that a backbone keeps under its attributes.
 
     Waits for: a public list of the blocks of a backbone. Each family of
-    keras-hub has an attribute of its own for them. No issue yet.
+    keras-hub has an attribute of its own for them.
 
     Args:
         backbone: A `keras_hub.models.Backbone`.
@@ -99,7 +100,7 @@ def weight_kind(variable: Any) -> str | None:
 
     Waits for: initializers as arguments of all backbones of keras-hub, or
     layers that tell which of their variables is which. A variable is told by
-    the end of its name alone. No issue yet.
+    the end of its name alone.
 
     Args:
         variable: A `keras.Variable` of a backbone.
@@ -128,7 +129,7 @@ def low_rank_factors(layer: Any) -> LowRankFactors | None:
     """Finds the factors that `enable_lora` has given a layer.
 
     Waits for: a documented name of them. The attributes have public names, and
-    differ from one kind of layer to the next. No issue yet.
+    differ from one kind of layer to the next.
 
     Args:
         layer: A `keras.layers.Layer`.
@@ -149,7 +150,7 @@ def trained_by(optimizer: Any) -> list[Any]:
 
     Waits for: a public name of them. A wrapper is asked to apply gradients
     without their variables, as Keras's `LossScaleOptimizer` is, which reads
-    the same attribute. No issue yet.
+    the same attribute.
 
     Args:
         optimizer: A `keras.optimizers.Optimizer` that is built.
@@ -165,7 +166,7 @@ def batch_count(optimizer: Any) -> Any:
 
     Waits for: a public name of it. `iterations` is that of updates: where
     gradients are accumulated, only this one tells which batch of an update
-    comes next. No issue yet.
+    comes next.
 
     Args:
         optimizer: A `keras.optimizers.Optimizer`.
@@ -178,7 +179,7 @@ def batch_count(optimizer: Any) -> Any:
 
 # The argument with which Keras's `fit` calls `evaluate` after an epoch, and
 # by which that call is told from a user's. Waits for: a hook of a validation
-# that is not `evaluate`, or for the argument to be documented. No issue yet.
+# that is not `evaluate`, or for the argument to be documented.
 OF_A_VALIDATION = "_use_cached_eval_dataset"
 
 
@@ -186,7 +187,7 @@ def state_without_model(callback: Any) -> dict[str, Any]:
     """The state of a callback that can be copied: it watches no model.
 
     Waits for: `keras.callbacks.Callback`s that are copied without the model
-    that they watch. The setter of `model` is called by Keras. No issue yet.
+    that they watch. The setter of `model` is called by Keras.
 
     Args:
         callback: A `keras.callbacks.Callback`.
@@ -201,7 +202,7 @@ def token_id(tokenizer: Any, name: str) -> int | None:
     """Returns a token's id from an attribute that not all tokenizers have.
 
     Waits for: start and padding tokens of all tokenizers of keras-hub, `None`
-    where there is none, as there are end tokens. No issue yet.
+    where there is none, as there are end tokens.
 
     Args:
         tokenizer: A tokenizer of keras-hub.
@@ -221,7 +222,7 @@ class KeepsWidth:
     unknown, as in `fit`.
 
     Waits for: a T5 of keras-hub that reshapes its logits by the static shape
-    of its tokens. No issue yet.
+    of its tokens.
     """
 
     def call_decoder_with_cache(

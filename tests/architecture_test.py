@@ -400,6 +400,23 @@ def test_arguments_beyond_the_fourth_go_by_their_names():
     assert violations(check) == []
 
 
+# Every command has these, and every backend its kernels.
+SHARED_NAMES = {"add_arguments", "check", "run"}
+
+
+def test_no_two_modules_define_one_name():
+    places = collections.defaultdict(set)
+    for path, tree in TREES.items():
+        if "kernels" in path.parts:
+            continue
+        for node in tree.body:
+            if isinstance(node, (ast.ClassDef, *FUNCTIONS)):
+                is_shared = room(path) == "cli" and node.name in SHARED_NAMES
+                if not (is_private(node.name) or is_shared):
+                    places[node.name].add(place(path))
+    assert {n: found for n, found in places.items() if len(found) > 1} == {}
+
+
 # What keras-hub calls, and its own method returns.
 OF_THEIRS = ("keras_seams.py: call_decoder_with_cache",)
 

@@ -9,6 +9,7 @@ from keras import ops
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
 from keras_irl.ops.kernels.tiling import BLOCK_SIZE
+from keras_irl.ops.kernels.tiling import CountedTokens
 from keras_irl.ops.kernels.tiling import Tiling
 from keras_irl.ops.kernels.tiling import block_size_of
 from keras_irl.ops.masking import continues
@@ -76,7 +77,9 @@ def tiled_token_statistics(
         f"keras_irl.ops.kernels.{keras.config.backend()}"
     )
     tile_size = min(tile_size or backend.tile_size(), head.vocabulary_size)
-    tokens = hidden_states, ops.cast(actions, "int32"), continues(mask)
+    tokens = CountedTokens(
+        hidden_states, ops.cast(actions, "int32"), continues(mask)
+    )
     if keras.distribution.distribution() is None:
         block_size = block_size or _block_size(actions.shape)
         results = _on_one_device(

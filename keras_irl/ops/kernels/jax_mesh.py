@@ -21,6 +21,7 @@ from jax import lax
 from jax.sharding import PartitionSpec
 
 from keras_irl.ops.kernels import jax as kernels
+from keras_irl.ops.kernels.tiling import CountedTokens
 from keras_irl.ops.kernels.tiling import PartStatistics
 from keras_irl.ops.kernels.tiling import Tiling
 from keras_irl.ops.kernels.tiling import block_size_of
@@ -114,7 +115,7 @@ def statistics_on_devices(
 
     def part(hidden_states, kernel, actions, counts, bias=None):
         return _of_a_device(
-            (hidden_states, actions, counts),
+            CountedTokens(hidden_states, actions, counts),
             (kernel, bias),
             head,
             tile_size,
@@ -132,12 +133,14 @@ def statistics_on_devices(
 
 def _of_a_device(tokens, arrays, head, tile_size, place):
     """The part of the statistics that one device computes."""
-    shape = tokens[1].shape
+    shape = tokens.actions.shape
     axis = place.entries
     shares_axis = axis is not None and axis == place.tokens
     if shares_axis:
         # Hidden states are fewer than the entries of the head.
-        tokens = [lax.all_gather(x, axis, tiled=True) for x in tokens]
+        tokens = CountedTokens(
+            *(lax.all_gather(x, axis, tiled=True) for x in tokens)
+        )
     hidden_states, actions, counts = tokens
     hidden_states = hidden_states.reshape(-1, hidden_states.shape[-1])
     actions, counts = actions.reshape(-1), counts.reshape(-1)

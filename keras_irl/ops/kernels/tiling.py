@@ -53,6 +53,20 @@ class Tiling(NamedTuple):
         return math.log(NEGLIGIBLE / self.num_tiles)
 
 
+class CountedTokens(NamedTuple):
+    """Tokens of a batch, some of which count.
+
+    Attributes:
+        hidden_states: Float array of shape `(B, T, D)`.
+        actions: Integer array of shape `(B, T)`.
+        counts: Boolean array of shape `(B, T)`.
+    """
+
+    hidden_states: Any
+    actions: Any
+    counts: Any
+
+
 class PartStatistics(NamedTuple):
     """Statistics of tokens by a part of the vocabulary, or all of it.
 
