@@ -224,7 +224,6 @@ class _ForwardState(NamedTuple):
 
 def _forward(tiles, hidden, actions):
     """The statistics, the tiles that matter, and the expected entries."""
-    num_tokens = tf.shape(actions)[0]
 
     def tile(number, running, masses, expected):
         highest, total, moment, action_values = running
@@ -252,9 +251,7 @@ def _forward(tiles, hidden, actions):
         masses = masses.write(number, mass)
         return _ForwardState(number + 1, running, masses, expected)
 
-    zeros = tf.zeros([num_tokens])
-    lowest = tf.fill([num_tokens], -float("inf"))
-    running = RunningStatistics(lowest, zeros, zeros, zeros)
+    running = _nothing_yet(tf.shape(actions))
     masses = tf.TensorArray(tf.float32, tiles.num_tiles, element_shape=[None])
     expected = [] if tiles.head.is_trained else [tf.zeros(tf.shape(hidden))]
     _, running, masses, expected = tiles.walk(tile, running, masses, expected)
@@ -267,6 +264,12 @@ def _forward(tiles, hidden, actions):
     active = tf.logical_not(tf.reduce_all(vanishing, axis=1))
     expected = [part / running[1][:, None] for part in expected]
     return ForwardPass(statistics, active, expected)
+
+
+def _nothing_yet(shape):
+    """The running statistics before the first tile."""
+    zeros = tf.zeros(shape)
+    return RunningStatistics(zeros - float("inf"), zeros, zeros, zeros)
 
 
 def _statistics(highest, total, moment, action_values):
