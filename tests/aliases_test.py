@@ -9,6 +9,7 @@ import keras_irl
 from keras_irl.aliases import renamed_arguments
 from keras_irl.diagnosis import Diagnosis
 from keras_irl.generation.samplers import BranchingSampler
+from keras_irl.tasks import arithmetic
 
 # door, old name, room that it stands in, new name
 OLD_NAMES = [
@@ -99,6 +100,12 @@ OLD_ARGUMENTS = {
         BranchingSampler(num_branches=3).num_return_sequences,
         3,
     ),
+    "ResponseSampler(num_windows)": lambda: (
+        keras_irl.generation.ResponseSampler(
+            tiny_gpt2(), num_windows=2
+        ).num_buckets,
+        2,
+    ),
     "make_sampler(num_branches)": lambda: (
         keras_irl.generation.Sampling(0.5)
         .make_sampler(num_branches=3, stop_token_ids=())
@@ -135,6 +142,11 @@ def test_a_trainer_that_was_saved_with_old_names_is_loaded():
     old = trainer.get_config()
     old["warm_up_steps"] = old.pop("warmup_steps")
     assert keras_irl.IQLearn.from_config(old).td_weight.warmup_steps == 3
+
+
+def test_the_answer_of_a_sum_was_a_final_one():
+    with pytest.warns(DeprecationWarning, match="arithmetic.answer_of_sum"):
+        assert arithmetic.final_answer is arithmetic.answer_of_sum
 
 
 def test_issues_were_findings():

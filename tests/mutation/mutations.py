@@ -359,7 +359,10 @@ MUTATIONS = [
             (
                 ("self._needed[order] <= width", "self._needed[order] < width"),
                 ("_MIN_BATCHES * batch_size", "0"),
-                ("np.minimum(self.starts + room, self._max_width)", "self.starts"),
+                (
+                    "np.minimum(self.starts + room, self._max_width)",
+                    "self.starts",
+                ),
             ),
         ),
         (
