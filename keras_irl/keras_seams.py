@@ -106,11 +106,14 @@ def weight_kind(variable: Any) -> str | None:
         variable: A `keras.Variable` of a backbone.
 
     Returns:
-        `"embeddings"`, `"kernel"` or `None`.
+        `"embeddings"`, `"query"` for the kernel that makes the queries of a
+        T5, `"kernel"` for others, or `None`.
     """
     if "embeddings" in variable.name:
         return "embeddings"
-    return "kernel" if variable.name == "kernel" else None
+    if variable.name != "kernel":
+        return None
+    return "query" if "query_projector" in variable.path else "kernel"
 
 
 class LowRankFactors(NamedTuple):

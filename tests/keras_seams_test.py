@@ -264,7 +264,7 @@ def test_blocks_are_found_where_a_backbone_keeps_them():
 def test_weights_are_still_told_by_their_names_alone():
     variables = tiny_policy("t5").backbone.trainable_variables
     kinds = {v.path: keras_seams.weight_kind(v) for v in variables}
-    assert set(kinds.values()) == {"embeddings", "kernel", None}
+    assert set(kinds.values()) == {"embeddings", "query", "kernel", None}
     for path, kind in kinds.items():
         is_norm = path.endswith("/weight")
         assert (kind is None) == is_norm, path

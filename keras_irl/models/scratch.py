@@ -385,17 +385,18 @@ def _initialize(backbone, seed):
 def _scale(variable, backbone):
     """The standard deviation of a weight, None for biases and norms."""
     width = backbone.hidden_dim
-    if variable.path == "token_embedding/embeddings" and _is_untied(backbone):
+    is_table = variable is backbone.token_embedding.embeddings
+    if is_table and _is_untied(backbone):
         return 1.0
     kind = weight_kind(variable)
     if kind == "embeddings":
         # The last hidden state has the length √width: logits deviate by 0.5.
         return 0.5 * width**-0.5
-    if kind != "kernel":
+    if kind is None:
         return None
     # A kernel of three axes maps the hidden state to heads, or heads to it.
     fan_in = variable.shape[0] if len(variable.shape) == 2 else width
-    if "query_projector" in variable.path:
+    if kind == "query":
         # T5 does not divide its attention scores by the width of a head.
         fan_in *= width // backbone.num_heads
     return fan_in**-0.5
