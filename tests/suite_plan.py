@@ -47,6 +47,7 @@ BACKEND_FREE = (
     "rewards/corruptions_test.py",
     "rewards/heat_maps_test.py",
     "rewards/selection_test.py",
+    "spelling_test.py",
     "suite_plan_test.py",
     "tasks",
 )
