@@ -60,8 +60,8 @@ MAY_IMPORT = {
     ),
 }
 BESIDE_THE_ROOMS = set(
-    "aliases arguments columns folders keras_seams progress types "
-    "version".split()
+    "aliases arguments columns expected_warnings folders keras_seams progress "
+    "types version".split()
 )
 # A file holds one concept; these only show where one may have become two.
 MAX_FILE_LINES = 500

@@ -47,7 +47,7 @@ def test_what_need_not_exist_is_checked_where_it_will_be(tmp_path):
 def test_what_is_no_path_is_refused(wrong):
     with pytest.raises(ValueError, match="`output` must be a path.*Received: "):
         check_folder(wrong)
-    for name in ("gsm8k", "e2e", "xsum", "wmt22", "jsonl"):
+    for name in ("gsm8k", "e2e", "xsum", "scitldr", "wmt22", "jsonl"):
         with pytest.raises(ValueError, match="must be a path.*Received: path="):
             load_task(name, path=wrong)
 

@@ -52,10 +52,12 @@ BACKEND_FREE = (
     "rewards/heat_map_columns_test.py",
     "rewards/heat_maps_test.py",
     "rewards/selection_test.py",
+    "spelling_test.py",
     "suite_plan_test.py",
     "tasks",
 )
 _TORCH = ("torch",)
+_JAX = ("jax",)
 _TORCH_AND_JAX = ("torch", "jax")
 _ALL = BACKENDS
 # The longest entry that a test begins with counts; without one, all run it.
@@ -70,8 +72,10 @@ PLAN = {
     "diagnosis/policy_checks_test.py::test_what_is_said_of_bfloat16": (
         _TORCH_AND_JAX
     ),
-    "diagnosis/memory_test.py::test_is_near_what_xla_reserves": ("jax",),
+    "diagnosis/memory_test.py::test_is_near_what_xla_reserves": _JAX,
+    "distribution": _JAX,  # Keras distributes there alone.
     "evaluation": _TORCH,
+    "expected_warnings_test.py": _TORCH,
     "families/segments_test.py": _TORCH_AND_JAX,
     "families/special_tokens_test.py": _TORCH,
     "families/text_marks_test.py": _TORCH,
@@ -91,10 +95,10 @@ PLAN = {
     "generation/sampled_responses_test.py::test_answers_during_fit": (
         _TORCH_AND_JAX
     ),
-    "generation/sampled_responses_test.py::test_compiles_once": ("jax",),
+    "generation/sampled_responses_test.py::test_compiles_once": _JAX,
     "generation/sampled_responses_test.py::test_greedy": _TORCH_AND_JAX,
     "generation/sampled_responses_test.py::test_leaves_the": _TORCH_AND_JAX,
-    "generation/sampled_responses_test.py::test_warmed_up": ("jax",),
+    "generation/sampled_responses_test.py::test_warmed_up": _JAX,
     "generation/windows_test.py": _TORCH,
     "guides": _TORCH,
     "main_test.py": _TORCH,
@@ -113,7 +117,7 @@ PLAN = {
     "optimizers/unwrapping_test.py": _TORCH,
     "readme_test.py": _TORCH,
     "rewards": _TORCH,
-    "rewards/token_rewards_test.py::test_compiles_once": ("jax",),
+    "rewards/token_rewards_test.py::test_compiles_once": _JAX,
     "trainers/accumulation_test.py::test_an_adversary": _TORCH,
     "trainers/accumulation_test.py::test_the_mean_of_means": _TORCH,
     "trainers/checks_test.py": _TORCH,
@@ -136,7 +140,7 @@ PLAN = {
     "trainers/numbers_test.py": _TORCH,
     "trainers/online_iq_learn_test.py": _TORCH,
     # It draws texts at every step, which takes longest where nothing compiles.
-    "trainers/online_iq_learn_test.py::test_learns_and_is_saved": ("jax",),
+    "trainers/online_iq_learn_test.py::test_learns_and_is_saved": _JAX,
     "trainers/online_iq_learn_test.py::test_steps_are_compiled_once": _ALL,
     "trainers/online_iq_learn_test.py::test_xla_is_refused": _ALL,
     "trainers/online_trainer_test.py": _TORCH,
@@ -212,13 +216,15 @@ def planned_backends(test, family=None):
     """The backends that run a test, by the longest entry of the plan.
 
     A family of language models that stands for no other is tested where that
-    is quickest, unless an entry names its very test.
+    is quickest, unless an entry names its very test or leaves that backend out.
     """
     entries = [entry for entry in PLAN if _belongs(test, entry)]
     longest = max(entries, key=len, default="")
-    if family is not None and family not in EXAMPLES and "[" not in longest:
-        return (QUICKEST,)
-    return PLAN.get(longest, BACKENDS)
+    planned = PLAN.get(longest, BACKENDS)
+    stands_alone = family is None or family in EXAMPLES or "[" in longest
+    if stands_alone or QUICKEST not in planned:
+        return planned
+    return (QUICKEST,)
 
 
 def _belongs(test, entry):

@@ -25,7 +25,9 @@ MOST_BEAMS = 10_000
 _MOST_RESAMPLES = 100_000
 _SHOWN = 60
 
-TASKS = "arithmetic gsm8k e2e e2e-delexicalized xsum tldr wmt22 jsonl".split()
+TASKS = (
+    "arithmetic gsm8k e2e e2e-delexicalized xsum scitldr tldr wmt22 jsonl"
+).split()
 # Until version 0.3.
 _OLD_NAMES = {"e2e-delexicalised": "e2e-delexicalized"}
 # What a file without a split of its own is split by.

@@ -9,6 +9,7 @@ import grain
 from keras_irl.arguments import LARGEST_COUNT
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
+from keras_irl.expected_warnings import hide_expected_warnings
 from keras_irl.keras_seams import is_preprocessing
 
 # Tokenizers are fast and hold the interpreter's lock: more threads than these
@@ -28,8 +29,8 @@ class Demonstrations(grain.MapDataset):
     `dataset.repeat`, and the `fit` of keras-hub. Each `iter(dataset)` begins
     with the order of the first.
 
-    `policy.fit(dataset, shuffle=False)` shuffles no less, and spares the line
-    in which Keras says that only the data set can.
+    Once there is one of these, `fit` of keras-hub says no more that it can't
+    shuffle it, nor how far it reads ahead, nor that T5 drops a mask.
 
     `train_on_batch` of keras-hub preprocesses whatever it is given, these
     batches too: set `policy.preprocessor = None` before calling it.
@@ -60,6 +61,7 @@ class Demonstrations(grain.MapDataset):
         texts: Callable[..., Any] | None = None,
     ) -> None:
         check_kind("batches", batches, grain.MapDataset)
+        hide_expected_warnings()
         super().__init__(batches)
         self.num_rows = num_rows
         self.num_truncated = num_truncated

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_irl.arguments import check_number
@@ -44,11 +45,12 @@ def entropy_loss(entropies: Tensor, entropy_weight: float) -> Tensor:
         entropy_weight: The weight w, at least 0.
 
     Returns:
-        Float32 tensor of shape `(B, T)`, in nats.
+        Float32 tensor of shape `(B, T)`, in nats. It is NaN where the weight
+        is a tensor, such as a schedule's value, and turns negative.
 
     Raises:
         ValueError: If the weight is a number and negative, or the entropies
-            have another rank. What a tensor holds is not looked at.
+            have another rank.
 
     References:
         - [Wulfmeier et al., 2024](https://arxiv.org/abs/2409.01369), eq. 18,
@@ -56,6 +58,9 @@ def entropy_loss(entropies: Tensor, entropy_weight: float) -> Tensor:
     """
     if ops.is_tensor(entropy_weight):
         entropy_weight = check_scalar("entropy_weight", entropy_weight)
+        entropy_weight = ops.cast(entropy_weight, "float32")
+        # While tracing, nobody knows the number.
+        entropy_weight = ops.where(entropy_weight < 0, np.nan, entropy_weight)
     else:
         entropy_weight = check_entropy_weight(entropy_weight)
     (entropies,) = check_shapes(entropies=(entropies, "BT"))

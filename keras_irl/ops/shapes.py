@@ -21,10 +21,19 @@ def as_tensor(name: str, values: Tensor) -> Any:
         values: A tensor, variable, NumPy array, number, or nested lists.
 
     Raises:
-        ValueError: If it can't be made a tensor of numbers.
+        ValueError: If it can't be made a tensor of numbers, or entries of a
+            masked array would come back.
     """
     if isinstance(values, keras.KerasTensor):
         return values
+    if isinstance(values, np.ma.MaskedArray):
+        if np.ma.is_masked(values):
+            raise ValueError(
+                "A tensor has no mask of its own: pass the values as "
+                f"`{name}.filled(0)`, and what counts where a mask is asked "
+                f"for. Received: {name}={shortened(values)}"
+            )
+        values = values.data
     problem = None
     try:
         if isinstance(values, list | tuple) and not _has_tensors(values):
@@ -92,8 +101,8 @@ def check_actions(actions: Any, vocabulary_size: int) -> None:
     """Checks that actions are tokens, where they are no tensors yet.
 
     Args:
-        actions: What was passed. Tensors of a backend are not looked at: it
-            would take a step's time.
+        actions: What was passed. Tensors of a backend are not looked at, as
+            it would take a step's time: their statistics are NaN.
         vocabulary_size: The number of tokens V.
 
     Raises:

@@ -8,9 +8,11 @@ the value of the token that was taken and the log-sum-exp over all of them.
 from typing import Any
 from typing import NamedTuple
 
+import numpy as np
 from keras import ops
 
 from keras_irl.ops.masking import continues
+from keras_irl.ops.masking import is_action
 from keras_irl.ops.shapes import check_actions
 from keras_irl.ops.shapes import check_shapes
 from keras_irl.types import Tensor
@@ -34,6 +36,38 @@ class TokenStatistics(NamedTuple):
     is_argmax: Any
 
 
+def nearest_tokens(actions: Tensor, vocabulary_size: int) -> Tensor:
+    """Clips actions to ids of tokens.
+
+    Each backend does something else beyond a vocabulary: it counts from the
+    end, wraps around, fills in or stops with an error of its own.
+    """
+    return ops.clip(ops.cast(actions, "int32"), 0, vocabulary_size - 1)
+
+
+def nan_where_no_token(
+    statistics: TokenStatistics,
+    actions: Tensor,
+    tokens: Tensor,
+    mask: Tensor | None,
+) -> TokenStatistics:
+    """Gives actions that count and are no tokens the value NaN.
+
+    Args:
+        statistics: Those of the nearest tokens.
+        actions: Tensor of shape `(B, T)`, as passed.
+        tokens: The nearest tokens.
+        mask: Tensor of shape `(B, T)`, or `None` where all actions count.
+    """
+    is_wrong = ops.not_equal(ops.cast(actions, "int32"), tokens)
+    if mask is not None:
+        is_wrong = ops.logical_and(is_wrong, is_action(mask))
+    return statistics._replace(
+        action_values=ops.where(is_wrong, np.nan, statistics.action_values),
+        is_argmax=ops.where(is_wrong, 0.0, statistics.is_argmax),
+    )
+
+
 def token_statistics(
     q_values: Tensor, actions: Tensor, mask: Tensor | None = None
 ) -> TokenStatistics:
@@ -54,11 +88,12 @@ def token_statistics(
             `None`, where all logits are finite.
 
     Returns:
-        `TokenStatistics` of float32 tensors of shape `(B, T)`.
+        `TokenStatistics` of float32 tensors of shape `(B, T)`. An action that
+        is no token has the value NaN, so that no loss goes on without notice.
 
     Raises:
         ValueError: If the shapes disagree, or an array of actions holds what
-            is no token.
+            is no token. A tensor is not looked at before it is computed with.
 
     Example:
     >>> statistics = token_statistics([[[0.0, 0.0, 0.0, 0.0]]], [[2]])
@@ -74,18 +109,19 @@ def token_statistics(
     )
     check_actions(given, q_values.shape[-1])
     q_values = ops.cast(q_values, "float32")
-    actions = ops.cast(actions, "int32")
+    tokens = nearest_tokens(actions, q_values.shape[-1])
     if mask is not None:
         check_shapes(actions=(actions, "BT"), mask=(mask, "BT"))
         needed = ops.expand_dims(continues(mask), -1)
         q_values = ops.where(needed, q_values, 0.0)
     action_values = ops.squeeze(
-        ops.take_along_axis(q_values, ops.expand_dims(actions, -1), -1), -1
+        ops.take_along_axis(q_values, ops.expand_dims(tokens, -1), -1), -1
     )
     values = ops.logsumexp(q_values, axis=-1)
     probabilities = ops.exp(q_values - ops.expand_dims(values, -1))
     entropies = values - ops.sum(probabilities * q_values, axis=-1)
     is_argmax = action_values >= ops.max(q_values, axis=-1)
-    return TokenStatistics(
+    statistics = TokenStatistics(
         action_values, values, entropies, ops.cast(is_argmax, "float32")
     )
+    return nan_where_no_token(statistics, actions, tokens, mask)

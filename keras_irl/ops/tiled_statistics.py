@@ -15,6 +15,8 @@ from keras_irl.ops.kernels.tiling import block_size_of
 from keras_irl.ops.masking import continues
 from keras_irl.ops.shapes import check_shapes
 from keras_irl.ops.statistics import TokenStatistics
+from keras_irl.ops.statistics import nan_where_no_token
+from keras_irl.ops.statistics import nearest_tokens
 from keras_irl.ops.vocabulary_head import VocabularyHead
 from keras_irl.types import Tensor
 
@@ -77,9 +79,8 @@ def tiled_token_statistics(
         f"keras_irl.ops.kernels.{keras.config.backend()}"
     )
     tile_size = min(tile_size or backend.tile_size(), head.vocabulary_size)
-    tokens = CountedTokens(
-        hidden_states, ops.cast(actions, "int32"), continues(mask)
-    )
+    nearest = nearest_tokens(actions, head.vocabulary_size)
+    tokens = CountedTokens(hidden_states, nearest, continues(mask))
     if keras.distribution.distribution() is None:
         block_size = block_size or _block_size(actions.shape)
         results = _on_one_device(
@@ -87,7 +88,7 @@ def tiled_token_statistics(
         )
     else:
         results = _on_devices(tokens, (kernel, bias), head, tile_size)
-    return TokenStatistics(*results)
+    return nan_where_no_token(TokenStatistics(*results), actions, nearest, mask)
 
 
 def _on_one_device(backend, tokens, arrays, head, block_size, tile_size):

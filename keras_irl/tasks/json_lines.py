@@ -285,6 +285,33 @@ def text_of(row: dict[str, Any], column: str) -> str:
     return _check_text(row[column], column)
 
 
+def texts_of(row: dict[str, Any], column: str) -> list[str]:
+    """Gets a list of texts of a row.
+
+    Args:
+        row: Dictionary.
+        column: String.
+
+    Returns:
+        List of strings, one or more.
+
+    Raises:
+        LineError: If there is no such column, or no list of texts in it.
+    """
+    if column not in row:
+        raise LineError(
+            f"the column {column!r} is missing",
+            f"columns={excerpt(list(row))}",
+        )
+    texts = row[column]
+    if not isinstance(texts, list) or not texts:
+        raise LineError(
+            f"the column {column!r} must hold a list of strings, one or more",
+            f"{column}={excerpt(texts)}",
+        )
+    return [_check_text(text, column) for text in texts]
+
+
 def _check_text(value, column):
     """Checks that a value is a text that can be written as UTF-8."""
     if not isinstance(value, str):

@@ -11,6 +11,7 @@ from keras_irl.tasks.e2e import load_e2e
 from keras_irl.tasks.e2e import load_e2e_delexicalized
 from keras_irl.tasks.gsm8k import load_gsm8k
 from keras_irl.tasks.jsonl import load_jsonl
+from keras_irl.tasks.scitldr import load_scitldr
 from keras_irl.tasks.task import Task
 from keras_irl.tasks.tldr import load_tldr
 from keras_irl.tasks.wmt22 import load_wmt22
@@ -25,6 +26,7 @@ TASKS = {
     "e2e": load_e2e,
     "e2e-delexicalized": load_e2e_delexicalized,
     "xsum": load_xsum,
+    "scitldr": load_scitldr,
     "tldr": load_tldr,
     "wmt22": load_wmt22,
     "jsonl": load_jsonl,
@@ -48,14 +50,15 @@ def load_task(
     | `e2e`               | descriptions of restaurants | `devset.csv`     |
     | `e2e-delexicalized` | the same, with placeholders | `devset.csv`     |
     | `xsum`              | summaries of news           | `train.jsonl`    |
+    | `scitldr`           | summaries of papers         | `train.jsonl`    |
     | `tldr`              | summaries of posts          | `train.jsonl`    |
     | `wmt22`             | English to German           | `train.jsonl`    |
     | `jsonl`             | what the file demonstrates  | any              |
 
     Args:
         name: String, one of the above.
-        split: String, `"train"` or `"test"`; of `xsum`, `tldr` and `wmt22`,
-            and of `e2e` with a `trainset.csv` or from the hub, also
+        split: String, `"train"` or `"test"`; of `xsum`, `scitldr`, `tldr` and
+            `wmt22`, and of `e2e` with a `trainset.csv` or from the hub, also
             `"validation"`. Defaults to `"train"`.
         path: Path of the data, unless the task is generated. Without it, all
             but `jsonl` are read from the Hugging Face hub, with the library

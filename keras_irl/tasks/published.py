@@ -28,11 +28,14 @@ class Published(typing.NamedTuple):
     Attributes:
         name: The name of the task.
         metrics: Dictionary of functions.
-        pair: Function from a row, a dictionary, to its prompt and response.
+        pair: Function from a row, a dictionary, to its prompt and response, or
+            the list of its responses.
         repository: Where the data set lies on the Hugging Face hub.
         hub_splits: Dictionary from splits to their names there.
         configuration: Which part of the repository it is, or `None`.
         files: What a folder of the data set holds.
+        file_names: Dictionary from splits to their files, where these are not
+            the split's name and `.jsonl`.
         revision: Which state of the repository to read, or `None`.
     """
 
@@ -43,6 +46,7 @@ class Published(typing.NamedTuple):
     hub_splits: dict
     configuration: str | None = None
     files: str = _FILES
+    file_names: dict = {}
     revision: str | None = None
 
 
@@ -69,13 +73,18 @@ def load_published(published: Any, split: str, path: Path | None) -> Any:
         return task_from_pairs(published.name, split, pairs, published.metrics)
     folder = require_data_folder(published.name, path, published.files)
     parse = functools.partial(_parse_line, published.pair)
-    table = PairTable(folder / f"{split}.jsonl", parse)
+    name = published.file_names.get(split, f"{split}.jsonl")
+    table = PairTable(folder / name, parse)
     return task_from_table(published.name, split, table, published.metrics)
 
 
 def _parse_line(pair, line):
-    prompt, response = pair(parse_object(line))
-    return prompt, [response]
+    return _with_responses(pair(parse_object(line)))
+
+
+def _with_responses(pair):
+    prompt, responses = pair
+    return prompt, [responses] if isinstance(responses, str) else responses
 
 
 def hub_pairs(published: Any, split: str) -> list[Any]:
@@ -103,9 +112,10 @@ def hub_pairs(published: Any, split: str) -> list[Any]:
     pairs = []
     for number, row in enumerate(_hub_rows(published, split)):
         try:
-            pairs.append(published.pair(row))
+            prompt, responses = _with_responses(published.pair(row))
         except LineError as error:
             raise error.at(f"{place}, {split}", number, "row") from None
+        pairs += [(prompt, response) for response in responses]
     if not pairs:
         raise ValueError(
             f"{place} holds no pairs on the hub; give files instead. "

@@ -1,5 +1,4 @@
 import functools
-import warnings
 
 import grain
 import keras
@@ -21,9 +20,6 @@ from keras_irl.data import demonstrations
 
 PROMPTS = [line[: 4 + i] for i, line in enumerate(CORPUS)]
 RESPONSES = [line[:6].strip() for line in reversed(CORPUS)]
-
-# keras-hub's own `fit` says these of every grain data set.
-pytestmark = pytest.mark.filterwarnings("ignore:.*`shuffle=True` was passed")
 
 
 class Recorder:
@@ -69,15 +65,6 @@ def test_fit_and_evaluate_of_keras_hub_see_these_batches(
     recorder.evaluation.clear()
     policy.evaluate(held_out, verbose=0)
     assert_all_same(recorder.evaluation, held_out)
-
-
-def test_fit_says_nothing_of_shuffling_when_it_is_told_not_to():
-    policy = tiny_policy("gpt2")
-    dataset = dataset_of(policy)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", ".*`shuffle=True`")
-        losses = policy.fit(dataset, verbose=0, shuffle=False).history["loss"]
-    assert np.isfinite(losses).all()
 
 
 def test_fit_of_keras_sees_what_keras_hub_sees(monkeypatch):

@@ -372,7 +372,15 @@ DATA = {
         share=0.5,
         values={
             "name": st.sampled_from(
-                ("arithmetic", "jsonl", "gsm8k", "e2e", "xsum", "tldr", "wmt22")
+                (
+                    "arithmetic",
+                    "jsonl",
+                    "gsm8k",
+                    "e2e",
+                    "xsum",
+                    "scitldr",
+                    "wmt22",
+                )
             ),
             "split": st.sampled_from(("train", "test", "validation")),
             "path": st.sampled_from((None, "nowhere", ".")),

@@ -22,6 +22,7 @@ TASKS = {
     "jsonl": ("train.jsonl", ("prompt", "response", "responses", "messages")),
     "gsm8k": ("train.jsonl", ("question", "answer")),
     "xsum": ("train.jsonl", ("document", "summary")),
+    "scitldr": ("train.jsonl", ("source", "target")),
     "tldr": ("train.jsonl", ("content", "summary", "prompt", "label")),
     "wmt22": ("train.jsonl", ("translation", "en", "de")),
     "e2e": ("devset.csv", ("mr", "ref")),

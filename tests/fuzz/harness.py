@@ -218,9 +218,11 @@ def _called(function, arguments):
     """What a call returned, or raised."""
     silence = io.StringIO()
     faulthandler.dump_traceback_later(180, exit=True)
-    # Processor time: this machine may be busy with something else.
+    # Processor time, and more of it where processes share caches: this machine
+    # may be busy with something else.
+    crowd = max(1.0, os.getloadavg()[0] / os.cpu_count())
     signal.signal(signal.SIGPROF, _hang)
-    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS * crowd)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(silence):
             with contextlib.redirect_stderr(silence):

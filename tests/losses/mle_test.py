@@ -6,6 +6,7 @@ from testing import numpy
 from testing import ragged_batch
 
 from keras_irl.losses import MLELoss
+from keras_irl.losses import entropy_loss
 from keras_irl.ops import masked_mean
 from keras_irl.ops import token_statistics
 
@@ -42,3 +43,10 @@ def test_survives_a_config_round_trip():
 def test_a_negative_entropy_weight_is_refused():
     with pytest.raises(ValueError, match="Received: entropy_weight=-0.1"):
         MLELoss(entropy_weight=-0.1)
+
+
+def test_a_tensor_of_a_negative_entropy_weight_gives_no_loss():
+    entropies = np.array([[0.5, 1.0]], "float32")
+    for weight, expected in ((0.2, [[-0.1, -0.2]]), (-0.2, [[np.nan] * 2])):
+        found = entropy_loss(entropies, keras.ops.convert_to_tensor(weight))
+        np.testing.assert_allclose(numpy(found), expected, rtol=1e-6)

@@ -126,3 +126,11 @@ def test_weights_may_sum_to_less_than_one():
 def test_only_a_mask_of_the_same_shape_can_be_marked(mask, cut):
     with pytest.raises(ValueError, match="Received: "):
         mark_cut(mask, cut)
+
+
+def test_a_masked_array_is_not_taken_for_what_it_hides():
+    hidden = np.ma.masked_array([[1.0, 99.0]], [[0, 1]])
+    with pytest.raises(ValueError, match="no mask of its own.*Received: value"):
+        masked_mean(hidden, [[1, 1]])
+    shown = np.ma.masked_array([[1.0, 2.0]])
+    assert float(masked_mean(shown, [[1, 1]])) == 1.5

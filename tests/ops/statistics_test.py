@@ -108,3 +108,27 @@ def test_what_is_no_token_is_refused(wrong):
     with pytest.raises(ValueError, match="from 0 to 3. Received: actions"):
         token_statistics(q_values, np.array([[0, 1, wrong], [0, 0, 0]]))
     token_statistics(q_values, [[0, 1.0, 3], [0, 0, 0]])
+
+
+@pytest.mark.parametrize("wrong", [4, 300, -1, -9])
+def test_a_tensor_with_what_is_no_token_gives_nan_where_it_counts(wrong):
+    # A backend counts from the end, wraps around, fills in or stops.
+    generator = np.random.default_rng(0)
+    hidden_states = generator.normal(size=(2, 3, 2)).astype("float32")
+    head = VocabularyHead(generator.normal(size=(4, 2)).astype("float32"))
+    actions = ops.convert_to_tensor(
+        np.array([[0, 1, wrong], [wrong, 3, 2]], "int32")
+    )
+    right = np.array([[0, 1, 0], [0, 3, 2]], "int32")
+    mask = np.array([[1, 1, 1], [0, 1, 1]], "float32")
+    q_values = head.q_values(hidden_states)
+    expected = numpy(token_statistics(q_values, right).action_values)
+    for found in (
+        token_statistics(q_values, actions, mask),
+        tiled_token_statistics(hidden_states, head, actions, mask),
+    ):
+        values = numpy(found.action_values)
+        assert np.isnan(values).tolist() == [[False, False, True], [False] * 3]
+        others = (mask > 0) & ~np.isnan(values)
+        np.testing.assert_allclose(values[others], expected[others], rtol=1e-5)
+        assert numpy(found.is_argmax)[0, 2] == 0

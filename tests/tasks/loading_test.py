@@ -54,8 +54,8 @@ def test_metrics_are_percentages(name):
 @pytest.mark.parametrize("name", ["sums", "", None, "GSM8K"])
 def test_an_unknown_name_lists_the_tasks(name):
     message = (
-        "The tasks are arithmetic, gsm8k, e2e, e2e-delexicalized, xsum, tldr, "
-        "wmt22, jsonl. Received: name="
+        "The tasks are arithmetic, gsm8k, e2e, e2e-delexicalized, xsum, "
+        "scitldr, tldr, wmt22, jsonl. Received: name="
     )
     with pytest.raises(ValueError, match=message):
         load_task(name)

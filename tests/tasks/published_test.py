@@ -11,6 +11,10 @@ XSUM = [
     {"document": "d", "summary": "s", "id": "1"},
     {"document": "e", "summary": "t", "id": "2"},
 ]
+SCITLDR = [
+    {"source": ["d", "e."], "target": ["s", "t"]},
+    {"source": ["f."], "target": ["u"]},
+]
 TLDR = [{"prompt": "p", "label": "l"}]
 WMT22 = [{"en-de": {"en": "a", "de": "b"}}]
 GSM8K = [{"question": "q", "answer": "so\n#### 2"}]
@@ -132,7 +136,18 @@ def test_refuses_a_data_set_without_rows(hub):
         load_task("xsum", "test")
 
 
-@pytest.mark.parametrize("task", ["xsum", "tldr", "wmt22", "gsm8k", "e2e"])
+def test_all_responses_of_a_row_are_read_from_the_hub(hub):
+    hub[0]["allenai/scitldr"] = SCITLDR
+    task = load_task("scitldr", "validation")
+    asked = ("allenai/scitldr", "Abstract", "validation", CONVERTED)
+    assert hub[1] == [asked]
+    assert list(task.pairs[1]) == ["s", "t", "u"]
+    assert list(task.references) == [["s", "t"], ["u"]]
+
+
+@pytest.mark.parametrize(
+    "task", ["xsum", "scitldr", "tldr", "wmt22", "gsm8k", "e2e"]
+)
 def test_says_how_to_install_what_is_missing(monkeypatch, task):
     monkeypatch.setitem(sys.modules, "datasets", None)
     message = (

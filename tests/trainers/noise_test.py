@@ -15,7 +15,11 @@ with warnings.catch_warnings():
 
     policy = quick_start(tiny_policy("t5"))
 import keras_irl
+from keras_irl.losses import IQLearnLoss
 
+policy.compile(loss=IQLearnLoss())
+policy.fit(demonstrations(policy, PROMPTS, RESPONSES, 3), verbose=0)
+policy.evaluate(demonstrations(policy, PROMPTS, RESPONSES, 3), verbose=0)
 data = demonstrations(policy, PROMPTS, RESPONSES, 3)
 trainer = keras_irl.IQLearn(policy)
 trainer.compile(keras.optimizers.Adam(1e-3))
