@@ -23,6 +23,8 @@ NAMES_A_BACKEND = {
     "keras_seams.py": "clears what Keras misses",
     "cli/flags.py": "offers the backends as a choice",
     "models/policy_reader.py": "knows what XLA can't compile",
+    "distribution/cluster.py": "joins processes",
+    "processes.py": "asks JAX which process this is",
     "ops/kernels/jax.py": "loops over tiles in place",
     "ops/kernels/jax_mesh.py": "divides the work among devices",
     "ops/kernels/tensorflow.py": "loops over tiles in the graph",
@@ -60,7 +62,7 @@ MAY_IMPORT = {
     ),
 }
 BESIDE_THE_ROOMS = set(
-    "aliases arguments columns folders keras_seams progress types "
+    "aliases arguments columns folders keras_seams processes progress types "
     "version".split()
 )
 # A file holds one concept; these only show where one may have become two.

@@ -16,6 +16,7 @@ from keras_irl.arguments import shortened
 from keras_irl.callbacks.alerts import Alert
 from keras_irl.callbacks.alerts import check_names
 from keras_irl.callbacks.alerts import rules_with
+from keras_irl.processes import is_first_process
 
 
 class WindowedMeans:
@@ -355,7 +356,7 @@ class TrainingHealth(keras.callbacks.Callback):
         stops = name in self.stop_on
         if stops:
             self._trained.stop_training = True
-        if self.verbose:
+        if self.verbose and is_first_process():
             # The first break ends the line of the progress bar, which goes on
             # below; it writes to standard output too.
             end = " Training stops." if stops else ""

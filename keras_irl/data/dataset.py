@@ -10,6 +10,10 @@ from keras_irl.arguments import LARGEST_COUNT
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
 from keras_irl.keras_seams import is_preprocessing
+from keras_irl.processes import WHOLE
+from keras_irl.processes import Share
+from keras_irl.processes import current_share
+from keras_irl.processes import num_processes
 
 # Tokenizers are fast and hold the interpreter's lock: more threads than these
 # take time from the training, and a longer buffer only takes memory.
@@ -31,6 +35,10 @@ class Demonstrations(grain.MapDataset):
     `policy.fit(dataset, shuffle=False)` shuffles no less, and spares the line
     in which Keras says that only the data set can.
 
+    On several processes, `dataset[i]` holds the rows of a batch that this
+    process feeds, as the distribution that was set when the data set was made
+    divides them; `dataset.whole[i]` holds all of them.
+
     `train_on_batch` of keras-hub preprocesses whatever it is given, these
     batches too: set `policy.preprocessor = None` before calling it.
 
@@ -46,6 +54,10 @@ class Demonstrations(grain.MapDataset):
         texts: A function from a number to the tuple of as many prompts and of
             their responses at most, from all over the data. Defaults to
             `None`, where only ids are known.
+        whole: A `grain.MapDataset` of the batches of all processes together.
+            Defaults to `None`, for `batches`.
+        share: The `keras_irl.processes.Share` of the rows of each batch that
+            are in `batches`. Defaults to all of them.
     """
 
     def __init__(
@@ -58,6 +70,8 @@ class Demonstrations(grain.MapDataset):
         end_token_id: Any = None,
         is_packed: bool = False,
         texts: Callable[..., Any] | None = None,
+        whole: Any = None,
+        share: Share = WHOLE,
     ) -> None:
         check_kind("batches", batches, grain.MapDataset)
         super().__init__(batches)
@@ -67,6 +81,8 @@ class Demonstrations(grain.MapDataset):
         self.end_token_id = end_token_id
         self.is_packed = is_packed
         self.texts = texts
+        self.share = share
+        self._whole = batches if whole is None else whole
 
     def __len__(self):
         return len(self.parents[0])
@@ -75,6 +91,31 @@ class Demonstrations(grain.MapDataset):
         if isinstance(index, slice):
             return self.slice(index)
         return self.parents[0][index]
+
+    @property
+    def whole(self) -> "Demonstrations":
+        """The batches of all processes together, a `Demonstrations`."""
+        if self.share == WHOLE:
+            return self
+        return self._with(self._whole, self._whole, WHOLE)
+
+    def check_share(self) -> None:
+        """Checks that this process reads the rows that its devices compute.
+
+        Raises:
+            ValueError: If the distribution was set later, or is another.
+        """
+        if num_processes() == 1:
+            return
+        expected = current_share()
+        if self.share != expected:
+            raise ValueError(
+                "These demonstrations were divided among processes by another "
+                "distribution than the one that is set now. Call "
+                "`keras.distribution.set_distribution` first, and make them "
+                "after that. Received: demonstrations with the rows of "
+                f"{self.share}, of which this process feeds {expected}"
+            )
 
     @property
     def is_infinite(self) -> Any:
@@ -144,7 +185,7 @@ class Demonstrations(grain.MapDataset):
     def slice(self, sl: Any) -> Any:
         """Slices the batches of an epoch, in every epoch."""
         check_kind("sl", sl, slice)
-        return self._with(super().slice(sl))
+        return self._with(super().slice(sl), self._whole.slice(sl))
 
     def repeat(
         self, num_epochs: Any = None, *, reseed_each_epoch: bool = True
@@ -152,16 +193,18 @@ class Demonstrations(grain.MapDataset):
         """Joins epochs to one data set, each shuffled in its own way."""
         if num_epochs is not None:
             num_epochs = check_integer("num_epochs", num_epochs, least=1)
-        return self._with(
-            super().repeat(num_epochs, reseed_each_epoch=reseed_each_epoch)
+        own, whole = (
+            batches.repeat(num_epochs, reseed_each_epoch=reseed_each_epoch)
+            for batches in (super(), self._whole)
         )
+        return self._with(own, whole)
 
     def map(self, transform: Any) -> Any:
         """Maps the batches, which keras-hub need not preprocess any more."""
         if is_preprocessing(transform):
             _check_is_not_packed(self.is_packed)
             return self
-        return self._with(super().map(transform))
+        return self._with(super().map(transform), self._whole.map(transform))
 
     def to_iter_dataset(
         self, read_options: Any = None, *, allow_nones: bool = False
@@ -174,7 +217,7 @@ class Demonstrations(grain.MapDataset):
             self,
         )
 
-    def _with(self, batches):
+    def _with(self, batches, whole, share=None):
         return Demonstrations(
             batches,
             self.num_rows,
@@ -183,6 +226,8 @@ class Demonstrations(grain.MapDataset):
             end_token_id=self.end_token_id,
             is_packed=self.is_packed,
             texts=self.texts,
+            whole=whole,
+            share=self.share if share is None else share,
         )
 
 

@@ -33,6 +33,7 @@ from keras_irl.optimizers.unwrapping import check_optimizer
 from keras_irl.optimizers.unwrapping import inner_optimizer
 from keras_irl.optimizers.unwrapping import token_weighted
 from keras_irl.optimizers.unwrapping import wrapper_of
+from keras_irl.processes import check_engine
 from keras_irl.trainers.checks import check_data
 from keras_irl.trainers.checks import check_jit_compile
 from keras_irl.trainers.checks import check_model_arguments
@@ -53,6 +54,7 @@ from keras_irl.trainers.fit_arguments import with_callbacks
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
 from keras_irl.trainers.metrics import add_tokens
+from keras_irl.trainers.process_shares import own_rows_are_read
 from keras_irl.trainers.stateless import TrainingStep
 from keras_irl.trainers.update_counter import UpdateCounter
 from keras_irl.trainers.value_offset import ValueOffset
@@ -205,6 +207,7 @@ class Trainer(PolicyModel):
                 "steps_per_execution", steps, least=1
             )
         check_trainable(self.policy)
+        check_engine(self.policy)
         self.tiles_vocabulary = tiles_vocabulary(
             self.policy, tile_vocabulary, kwargs
         )
@@ -381,7 +384,7 @@ class Trainer(PolicyModel):
         callbacks = with_callbacks(
             [*self.default_callbacks(), finite], arguments.get("callbacks")
         )
-        with DeferredSignals(self) as steps:
+        with own_rows_are_read(arguments), DeferredSignals(self) as steps:
             arguments["callbacks"] = steps.around(callbacks)
             history = super().fit(**arguments)
         self.not_finite = finite.explanation()
@@ -404,7 +407,7 @@ class Trainer(PolicyModel):
             arguments["x"], arguments["steps"] = stream_once(
                 arguments["x"], arguments.get("steps")
             )
-        with DeferredSignals(self) as steps:
+        with own_rows_are_read(arguments), DeferredSignals(self) as steps:
             arguments["callbacks"] = steps.around(arguments.get("callbacks"))
             return super().evaluate(**arguments)
 
@@ -418,7 +421,8 @@ class Trainer(PolicyModel):
             arguments["x"], arguments["steps"] = stream_once(
                 arguments["x"], arguments.get("steps")
             )
-        return super().predict(**arguments)
+        with own_rows_are_read(arguments):
+            return super().predict(**arguments)
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         if self.compiled:
