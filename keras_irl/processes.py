@@ -112,8 +112,11 @@ def current_share() -> Share:
             "`keras_irl.distribution.Sharded`, before anything is made. "
             f"Received: {num_processes()} processes and no distribution"
         )
+    import jax
+
     num_parts = _num_parts(distribution)
-    return _share(_parts_of_processes(distribution, num_parts), num_parts)
+    parts = _parts_of_processes(distribution, num_parts)
+    return share_of_parts(parts, jax.process_index(), num_parts)
 
 
 def _num_parts(distribution):
@@ -133,10 +136,29 @@ def _parts_of_processes(distribution, num_parts):
     return {number: sorted(found) for number, found in parts.items()}
 
 
-def _share(parts, num_parts):
-    import jax
+def share_of_parts(
+    parts: dict[int, list[int]], process: int, num_parts: int
+) -> Share:
+    """Finds the share of a process whose devices compute parts of a batch.
 
-    mine = parts[jax.process_index()]
+    Args:
+        parts: For each process, the sorted numbers of the equal parts of a
+            batch that its devices compute.
+        process: The number of the process.
+        num_parts: How many parts there are.
+
+    Returns:
+        A `Share`.
+
+    Raises:
+        ValueError: If some process feeds more rows than another, or such that
+            do not follow each other.
+
+    Example:
+    >>> share_of_parts({0: [0, 1], 1: [2, 3]}, 1, 4)
+    Share(index=1, count=2)
+    """
+    mine = parts[process]
     size = len(mine)
     # Each process feeds as many rows as the others, without a gap.
     is_even = size > 0 and all(

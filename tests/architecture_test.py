@@ -21,6 +21,7 @@ BACKENDS = {"jax", "tensorflow", "torch"}
 # The files that may name a backend, and what they need it for.
 NAMES_A_BACKEND = {
     "keras_seams.py": "clears what Keras misses",
+    "cli/devices.py": "refuses a mesh on others",
     "cli/flags.py": "offers the backends as a choice",
     "models/policy_reader.py": "knows what XLA can't compile",
     "distribution/cluster.py": "joins processes",
@@ -57,8 +58,8 @@ MAY_IMPORT = {
     "rewards": "data families losses metrics models ops reporting",
     "callbacks": "evaluation generation models reporting",
     "cli": (
-        "data diagnosis evaluation families generation metrics models "
-        "reporting rewards tasks trainers"
+        "data diagnosis distribution evaluation families generation metrics "
+        "models reporting rewards tasks trainers"
     ),
 }
 BESIDE_THE_ROOMS = set(

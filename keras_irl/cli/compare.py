@@ -4,6 +4,9 @@ import argparse
 from typing import Any
 
 from keras_irl.cli.decoders import decoder_specs
+from keras_irl.cli.devices import add_devices
+from keras_irl.cli.devices import check_devices
+from keras_irl.cli.devices import divided_among_devices
 from keras_irl.cli.flags import add_command
 from keras_irl.cli.flags import add_initial_policy
 from keras_irl.cli.flags import add_machine
@@ -61,6 +64,7 @@ def check(options: argparse.Namespace) -> None:
 
     early_checks.check_encoding(options)
     early_checks.check_task(options.task, options.path, ("train", "test"))
+    check_devices(options)
     early_checks.check_output_path(options.output)
 
 
@@ -78,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from keras_irl.cli.comparison import compare
 
-    with locked(options.output):
+    with locked(options.output), divided_among_devices(options):
         compare(options)
     return 0
 
@@ -118,6 +122,7 @@ def _add_optimization(group):
         ),
     )
     add_machine(group)
+    add_devices(group)
 
 
 def _add_decoding(group):

@@ -3,6 +3,9 @@
 import argparse
 from typing import Any
 
+from keras_irl.cli.devices import add_devices
+from keras_irl.cli.devices import check_devices
+from keras_irl.cli.devices import divided_among_devices
 from keras_irl.cli.flags import JSONL_SPLIT
 from keras_irl.cli.flags import TASKS
 from keras_irl.cli.flags import add_command
@@ -54,6 +57,7 @@ def add_arguments(commands: Any) -> None:
     reading = parser.add_argument_group("the reading")
     add_saved_policy_lengths(reading)
     add_machine(reading)
+    add_devices(reading)
     _add_output(parser.add_argument_group("the output"))
 
 
@@ -76,6 +80,7 @@ def check(options: argparse.Namespace) -> None:
     else:
         early_checks.check_task(options.task, options.path, (options.split,))
     _check_policies(options)
+    check_devices(options)
     early_checks.check_output_path(options.output)
 
 
@@ -93,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from keras_irl.cli.reward_reading import read_rewards
 
-    with locked(options.output):
+    with locked(options.output), divided_among_devices(options):
         read_rewards(options)
     return 0
 
