@@ -203,6 +203,27 @@ def to_numpy(tensor: Any) -> Tensor:
     return keras.ops.convert_to_numpy(tensor)
 
 
+def on_all_processes(tensors: Any) -> Any:
+    """Copies what a compiled step returns to all processes, to be fetched.
+
+    Args:
+        tensors: Nested structure of tensors, inside of a compiled function.
+
+    Returns:
+        The same; where there is one process, it is left as it is.
+    """
+    distribution = keras.distribution.distribution()
+    if num_processes() == 1 or distribution is None:
+        return tensors
+
+    def copy(tensor):
+        axes = [None] * len(tensor.shape)
+        layout = keras.distribution.TensorLayout(axes, distribution.device_mesh)
+        return keras.distribution.distribute_tensor(tensor, layout)
+
+    return keras.tree.map_structure(copy, tensors)
+
+
 def check_engine(policy: Any = None) -> None:
     """Checks that nothing but `keras.distribution` divides a training.
 

@@ -17,6 +17,7 @@ from keras_irl.keras_seams import sampling_policy
 from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.models.policy_reader import lock_of
 from keras_irl.ops import check_shapes
+from keras_irl.processes import to_numpy
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
 
@@ -237,5 +238,5 @@ class CompiledDecoder:
                 "would be garbage. Did its training diverge? "
                 f"Received: num_broken_states={num_broken_states}"
             )
-        tokens = ops.convert_to_numpy(drawn_window(outputs, rows))
+        tokens = to_numpy(drawn_window(outputs, rows))
         return tokens.reshape(-1, num_return_sequences, tokens.shape[1])

@@ -78,11 +78,12 @@ def alone():
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_two_processes_train_the_curve_of_one(strategy, both, alone):
     for saw in both[0]:
-        assert saw[strategy]["history"].keys() == alone["history"].keys()
-        for name, values in alone["history"].items():
+        assert saw[strategy]["history"].keys() <= alone["history"].keys()
+        assert "loss" in saw[strategy]["history"]
+        for name, values in saw[strategy]["history"].items():
             np.testing.assert_allclose(
-                saw[strategy]["history"][name],
                 values,
+                alone["history"][name],
                 rtol=1e-4 if name == "gradient_norm" else 2e-5,
                 err_msg=name,
             )
@@ -99,12 +100,12 @@ def test_every_row_is_read_once_an_epoch(strategy, both, alone):
 
 
 @on_jax
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_texts_and_rewards_are_those_of_one_process(strategy, both, alone):
+def test_texts_rewards_and_evaluation_are_those_of_one_process(both, alone):
     for saw in both[0]:
-        assert saw[strategy]["texts"] == alone["texts"]
+        assert saw["fsdp"]["history"].keys() == alone["history"].keys()
+        assert saw["fsdp"]["texts"] == alone["texts"]
         for mine, expected in zip(
-            saw[strategy]["rewards"], alone["rewards"], strict=True
+            saw["fsdp"]["rewards"], alone["rewards"], strict=True
         ):
             np.testing.assert_allclose(mine, expected, rtol=1e-3, atol=1e-3)
 
