@@ -210,10 +210,10 @@ def on_all_processes(tensors: Any) -> Any:
         tensors: Nested structure of tensors, inside of a compiled function.
 
     Returns:
-        The same; where there is one process, it is left as it is.
+        The same. Without a distribution, it is left as it is.
     """
     distribution = keras.distribution.distribution()
-    if num_processes() == 1 or distribution is None:
+    if distribution is None:
         return tensors
 
     def copy(tensor):

@@ -13,6 +13,7 @@ from keras_irl.families.heads import vocabulary_head
 from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops import token_statistics
+from keras_irl.processes import num_processes
 from keras_irl.processes import on_all_processes
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
@@ -71,8 +72,12 @@ class PolicyReader(keras.Model):
             return super().predict_on_batch(x)
 
     def predict_step(self, *args: Any) -> Any:
-        # Keras fetches what it returns, of which other processes hold parts.
-        return on_all_processes(super().predict_step(*args))
+        found = super().predict_step(*args)
+        if num_processes() == 1:
+            return found
+        # Keras fetches the outputs, of which other processes hold parts.
+        outputs, state = found
+        return on_all_processes(outputs), state
 
     def statistics(
         self, inputs: dict[str, Any], actions: Tensor, mask: Tensor
