@@ -32,6 +32,7 @@ NAMES_A_BACKEND = {
     "ops/kernels/torch.py": "loops over tiles in place",
     "optimizers/network_optimizers.py": "assigns inside a compiled branch",
     "trainers/fit_arguments.py": "knows data sets and the writer of logs",
+    "trainers/process_shares.py": "knows data sets that Keras divides",
     "trainers/step_cost.py": "reads the clock inside a compiled step",
     "models/tiling.py": "knows what XLA can't compile",
     "losses/schedules.py": "counts steps inside a compiled JAX step",

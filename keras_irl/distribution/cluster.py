@@ -84,20 +84,21 @@ def _explained(error, addresses, count, number):
     """The error of what JAX could not do."""
     said = (str(error).splitlines() or [type(error).__name__])[0]
     received = (
-        f"Received: job_addresses={addresses!r}, num_processes={count}, "
+        f"job_addresses={addresses!r}, num_processes={count}, "
         f"process_id={number}"
     )
     if "before any JAX" in said:
         return ValueError(
             "JAX was used before this, by which a process settles that it is "
             "alone. Call `initialize` first, before any array, device or "
-            f"model is made. {received}"
+            f"model is made. Received: {received}"
         )
     return ValueError(
         "The processes could not be joined. Pass `job_addresses`, "
         f"`num_processes` and `process_id`, or set {_PREFIX}JOB_ADDRESSES, "
         f"{_PREFIX}NUM_PROCESSES and {_PREFIX}PROCESS_ID, and see that the "
-        f"first process can be reached. JAX said: {said} {received}"
+        f"first process can be reached. JAX said: {said} "
+        f"Received: {received}"
     )
 
 

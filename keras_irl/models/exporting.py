@@ -1,11 +1,15 @@
 """Export of a policy, for programs that don't know this package."""
 
+import contextlib
 import importlib.util
 import json
+import math
 import os
 import pathlib
 import shutil
 import tempfile
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 
@@ -77,8 +81,9 @@ def export(
     Raises:
         ValueError: If an argument is none of these, something is in the
             folder, there are no updates to be apart, or keras-hub can't write
-            such a policy: for Hugging Face it writes `GPT2`, `Gemma`,
-            `Gemma3`, `Gemma4`, `Llama3`, `Mistral`, `Qwen` and `Qwen3_5`.
+            such a policy, or not all of it: for Hugging Face it writes `GPT2`,
+            `Gemma` of the first generation with one key-value head, `Gemma3`,
+            `Gemma4`, `Llama3`, `Mistral`, `Qwen` and `Qwen3_5`.
 
     Example:
     ```python
@@ -205,13 +210,98 @@ def _write(policy, place, format, merge_lora):
 
 def _write_for_transformers(policy, part):
     try:
-        policy.export_to_transformers(str(part))
+        # Of some families, keras-hub would write the weights without them.
+        with merged_updates(policy):
+            policy.export_to_transformers(str(part))
     except ValueError as error:
-        raise ValueError(
-            "keras-hub can't write this policy for Hugging Face. Export it in "
-            f"the format 'keras_hub'. keras-hub said: {error} "
-            f"Received: format='transformers', policy={policy.name!r}"
-        ) from error
+        raise _cannot_write(policy, f"keras-hub said: {error}") from error
+    check_is_complete(policy, part)
+
+
+def check_is_complete(policy: Policy, folder: Path) -> None:
+    """Checks that nothing of a policy is missing in the files for Hugging Face.
+
+    keras-hub writes a Gemma as one of the first generation, whatever it is,
+    and the first of its key-value heads alone.
+
+    Args:
+        policy: The `CausalLM` that was written.
+        folder: Where its files are.
+
+    Raises:
+        ValueError: If there are fewer numbers than it has, or the cap of its
+            logits is not among the settings.
+    """
+    folder = pathlib.Path(folder)
+    written = sum(map(math.prod, _shapes(folder / "model.safetensors")))
+    policy_size = policy.count_params()
+    for update in low_rank_updates(policy):
+        policy_size -= math.prod(update.a.shape) + math.prod(update.b.shape)
+    # What a head shares with the table of the tokens may be written twice.
+    table = policy.backbone.token_embedding.embeddings
+    if written not in (policy_size, policy_size + math.prod(table.shape)):
+        raise _cannot_write(
+            policy,
+            f"Of {policy_size} parameters, it would write {written}.",
+        )
+    told = (folder / "config.json").read_text("utf-8")
+    for name, value in policy.backbone.get_config().items():
+        if "soft_cap" in name and value and "softcap" not in told:
+            raise _cannot_write(policy, f"It would lose {name}={value}.")
+
+
+def _shapes(path):
+    """The shapes of the tensors in a file, as its header tells them."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+    return [x["shape"] for name, x in header.items() if name[:2] != "__"]
+
+
+def _cannot_write(policy, reason):
+    return ValueError(
+        "keras-hub can't write this policy for Hugging Face. Export it in the "
+        f"format 'keras_hub'. {reason} "
+        f"Received: format='transformers', policy={policy.name!r} of type "
+        f"{type(policy).__name__}"
+    )
+
+
+@contextlib.contextmanager
+def merged_updates(policy: Policy) -> Iterator[Any]:
+    """Adds the low-rank updates of a policy to its weights, for a while.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM`, with or without such updates.
+
+    Yields:
+        Nothing.
+    """
+    updates = low_rank_updates(policy)
+    kept = [
+        (variable, to_numpy(variable))
+        for update in updates
+        for variable in (_updated_weight(update.layer), update.b)
+    ]
+    try:
+        for update in updates:
+            weight = _updated_weight(update.layer)
+            merged = (
+                update.layer.embeddings
+                if weight.name == "embeddings"
+                else update.layer.kernel
+            )
+            weight.assign(merged)
+            update.b.assign(keras.ops.zeros_like(update.b))
+        yield
+    finally:
+        for variable, value in kept:
+            variable.assign(value)
+
+
+def _updated_weight(layer):
+    names = ("kernel", "embeddings")
+    return next(v for v in layer.variables if v.name in names)
 
 
 def _write_apart(policy, part):
