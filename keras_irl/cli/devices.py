@@ -62,7 +62,8 @@ def mesh(text: str) -> dict[str, int]:
                 f"a mesh has the axes {' and '.join(AXES)}, each once: "
                 f"batch=4,model=2. Received: {text[:60]}"
             )
-        if not (size.isdecimal() and 0 < int(size) <= LARGEST_SIZE):
+        is_short = size.isdecimal() and len(size) < 9
+        if not (is_short and 0 < int(size) <= LARGEST_SIZE):
             raise argparse.ArgumentTypeError(
                 f"the axis {name} needs a number of devices of at least 1. "
                 f"Received: {text[:60]}"
