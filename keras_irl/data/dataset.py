@@ -193,11 +193,11 @@ class Demonstrations(grain.MapDataset):
         """Joins epochs to one data set, each shuffled in its own way."""
         if num_epochs is not None:
             num_epochs = check_integer("num_epochs", num_epochs, least=1)
-        own, whole = (
-            batches.repeat(num_epochs, reseed_each_epoch=reseed_each_epoch)
-            for batches in (super(), self._whole)
+        again = {"reseed_each_epoch": reseed_each_epoch}
+        return self._with(
+            super().repeat(num_epochs, **again),
+            self._whole.repeat(num_epochs, **again),
         )
-        return self._with(own, whole)
 
     def map(self, transform: Any) -> Any:
         """Maps the batches, which keras-hub need not preprocess any more."""
