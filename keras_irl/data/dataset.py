@@ -203,6 +203,7 @@ class Demonstrations(grain.MapDataset):
         """Maps the batches, which keras-hub need not preprocess any more."""
         if is_preprocessing(transform):
             _check_is_not_packed(self.is_packed)
+            self.check_share()
             return self
         return self._with(super().map(transform), self._whole.map(transform))
 
@@ -250,6 +251,7 @@ class DemonstrationStream(grain.IterDataset):
         """Maps the batches, which keras-hub need not preprocess any more."""
         if is_preprocessing(transform):
             _check_is_not_packed(self.demonstrations.is_packed)
+            self.demonstrations.check_share()
             return self
         return DemonstrationStream(super().map(transform), self.demonstrations)
 
