@@ -9,6 +9,8 @@ import grain
 from keras_irl.arguments import LARGEST_COUNT
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
+from keras_irl.devices import check_rows
+from keras_irl.devices import num_row_parts
 from keras_irl.keras_seams import is_preprocessing
 
 # Tokenizers are fast and hold the interpreter's lock: more threads than these
@@ -81,6 +83,11 @@ class Demonstrations(grain.MapDataset):
         """Whether it was repeated without end."""
         # Grain's way to say so, less what was cut off.
         return len(self) > sys.maxsize // 2
+
+    @property
+    def batch_size(self) -> int:
+        """The rows of every batch; the last one is filled up to as many."""
+        return len(self[0][-1])
 
     def batches(self, start: int = 0, stop: Any = None) -> Any:
         """Streams the batches of the training steps from `start` to `stop`.
@@ -160,6 +167,7 @@ class Demonstrations(grain.MapDataset):
         """Maps the batches, which keras-hub need not preprocess any more."""
         if is_preprocessing(transform):
             _check_is_not_packed(self.is_packed)
+            _check_rows(self)
             return self
         return self._with(super().map(transform))
 
@@ -205,6 +213,7 @@ class DemonstrationStream(grain.IterDataset):
         """Maps the batches, which keras-hub need not preprocess any more."""
         if is_preprocessing(transform):
             _check_is_not_packed(self.demonstrations.is_packed)
+            _check_rows(self.demonstrations)
             return self
         return DemonstrationStream(super().map(transform), self.demonstrations)
 
@@ -221,6 +230,12 @@ def demonstrations_of(dataset: Any) -> Any:
     if isinstance(dataset, DemonstrationStream):
         return dataset.demonstrations
     return dataset if isinstance(dataset, Demonstrations) else None
+
+
+def _check_rows(demonstrations):
+    """Checks whether devices can divide the rows that keras-hub will train."""
+    if num_row_parts() > 1:
+        check_rows(demonstrations.batch_size)
 
 
 def _check_is_not_packed(is_packed):
