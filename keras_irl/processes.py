@@ -88,11 +88,15 @@ def share_of_batch(batch_size: int) -> Share:
     return share
 
 
-def current_share() -> Share:
+def current_share(distribution: Any = None) -> Share:
     """Finds which rows of every batch this process feeds.
 
-    They are those that its devices compute, as the current distribution lays
-    out the axis of the batch.
+    They are those that its devices compute, as a distribution lays out the
+    axis of the batch.
+
+    Args:
+        distribution: A `keras.distribution.Distribution`. Defaults to `None`,
+            for the current one.
 
     Returns:
         A `Share`.
@@ -103,7 +107,8 @@ def current_share() -> Share:
     """
     if num_processes() == 1:
         return WHOLE
-    distribution = keras.distribution.distribution()
+    if distribution is None:
+        distribution = keras.distribution.distribution()
     if distribution is None:
         raise ValueError(
             "Several processes would each train a policy of their own, as no "
@@ -128,8 +133,10 @@ def _num_parts(distribution):
 
 def _parts_of_processes(distribution, num_parts):
     """The parts of a batch that each process computes, as sorted lists."""
-    layout = distribution.get_data_layout((num_parts,)).backend_layout
-    places = layout.devices_indices_map((num_parts,))
+    layout = keras.distribution.TensorLayout(
+        (distribution.batch_dim_name,), distribution.device_mesh
+    )
+    places = layout.backend_layout.devices_indices_map((num_parts,))
     parts = {number: set() for number in range(num_processes())}
     for device, (part,) in places.items():
         parts[device.process_index].update(range(num_parts)[part])

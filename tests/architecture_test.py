@@ -64,7 +64,8 @@ MAY_IMPORT = {
     ),
 }
 BESIDE_THE_ROOMS = set(
-    "aliases arguments columns folders keras_seams processes progress types "
+    "aliases arguments columns devices folders keras_seams processes progress "
+    "types "
     "version".split()
 )
 # A file holds one concept; these only show where one may have become two.

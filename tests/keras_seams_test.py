@@ -221,3 +221,19 @@ def test_a_variable_knows_its_layout_and_takes_another():
     np.testing.assert_array_equal(
         keras.ops.convert_to_numpy(variable), np.arange(16.0).reshape(8, 2)
     )
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="Keras distributes on JAX alone."
+)
+def test_a_variable_is_moved_to_where_another_lies():
+    mesh = keras.distribution.DeviceMesh((8,), ["batch"])
+    layouts = keras.distribution.LayoutMap(mesh)
+    layouts["kernel"] = ("batch", None)
+    slot = keras.Variable(np.zeros((8, 2)), name="slot")
+    distribution = keras.distribution.ModelParallel(layout_map=layouts)
+    with distribution.scope():
+        kernel = keras.Variable(np.zeros((8, 2)), name="kernel")
+        keras_seams.move_variable(slot, distribution, like=kernel)
+    assert slot.value.sharding == kernel.value.sharding
+    assert not slot.value.is_fully_replicated

@@ -69,6 +69,9 @@ PLAN = {
         _TORCH_AND_JAX
     ),
     "diagnosis/memory_test.py::test_is_near_what_xla_reserves": ("jax",),
+    "devices_test.py": ("jax",),
+    "distribution": ("jax",),
+    "trainers/device_checks_test.py": ("jax",),
     "evaluation": _TORCH,
     "families/special_tokens_test.py": _TORCH,
     "families/text_marks_test.py": _TORCH,

@@ -11,7 +11,7 @@ from keras_irl.arguments import ArgumentError
 from keras_irl.cli.flags import LARGEST_SIZE
 
 AXES = ("batch", "model")
-DATA_PARALLEL = "data-parallel"
+DATA_PARALLEL = "data"
 STRATEGIES = (DATA_PARALLEL, "fsdp", "tensor", "fsdp+tensor")
 _BACKEND = "jax"
 # That of the flags alone; what Keras has in a file is known once it is there.
@@ -156,10 +156,7 @@ def divided_among_devices(options: argparse.Namespace) -> Iterator[Any]:
     device_mesh = keras.distribution.DeviceMesh(
         shape, list(options.mesh), devices[:size]
     )
-    if options.strategy == DATA_PARALLEL:
-        distribution = keras.distribution.DataParallel(device_mesh)
-    else:
-        distribution = Sharded(device_mesh, options.strategy)
+    distribution = Sharded(device_mesh, options.strategy)
     with distribution.scope():
         yield
 

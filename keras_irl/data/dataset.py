@@ -9,6 +9,8 @@ import grain
 from keras_irl.arguments import LARGEST_COUNT
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
+from keras_irl.devices import check_rows
+from keras_irl.devices import num_row_parts
 from keras_irl.keras_seams import is_preprocessing
 from keras_irl.processes import WHOLE
 from keras_irl.processes import Share
@@ -123,6 +125,11 @@ class Demonstrations(grain.MapDataset):
         # Grain's way to say so, less what was cut off.
         return len(self) > sys.maxsize // 2
 
+    @property
+    def batch_size(self) -> int:
+        """The rows of every batch; the last one is filled up to as many."""
+        return len(self.whole[0][-1])
+
     def batches(self, start: int = 0, stop: Any = None) -> Any:
         """Streams the batches of the training steps from `start` to `stop`.
 
@@ -204,6 +211,7 @@ class Demonstrations(grain.MapDataset):
         if is_preprocessing(transform):
             _check_is_not_packed(self.is_packed)
             self.check_share()
+            _check_rows(self)
             return self
         return self._with(super().map(transform), self._whole.map(transform))
 
@@ -252,6 +260,7 @@ class DemonstrationStream(grain.IterDataset):
         if is_preprocessing(transform):
             _check_is_not_packed(self.demonstrations.is_packed)
             self.demonstrations.check_share()
+            _check_rows(self.demonstrations)
             return self
         return DemonstrationStream(super().map(transform), self.demonstrations)
 
@@ -268,6 +277,12 @@ def demonstrations_of(dataset: Any) -> Any:
     if isinstance(dataset, DemonstrationStream):
         return dataset.demonstrations
     return dataset if isinstance(dataset, Demonstrations) else None
+
+
+def _check_rows(demonstrations):
+    """Checks whether devices can divide the rows that keras-hub will train."""
+    if num_row_parts() > 1:
+        check_rows(demonstrations.batch_size)
 
 
 def _check_is_not_packed(is_packed):

@@ -9,6 +9,9 @@ import numpy as np
 from keras import ops
 
 from keras_irl.arguments import check_kind
+from keras_irl.devices import check_placed
+from keras_irl.devices import filled_rows
+from keras_irl.devices import place_rows
 from keras_irl.families.family import check_language_model
 from keras_irl.families.family import nearest_family
 from keras_irl.families.layouts import layout_of_inputs
@@ -215,14 +218,18 @@ class CompiledDecoder:
 
         Raises:
             NotFiniteError: If the policy's logits are not finite.
+            ValueError: If the policy was made before the distribution was set.
         """
+        check_placed(self.policy.variables)
         num_return_sequences = self.sampler.num_return_sequences
-        rows = {
-            name: ops.convert_to_tensor(
-                np.repeat(x, num_return_sequences, axis=0)
-            )
-            for name, x in inputs.items()
-        }
+        num_prompts = len(prefix_mask(inputs))
+        filled = filled_rows(inputs, num_return_sequences)
+        rows = place_rows(
+            {
+                name: np.repeat(x, num_return_sequences, axis=0)
+                for name, x in filled.items()
+            }
+        )
         with _borrowed(self.policy):
             if self._view is None:
                 self._view = _with_sampler(self.policy, self.sampler)
@@ -239,4 +246,5 @@ class CompiledDecoder:
                 f"Received: num_broken_states={num_broken_states}"
             )
         tokens = to_numpy(drawn_window(outputs, rows))
-        return tokens.reshape(-1, num_return_sequences, tokens.shape[1])
+        shape = (-1, num_return_sequences, tokens.shape[1])
+        return tokens.reshape(shape)[:num_prompts]

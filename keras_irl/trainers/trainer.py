@@ -10,6 +10,8 @@ from keras import ops
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.data.pairs import Demonstrations
+from keras_irl.devices import check_placed
+from keras_irl.devices import rows_in_words
 from keras_irl.families.family import layout_of
 from keras_irl.families.heads import hidden_states
 from keras_irl.families.heads import q_values
@@ -42,6 +44,8 @@ from keras_irl.trainers.checks import check_trainable
 from keras_irl.trainers.checks import check_training
 from keras_irl.trainers.checks import sequence_lengths
 from keras_irl.trainers.deferred_signals import DeferredSignals
+from keras_irl.trainers.device_checks import check_devices
+from keras_irl.trainers.device_checks import check_traced_rows
 from keras_irl.trainers.end_on_nonfinite import EndOnNonfinite
 from keras_irl.trainers.end_on_nonfinite import nan_unless_finite
 from keras_irl.trainers.fit_arguments import OF_EVALUATE
@@ -121,6 +125,7 @@ class Trainer(PolicyModel):
         **kwargs: Any,
     ) -> None:
         check_policy(policy)
+        check_placed(policy.variables)
         check_model_arguments(type(self).__name__, kwargs)
         discount = check_discount(discount)
         # Keras scales the loss for the precision of the model it trains.
@@ -347,6 +352,7 @@ class Trainer(PolicyModel):
         clear_gradients(self.trainable_variables)
         step = TrainingStep(self, args)
         mask = keras.utils.unpack_x_y_sample_weight(step.data)[2]
+        check_traced_rows(mask)
         optimizer = wrapper_of(self.optimizer)
         with optimizer.weighing(self.num_demonstrated(mask, training=True)):
             logs = step.take(super().train_step(*args))
@@ -375,6 +381,7 @@ class Trainer(PolicyModel):
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         arguments = named(keras.Model.fit, args, kwargs)
         arguments = check_arguments(arguments, self.steps_per_execution, OF_FIT)
+        check_devices(self, arguments, OF_FIT)
         names = ("x", "y", "sample_weight")
         self.check_data(*map(arguments.get, names))
         if not self.compiled:
@@ -386,7 +393,8 @@ class Trainer(PolicyModel):
         )
         with own_rows_are_read(arguments), DeferredSignals(self) as steps:
             arguments["callbacks"] = steps.around(callbacks)
-            history = super().fit(**arguments)
+            with rows_in_words():
+                history = super().fit(**arguments)
         self.not_finite = finite.explanation()
         if self.not_finite is not None:
             wrapper_of(self.optimizer).resume()
@@ -403,6 +411,7 @@ class Trainer(PolicyModel):
         arguments = check_arguments(
             arguments, self.steps_per_execution, OF_EVALUATE
         )
+        check_devices(self, arguments, OF_EVALUATE)
         if isinstance(arguments.get("x"), Demonstrations):
             arguments["x"], arguments["steps"] = stream_once(
                 arguments["x"], arguments.get("steps")

@@ -21,9 +21,13 @@ RESPONSES = ["jumps", "is lazy", "over the dog", "barks"] * 2
 
 
 def mesh(strategy):
-    if strategy == "fsdp":
+    if "tensor" not in strategy:
         return keras.distribution.DeviceMesh((8,), ["batch"])
     return keras.distribution.DeviceMesh((2, 4), ["batch", "model"])
+
+
+def named_mesh(names):
+    return keras.distribution.DeviceMesh((2, 4), names)
 
 
 @pytest.fixture(autouse=True)
@@ -130,12 +134,48 @@ def test_a_large_variable_without_a_rule_is_named():
         ({"strategy": "zero"}, "Received: strategy='zero'"),
         ({"strategy": "tensor"}, r'called "model".*axis_names=\[.batch.\]'),
         ({"min_size": 0}, "Received: min_size=0"),
+        (
+            {"device_mesh": named_mesh(["data", "tensor"])},
+            r"called \"batch\".*Received: axis_names=\['data', 'tensor'\]",
+        ),
+        (
+            {"device_mesh": named_mesh(["batch", "heads"])},
+            r"Received: axis_names=\['batch', 'heads'\]",
+        ),
     ],
 )
 def test_wrong_layouts_are_refused(arguments, message):
     given = {"device_mesh": mesh("fsdp"), **arguments}
     with pytest.raises(ValueError, match=message):
         Sharded(**given)
+
+
+def test_a_mesh_larger_than_the_devices_is_refused():
+    # Keras itself does so.
+    with pytest.raises(ValueError, match=r"Received: shape=\(16,\)"):
+        keras.distribution.DeviceMesh((16,), ["batch"])
+
+
+def test_what_can_not_be_divided_is_whole_and_listed():
+    sharded = Sharded(mesh("tensor"), "tensor", min_size=256)
+    keras.distribution.set_distribution(sharded)
+    # Its vocabulary has 101 tokens, and four devices share two heads.
+    policy = family_policy("opt", max_length=24)
+    table = policy.backbone.token_embedding.embeddings
+    assert table.value.is_fully_replicated
+    lines = sharded.report().splitlines()
+    (line,) = [line for line in lines if table.path in line]
+    assert "vocabulary, indivisible" in line
+    assert any("attention in, indivisible" in line for line in lines)
+
+
+def test_data_parallel_divides_rows_alone():
+    sharded = Sharded(mesh("data"), "data", min_size=16)
+    keras.distribution.set_distribution(sharded)
+    policy = family_policy("gpt2", max_length=24)
+    assert all(v.value.is_fully_replicated for v in policy.variables)
+    assert sharded.get_data_layout((8, 3)).axes == ("batch", None)
+    assert sharded.get_data_layout((3, 3)).axes == (None, None)
 
 
 def test_nothing_is_moved_without_a_distribution():
