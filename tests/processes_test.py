@@ -11,11 +11,13 @@ from keras_irl.processes import Share
 from keras_irl.processes import check_engine
 from keras_irl.processes import is_first_process
 from keras_irl.processes import num_processes
+from keras_irl.processes import on_all_processes
 from keras_irl.processes import share_of_batch
 from keras_irl.processes import share_of_parts
 from keras_irl.processes import to_numpy
 
 BACKEND = keras.config.backend()
+on_jax = pytest.mark.skipif(BACKEND != "jax", reason="It is JAX's.")
 on_torch = pytest.mark.skipif(BACKEND != "torch", reason="It is PyTorch's.")
 on_tensorflow = pytest.mark.skipif(
     BACKEND != "tensorflow", reason="It is TensorFlow's."
@@ -59,6 +61,25 @@ def test_tensors_and_variables_are_fetched():
     array = np.arange(6.0, dtype="float32").reshape(2, 3)
     for tensor in (keras.ops.convert_to_tensor(array), keras.Variable(array)):
         np.testing.assert_array_equal(to_numpy(tensor), array)
+
+
+@on_jax
+def test_outputs_of_a_step_are_copied_to_all_processes():
+    import jax
+
+    array = np.arange(16.0, dtype="float32").reshape(8, 2)
+
+    def step(tensor):
+        return on_all_processes({"found": tensor + 1.0})
+
+    assert on_all_processes(array) is array
+    mesh = keras.distribution.DeviceMesh((8,), ["batch"])
+    with keras.distribution.DataParallel(mesh).scope():
+        layout = keras.distribution.TensorLayout(("batch", None), mesh)
+        rows = keras.distribution.distribute_tensor(array, layout)
+        (found,) = jax.jit(step)(rows).values()
+    assert not rows.is_fully_replicated and found.is_fully_replicated
+    np.testing.assert_array_equal(to_numpy(found), array + 1.0)
 
 
 class Strategy:

@@ -108,6 +108,7 @@ PLAN = {
     "models/scratch_test.py::test_weights_are_drawn_by_numpy": _ALL,
     "models/token_scorer_test.py": _TORCH_AND_JAX,
     "processes_test.py": _TORCH,
+    "processes_test.py::test_outputs_of_a_step": ("jax",),
     "processes_test.py::test_replicas_of_tensorflow": ("tensorflow",),
     "readme_test.py": _TORCH,
     "rewards": _TORCH,

@@ -48,6 +48,7 @@ class TokenLoss(keras.losses.Loss):
 
     def __init__(self, name: str) -> None:
         check_kind("name", name, str)
+        check_engine()
         super().__init__(name=name, dtype="float32")
 
     def __call__(

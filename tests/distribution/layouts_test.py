@@ -12,6 +12,8 @@ from keras_irl.data import demonstrations
 from keras_irl.distribution import Sharded
 from keras_irl.distribution import distribute
 from keras_irl.distribution import layout_map
+from keras_irl.distribution import layouts
+from keras_irl.processes import Share
 
 if keras.config.backend() != "jax":
     pytest.skip("Keras distributes on JAX alone.", allow_module_level=True)
@@ -181,3 +183,11 @@ def test_data_parallel_divides_rows_alone():
 def test_nothing_is_moved_without_a_distribution():
     with pytest.raises(ValueError, match="No distribution is set"):
         distribute(shared_policy("gpt2", 24))
+
+
+def test_rows_of_one_of_two_processes_are_half_of_a_batch(monkeypatch):
+    sharded = Sharded(mesh("fsdp"))
+    assert sharded.get_data_layout((4, 3)).axes == (None, None)
+    monkeypatch.setattr(layouts, "current_share", lambda _: Share(1, 2))
+    assert sharded.get_data_layout((4, 3)).axes == ("batch", None)
+    assert sharded.get_data_layout((3, 3)).axes == (None, None)
