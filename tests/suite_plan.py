@@ -99,6 +99,8 @@ PLAN = {
     "guides": _TORCH,
     "main_test.py": _TORCH,
     "models/exporting_test.py": _TORCH,
+    "models/exporting_test.py::test_updates": _TORCH_AND_JAX,
+    "models/exporting_test.py::test_weights_come_back": _TORCH_AND_JAX,
     "models/lora_test.py": _TORCH,
     "models/lora_test.py::test_nothing_but_the_updates_moves": _ALL,
     "models/rematerialization_test.py": _TORCH,

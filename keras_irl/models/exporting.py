@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import check_choice
@@ -292,7 +293,7 @@ def merged_updates(policy: Policy) -> Iterator[Any]:
                 else update.layer.kernel
             )
             weight.assign(merged)
-            update.b.assign(keras.ops.zeros_like(update.b))
+            update.b.assign(np.zeros(update.b.shape))
         yield
     finally:
         for variable, value in kept:
@@ -314,7 +315,7 @@ def _write_apart(policy, part):
     learned = [to_numpy(update.b) for update in updates]
     try:
         for update in updates:
-            update.b.assign(keras.ops.zeros_like(update.b))
+            update.b.assign(np.zeros(update.b.shape))
         policy.save_to_preset(str(part))
     finally:
         for update, b in zip(updates, learned, strict=True):
