@@ -231,6 +231,22 @@ def on_all_processes(tensors: Any) -> Any:
     return keras.tree.map_structure(copy, tensors)
 
 
+def fetched_by_all(found: Any) -> Any:
+    """Lets Keras fetch outputs of which other processes hold parts.
+
+    Args:
+        found: What `predict_step` of a `keras.Model` returned: its outputs,
+            and on JAX the state besides.
+
+    Returns:
+        The same, with outputs that are on all processes.
+    """
+    if num_processes() == 1:
+        return found
+    outputs, state = found
+    return on_all_processes(outputs), state
+
+
 def check_engine(policy: Any = None) -> None:
     """Checks that nothing but `keras.distribution` divides a training.
 

@@ -16,8 +16,7 @@ from keras_irl.families.heads import vocabulary_head
 from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops import token_statistics
-from keras_irl.processes import num_processes
-from keras_irl.processes import on_all_processes
+from keras_irl.processes import fetched_by_all
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
 
@@ -89,12 +88,7 @@ class PolicyReader(keras.Model):
         return keras.tree.map_structure(lambda y: y[:num_rows], found)
 
     def predict_step(self, *args: Any) -> Any:
-        found = super().predict_step(*args)
-        if num_processes() == 1:
-            return found
-        # Keras fetches the outputs, of which other processes hold parts.
-        outputs, state = found
-        return on_all_processes(outputs), state
+        return fetched_by_all(super().predict_step(*args))
 
     def statistics(
         self, inputs: dict[str, Any], actions: Tensor, mask: Tensor

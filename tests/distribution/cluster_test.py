@@ -104,6 +104,9 @@ def test_texts_rewards_and_evaluation_are_those_of_one_process(both, alone):
     for saw in both[0]:
         assert saw["fsdp"]["history"].keys() == alone["history"].keys()
         assert saw["fsdp"]["texts"] == alone["texts"]
+        np.testing.assert_allclose(
+            saw["fsdp"]["logits"], alone["logits"], rtol=1e-3, atol=1e-3
+        )
         for mine, expected in zip(
             saw["fsdp"]["rewards"], alone["rewards"], strict=True
         ):

@@ -65,6 +65,7 @@ def train(reads=True):
     )
     return {
         **found,
+        "logits": trainer.predict(data, verbose=0)[:, :2, :3].tolist(),
         "texts": sampled.texts,
         "rewards": [text.rewards.tolist() for text in rewards],
     }
