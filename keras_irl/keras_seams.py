@@ -354,7 +354,7 @@ def layout_of_variable(variable: Any) -> Any:
     return variable._layout
 
 
-def move_variable(variable: Any, distribution: Any) -> None:
+def move_variable(variable: Any, distribution: Any, like: Any = None) -> None:
     """Lays a variable out anew, as the current distribution says.
 
     Waits for a public way to lay out variables that were made before the
@@ -363,9 +363,13 @@ def move_variable(variable: Any, distribution: Any) -> None:
     Args:
         variable: A `keras.Variable`.
         distribution: A `keras.distribution.Distribution`.
+        like: A `keras.Variable` as which it is laid out. Defaults to `None`,
+            for what the distribution says of it.
     """
     value = variable.value
     variable._layout = None
-    layout = distribution.get_variable_layout(variable)
+    layout = distribution.get_variable_layout(
+        variable if like is None else like
+    )
     variable._layout = layout
     variable.assign(keras.distribution.distribute_tensor(value, layout))

@@ -8,6 +8,8 @@ from typing import Any
 
 import tqdm
 
+from keras_irl.processes import is_first_process
+
 _IS_ASKED_FOR = contextvars.ContextVar("is_asked_for", default=False)
 # In a file, where lines are not replaced by the next: seconds between them,
 # and how long a work is that is worth any.
@@ -33,7 +35,8 @@ def progress_bar(
 ) -> Any:
     """Makes a bar on the standard error, which vanishes at its end.
 
-    By default, only a terminal shows it; see `progress_shown`.
+    By default, only a terminal shows it; see `progress_shown`. Of the
+    processes of one training, only the first does.
 
     Args:
         items: What to go through, an iterable. Defaults to `None`: the bar
@@ -45,6 +48,10 @@ def progress_bar(
     Returns:
         A `tqdm.tqdm`: an iterable, and a context.
     """
+    # `None` hides it where there is no terminal.
+    is_hidden = False if _IS_ASKED_FOR.get() else None
+    if not is_first_process():
+        is_hidden = True
     is_terminal = sys.stderr is not None and sys.stderr.isatty()
     return tqdm.tqdm(
         items,
@@ -54,6 +61,5 @@ def progress_bar(
         leave=False,
         mininterval=0.1 if is_terminal else _INTERVAL,
         delay=0.0 if is_terminal else _DELAY,
-        # `None` hides it where there is no terminal.
-        disable=False if _IS_ASKED_FOR.get() else None,
+        disable=is_hidden,
     )

@@ -21,14 +21,18 @@ BACKENDS = {"jax", "tensorflow", "torch"}
 # The files that may name a backend, and what they need it for.
 NAMES_A_BACKEND = {
     "keras_seams.py": "clears what Keras misses",
+    "cli/devices.py": "refuses a mesh on others",
     "cli/flags.py": "offers the backends as a choice",
     "models/policy_reader.py": "knows what XLA can't compile",
+    "distribution/cluster.py": "joins processes",
+    "processes.py": "asks JAX which process this is",
     "ops/kernels/jax.py": "loops over tiles in place",
     "ops/kernels/jax_mesh.py": "divides the work among devices",
     "ops/kernels/tensorflow.py": "loops over tiles in the graph",
     "ops/kernels/torch.py": "loops over tiles in place",
     "optimizers/network_optimizers.py": "assigns inside a compiled branch",
     "trainers/fit_arguments.py": "knows data sets and the writer of logs",
+    "trainers/process_shares.py": "knows data sets that Keras divides",
     "trainers/step_cost.py": "reads the clock inside a compiled step",
     "models/tiling.py": "knows what XLA can't compile",
     "losses/schedules.py": "counts steps inside a compiled JAX step",
@@ -55,13 +59,13 @@ MAY_IMPORT = {
     "rewards": "data families losses metrics models ops reporting",
     "callbacks": "evaluation generation models reporting",
     "cli": (
-        "data diagnosis evaluation families generation metrics models "
-        "reporting rewards tasks trainers"
+        "data diagnosis distribution evaluation families generation metrics "
+        "models reporting rewards tasks trainers"
     ),
 }
 BESIDE_THE_ROOMS = set(
-    "aliases arguments columns expected_warnings folders keras_seams progress "
-    "types version".split()
+    "aliases arguments columns devices expected_warnings folders keras_seams "
+    "processes progress types version".split()
 )
 # A file holds one concept; these only show where one may have become two.
 MAX_FILE_LINES = 500

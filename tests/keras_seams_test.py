@@ -339,3 +339,19 @@ def test_an_id_is_found_where_a_tokenizer_has_it():
     # Llama 3 alone has a second end.
     second_end = FAMILIES["Llama3CausalLM"].second_end
     assert keras_seams.token_id(tokenizer, second_end) is None
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="Keras distributes on JAX alone."
+)
+def test_a_variable_is_moved_to_where_another_lies():
+    mesh = keras.distribution.DeviceMesh((8,), ["batch"])
+    layouts = keras.distribution.LayoutMap(mesh)
+    layouts["kernel"] = ("batch", None)
+    slot = keras.Variable(np.zeros((8, 2)), name="slot")
+    distribution = keras.distribution.ModelParallel(layout_map=layouts)
+    with distribution.scope():
+        kernel = keras.Variable(np.zeros((8, 2)), name="kernel")
+        keras_seams.move_variable(slot, distribution, like=kernel)
+    assert slot.value.sharding == kernel.value.sharding
+    assert not slot.value.is_fully_replicated

@@ -17,6 +17,7 @@ from keras_irl.callbacks.alerts import Alert
 from keras_irl.callbacks.alerts import check_names
 from keras_irl.callbacks.alerts import rules_with
 from keras_irl.keras_seams import state_without_model
+from keras_irl.processes import is_first_process
 
 
 class WindowedMeans:
@@ -356,7 +357,7 @@ class TrainingHealth(keras.callbacks.Callback):
         stops = name in self.stop_on
         if stops:
             self._trained.stop_training = True
-        if self.verbose:
+        if self.verbose and is_first_process():
             # The first break ends the line of the progress bar, which goes on
             # below; it writes to standard output too.
             end = " Training stops." if stops else ""

@@ -38,6 +38,8 @@ from keras_irl.trainers import MLE
 # What the results are told apart by, and not how they are stored or shown.
 _NOT_SETTINGS = (
     *("job", "output", "overwrite", "seeds", "objectives", "arguments"),
+    # Devices compute the same, however many there are.
+    *("mesh", "strategy"),
 )
 
 

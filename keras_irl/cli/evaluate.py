@@ -5,6 +5,8 @@ from typing import Any
 
 from keras_irl.cli.decoders import DECODERS
 from keras_irl.cli.decoders import decoder_specs
+from keras_irl.cli.devices import add_devices
+from keras_irl.cli.devices import check_devices
 from keras_irl.cli.flags import add_command
 from keras_irl.cli.flags import add_data
 from keras_irl.cli.flags import add_machine
@@ -63,6 +65,7 @@ def check(options: argparse.Namespace) -> None:
     early_checks.check_encoding(options)
     early_checks.check_task_flags(options.task, options.path, (options.split,))
     named_paths(options.policy)
+    check_devices(options)
     early_checks.check_output_path(options.output)
 
 
@@ -116,6 +119,7 @@ def _add_policies(group):
     )
     add_saved_policy_lengths(group)
     add_machine(group)
+    add_devices(group)
 
 
 def _add_decoding(group):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from typing import Any
 
+from keras_irl.cli.devices import divided_among_devices
 from keras_irl.types import Path
 
 try:
@@ -75,7 +76,7 @@ def check_unlocked(folder: Path) -> None:
 
 
 def run_alone(work: Callable[[Any], Any], options: Any) -> int:
-    """Runs a command while no other process writes to its output folder.
+    """Runs a command on its devices, alone in its output folder.
 
     Args:
         work: Function of the options that does what the command is for.
@@ -87,7 +88,7 @@ def run_alone(work: Callable[[Any], Any], options: Any) -> int:
     Raises:
         ValueError: If another process works there, or as `work` does.
     """
-    with locked(options.output):
+    with locked(options.output), divided_among_devices(options):
         work(options)
     return 0
 

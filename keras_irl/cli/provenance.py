@@ -207,6 +207,8 @@ def _different(texts):
 def _text(name, value):
     if value is None:
         return _NOT_GIVEN.get(name, "none")
+    if isinstance(value, dict):
+        return ",".join(f"{axis}={size}" for axis, size in value.items())
     if isinstance(value, list | tuple):
         items = (x.text if isinstance(x, DecoderSpec) else x for x in value)
         return ",".join(map(str, items))

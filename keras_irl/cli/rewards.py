@@ -3,6 +3,8 @@
 import argparse
 from typing import Any
 
+from keras_irl.cli.devices import add_devices
+from keras_irl.cli.devices import check_devices
 from keras_irl.cli.flags import JSONL_SPLIT
 from keras_irl.cli.flags import TASKS
 from keras_irl.cli.flags import add_command
@@ -54,6 +56,7 @@ def add_arguments(commands: Any) -> None:
     reading = parser.add_argument_group("the reading")
     add_saved_policy_lengths(reading)
     add_machine(reading)
+    add_devices(reading)
     _add_output(parser.add_argument_group("the output"))
 
 
@@ -78,6 +81,7 @@ def check(options: argparse.Namespace) -> None:
             options.task, options.path, (options.split,)
         )
     _check_policies(options)
+    check_devices(options)
     early_checks.check_output_path(options.output)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_irl.arguments import shortened
+from keras_irl.data.dataset import Demonstrations
 from keras_irl.families.family import layout_of
 from keras_irl.families.special_tokens import end_token_ids
 from keras_irl.ops import is_cut
@@ -62,6 +63,8 @@ def read_batches(policy: Policy, dataset: Any, num_batches: int) -> list[Any]:
         ValueError: If there are no batches, or they are empty or something
             else.
     """
+    if isinstance(dataset, Demonstrations):
+        dataset = dataset.whole
     if isinstance(dataset, tuple) and dataset and isinstance(dataset[0], dict):
         dataset = [dataset]
     if isinstance(dataset, keras.utils.PyDataset):

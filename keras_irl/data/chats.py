@@ -17,7 +17,7 @@ from keras_irl.columns import is_missing
 from keras_irl.data.chat_template import PLAIN
 from keras_irl.data.chat_template import EncodedTemplate
 from keras_irl.data.dataset import Demonstrations
-from keras_irl.data.shuffling import RowBatches
+from keras_irl.data.shares import shared_batches
 from keras_irl.data.shuffling import ordered_rows
 from keras_irl.data.shuffling import spread
 from keras_irl.data.tokenization import text_packer
@@ -25,6 +25,7 @@ from keras_irl.data.validation import InvalidRowError
 from keras_irl.data.validation import check_batching
 from keras_irl.data.validation import report_dropped
 from keras_irl.families.family import layout_of
+from keras_irl.processes import is_first_process
 from keras_irl.types import Policy
 
 ROLES = ("system", "user", "assistant")
@@ -389,16 +390,17 @@ def chat_demonstrations(
     rows, dropped = _survey(packer, conversations, on_invalid)
     if dropped:
         report_dropped(dropped, len(conversations), len(rows))
-    read = functools.partial(
-        _read_batch, packer, conversations, batch_size, rows
-    )
+    read = functools.partial(_read_batch, packer, conversations, rows)
     order = ordered_rows(len(rows), seed)
+    batches = shared_batches(order, batch_size, read)
     return Demonstrations(
-        RowBatches(order, batch_size).map(read),
+        batches.own,
         num_rows=len(rows),
         num_truncated=0,
         dropped=dropped,
         end_token_id=packer.template.end_id,
+        whole=batches.whole,
+        share=batches.share,
         texts=functools.partial(_sampled_texts, packer, conversations, rows),
     )
 
@@ -407,7 +409,10 @@ def _survey(packer, conversations, on_invalid):
     """The rows that can be imitated, and the numbers of others by reason."""
     rows, dropped = [], collections.Counter()
     for row in tqdm.trange(
-        len(conversations), desc="Checking conversations", delay=_PATIENCE
+        len(conversations),
+        desc="Checking conversations",
+        delay=_PATIENCE,
+        disable=not is_first_process(),
     ):
         try:
             packer.encode(row, conversations[row])
@@ -419,7 +424,7 @@ def _survey(packer, conversations, on_invalid):
     return np.array(rows, "int64"), dict(dropped)
 
 
-def _read_batch(packer, conversations, batch_size, rows, indices):
+def _read_batch(packer, conversations, rows, batch_size, indices):
     """Reads, tokenizes and packs the conversations of one batch."""
     found = [int(rows[i]) for i in indices]
     return packer.pack(

@@ -9,8 +9,14 @@ import grain
 from keras_irl.arguments import LARGEST_COUNT
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
+from keras_irl.devices import check_rows
+from keras_irl.devices import num_row_parts
 from keras_irl.expected_warnings import hide_expected_warnings
 from keras_irl.keras_seams import is_preprocessing
+from keras_irl.processes import WHOLE
+from keras_irl.processes import Share
+from keras_irl.processes import current_share
+from keras_irl.processes import num_processes
 
 # Tokenizers are fast and hold the interpreter's lock: more threads than these
 # take time from the training, and a longer buffer only takes memory.
@@ -32,6 +38,10 @@ class Demonstrations(grain.MapDataset):
     Once there is one of these, `fit` of keras-hub says no more that it can't
     shuffle it, nor how far it reads ahead, nor that T5 drops a mask.
 
+    On several processes, `dataset[i]` holds the rows of a batch that this
+    process feeds, as the distribution that was set when the data set was made
+    divides them; `dataset.whole[i]` holds all of them.
+
     `train_on_batch` of keras-hub preprocesses whatever it is given, these
     batches too: set `policy.preprocessor = None` before calling it.
 
@@ -47,6 +57,10 @@ class Demonstrations(grain.MapDataset):
         texts: A function from a number to the tuple of as many prompts and of
             their responses at most, from all over the data. Defaults to
             `None`, where only ids are known.
+        whole: A `grain.MapDataset` of the batches of all processes together.
+            Defaults to `None`, for `batches`.
+        share: The `keras_irl.processes.Share` of the rows of each batch that
+            are in `batches`. Defaults to all of them.
     """
 
     def __init__(
@@ -59,6 +73,8 @@ class Demonstrations(grain.MapDataset):
         end_token_id: Any = None,
         is_packed: bool = False,
         texts: Callable[..., Any] | None = None,
+        whole: Any = None,
+        share: Share = WHOLE,
     ) -> None:
         check_kind("batches", batches, grain.MapDataset)
         hide_expected_warnings()
@@ -69,6 +85,8 @@ class Demonstrations(grain.MapDataset):
         self.end_token_id = end_token_id
         self.is_packed = is_packed
         self.texts = texts
+        self.share = share
+        self._whole = batches if whole is None else whole
 
     def __len__(self):
         return len(self.parents[0])
@@ -79,10 +97,40 @@ class Demonstrations(grain.MapDataset):
         return self.parents[0][index]
 
     @property
+    def whole(self) -> "Demonstrations":
+        """The batches of all processes together, a `Demonstrations`."""
+        if self.share == WHOLE:
+            return self
+        return self._with(self._whole, self._whole, WHOLE)
+
+    def check_share(self) -> None:
+        """Checks that this process reads the rows that its devices compute.
+
+        Raises:
+            ValueError: If the distribution was set later, or is another.
+        """
+        if num_processes() == 1:
+            return
+        expected = current_share()
+        if self.share != expected:
+            raise ValueError(
+                "These demonstrations were divided among processes by another "
+                "distribution than the one that is set now. Call "
+                "`keras.distribution.set_distribution` first, and make them "
+                "after that. Received: demonstrations with the rows of "
+                f"{self.share}, of which this process feeds {expected}"
+            )
+
+    @property
     def is_infinite(self) -> Any:
         """Whether it was repeated without end."""
         # Grain's way to say so, less what was cut off.
         return len(self) > sys.maxsize // 2
+
+    @property
+    def batch_size(self) -> int:
+        """The rows of every batch; the last one is filled up to as many."""
+        return len(self.whole[0][-1])
 
     def batches(self, start: int = 0, stop: Any = None) -> Any:
         """Streams the batches of the training steps from `start` to `stop`.
@@ -146,7 +194,7 @@ class Demonstrations(grain.MapDataset):
     def slice(self, sl: Any) -> Any:
         """Slices the batches of an epoch, in every epoch."""
         check_kind("sl", sl, slice)
-        return self._with(super().slice(sl))
+        return self._with(super().slice(sl), self._whole.slice(sl))
 
     def repeat(
         self, num_epochs: Any = None, *, reseed_each_epoch: bool = True
@@ -154,16 +202,20 @@ class Demonstrations(grain.MapDataset):
         """Joins epochs to one data set, each shuffled in its own way."""
         if num_epochs is not None:
             num_epochs = check_integer("num_epochs", num_epochs, least=1)
+        again = {"reseed_each_epoch": reseed_each_epoch}
         return self._with(
-            super().repeat(num_epochs, reseed_each_epoch=reseed_each_epoch)
+            super().repeat(num_epochs, **again),
+            self._whole.repeat(num_epochs, **again),
         )
 
     def map(self, transform: Any) -> Any:
         """Maps the batches, which keras-hub need not preprocess any more."""
         if is_preprocessing(transform):
             _check_is_not_packed(self.is_packed)
+            self.check_share()
+            _check_rows(self)
             return self
-        return self._with(super().map(transform))
+        return self._with(super().map(transform), self._whole.map(transform))
 
     def to_iter_dataset(
         self, read_options: Any = None, *, allow_nones: bool = False
@@ -176,7 +228,7 @@ class Demonstrations(grain.MapDataset):
             self,
         )
 
-    def _with(self, batches):
+    def _with(self, batches, whole, share=None):
         return Demonstrations(
             batches,
             self.num_rows,
@@ -185,6 +237,8 @@ class Demonstrations(grain.MapDataset):
             end_token_id=self.end_token_id,
             is_packed=self.is_packed,
             texts=self.texts,
+            whole=whole,
+            share=self.share if share is None else share,
         )
 
 
@@ -207,6 +261,8 @@ class DemonstrationStream(grain.IterDataset):
         """Maps the batches, which keras-hub need not preprocess any more."""
         if is_preprocessing(transform):
             _check_is_not_packed(self.demonstrations.is_packed)
+            self.demonstrations.check_share()
+            _check_rows(self.demonstrations)
             return self
         return DemonstrationStream(super().map(transform), self.demonstrations)
 
@@ -223,6 +279,12 @@ def demonstrations_of(dataset: Any) -> Any:
     if isinstance(dataset, DemonstrationStream):
         return dataset.demonstrations
     return dataset if isinstance(dataset, Demonstrations) else None
+
+
+def _check_rows(demonstrations):
+    """Checks whether devices can divide the rows that keras-hub will train."""
+    if num_row_parts() > 1:
+        check_rows(demonstrations.batch_size)
 
 
 def _check_is_not_packed(is_packed):

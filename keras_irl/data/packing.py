@@ -10,7 +10,7 @@ import numpy as np
 from keras_irl.data.dataset import Demonstrations
 from keras_irl.data.pairs import read_tokens
 from keras_irl.data.pairs import sampled_texts
-from keras_irl.data.shuffling import RowBatches
+from keras_irl.data.shares import shared_batches
 from keras_irl.data.shuffling import ordered_rows
 from keras_irl.data.tokenization import text_packer
 from keras_irl.data.validation import check_batching
@@ -105,15 +105,16 @@ def packed_demonstrations(
             _sizes(packer, prompts, responses, rows), packer.max_length
         )
     ]
-    read = functools.partial(
-        _read_batch, packer, prompts, responses, batch_size, groups
-    )
+    read = functools.partial(_read_batch, packer, prompts, responses, groups)
+    batches = shared_batches(ordered_rows(len(groups), seed), batch_size, read)
     return Demonstrations(
-        RowBatches(ordered_rows(len(groups), seed), batch_size).map(read),
+        batches.own,
         num_rows=len(rows),
         num_truncated=len(found.truncated),
         dropped=found.dropped,
         is_packed=True,
+        whole=batches.whole,
+        share=batches.share,
         texts=functools.partial(
             sampled_texts, packer, prompts, responses, rows
         ),
@@ -163,7 +164,7 @@ def _sizes(packer, prompts, responses, rows):
     return sizes
 
 
-def _read_batch(packer, prompts, responses, batch_size, groups, indices):
+def _read_batch(packer, prompts, responses, groups, batch_size, indices):
     """Reads, tokenizes and packs the texts of one batch."""
     shape = (batch_size, packer.max_length)
     token_ids = np.full(shape, packer.pad_id, "int32")

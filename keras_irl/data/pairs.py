@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_irl.data.dataset import Demonstrations
-from keras_irl.data.shuffling import RowBatches
+from keras_irl.data.shares import shared_batches
 from keras_irl.data.shuffling import ordered_rows
 from keras_irl.data.shuffling import spread
 from keras_irl.data.tokenization import text_packer
@@ -124,13 +124,16 @@ def demonstrations(
         report_truncated(found.truncated, num_rows, packer.max_length)
     rows = ordered_rows(num_rows, seed)
     read = functools.partial(
-        _read_batch, packer, prompts, responses, batch_size, found.rows
+        _read_batch, packer, prompts, responses, found.rows
     )
+    batches = shared_batches(rows, batch_size, read)
     return Demonstrations(
-        RowBatches(rows, batch_size).map(read),
+        batches.own,
         num_rows=num_rows,
         num_truncated=len(found.truncated),
         dropped=found.dropped,
+        whole=batches.whole,
+        share=batches.share,
         texts=functools.partial(
             sampled_texts, packer, prompts, responses, found.rows
         ),
@@ -193,7 +196,7 @@ def read_tokens(
     return prompt_ids, response_ids
 
 
-def _read_batch(packer, prompts, responses, batch_size, valid, indices):
+def _read_batch(packer, prompts, responses, valid, batch_size, indices):
     """Reads, tokenizes and packs the rows of one batch."""
     rows = indices if valid is None else [valid[i] for i in indices]
     tokens = read_tokens(packer, prompts, responses, rows)

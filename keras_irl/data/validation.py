@@ -21,6 +21,7 @@ from keras_irl.arguments import check_integer
 from keras_irl.columns import column
 from keras_irl.columns import is_missing
 from keras_irl.families.special_tokens import left_out as left_out_warning
+from keras_irl.processes import is_first_process
 from keras_irl.types import Tensor
 
 _CHUNK = 2048
@@ -223,6 +224,7 @@ def survey(
         unit=" texts",
         unit_scale=_CHUNK,
         delay=_PATIENCE,
+        disable=not is_first_process(),
     ):
         rows = range(start, min(start + _CHUNK, num_rows))
         for row, error in _row_errors(

@@ -25,6 +25,7 @@ from keras_irl.families.heads import vocabulary_head
 from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.models.policy_model import PolicyModel
 from keras_irl.models.tiling import tiles_vocabulary
+from keras_irl.processes import is_first_process
 from keras_irl.types import Policy
 
 _NUM_BATCHES = 16
@@ -128,7 +129,8 @@ def doctor(
             *_describe_issues(issues),
         ]
     )
-    print(report)
+    if is_first_process():
+        print(report)
     return Diagnosis(issues, counts, memory, report)
 
 

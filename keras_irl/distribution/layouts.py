@@ -15,9 +15,12 @@ from keras_irl.families.roles import role_of
 from keras_irl.keras_seams import layout_of_variable
 from keras_irl.keras_seams import move_variable
 from keras_irl.models.policy_model import PolicyModel
+from keras_irl.processes import current_share
 from keras_irl.types import Policy
 
-STRATEGIES = ("fsdp", "tensor", "fsdp+tensor")
+STRATEGIES = ("fsdp", "tensor", "fsdp+tensor", "data")
+# What the axes of a mesh are for.
+AXES = ("batch", "model")
 # Of smaller variables, a copy on each device costs less than to divide them.
 MIN_SIZE = 2**16
 
@@ -58,20 +61,25 @@ class Sharded(keras.distribution.ModelParallel):
     | `"fsdp"`        | a part of each large variable, by the batch's axis  |
     | `"tensor"`      | some heads, units, experts and tokens, by `"model"` |
     | `"fsdp+tensor"` | a part, by the batch's axis, of what `"tensor"` has |
+    | `"data"`        | all of them, as with `keras.distribution.DataParallel` |
 
     What an optimizer keeps of a weight lies where the weight does. What can't
-    be divided evenly is whole on every device, and `report` lists it.
+    be divided evenly, such as one key-value head by four, is whole on every
+    device, and `report` lists it. The rows of the batches that are trained on
+    must divide; prompts that are answered need not.
 
     Args:
         device_mesh: A `keras.distribution.DeviceMesh`. Batches are divided by
-            its axis `"batch"`, or by its first one where there is no such.
-        strategy: `"fsdp"`, `"tensor"` or `"fsdp+tensor"`. Defaults to `"fsdp"`.
+            its axis `"batch"`, heads and units by its axis `"model"`.
+        strategy: `"fsdp"`, `"tensor"`, `"fsdp+tensor"` or `"data"`. Defaults
+            to `"fsdp"`.
         min_size: The number of entries from which a variable is divided.
             Defaults to 65,536.
 
     Raises:
-        ValueError: If the strategy needs an axis that the mesh lacks, or, when
-            a policy is made, if no rule says what a large variable does.
+        ValueError: If the mesh has other axes, the strategy needs one that it
+            lacks, or, when a policy is made, if no rule says what a large
+            variable does.
 
     References:
         - [Zhao et al., 2023](https://arxiv.org/abs/2304.11277), on "fsdp".
@@ -104,6 +112,17 @@ class Sharded(keras.distribution.ModelParallel):
         # Two variables of one path, as in a T5, are two entries.
         self._placed[id(variable)] = placed
         return keras.distribution.TensorLayout(placed.axes, self.device_mesh)
+
+    def get_data_layout(self, data_shape: Any) -> Any:
+        # keras-hub asks this for its prompts, of which there may be three. What
+        # is trained on has been checked before.
+        layout = super().get_data_layout(data_shape)
+        # Of a batch, each process has its own rows alone.
+        num_rows = data_shape[0] * current_share(self).count
+        if num_rows % self.num_model_replicas == 0:
+            return layout
+        axes = [None] * len(data_shape)
+        return keras.distribution.TensorLayout(axes, self.device_mesh)
 
     def report(self) -> str:
         """Tells what each device holds.
@@ -162,7 +181,7 @@ def distribute(model: Any) -> Any:
     """Moves a policy, or a trainer, to the devices of the distribution.
 
     Only what is made while a distribution is set is laid out by it. This is for
-    what was made before.
+    what was made before. What an optimizer keeps of a weight goes with it.
 
     Args:
         model: A language model of keras-hub, or a trainer around one.
@@ -182,9 +201,31 @@ def distribute(model: Any) -> Any:
             "keras_irl.distribution.Sharded(mesh))` first. "
             "Received: keras.distribution.distribution()=None"
         )
-    for variable in model.variables:
+    weights = {}
+    variables = [*model.variables, *model.metrics_variables]
+    for variable in variables:
         move_variable(variable, distribution)
+        weights[variable.path.replace("/", "_")] = variable
+    if model.compiled and model.optimizer is not None:
+        for slot in model.optimizer.variables:
+            move_variable(slot, distribution, _weight_of(slot, weights))
+    if model.compiled:
+        # What was compiled is of other devices.
+        model.train_function = None
+        model.test_function = None
+    model.predict_function = None
     return model
+
+
+def _weight_of(slot, weights):
+    """The weight that an optimizer's variable is kept of, or `None`."""
+    name = slot.path.split("/", 1)[-1]
+    paths = [
+        path
+        for path, weight in weights.items()
+        if name.startswith(f"{path}_") and weight.shape == slot.shape
+    ]
+    return weights[max(paths, key=len)] if paths else None
 
 
 class _Rules:
@@ -195,9 +236,16 @@ class _Rules:
         self.strategy = check_choice("strategy", strategy, STRATEGIES)
         self.min_size = check_integer("min_size", min_size, least=1)
         names = list(device_mesh.axis_names)
-        self.batch = "batch" if "batch" in names else names[0]
+        if "batch" not in names or not set(names) <= set(AXES):
+            raise ValueError(
+                'The axes of the mesh are called "batch", by which the rows of '
+                'a batch are divided, and "model" where there are two: '
+                '`DeviceMesh((8,), ["batch"])`, `DeviceMesh((2, 4), ["batch", '
+                f'"model"])`. Received: axis_names={names}'
+            )
+        self.batch = "batch"
         self.sizes = dict(zip(names, device_mesh.shape, strict=True))
-        if strategy != "fsdp" and "model" not in names:
+        if "tensor" in strategy and "model" not in names:
             raise ValueError(
                 "Tensor parallelism needs an axis of the mesh that is called "
                 '"model": `DeviceMesh((2, 4), ["batch", "model"])`. '
@@ -208,7 +256,9 @@ class _Rules:
         """Returns where a variable goes, as `Placed`."""
         shape = tuple(variable.shape)
         axes, why = [None] * len(shape), "small"
-        if math.prod(shape) >= self.min_size:
+        if self.strategy == "data":
+            why = "data parallel"
+        elif math.prod(shape) >= self.min_size:
             axes, why = self._divide(variable, shape)
         num_parts = math.prod(self.sizes[a] for a in axes if a is not None)
         size = keras.backend.standardize_dtype(variable.dtype)

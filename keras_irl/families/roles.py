@@ -67,6 +67,8 @@ _WHOLE = (
     r"|(?:modality_router|\w+_coefs|linear_left|linear_right"
     r"|per_layer_input_gate|per_layer_projection)/kernel"
     r"|lora_\w+|conv1d_kernel|replay\w*/\w+"
+    # Factors of an optimizer, of which no weight is alike.
+    r"|adafactor\w*/\w+"
 )
 _HEADS_FIRST = re.compile(r"decoder_block_\d+/attention/")
 _ROLES = (

@@ -9,6 +9,9 @@ import numpy as np
 from keras import ops
 
 from keras_irl.arguments import check_kind
+from keras_irl.devices import check_placed
+from keras_irl.devices import filled_rows
+from keras_irl.devices import place_rows
 from keras_irl.families.family import check_language_model
 from keras_irl.families.family import nearest_family
 from keras_irl.families.layouts import layout_of_inputs
@@ -17,6 +20,7 @@ from keras_irl.keras_seams import sampling_policy
 from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.models.policy_reader import lock_of
 from keras_irl.ops import check_shapes
+from keras_irl.processes import to_numpy
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
 
@@ -214,14 +218,18 @@ class CompiledDecoder:
 
         Raises:
             NotFiniteError: If the policy's logits are not finite.
+            ValueError: If the policy was made before the distribution was set.
         """
+        check_placed(self.policy.variables)
         num_return_sequences = self.sampler.num_return_sequences
-        rows = {
-            name: ops.convert_to_tensor(
-                np.repeat(x, num_return_sequences, axis=0)
-            )
-            for name, x in inputs.items()
-        }
+        num_prompts = len(prefix_mask(inputs))
+        filled = filled_rows(inputs, num_return_sequences)
+        rows = place_rows(
+            {
+                name: np.repeat(x, num_return_sequences, axis=0)
+                for name, x in filled.items()
+            }
+        )
         with _borrowed(self.policy):
             if self._view is None:
                 self._view = _with_sampler(self.policy, self.sampler)
@@ -237,5 +245,6 @@ class CompiledDecoder:
                 "would be garbage. Did its training diverge? "
                 f"Received: num_broken_states={num_broken_states}"
             )
-        tokens = ops.convert_to_numpy(drawn_window(outputs, rows))
-        return tokens.reshape(-1, num_return_sequences, tokens.shape[1])
+        tokens = to_numpy(drawn_window(outputs, rows))
+        shape = (-1, num_return_sequences, tokens.shape[1])
+        return tokens.reshape(shape)[:num_prompts]

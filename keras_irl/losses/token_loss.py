@@ -10,6 +10,7 @@ from keras_irl.ops import check_shapes
 from keras_irl.ops import masked_mean
 from keras_irl.ops import token_statistics
 from keras_irl.ops.shapes import as_tensor
+from keras_irl.processes import check_engine
 from keras_irl.types import Tensor
 
 
@@ -47,12 +48,14 @@ class TokenLoss(keras.losses.Loss):
 
     def __init__(self, name: str) -> None:
         check_kind("name", name, str)
+        check_engine()
         super().__init__(name=name, dtype="float32")
 
     def __call__(
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> Any:
         mask = require_mask(sample_weight, type(self).__name__)
+        check_engine()
         actions, q_values, mask = check_shapes(
             actions=(y_true, "BT"),
             q_values=(y_pred, "BTV"),

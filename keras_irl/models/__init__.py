@@ -4,6 +4,8 @@ from keras_irl.aliases import offer as _offer
 from keras_irl.families.heads import hidden_states as hidden_states
 from keras_irl.families.heads import vocabulary_head as vocabulary_head
 from keras_irl.models.copying import copy_policy as copy_policy
+from keras_irl.models.exporting import export as export
+from keras_irl.models.exporting import load_lora as load_lora
 from keras_irl.models.lora import enable_lora as enable_lora
 from keras_irl.models.presets import load_policy as load_policy
 from keras_irl.models.rematerialization import rematerialize as rematerialize

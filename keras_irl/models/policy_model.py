@@ -1,6 +1,10 @@
 """The base of `keras.Model`s that wrap a policy."""
 
+from typing import Any
+
 import keras
+
+from keras_irl.processes import fetched_by_all
 
 
 class PolicyModel(keras.Model):
@@ -18,3 +22,6 @@ class PolicyModel(keras.Model):
     tiles_vocabulary: bool = False
     discount: float = 0.99
     value_offset: float = 0.0
+
+    def predict_step(self, *args: Any) -> Any:
+        return fetched_by_all(super().predict_step(*args))

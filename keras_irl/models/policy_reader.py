@@ -6,6 +6,9 @@ from typing import Any
 
 import keras
 
+from keras_irl.devices import check_placed
+from keras_irl.devices import filled_rows
+from keras_irl.devices import place_rows
 from keras_irl.families.heads import MIN_VOCABULARY_SIZE
 from keras_irl.families.heads import has_known_head
 from keras_irl.families.heads import hidden_states
@@ -13,6 +16,7 @@ from keras_irl.families.heads import vocabulary_head
 from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops import token_statistics
+from keras_irl.processes import fetched_by_all
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
 
@@ -66,8 +70,25 @@ class PolicyReader(keras.Model):
         return type(self), (self.policy,)
 
     def predict_on_batch(self, x: Any) -> Any:
+        """Reads a batch, each device its rows.
+
+        Args:
+            x: Nested structure of NumPy arrays `(B, ...)`.
+
+        Returns:
+            Nested structure of NumPy arrays `(B, ...)`.
+
+        Raises:
+            ValueError: If the policy was made before the distribution was set.
+        """
+        check_placed(self.policy.variables)
+        num_rows = len(keras.tree.flatten(x)[0])
         with lock_of(self.policy):
-            return super().predict_on_batch(x)
+            found = super().predict_on_batch(place_rows(filled_rows(x)))
+        return keras.tree.map_structure(lambda y: y[:num_rows], found)
+
+    def predict_step(self, *args: Any) -> Any:
+        return fetched_by_all(super().predict_step(*args))
 
     def statistics(
         self, inputs: dict[str, Any], actions: Tensor, mask: Tensor

@@ -9,6 +9,7 @@ from typing import Self
 import keras
 from keras import ops
 
+from keras_irl.devices import laid_out_like
 from keras_irl.families.family import check_language_model
 from keras_irl.families.heads import hidden_states
 from keras_irl.families.heads import vocabulary_head
@@ -132,11 +133,12 @@ class AdaptedScorer(keras.Model):
         self.built = True
 
     def _adapter(self, update):
-        adapter = self.add_weight(
-            shape=update.shape,
-            initializer="zeros",
-            name=update.name,
-        )
+        with laid_out_like(update):
+            adapter = self.add_weight(
+                shape=update.shape,
+                initializer="zeros",
+                name=update.name,
+            )
         # Without the copy they would share an array on JAX.
         adapter.assign(ops.copy(ops.convert_to_tensor(update)))
         return adapter

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_irl.folders import check_folder
+from keras_irl.processes import is_first_process
 from keras_irl.types import Path
 
 
@@ -15,7 +16,8 @@ def atomic_write(
 ) -> list[Any]:
     """Writes files atomically: under other names first, then renamed.
 
-    What can't be written is found out before anything is.
+    What can't be written is found out before anything is. Of the processes of
+    one training, the first alone writes.
 
     Args:
         files: Dictionary from names to strings or bytes.
@@ -35,6 +37,8 @@ def atomic_write(
     old = set(others) - files.keys()
     check_folder(folder, (*files, *map(_part, files), *old))
     folder = pathlib.Path(folder)
+    if not is_first_process():
+        return [folder / name for name in files]
     folder.mkdir(parents=True, exist_ok=True)
     parts = {folder / name: folder / _part(name) for name in files}
     try:

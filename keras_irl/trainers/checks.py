@@ -184,10 +184,13 @@ def _first_batches(x, y, sample_weight, owner):
     if isinstance(x, dict) and y is not None:
         require_mask(sample_weight, owner)
         return [_first_rows(x, y, sample_weight)]
-    known = demonstrations_of(x)
     batches = []
-    for number in range(0 if known is not x else min(len(x), _NUM_BATCHES)):
-        batches.append(x[number])
+    if x is None or demonstrations_of(x) is not x:
+        return batches
+    # Of all processes: what one refused, the others would wait for.
+    whole = x.whole
+    for number in range(min(len(x), _NUM_BATCHES)):
+        batches.append(whole[number])
         if np.any(np.asarray(batches[-1][-1]) > 0):
             break
     return batches

@@ -18,6 +18,7 @@ from keras_irl.arguments import shortened
 from keras_irl.data.dataset import Demonstrations
 from keras_irl.data.dataset import DemonstrationStream
 from keras_irl.keras_seams import OF_A_VALIDATION
+from keras_irl.trainers.process_shares import share_among_processes
 
 # Whoever has data of these has imported them.
 _LIBRARIES = ("tensorflow", "torch")
@@ -280,6 +281,7 @@ def check_fit_arguments(
         frequency = _checked_frequency(arguments["validation_freq"])
         arguments["validation_freq"] = frequency
     check_trained_data(arguments, data_names)
+    arguments = share_among_processes(arguments, data_names.values())
     _check_callbacks(arguments.get("callbacks"))
     for name, data_name in data_names.items():
         _check_steps(arguments, name, data_name, steps_per_execution)

@@ -10,6 +10,8 @@ from keras import ops
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.data.pairs import Demonstrations
+from keras_irl.devices import check_placed
+from keras_irl.devices import rows_in_words
 from keras_irl.families.family import layout_of
 from keras_irl.families.heads import hidden_states
 from keras_irl.families.heads import q_values
@@ -34,6 +36,7 @@ from keras_irl.optimizers.unwrapping import check_optimizer
 from keras_irl.optimizers.unwrapping import inner_optimizer
 from keras_irl.optimizers.unwrapping import token_weighted
 from keras_irl.optimizers.unwrapping import wrapper_of
+from keras_irl.processes import check_engine
 from keras_irl.trainers.checks import check_data
 from keras_irl.trainers.checks import check_jit_compile
 from keras_irl.trainers.checks import check_model_arguments
@@ -42,6 +45,8 @@ from keras_irl.trainers.checks import check_trainable
 from keras_irl.trainers.checks import check_training
 from keras_irl.trainers.checks import sequence_lengths
 from keras_irl.trainers.deferred_signals import DeferredSignals
+from keras_irl.trainers.device_checks import check_devices
+from keras_irl.trainers.device_checks import check_traced_rows
 from keras_irl.trainers.end_on_nonfinite import EndOnNonfinite
 from keras_irl.trainers.end_on_nonfinite import nan_unless_finite
 from keras_irl.trainers.fit_arguments import OF_EVALUATE
@@ -54,6 +59,7 @@ from keras_irl.trainers.fit_arguments import with_callbacks
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
 from keras_irl.trainers.metrics import add_tokens
+from keras_irl.trainers.process_shares import own_rows_are_read
 from keras_irl.trainers.stateless import TrainingStep
 from keras_irl.trainers.update_counter import UpdateCounter
 from keras_irl.trainers.value_offset import ValueOffset
@@ -120,6 +126,7 @@ class Trainer(PolicyModel):
         **kwargs: Any,
     ) -> None:
         check_policy(policy)
+        check_placed(policy.variables)
         check_model_arguments(type(self).__name__, kwargs)
         discount = check_discount(discount)
         # Keras scales the loss for the precision of the model it trains.
@@ -206,6 +213,7 @@ class Trainer(PolicyModel):
                 "steps_per_execution", steps, least=1
             )
         check_trainable(self.policy)
+        check_engine(self.policy)
         self.tiles_vocabulary = tiles_vocabulary(
             self.policy, tile_vocabulary, kwargs
         )
@@ -345,6 +353,7 @@ class Trainer(PolicyModel):
         clear_gradients(self.trainable_variables)
         step = TrainingStep(self, args)
         mask = keras.utils.unpack_x_y_sample_weight(step.data)[2]
+        check_traced_rows(mask)
         optimizer = wrapper_of(self.optimizer)
         with optimizer.weighing(self.num_demonstrated(mask, training=True)):
             logs = step.take(super().train_step(*args))
@@ -375,6 +384,7 @@ class Trainer(PolicyModel):
         arguments = check_fit_arguments(
             arguments, self.steps_per_execution, OF_FIT
         )
+        check_devices(self, arguments, OF_FIT)
         names = ("x", "y", "sample_weight")
         self.check_data(*map(arguments.get, names))
         if not self.compiled:
@@ -384,9 +394,10 @@ class Trainer(PolicyModel):
         callbacks = with_callbacks(
             [*self.default_callbacks(), finite], arguments.get("callbacks")
         )
-        with DeferredSignals(self) as steps:
+        with own_rows_are_read(arguments), DeferredSignals(self) as steps:
             arguments["callbacks"] = steps.around(callbacks)
-            history = super().fit(**arguments)
+            with rows_in_words():
+                history = super().fit(**arguments)
         self.not_finite = finite.explanation()
         if self.not_finite is not None:
             wrapper_of(self.optimizer).resume()
@@ -403,11 +414,12 @@ class Trainer(PolicyModel):
         arguments = check_fit_arguments(
             arguments, self.steps_per_execution, OF_EVALUATE
         )
+        check_devices(self, arguments, OF_EVALUATE)
         if isinstance(arguments.get("x"), Demonstrations):
             arguments["x"], arguments["steps"] = stream_once(
                 arguments["x"], arguments.get("steps")
             )
-        with DeferredSignals(self) as steps:
+        with own_rows_are_read(arguments), DeferredSignals(self) as steps:
             arguments["callbacks"] = steps.around(arguments.get("callbacks"))
             return super().evaluate(**arguments)
 
@@ -421,7 +433,8 @@ class Trainer(PolicyModel):
             arguments["x"], arguments["steps"] = stream_once(
                 arguments["x"], arguments.get("steps")
             )
-        return super().predict(**arguments)
+        with own_rows_are_read(arguments):
+            return super().predict(**arguments)
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         if self.compiled:

@@ -12,6 +12,8 @@ from keras_irl.data import demonstrations
 from keras_irl.distribution import Sharded
 from keras_irl.distribution import distribute
 from keras_irl.distribution import layout_map
+from keras_irl.distribution import layouts
+from keras_irl.processes import Share
 
 if keras.config.backend() != "jax":
     pytest.skip("Keras distributes on JAX alone.", allow_module_level=True)
@@ -21,9 +23,13 @@ RESPONSES = ["jumps", "is lazy", "over the dog", "barks"] * 2
 
 
 def mesh(strategy):
-    if strategy == "fsdp":
+    if "tensor" not in strategy:
         return keras.distribution.DeviceMesh((8,), ["batch"])
     return keras.distribution.DeviceMesh((2, 4), ["batch", "model"])
+
+
+def named_mesh(names):
+    return keras.distribution.DeviceMesh((2, 4), names)
 
 
 @pytest.fixture(autouse=True)
@@ -130,6 +136,14 @@ def test_a_large_variable_without_a_rule_is_named():
         ({"strategy": "zero"}, "Received: strategy='zero'"),
         ({"strategy": "tensor"}, r'called "model".*axis_names=\[.batch.\]'),
         ({"min_size": 0}, "Received: min_size=0"),
+        (
+            {"device_mesh": named_mesh(["data", "tensor"])},
+            r"called \"batch\".*Received: axis_names=\['data', 'tensor'\]",
+        ),
+        (
+            {"device_mesh": named_mesh(["batch", "heads"])},
+            r"Received: axis_names=\['batch', 'heads'\]",
+        ),
     ],
 )
 def test_wrong_layouts_are_refused(arguments, message):
@@ -138,6 +152,42 @@ def test_wrong_layouts_are_refused(arguments, message):
         Sharded(**given)
 
 
+def test_a_mesh_larger_than_the_devices_is_refused():
+    # Keras itself does so.
+    with pytest.raises(ValueError, match=r"Received: shape=\(16,\)"):
+        keras.distribution.DeviceMesh((16,), ["batch"])
+
+
+def test_what_can_not_be_divided_is_whole_and_listed():
+    sharded = Sharded(mesh("tensor"), "tensor", min_size=256)
+    keras.distribution.set_distribution(sharded)
+    # Its vocabulary has 101 tokens, and four devices share two heads.
+    policy = family_policy("opt", max_length=24)
+    table = policy.backbone.token_embedding.embeddings
+    assert table.value.is_fully_replicated
+    lines = sharded.report().splitlines()
+    (line,) = [line for line in lines if table.path in line]
+    assert "vocabulary, indivisible" in line
+    assert any("attention in, indivisible" in line for line in lines)
+
+
+def test_data_parallel_divides_rows_alone():
+    sharded = Sharded(mesh("data"), "data", min_size=16)
+    keras.distribution.set_distribution(sharded)
+    policy = family_policy("gpt2", max_length=24)
+    assert all(v.value.is_fully_replicated for v in policy.variables)
+    assert sharded.get_data_layout((8, 3)).axes == ("batch", None)
+    assert sharded.get_data_layout((3, 3)).axes == (None, None)
+
+
 def test_nothing_is_moved_without_a_distribution():
     with pytest.raises(ValueError, match="No distribution is set"):
         distribute(shared_policy("gpt2", 24))
+
+
+def test_rows_of_one_of_two_processes_are_half_of_a_batch(monkeypatch):
+    sharded = Sharded(mesh("fsdp"))
+    assert sharded.get_data_layout((4, 3)).axes == (None, None)
+    monkeypatch.setattr(layouts, "current_share", lambda _: Share(1, 2))
+    assert sharded.get_data_layout((4, 3)).axes == ("batch", None)
+    assert sharded.get_data_layout((3, 3)).axes == (None, None)

@@ -708,6 +708,21 @@ MODELS = {
         share=0.1,
         strict=False,
     ),
+    "models.export": Door(
+        values={
+            "policy": READ,
+            "format": st.just("keras_hub"),
+            "merge_lora": st.just(True),
+        },
+        share=0.1,
+        writes=True,
+    ),
+    "models.load_lora": Door(
+        values={"policy": OWN},
+        # There is nothing in the folder.
+        strict=False,
+        share=0.1,
+    ),
     "models.rematerialize": Door(values={"policy": OWN}, share=0.1),
     "models.load_policy": Door(
         values={
@@ -842,6 +857,7 @@ _DEVICES = "Keras distributes on JAX alone; see tests/distribution"
 LEFT_OUT = {
     "distribution.Sharded": _DEVICES,
     "distribution.distribute": _DEVICES,
+    "distribution.initialize": _DEVICES,
     "distribution.layout_map": _DEVICES,
     "callbacks.Alert": _RECORD,
     "data.ChatTemplate": _RECORD,

@@ -308,6 +308,30 @@ MUTATIONS = [
             ),
         ),
         (
+            "data/shares.py",
+            "data/shares_test.py",
+            (
+                ("len(indices) - here.start", "len(indices)"),
+                ("filled[here]", "filled[: here.stop - here.start]"),
+            ),
+        ),
+        (
+            "processes.py",
+            "processes_test.py",
+            (
+                ("mine[0] // size,", "0,"),
+                ("found[-1] - found[0] == size - 1", "True"),
+            ),
+        ),
+        (
+            "models/exporting.py",
+            "models/exporting_test.py",
+            (
+                ("zip(updates, learned,", "zip([], [],"),
+                ("if written not in (", "if None in ("),
+            ),
+        ),
+        (
             "data/chats.py",
             "data/chats_test.py",
             (

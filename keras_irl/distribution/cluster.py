@@ -1,0 +1,156 @@
+"""The cluster: several processes that train one policy together."""
+
+import os
+
+import keras
+
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import check_kind
+from keras_irl.processes import num_processes as num_connected
+
+_PREFIX = "KERAS_DISTRIBUTION_"
+
+
+def initialize(
+    job_addresses: str | None = None,
+    num_processes: int | None = None,
+    process_id: int | None = None,
+) -> None:
+    """Joins the processes of a cluster to one training.
+
+    Every process runs the same program, calls this first, and then sets the
+    same distribution. A mesh spans the devices of all of them:
+
+    ```python
+    keras_irl.distribution.initialize()
+    mesh = keras.distribution.DeviceMesh(
+        (len(keras.distribution.list_devices()),), ["batch"]
+    )
+    keras.distribution.set_distribution(keras_irl.distribution.Sharded(mesh))
+    ```
+
+    What is made by `keras_irl.data` after that reads on each process its share
+    of every batch: all rows are read once an epoch, and `batch_size` is that
+    of all processes together. Processes whose devices hold parts of one
+    replica read the same rows. The first process writes files and shows
+    progress. The `fit` of keras-hub takes such data too, once the
+    distribution has `auto_shard_dataset=False`.
+
+    It is `keras.distribution.initialize` with checks. What isn't passed is read
+    from the environment: `KERAS_DISTRIBUTION_JOB_ADDRESSES`,
+    `KERAS_DISTRIBUTION_NUM_PROCESSES` and `KERAS_DISTRIBUTION_PROCESS_ID`; or
+    else JAX finds out by itself, on Cloud TPU and GKE, and where SLURM, Open
+    MPI or Kubernetes started the processes.
+
+    Args:
+        job_addresses: Address and port of the first process, such as
+            `"10.0.0.1:1234"`; or of all, separated by commas.
+        num_processes: The number of processes, at least 1.
+        process_id: Which this one is, counted from 0.
+
+    Raises:
+        ValueError: If the backend is another than JAX, an argument is wrong or
+            can't be found out, this was called before, or JAX was used
+            already, by which a process settles that it is alone.
+
+    Example:
+    ```python
+    # On the first of two machines, and with process_id=1 on the second:
+    keras_irl.distribution.initialize("10.0.0.1:1234", 2, process_id=0)
+    ```
+    """
+    _check_backend()
+    addresses = _read("job_addresses", job_addresses)
+    count = _read("num_processes", num_processes)
+    number = _read("process_id", process_id)
+    _check_numbers(addresses, count, number)
+    _check_is_first_call()
+    try:
+        keras.distribution.initialize(addresses, count, number)
+    except (ValueError, RuntimeError) as error:
+        raise _explained(error, addresses, count, number) from error
+
+
+def _check_backend():
+    backend = keras.config.backend()
+    if backend != "jax":
+        raise ValueError(
+            "Keras joins processes on JAX alone. Set KERAS_BACKEND=jax before "
+            f"Keras is imported. Received: backend={backend!r}"
+        )
+
+
+def _explained(error, addresses, count, number):
+    """The error of what JAX could not do."""
+    said = (str(error).splitlines() or [type(error).__name__])[0]
+    received = (
+        f"job_addresses={addresses!r}, num_processes={count}, "
+        f"process_id={number}"
+    )
+    if "before any JAX" in said:
+        return ValueError(
+            "JAX was used before this, by which a process settles that it is "
+            "alone. Call `initialize` first, before any array, device or "
+            f"model is made. Received: {received}"
+        )
+    return ValueError(
+        "The processes could not be joined. Pass `job_addresses`, "
+        f"`num_processes` and `process_id`, or set {_PREFIX}JOB_ADDRESSES, "
+        f"{_PREFIX}NUM_PROCESSES and {_PREFIX}PROCESS_ID, and see that the "
+        f"first process can be reached. JAX said: {said} "
+        f"Received: {received}"
+    )
+
+
+def _read(name, value):
+    """An argument, or what the environment says in its place."""
+    if value is None:
+        value = os.environ.get(_PREFIX + name.upper()) or None
+    if value is None or name == "job_addresses":
+        return value
+    if isinstance(value, str):
+        try:
+            value = int(value)
+        except ValueError:
+            raise ValueError(
+                f"{_PREFIX}{name.upper()} must be a whole number. "
+                f"Received: {name}={value!r}"
+            ) from None
+    return check_integer(name, value, least=1 if name[0] == "n" else 0)
+
+
+def _check_numbers(addresses, count, number):
+    if addresses is not None:
+        check_kind("job_addresses", addresses, str)
+        places = [place.strip() for place in addresses.split(",")]
+        for place in places:
+            host, _, port = place.rpartition(":")
+            if not host or not port.isdigit() or not 0 < int(port) < 65536:
+                raise ValueError(
+                    "`job_addresses` must be the address and the port of the "
+                    'first process, such as "10.0.0.1:1234", or those of all, '
+                    "separated by commas. "
+                    f"Received: job_addresses={addresses!r}"
+                )
+        if len(places) > 1 and count is not None and len(places) != count:
+            raise ValueError(
+                "There must be one address, or one for each process. Received: "
+                f"job_addresses={addresses!r}, num_processes={count}"
+            )
+    if count is not None and number is not None and number >= count:
+        raise ValueError(
+            "Processes are counted from 0, so the last one is "
+            f"{count - 1}. Received: process_id={number}, "
+            f"num_processes={count}"
+        )
+
+
+def _check_is_first_call():
+    import jax
+
+    if jax.distributed.is_initialized():
+        raise ValueError(
+            "The processes are joined already. Call `initialize` once, at the "
+            f"beginning. Received: a second call, of {num_connected()} "
+            "processes"
+        )

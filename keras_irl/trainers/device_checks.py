@@ -1,0 +1,74 @@
+"""Checks of a trainer under a distribution, before its first step."""
+
+from typing import Any
+
+import keras
+
+from keras_irl.data.dataset import demonstrations_of
+from keras_irl.devices import check_placed
+from keras_irl.devices import check_rows
+from keras_irl.processes import current_share
+from keras_irl.types import Tensor
+
+# What Keras takes where `fit` is given arrays and no number.
+_BATCH_SIZE_OF_KERAS = 32
+
+
+def check_devices(
+    trainer: Any, arguments: dict[str, Any], data_names: dict[str, Any]
+) -> None:
+    """Checks where weights lie and whether batches can be divided.
+
+    Of data that can't be looked at beforehand, such as a generator, the rows
+    are checked when the first step is traced.
+
+    Args:
+        trainer: A trainer.
+        arguments: Dictionary of arguments of `fit` or `evaluate`.
+        data_names: Dictionary whose values are those of them that are data.
+
+    Raises:
+        ValueError: If something was made before the distribution was set, or
+            rows don't divide.
+    """
+    if keras.distribution.distribution() is None:
+        return
+    check_placed(trainer.policy.variables)
+    variables = [*trainer.variables, *trainer.metrics_variables]
+    if trainer.optimizer is not None:
+        variables += trainer.optimizer.variables
+    check_placed(variables, "trainer")
+    for name in data_names.values():
+        for rows in _numbers_of_rows(name, arguments):
+            check_rows(rows)
+
+
+def _numbers_of_rows(name, arguments):
+    """The numbers of rows that batches have, as far as they are known."""
+    data = arguments.get(name)
+    known = demonstrations_of(data)
+    if known is not None:
+        return [known.batch_size]
+    if name != "x" or not isinstance(data, dict) or not data:
+        return []
+    batch_size = arguments.get("batch_size") or _BATCH_SIZE_OF_KERAS
+    num_rows = len(next(iter(data.values())))
+    # The last batch has what is left.
+    rest = num_rows % batch_size
+    sizes = [batch_size] if num_rows >= batch_size else []
+    # Of a batch, each process has its own rows alone.
+    count = current_share().count
+    return [size * count for size in (*sizes, rest) if size]
+
+
+def check_traced_rows(mask: Tensor | None) -> None:
+    """Checks the rows of a batch while its step is traced.
+
+    Args:
+        mask: Tensor of shape `(B, T)`, or `None`.
+
+    Raises:
+        ValueError: If they don't divide.
+    """
+    if mask is not None:
+        check_rows(mask.shape[0])

@@ -1,0 +1,80 @@
+"""What a policy writes and rewards on eight devices is what it does on one.
+
+Three rows do not divide among eight devices: they are filled up inside.
+"""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+from families import family_policy
+from meshes import STRATEGIES
+from meshes import distributed
+from testing import quick_start
+
+from keras_irl.generation import BeamSearch
+from keras_irl.generation import ResponseSampler
+from keras_irl.rewards import token_rewards
+
+if keras.config.backend() != "jax":
+    pytest.skip("Keras distributes on JAX alone.", allow_module_level=True)
+
+PROMPTS = ["the fox", "the brown dog", "the quick fox", "a dog"] * 2
+RESPONSES = ["jumps", "is lazy", "over the dog", "barks"] * 2
+# Compiling takes long: one stands for all in `make test`.
+QUICK = [("gpt2", "fsdp")]
+CASES = [
+    pytest.param(
+        family,
+        strategy,
+        marks=[]
+        if (family, strategy) == ("gpt2", "fsdp")
+        else pytest.mark.slow,
+    )
+    for family in ("gpt2", "t5")
+    for strategy in STRATEGIES
+]
+
+
+@functools.cache
+def results(family, strategy):
+    """What is written and read of three texts and of eight."""
+    keras.utils.set_random_seed(0)
+    with distributed(strategy):
+        policy = quick_start(family_policy(family, max_length=24))
+        sampler = ResponseSampler(policy, batch_size=3)
+        three = sampler(PROMPTS[:3], num_samples=2, seed=7)
+        eight = ResponseSampler(policy, batch_size=16)(PROMPTS, num_samples=2)
+        beams = sampler(PROMPTS[:3], decoder=BeamSearch(num_beams=3))
+        found = {
+            "three": (three.texts, three.finished.tolist()),
+            "eight": (eight.texts, eight.finished.tolist()),
+            "beams": beams.texts,
+            "generate": policy.generate(PROMPTS),
+            "entropies": sampler.entropies(PROMPTS[:3], three),
+        }
+        if strategy != "data parallel":
+            found["generate three"] = policy.generate(PROMPTS[:3])
+        for rows in (3, 8):
+            read = token_rewards(
+                policy, PROMPTS[:rows], RESPONSES[:rows], batch_size=rows
+            )
+            found[f"rewards of {rows}"] = [text.rewards for text in read]
+        return found
+
+
+@pytest.mark.parametrize(("family", "strategy"), CASES)
+def test_devices_write_what_one_does(family, strategy):
+    expected, found = results(family, None), results(family, strategy)
+    for name in ("three", "eight", "beams", "generate", "generate three"):
+        if name in found:
+            assert found[name] == expected[name], name
+
+
+@pytest.mark.parametrize(("family", "strategy"), CASES)
+def test_devices_read_what_one_does(family, strategy):
+    expected, found = results(family, None), results(family, strategy)
+    for name in ("rewards of 3", "rewards of 8", "entropies"):
+        for one, many in zip(expected[name], found[name], strict=True):
+            np.testing.assert_allclose(many, one, rtol=1e-4, atol=1e-4)

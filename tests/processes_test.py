@@ -1,0 +1,131 @@
+import keras
+import numpy as np
+import pytest
+from families import shared_policy
+from testing import PROMPTS
+from testing import RESPONSES
+
+import keras_irl
+from keras_irl.processes import WHOLE
+from keras_irl.processes import Share
+from keras_irl.processes import check_engine
+from keras_irl.processes import is_first_process
+from keras_irl.processes import num_processes
+from keras_irl.processes import on_all_processes
+from keras_irl.processes import share_of_batch
+from keras_irl.processes import share_of_parts
+from keras_irl.processes import to_numpy
+
+BACKEND = keras.config.backend()
+on_jax = pytest.mark.skipif(BACKEND != "jax", reason="It is JAX's.")
+on_torch = pytest.mark.skipif(BACKEND != "torch", reason="It is PyTorch's.")
+on_tensorflow = pytest.mark.skipif(
+    BACKEND != "tensorflow", reason="It is TensorFlow's."
+)
+
+
+def test_one_process_feeds_and_writes_all():
+    assert num_processes() == 1
+    assert is_first_process()
+    assert share_of_batch(7) == WHOLE
+    assert WHOLE.rows(7) == slice(0, 7)
+
+
+def test_shares_are_the_parts_that_devices_compute():
+    parts = {0: [0, 1], 1: [2, 3]}
+    assert share_of_parts(parts, 0, 4) == Share(0, 2)
+    assert share_of_parts(parts, 1, 4) == Share(1, 2)
+    # Four processes hold two replicas, and two feed the same rows.
+    parts = {0: [0], 1: [0], 2: [1], 3: [1]}
+    found = [share_of_parts(parts, process, 2).index for process in range(4)]
+    assert found == [0, 0, 1, 1]
+    assert Share(1, 4).rows(8) == slice(2, 4)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {0: [0, 2], 1: [1, 3]},
+        {0: [0, 1, 2], 1: [3]},
+        {0: [0, 1, 2, 3], 1: []},
+        {0: [0, 1], 1: [1, 2]},
+    ],
+)
+def test_what_does_not_divide_evenly_is_refused(parts):
+    for process in parts:
+        with pytest.raises(ValueError, match="neighboring.*Received: a mesh"):
+            share_of_parts(parts, process, 4)
+
+
+def test_tensors_and_variables_are_fetched():
+    array = np.arange(6.0, dtype="float32").reshape(2, 3)
+    for tensor in (keras.ops.convert_to_tensor(array), keras.Variable(array)):
+        np.testing.assert_array_equal(to_numpy(tensor), array)
+
+
+@on_jax
+def test_outputs_of_a_step_are_copied_to_all_processes():
+    import jax
+
+    array = np.arange(16.0, dtype="float32").reshape(8, 2)
+
+    def step(tensor):
+        return on_all_processes({"found": tensor + 1.0})
+
+    assert on_all_processes(array) is array
+    mesh = keras.distribution.DeviceMesh((8,), ["batch"])
+    with keras.distribution.DataParallel(mesh).scope():
+        layout = keras.distribution.TensorLayout(("batch", None), mesh)
+        rows = keras.distribution.distribute_tensor(array, layout)
+        (found,) = jax.jit(step)(rows).values()
+    assert not rows.is_fully_replicated and found.is_fully_replicated
+    np.testing.assert_array_equal(to_numpy(found), array + 1.0)
+
+
+class Strategy:
+    """Stands in for a `tf.distribute.MirroredStrategy`."""
+
+    num_replicas_in_sync = 2
+
+
+def refused_where(words):
+    """A trainer and a compiled policy of this library are both refused."""
+    policy = shared_policy("gpt2", 24)
+    trainer = keras_irl.MLE(policy)
+    with pytest.raises(ValueError, match=words):
+        trainer.compile("adam")
+    loss = keras_irl.losses.IQLearnLoss()
+    with pytest.raises(ValueError, match=words):
+        loss(np.zeros((1, 2), "int32"), np.zeros((1, 2, 3)), np.ones((1, 2)))
+    data = keras_irl.data.demonstrations(policy, PROMPTS, RESPONSES, 3)
+    with pytest.raises(ValueError, match=words):
+        trainer.fit(data, verbose=0)
+
+
+@on_tensorflow
+def test_replicas_of_tensorflow_are_refused(monkeypatch):
+    import tensorflow
+
+    check_engine()
+    monkeypatch.setattr(tensorflow.distribute, "get_strategy", Strategy)
+    refused_where("(?s)`tf.distribute` is not.*Received: Strategy of 2")
+
+
+@on_torch
+def test_processes_of_torchrun_are_refused(monkeypatch):
+    check_engine()
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    check_engine()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    refused_where("(?s)`torchrun` and.*Received: 2 processes")
+
+
+@on_torch
+def test_a_group_of_processes_is_refused_however_it_was_made(monkeypatch):
+    import torch
+
+    distributed = torch.distributed
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(distributed, "get_world_size", lambda: 4)
+    with pytest.raises(ValueError, match="Received: 4 processes"):
+        check_engine()
