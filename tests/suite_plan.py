@@ -68,7 +68,11 @@ PLAN = {
     "diagnosis/memory_test.py::test_is_near_what_xla_reserves": ("jax",),
     "devices_test.py": ("jax",),
     "distribution": ("jax",),
-    "trainers/device_checks_test.py": ("jax",),
+    # All families are run where it is quickest; these are distributed.
+    "distribution/families_test.py::test_a_step_of_three_families[": ("jax",),
+    "distribution/layouts_test.py::test_every_large_variable_has_a_rule[": (
+        "jax",
+    ),
     "evaluation": _TORCH,
     "families/special_tokens_test.py": _TORCH,
     "families/text_marks_test.py": _TORCH,
@@ -104,11 +108,13 @@ PLAN = {
     "models/scratch_test.py::test_weights_are_drawn_by_numpy": _ALL,
     "models/token_scorer_test.py": _TORCH_AND_JAX,
     "readme_test.py": _TORCH,
+    "readme_test.py::test_the_lines_for_several_devices": ("jax",),
     "rewards": _TORCH,
     "rewards/token_rewards_test.py::test_compiles_once": ("jax",),
     "trainers/accumulation_test.py::test_an_adversary": _TORCH,
     "trainers/accumulation_test.py::test_the_mean_of_means": _TORCH,
     "trainers/checks_test.py": _TORCH,
+    "trainers/device_checks_test.py": ("jax",),
     "trainers/fit_arguments_test.py": _TORCH,
     "trainers/fit_arguments_test.py::test_a_fit_ends_at_the_first_loss": (
         _TORCH_AND_JAX
