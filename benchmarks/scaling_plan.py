@@ -1,17 +1,18 @@
 """The plan on paper: layouts, memory and step-time bounds on real machines.
 
 Nothing runs: the variables of the real architectures are made without values,
-and `keras_irl.distribution.layout_map` says what of each a device holds.
+and `keras_irl.distribution.Sharded` says what of each a device would hold.
 """
 
 import dataclasses
+import itertools
 import math
 from typing import NamedTuple
 
 import keras
 import keras_hub
 
-from keras_irl.distribution import layout_map
+from keras_irl.distribution import Sharded
 
 # Of a parameter: float32 weight 4, two moments of Adam 8, gradient 4.
 STATE_BYTES = 16
@@ -53,7 +54,7 @@ class Architecture(NamedTuple):
 
     Attributes:
         name: What it is called.
-        make: A function that makes it.
+        make: A function that makes its backbone.
         num_layers: Blocks, of encoder and decoder together.
         width: The size D of a hidden state.
     """
@@ -65,8 +66,7 @@ class Architecture(NamedTuple):
 
 
 def gemma(**sizes):
-    backbone = keras_hub.models.GemmaBackbone(vocabulary_size=256_000, **sizes)
-    return keras_hub.models.GemmaCausalLM(backbone=backbone, preprocessor=None)
+    return keras_hub.models.GemmaBackbone(vocabulary_size=256_000, **sizes)
 
 
 def gemma_2b():
@@ -96,7 +96,7 @@ def gemma_27b():
 
 
 def t5_xxl():
-    backbone = keras_hub.models.T5Backbone(
+    return keras_hub.models.T5Backbone(
         vocabulary_size=32_128,
         num_layers=24,
         num_heads=64,
@@ -107,7 +107,6 @@ def t5_xxl():
         use_gated_activation=True,
         tie_embedding_weights=False,
     )
-    return keras_hub.models.T5Seq2SeqLM(backbone=backbone, preprocessor=None)
 
 
 ARCHITECTURES = [
@@ -139,29 +138,26 @@ class Plan:
         return max(self.traffic, self.compute)
 
 
-def variables_of(architecture):
-    """The policy, whose variables have shapes and no values."""
+def backbone_of(architecture):
+    """The backbone, whose variables have shapes and no values."""
     with keras.StatelessScope(initialize_variables=False):
         return architecture.make()
 
 
-def held(policy, strategy, mesh):
+def held(backbone, strategy, mesh):
     """The parameters of which a device holds the state."""
-    if strategy == "data":
-        return num_parameters(policy)
     sizes = dict(zip(mesh.axis_names, mesh.shape, strict=True))
-    layouts = layout_map(policy, mesh, strategy)
+    sharded = Sharded(mesh, strategy)
     total = 0
-    for variable in policy.trainable_variables:
-        layout = layouts[variable.path]
-        axes = () if layout is None else layout.axes
+    for variable in backbone.trainable_variables:
+        axes = sharded.get_variable_layout(variable).axes
         parts = math.prod(sizes[a] for a in axes if a is not None)
         total += math.prod(variable.shape) // parts
     return total
 
 
-def num_parameters(policy):
-    return sum(math.prod(v.shape) for v in policy.trainable_variables)
+def num_parameters(backbone):
+    return sum(math.prod(v.shape) for v in backbone.trainable_variables)
 
 
 def mesh_of(machine, num_model):
@@ -174,11 +170,11 @@ def mesh_of(machine, num_model):
     return keras.distribution.DeviceMesh(shape, names, devices)
 
 
-def plan(policy, architecture, machine, strategy, num_model):
+def plan(backbone, architecture, machine, strategy, num_model):
     """Computes a `Plan`."""
     mesh = mesh_of(machine, num_model)
-    number = num_parameters(policy)
-    own = held(policy, strategy, mesh)
+    number = num_parameters(backbone)
+    own = held(backbone, strategy, mesh)
     num_rows = mesh.shape[0]
     # A group of devices shares the tokens of all of its members.
     tokens = TOKENS_A_DEVICE * num_model
@@ -223,20 +219,19 @@ def print_plan():
         "|---|---|---|---|---|---|---|---|---|---|"
     )
     for architecture in ARCHITECTURES:
-        policy = variables_of(architecture)
-        number = num_parameters(policy)
-        for machine in MACHINES:
-            for strategy, num_model in LAYOUTS:
-                found = plan(policy, architecture, machine, strategy, num_model)
-                shape = mesh_of(machine, num_model).shape
-                print(
-                    f"| {architecture.name} | {number / 1e9:.2f}e9 | "
-                    f"{machine.name} | {strategy} | "
-                    f"{' x '.join(map(str, shape))} | "
-                    f"{found.memory / 1e9:.1f} | {found.traffic:.2f} | "
-                    f"{found.compute:.2f} | {found.bound:.2f} | "
-                    f"{limit_of(found, machine)} |"
-                )
+        backbone = backbone_of(architecture)
+        number = num_parameters(backbone)
+        for machine, layout in itertools.product(MACHINES, LAYOUTS):
+            found = plan(backbone, architecture, machine, *layout)
+            strategy, num_model = layout
+            shape = mesh_of(machine, num_model).shape
+            print(
+                f"| {architecture.name} | {number / 1e9:.3f}e9 | "
+                f"{machine.name} | {strategy} | {' x '.join(map(str, shape))} "
+                f"| {found.memory / 1e9:.1f} | {found.traffic:.2f} | "
+                f"{found.compute:.2f} | {found.bound:.2f} | "
+                f"{limit_of(found, machine)} |"
+            )
 
 
 def print_check():
