@@ -58,9 +58,9 @@ def make_policy(is_tied):
 def make_batch():
     generator = np.random.default_rng(0)
     shape = (ROWS, TOKENS)
-    tokens = generator.integers(0, VOCABULARY, shape)
-    inputs = {"token_ids": tokens, "padding_mask": np.ones(shape, bool)}
-    return inputs, generator.integers(0, VOCABULARY, shape), np.ones(shape, "f")
+    tokens = generator.integers(0, VOCABULARY, (ROWS, TOKENS + 1))
+    inputs = {"token_ids": tokens[:, :-1], "padding_mask": np.ones(shape, bool)}
+    return inputs, tokens[:, 1:], np.ones(shape, "float32")
 
 
 def distribution(strategy, num_devices):

@@ -198,8 +198,10 @@ def plan(backbone, architecture, machine, strategy, num_model):
 
 
 def limit_of(found, machine):
-    if found.memory > machine.memory:
-        return "memory: does not fit"
+    share = found.memory / machine.memory
+    if share > 0.9:
+        # The tiles and what a block computes with need some, too.
+        return "memory: does not fit" if share > 1.0 else "memory: no room"
     return "exchanges" if found.traffic > found.compute else "operations"
 
 

@@ -30,7 +30,11 @@ def losses(method, family, strategy, tiled=True, num_steps=10):
     with distributed(strategy):
         policy = quick_start(family_policy(family, max_length=24))
         trainer = METHODS[method](policy)
-        trainer.compile(keras.optimizers.Adam(1e-3), tile_vocabulary=tiled)
+        # Some gradients are 0 but for rounding, such as that of the bias of a
+        # discriminator which knows nothing yet: Adam's first step would have
+        # the length of all others, and a direction that rounding chose.
+        adam = keras.optimizers.Adam(1e-3, epsilon=1e-5)
+        trainer.compile(adam, tile_vocabulary=tiled)
         data = demonstrations(policy, PROMPTS, RESPONSES, 8)
         steps = StepLosses()
         trainer.fit(
