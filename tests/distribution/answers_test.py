@@ -16,10 +16,12 @@ from testing import quick_start
 import keras_irl
 from keras_irl.callbacks import EvaluateGeneration
 from keras_irl.data import demonstrations
+from keras_irl.devices import place_rows
 from keras_irl.evaluation import exact_match
 from keras_irl.evaluation import sweep
 from keras_irl.generation import BeamSearch
 from keras_irl.generation import ResponseSampler
+from keras_irl.generation import encode_prompts
 from keras_irl.rewards import token_rewards
 from keras_irl.tasks.task import task_from_pairs
 
@@ -120,3 +122,15 @@ def test_devices_judge_what_one_does(family, strategy):
     for one, many in zip(expected, rows, strict=True):
         assert many["responses"] == one["responses"]
         assert many["entropy"] == pytest.approx(one["entropy"], rel=1e-4)
+
+
+@pytest.mark.parametrize("strategy", ["fsdp", "tensor"])
+def test_each_device_writes_its_rows(strategy):
+    with distributed(strategy):
+        policy = family_policy("gpt2", max_length=16)
+        rows = place_rows(encode_prompts(policy, PROMPTS, 16))
+        policy.compile(sampler="greedy")
+        tokens = policy.make_generate_function()(rows)["token_ids"]
+    num_parts = 8 if strategy == "fsdp" else 2
+    shapes = {shard.data.shape for shard in tokens.addressable_shards}
+    assert shapes == {(8 // num_parts, 16)}
