@@ -5,6 +5,15 @@ import re
 import runpy
 import subprocess
 import sys
+import tempfile
+
+import keras
+import pytest
+from testing import PROMPTS
+from testing import RESPONSES
+from testing import tiny_policy
+
+import keras_irl
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -34,6 +43,38 @@ def test_the_python_examples_run_one_after_the_other(tmp_path, monkeypatch):
     # The one that has a head start leaves it behind, and moves the policy.
     norms = namespace["gail"].history.history["gradient_norm"]
     assert norms[0] == 0.0 and norms[-1] > 0.0
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="Keras distributes on JAX alone."
+)
+def test_the_lines_for_several_devices_run():
+    (example,) = blocks("py")
+    lines = example.splitlines()
+    assert len(lines) == 6
+    given = {
+        "keras": keras,
+        "keras_irl": keras_irl,
+        "prompts": list(PROMPTS),
+        "responses": list(RESPONSES),
+        "tiny_policy": lambda: tiny_policy("gpt2", max_length=32),
+    }
+    # Nothing is downloaded, and eight devices divide a smaller batch too.
+    lines[2] = "policy = tiny_policy()"
+    lines[5] = lines[5].replace("64", "8")
+    try:
+        for line in lines:
+            given = run_line(line, given)
+    finally:
+        keras.distribution.set_distribution(None)
+    assert int(given["trainer"].step.value) == 1
+
+
+def run_line(line, given):
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / "line.py"
+        file.write_text(line, "utf-8")
+        return runpy.run_path(str(file), init_globals=given)
 
 
 def test_the_flags_of_the_commands_exist():

@@ -128,11 +128,13 @@ PLAN = {
     "processes_test.py::test_outputs_of_a_step": _JAX,
     "processes_test.py::test_replicas_of_tensorflow": ("tensorflow",),
     "readme_test.py": _TORCH,
+    "readme_test.py::test_the_lines_for_several_devices": _JAX,
     "rewards": _TORCH,
     "rewards/token_rewards_test.py::test_compiles_once": _JAX,
     "trainers/accumulation_test.py::test_an_adversary": _TORCH,
     "trainers/accumulation_test.py::test_the_mean_of_means": _TORCH,
     "trainers/checks_test.py": _TORCH,
+    "trainers/device_checks_test.py": _JAX,
     "trainers/fit_arguments_test.py": _TORCH,
     "trainers/fit_arguments_test.py::test_a_fit_ends_at_the_first_loss": (
         _TORCH_AND_JAX

@@ -61,7 +61,7 @@ class Sharded(keras.distribution.ModelParallel):
     | `"fsdp"`        | a part of each large variable, by the batch's axis  |
     | `"tensor"`      | some heads, units, experts and tokens, by `"model"` |
     | `"fsdp+tensor"` | a part, by the batch's axis, of what `"tensor"` has |
-    | `"data"`        | all of them, as with `keras.distribution.DataParallel` |
+    | `"data"`        | all of them; the rows of batches alone are divided  |
 
     What an optimizer keeps of a weight lies where the weight does. What can't
     be divided evenly, such as one key-value head by four, is whole on every

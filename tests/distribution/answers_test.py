@@ -13,9 +13,17 @@ from meshes import STRATEGIES
 from meshes import distributed
 from testing import quick_start
 
+import keras_irl
+from keras_irl.callbacks import EvaluateGeneration
+from keras_irl.data import demonstrations
+from keras_irl.devices import place_rows
+from keras_irl.evaluation import exact_match
+from keras_irl.evaluation import sweep
 from keras_irl.generation import BeamSearch
 from keras_irl.generation import ResponseSampler
+from keras_irl.generation import encode_prompts
 from keras_irl.rewards import token_rewards
+from keras_irl.tasks.task import task_from_pairs
 
 if keras.config.backend() != "jax":
     pytest.skip("Keras distributes on JAX alone.", allow_module_level=True)
@@ -78,3 +86,51 @@ def test_devices_read_what_one_does(family, strategy):
     for name in ("rewards of 3", "rewards of 8", "entropies"):
         for one, many in zip(expected[name], found[name], strict=True):
             np.testing.assert_allclose(many, one, rtol=1e-4, atol=1e-4)
+
+
+TASK = task_from_pairs(
+    "tiny",
+    "test",
+    list(zip(PROMPTS[:3], RESPONSES[:3], strict=True)),
+    {"exact_match": exact_match},
+)
+
+
+def judged(family, strategy):
+    """What is logged of a policy in training, and found in it afterwards."""
+    keras.utils.set_random_seed(0)
+    with distributed(strategy):
+        policy = quick_start(family_policy(family, max_length=24))
+        trainer = keras_irl.IQLearn(policy)
+        trainer.compile(keras.optimizers.Adam(1e-3))
+        judge = EvaluateGeneration(TASK, num_samples=2, batch_size=3)
+        data = demonstrations(policy, PROMPTS, RESPONSES, 8)
+        logs = trainer.fit(data, verbose=0, callbacks=[judge]).history
+        rows = sweep({"p": policy}, TASK, [0.0, 1.0], 2, batch_size=3)
+    return logs, rows
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("family", ["gpt2", "t5"])
+def test_devices_judge_what_one_does(family, strategy):
+    expected_logs, expected = judged(family, None)
+    logs, rows = judged(family, strategy)
+    assert logs.keys() == expected_logs.keys()
+    for name, values in expected_logs.items():
+        np.testing.assert_allclose(logs[name], values, rtol=1e-3, err_msg=name)
+    for one, many in zip(expected, rows, strict=True):
+        assert many["responses"] == one["responses"]
+        assert many["entropy"] == pytest.approx(one["entropy"], rel=1e-4)
+
+
+@pytest.mark.parametrize("strategy", ["fsdp", "tensor"])
+def test_each_device_writes_its_rows(strategy):
+    with distributed(strategy):
+        policy = family_policy("gpt2", max_length=16)
+        rows = place_rows(encode_prompts(policy, PROMPTS, 16))
+        policy.compile(sampler="greedy")
+        tokens = policy.make_generate_function()(rows)["token_ids"]
+    num_parts = 8 if strategy == "fsdp" else 2
+    shapes = {shard.data.shape for shard in tokens.addressable_shards}
+    assert shapes == {(8 // num_parts, 16)}

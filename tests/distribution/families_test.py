@@ -1,0 +1,32 @@
+"""A step of every family on eight devices is that of one device."""
+
+import keras
+import matrix
+import numpy as np
+import pytest
+from families import FAMILIES
+
+if keras.config.backend() != "jax":
+    pytest.skip("Keras distributes on JAX alone.", allow_module_level=True)
+
+
+def check(family, strategy):
+    # The second loss is that of the weights which the first step made.
+    expected = matrix.losses("IQLearn", family, None, num_steps=2)
+    found = matrix.losses("IQLearn", family, strategy, num_steps=2)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["fsdp", "tensor"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_step_of_every_family(family, strategy):
+    check(family, strategy)
+
+
+@pytest.mark.parametrize(
+    ("family", "strategy"),
+    [("mixtral", "tensor"), ("gemma", "fsdp"), ("bart", "tensor")],
+)
+def test_a_step_of_three_families(family, strategy):
+    check(family, strategy)

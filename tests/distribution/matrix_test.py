@@ -1,0 +1,55 @@
+"""Ten losses on eight devices are those of one device.
+
+The whole matrix takes an hour and is run nightly, its diagonal always.
+"""
+
+import functools
+import itertools
+
+import keras
+import matrix
+import numpy as np
+import pytest
+
+if keras.config.backend() != "jax":
+    pytest.skip("Keras distributes on JAX alone.", allow_module_level=True)
+
+STRATEGIES = ("data parallel", "fsdp", "tensor")
+# Every method and strategy, some families, both ways to the statistics.
+DIAGONAL = [
+    ("MLE", "gpt2", "data parallel", True),
+    ("IQLearn", "llama", "tensor", True),
+    ("OnlineIQLearn", "gpt2", "fsdp", False),
+    ("GAIL", "gpt2", "fsdp", True),
+]
+WHOLE = [
+    case
+    for case in itertools.product(
+        matrix.METHODS, matrix.FAMILIES, STRATEGIES, (True, False)
+    )
+    if case not in DIAGONAL
+]
+
+
+@functools.lru_cache(maxsize=2)
+def of_one_device(method, family, tiled, num_steps):
+    return matrix.losses(method, family, None, tiled, num_steps)
+
+
+def check(case, num_steps):
+    method, family, strategy, tiled = case
+    expected = of_one_device(method, family, tiled, num_steps)
+    found = matrix.losses(method, family, strategy, tiled, num_steps)
+    assert len(found) == num_steps
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("case", DIAGONAL, ids=str)
+def test_the_diagonal_of_the_matrix(case):
+    check(case, num_steps=3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [*DIAGONAL, *WHOLE], ids=str)
+def test_the_whole_matrix(case):
+    check(case, num_steps=10)
