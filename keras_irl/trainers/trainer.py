@@ -53,6 +53,8 @@ from keras_irl.trainers.fit_arguments import with_callbacks
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
 from keras_irl.trainers.metrics import add_tokens
+from keras_irl.trainers.resuming import Resumption
+from keras_irl.trainers.resuming import listed
 from keras_irl.trainers.stateless import TrainingStep
 from keras_irl.trainers.update_counter import UpdateCounter
 from keras_irl.trainers.value_offset import ValueOffset
@@ -137,6 +139,7 @@ class Trainer(PolicyModel):
         self.means["start_value"] = MaskedMean(name="start_value")
         self.means["perplexity"] = Perplexity(name="perplexity")
         self.not_finite = None
+        self._resumption = None
         # All weights are there: they can be counted, saved and loaded.
         self.built = True
 
@@ -377,19 +380,37 @@ class Trainer(PolicyModel):
         if not self.compiled:
             return super().fit(**arguments)
         arguments = stream(arguments, self.steps_per_execution)
-        finite = EndOnNonfinite(wrapper_of(self.optimizer))
-        callbacks = with_callbacks(
-            [*self.default_callbacks(), finite], arguments.get("callbacks")
-        )
-        with DeferredSignals(self) as steps:
-            arguments["callbacks"] = steps.around(callbacks)
-            history = super().fit(**arguments)
-        self.not_finite = finite.explanation()
+        history = self._fit(arguments)
         if self.not_finite is not None:
             wrapper_of(self.optimizer).resume()
             self.counter.sync_with(self.policy_optimizer)
             warnings.warn(self.not_finite, stacklevel=2)
         return history
+
+    def _fit(self, arguments):
+        """Trains what is left of a `fit`: all, unless it goes on."""
+        resumption = Resumption(self, arguments)
+        finite = EndOnNonfinite(wrapper_of(self.optimizer))
+        callbacks = with_callbacks(
+            [*self.default_callbacks(), finite], arguments.get("callbacks")
+        )
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks = listed(callbacks)
+        with DeferredSignals(self) as steps, resumption:
+            arguments["callbacks"] = steps.around(callbacks)
+            self._resumption = resumption
+            try:
+                history = super().fit(**resumption.arguments(arguments))
+            finally:
+                self._resumption = None
+        self.not_finite = finite.explanation()
+        return resumption.joined(history)
+
+    def make_train_function(self, force: bool = False) -> Any:
+        super().make_train_function(force)
+        if self._resumption is not None:
+            self.train_function = self._resumption.skip(self.train_function)
+        return self.train_function
 
     @functools.wraps(keras.Model.evaluate)
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
