@@ -39,7 +39,7 @@ class CheckpointFolder:
     """
 
     def __init__(self, directory: Path, keep: int) -> None:
-        check_folder(directory)
+        check_folder(directory, argument="directory")
         self.directory = pathlib.Path(directory).absolute()
         self.keep = keep
         self._manager: Any = None

@@ -1,5 +1,8 @@
 """Resuming an interrupted `fit`, also in the middle of an epoch."""
 
+import contextlib
+import json
+import pathlib
 from typing import Any
 from typing import NamedTuple
 
@@ -79,7 +82,7 @@ class Resumption:
             )
         self._trainer = trainer
         self._callback = found[0] if found else None
-        self.position = Position()
+        self.position = position_of_backup(arguments.get("callbacks"))
         if self._callback is not None:
             steps = arguments.get("steps_per_epoch")
             self.position = self._callback.resume(trainer, steps)
@@ -88,6 +91,7 @@ class Resumption:
         return self
 
     def __exit__(self, kind, error, traceback):
+        self.position = self.position._replace(batch=0)
         if isinstance(self._trainer.train_function, SkippedSteps):
             self._trainer.train_function = self._trainer.train_function.taken
         if self._callback is not None:
@@ -102,10 +106,8 @@ class Resumption:
         Returns:
             A dictionary.
         """
-        if self._callback is None:
-            return arguments
-        arguments = dict(arguments)
         epoch, num_batches, _ = self.position
+        arguments = dict(arguments)
         first = arguments.get("initial_epoch", 0)
         arguments["initial_epoch"] = max(first, epoch)
         if first > epoch or not num_batches:
@@ -123,6 +125,16 @@ class Resumption:
             model=self._trainer,
         )
         return arguments
+
+    def last_of(self, callbacks: Any) -> Any:
+        """Puts what resumes after the callbacks whose work it keeps.
+
+        Args:
+            callbacks: A list of callbacks, or a `CallbackList`, which stays.
+        """
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            return callbacks
+        return sorted(listed(callbacks), key=lambda c: isinstance(c, Resuming))
 
     def skip(self, train_function: Any) -> Any:
         """Makes Keras's function of a step one that skips the first steps.
@@ -224,6 +236,30 @@ class SkippingCallbacks(keras.callbacks.CallbackList):
             super().on_train_batch_end(batch, logs)
 
 
+def position_of_backup(callbacks: Any) -> Position:
+    """Finds where a backup of Keras was made in the middle of an epoch.
+
+    `keras.callbacks.BackupAndRestore(save_freq=n)` notes the batch, but begins
+    the epoch anew, with weights that have seen its batches.
+
+    Args:
+        callbacks: What `fit` was given.
+
+    Returns:
+        A `Position`, the beginning where there is no such backup.
+    """
+    for callback in listed(callbacks):
+        if isinstance(callback, keras.callbacks.BackupAndRestore):
+            # A `save_freq` of "epoch" notes a batch as well, that of no epoch.
+            if isinstance(callback.save_freq, int):
+                path = pathlib.Path(callback.backup_dir)
+                with contextlib.suppress(OSError, ValueError, KeyError):
+                    text = (path / "training_metadata.json").read_text("utf-8")
+                    noted = json.loads(text)
+                    return Position(noted["epoch"], noted["batch"] + 1)
+    return Position()
+
+
 def listed(callbacks: Any) -> list[Any]:
     """Lists callbacks, however they were passed to `fit`.
 
@@ -232,10 +268,8 @@ def listed(callbacks: Any) -> list[Any]:
             `keras.callbacks.CallbackList`.
 
     Returns:
-        A list, in which those that resume come last: what they keep is what
-        the others leave.
+        A list.
     """
     if isinstance(callbacks, keras.callbacks.CallbackList):
         return list(callbacks.callbacks)
-    found = [] if callbacks is None else keras.tree.flatten(callbacks)
-    return sorted(found, key=lambda callback: isinstance(callback, Resuming))
+    return [] if callbacks is None else keras.tree.flatten(callbacks)

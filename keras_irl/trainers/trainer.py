@@ -19,6 +19,7 @@ from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.losses.iq_learn import check_discount
 from keras_irl.losses.token_loss import require_mask
 from keras_irl.models.copying import policy_config
+from keras_irl.models.copying import used_optimizer
 from keras_irl.models.lora import LowRankUpdates
 from keras_irl.models.lora import has_lora
 from keras_irl.models.lora import restart_lora
@@ -54,7 +55,8 @@ from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
 from keras_irl.trainers.metrics import add_tokens
 from keras_irl.trainers.resuming import Resumption
-from keras_irl.trainers.resuming import listed
+from keras_irl.trainers.skipped_updates import SkippedUpdates
+from keras_irl.trainers.skipped_updates import warn_of_skipped
 from keras_irl.trainers.stateless import TrainingStep
 from keras_irl.trainers.update_counter import UpdateCounter
 from keras_irl.trainers.value_offset import ValueOffset
@@ -89,11 +91,11 @@ class Trainer(PolicyModel):
     .TokenWeightedOptimizer`, which weighs accumulated gradients by tokens, and
     has the same `learning_rate` and `iterations`.
 
-    A `fit` ends at the first step whose loss or gradient is not finite, with a
-    warning and with the weights of before that step; `not_finite` says why,
-    and is `None` after a `fit` that ended well. Steps that loss scaling leaves
-    out end nothing. The `fit` of the policy itself, `policy.compile(optimizer,
-    loss)`, is that of keras-hub, and goes on.
+    A step whose loss or gradient is not finite moves no weight. After as many
+    in a row as `compile` has `patience` for, at the first by default, a `fit`
+    ends with a warning; `not_finite` says why, and is `None` after a `fit` that
+    ended well. Steps that loss scaling leaves out end nothing. The `fit` of the
+    policy itself, `policy.compile(optimizer, loss)`, is that of keras-hub.
 
     A signal, such as that of Ctrl-C, waits for the end of the step that runs,
     so that no weights are lost; a second one does not. Data that is repeated
@@ -174,6 +176,7 @@ class Trainer(PolicyModel):
         self,
         optimizer: Any = "adam",
         tile_vocabulary: bool | str = "auto",
+        patience: int = 1,
         **kwargs: Any,
     ) -> None:
         """Configures the training, as in Keras, but with a loss of its own.
@@ -188,6 +191,10 @@ class Trainer(PolicyModel):
                 this model then returns hidden states. `"auto"` does so for
                 vocabularies of 8192 and more, unless there are `metrics`, which
                 would need the logits. Defaults to `"auto"`.
+            patience: After how many steps in a row whose loss or gradient is
+                not finite a `fit` ends; fewer are skipped, and counted in
+                `num_skipped`. Defaults to 1, as the first is most often the
+                end; for long runs on data with bad batches, 3.
             **kwargs: Passed to `keras.Model.compile`, except for `loss`.
 
         Raises:
@@ -218,6 +225,7 @@ class Trainer(PolicyModel):
         optimizer = token_weighted(
             check_optimizer("optimizer", optimizer),
             self.policy.trainable_variables,
+            check_integer("patience", patience, least=1),
         )
         super().compile(optimizer=optimizer, **kwargs)
         check_training(self.policy, self.optimizer)
@@ -229,9 +237,19 @@ class Trainer(PolicyModel):
         """The optimizer that the policy is trained by, as it was passed."""
         return inner_optimizer(self.optimizer)
 
+    @property
+    def num_skipped(self) -> int:
+        """The number of steps since `compile` that moved no weight."""
+        return int(ops.convert_to_numpy(wrapper_of(self.optimizer).num_skipped))
+
+    @property
+    def own_settings(self) -> dict[str, Any]:
+        """What `compile` was told that Keras does not know."""
+        patience = wrapper_of(self.optimizer).patience
+        return {"tile_vocabulary": self._tile_vocabulary, "patience": patience}
+
     def get_compile_config(self) -> dict[str, Any]:
-        config = super().get_compile_config()
-        return {**config, "tile_vocabulary": self._tile_vocabulary}
+        return {**super().get_compile_config(), **self.own_settings}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         if self._was_low_rank:
@@ -347,12 +365,11 @@ class Trainer(PolicyModel):
         clear_gradients(self.trainable_variables)
         step = TrainingStep(self, args)
         mask = keras.utils.unpack_x_y_sample_weight(step.data)[2]
+        skipped = SkippedUpdates(self, step)
         optimizer = wrapper_of(self.optimizer)
         with optimizer.weighing(self.num_demonstrated(mask, training=True)):
             logs = step.take(super().train_step(*args))
-        with step.variables():
-            norm = ops.convert_to_tensor(optimizer.gradient_norm)
-        return step.result({**logs, "gradient_norm": norm})
+        return step.result(skipped.logs(logs))
 
     def check_data(self, x: Any, y: Any, mask: Tensor) -> None:
         """Checks what `fit` is given, before it is trained on.
@@ -375,8 +392,7 @@ class Trainer(PolicyModel):
     def fit(self, *args: Any, **kwargs: Any) -> Any:
         arguments = named(keras.Model.fit, args, kwargs)
         arguments = check_arguments(arguments, self.steps_per_execution, OF_FIT)
-        names = ("x", "y", "sample_weight")
-        self.check_data(*map(arguments.get, names))
+        self.check_data(*map(arguments.get, ("x", "y", "sample_weight")))
         if not self.compiled:
             return super().fit(**arguments)
         arguments = stream(arguments, self.steps_per_execution)
@@ -390,20 +406,19 @@ class Trainer(PolicyModel):
     def _fit(self, arguments):
         """Trains what is left of a `fit`: all, unless it goes on."""
         resumption = Resumption(self, arguments)
+        num_skipped_before = self.num_skipped
         finite = EndOnNonfinite(wrapper_of(self.optimizer))
         callbacks = with_callbacks(
             [*self.default_callbacks(), finite], arguments.get("callbacks")
         )
-        if not isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks = listed(callbacks)
+        callbacks = resumption.last_of(callbacks)
+        self._resumption = resumption
         with DeferredSignals(self) as steps, resumption:
             arguments["callbacks"] = steps.around(callbacks)
-            self._resumption = resumption
-            try:
-                history = super().fit(**resumption.arguments(arguments))
-            finally:
-                self._resumption = None
+            history = super().fit(**resumption.arguments(arguments))
         self.not_finite = finite.explanation()
+        if self.not_finite is None:
+            warn_of_skipped(self.num_skipped - num_skipped_before)
         return resumption.joined(history)
 
     def make_train_function(self, force: bool = False) -> Any:
@@ -454,7 +469,7 @@ class Trainer(PolicyModel):
             "value_offset": self.offset.value_offset,
             "sequence_lengths": sequence_lengths(self.policy),
             "is_low_rank": has_lora(self.policy),
-            "policy_optimizer": _used_optimizer(self.policy),
+            "policy_optimizer": used_optimizer(self.policy),
         }
 
     @classmethod
@@ -481,12 +496,3 @@ class Trainer(PolicyModel):
             policy = trainer.policy
             layout_of(policy).set_windows(policy.preprocessor, lengths)
         return trainer
-
-
-def _used_optimizer(policy):
-    """The optimizer that a policy was trained by itself, or `None`."""
-    optimizer = policy.optimizer if policy.compiled else None
-    # Of low-rank updates that are merged when saved, nothing can go on.
-    if optimizer is None or not optimizer.built or has_lora(policy):
-        return None
-    return keras.saving.serialize_keras_object(optimizer)
