@@ -73,8 +73,8 @@ def check_folder(
         ) from error
     if not place.is_dir():
         raise ArgumentError(
-            f"`{argument}` must be a folder, and a file has its name or that of "
-            f"a folder above. Received: {received}",
+            f"`{argument}` must be a folder, and a file has its name or that "
+            f"of a folder above. Received: {received}",
             argument,
         )
     if taken:

@@ -221,3 +221,12 @@ def test_a_variable_knows_its_layout_and_takes_another():
     np.testing.assert_array_equal(
         keras.ops.convert_to_numpy(variable), np.arange(16.0).reshape(8, 2)
     )
+
+
+def test_the_global_generator_goes_on_where_it_was():
+    keras.utils.set_random_seed(1)
+    state = keras_seams.global_random_state()
+    first = numpy(keras.random.normal((3,)))
+    assert keras_seams.global_random_state() != state
+    keras_seams.global_random_state(state)
+    np.testing.assert_array_equal(numpy(keras.random.normal((3,))), first)
