@@ -57,8 +57,8 @@ MAY_IMPORT = {
     "rewards": "data families losses metrics models ops reporting",
     "callbacks": "evaluation generation models reporting trainers",
     "cli": (
-        "data diagnosis evaluation families generation metrics models "
-        "reporting rewards tasks trainers"
+        "callbacks data diagnosis evaluation families generation metrics "
+        "models reporting rewards tasks trainers"
     ),
 }
 BESIDE_THE_ROOMS = set(
