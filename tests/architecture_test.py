@@ -20,7 +20,7 @@ TREES = {path: ast.parse(path.read_text("utf-8")) for path in FILES}
 BACKENDS = {"jax", "tensorflow", "torch"}
 # The files that may name a backend, and what they need it for.
 NAMES_A_BACKEND = {
-    "callbacks/random_states.py": "knows the generator of PyTorch",
+    "callbacks/random_generators.py": "knows the generator of PyTorch",
     "callbacks/training_state.py": "reads arrays to where they belong",
     "keras_seams.py": "clears what Keras misses",
     "cli/flags.py": "offers the backends as a choice",
@@ -55,7 +55,7 @@ MAY_IMPORT = {
     "evaluation": "generation metrics",
     "reporting": "evaluation generation metrics",
     "rewards": "data families losses metrics models ops reporting",
-    "callbacks": "evaluation generation models reporting trainers",
+    "callbacks": "evaluation generation models optimizers reporting trainers",
     "cli": (
         "callbacks data diagnosis evaluation families generation metrics "
         "models reporting rewards tasks trainers"

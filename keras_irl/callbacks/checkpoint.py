@@ -8,12 +8,13 @@ from keras_irl.arguments import shortened
 from keras_irl.callbacks.checkpoint_folder import CheckpointFolder
 from keras_irl.callbacks.checkpoint_folder import DamagedCheckpointError
 from keras_irl.callbacks.held_signals import HeldSignals
-from keras_irl.callbacks.random_states import random_states
-from keras_irl.callbacks.random_states import restore_random_states
+from keras_irl.callbacks.random_generators import random_states
+from keras_irl.callbacks.random_generators import restore_random_states
 from keras_irl.callbacks.training_state import assign
 from keras_irl.callbacks.training_state import described_targets
 from keras_irl.callbacks.training_state import difference
-from keras_irl.callbacks.training_state import training_state
+from keras_irl.callbacks.training_state import state_of
+from keras_irl.optimizers.unwrapping import wrapper_of
 from keras_irl.trainers import Trainer
 from keras_irl.trainers.resuming import Position
 from keras_irl.trainers.resuming import Resuming
@@ -85,6 +86,13 @@ class Checkpoint(Resuming):
     def resume(self, trainer: Any, steps_per_epoch: int | None) -> Position:
         _check_trainer(trainer)
         self._folder.open()
+        try:
+            return self._resume(trainer, steps_per_epoch)
+        except BaseException:
+            self.close()
+            raise
+
+    def _resume(self, trainer, steps_per_epoch):
         trainer.optimizer.build(trainer.trainable_variables)
         self._steps_per_epoch = steps_per_epoch
         self._steps_per_execution = trainer.steps_per_execution
@@ -119,8 +127,8 @@ class Checkpoint(Resuming):
         self._epoch = epoch
         about, self._next_states = self._about, None
         self._epoch_step = self._step
-        if about is not None:
-            self._about = None
+        self._about = None
+        if about is not None and about["epoch"] == epoch:
             self._go_on(about)
         self._epoch_states = random_states()
 
@@ -130,7 +138,7 @@ class Checkpoint(Resuming):
         if about["batch"]:
             self._epoch_step = self._step - about["batch"]
             restore_random_states(about["epoch_states"])
-            metrics = training_state(self.model).metrics
+            metrics = state_of(self.model).metrics
             if len(metrics) == len(self._metrics):
                 assign(metrics, self._metrics)
         if about["batch"] or self._steps_per_epoch is not None:
@@ -153,7 +161,7 @@ class Checkpoint(Resuming):
             self._place = epoch, num_batches
             return
         for name, value in (logs or {}).items():
-            self._history.setdefault(name, []).append(float(value))
+            self._history.setdefault(name, []).append(_plain(value))
         self._place = epoch + 1, 0
         if self._is_due():
             self._save(*self._place)
@@ -167,9 +175,11 @@ class Checkpoint(Resuming):
         return since > 0 or self._signals.is_pending
 
     def _save(self, epoch, batch):
-        if self._step != self._kept_step:
-            trainer = self.model
-            state = training_state(trainer)
+        trainer = self.model
+        # What was not trained, as nothing was finite any more, is not kept.
+        has_ended = wrapper_of(trainer.optimizer).has_given_up
+        if self._step != self._kept_step and not has_ended:
+            state = state_of(trainer)
             about = {
                 "format": _FORMAT,
                 "version": __version__,
@@ -194,7 +204,7 @@ class Checkpoint(Resuming):
         path = str(self._folder.path(step))
         _check_about(about, path)
         _check_class(about, trainer, path)
-        state = training_state(trainer)
+        state = state_of(trainer)
         state = state._replace(metrics=[])
         described = about["variables"]
         _check_same(described, state, path)
@@ -221,7 +231,6 @@ class Checkpoint(Resuming):
                 good = step
                 break
         path = str(self._folder.path(newest))
-        self.close()
         if good is None:
             advice = (
                 "There is no other that is good. Pass another `directory`, or "
@@ -234,6 +243,12 @@ class Checkpoint(Resuming):
             )
         message, _, received = str(error).rpartition(" Received: ")
         raise ValueError(f"{message} {advice} Received: {received}") from error
+
+
+def _plain(value):
+    """A number that JSON takes, or `None` of what is none."""
+    with contextlib.suppress(TypeError, ValueError):
+        return float(value)
 
 
 def _check_trainer(trainer):

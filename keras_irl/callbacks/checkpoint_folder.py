@@ -57,7 +57,7 @@ class CheckpointFolder:
         with self._explained("open"):
             self.directory.mkdir(parents=True, exist_ok=True)
             # A folder may allow what its file system does not.
-            atomic_write({_SIZES: json.dumps(self._sizes())}, self.directory)
+            self._write_sizes(self._sizes())
             self._manager = orbax.checkpoint.CheckpointManager(
                 self.directory,
                 options=orbax.checkpoint.CheckpointManagerOptions(
@@ -224,6 +224,13 @@ class CheckpointFolder:
             for step in self.steps()
         }
         if sizes != known:
+            self._write_sizes(sizes)
+
+    def _write_sizes(self, sizes):
+        from orbax.checkpoint import multihost
+
+        # Several processes may share the folder.
+        if multihost.process_index() == 0:
             atomic_write({_SIZES: json.dumps(sizes)}, self.directory)
 
     def _damaged_file(self, step):

@@ -52,7 +52,7 @@ class TrainingState(NamedTuple):
         }
 
 
-def training_state(trainer: Any) -> TrainingState:
+def state_of(trainer: Any) -> TrainingState:
     """Lists the variables of a training.
 
     Args:

@@ -14,9 +14,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_irl.callbacks.random_states import random_states
-from keras_irl.callbacks.random_states import restore_random_states
-from keras_irl.callbacks.training_state import training_state
+from keras_irl.callbacks.random_generators import random_states
+from keras_irl.callbacks.random_generators import restore_random_states
+from keras_irl.callbacks.training_state import state_of
 from keras_irl.cli.error_messages import first_line
 from keras_irl.cli.error_messages import raise_if_too_small
 from keras_irl.cli.output_folder import damaged
@@ -189,7 +189,7 @@ def _seeds(trainer):
     """The states of all generators that layers and samplers draw from."""
     return [
         variable
-        for variable in training_state(trainer).trained
+        for variable in state_of(trainer).trained
         if variable.name == "seed_generator_state"
     ]
 

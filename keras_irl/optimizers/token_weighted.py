@@ -129,6 +129,11 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
         """Those of the wrapped optimizer."""
         return self.inner_optimizer.iterations
 
+    @property
+    def has_given_up(self) -> bool:
+        """Whether no step is taken any more."""
+        return bool(ops.convert_to_numpy(self._num_broken) >= self.patience)
+
     @contextlib.contextmanager
     def weighing(self, num_tokens: Tensor | None) -> Iterator[Any]:
         """Tells how many tokens the next gradient is a mean of.

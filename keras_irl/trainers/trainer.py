@@ -147,6 +147,7 @@ class Trainer(PolicyModel):
 
     # The names of the terms that `token_losses` returns.
     loss_names = ("negative_log_likelihood",)
+    train_function: Any
 
     def token_losses(self, statistics: Any, mask: Tensor) -> Any:
         """Computes the terms of the loss of every token.

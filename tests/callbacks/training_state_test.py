@@ -8,7 +8,7 @@ import keras_irl
 from keras_irl.callbacks.training_state import assign
 from keras_irl.callbacks.training_state import described_targets
 from keras_irl.callbacks.training_state import difference
-from keras_irl.callbacks.training_state import training_state
+from keras_irl.callbacks.training_state import state_of
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def trainer():
 
 
 def test_every_variable_is_in_it_once(trainer):
-    state = training_state(trainer)
+    state = state_of(trainer)
     flat = [id(variable) for group in state for variable in group]
     assert len(set(flat)) == len(flat)
     needed = [
@@ -37,7 +37,7 @@ def test_every_variable_is_in_it_once(trainer):
 
 
 def test_arrays_are_numbered_as_they_are_described(trainer):
-    state = training_state(trainer)
+    state = state_of(trainer)
     arrays, described = state.arrays(), state.description()
     assert list(arrays) == sorted(arrays) == sorted(state.targets())
     rows = [row for group in described.values() for row in group]

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from testing import numpy
 
-from keras_irl.callbacks.random_states import random_states
-from keras_irl.callbacks.random_states import restore_random_states
+from keras_irl.callbacks.random_generators import random_states
+from keras_irl.callbacks.random_generators import restore_random_states
 
 
 def draws():
