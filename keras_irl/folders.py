@@ -37,24 +37,28 @@ def check_path(name: str, value: Any) -> Any:
     return pathlib.Path(text)
 
 
-def check_folder(folder: Path, names: Sequence[str] = ()) -> None:
+def check_folder(
+    folder: Path, names: Sequence[str] = (), *, argument: str = "output"
+) -> None:
     """Finds out early that files can't be written to a folder.
 
     Args:
         folder: Path, of which nothing need exist.
         names: Names of the files. Defaults to none.
+        argument: What the folder is called by whoever passed it. Defaults to
+            `"output"`.
 
     Raises:
         ValueError: If it is no path, has no name, is a file, or below one,
             can't be written to, or if a folder has one of the names.
     """
-    path = check_path("output", folder)
-    received = f"output={shortened(str(folder))}"
+    path = check_path(argument, folder)
+    received = f"{argument}={shortened(str(folder))}"
     if not str(folder).strip():
         raise ArgumentError(
-            "`output` must be the name of a folder, and is empty. "
+            f"`{argument}` must be the name of a folder, and is empty. "
             f"Received: {received}",
-            "output",
+            argument,
         )
     try:
         place = next(p for p in (path, *path.parents) if p.exists())
@@ -63,27 +67,27 @@ def check_folder(folder: Path, names: Sequence[str] = ()) -> None:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ArgumentError(
-            f"`output` can't be the name of a folder: {reason}. "
+            f"`{argument}` can't be the name of a folder: {reason}. "
             f"Received: {received}",
-            "output",
+            argument,
         ) from error
     if not place.is_dir():
         raise ArgumentError(
-            "`output` must be a folder, and a file has its name or that of a "
-            f"folder above. Received: {received}",
-            "output",
+            f"`{argument}` must be a folder, and a file has its name or that "
+            f"of a folder above. Received: {received}",
+            argument,
         )
     if taken:
         raise ArgumentError(
             f"A file {taken[0]!r} is to be written, and a folder has its name."
-            " Move it away, or pass another `output`. "
+            f" Move it away, or pass another `{argument}`. "
             f"Received: {received}",
-            "output",
+            argument,
         )
     if not os.access(place, os.W_OK | os.X_OK):
         raise ArgumentError(
-            f"`output` can't be written to: there is no permission for "
+            f"`{argument}` can't be written to: there is no permission for "
             f"{shortened(str(place))}, or it is read-only. Pass another "
-            f"`output`. Received: {received}",
-            "output",
+            f"`{argument}`. Received: {received}",
+            argument,
         )

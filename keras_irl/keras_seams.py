@@ -373,3 +373,21 @@ def move_variable(variable: Any, distribution: Any, like: Any = None) -> None:
     )
     variable._layout = layout
     variable.assign(keras.distribution.distribute_tensor(value, layout))
+
+
+def global_random_state(state: Any = None) -> list[int]:
+    """Reads the state of Keras's global random generator, or sets it.
+
+    Waits for: `keras.utils.set_random_seed` with a counterpart that reads. It
+    is what random functions draw from that are given no seed.
+
+    Args:
+        state: What an earlier call returned, to be set. Defaults to `None`.
+
+    Returns:
+        A list of two integers.
+    """
+    generator = keras.src.random.seed_generator.global_seed_generator()
+    if state is not None:
+        generator.state.assign(state)
+    return [int(x) for x in ops.convert_to_numpy(generator.state)]

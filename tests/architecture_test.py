@@ -20,6 +20,8 @@ TREES = {path: ast.parse(path.read_text("utf-8")) for path in FILES}
 BACKENDS = {"jax", "tensorflow", "torch"}
 # The files that may name a backend, and what they need it for.
 NAMES_A_BACKEND = {
+    "callbacks/random_generators.py": "knows the generator of PyTorch",
+    "callbacks/training_state.py": "reads arrays to where they belong",
     "keras_seams.py": "clears what Keras misses",
     "cli/devices.py": "refuses a mesh on others",
     "cli/flags.py": "offers the backends as a choice",
@@ -57,9 +59,10 @@ MAY_IMPORT = {
     "evaluation": "generation metrics",
     "reporting": "evaluation generation metrics",
     "rewards": "data families losses metrics models ops reporting",
-    "callbacks": "evaluation generation models reporting",
+    "callbacks": "evaluation generation models optimizers reporting trainers",
     "cli": (
-        "data diagnosis distribution evaluation families generation metrics "
+        "callbacks data diagnosis distribution evaluation families generation "
+        "metrics "
         "models reporting rewards tasks trainers"
     ),
 }

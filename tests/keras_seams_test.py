@@ -355,3 +355,12 @@ def test_a_variable_is_moved_to_where_another_lies():
         keras_seams.move_variable(slot, distribution, like=kernel)
     assert slot.value.sharding == kernel.value.sharding
     assert not slot.value.is_fully_replicated
+
+
+def test_the_global_generator_goes_on_where_it_was():
+    keras.utils.set_random_seed(1)
+    state = keras_seams.global_random_state()
+    first = numpy(keras.random.normal((3,)))
+    assert keras_seams.global_random_state() != state
+    keras_seams.global_random_state(state)
+    np.testing.assert_array_equal(numpy(keras.random.normal((3,))), first)

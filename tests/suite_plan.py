@@ -63,6 +63,10 @@ _ALL = BACKENDS
 # The longest entry that a test begins with counts; without one, all run it.
 PLAN = {
     "callbacks": _TORCH,
+    "callbacks/checkpoint_test.py::test_a_killed_training": _TORCH_AND_JAX,
+    "callbacks/checkpoint_test.py::test_a_killed_training_ends_as_one_that_was"
+    "_not[iq_learn]": _ALL,
+    "callbacks/checkpoint_test.py::test_sigkill": ("jax",),
     "callbacks/training_health_test.py::test_training_does_not_wait": _ALL,
     "cli": _TORCH,
     "data": _TORCH,
@@ -79,7 +83,6 @@ PLAN = {
     # Keras distributes there alone.
     "devices_test.py": _JAX,
     "distribution": _JAX,
-    "trainers/device_checks_test.py": _JAX,
     "evaluation": _TORCH,
     "expected_warnings_test.py": _TORCH,
     "families/segments_test.py": _TORCH_AND_JAX,
@@ -165,6 +168,7 @@ PLAN = {
     "trainers/resume_test.py": _TORCH,
     "trainers/resume_test.py::test_a_training_that_was_killed_ends_where_it"
     "_would_have[iq_learn]": _ALL,
+    "trainers/resuming_test.py": _TORCH,
     "trainers/rollouts_test.py": _TORCH,
     "trainers/rollouts_test.py::test_rollouts_answer_the_prompts": _ALL,
     "trainers/deferred_signals_test.py": _TORCH_AND_JAX,

@@ -12,7 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+from keras import ops
 
+from keras_irl.callbacks.random_generators import random_states
+from keras_irl.callbacks.random_generators import restore_random_states
+from keras_irl.callbacks.training_state import state_of
 from keras_irl.cli.error_messages import first_line
 from keras_irl.cli.error_messages import raise_if_too_small
 from keras_irl.cli.output_folder import damaged
@@ -66,7 +70,17 @@ class Checkpoint:
         self.manifest.add(self.path, weights)
         save_whole(trainer.save_weights, weights, trainer)
         # Once this is written, the new checkpoint counts.
-        content = json_text(progress | {"weights": weights.name})
+        content = json_text(
+            progress
+            | {
+                "weights": weights.name,
+                "seeds": [
+                    ops.convert_to_numpy(seed).tolist()
+                    for seed in _seeds(trainer)
+                ],
+                "random_states": random_states(),
+            }
+        )
         atomic_write({self.path.name: content}, self.folder)
         kept = {weights, self._weights_of(progress.get("best_step"))}
         self.manifest.forget(*set(self.folder.glob("*.weights.h5")) - kept)
@@ -97,7 +111,24 @@ class Checkpoint:
         # Keras loads no weights of an optimizer before these are built.
         trainer.optimizer.build(trainer.trainable_variables)
         self._load(trainer, self.folder / progress.pop("weights"))
+        self._restore_seeds(trainer, progress)
         return progress
+
+    def _restore_seeds(self, trainer, progress):
+        """Puts back what files of weights leave out, dropout's seeds above all.
+
+        Earlier versions have not kept them.
+        """
+        seeds = progress.pop("seeds", None)
+        states = progress.pop("random_states", None)
+        if seeds is None or states is None:
+            return
+        try:
+            for variable, seed in zip(_seeds(trainer), seeds, strict=True):
+                variable.assign(seed)
+            restore_random_states(states)
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            raise damaged(self.path, first_line(error), self._remedy) from error
 
     def load_weights(self, trainer: Any, step: Any) -> None:
         """Loads what was kept at a step, the last or the best.
@@ -150,6 +181,15 @@ def json_text(value: Any) -> str:
     )
     # Half a surrogate pair would be no UTF-8 when it is read.
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _seeds(trainer):
+    """The states of all generators that layers and samplers draw from."""
+    return [
+        variable
+        for variable in state_of(trainer).trained
+        if variable.name == "seed_generator_state"
+    ]
 
 
 def _check_progress(progress, path, remedy):

@@ -20,7 +20,7 @@ from keras_irl.processes import num_processes
 
 # Tokenizers are fast and hold the interpreter's lock: more threads than these
 # take time from the training, and a longer buffer only takes memory.
-_READ_OPTIONS = grain.ReadOptions(num_threads=2, prefetch_buffer_size=8)
+READ_OPTIONS = grain.ReadOptions(num_threads=2, prefetch_buffer_size=8)
 
 
 class Demonstrations(grain.MapDataset):
@@ -223,7 +223,7 @@ class Demonstrations(grain.MapDataset):
         """Streams the batches, read ahead by background threads."""
         return DemonstrationStream(
             super().to_iter_dataset(
-                read_options or _READ_OPTIONS, allow_nones=allow_nones
+                read_options or READ_OPTIONS, allow_nones=allow_nones
             ),
             self,
         )

@@ -64,3 +64,19 @@ def policy_config(policy: Policy) -> dict[str, Any]:
     if not policy.compiled:
         config["config"] = {**config["config"], "compile": False}
     return {n: v for n, v in config.items() if n != "compile_config"}
+
+
+def used_optimizer(policy: Policy) -> dict[str, Any] | None:
+    """Serializes the optimizer that a policy was trained by itself.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM`.
+
+    Returns:
+        A dictionary, or `None` where there is none to go on with.
+    """
+    optimizer = policy.optimizer if policy.compiled else None
+    # Of low-rank updates that are merged when saved, nothing can go on.
+    if optimizer is None or not optimizer.built or has_lora(policy):
+        return None
+    return keras.saving.serialize_keras_object(optimizer)

@@ -13,6 +13,7 @@ from typing import Self
 import keras
 from keras import ops
 
+from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
 from keras_irl.keras_seams import batch_count
 from keras_irl.keras_seams import trained_by
@@ -38,9 +39,10 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
 
     **Norm.** `gradient_norm` is that of the last batch, before any clipping.
 
-    **Broken gradients.** From the first gradient or learning rate on that is
-    not finite, no step is taken until `resume` is called: weights and moments
-    stay those of before that batch, and `gradient_norm` is NaN.
+    **Broken gradients.** Where a gradient or the learning rate is not finite,
+    no step is taken: weights and moments stay what they are, `gradient_norm` is
+    NaN, and the batch is counted in `num_skipped`. After `patience` of them in
+    a row no step is taken at all any more, until `resume` is called.
 
     Args:
         inner_optimizer: The `keras.optimizers.Optimizer` that takes the steps,
@@ -48,10 +50,13 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
             by itself before and after.
         measured: List of the variables whose gradient is measured. Defaults to
             `None`, for all.
+        patience: The number of broken gradients in a row after which no step
+            is taken any more. Defaults to 1, for the first.
         name: Name of the optimizer.
 
     Raises:
-        ValueError: If `inner_optimizer` is no optimizer, or `measured` no list.
+        ValueError: If `inner_optimizer` is no optimizer, `measured` no list,
+            or `patience` below 1.
 
     Example:
     ```python
@@ -64,6 +69,7 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
         self,
         inner_optimizer: Any,
         measured: Sequence[Any] | None = None,
+        patience: int = 1,
         name: str | None = None,
     ) -> None:
         check_kind(
@@ -71,22 +77,25 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
         )
         if measured is not None:
             check_kind("measured", measured, list)
+        patience = check_integer("patience", patience, least=1)
         super().__init__(
             learning_rate=0.0,
             loss_scale_factor=inner_optimizer.loss_scale_factor,
             name=name,
         )
         self.inner_optimizer = inner_optimizer
+        self.patience = patience
         # By identity: a variable in an attribute would be one of this one's.
         self._measured = None
         if measured is not None:
             self._measured = frozenset(map(id, measured))
         self._num_tokens = None
         self.gradient_norm = self._scalar("gradient_norm")
-        self._is_broken = self._scalar("is_broken")
+        self._num_broken = self._scalar("num_broken")
         self._accumulated = []
         if inner_optimizer.gradient_accumulation_steps:
             self._accumulated_tokens = self._scalar("accumulated_tokens")
+        self.num_skipped = self._scalar("num_skipped")
 
     def _scalar(self, name):
         return self.add_variable(
@@ -122,6 +131,11 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
         """Those of the wrapped optimizer."""
         return self.inner_optimizer.iterations
 
+    @property
+    def has_given_up(self) -> bool:
+        """Whether no step is taken any more."""
+        return bool(ops.convert_to_numpy(self._num_broken) >= self.patience)
+
     @contextlib.contextmanager
     def weighing(self, num_tokens: Tensor | None) -> Iterator[Any]:
         """Tells how many tokens the next gradient is a mean of.
@@ -139,8 +153,8 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
             self._num_tokens = None
 
     def resume(self) -> None:
-        """Lets steps be taken again after a broken gradient."""
-        self._is_broken.assign(0.0)
+        """Lets steps be taken again after too many broken gradients."""
+        self._num_broken.assign(0.0)
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         if trainable_variables is None:
@@ -198,8 +212,14 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
             for optimizer in _leaves(self.inner_optimizer)
         ]
         is_finite = ops.all(ops.isfinite(ops.stack([*norms, *rates])))
-        is_finite = ops.logical_and(is_finite, self._is_broken < 0.5)
-        self._is_broken.assign(1.0 - ops.cast(is_finite, "float32"))
+        broken_before = ops.convert_to_tensor(self._num_broken)
+        is_patient = broken_before < self.patience
+        is_skipped = ops.logical_and(is_patient, ops.logical_not(is_finite))
+        self.num_skipped.assign(
+            self.num_skipped + ops.cast(is_skipped, "float32")
+        )
+        is_finite = ops.logical_and(is_finite, is_patient)
+        self._num_broken.assign(ops.where(is_finite, 0.0, broken_before + 1.0))
         norm = norms[-1] / scale
         self.gradient_norm.assign(ops.where(is_finite, norm, float("nan")))
         return is_finite
@@ -270,6 +290,9 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
 
     def load_own_variables(self, store: Any) -> None:
         own = super().variables
+        if len(store.keys()) == len(own) - 1:
+            # Older files count no steps that were skipped.
+            own = [v for v in own if v is not self.num_skipped]
         if len(store.keys()) == len(own):
             for i, variable in enumerate(own):
                 variable.assign(store[str(i)])
@@ -277,6 +300,7 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
     def get_config(self) -> dict[str, Any]:
         return {
             "name": self.name,
+            "patience": self.patience,
             "inner_optimizer": keras.saving.serialize_keras_object(
                 self.inner_optimizer
             ),
@@ -291,7 +315,8 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
         inner = keras.saving.deserialize_keras_object(
             config["inner_optimizer"], custom_objects=custom_objects
         )
-        return cls(inner, name=config["name"])
+        patience = config.get("patience", 1)
+        return cls(inner, patience=patience, name=config["name"])
 
 
 def dense(gradient: Any) -> Any:

@@ -50,18 +50,23 @@ def inner_optimizer(optimizer: Any) -> Any:
     return optimizer
 
 
-def token_weighted(optimizer: Any, measured: Any = None) -> Any:
+def token_weighted(
+    optimizer: Any, measured: Any = None, patience: int = 1
+) -> Any:
     """Wraps an optimizer in a `TokenWeightedOptimizer`, inside loss scaling.
 
     Args:
         optimizer: A `keras.optimizers.Optimizer`, wrapped or not. It is left as
             it is.
         measured: See `TokenWeightedOptimizer`.
+        patience: Likewise. Defaults to 1.
 
     Returns:
         A `keras.optimizers.Optimizer`.
     """
-    wrapped = TokenWeightedOptimizer(inner_optimizer(optimizer), measured)
+    wrapped = TokenWeightedOptimizer(
+        inner_optimizer(optimizer), measured, patience
+    )
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         return keras.optimizers.LossScaleOptimizer(
             wrapped,

@@ -29,10 +29,12 @@ def nan_unless_finite(loss: Tensor, num_tokens: Tensor) -> Tensor:
 
 
 class EndOnNonfinite(keras.callbacks.Callback):
-    """Ends a `fit` at the first step whose loss or gradient is not finite.
+    """Ends a `fit` at steps whose loss or gradient is not finite.
 
-    The optimizer takes no step from then on, so that it does no harm to look
-    at the logs later, in a thread, without waiting for a step.
+    It ends at the first, or after as many in a row as the optimizer has
+    patience for. The optimizer takes no step from then on, so that it does no
+    harm to look at the logs later, in a thread, without waiting for a step.
+    Of several steps an execution, only the last is seen.
 
     Args:
         optimizer: The `keras_irl.optimizers.TokenWeightedOptimizer`.
@@ -46,6 +48,9 @@ class EndOnNonfinite(keras.callbacks.Callback):
         self.found = None
         self._optimizer = optimizer
         self._epoch = 0
+        self._is_first_epoch = True
+        self._num_before = self._num_seen = 0
+        self._broken = set()
         self._lock = threading.Lock()
         self.async_safe = True
 
@@ -57,18 +62,35 @@ class EndOnNonfinite(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch
-        if self.found is None:
+        self._num_before += self._num_seen
+        self._num_seen = 0
+        if self._is_first_epoch:
             # A backup may have been made of a training that had ended so.
             self._optimizer.resume()
+            self._is_first_epoch = False
 
     def on_train_batch_end(self, batch: Any, logs: Any = None) -> None:
-        if logs is None or not self._is_broken(logs):
-            return
+        is_broken = logs is not None and self._is_broken(logs)
         with self._lock:
             # Threads may come a little out of order.
+            step = batch // self._trained.steps_per_execution
+            self._num_seen = max(self._num_seen, step + 1)
+            if not is_broken:
+                return
+            self._broken.add(self._num_before + step)
+            if not self._is_too_often():
+                return
             here = self._epoch, batch
             self.found = here if self.found is None else min(self.found, here)
         self._trained.stop_training = True
+
+    def _is_too_often(self):
+        """Tells whether as many in a row were broken as are borne."""
+        patience = self._optimizer.patience
+        return any(
+            self._broken.issuperset(range(last - patience + 1, last + 1))
+            for last in self._broken
+        )
 
     def _is_broken(self, logs):
         """Tells whether the logs of a batch show a step that was not taken."""
@@ -87,10 +109,16 @@ class EndOnNonfinite(keras.callbacks.Callback):
         if self.found is None:
             return None
         epoch, batch = self.found
+        patience = self._optimizer.patience
+        if patience == 1:
+            what, before = "its", "that batch"
+        else:
+            what = f"as in the {patience - 1} before, its"
+            before = f"these {patience}"
         return (
-            f"Training ended in epoch {epoch + 1} at batch {batch + 1}: its "
+            f"Training ended in epoch {epoch + 1} at batch {batch + 1}: {what} "
             "loss or gradient is not finite, or its learning rate. The weights "
-            "are those of before that batch. Lower the learning rate, or "
+            f"are those of before {before}. Lower the learning rate, or "
             "`td_weight` where there is one, clip the gradient "
             "(`global_clipnorm` of the optimizer), or train in mixed_bfloat16 "
             "instead of mixed_float16. "

@@ -15,6 +15,7 @@ from keras_irl.arguments import check_flag
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
 from keras_irl.arguments import shortened
+from keras_irl.data.dataset import READ_OPTIONS
 from keras_irl.data.dataset import Demonstrations
 from keras_irl.data.dataset import DemonstrationStream
 from keras_irl.keras_seams import OF_A_VALIDATION
@@ -122,12 +123,31 @@ class EpochStream(grain.IterDataset):
         self.num_steps = num_steps
         self.num_epochs = num_epochs
         self.epoch = epoch
+        self._num_skipped = 0
+
+    def skip(self, num_batches: int) -> None:
+        """Reads no batch of those that nobody looks at.
+
+        Args:
+            num_batches: The number of the first batches that are skipped;
+                another stands in for each.
+        """
+        self._num_skipped = num_batches
 
     def __iter__(self):
         start, stop = (
             epoch * self.num_steps for epoch in (self.epoch, self.num_epochs)
         )
-        return iter(self.demonstrations.batches(start, stop))
+        first = start + self._num_skipped
+        if first == start:
+            return iter(self.demonstrations.batches(start, stop))
+        everything = self.demonstrations
+        if not everything.is_infinite:
+            everything = everything.repeat()
+        stand_in, rest = everything[first : first + 1], everything[first:stop]
+        stand_in = stand_in.repeat(self._num_skipped, reseed_each_epoch=False)
+        batches = grain.MapDataset.concatenate([stand_in, rest])
+        return iter(batches.to_iter_dataset(READ_OPTIONS))
 
 
 class EpochTeller(keras.callbacks.Callback):

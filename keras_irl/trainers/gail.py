@@ -262,7 +262,7 @@ class GAIL(OnlineTrainer):
             name: keras.saving.serialize_keras_object(optimizer)
             for name, optimizer in zip(names, self.optimizers, strict=True)
         }
-        return {**config, "tile_vocabulary": self._tile_vocabulary}
+        return {**config, **self.own_settings}
 
     def default_callbacks(self) -> list[Any]:
         if int(self.step.numpy()):

@@ -1,6 +1,5 @@
 """The base of all trainers."""
 
-import functools
 import warnings
 from typing import Any
 
@@ -9,23 +8,20 @@ from keras import ops
 
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
-from keras_irl.data.pairs import Demonstrations
 from keras_irl.devices import check_placed
-from keras_irl.devices import rows_in_words
 from keras_irl.families.family import layout_of
 from keras_irl.families.heads import hidden_states
 from keras_irl.families.heads import q_values
 from keras_irl.families.heads import vocabulary_head
-from keras_irl.keras_seams import OF_A_VALIDATION
 from keras_irl.keras_seams import clear_gradients
 from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.losses.iq_learn import check_discount
 from keras_irl.losses.token_loss import require_mask
 from keras_irl.models.copying import policy_config
+from keras_irl.models.copying import used_optimizer
 from keras_irl.models.lora import LowRankUpdates
 from keras_irl.models.lora import has_lora
 from keras_irl.models.lora import restart_lora
-from keras_irl.models.policy_model import PolicyModel
 from keras_irl.models.tiling import tiles_vocabulary
 from keras_irl.models.tiling import without_xla
 from keras_irl.ops import masked_mean
@@ -44,22 +40,13 @@ from keras_irl.trainers.checks import check_policy
 from keras_irl.trainers.checks import check_trainable
 from keras_irl.trainers.checks import check_training
 from keras_irl.trainers.checks import sequence_lengths
-from keras_irl.trainers.deferred_signals import DeferredSignals
-from keras_irl.trainers.device_checks import check_devices
 from keras_irl.trainers.device_checks import check_traced_rows
-from keras_irl.trainers.end_on_nonfinite import EndOnNonfinite
 from keras_irl.trainers.end_on_nonfinite import nan_unless_finite
-from keras_irl.trainers.fit_arguments import OF_EVALUATE
-from keras_irl.trainers.fit_arguments import OF_FIT
-from keras_irl.trainers.fit_arguments import check_fit_arguments
-from keras_irl.trainers.fit_arguments import named
-from keras_irl.trainers.fit_arguments import stream
-from keras_irl.trainers.fit_arguments import stream_once
-from keras_irl.trainers.fit_arguments import with_callbacks
+from keras_irl.trainers.fitting import FittedModel
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
 from keras_irl.trainers.metrics import add_tokens
-from keras_irl.trainers.process_shares import own_rows_are_read
+from keras_irl.trainers.skipped_updates import SkippedUpdates
 from keras_irl.trainers.stateless import TrainingStep
 from keras_irl.trainers.update_counter import UpdateCounter
 from keras_irl.trainers.value_offset import ValueOffset
@@ -68,7 +55,7 @@ from keras_irl.types import Policy
 from keras_irl.types import Tensor
 
 
-class Trainer(PolicyModel):
+class Trainer(FittedModel):
     """Trains a language model on batches of `(inputs, actions, mask)`.
 
     A trainer is a `keras.Model` around the policy: `compile`, `fit`,
@@ -94,11 +81,11 @@ class Trainer(PolicyModel):
     .TokenWeightedOptimizer`, which weighs accumulated gradients by tokens, and
     has the same `learning_rate` and `iterations`.
 
-    A `fit` ends at the first step whose loss or gradient is not finite, with a
-    warning and with the weights of before that step; `not_finite` says why,
-    and is `None` after a `fit` that ended well. Steps that loss scaling leaves
-    out end nothing. The `fit` of the policy itself, `policy.compile(optimizer,
-    loss)`, is that of keras-hub, and goes on.
+    A step whose loss or gradient is not finite moves no weight. After as many
+    in a row as `compile` has `patience` for, at the first by default, a `fit`
+    ends with a warning; `not_finite` says why, and is `None` after a `fit` that
+    ended well. Steps that loss scaling leaves out end nothing. The `fit` of the
+    policy itself, `policy.compile(optimizer, loss)`, is that of keras-hub.
 
     A signal, such as that of Ctrl-C, waits for the end of the step that runs,
     so that no weights are lost; a second one does not. Data that is repeated
@@ -145,11 +132,13 @@ class Trainer(PolicyModel):
         self.means["start_value"] = MaskedMean(name="start_value")
         self.means["perplexity"] = Perplexity(name="perplexity")
         self.not_finite = None
+        self._resumption = None
         # All weights are there: they can be counted, saved and loaded.
         self.built = True
 
     # The names of the terms that `token_losses` returns.
     loss_names = ("negative_log_likelihood",)
+    train_function: Any
 
     def token_losses(self, statistics: Any, mask: Tensor) -> Any:
         """Computes the terms of the loss of every token.
@@ -179,6 +168,7 @@ class Trainer(PolicyModel):
         self,
         optimizer: Any = "adam",
         tile_vocabulary: bool | str = "auto",
+        patience: int = 1,
         **kwargs: Any,
     ) -> None:
         """Configures the training, as in Keras, but with a loss of its own.
@@ -193,6 +183,10 @@ class Trainer(PolicyModel):
                 this model then returns hidden states. `"auto"` does so for
                 vocabularies of 8192 and more, unless there are `metrics`, which
                 would need the logits. Defaults to `"auto"`.
+            patience: After how many steps in a row whose loss or gradient is
+                not finite a `fit` ends; fewer are skipped, and counted in
+                `num_skipped`. Defaults to 1, as the first is most often the
+                end; for long runs on data with bad batches, 3.
             **kwargs: Passed to `keras.Model.compile`, except for `loss`.
 
         Raises:
@@ -224,6 +218,7 @@ class Trainer(PolicyModel):
         optimizer = token_weighted(
             check_optimizer("optimizer", optimizer),
             self.policy.trainable_variables,
+            check_integer("patience", patience, least=1),
         )
         super().compile(optimizer=optimizer, **kwargs)
         check_training(self.policy, self.optimizer)
@@ -235,9 +230,19 @@ class Trainer(PolicyModel):
         """The optimizer that the policy is trained by, as it was passed."""
         return inner_optimizer(self.optimizer)
 
+    @property
+    def num_skipped(self) -> int:
+        """The number of steps since `compile` that moved no weight."""
+        return int(ops.convert_to_numpy(wrapper_of(self.optimizer).num_skipped))
+
+    @property
+    def own_settings(self) -> dict[str, Any]:
+        """What `compile` was told that Keras does not know."""
+        patience = wrapper_of(self.optimizer).patience
+        return {"tile_vocabulary": self._tile_vocabulary, "patience": patience}
+
     def get_compile_config(self) -> dict[str, Any]:
-        config = super().get_compile_config()
-        return {**config, "tile_vocabulary": self._tile_vocabulary}
+        return {**super().get_compile_config(), **self.own_settings}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         if self._was_low_rank:
@@ -354,12 +359,11 @@ class Trainer(PolicyModel):
         step = TrainingStep(self, args)
         mask = keras.utils.unpack_x_y_sample_weight(step.data)[2]
         check_traced_rows(mask)
+        skipped = SkippedUpdates(self, step)
         optimizer = wrapper_of(self.optimizer)
         with optimizer.weighing(self.num_demonstrated(mask, training=True)):
             logs = step.take(super().train_step(*args))
-        with step.variables():
-            norm = ops.convert_to_tensor(optimizer.gradient_norm)
-        return step.result({**logs, "gradient_norm": norm})
+        return step.result(skipped.logs(logs))
 
     def check_data(self, x: Any, y: Any, mask: Tensor) -> None:
         """Checks what `fit` is given, before it is trained on.
@@ -378,64 +382,6 @@ class Trainer(PolicyModel):
         """Callbacks that every `fit` of this trainer has."""
         return []
 
-    @functools.wraps(keras.Model.fit)
-    def fit(self, *args: Any, **kwargs: Any) -> Any:
-        arguments = named(keras.Model.fit, args, kwargs)
-        arguments = check_fit_arguments(
-            arguments, self.steps_per_execution, OF_FIT
-        )
-        check_devices(self, arguments, OF_FIT)
-        names = ("x", "y", "sample_weight")
-        self.check_data(*map(arguments.get, names))
-        if not self.compiled:
-            return super().fit(**arguments)
-        arguments = stream(arguments, self.steps_per_execution)
-        finite = EndOnNonfinite(wrapper_of(self.optimizer))
-        callbacks = with_callbacks(
-            [*self.default_callbacks(), finite], arguments.get("callbacks")
-        )
-        with own_rows_are_read(arguments), DeferredSignals(self) as steps:
-            arguments["callbacks"] = steps.around(callbacks)
-            with rows_in_words():
-                history = super().fit(**arguments)
-        self.not_finite = finite.explanation()
-        if self.not_finite is not None:
-            wrapper_of(self.optimizer).resume()
-            self.counter.sync_with(self.policy_optimizer)
-            warnings.warn(self.not_finite, stacklevel=2)
-        return history
-
-    @functools.wraps(keras.Model.evaluate)
-    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
-        arguments = named(keras.Model.evaluate, args, kwargs)
-        if OF_A_VALIDATION in arguments or not self.compiled:
-            # Keras itself asks so, after an epoch of `fit`.
-            return super().evaluate(**arguments)
-        arguments = check_fit_arguments(
-            arguments, self.steps_per_execution, OF_EVALUATE
-        )
-        check_devices(self, arguments, OF_EVALUATE)
-        if isinstance(arguments.get("x"), Demonstrations):
-            arguments["x"], arguments["steps"] = stream_once(
-                arguments["x"], arguments.get("steps")
-            )
-        with own_rows_are_read(arguments), DeferredSignals(self) as steps:
-            arguments["callbacks"] = steps.around(arguments.get("callbacks"))
-            return super().evaluate(**arguments)
-
-    @functools.wraps(keras.Model.predict)
-    def predict(self, *args: Any, **kwargs: Any) -> Any:
-        arguments = named(keras.Model.predict, args, kwargs)
-        arguments = check_fit_arguments(
-            arguments, self.steps_per_execution, OF_EVALUATE
-        )
-        if isinstance(arguments.get("x"), Demonstrations):
-            arguments["x"], arguments["steps"] = stream_once(
-                arguments["x"], arguments.get("steps")
-            )
-        with own_rows_are_read(arguments):
-            return super().predict(**arguments)
-
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         if self.compiled:
             wrapper_of(self.optimizer).resume()
@@ -449,7 +395,7 @@ class Trainer(PolicyModel):
             "value_offset": self.offset.value_offset,
             "sequence_lengths": sequence_lengths(self.policy),
             "is_low_rank": has_lora(self.policy),
-            "policy_optimizer": _used_optimizer(self.policy),
+            "policy_optimizer": used_optimizer(self.policy),
         }
 
     @classmethod
@@ -476,12 +422,3 @@ class Trainer(PolicyModel):
             policy = trainer.policy
             layout_of(policy).set_sequence_lengths(policy.preprocessor, lengths)
         return trainer
-
-
-def _used_optimizer(policy):
-    """The optimizer that a policy was trained by itself, or `None`."""
-    optimizer = policy.optimizer if policy.compiled else None
-    # Of low-rank updates that are merged when saved, nothing can go on.
-    if optimizer is None or not optimizer.built or has_lora(policy):
-        return None
-    return keras.saving.serialize_keras_object(optimizer)

@@ -2,11 +2,14 @@
 
 import json
 import pathlib
+import random
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from shells import environment
+from testing import numpy
 from testing import quick_start
 from testing import tiny_gpt2
 
@@ -63,6 +66,7 @@ FULL = """
 import json, resource, sys
 sys.path[:0] = json.loads(sys.argv[2])
 import keras_irl
+from testing import numpy
 from testing import quick_start, tiny_gpt2
 from keras_irl.cli.run_folder import RunFolder
 trainer = keras_irl.MLE(quick_start(tiny_gpt2()))
@@ -108,3 +112,29 @@ def test_a_disk_without_room_leaves_the_earlier_state(tmp_path):
         *("settings.json", "checkpoints/mle-0/progress.json"),
         "checkpoints/mle-0/step-2.weights.h5",
     }
+
+
+def test_what_is_drawn_next_is_what_would_have_been(tmp_path):
+    trainer = keras_irl.MLE(tiny_gpt2(dropout=0.1))
+    trainer.compile("adam")
+    trainer.optimizer.build(trainer.trainable_variables)
+    checkpoint = RunFolder(tmp_path, SETTINGS).checkpoint("mle", 0)
+    seeds = [v for v in trainer.variables if v.name == "seed_generator_state"]
+    assert seeds
+    checkpoint.save(trainer, PROGRESS)
+    before, drawn = [numpy(seed) for seed in seeds], random.random()
+    for seed in seeds:
+        seed.assign([1, 2])
+    assert checkpoint.restore(trainer) == PROGRESS
+    for seed, value in zip(seeds, before, strict=True):
+        np.testing.assert_array_equal(numpy(seed), value)
+    assert random.random() == drawn
+
+    progress = json.loads(checkpoint.path.read_text("utf-8"))
+    # As it was written before there were any.
+    older = {n: progress[n] for n in (*PROGRESS, "weights")}
+    checkpoint.path.write_text(json.dumps(older))
+    assert checkpoint.restore(trainer) == PROGRESS
+    checkpoint.path.write_text(json.dumps(progress | {"seeds": [[1, 2]]}))
+    with pytest.raises(ValueError, match="Delete the folder"):
+        checkpoint.restore(trainer)

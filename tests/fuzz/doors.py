@@ -828,6 +828,13 @@ def compiled():
 
 OTHERS = {
     "callbacks.TrainingHealth": Door(),
+    "callbacks.Checkpoint": Door(
+        values={
+            "directory": st.just(Inside("kept")),
+            "every": st.integers(1, 9),
+            "keep": st.integers(1, 9),
+        }
+    ),
     "callbacks.EvaluateGeneration": EVALUATION["callbacks.EvaluateGeneration"],
     "diagnosis.doctor": Door(
         values={"policy": CAUSAL, "dataset": st.builds(dataset)},

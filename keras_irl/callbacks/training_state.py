@@ -1,0 +1,148 @@
+"""The state of a training: arrays in an order, each with its path."""
+
+import re
+from typing import Any
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+
+class TrainingState(NamedTuple):
+    """The variables of a training, in the order that they are kept in.
+
+    Paths alone don't tell them apart: networks of one architecture have
+    variables of the same names, and a T5 has two with one path. Their order
+    is that of their making, and so the same in every process.
+
+    Attributes:
+        trained: List of variables: weights of all networks, counters, seeds
+            of dropout and of samplers, the buffer of rollouts.
+        optimizer: List of variables: moments, schedules, accumulated gradients.
+        metrics: List of variables: sums of the epoch that runs.
+    """
+
+    trained: list
+    optimizer: list
+    metrics: list
+
+    def arrays(self) -> dict[str, Any]:
+        """Returns the values, by their numbers.
+
+        Under JAX they are arrays of its devices, perhaps divided among them.
+        """
+        return {
+            f"{i:05d}": _array(variable)
+            for i, variable in enumerate(_flat(self))
+        }
+
+    def targets(self) -> dict[str, Any]:
+        """Returns what is to be read, and where to, by their numbers."""
+        return {
+            f"{i:05d}": _target(variable)
+            for i, variable in enumerate(_flat(self))
+        }
+
+    def description(self) -> dict[str, Any]:
+        """Returns the path, shape and type of each variable, for a file."""
+        return {
+            name: [[v.path, list(v.shape), str(v.dtype)] for v in variables]
+            for name, variables in self._asdict().items()
+        }
+
+
+def state_of(trainer: Any) -> TrainingState:
+    """Lists the variables of a training.
+
+    Args:
+        trainer: A compiled `keras_irl.Trainer`, whose optimizer is built.
+    """
+    optimizer = _once(trainer.optimizer.variables, set())
+    metrics = _once(trainer.metrics_variables, set())
+    known = {id(v) for v in (*optimizer, *metrics)}
+    trained = [*trainer.variables]
+    if trainer.policy.compiled:
+        # What the policy answers with between the steps.
+        trained += trainer.policy.sampler.variables
+    return TrainingState(_once(trained, known), optimizer, metrics)
+
+
+def described_targets(variables: list[Any], first: int) -> dict[str, Any]:
+    """Returns what to read of variables that are not made yet.
+
+    Args:
+        variables: List of a path, shape and type each.
+        first: The number of the first.
+    """
+    return {
+        f"{i:05d}": np.empty(shape, dtype)
+        for i, (_, shape, dtype) in enumerate(variables, first)
+    }
+
+
+def difference(theirs: list[Any], ours: list[Any]) -> str | None:
+    """Says where two lists of described variables differ first, or `None`.
+
+    Args:
+        theirs: List of a path, shape and type each, of a checkpoint.
+        ours: Likewise, of a trainer.
+    """
+    for one, other in zip(theirs, ours, strict=False):
+        if _without_numbers(one) != _without_numbers(other):
+            return f"{_words(other)} where the checkpoint has {_words(one)}"
+    if len(theirs) != len(ours):
+        return f"{len(ours)} variables for {len(theirs)} of the checkpoint"
+    return None
+
+
+def _without_numbers(described):
+    # Keras counts what has no name of its own, as long as a process lives.
+    path, shape, dtype = described
+    return [re.sub("_[0-9]+(?=/|$)", "", path), list(shape), dtype]
+
+
+def _words(described):
+    path, shape, dtype = described
+    return f"{path!r} of shape {tuple(shape)}, {dtype}"
+
+
+def assign(variables: list[Any], values: list[Any]) -> None:
+    """Gives variables their values.
+
+    Args:
+        variables: List of variables.
+        values: List of as many arrays.
+    """
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _flat(state):
+    return [v for group in state for v in group]
+
+
+def _once(variables, known):
+    found = []
+    for variable in variables:
+        if id(variable) not in known:
+            known.add(id(variable))
+            found.append(variable)
+    return found
+
+
+def _array(variable):
+    if keras.config.backend() == "jax":
+        return variable.value
+    return np.array(ops.convert_to_numpy(variable))
+
+
+def _target(variable):
+    if keras.config.backend() != "jax":
+        return np.empty_like(ops.convert_to_numpy(variable))
+    import jax
+
+    value = variable.value
+    return jax.ShapeDtypeStruct(
+        value.shape, value.dtype, sharding=value.sharding
+    )

@@ -1,0 +1,275 @@
+"""Resuming an interrupted `fit`, also in the middle of an epoch."""
+
+import contextlib
+import json
+import pathlib
+from typing import Any
+from typing import NamedTuple
+
+import keras
+
+from keras_irl.arguments import shortened
+from keras_irl.trainers.fit_arguments import EpochStream
+
+
+class Position(NamedTuple):
+    """Where a training goes on.
+
+    Attributes:
+        epoch: The epoch, counted from 0.
+        batch: The number of its batches that are trained already.
+        history: Dict from names to what was logged of the epochs before, a
+            list each.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    history: dict = {}
+
+
+class Resuming(keras.callbacks.Callback):
+    """A callback by which the `fit` of a trainer goes on where one stopped."""
+
+    def resume(self, trainer: Any, steps_per_epoch: int | None) -> Position:
+        """Brings a trainer back to where it was, before a `fit`.
+
+        Args:
+            trainer: A compiled `keras_irl.Trainer`.
+            steps_per_epoch: Number of batches an epoch, as far as it is known.
+
+        Returns:
+            The `Position` to go on from.
+
+        Raises:
+            ValueError: If what was kept can't be used.
+        """
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Ends a `fit`, whether it ended well or not."""
+
+
+class Resumption:
+    """A `fit` that goes on where another stopped, or begins.
+
+    A context in which the `fit` runs.
+
+    Keras counts the batches of an epoch from 0, and begins with the first. So
+    that progress bars, other callbacks and the data see what they would have
+    seen, those that are trained already are counted and read, but neither
+    trained on nor told to any callback.
+
+    Args:
+        trainer: A compiled `keras_irl.Trainer`.
+        arguments: Dictionary of the arguments of `fit`, of which demonstrations
+            are streams.
+
+    Raises:
+        ValueError: If more than one callback resumes, or none can.
+    """
+
+    def __init__(self, trainer: Any, arguments: dict[str, Any]) -> None:
+        found = [
+            callback
+            for callback in listed(arguments.get("callbacks"))
+            if isinstance(callback, Resuming)
+        ]
+        if len(found) > 1:
+            raise ValueError(
+                "One training is kept in one place. Pass one "
+                "`keras_irl.callbacks.Checkpoint`. "
+                f"Received: callbacks with {shortened(found)}"
+            )
+        self._trainer = trainer
+        self._callback = found[0] if found else None
+        self.position = position_of_backup(arguments.get("callbacks"))
+        if self._callback is not None:
+            steps = arguments.get("steps_per_epoch")
+            self.position = self._callback.resume(trainer, steps)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        self.position = self.position._replace(batch=0)
+        if isinstance(self._trainer.train_function, SkippedSteps):
+            self._trainer.train_function = self._trainer.train_function.taken
+        if self._callback is not None:
+            self._callback.close()
+
+    def arguments(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Makes the arguments of `fit` those of what is left of it.
+
+        Args:
+            arguments: Dictionary of the arguments.
+
+        Returns:
+            A dictionary.
+        """
+        epoch, num_batches, _ = self.position
+        arguments = dict(arguments)
+        first = arguments.get("initial_epoch", 0)
+        arguments["initial_epoch"] = max(first, epoch)
+        if first > epoch or not num_batches:
+            return arguments
+        if isinstance(arguments.get("x"), EpochStream):
+            arguments["x"].skip(num_batches)
+        arguments["callbacks"] = SkippingCallbacks(
+            listed(arguments.get("callbacks")),
+            num_batches,
+            add_history=True,
+            add_progbar=arguments.get("verbose", "auto") != 0,
+            verbose=arguments.get("verbose", "auto"),
+            epochs=arguments.get("epochs", 1),
+            steps=arguments.get("steps_per_epoch"),
+            model=self._trainer,
+        )
+        return arguments
+
+    def last_of(self, callbacks: Any) -> Any:
+        """Puts what resumes after the callbacks whose work it keeps.
+
+        Args:
+            callbacks: A list of callbacks, or a `CallbackList`, which stays.
+        """
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            return callbacks
+        return sorted(listed(callbacks), key=lambda c: isinstance(c, Resuming))
+
+    def skip(self, train_function: Any) -> Any:
+        """Makes Keras's function of a step one that skips the first steps.
+
+        Args:
+            train_function: What `keras.Model.make_train_function` made.
+        """
+        if isinstance(train_function, SkippedSteps) or not self.position.batch:
+            return train_function
+        num_steps = self._trainer.steps_per_execution
+        return SkippedSteps(train_function, self.position.batch, num_steps)
+
+    def joined(self, history: Any) -> Any:
+        """Adds the epochs of before to the history of a `fit`.
+
+        Args:
+            history: The `keras.callbacks.History` of the epochs since.
+
+        Returns:
+            The same object.
+        """
+        before = self.position.history
+        names = [*before, *(name for name in history.history)]
+        history.history = {
+            name: [*before.get(name, []), *history.history.get(name, [])]
+            for name in dict.fromkeys(names)
+        }
+        num_before = max(map(len, before.values()), default=0)
+        start = self.position.epoch - num_before
+        epochs = range(start, self.position.epoch)
+        history.epoch = [*epochs, *history.epoch]
+        return history
+
+
+class SkippedSteps:
+    """A step function that takes no step for the first batches it is given.
+
+    Args:
+        taken: The function of Keras, of what comes before the data, and the
+            data: an iterator, or under PyTorch a list of batches.
+        num_batches: The number of batches to skip.
+        steps_per_execution: The number of batches of a call.
+    """
+
+    def __init__(
+        self, taken: Any, num_batches: int, steps_per_execution: int
+    ) -> None:
+        self.taken = taken
+        self._num_left = num_batches
+        self._steps_per_execution = steps_per_execution
+
+    def __call__(self, *arguments):
+        if self._num_left <= 0:
+            return self.taken(*arguments)
+        *state, data = arguments
+        self._num_left -= self._steps_per_execution
+        if not isinstance(data, list):
+            for _ in range(self._steps_per_execution):
+                next(data)
+        # Under JAX a step is a function of its state, and returns it.
+        return ({}, *state) if state else {}
+
+
+class SkippingCallbacks(keras.callbacks.CallbackList):
+    """Callbacks that are told nothing of the first batches of a `fit`.
+
+    Args:
+        callbacks: List of callbacks.
+        num_batches: The number of batches to skip.
+        add_history: As all that follows, see `keras.callbacks.CallbackList`.
+        add_progbar: Likewise.
+        model: Likewise.
+        **params: Likewise.
+    """
+
+    def __init__(
+        self,
+        callbacks: Any,
+        num_batches: int,
+        add_history: bool = False,
+        add_progbar: bool = False,
+        *,
+        model: Any = None,
+        **params: Any,
+    ) -> None:
+        self._num_skipped = num_batches
+        super().__init__(callbacks, add_history, add_progbar, model, **params)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._num_skipped = 0
+        super().on_epoch_end(epoch, logs)
+
+    def on_train_batch_begin(self, batch: Any, logs: Any = None) -> None:
+        if batch >= self._num_skipped:
+            super().on_train_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: Any, logs: Any = None) -> None:
+        if batch >= self._num_skipped:
+            super().on_train_batch_end(batch, logs)
+
+
+def position_of_backup(callbacks: Any) -> Position:
+    """Finds where a backup of Keras was made in the middle of an epoch.
+
+    `keras.callbacks.BackupAndRestore(save_freq=n)` notes the batch, but begins
+    the epoch anew, with weights that have seen its batches.
+
+    Args:
+        callbacks: What `fit` was given.
+
+    Returns:
+        A `Position`, the beginning where there is no such backup.
+    """
+    for callback in listed(callbacks):
+        if isinstance(callback, keras.callbacks.BackupAndRestore):
+            # A `save_freq` of "epoch" notes a batch as well, that of no epoch.
+            if isinstance(callback.save_freq, int):
+                path = pathlib.Path(callback.backup_dir)
+                with contextlib.suppress(OSError, ValueError, KeyError):
+                    text = (path / "training_metadata.json").read_text("utf-8")
+                    noted = json.loads(text)
+                    return Position(noted["epoch"], noted["batch"] + 1)
+    return Position()
+
+
+def listed(callbacks: Any) -> list[Any]:
+    """Lists callbacks, however they were passed to `fit`.
+
+    Args:
+        callbacks: `None`, a callback, a nested list of them, or a
+            `keras.callbacks.CallbackList`.
+
+    Returns:
+        A list.
+    """
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        return list(callbacks.callbacks)
+    return [] if callbacks is None else keras.tree.flatten(callbacks)

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from keras_irl.callbacks.checkpoint_folder import CheckpointFolder
+from keras_irl.callbacks.checkpoint_folder import DamagedCheckpointError
+
+
+def test_the_newest_are_kept_and_read_as_they_were(tmp_path):
+    folder = CheckpointFolder(tmp_path / "below" / "kept", keep=2)
+    folder.open()
+    assert folder.steps() == []
+    for step in (2, 10, 30):
+        arrays = {"0": np.full((3, 2), step, "float32"), "1": np.array(step)}
+        folder.save(step, arrays, {"step": step, "nan": float("nan")})
+    folder.wait()
+    assert folder.steps() == [10, 30]
+    folder.close()
+
+    again = CheckpointFolder(tmp_path / "below" / "kept", keep=2)
+    again.open()
+    assert again.steps() == [10, 30]
+    assert again.about(10)["step"] == 10
+    targets = {"0": np.empty((3, 2), "float32"), "1": np.empty((), "int64")}
+    found = again.arrays(30, targets)
+    np.testing.assert_array_equal(found["0"], np.full((3, 2), 30.0))
+    assert int(found["1"]) == 30
+    with pytest.raises(DamagedCheckpointError, match="Received: step=99"):
+        again.about(99)
+    again.close()
+    # Nothing is open any more.
+    again.close()
+    again.wait()
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    folder = CheckpointFolder(tmp_path, keep=1)
+    folder.open()
+    folder.save(1, {"0": np.zeros(3)}, {})
+    folder.close()
+    half = tmp_path / "2.orbax-checkpoint-tmp-0"
+    (half / "arrays").mkdir(parents=True)
+    folder.open()
+    assert folder.steps() == [1]
+    assert not half.exists()
+    folder.close()

@@ -1,0 +1,369 @@
+"""A training that is killed anywhere ends as if nothing had happened."""
+
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from killed_training import TRAINERS
+from killed_training import dataset
+from killed_training import make
+from killed_training import state
+from testing import PROMPTS
+from testing import RESPONSES
+from testing import StepLosses
+from testing import numpy
+from testing import quick_start
+from testing import tiny_gpt2
+
+import keras_irl
+from keras_irl.callbacks import Checkpoint
+from keras_irl.data import demonstrations
+from keras_irl.models import enable_lora
+
+IS_EXACT = keras.config.backend() == "jax"
+
+
+class KilledError(Exception):
+    """Stands for a signal that nobody can catch."""
+
+
+class KillAt(keras.callbacks.Callback):
+    """Ends a process after some of the batches that it trains on."""
+
+    def __init__(self, num_batches):
+        super().__init__()
+        self.num_left = num_batches
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.num_left -= 1
+        if not self.num_left:
+            raise KilledError
+
+
+def fit(trainer, *callbacks, epochs=2):
+    steps = StepLosses()
+    trained = trainer.fit(
+        dataset(trainer),
+        epochs=epochs,
+        verbose=0,
+        callbacks=[steps, *callbacks],
+    )
+    return steps.losses, trained
+
+
+def assert_same(ours, theirs):
+    """Two dictionaries of arrays, or of lists of numbers, are the same."""
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        if not name.endswith(("_seconds", "_ratio")):
+            np.testing.assert_allclose(
+                theirs[name],
+                ours[name],
+                rtol=0 if IS_EXACT else 1e-4,
+                atol=0 if IS_EXACT else 1e-6,
+                err_msg=name,
+            )
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_a_killed_training_ends_as_one_that_was_not(name, tmp_path):
+    through = make(name)
+    losses, expected = fit(through, Checkpoint(tmp_path / "through", 2))
+    seen = []
+    # Of 12 batches, the first process keeps 4, the second none, the third 4.
+    for seed, num_batches in enumerate((5, 1, 5, 100)):
+        trainer = make(name, seed)
+        steps = StepLosses()
+        kept = Checkpoint(tmp_path / "kept", every=2)
+        try:
+            history = fit(trainer, steps, kept, KillAt(num_batches))[1]
+        except KilledError:
+            pass
+        seen.append(steps.losses)
+    assert [len(each) for each in seen] == [5, 1, 5, 4]
+    curve = [*seen[0][:4], *seen[2][:4], *seen[3]]
+    np.testing.assert_allclose(curve, losses, rtol=0 if IS_EXACT else 1e-5)
+    assert history.epoch == [0, 1]
+    assert_same(expected.history, history.history)
+    assert_same(state(through), state(trainer))
+
+
+def killed(name, folder, num_kills, seed):
+    """Runs `killed_training.py`; its output, and what it has left."""
+    script = pathlib.Path(__file__).parents[1] / "killed_training.py"
+    done = subprocess.run(
+        [sys.executable, script, name, folder, f"{num_kills}", f"{seed}"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    return done.stdout
+
+
+def assert_killed_like_through(folder):
+    histories, curves, states = {}, {}, {}
+    for place in ("killed", "through"):
+        text = (folder / place / "history.json").read_text("utf-8")
+        histories[place] = json.loads(text)
+        lines = (folder / place / "steps.jsonl").read_text("utf-8")
+        curves[place] = {}
+        for line in lines.splitlines():
+            epoch, batch, loss = json.loads(line)
+            # What was trained once more was the same.
+            before = curves[place].setdefault(f"{epoch} {batch}", loss)
+            np.testing.assert_allclose(loss, before, rtol=1e-5 * (not IS_EXACT))
+        with np.load(folder / place / "state.npz") as arrays:
+            states[place] = dict(arrays)
+    for found in (histories, curves, states):
+        assert_same(found["through"], found["killed"])
+
+
+def test_sigkill_in_a_step(tmp_path):
+    assert "killed 2 times" in killed("iq_learn", tmp_path, 2, 1)
+    assert_killed_like_through(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "num_kills"), [("iq_learn", 20), ("gail", 5), ("online", 5)]
+)
+def test_sigkill_at_random_moments(name, num_kills, tmp_path):
+    killed(name, tmp_path, num_kills, 0)
+    assert_killed_like_through(tmp_path)
+
+
+in_one_backend = pytest.mark.backends("torch")
+
+
+def mle(width=16, trainer_class=keras_irl.MLE):
+    policy = quick_start(tiny_gpt2(max_length=width))
+    trainer = trainer_class(policy)
+    trainer.compile(keras.optimizers.Adam(1e-3))
+    data = demonstrations(policy, PROMPTS * 2, RESPONSES * 2, 1, seed=0)
+    return trainer, data
+
+
+@in_one_backend
+def test_a_finished_training_goes_on_only_with_more_epochs(tmp_path):
+    trainer, data = mle()
+    checkpoint = Checkpoint(tmp_path, every=100)
+    trainer.fit(data, verbose=0, callbacks=[checkpoint])
+    weights = trainer.policy.get_weights()
+    again, _ = mle()
+    history = again.fit(data, verbose=0, callbacks=[checkpoint])
+    assert history.epoch == [0]
+    for ours, theirs in zip(weights, again.policy.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    history = again.fit(data, epochs=3, verbose=0, callbacks=[checkpoint])
+    assert history.epoch == [0, 1, 2]
+    assert int(numpy(again.step)) == 18
+    assert sorted(p.name for p in tmp_path.iterdir() if p.is_dir()) == [
+        "18",
+        "6",
+    ]
+
+
+@in_one_backend
+@pytest.mark.parametrize("kind", ["tuple", "generator", "dataset"])
+def test_other_data_goes_on_too(kind, tmp_path):
+    class Batches(keras.utils.PyDataset):
+        def __init__(self, data):
+            super().__init__()
+            self.data = data
+
+        def __len__(self):
+            return len(self.data)
+
+        def __getitem__(self, i):
+            return self.data[i]
+
+    def fitted(folder, seed, *callbacks):
+        keras.utils.set_random_seed(seed)
+        trainer, data = mle()
+        arguments = {}
+        if kind == "dataset":
+            arguments["x"] = Batches(data)
+        elif kind == "generator":
+            arguments["x"] = (batch for batch in data)
+        else:
+            arrays = keras.tree.map_structure(
+                lambda *rows: np.concatenate(rows), *data
+            )
+            names = ("x", "y", "sample_weight")
+            arguments = dict(zip(names, arrays, strict=True), batch_size=1)
+        steps = StepLosses()
+        checkpoint = Checkpoint(folder, every=1)
+        try:
+            trainer.fit(
+                **arguments,
+                epochs=1 if kind == "generator" else 2,
+                verbose=0,
+                callbacks=[steps, checkpoint, *callbacks],
+            )
+        except KilledError:
+            pass
+        return steps.losses
+
+    expected = fitted(tmp_path / "through", 0)
+    first = fitted(tmp_path / "kept", 0, KillAt(4))
+    second = fitted(tmp_path / "kept", 1)
+    np.testing.assert_allclose([*first[:3], *second], expected, rtol=1e-5)
+
+
+def refused(trainer, data, folder):
+    """What `fit` says, and that it has left the policy alone."""
+    before = trainer.policy.get_weights()
+    with pytest.raises(ValueError, match="Received: ") as caught:
+        trainer.fit(
+            data, epochs=9, verbose=0, callbacks=[Checkpoint(folder, 2)]
+        )
+    for ours, theirs in zip(before, trainer.policy.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    return str(caught.value)
+
+
+@in_one_backend
+def test_what_is_damaged_or_foreign_is_refused(tmp_path):
+    trainer, data = mle()
+    folder = tmp_path / "kept"
+    trainer.fit(data, verbose=0, callbacks=[Checkpoint(folder, 2)])
+    assert sorted(p.name for p in folder.iterdir() if p.is_dir()) == ["4", "6"]
+
+    for make_other in (
+        lambda: mle(trainer_class=keras_irl.IQLearn),
+        lambda: low_rank(*mle()),
+    ):
+        message = refused(*make_other(), folder)
+        assert "another train" in message and "'" + str(folder) in message
+    other, _ = mle()
+    other.compile("sgd")
+    assert "its policy, LoRA, optimizer" in refused(other, data, folder)
+    assert "6 batches" in refused_epoch(folder, data)
+
+    files = [path for path in (folder / "6").rglob("*") if path.is_file()]
+    for path in files:
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2])
+        message = refused(mle()[0], data, folder)
+        assert str(path) in message
+        assert f"The newest good one is {str(folder / '4')!r}" in message
+        path.write_bytes(content)
+    # As it says: without the newest, it goes on from the one before.
+    shutil.rmtree(folder / "6")
+    steps = StepLosses()
+    mle()[0].fit(data, verbose=0, callbacks=[steps, Checkpoint(folder, 2)])
+    assert len(steps.losses) == 2
+
+
+def low_rank(trainer, data):
+    enable_lora(trainer.policy, rank=2)
+    other = keras_irl.MLE(trainer.policy)
+    other.compile(keras.optimizers.Adam(1e-3))
+    return other, data
+
+
+def refused_epoch(folder, data):
+    """What is said of another data set, in the middle of an epoch."""
+    other = folder.with_name("other")
+    trainer, _ = mle()
+    with pytest.raises(KilledError):
+        trainer.fit(
+            data, verbose=0, callbacks=[Checkpoint(other, 1), KillAt(3)]
+        )
+    with pytest.raises(ValueError, match="Received: steps_per_epoch=5") as it:
+        mle()[0].fit(data[:5], verbose=0, callbacks=[Checkpoint(other, 1)])
+    return str(it.value)
+
+
+@in_one_backend
+def test_a_damage_that_no_size_tells_is_refused(tmp_path):
+    trainer, data = mle()
+    trainer.fit(data, verbose=0, callbacks=[Checkpoint(tmp_path, 2)])
+    about = tmp_path / "6" / "about" / "metadata"
+    about.write_text("{" + about.read_text("utf-8")[1:].replace(":", ";"))
+    message = refused(mle()[0], data, tmp_path)
+    assert repr(str(tmp_path / "6")) in message
+    about.write_text("{}" + " " * (about.stat().st_size - 2))
+    assert "no checkpoint of this package" in refused(mle()[0], data, tmp_path)
+
+
+@in_one_backend
+def test_a_full_disk_is_told_of_and_harms_nothing(tmp_path, monkeypatch):
+    trainer, data = mle()
+    full = shutil.disk_usage(tmp_path)._replace(free=2**10)
+
+    class Fill(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if batch == 3:
+                monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+
+    with pytest.raises(ValueError, match="the disk is full") as caught:
+        trainer.fit(
+            data, verbose=0, callbacks=[Fill(), Checkpoint(tmp_path, 2)]
+        )
+    newest = repr(str(tmp_path / "2"))
+    assert f"The newest good one is {newest}" in str(caught.value)
+    assert all(np.isfinite(w).all() for w in trainer.get_weights())
+    monkeypatch.undo()
+    steps = StepLosses()
+    mle()[0].fit(data, verbose=0, callbacks=[steps, Checkpoint(tmp_path, 2)])
+    assert len(steps.losses) == 4
+
+
+@in_one_backend
+def test_what_can_not_be_kept_is_refused_before_training(tmp_path):
+    trainer, data = mle()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="`directory`.*Received: directory="):
+        Checkpoint(tmp_path / "file" / "below")
+    for arguments in ({"every": 0}, {"keep": 0}, {"every": "x"}):
+        name = next(iter(arguments))
+        with pytest.raises(ValueError, match=f"`{name}`.*Received: {name}="):
+            Checkpoint(tmp_path, **arguments)
+    both = [Checkpoint(tmp_path / "a"), Checkpoint(tmp_path / "b")]
+    with pytest.raises(ValueError, match="one place.*Received: callbacks"):
+        trainer.fit(data, verbose=0, callbacks=both)
+    with pytest.raises(ValueError, match="Received: model of type GPT2"):
+        both[0].resume(trainer.policy, None)
+    assert int(numpy(trainer.step)) == 0
+
+
+class SendAt(keras.callbacks.Callback):
+    def __init__(self, number, batch):
+        super().__init__()
+        self.number, self.batch = number, batch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == self.batch:
+            os.kill(os.getpid(), self.number)
+
+
+@in_one_backend
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)],
+)
+def test_a_signal_waits_until_the_training_is_kept(number, error, tmp_path):
+    trainer, data = mle()
+    before = signal.getsignal(number)
+    with pytest.raises(error) as caught:
+        trainer.fit(
+            data,
+            verbose=0,
+            callbacks=[SendAt(number, 2), Checkpoint(tmp_path)],
+        )
+    if error is SystemExit:
+        assert caught.value.code == 128 + signal.SIGTERM
+    assert signal.getsignal(number) is before
+    assert (tmp_path / "3").is_dir()
+    steps = StepLosses()
+    trainer.fit(data, verbose=0, callbacks=[steps, Checkpoint(tmp_path)])
+    assert len(steps.losses) == 3

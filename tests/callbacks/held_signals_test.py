@@ -1,0 +1,62 @@
+import os
+import signal
+import threading
+
+import pytest
+
+from keras_irl.callbacks.held_signals import HeldSignals
+
+
+@pytest.fixture
+def caught():
+    """The signals that reach the handlers of a program."""
+    seen, numbers = [], (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    for number in numbers:
+        signal.signal(number, lambda number, frame: seen.append(number))
+    yield seen
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def test_a_signal_waits_and_a_second_one_does_not(caught):
+    signals = HeldSignals()
+    signals.hold()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert signals.is_pending and caught == []
+    os.kill(os.getpid(), signal.SIGINT)
+    assert caught == [signal.SIGINT]
+    signals.hand_on()
+    assert caught == [signal.SIGINT, signal.SIGTERM]
+    assert not signals.is_pending
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert len(caught) == 3
+
+
+def test_what_is_ignored_stays_ignored(caught):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signals = HeldSignals()
+    signals.hold()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert not signals.is_pending
+    signals.release()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+
+
+def test_without_a_handler_the_process_ends_in_good_order(caught):
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signals = HeldSignals()
+    signals.hold()
+    os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        signals.hand_on()
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_in_another_thread_nothing_is_held(caught):
+    before, signals = signal.getsignal(signal.SIGINT), HeldSignals()
+    thread = threading.Thread(target=signals.hold)
+    thread.start()
+    thread.join()
+    assert signal.getsignal(signal.SIGINT) is before

@@ -1,0 +1,71 @@
+"""A training that goes on on another mesh, of eight simulated devices."""
+
+import keras
+import numpy as np
+import pytest
+from testing import StepLosses
+from testing import quick_start
+from testing import tiny_gpt2
+
+import keras_irl
+from keras_irl.callbacks import Checkpoint
+from keras_irl.data import demonstrations
+from keras_irl.distribution import Sharded
+
+if keras.config.backend() != "jax":
+    pytest.skip("Keras distributes on JAX alone.", allow_module_level=True)
+
+PROMPTS = ["the fox", "the brown dog", "the quick fox", "a dog"] * 8
+RESPONSES = ["jumps", "is lazy", "over the dog", "barks"] * 8
+MESHES = {"fsdp": ((8,), ["batch"]), "tensor": ((2, 4), ["batch", "model"])}
+
+
+class StopAt(keras.callbacks.Callback):
+    def __init__(self, batch):
+        super().__init__()
+        self.batch = batch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == self.batch:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(autouse=True)
+def no_distribution_is_left():
+    yield
+    keras.distribution.set_distribution(None)
+
+
+def train(strategy, folder, *callbacks, seed=0):
+    """The losses of the batches that are trained, and the policy."""
+    keras.utils.set_random_seed(seed)
+    mesh = keras.distribution.DeviceMesh(*MESHES[strategy])
+    sharded = Sharded(mesh, strategy, min_size=256)
+    keras.distribution.set_distribution(sharded)
+    policy = quick_start(tiny_gpt2(max_length=24), seed)
+    trainer = keras_irl.IQLearn(policy)
+    trainer.compile(keras.optimizers.Adam(1e-2))
+    data = demonstrations(policy, PROMPTS, RESPONSES, 8, seed=0)
+    steps = StepLosses()
+    try:
+        trainer.fit(
+            data,
+            epochs=2,
+            verbose=0,
+            callbacks=[steps, Checkpoint(folder, every=1), *callbacks],
+        )
+    except KeyboardInterrupt:
+        pass
+    return steps.losses, policy
+
+
+def test_a_training_goes_on_on_another_mesh(tmp_path):
+    expected, _ = train("fsdp", tmp_path / "through")
+    first, _ = train("fsdp", tmp_path / "kept", StopAt(2))
+    assert len(first) == 2
+    # Nothing of what it begins with is left.
+    second, policy = train("tensor", tmp_path / "kept", seed=1)
+    assert len(second) == 6
+    np.testing.assert_allclose([*first, *second], expected, rtol=1e-5)
+    divided = [v for v in policy.variables if not v.value.is_fully_replicated]
+    assert len(divided) >= 3
