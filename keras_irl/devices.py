@@ -82,7 +82,7 @@ def place_rows(arrays: Any) -> Any:
     return keras.tree.map_structure(place, arrays)
 
 
-def check_rows(num_rows: int | None, what: str = "batch_size") -> None:
+def check_divisible(num_rows: int | None, what: str = "batch_size") -> None:
     """Refuses a batch that devices can't divide, before it is trained on.
 
     Args:

@@ -16,7 +16,7 @@ def test_without_a_distribution_nothing_is_filled_or_refused():
     rows = {"x": np.zeros((3, 2))}
     assert devices.num_row_parts() == 1
     assert devices.filled_rows(rows) is rows
-    devices.check_rows(3)
+    devices.check_divisible(3)
     devices.check_placed([keras.Variable(1.0)])
     assert keras.ops.is_tensor(devices.place_rows(rows)["x"])
     with pytest.raises(ValueError, match="^should evenly divide the shape$"):
@@ -48,14 +48,14 @@ def test_each_device_has_its_rows():
 
 def test_rows_that_do_not_divide_are_refused_in_words():
     with distributed("tensor"):
-        devices.check_rows(6)
-        devices.check_rows(None)
+        devices.check_divisible(6)
+        devices.check_divisible(None)
         with pytest.raises(
             ValueError,
             match="multiple of 2, such as 4. Received: batch_size=3 for a mesh "
             "of {'batch': 2, 'model': 4}",
         ):
-            devices.check_rows(3)
+            devices.check_divisible(3)
 
 
 def test_the_error_of_jax_is_put_in_words():

@@ -28,7 +28,7 @@ from keras_irl.types import Path
 _HEADER, _ENTRY = 2**14, 1536
 
 
-class Checkpoint:
+class RunCheckpoint:
     """The last state of an unfinished run.
 
     Args:

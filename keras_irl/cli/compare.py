@@ -5,7 +5,7 @@ from typing import Any
 
 from keras_irl.cli.decoders import decoder_specs
 from keras_irl.cli.devices import add_devices
-from keras_irl.cli.devices import check_devices
+from keras_irl.cli.devices import check_mesh
 from keras_irl.cli.flags import add_command
 from keras_irl.cli.flags import add_initial_policy
 from keras_irl.cli.flags import add_machine
@@ -63,7 +63,7 @@ def check(options: argparse.Namespace) -> None:
 
     early_checks.check_encoding(options)
     early_checks.check_task_flags(options.task, options.path, ("train", "test"))
-    check_devices(options)
+    check_mesh(options)
     early_checks.check_output_path(options.output)
 
 

@@ -75,7 +75,7 @@ def mesh(text: str) -> dict[str, int]:
     return {name: sizes[name] for name in AXES if name in sizes}
 
 
-def check_devices(options: argparse.Namespace) -> None:
+def check_mesh(options: argparse.Namespace) -> None:
     """Checks what can be checked of a mesh without Keras.
 
     Args:
@@ -127,7 +127,7 @@ def divided_among_devices(options: argparse.Namespace) -> Iterator[Any]:
     """Makes everything on the mesh that the flags say, for a while.
 
     Args:
-        options: What `check_devices` has checked.
+        options: What `check_mesh` has checked.
 
     Yields:
         Nothing.

@@ -6,7 +6,7 @@ from typing import Any
 from keras_irl.cli.decoders import DECODERS
 from keras_irl.cli.decoders import decoder_specs
 from keras_irl.cli.devices import add_devices
-from keras_irl.cli.devices import check_devices
+from keras_irl.cli.devices import check_mesh
 from keras_irl.cli.flags import add_command
 from keras_irl.cli.flags import add_data
 from keras_irl.cli.flags import add_machine
@@ -65,7 +65,7 @@ def check(options: argparse.Namespace) -> None:
     early_checks.check_encoding(options)
     early_checks.check_task_flags(options.task, options.path, (options.split,))
     named_paths(options.policy)
-    check_devices(options)
+    check_mesh(options)
     early_checks.check_output_path(options.output)
 
 

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from keras_irl.cli.devices import add_devices
-from keras_irl.cli.devices import check_devices
+from keras_irl.cli.devices import check_mesh
 from keras_irl.cli.flags import JSONL_SPLIT
 from keras_irl.cli.flags import TASKS
 from keras_irl.cli.flags import add_command
@@ -81,7 +81,7 @@ def check(options: argparse.Namespace) -> None:
             options.task, options.path, (options.split,)
         )
     _check_policies(options)
-    check_devices(options)
+    check_mesh(options)
     early_checks.check_output_path(options.output)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from keras_irl.arguments import shortened
-from keras_irl.cli.checkpoints import Checkpoint
+from keras_irl.cli.checkpoints import RunCheckpoint
 from keras_irl.cli.checkpoints import json_text
 from keras_irl.cli.checkpoints import save_whole
 from keras_irl.cli.error_messages import first_line
@@ -270,9 +270,9 @@ class RunFolder(ResultFolder):
         if reason is not None:
             raise damaged(path, reason, remedy)
 
-    def checkpoint(self, name: str, seed: int) -> Checkpoint:
+    def checkpoint(self, name: str, seed: int) -> RunCheckpoint:
         """Returns the place for the checkpoints of a run."""
-        return Checkpoint(
+        return RunCheckpoint(
             f"{name}, seed {seed}",
             self.folder / "checkpoints" / _file_name(name, seed),
             seed,

@@ -51,7 +51,7 @@ def train(
         demonstrations: What to train on, a `Demonstrations`.
         held_out: What to compute the losses on the way of.
         options: What `parse_arguments` returns.
-        checkpoint: A `Checkpoint` that may hold earlier steps.
+        checkpoint: A `RunCheckpoint` that may hold earlier steps.
         keeps_best: Whether the policy ends with the weights of the least loss
             on the held-out texts, and not with the last. Defaults to `False`.
 

@@ -9,7 +9,7 @@ import grain
 from keras_irl.arguments import LARGEST_COUNT
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
-from keras_irl.devices import check_rows
+from keras_irl.devices import check_divisible
 from keras_irl.devices import num_row_parts
 from keras_irl.expected_warnings import hide_expected_warnings
 from keras_irl.keras_seams import is_preprocessing
@@ -284,7 +284,7 @@ def demonstrations_of(dataset: Any) -> Any:
 def _check_rows(demonstrations):
     """Checks whether devices can divide the rows that keras-hub will train."""
     if num_row_parts() > 1:
-        check_rows(demonstrations.batch_size)
+        check_divisible(demonstrations.batch_size)
 
 
 def _check_is_not_packed(is_packed):

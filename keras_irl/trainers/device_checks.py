@@ -5,8 +5,8 @@ from typing import Any
 import keras
 
 from keras_irl.data.dataset import demonstrations_of
+from keras_irl.devices import check_divisible
 from keras_irl.devices import check_placed
-from keras_irl.devices import check_rows
 from keras_irl.processes import current_share
 from keras_irl.types import Tensor
 
@@ -14,7 +14,7 @@ from keras_irl.types import Tensor
 _BATCH_SIZE_OF_KERAS = 32
 
 
-def check_devices(
+def check_data_on_devices(
     trainer: Any, arguments: dict[str, Any], data_names: dict[str, Any]
 ) -> None:
     """Checks where weights lie and whether batches can be divided.
@@ -40,7 +40,7 @@ def check_devices(
     check_placed(variables, "trainer")
     for name in data_names.values():
         for rows in _numbers_of_rows(name, arguments):
-            check_rows(rows)
+            check_divisible(rows)
 
 
 def _numbers_of_rows(name, arguments):
@@ -71,4 +71,4 @@ def check_traced_rows(mask: Tensor | None) -> None:
         ValueError: If they don't divide.
     """
     if mask is not None:
-        check_rows(mask.shape[0])
+        check_divisible(mask.shape[0])

@@ -12,7 +12,7 @@ from keras_irl.keras_seams import OF_A_VALIDATION
 from keras_irl.models.policy_model import PolicyModel
 from keras_irl.optimizers.unwrapping import wrapper_of
 from keras_irl.trainers.deferred_signals import DeferredSignals
-from keras_irl.trainers.device_checks import check_devices
+from keras_irl.trainers.device_checks import check_data_on_devices
 from keras_irl.trainers.end_on_nonfinite import EndOnNonfinite
 from keras_irl.trainers.fit_arguments import OF_EVALUATE
 from keras_irl.trainers.fit_arguments import OF_FIT
@@ -47,7 +47,7 @@ class FittedModel(PolicyModel):
         arguments = check_fit_arguments(
             arguments, self.steps_per_execution, OF_FIT
         )
-        check_devices(self, arguments, OF_FIT)
+        check_data_on_devices(self, arguments, OF_FIT)
         self.check_data(*map(arguments.get, ("x", "y", "sample_weight")))
         if not self.compiled:
             return super().fit(**arguments)
@@ -93,7 +93,7 @@ class FittedModel(PolicyModel):
         arguments = check_fit_arguments(
             arguments, self.steps_per_execution, OF_EVALUATE
         )
-        check_devices(self, arguments, OF_EVALUATE)
+        check_data_on_devices(self, arguments, OF_EVALUATE)
         if isinstance(arguments.get("x"), Demonstrations):
             arguments["x"], arguments["steps"] = stream_once(
                 arguments["x"], arguments.get("steps")

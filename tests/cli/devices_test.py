@@ -8,7 +8,7 @@ from testing import tiny_gpt2
 
 import keras_irl
 from keras_irl.__main__ import main
-from keras_irl.cli.devices import check_devices
+from keras_irl.cli.devices import check_mesh
 from keras_irl.cli.devices import divided_among_devices
 from keras_irl.cli.devices import mesh
 
@@ -54,13 +54,13 @@ def test_what_is_no_mesh_is_refused(text):
 def test_flags_that_do_not_fit_are_refused(given, message, monkeypatch):
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
     with pytest.raises(ValueError, match=f"{message}"):
-        check_devices(options(**given))
+        check_mesh(options(**given))
 
 
 def test_the_backend_of_the_environment_counts(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     with pytest.raises(ValueError, match="backend='tensorflow'"):
-        check_devices(options(mesh=mesh("batch=8")))
+        check_mesh(options(mesh=mesh("batch=8")))
 
 
 @pytest.mark.parametrize("command", ["compare", "evaluate", "rewards"])
