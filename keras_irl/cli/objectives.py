@@ -9,7 +9,6 @@ from typing import Any
 from typing import NamedTuple
 
 import keras_irl
-from keras_irl.arguments import ArgumentError
 from keras_irl.cli.flags import not_negative
 from keras_irl.cli.flags import number_above_zero
 from keras_irl.cli.flags import number_from_zero
@@ -83,6 +82,9 @@ def check_objectives(objectives: Any, policy: Policy) -> None:
     Raises:
         ValueError: If one can't; the error names it.
     """
+    # Only here, as it imports NumPy, which help does not need.
+    from keras_irl.arguments import ArgumentError
+
     for name, objective in objectives.items():
         try:
             objective.make_trainer(policy, 0)
