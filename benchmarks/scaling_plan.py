@@ -193,7 +193,8 @@ def plan(backbone, architecture, machine, strategy, num_model):
         # Two sums a block forwards and two backwards, in bfloat16.
         sums = 4 * architecture.num_layers * 2 * 2 * states
         traffic += sums * (num_model - 1) / num_model / machine.near
-    compute = 6 * number * TOKENS_A_DEVICE / machine.peak
+    # Two a parameter forwards, again when it is computed anew, four backwards.
+    compute = 8 * number * TOKENS_A_DEVICE / machine.peak
     return Plan(memory, traffic, compute)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
 from keras_irl.keras_seams import layout_of_variable
 
@@ -66,10 +65,11 @@ def place_rows(arrays: Any) -> Any:
 
     Returns:
         The same of tensors. Rows that do not divide are on every device.
+        Without a distribution, what was given.
     """
     distribution = keras.distribution.distribution()
     if distribution is None:
-        return keras.tree.map_structure(ops.convert_to_tensor, arrays)
+        return arrays
     parts, mesh = num_row_parts(), distribution.device_mesh
 
     def place(array):

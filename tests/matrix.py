@@ -1,7 +1,9 @@
 """Losses of a method on a family of policies, under a strategy."""
 
 import keras
+import numpy as np
 from families import family_policy
+from family_table import NO_DEMONSTRATIONS
 from meshes import distributed
 from testing import StepLosses
 from testing import quick_start
@@ -35,12 +37,27 @@ def losses(method, family, strategy, tiled=True, num_steps=10):
         # the length of all others, and a direction that rounding chose.
         adam = keras.optimizers.Adam(1e-3, epsilon=1e-5)
         trainer.compile(adam, tile_vocabulary=tiled)
-        data = demonstrations(policy, PROMPTS, RESPONSES, 8)
         steps = StepLosses()
-        trainer.fit(
-            data.batches(0, num_steps),
-            steps_per_epoch=num_steps,
-            verbose=0,
-            callbacks=[steps],
-        )
+        options = {"verbose": 0, "callbacks": [steps]}
+        if family in NO_DEMONSTRATIONS:
+            batch = batch_by_hand(policy)
+            trainer.fit(**batch, batch_size=8, epochs=num_steps, **options)
+        else:
+            data = demonstrations(policy, PROMPTS, RESPONSES, 8)
+            stream = data.batches(0, num_steps)
+            trainer.fit(stream, steps_per_epoch=num_steps, **options)
     return steps.losses
+
+
+def batch_by_hand(policy, width=24):
+    """What `fit` takes of texts that keras-hub's preprocessor can't make."""
+    tokenizer = policy.preprocessor.tokenizer
+    tokens = np.zeros((len(PROMPTS), width + 1), "int32")
+    mask = np.zeros((len(PROMPTS), width), "float32")
+    for row, pair in enumerate(zip(PROMPTS, RESPONSES, strict=True)):
+        prompt, response = ([int(i) for i in tokenizer(x)] for x in pair)
+        text = [*prompt, *response, tokenizer.end_token_id][: width + 1]
+        tokens[row, : len(text)] = text
+        mask[row, len(prompt) - 1 : len(text) - 1] = 1.0
+    inputs = {"token_ids": tokens[:, :-1], "padding_mask": tokens[:, 1:] != 0}
+    return {"x": inputs, "y": tokens[:, 1:], "sample_weight": mask}

@@ -24,9 +24,11 @@ def distribution(strategy):
 
 @contextlib.contextmanager
 def distributed(strategy):
-    """Sets a distribution for a while; none for `None`."""
+    """Sets a distribution, or that of a strategy, for a while."""
     if strategy is None:
         yield
         return
-    with distribution(strategy).scope():
+    if isinstance(strategy, str):
+        strategy = distribution(strategy)
+    with strategy.scope():
         yield

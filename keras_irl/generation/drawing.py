@@ -230,6 +230,7 @@ class CompiledDecoder:
                 for name, x in filled.items()
             }
         )
+        rows = keras.tree.map_structure(ops.convert_to_tensor, rows)
         with _borrowed(self.policy):
             if self._view is None:
                 self._view = _with_sampler(self.policy, self.sampler)
