@@ -143,7 +143,7 @@ def test_sigkill_at_random_moments(name, num_kills, tmp_path):
 in_one_backend = pytest.mark.backends("torch")
 
 
-def mle(width=16, trainer_class=keras_irl.MLE):
+def mle(width=48, trainer_class=keras_irl.MLE):
     policy = quick_start(tiny_gpt2(max_length=width))
     trainer = trainer_class(policy)
     trainer.compile(keras.optimizers.Adam(1e-3))
