@@ -62,10 +62,11 @@ def train(strategy, folder, *callbacks, seed=0):
 def test_a_training_goes_on_on_another_mesh(tmp_path):
     expected, _ = train("fsdp", tmp_path / "through")
     first, _ = train("fsdp", tmp_path / "kept", StopAt(2))
+    # The second batch was trained, but not kept yet.
     assert len(first) == 2
     # Nothing of what it begins with is left.
     second, policy = train("tensor", tmp_path / "kept", seed=1)
-    assert len(second) == 6
-    np.testing.assert_allclose([*first, *second], expected, rtol=1e-5)
+    assert len(second) == 7
+    np.testing.assert_allclose([first[0], *second], expected, rtol=1e-5)
     divided = [v for v in policy.variables if not v.value.is_fully_replicated]
     assert len(divided) >= 3
