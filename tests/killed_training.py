@@ -107,7 +107,9 @@ class Steps(keras.callbacks.Callback):
 def attempt(name, folder, seed, pipe=None):
     """Trains until the end, or until it is killed."""
     folder.mkdir(parents=True, exist_ok=True)
-    trainer = make(name, seed)
+    # Until something is kept, each begins as the one that nobody kills.
+    is_kept = any(p.name.isdigit() for p in folder.glob("kept/*"))
+    trainer = make(name, seed if is_kept else 0)
     history = trainer.fit(
         dataset(trainer),
         epochs=NUM_EPOCHS,
@@ -153,8 +155,7 @@ def killed(name, folder, seed, generator):
 def main(name, folder, num_kills, seed):
     folder, generator = pathlib.Path(folder), random.Random(int(seed))
     kills = 0
-    for number in range(int(num_kills)):
-        # The first begins as the one that nobody kills.
+    for number in range(1, int(num_kills) + 1):
         kills += not killed(name, folder / "killed", number, generator)
     print("killed", kills, "times", flush=True)
     for place, first in (("killed", 99), ("through", 0)):

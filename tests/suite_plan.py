@@ -64,10 +64,8 @@ _ALL = BACKENDS
 # The longest entry that a test begins with counts; without one, all run it.
 PLAN = {
     "callbacks": _TORCH,
-    "callbacks/checkpoint_test.py::test_a_killed_training": _TORCH_AND_JAX,
     "callbacks/checkpoint_test.py::test_a_killed_training_ends_as_one_that_was"
     "_not[iq_learn]": _ALL,
-    "callbacks/checkpoint_test.py::test_sigkill": _JAX,
     "callbacks/training_health_test.py::test_training_does_not_wait": _ALL,
     "cli": _TORCH,
     "data": _TORCH,

@@ -19,6 +19,8 @@ def random_states() -> dict[str, Any]:
     Returns:
         A dictionary of plain values, which JSON takes.
     """
+    # Keras draws the first seed of its own from that of Python.
+    keras_state = global_random_state()
     version, numbers, gauss = random.getstate()
     numpy_state = np.random.get_state(legacy=False)
     key = numpy_state["state"]["key"].tolist()
@@ -28,7 +30,7 @@ def random_states() -> dict[str, Any]:
             **numpy_state,
             "state": {**numpy_state["state"], "key": key},
         },
-        "keras": global_random_state(),
+        "keras": keras_state,
     }
     # Nobody draws from it who has not imported it.
     torch = sys.modules.get("torch")
@@ -47,6 +49,7 @@ def restore_random_states(state: dict[str, Any]) -> None:
         state: What it returned. Generators that are not there, as of another
             number of devices, are left alone.
     """
+    global_random_state(state["keras"])
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers), gauss))
     numpy_state = state["numpy"]
@@ -54,7 +57,6 @@ def restore_random_states(state: dict[str, Any]) -> None:
     np.random.set_state(
         {**numpy_state, "state": {**numpy_state["state"], "key": key}}
     )
-    global_random_state(state["keras"])
     torch = sys.modules.get("torch")
     if torch is None or "torch" not in state:
         return

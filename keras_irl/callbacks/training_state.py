@@ -99,7 +99,7 @@ def difference(theirs: list[Any], ours: list[Any]) -> str | None:
 def _without_numbers(described):
     # Keras counts what has no name of its own, as long as a process lives.
     path, shape, dtype = described
-    return [re.sub("_[0-9]+(?=/|$)", "", path), list(shape), dtype]
+    return [re.sub("_[0-9]+", "", path), list(shape), dtype]
 
 
 def _words(described):

@@ -37,9 +37,11 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     folder.open()
     folder.save(1, {"0": np.zeros(3)}, {})
     folder.close()
-    half = tmp_path / "2.orbax-checkpoint-tmp-0"
+    half = tmp_path / "2.orbax-checkpoint-tmp"
     (half / "arrays").mkdir(parents=True)
     folder.open()
     assert folder.steps() == [1]
-    assert not half.exists()
+    folder.save(2, {"0": np.ones(3)}, {})
     folder.close()
+    assert not half.exists()
+    assert (tmp_path / "2").is_dir()

@@ -48,7 +48,8 @@ def test_arrays_are_numbered_as_they_are_described(trainer):
 
 
 def test_variables_are_given_their_values():
-    variables = [keras.Variable(np.zeros(2)), keras.Variable(0, dtype="int32")]
+    count = keras.Variable(0, dtype="int32", trainable=False)
+    variables = [keras.Variable(np.zeros(2)), count]
     assign(variables, [np.array([1.0, 2.0]), np.array(3)])
     np.testing.assert_array_equal(numpy(variables[0]), [1.0, 2.0])
     assert int(numpy(variables[1])) == 3

@@ -29,7 +29,7 @@ class StopAt(keras.callbacks.Callback):
 
 
 def train(folder, *callbacks, steps=1):
-    policy = quick_start(tiny_gpt2(max_length=16))
+    policy = quick_start(tiny_gpt2(max_length=48))
     trainer = keras_irl.MLE(policy)
     trainer.compile(keras.optimizers.Adam(1e-3), steps_per_execution=steps)
     data = demonstrations(policy, PROMPTS * 2, RESPONSES * 2, 1, seed=0)
