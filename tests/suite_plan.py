@@ -155,13 +155,14 @@ PLAN = {
     "trainers/accumulation_test.py::test_the_mean_of_means": _TORCH,
     "trainers/checks_test.py": _TORCH,
     "trainers/device_checks_test.py": _JAX,
+    "trainers/end_on_nonfinite_test.py": _TORCH,
     "trainers/fit_arguments_test.py": _TORCH,
-    "trainers/fit_arguments_test.py::test_a_fit_ends_at_the_first_loss_that_is"
+    "trainers/end_on_nonfinite_test.py::test_a_fit_ends_at_the_first_loss_that_is"
     "_not_finite[iq_learn]": _TORCH_AND_JAX,
-    "trainers/fit_arguments_test.py::test_an_end_is_noticed": _ALL,
+    "trainers/end_on_nonfinite_test.py::test_an_end_is_noticed": _ALL,
     "trainers/fit_arguments_test.py::test_every_batch_is_trained_once": _ALL,
     "trainers/fit_arguments_test.py::test_executions_that_would_read": _ALL,
-    "trainers/fit_arguments_test.py::test_overflows_that_loss_scaling": _ALL,
+    "trainers/end_on_nonfinite_test.py::test_overflows_that_loss_scaling": _ALL,
     "trainers/fit_arguments_test.py::test_repeated_data": _TORCH_AND_JAX,
     "trainers/default_networks_test.py": _TORCH,
     "trainers/gail_test.py": _TORCH,
@@ -210,6 +211,7 @@ PLAN = {
 # What `make check` runs of the equations: the oracle of each, or an identity.
 EQUATIONS = (
     "losses/divergences_test.py::test_is_the_conjugate_of_its_generator",
+    "losses/finite_test.py::test_the_gradient_is_zero_where_an_input",
     "losses/gail_test.py::test_is_the_binary_cross_entropy",
     "losses/gail_test.py::test_rewards_have_the_sign_of_their_form",
     "losses/garbage_test.py::test_garbage_where_tokens_count_shows",
@@ -224,9 +226,11 @@ EQUATIONS = (
     "losses/policy_gradient_test.py::test_values_are_drawn_to_their_targets",
     "losses/schedules_test.py"
     "::test_is_zero_until_the_warm_up_is_over_and_stays_over",
+    "losses/token_loss_test.py::test_is_the_mean_over_the_tokens_that_count",
     "losses/token_tree_test.py::test_the_expert_of_a_solved_problem_is_recovered",
     "ops/masking_test.py::test_only_the_tokens_that_count_enter_the_mean",
     "ops/returns_test.py::test_advantages_are_those_of_the_recursion",
+    "ops/shapes_test.py::test_a_letter_is_one_size_wherever_it_stands",
     "ops/statistics_test.py::test_matches_a_loop_over_tokens",
     "ops/tiled_statistics_test.py::test_equals_the_plain_path",
     "ops/values_test.py::test_rewards_match_a_loop_over_tokens",

@@ -1,4 +1,4 @@
-"""Gradient masking of entries that are not finite."""
+"""Gradients of numbers that are not finite: zero or NaN, as they count."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,3 +29,21 @@ def where_finite(function: Callable[..., Any], *tensors: Any) -> Tensor:
     safe = [ops.where(is_finite, tensor, 0.0) for tensor in tensors]
     raw = function(*[ops.stop_gradient(tensor) for tensor in tensors])
     return ops.where(is_finite, function(*safe), raw)
+
+
+def nan_unless_finite(loss: Tensor, num_tokens: Tensor) -> Tensor:
+    """Makes the gradient of a loss NaN where the loss is not finite.
+
+    The gradient of an infinite loss may be finite, and a step by it is a step
+    to nowhere. The optimizer, which is never told the loss, then sees it.
+
+    Args:
+        loss: Float32 scalar.
+        num_tokens: Scalar tensor, the number of tokens that it is a mean of.
+            Without any it is NaN, and its gradient zero, which harms nothing.
+
+    Returns:
+        Float32 scalar, equal if finite.
+    """
+    is_sound = ops.logical_or(ops.isfinite(loss), num_tokens == 0)
+    return loss * ops.stop_gradient(ops.where(is_sound, 1.0, float("nan")))

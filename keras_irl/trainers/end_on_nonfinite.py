@@ -5,27 +5,6 @@ import threading
 from typing import Any
 
 import keras
-from keras import ops
-
-from keras_irl.types import Tensor
-
-
-def nan_unless_finite(loss: Tensor, num_tokens: Tensor) -> Tensor:
-    """Makes the gradient of a loss NaN where the loss is not finite.
-
-    The gradient of an infinite loss may be finite, and a step by it is a step
-    to nowhere. The optimizer, which is never told the loss, then sees it.
-
-    Args:
-        loss: Float32 scalar.
-        num_tokens: Scalar tensor, the number of tokens that it is a mean of.
-            Without any it is NaN, and its gradient zero, which harms nothing.
-
-    Returns:
-        Float32 scalar, equal if finite.
-    """
-    is_sound = ops.logical_or(ops.isfinite(loss), num_tokens == 0)
-    return loss * ops.stop_gradient(ops.where(is_sound, 1.0, float("nan")))
 
 
 class EndOnNonfinite(keras.callbacks.Callback):

@@ -13,7 +13,7 @@ from keras_irl.trainers.fit_arguments import EpochStream
 
 
 class Position(NamedTuple):
-    """Where a training goes on.
+    """Position in the data from which a training goes on.
 
     Attributes:
         epoch: The epoch, counted from 0.

@@ -15,6 +15,7 @@ from keras_irl.families.heads import q_values
 from keras_irl.families.heads import vocabulary_head
 from keras_irl.keras_seams import clear_gradients
 from keras_irl.keras_seams import without_mask_warnings
+from keras_irl.losses.finite import nan_unless_finite
 from keras_irl.losses.iq_learn import check_discount
 from keras_irl.losses.token_loss import require_mask
 from keras_irl.models.copying import policy_config
@@ -41,7 +42,6 @@ from keras_irl.trainers.checks import check_trainable
 from keras_irl.trainers.checks import check_training
 from keras_irl.trainers.checks import sequence_lengths
 from keras_irl.trainers.device_checks import check_traced_rows
-from keras_irl.trainers.end_on_nonfinite import nan_unless_finite
 from keras_irl.trainers.fitting import FittedModel
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
@@ -237,7 +237,7 @@ class Trainer(FittedModel):
 
     @property
     def own_settings(self) -> dict[str, Any]:
-        """What `compile` was told that Keras does not know."""
+        """The arguments of `compile` that are not those of Keras."""
         patience = wrapper_of(self.optimizer).patience
         return {"tile_vocabulary": self._tile_vocabulary, "patience": patience}
 

@@ -82,8 +82,8 @@ MUTATIONS = [
             (
                 ("hidden_states = hidden_states * scale", "pass"),
                 (
-                    'ops.cast(actions, "int32"), continues(mask)',
-                    'ops.cast(actions, "int32"), mask > 2',
+                    "nearest, continues(mask)",
+                    "nearest, mask > 2",
                 ),
             ),
         ),
@@ -276,7 +276,7 @@ MUTATIONS = [
             (
                 ("steps * value, nothing", "value, nothing"),
                 ("norms[-1] / scale", "norms[-1] * scale"),
-                ("self._is_broken < 0.5", "self._is_broken < 2.0"),
+                ("broken_before < self.patience", "broken_before < 99"),
                 ("g * (after / before)", "g * (before / after)"),
             ),
         ),

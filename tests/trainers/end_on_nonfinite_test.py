@@ -1,0 +1,131 @@
+"""A fit ends where its loss or gradient is not finite, and only there."""
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+from testing import PROMPTS
+from testing import RESPONSES
+from testing import numpy
+from testing import quick_start
+from testing import tiny_gpt2
+
+import keras_irl
+from keras_irl.data import demonstrations
+
+# Others take 10 s to compile.
+in_one_backend = pytest.mark.backends("torch")
+
+
+def tiny():
+    policy = quick_start(tiny_gpt2(max_length=32))
+    data = demonstrations(policy, PROMPTS * 2, RESPONSES * 2, 1, seed=1)
+    return policy, data
+
+
+def at_once(policy):
+    """An adversary whose policy has no head start to wait for."""
+    return keras_irl.GAIL(
+        policy, policy_gradient=keras_irl.PolicyGradient(warmup_steps=0)
+    )
+
+
+class EachStep(keras.callbacks.Callback):
+    """Keeps the weights of the policy after each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.weights.append(self.model.policy.get_weights())
+
+
+@pytest.mark.parametrize(
+    ("make", "learning_rate"),
+    [
+        (keras_irl.MLE, 1e30),
+        (lambda policy: keras_irl.IQLearn(policy, td_weight=1e38), 1e-3),
+        (keras_irl.OnlineIQLearn, 1e30),
+        (at_once, 1e30),
+    ],
+    ids=["mle", "iq_learn", "online_iq_learn", "gail"],
+)
+def test_a_fit_ends_at_the_first_loss_that_is_not_finite(make, learning_rate):
+    policy, data = tiny()
+    trainer = make(policy)
+    trainer.compile(keras.optimizers.SGD(learning_rate))
+    start, each = trainer.get_weights(), EachStep()
+    with pytest.warns(UserWarning, match=r"ended in epoch 1 at batch (\d)"):
+        history = trainer.fit(data, epochs=9, verbose=0, callbacks=[each])
+    assert history.epoch == [0]
+    assert "Received: epoch=0, batch=" in trainer.not_finite
+    last = int(trainer.not_finite.split("batch=")[1].split(",")[0])
+    assert len(each.weights) == last + 1 < 6
+    # To the bit those of before the batch that ended it.
+    before = each.weights[last - 1] if last else None
+    for index, weight in enumerate(policy.get_weights()):
+        assert np.isfinite(weight).all()
+        if before is not None:
+            np.testing.assert_array_equal(weight, before[index])
+    assert all(np.isfinite(w).all() for w in trainer.get_weights())
+    # It goes on with another optimizer, from weights that are all right.
+    trainer.set_weights(start)
+    trainer.compile(keras.optimizers.SGD(1e-9))
+    if isinstance(trainer, keras_irl.IQLearn):
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*not finite")
+        history = trainer.fit(data, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    assert trainer.not_finite is None
+
+
+def test_an_end_is_noticed_though_nobody_waits_for_the_steps():
+    policy, data = tiny()
+    trainer = keras_irl.MLE(policy)
+    trainer.compile(keras.optimizers.SGD(1e30))
+    start = policy.get_weights()
+    with pytest.warns(UserWarning, match="ended in epoch 1 at batch 2:"):
+        trainer.fit(data, epochs=9, verbose=0)
+    finite = policy.get_weights()
+    # The weights after the first step, which a second run shows.
+    policy.set_weights(start)
+    trainer.compile(keras.optimizers.SGD(1e30))
+    trainer.fit(data, steps_per_epoch=1, verbose=0)
+    for ours, theirs in zip(finite, policy.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.skipif(
+    keras.config.backend() == "jax",
+    reason="XLA has no attention in float16 for processors.",
+)
+def test_overflows_that_loss_scaling_takes_care_of_end_nothing():
+    policy = quick_start(tiny_gpt2(max_length=32, dtype="mixed_float16"))
+    data = demonstrations(policy, PROMPTS * 2, RESPONSES * 2, 1)
+    trainer = keras_irl.MLE(policy)
+    sgd = keras.optimizers.SGD(0.1)
+    scaled = keras.optimizers.LossScaleOptimizer(sgd, initial_scale=2.0**40)
+    trainer.compile(scaled)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*not finite")
+        history = trainer.fit(data, epochs=6, verbose=0).history
+    assert len(history["loss"]) == 6
+    # Some steps were left out, until the scale was small enough.
+    assert 0 < int(numpy(sgd.iterations)) < 36
+    assert history["loss"][-1] < history["loss"][0]
+
+
+@in_one_backend
+def test_a_batch_without_tokens_ends_nothing():
+    policy, data = tiny()
+    inputs, actions, mask = data[0]
+    trainer = keras_irl.MLE(policy)
+    trainer.compile(keras.optimizers.SGD(0.1))
+    batches = [(inputs, actions, mask * empty) for empty in (1, 0, 1)]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*not finite")
+        trainer.fit((batch for batch in batches), verbose=0)
+    assert int(numpy(trainer.policy_optimizer.iterations)) == 3
