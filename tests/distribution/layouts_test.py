@@ -56,8 +56,24 @@ def losses(family, strategy=None, late=False):
     return np.array(history), policy
 
 
-@pytest.mark.parametrize("strategy", ["fsdp", "tensor", "fsdp+tensor"])
-@pytest.mark.parametrize("family", ["t5", "gpt2", "llama"])
+def slow(*case):
+    return pytest.param(*case, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(
+    ("family", "strategy"),
+    [
+        ("t5", "fsdp+tensor"),
+        ("gpt2", "fsdp"),
+        ("llama", "tensor"),
+        slow("t5", "fsdp"),
+        slow("t5", "tensor"),
+        slow("gpt2", "tensor"),
+        slow("gpt2", "fsdp+tensor"),
+        slow("llama", "fsdp"),
+        slow("llama", "fsdp+tensor"),
+    ],
+)
 def test_devices_learn_what_one_does(family, strategy):
     expected, _ = losses(family)
     found, policy = losses(family, strategy)
