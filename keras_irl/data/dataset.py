@@ -61,6 +61,9 @@ class Demonstrations(grain.MapDataset):
             Defaults to `None`, for `batches`.
         share: The `keras_irl.processes.Share` of the rows of each batch that
             are in `batches`. Defaults to all of them.
+
+    Raises:
+        ValueError: If an argument is of another kind.
     """
 
     def __init__(
@@ -77,6 +80,9 @@ class Demonstrations(grain.MapDataset):
         share: Share = WHOLE,
     ) -> None:
         check_kind("batches", batches, grain.MapDataset)
+        check_kind("share", share, Share)
+        if whole is not None:
+            check_kind("whole", whole, grain.MapDataset)
         hide_expected_warnings()
         super().__init__(batches)
         self.num_rows = num_rows

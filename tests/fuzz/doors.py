@@ -38,6 +38,7 @@ from values import t5
 from values import whole
 
 import keras_irl
+from keras_irl.processes import Share
 
 # --- what is right ---------------------------------------------------------
 
@@ -324,6 +325,10 @@ DATA = {
             "dropped": st.sampled_from(({}, {"empty": 2})),
             "end_token_id": maybe(whole(0, 5)),
             "is_packed": st.booleans(),
+            "whole": st.one_of(
+                st.none(), st.builds(lambda: dataset().parents[0])
+            ),
+            "share": st.sampled_from((Share(), Share(0, 2))),
         }
     ),
     "data.Demonstrations.batches": Door(

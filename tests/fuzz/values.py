@@ -471,7 +471,7 @@ BY_NAME = {
     "max_length": maybe(whole(16, 48)),
     "max_response_length": maybe(whole(1, 8)),
     "max_texts": whole(1, 5),
-    "seed": whole(0, 2**31),
+    "seed": whole(0, 2**31 - 1),
     # Choices
     "divergence": DIVERGENCES,
     "reward_form": st.sampled_from(("softplus", "logit", "log_sigmoid")),
