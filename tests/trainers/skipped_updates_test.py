@@ -31,7 +31,9 @@ def trained(broken, patience, kept=range(6), steps=1):
     )
     trainer.compile(adam, patience=patience)
     data = [b for i, b in enumerate(batches(policy, broken)) if i in kept]
-    history = trainer.fit((b for b in data), verbose=0).history
+    stream = (batch for batch in data)
+    # TensorFlow counts a step more where it finds that data has ended.
+    history = trainer.fit(stream, steps_per_epoch=len(data), verbose=0).history
     return trainer, history
 
 
