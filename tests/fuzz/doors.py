@@ -832,7 +832,7 @@ def compiled():
 
 
 OTHERS = {
-    "callbacks.TrainingHealth": Door(),
+    "callbacks.TrainingHealth": Door(values={"patience": whole(0, 50)}),
     "callbacks.Checkpoint": Door(
         values={
             "directory": st.just(Inside("kept")),

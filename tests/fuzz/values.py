@@ -463,7 +463,7 @@ BY_NAME = {
     "tile_size": maybe(whole(1, 8)),
     "batch_size": whole(1, 4),
     "every": whole(1, 5),
-    "patience": whole(0, 50),
+    "patience": whole(1, 50),
     "warmup_steps": whole(0, 9),
     "initial_step": whole(0, 9),
     "vocabulary_size": whole(280, 400),
