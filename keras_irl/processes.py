@@ -12,6 +12,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from keras_irl.process_number import num_processes
 from keras_irl.types import Tensor
 
 
@@ -40,25 +41,6 @@ class Share(NamedTuple):
 
 # What a process alone feeds.
 WHOLE = Share()
-
-
-def num_processes() -> int:
-    """Counts the processes that train together, this one among them."""
-    if keras.config.backend() != "jax":
-        return 1
-    import jax
-
-    # Asked of JAX at once, the number would keep them from coming together.
-    return jax.process_count() if jax.distributed.is_initialized() else 1
-
-
-def is_first_process() -> bool:
-    """Tells whether this process writes the files and shows the progress."""
-    if num_processes() == 1:
-        return True
-    import jax
-
-    return jax.process_index() == 0
 
 
 def share_of_batch(batch_size: int) -> Share:

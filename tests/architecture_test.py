@@ -27,7 +27,8 @@ NAMES_A_BACKEND = {
     "cli/flags.py": "offers the backends as a choice",
     "models/policy_reader.py": "knows what XLA can't compile",
     "distribution/cluster.py": "joins processes",
-    "processes.py": "asks JAX which process this is",
+    "process_number.py": "asks JAX which process this is",
+    "processes.py": "gathers what processes of JAX hold",
     "ops/kernels/jax.py": "loops over tiles in place",
     "ops/kernels/jax_mesh.py": "divides the work among devices",
     "ops/kernels/tensorflow.py": "loops over tiles in the graph",
@@ -68,7 +69,7 @@ MAY_IMPORT = {
 }
 BESIDE_THE_ROOMS = set(
     "aliases arguments columns devices expected_warnings folders keras_seams "
-    "processes progress types version".split()
+    "process_number processes progress types version".split()
 )
 # A file holds one concept; these only show where one may have become two.
 MAX_FILE_LINES = 500

@@ -42,7 +42,7 @@ def online(policy):
 
 
 def gail(policy):
-    options = keras_irl.PolicyGradient(warm_up_steps=1)
+    options = keras_irl.PolicyGradient(warmup_steps=1)
     return keras_irl.GAIL(policy, policy_gradient=options)
 
 

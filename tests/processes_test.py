@@ -6,11 +6,11 @@ from testing import PROMPTS
 from testing import RESPONSES
 
 import keras_irl
+from keras_irl.process_number import is_first_process
+from keras_irl.process_number import num_processes
 from keras_irl.processes import WHOLE
 from keras_irl.processes import Share
 from keras_irl.processes import check_engine
-from keras_irl.processes import is_first_process
-from keras_irl.processes import num_processes
 from keras_irl.processes import on_all_processes
 from keras_irl.processes import share_of_batch
 from keras_irl.processes import share_of_parts

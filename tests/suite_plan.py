@@ -45,6 +45,7 @@ BACKEND_FREE = (
     "metrics",
     "mutation",
     "ops/kernels/tiling_test.py",
+    "process_number_test.py",
     "progress_test.py",
     "quick_check_test.py",
     "reporting",

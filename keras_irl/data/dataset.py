@@ -13,10 +13,10 @@ from keras_irl.devices import check_divisible
 from keras_irl.devices import num_row_parts
 from keras_irl.expected_warnings import hide_expected_warnings
 from keras_irl.keras_seams import is_preprocessing
+from keras_irl.process_number import num_processes
 from keras_irl.processes import WHOLE
 from keras_irl.processes import Share
 from keras_irl.processes import current_share
-from keras_irl.processes import num_processes
 
 # Tokenizers are fast and hold the interpreter's lock: more threads than these
 # take time from the training, and a longer buffer only takes memory.

@@ -26,8 +26,8 @@ from keras_irl.models.lora import enable_lora
 from keras_irl.models.lora import has_lora
 from keras_irl.models.lora import low_rank_updates
 from keras_irl.models.policy_model import PolicyModel
-from keras_irl.processes import is_first_process
-from keras_irl.processes import num_processes
+from keras_irl.process_number import is_first_process
+from keras_irl.process_number import num_processes
 from keras_irl.processes import to_numpy
 from keras_irl.types import Path
 from keras_irl.types import Policy

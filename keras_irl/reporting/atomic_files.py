@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_irl.folders import check_folder
-from keras_irl.processes import is_first_process
+from keras_irl.process_number import is_first_process
 from keras_irl.types import Path
 
 

@@ -9,10 +9,10 @@ import keras
 
 from keras_irl.arguments import shortened
 from keras_irl.data.dataset import demonstrations_of
+from keras_irl.process_number import is_first_process
+from keras_irl.process_number import num_processes
 from keras_irl.processes import check_engine
 from keras_irl.processes import current_share
-from keras_irl.processes import is_first_process
-from keras_irl.processes import num_processes
 
 
 def share_among_processes(
