@@ -88,13 +88,14 @@ class Strategy:
     num_replicas_in_sync = 2
 
 
-def refused_where(words):
-    """A trainer and a compiled policy of this library are both refused."""
+def refused_where(words, loss):
+    """A trainer and a loss of this library are both refused."""
     policy = shared_policy("gpt2", 24)
     trainer = keras_irl.MLE(policy)
     with pytest.raises(ValueError, match=words):
         trainer.compile("adam")
-    loss = keras_irl.losses.IQLearnLoss()
+    with pytest.raises(ValueError, match=words):
+        keras_irl.losses.IQLearnLoss()
     with pytest.raises(ValueError, match=words):
         loss(np.zeros((1, 2), "int32"), np.zeros((1, 2, 3)), np.ones((1, 2)))
     data = keras_irl.data.demonstrations(policy, PROMPTS, RESPONSES, 3)
@@ -107,8 +108,9 @@ def test_replicas_of_tensorflow_are_refused(monkeypatch):
     import tensorflow
 
     check_engine()
+    loss = keras_irl.losses.IQLearnLoss()
     monkeypatch.setattr(tensorflow.distribute, "get_strategy", Strategy)
-    refused_where("(?s)`tf.distribute` is not.*Received: Strategy of 2")
+    refused_where("(?s)`tf.distribute` is not.*Received: Strategy of 2", loss)
 
 
 @on_torch
@@ -116,8 +118,9 @@ def test_processes_of_torchrun_are_refused(monkeypatch):
     check_engine()
     monkeypatch.setenv("WORLD_SIZE", "1")
     check_engine()
+    loss = keras_irl.losses.IQLearnLoss()
     monkeypatch.setenv("WORLD_SIZE", "2")
-    refused_where("(?s)`torchrun` and.*Received: 2 processes")
+    refused_where("(?s)`torchrun` and.*Received: 2 processes", loss)
 
 
 @on_torch

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from keras_irl.arguments import ArgumentError
 from keras_irl.cli.flags import LARGEST_SIZE
 
 AXES = ("batch", "model")
@@ -88,7 +87,7 @@ def check_mesh(options: argparse.Namespace) -> None:
     """
     if options.mesh is None:
         if options.strategy is not None:
-            raise ArgumentError(
+            raise _error(
                 "A strategy says what each device of a mesh holds. Pass "
                 "`--mesh`, such as `--mesh batch=8`. "
                 f"Received: strategy={options.strategy!r}, mesh=None",
@@ -99,21 +98,21 @@ def check_mesh(options: argparse.Namespace) -> None:
         options.strategy = "fsdp"
     _check_backend(options.backend or os.environ.get(_ELSEWHERE))
     if "tensor" in options.strategy and "model" not in options.mesh:
-        raise ArgumentError(
+        raise _error(
             "Tensor parallelism divides a policy by the axis model: "
             "`--mesh batch=4,model=2`. "
             f"Received: strategy={options.strategy!r}, mesh={_text(options)}",
             "mesh",
         )
     if options.strategy == DATA_PARALLEL and len(options.mesh) > 1:
-        raise ArgumentError(
+        raise _error(
             "Where each device holds all of the policy, a mesh has the axis "
             "batch alone: `--mesh batch=8`. "
             f"Received: strategy={options.strategy!r}, mesh={_text(options)}",
             "mesh",
         )
     if options.batch_size % options.mesh["batch"]:
-        raise ArgumentError(
+        raise _error(
             "Every batch is divided evenly along the axis batch. Pass a "
             f"`--batch-size` that {options.mesh['batch']} divides. "
             f"Received: batch_size={options.batch_size}, "
@@ -148,7 +147,7 @@ def divided_among_devices(options: argparse.Namespace) -> Iterator[Any]:
     shape = tuple(options.mesh.values())
     size = math.prod(shape)
     if size > len(devices):
-        raise ArgumentError(
+        raise _error(
             f"There are {len(devices)} devices, and the mesh has {size}. "
             f"Received: mesh={_text(options)}",
             "mesh",
@@ -161,9 +160,16 @@ def divided_among_devices(options: argparse.Namespace) -> Iterator[Any]:
         yield
 
 
+def _error(message, argument):
+    # Help needs no NumPy.
+    from keras_irl.arguments import ArgumentError
+
+    return ArgumentError(message, argument)
+
+
 def _check_backend(backend):
     if backend is not None and backend != _BACKEND:
-        raise ArgumentError(
+        raise _error(
             "Keras divides the work among devices on JAX alone. Pass "
             f"`--backend {_BACKEND}`, or leave `--mesh` out. "
             f"Received: backend={backend!r}",

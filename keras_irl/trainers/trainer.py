@@ -238,8 +238,10 @@ class Trainer(FittedModel):
     @property
     def own_settings(self) -> dict[str, Any]:
         """The arguments of `compile` that are not those of Keras."""
-        patience = wrapper_of(self.optimizer).patience
-        return {"tile_vocabulary": self._tile_vocabulary, "patience": patience}
+        settings = {"tile_vocabulary": self._tile_vocabulary}
+        if self.compiled:
+            settings["patience"] = wrapper_of(self.optimizer).patience
+        return settings
 
     def get_compile_config(self) -> dict[str, Any]:
         return {**super().get_compile_config(), **self.own_settings}

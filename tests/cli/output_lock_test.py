@@ -82,7 +82,7 @@ def test_a_lock_is_not_written_through_a_link(tmp_path):
 
 
 def test_a_command_works_alone_in_its_folder(tmp_path):
-    options = types.SimpleNamespace(output=tmp_path / "out")
+    options = types.SimpleNamespace(output=tmp_path / "out", mesh=None)
 
     def work(given):
         assert given is options
