@@ -391,3 +391,56 @@ def global_random_state(state: Any = None) -> list[int]:
     if state is not None:
         generator.state.assign(state)
     return [int(x) for x in ops.convert_to_numpy(generator.state)]
+
+
+def weight_of_slot(slot: Any, weights: Sequence[Any]) -> Any:
+    """Finds the weight that an optimizer keeps one of its variables of.
+
+    Waits for: an optimizer that tells which. Its variables have the path of
+    their weight in their own, with other separators.
+
+    Args:
+        slot: A variable of a built `keras.optimizers.Optimizer`.
+        weights: Variables of a model.
+
+    Returns:
+        One of the weights, or `None` for a variable of the optimizer alone.
+    """
+    name = slot.path.split("/", 1)[-1]
+    found = [
+        weight
+        for weight in weights
+        if name.startswith(f"{weight.path.replace('/', '_')}_")
+        and weight.shape == slot.shape
+    ]
+    return max(found, key=lambda weight: len(weight.path), default=None)
+
+
+def updated_weight(layer: Any) -> Any:
+    """Finds the weight that the low-rank factors of a layer are added to.
+
+    Waits for: a layer that tells. What it shows as `kernel` is the sum.
+
+    Args:
+        layer: A layer of which `enable_lora` was called.
+
+    Returns:
+        The frozen `keras.Variable`.
+    """
+    names = ("kernel", "embeddings")
+    return next(v for v in layer.variables if v.name in names)
+
+
+def seed_states(variables: Sequence[Any]) -> list[Any]:
+    """Finds the states of generators among variables, as those of dropout.
+
+    Waits for: a model that lists its generators. Their states are variables
+    that are known by name alone.
+
+    Args:
+        variables: Variables of a model.
+
+    Returns:
+        The states, in their order.
+    """
+    return [v for v in variables if v.name == "seed_generator_state"]

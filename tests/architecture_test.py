@@ -2,6 +2,7 @@
 
 import ast
 import collections
+import graphlib
 import importlib
 import pathlib
 import subprocess
@@ -624,6 +625,22 @@ def test_every_file_can_be_imported(path):
     if path.stem not in ("__main__", "decoding"):
         parts = path.relative_to(ROOT).with_suffix("").parts
         importlib.import_module(".".join(parts).removesuffix(".__init__"))
+
+
+def test_no_two_modules_need_each_other():
+    """Also an import within a function is a step back for a reader."""
+    needs = {}
+    for path, tree in TREES.items():
+        module = "keras_irl." + place(path)[:-3].replace("/", ".")
+        needs[module] = {
+            node.module
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module
+        }
+    order = graphlib.TopologicalSorter(
+        {m: found & needs.keys() for m, found in needs.items()}
+    )
+    order.prepare()
 
 
 def test_importing_makes_no_network_access():

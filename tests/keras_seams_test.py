@@ -364,3 +364,36 @@ def test_the_global_generator_goes_on_where_it_was():
     assert keras_seams.global_random_state() != state
     keras_seams.global_random_state(state)
     np.testing.assert_array_equal(numpy(keras.random.normal((3,))), first)
+
+
+def test_an_optimizer_names_its_slots_after_their_weights():
+    model = keras.Sequential([keras.layers.Dense(2), keras.layers.Dense(2)])
+    model.build((1, 2))
+    model.compile(keras.optimizers.Adam(0.1))
+    model.optimizer.build(model.trainable_variables)
+    found = [
+        keras_seams.weight_of_slot(slot, model.variables)
+        for slot in model.optimizer.variables
+    ]
+    # Iterations and the learning rate are of no weight, two moments of each.
+    assert found[:2] == [None, None]
+    ids = [id(weight) for weight in found[2:]]
+    assert sorted(ids) == sorted([id(w) for w in model.weights] * 2)
+
+
+@pytest.mark.parametrize(
+    "layer", [keras.layers.Dense(3), keras.layers.Embedding(5, 3)]
+)
+def test_the_weight_under_low_rank_factors_is_found(layer):
+    layer.build((1, 4))
+    (weight, *_) = layer.trainable_variables
+    layer.enable_lora(2)
+    assert keras_seams.updated_weight(layer) is weight
+    assert not weight.trainable
+
+
+def test_the_states_of_generators_are_found_by_name():
+    model = keras.Sequential([keras.layers.Dense(2), keras.layers.Dropout(0.5)])
+    model.build((1, 2))
+    (state,) = keras_seams.seed_states(model.variables)
+    assert state is model.layers[1].seed_generator.state

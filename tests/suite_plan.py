@@ -116,7 +116,7 @@ PLAN = {
     "generation/sampled_responses_test.py::test_greedy": _TORCH_AND_JAX,
     "generation/sampled_responses_test.py::test_leaves_the": _TORCH_AND_JAX,
     "generation/sampled_responses_test.py::test_warmed_up": _JAX,
-    "generation/windows_test.py": _TORCH,
+    "generation/length_buckets_test.py": _TORCH,
     "guides": _TORCH,
     "main_test.py": _TORCH,
     "models/copying_test.py": _TORCH,

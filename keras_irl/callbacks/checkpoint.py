@@ -241,8 +241,9 @@ class Checkpoint(Resuming):
                 f"The newest good one is {str(self._folder.path(good))!r}: "
                 f"delete {path!r}, and the same `fit` goes on from there."
             )
-        message, _, received = str(error).rpartition(" Received: ")
-        raise ValueError(f"{message} {advice} Received: {received}") from error
+        raise ValueError(
+            f"{error.reason} {advice} Received: {error.received}"
+        ) from error
 
 
 def _plain(value):
@@ -270,34 +271,37 @@ def _check_about(about, path):
         "epoch_states": dict,
         "trainer": str,
     }
-    is_ours = isinstance(about, dict) and all(
+    is_known = isinstance(about, dict) and all(
         isinstance(about.get(name), kind) for name, kind in needed.items()
     )
-    if not is_ours or about.get("format") != _FORMAT:
+    if not is_known or about.get("format") != _FORMAT:
         raise DamagedCheckpointError(
             f"{path!r} is no checkpoint of this package, or of a newer version "
-            f"of it. Received: format={shortened(dict(about).get('format'))}"
+            "of it.",
+            f"format={shortened(dict(about).get('format'))}",
         )
 
 
 def _check_class(about, trainer, path):
-    ours = type(trainer).__name__
-    if about["trainer"] != ours:
+    name = type(trainer).__name__
+    if about["trainer"] != name:
         raise DamagedCheckpointError(
             f"The checkpoint {path!r} is that of another trainer, "
-            f"`{about['trainer']}`. Received: trainer of type {ours}"
+            f"`{about['trainer']}`.",
+            f"trainer of type {name}",
         )
 
 
 def _check_same(described, state, path):
-    ours = state.description()
+    current = state.description()
     for kind in ("trained", "optimizer"):
-        problem = difference(described[kind], ours[kind])
+        problem = difference(described[kind], current[kind])
         if problem is not None:
             raise DamagedCheckpointError(
                 f"The checkpoint {path!r} is that of another training: its "
                 "policy, LoRA, optimizer or the options of its trainer are "
-                f"others. Received: {problem}"
+                "others.",
+                f"{problem}",
             )
 
 

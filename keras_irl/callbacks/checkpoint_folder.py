@@ -20,7 +20,16 @@ _MARGIN = 2**20
 
 
 class DamagedCheckpointError(ValueError):
-    """A checkpoint that can't be read, or is that of another training."""
+    """A checkpoint that can't be read, or is that of another training.
+
+    Args:
+        reason: What is wrong, in a sentence.
+        received: What it was found in, `name=value`.
+    """
+
+    def __init__(self, reason: str, received: str) -> None:
+        super().__init__(f"{reason} Received: {received}")
+        self.reason, self.received = reason, received
 
 
 class CheckpointFolder:
@@ -126,7 +135,7 @@ class CheckpointFolder:
                 manager.close()
 
     def about(self, step: int) -> Any:
-        """Reads what a checkpoint says of itself.
+        """Reads the description of a checkpoint.
 
         Args:
             step: The number of the step.
@@ -166,7 +175,8 @@ class CheckpointFolder:
         if path is not None:
             raise DamagedCheckpointError(
                 f"The file {str(path)!r} is damaged: it is not as long as it "
-                f"was written. Received: step={step}"
+                "was written.",
+                f"step={step}",
             )
         try:
             yield
@@ -174,7 +184,8 @@ class CheckpointFolder:
         except Exception as error:
             raise DamagedCheckpointError(
                 f"The checkpoint {str(self.path(step))!r} can't be read: "
-                f"{_first_line(error)}. Received: step={step}"
+                f"{_first_line(error)}.",
+                f"step={step}",
             ) from error
 
     @contextlib.contextmanager

@@ -38,7 +38,7 @@ class TrainingState(NamedTuple):
         }
 
     def targets(self) -> dict[str, Any]:
-        """Returns what is to be read, and where to, by their numbers."""
+        """Returns the targets to restore, by their numbers."""
         return {
             f"{i:05d}": _target(variable)
             for i, variable in enumerate(_flat(self))
@@ -69,7 +69,7 @@ def state_of(trainer: Any) -> TrainingState:
 
 
 def described_targets(variables: list[Any], first: int) -> dict[str, Any]:
-    """Returns what to read of variables that are not made yet.
+    """Returns targets of variables that are not made yet.
 
     Args:
         variables: List of a path, shape and type each.
@@ -81,18 +81,18 @@ def described_targets(variables: list[Any], first: int) -> dict[str, Any]:
     }
 
 
-def difference(theirs: list[Any], ours: list[Any]) -> str | None:
-    """Says where two lists of described variables differ first, or `None`.
+def difference(kept: list[Any], current: list[Any]) -> str | None:
+    """Finds the first difference of two lists of described variables.
 
     Args:
-        theirs: List of a path, shape and type each, of a checkpoint.
-        ours: Likewise, of a trainer.
+        kept: List of a path, shape and type each, of a checkpoint.
+        current: Likewise, of a trainer.
     """
-    for one, other in zip(theirs, ours, strict=False):
+    for one, other in zip(kept, current, strict=False):
         if _without_numbers(one) != _without_numbers(other):
             return f"{_words(other)} where the checkpoint has {_words(one)}"
-    if len(theirs) != len(ours):
-        return f"{len(ours)} variables for {len(theirs)} of the checkpoint"
+    if len(kept) != len(current):
+        return f"{len(current)} variables for {len(kept)} of the checkpoint"
     return None
 
 

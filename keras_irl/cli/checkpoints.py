@@ -21,6 +21,7 @@ from keras_irl.cli.error_messages import first_line
 from keras_irl.cli.error_messages import raise_if_too_small
 from keras_irl.cli.output_folder import damaged
 from keras_irl.cli.output_folder import read_object
+from keras_irl.keras_seams import seed_states
 from keras_irl.reporting.atomic_files import atomic_write
 from keras_irl.types import Path
 
@@ -76,7 +77,7 @@ class RunCheckpoint:
                 "weights": weights.name,
                 "seeds": [
                     ops.convert_to_numpy(seed).tolist()
-                    for seed in _seeds(trainer)
+                    for seed in seed_states(state_of(trainer).trained)
                 ],
                 "random_states": random_states(),
             }
@@ -124,7 +125,9 @@ class RunCheckpoint:
         if seeds is None or states is None:
             return
         try:
-            for variable, seed in zip(_seeds(trainer), seeds, strict=True):
+            for variable, seed in zip(
+                seed_states(state_of(trainer).trained), seeds, strict=True
+            ):
                 variable.assign(seed)
             restore_random_states(states)
         except (ValueError, TypeError, KeyError, OverflowError) as error:
@@ -181,15 +184,6 @@ def json_text(value: Any) -> str:
     )
     # Half a surrogate pair would be no UTF-8 when it is read.
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _seeds(trainer):
-    """The states of all generators that layers and samplers draw from."""
-    return [
-        variable
-        for variable in state_of(trainer).trained
-        if variable.name == "seed_generator_state"
-    ]
 
 
 def _check_progress(progress, path, remedy):

@@ -18,7 +18,7 @@ _ELSEWHERE = "KERAS_BACKEND"
 
 
 def add_devices(group: Any) -> None:
-    """Adds what devices there are, and what each of them holds.
+    """Adds the flags of a mesh of devices and its strategy.
 
     Args:
         group: An argument group of `argparse`.

@@ -28,6 +28,14 @@ _SHOWN = 60
 TASKS = (
     "arithmetic gsm8k e2e e2e-delexicalized xsum scitldr tldr wmt22 jsonl"
 ).split()
+# How `rewards` samples of a task; without one, they would say nothing.
+REWARD_SAMPLING = {
+    "split": "test",
+    "num_test": 200,
+    "num_samples": 8,
+    "temperature": 1.0,
+    "tokenize": "13a",
+}
 # Until version 0.3.
 _OLD_NAMES = {"e2e-delexicalised": "e2e-delexicalized"}
 # What a file without a split of its own is split by.
@@ -77,7 +85,7 @@ def add_command(commands: Any, job: str, summary: Any, description: Any) -> Any:
 
 
 def add_data(group: Any) -> None:
-    """Adds where the texts come from.
+    """Adds the flags of a task and its data.
 
     Args:
         group: An argument group of `argparse`.
@@ -102,7 +110,7 @@ def add_data(group: Any) -> None:
 
 
 def add_training_data(group: Any) -> None:
-    """Adds what is learned.
+    """Adds the flags of a task and the rows that are learned.
 
     Args:
         group: An argument group of `argparse`.
@@ -127,7 +135,7 @@ def add_training_data(group: Any) -> None:
 
 
 def add_initial_policy(group: Any) -> None:
-    """Adds who learns it.
+    """Adds the flags of the policy that is trained.
 
     Args:
         group: An argument group of `argparse`.
@@ -147,7 +155,7 @@ def add_initial_policy(group: Any) -> None:
 
 
 def add_saved_policy_lengths(group: Any) -> None:
-    """Adds how long the texts of a trained policy may be.
+    """Adds the flags of sequence lengths of a trained policy.
 
     Args:
         group: An argument group of `argparse`.
@@ -175,7 +183,7 @@ def _add_lengths(group, default, rest=""):
 
 
 def add_machine(group: Any) -> None:
-    """Adds what it runs on.
+    """Adds the flags of the backend and the batch size.
 
     Args:
         group: An argument group of `argparse`.
@@ -190,7 +198,7 @@ def add_machine(group: Any) -> None:
 
 
 def add_tokenize(group: Any, default: str = "13a") -> None:
-    """Adds what separates the words that are counted.
+    """Adds the flag of the tokenizer of words.
 
     Args:
         group: An argument group of `argparse`.
@@ -208,7 +216,7 @@ def add_tokenize(group: Any, default: str = "13a") -> None:
 
 
 def add_num_samples(group: Any) -> None:
-    """Adds how often a prompt is answered.
+    """Adds the flag of the number of samples a prompt.
 
     Args:
         group: An argument group of `argparse`.
@@ -223,7 +231,7 @@ def add_num_samples(group: Any) -> None:
 
 
 def add_num_resamples(group: Any) -> None:
-    """Adds how exact intervals are.
+    """Adds the flag of the number of bootstrap resamples.
 
     Args:
         group: An argument group of `argparse`.
@@ -238,7 +246,7 @@ def add_num_resamples(group: Any) -> None:
 
 
 def add_output(group: Any, default: Path, content: Any, replaced: Any) -> None:
-    """Adds where the results go.
+    """Adds the flags of the output folder.
 
     Args:
         group: An argument group of `argparse`.

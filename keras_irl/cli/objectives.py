@@ -241,7 +241,7 @@ def _rollouts(options, seed):
 
 
 def add_objectives(group: Any) -> None:
-    """Adds which objectives are compared, and their numbers.
+    """Adds the flags of objectives and their hyperparameters.
 
     Args:
         group: An argument group of `argparse`.

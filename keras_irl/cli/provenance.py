@@ -60,7 +60,7 @@ def made_now() -> dict[str, Any]:
 def settings(
     options: argparse.Namespace, found: dict[str, Any], made: Sequence[Any]
 ) -> dict[str, Any]:
-    """Lists what somebody needs to get the same results.
+    """Lists command, settings, data and versions of a result.
 
     Args:
         options: What `parse_arguments` returns.

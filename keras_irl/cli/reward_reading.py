@@ -8,6 +8,7 @@ import math
 import pathlib
 from typing import Any
 
+from keras_irl.cli.flags import REWARD_SAMPLING
 from keras_irl.cli.judged_texts import judge_samples
 from keras_irl.cli.judged_texts import load_prompts
 from keras_irl.cli.judged_texts import read_texts
@@ -19,7 +20,6 @@ from keras_irl.cli.provenance import digest_of_files
 from keras_irl.cli.provenance import digest_of_texts
 from keras_irl.cli.provenance import made_now
 from keras_irl.cli.provenance import settings
-from keras_irl.cli.rewards import SAMPLING
 from keras_irl.cli.saved_policies import load_saved
 from keras_irl.metrics.bootstrap import check_num_resamples
 from keras_irl.reporting.escaping import in_markdown
@@ -108,7 +108,7 @@ def _numbers(saved, options):
 
 
 def _results(read, texts, options):
-    names = ("task", "seed", *SAMPLING)
+    names = ("task", "seed", *REWARD_SAMPLING)
     samples = {name: vars(options)[name] for name in names}
     return {
         "policy": options.policy,
@@ -121,7 +121,7 @@ def _results(read, texts, options):
 
 def _settings(results, source, options):
     """Settings that another reading needs to come out alike."""
-    unsaid = () if options.task else SAMPLING
+    unsaid = () if options.task else REWARD_SAMPLING
     found = dict.fromkeys(unsaid, "none, nothing is sampled")
     found |= {name: results[name] for name in ("discount", "value_offset")}
     if options.metric is None and options.task:

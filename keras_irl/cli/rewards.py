@@ -6,6 +6,7 @@ from typing import Any
 from keras_irl.cli.devices import add_devices
 from keras_irl.cli.devices import check_mesh
 from keras_irl.cli.flags import JSONL_SPLIT
+from keras_irl.cli.flags import REWARD_SAMPLING
 from keras_irl.cli.flags import TASKS
 from keras_irl.cli.flags import add_command
 from keras_irl.cli.flags import add_machine
@@ -21,15 +22,6 @@ from keras_irl.cli.flags import share
 from keras_irl.cli.flags import size
 from keras_irl.cli.flags import temperature
 from keras_irl.cli.output_lock import run_alone
-
-# What they are with a task; without one, they would say nothing.
-SAMPLING = {
-    "split": "test",
-    "num_test": 200,
-    "num_samples": 8,
-    "temperature": 1.0,
-    "tokenize": "13a",
-}
 
 
 def add_arguments(commands: Any) -> None:
@@ -104,7 +96,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _complete_sampling(options):
     """Checks where the texts come from, and fills in what was not said."""
-    given = [name for name in SAMPLING if vars(options)[name] is not None]
+    given = [
+        name for name in REWARD_SAMPLING if vars(options)[name] is not None
+    ]
     if options.task is None and options.path is None:
         raise ValueError(
             "Pass `--task`, for samples of the policy, or `--path`, a file "
@@ -116,7 +110,9 @@ def _complete_sampling(options):
             f"Without `--task` nothing is sampled: leave out {flags}, or name "
             f"a task. Received: {given[0]}={vars(options)[given[0]]}"
         )
-    vars(options).update({n: SAMPLING[n] for n in SAMPLING.keys() - given})
+    vars(options).update(
+        {n: REWARD_SAMPLING[n] for n in REWARD_SAMPLING.keys() - given}
+    )
 
 
 def _check_policies(options):
@@ -170,7 +166,7 @@ def _add_samples(group):
         "--split",
         metavar="NAME",
         help=(
-            f"of the task's data (default: {SAMPLING['split']}); jsonl: "
+            f"of the task's data (default: {REWARD_SAMPLING['split']}); jsonl: "
             f"{JSONL_SPLIT}"
         ),
     )
@@ -178,19 +174,19 @@ def _add_samples(group):
         "--num-test",
         type=positive,
         metavar="N",
-        help=f"its first N prompts (default: {SAMPLING['num_test']})",
+        help=f"its first N prompts (default: {REWARD_SAMPLING['num_test']})",
     )
     add(
         "--num-samples",
         type=size,
         metavar="N",
-        help=f"samples a prompt (default: {SAMPLING['num_samples']})",
+        help=f"samples a prompt (default: {REWARD_SAMPLING['num_samples']})",
     )
     add(
         "--temperature",
         type=temperature,
         metavar="NUMBER",
-        help=f"of the samples (default: {SAMPLING['temperature']:g})",
+        help=f"of the samples (default: {REWARD_SAMPLING['temperature']:g})",
     )
     add_tokenize(group, default=None)
 

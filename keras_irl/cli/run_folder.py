@@ -170,7 +170,7 @@ class ResultFolder:
 
 
 class EvaluationFolder(ResultFolder):
-    """Keeps what an evaluation has got so far.
+    """Folder of the results of an evaluation, so far.
 
     | file                         | content                                   |
     |------------------------------|-------------------------------------------|
@@ -192,7 +192,7 @@ class EvaluationFolder(ResultFolder):
 
 
 class RunFolder(ResultFolder):
-    """Keeps what a comparison has got so far.
+    """Folder of the runs of a comparison, so far.
 
     | file                       | content                                     |
     |----------------------------|---------------------------------------------|

@@ -109,11 +109,11 @@ class TextPacker(abc.ABC):
 
     @abc.abstractmethod
     def prefix(self, prompt: Any) -> Any:
-        """Lists what the policy has read when it takes its first action."""
+        """Lists the token ids before the first action."""
 
     @abc.abstractmethod
     def prefix_length(self, num_prompt_tokens: Any) -> Any:
-        """Counts what `prefix` lists."""
+        """Counts the token ids of `prefix`."""
 
     @abc.abstractmethod
     def name_inputs(
@@ -217,11 +217,11 @@ class CausalPacker(TextPacker):
         self.prompt_room = self.max_length - len(bare) - 1
 
     def prefix(self, prompt: Any) -> list[Any]:
-        """Lists what the policy has read when it takes its first action."""
+        """Lists the token ids before the first action."""
         return [*self.head, *prompt, *self.tail]
 
     def prefix_length(self, num_prompt_tokens: Any) -> Any:
-        """Counts what `prefix` lists."""
+        """Counts the token ids of `prefix`."""
         return len(self.head) + num_prompt_tokens + len(self.tail)
 
     def name_inputs(
@@ -267,11 +267,11 @@ class Seq2SeqPacker(TextPacker):
         self.prompt_room = self.prompt_length - len(bare)
 
     def prefix(self, prompt: Any) -> Any:
-        """Lists what the policy has read when it takes its first action."""
+        """Lists the token ids before the first action."""
         return self.start
 
     def prefix_length(self, num_prompt_tokens: Any) -> int:
-        """Counts what `prefix` lists."""
+        """Counts the token ids of `prefix`."""
         return len(self.start)
 
     def name_inputs(

@@ -14,6 +14,7 @@ from keras_irl.families.family import check_language_model
 from keras_irl.families.roles import role_of
 from keras_irl.keras_seams import layout_of_variable
 from keras_irl.keras_seams import move_variable
+from keras_irl.keras_seams import weight_of_slot
 from keras_irl.models.policy_model import PolicyModel
 from keras_irl.processes import current_share
 from keras_irl.types import Policy
@@ -201,31 +202,18 @@ def distribute(model: Any) -> Any:
             "keras_irl.distribution.Sharded(mesh))` first. "
             "Received: keras.distribution.distribution()=None"
         )
-    weights = {}
     variables = [*model.variables, *model.metrics_variables]
     for variable in variables:
         move_variable(variable, distribution)
-        weights[variable.path.replace("/", "_")] = variable
     if model.compiled and model.optimizer is not None:
         for slot in model.optimizer.variables:
-            move_variable(slot, distribution, _weight_of(slot, weights))
+            move_variable(slot, distribution, weight_of_slot(slot, variables))
     if model.compiled:
         # What was compiled is of other devices.
         model.train_function = None
         model.test_function = None
     model.predict_function = None
     return model
-
-
-def _weight_of(slot, weights):
-    """The weight that an optimizer's variable is kept of, or `None`."""
-    name = slot.path.split("/", 1)[-1]
-    paths = [
-        path
-        for path, weight in weights.items()
-        if name.startswith(f"{path}_") and weight.shape == slot.shape
-    ]
-    return weights[max(paths, key=len)] if paths else None
 
 
 class _Rules:

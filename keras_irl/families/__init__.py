@@ -1,1 +1,1 @@
-"""Model families of keras-hub: what each does in its own way."""
+"""Model families of keras-hub, a record of each."""

@@ -52,7 +52,7 @@ def vocabulary_head(policy: Policy) -> Any:
 def hidden_states(
     policy: Policy, inputs: dict[str, Any], training: bool = False
 ) -> Tensor:
-    """Computes what the vocabulary head reads.
+    """Computes the hidden states that the vocabulary head reads.
 
     Args:
         policy: A language model of keras-hub.

@@ -99,7 +99,7 @@ class BeamSearcher(BranchingSampler):
         return [*super().variables, self.length_penalty]
 
     def prepare(self, length_penalty: Any) -> None:
-        """Sets what is no constant, and counts broken states from 0 again."""
+        """Sets the numbers that are no constants, for the next search."""
         _, length_penalty = check_beams(
             self.num_return_sequences, length_penalty
         )

@@ -20,8 +20,8 @@ from keras_irl.families.family import nearest_family
 from keras_irl.generation.decoders import as_decoder
 from keras_irl.generation.drawing import CompiledDecoder
 from keras_irl.generation.entropies import EntropyReader
+from keras_irl.generation.length_buckets import LengthBuckets
 from keras_irl.generation.prompts import encode_prompts
-from keras_irl.generation.windows import LengthBuckets
 from keras_irl.models.policy_reader import lock_of
 from keras_irl.progress import progress_bar
 from keras_irl.types import Policy
@@ -344,7 +344,7 @@ class ResponseSampler:
     def entropies(
         self, prompts: Sequence[str], responses: Any
     ) -> Tensor | None:
-        """Reads how undecided the policy was while it wrote.
+        """Reads the entropies of the policy at the tokens of its responses.
 
         See `keras_irl.generation.entropies.EntropyReader`.
 

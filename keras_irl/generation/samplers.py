@@ -268,7 +268,7 @@ class TokenSampler(BranchingSampler):
     def prepare(
         self, seed: int, temperature: float = 1.0, top_p: Any = None
     ) -> None:
-        """Sets what is no constant, and counts broken states from 0 again.
+        """Sets the numbers that are no constants, for the next texts.
 
         Args:
             seed: An integer, or a tuple of them, of at least 0.

@@ -95,7 +95,7 @@ _CONCAVE = {
 
 
 def divergence_penalty(rewards: Tensor, divergence: str = "chi2") -> Tensor:
-    """Computes what a divergence charges for each reward: r − φ(r).
+    """Computes the penalty of a divergence on each reward: r − φ(r).
 
     Args:
         rewards: Float tensor of any shape, the implicit rewards, in nats.

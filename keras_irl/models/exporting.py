@@ -21,6 +21,7 @@ from keras_irl.families.family import check_language_model
 from keras_irl.folders import check_folder
 from keras_irl.folders import check_path
 from keras_irl.keras_seams import layers_inside
+from keras_irl.keras_seams import updated_weight
 from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.models.lora import enable_lora
 from keras_irl.models.lora import has_lora
@@ -282,11 +283,11 @@ def merged_updates(policy: Policy) -> Iterator[Any]:
     kept = [
         (variable, to_numpy(variable))
         for update in updates
-        for variable in (_updated_weight(update.layer), update.b)
+        for variable in (updated_weight(update.layer), update.b)
     ]
     try:
         for update in updates:
-            weight = _updated_weight(update.layer)
+            weight = updated_weight(update.layer)
             merged = (
                 update.layer.embeddings
                 if weight.name == "embeddings"
@@ -298,11 +299,6 @@ def merged_updates(policy: Policy) -> Iterator[Any]:
     finally:
         for variable, value in kept:
             variable.assign(value)
-
-
-def _updated_weight(layer):
-    names = ("kernel", "embeddings")
-    return next(v for v in layer.variables if v.name in names)
 
 
 def _write_apart(policy, part):

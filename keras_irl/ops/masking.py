@@ -1,4 +1,4 @@
-"""Masked sums and means over tokens, and what a mask encodes.
+"""Masked sums and means over tokens, and the encoding of a mask.
 
 A mask has the shape `(B, T)` of the actions and reaches every Keras loss and
 metric as the sample weight. It knows three entries:

@@ -405,7 +405,7 @@ class GAIL(OnlineTrainer):
         }
 
     def judge(self, logits: Tensor, values: Tensor, mask: Tensor) -> Judgment:
-        """Computes what rollouts are worth.
+        """Computes rewards, advantages and value targets of rollouts.
 
         Args:
             logits: Tensor of shape `(B, T)`, what the discriminator says.

@@ -26,7 +26,7 @@ from keras_irl.types import Tensor
 
 
 class PolicySnapshot(NamedTuple):
-    """A policy as it was.
+    """Weights of a policy at a moment, as a reference.
 
     Attributes:
         copy: A copy of the policy, or `None`.

@@ -127,7 +127,7 @@ class Resumption:
         return arguments
 
     def last_of(self, callbacks: Any) -> Any:
-        """Puts what resumes after the callbacks whose work it keeps.
+        """Orders callbacks: one that resumes comes after those it keeps.
 
         Args:
             callbacks: A list of callbacks, or a `CallbackList`, which stays.

@@ -225,7 +225,7 @@ class Rollouts(keras.layers.Layer):
         self.built = True
 
     def prepare(self, policy: Policy) -> None:
-        """Makes what depends on the policy, before any training.
+        """Builds the sampler for a policy, before any training.
 
         Args:
             policy: The language model that will write.

@@ -378,8 +378,8 @@ MUTATIONS = [
             ),
         ),
         (
-            "generation/windows.py",
-            "generation/windows_test.py",
+            "generation/length_buckets.py",
+            "generation/length_buckets_test.py",
             (
                 ("self._needed[order] <= width", "self._needed[order] < width"),
                 ("_MIN_BATCHES * batch_size", "0"),

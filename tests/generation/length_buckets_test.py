@@ -6,7 +6,7 @@ import testing
 from keras_irl.generation import ResponseSampler
 from keras_irl.generation import Sampling
 from keras_irl.generation import encode_prompts
-from keras_irl.generation.windows import LengthBuckets
+from keras_irl.generation.length_buckets import LengthBuckets
 
 
 def inputs_of(lengths, window=32, prefix=""):
