@@ -28,6 +28,7 @@ NAMES_A_BACKEND = {
     "cli/flags.py": "offers the backends as a choice",
     "models/policy_reader.py": "knows what XLA can't compile",
     "distribution/cluster.py": "joins processes",
+    "trainers/deferred_signals.py": "knows what a step of JAX consumes",
     "process_number.py": "asks JAX which process this is",
     "processes.py": "gathers what processes of JAX hold",
     "ops/kernels/jax.py": "loops over tiles in place",

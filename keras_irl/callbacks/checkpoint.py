@@ -23,6 +23,8 @@ from keras_irl.version import __version__
 
 # What a checkpoint says of itself, besides its arrays.
 _FORMAT = 1
+# Kinds of variables that must be those of the trainer.
+_COMPARED = ("trained", "optimizer")
 
 
 class Checkpoint(Resuming):
@@ -119,6 +121,7 @@ class Checkpoint(Resuming):
         self._folder.close()
 
     def on_train_begin(self, logs: Any = None) -> None:
+        _check_trainer(self.model)
         self._epoch_step = self._step
         self._place = (0, 0)
         self._signals.hold()
@@ -156,7 +159,8 @@ class Checkpoint(Resuming):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         num_batches = self._step - self._epoch_step
-        if num_batches < (self._steps_per_epoch or 0):
+        # Keras knows the number of an array's batches, and of a stream's not.
+        if num_batches < (self._steps_per_epoch or self.params["steps"] or 0):
             # Somebody has stopped the training in the middle.
             self._place = epoch, num_batches
             return
@@ -271,14 +275,17 @@ def _check_about(about, path):
         "epoch_states": dict,
         "trainer": str,
     }
-    is_known = isinstance(about, dict) and all(
-        isinstance(about.get(name), kind) for name, kind in needed.items()
+    is_known = (
+        isinstance(about, dict)
+        and about.get("format") == _FORMAT
+        and all(isinstance(about.get(n), kind) for n, kind in needed.items())
+        and all(isinstance(about["variables"].get(n), list) for n in _COMPARED)
     )
-    if not is_known or about.get("format") != _FORMAT:
+    if not is_known:
         raise DamagedCheckpointError(
             f"{path!r} is no checkpoint of this package, or of a newer version "
             "of it.",
-            f"format={shortened(dict(about).get('format'))}",
+            f"{shortened(about)}",
         )
 
 
@@ -294,7 +301,7 @@ def _check_class(about, trainer, path):
 
 def _check_same(described, state, path):
     current = state.description()
-    for kind in ("trained", "optimizer"):
+    for kind in _COMPARED:
         problem = difference(described[kind], current[kind])
         if problem is not None:
             raise DamagedCheckpointError(

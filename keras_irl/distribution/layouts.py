@@ -1,6 +1,7 @@
 """Layouts of a policy's variables, by their paths and shapes."""
 
 import math
+import weakref
 from typing import Any
 from typing import NamedTuple
 
@@ -110,9 +111,14 @@ class Sharded(keras.distribution.ModelParallel):
             # What belongs to a weight, such as its momentum, lies as it does.
             return known
         placed = self._rules.place(variable)
-        # Two variables of one path, as in a T5, are two entries.
-        self._placed[id(variable)] = placed
+        self._note(variable, placed)
         return keras.distribution.TensorLayout(placed.axes, self.device_mesh)
+
+    def _note(self, variable, placed):
+        # Two variables of one path, as in a T5, are two entries.
+        made, _ = self._placed.get(id(variable), (lambda: None, None))
+        if made() is not variable:
+            self._placed[id(variable)] = weakref.ref(variable), placed
 
     def get_data_layout(self, data_shape: Any) -> Any:
         # keras-hub asks this for its prompts, of which there may be three. What
@@ -125,14 +131,24 @@ class Sharded(keras.distribution.ModelParallel):
         axes = [None] * len(data_shape)
         return keras.distribution.TensorLayout(axes, self.device_mesh)
 
-    def report(self) -> str:
+    def report(self, trainer: Any = None) -> str:
         """Tells what each device holds.
+
+        Args:
+            trainer: A compiled `keras.Model`, the variables of whose optimizer
+                are listed too: Keras makes them like their weights and asks
+                nobody where. Defaults to `None`.
 
         Returns:
             A string, a table with a line for each variable that was made since
             this was set, those first of which a device holds most.
         """
-        placed = sorted(self._placed.values(), key=lambda p: -p.num_bytes)
+        alive = [p for made, p in self._placed.values() if made() is not None]
+        if trainer is not None:
+            alive += [
+                self._rules.placed_as_it_is(v) for v in _slots_of(trainer)
+            ]
+        placed = sorted(alive, key=lambda p: -p.num_bytes)
         lines = [
             f"{p.num_bytes / 2**20:10.2f} MiB  {str(p.shape):<20} "
             f"{_axes_text(p.axes):<16} {p.why:<16} {p.path}"
@@ -216,6 +232,16 @@ def distribute(model: Any) -> Any:
     return model
 
 
+def _slots_of(model):
+    """The variables of an optimizer that are as large as a weight."""
+    known = {id(variable) for variable in model.variables}
+    return [
+        variable
+        for variable in model.optimizer.variables
+        if id(variable) not in known and variable.shape
+    ]
+
+
 class _Rules:
     """Table of how variables are divided on a mesh."""
 
@@ -248,6 +274,16 @@ class _Rules:
             why = "data parallel"
         elif math.prod(shape) >= self.min_size:
             axes, why = self._divide(variable, shape)
+        return self._placed(variable, axes, why)
+
+    def placed_as_it_is(self, variable):
+        """Returns where a variable of an optimizer lies, as `Placed`."""
+        layout = layout_of_variable(variable)
+        axes = [None] * len(variable.shape) if layout is None else layout.axes
+        return self._placed(variable, axes, "of the optimizer")
+
+    def _placed(self, variable, axes, why):
+        shape = tuple(variable.shape)
         num_parts = math.prod(self.sizes[a] for a in axes if a is not None)
         size = keras.backend.standardize_dtype(variable.dtype)
         num_bytes = math.prod(shape) * _bytes_of(size) // num_parts

@@ -134,7 +134,12 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
     @property
     def has_given_up(self) -> bool:
         """Whether no step is taken any more."""
-        return bool(ops.convert_to_numpy(self._num_broken) >= self.patience)
+        return self.num_broken >= self.patience
+
+    @property
+    def num_broken(self) -> int:
+        """The number of steps in a row, up to now, that moved no weight."""
+        return int(ops.convert_to_numpy(self._num_broken))
 
     @contextlib.contextmanager
     def weighing(self, num_tokens: Tensor | None) -> Iterator[Any]:

@@ -5,7 +5,6 @@ numbers where every exception is dropped. Interrupted in between, the weights
 would be lost, or the interruption would.
 """
 
-import contextlib
 import signal
 import threading
 from typing import Any
@@ -81,8 +80,9 @@ class DeferredSignals:
             return
         if self._before is not None:
             # Under JAX, a first step that fails has taken the weights along.
-            # Where that step ran on an accelerator, they are gone for good.
-            with contextlib.suppress(RuntimeError):
+            # What a step has consumed is either gone for good or, where more
+            # steps were taken than this has been told of, outdated.
+            if not any(_is_consumed(value) for _, value in self._before):
                 for variable, value in self._before:
                     variable.assign(value)
             self._before = None
@@ -110,6 +110,11 @@ class DeferredSignals:
             self._held = (number, frame)
         else:
             self._handlers[number](number, frame)
+
+
+def _is_consumed(value):
+    """Tells whether a compiled step of JAX was given an array to reuse."""
+    return keras.config.backend() == "jax" and value.is_deleted()
 
 
 class _StepEnds(keras.callbacks.Callback):

@@ -49,16 +49,30 @@ def _numbers_of_rows(name, arguments):
     known = demonstrations_of(data)
     if known is not None:
         return [known.batch_size]
-    if name != "x" or not isinstance(data, dict) or not data:
+    if isinstance(data, tuple) and data:
+        # Of validation data, its inputs.
+        data = data[0]
+    if not isinstance(data, dict) or not data:
         return []
-    batch_size = arguments.get("batch_size") or _BATCH_SIZE_OF_KERAS
     num_rows = len(next(iter(data.values())))
-    # The last batch has what is left.
-    rest = num_rows % batch_size
-    sizes = [batch_size] if num_rows >= batch_size else []
+    batch_size = arguments.get("batch_size") or _BATCH_SIZE_OF_KERAS
+    if name == "validation_data":
+        batch_size = arguments.get("validation_batch_size") or batch_size
+    parts = [num_rows]
+    if name == "x" and arguments.get("validation_split"):
+        first = int(num_rows * (1 - arguments["validation_split"]))
+        parts = [first, num_rows - first]
     # Of a batch, each process has its own rows alone.
     count = current_share().count
-    return [size * count for size in (*sizes, rest) if size]
+    return [
+        size * count for part in parts for size in _batches(part, batch_size)
+    ]
+
+
+def _batches(num_rows, batch_size):
+    """The numbers of rows of batches; the last one has what is left."""
+    sizes = {batch_size if num_rows >= batch_size else 0, num_rows % batch_size}
+    return sorted(sizes - {0})
 
 
 def check_traced_rows(mask: Tensor | None) -> None:

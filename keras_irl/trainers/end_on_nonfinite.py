@@ -45,7 +45,10 @@ class EndOnNonfinite(keras.callbacks.Callback):
         self._num_seen = 0
         if self._is_first_epoch:
             # A backup may have been made of a training that had ended so.
-            self._optimizer.resume()
+            if self._optimizer.has_given_up:
+                self._optimizer.resume()
+            # Steps before that of a resumed training count as in a row, too.
+            self._broken.update(range(-self._optimizer.num_broken, 0))
             self._is_first_epoch = False
 
     def on_train_batch_end(self, batch: Any, logs: Any = None) -> None:

@@ -100,7 +100,8 @@ class FittedModel(PolicyModel):
             )
         with own_rows_are_read(arguments), DeferredSignals(self) as steps:
             arguments["callbacks"] = steps.around(arguments.get("callbacks"))
-            return super().evaluate(**arguments)
+            with rows_in_words():
+                return super().evaluate(**arguments)
 
     @functools.wraps(keras.Model.predict)
     def predict(self, *args: Any, **kwargs: Any) -> Any:
@@ -112,5 +113,5 @@ class FittedModel(PolicyModel):
             arguments["x"], arguments["steps"] = stream_once(
                 arguments["x"], arguments.get("steps")
             )
-        with own_rows_are_read(arguments):
+        with own_rows_are_read(arguments), rows_in_words():
             return super().predict(**arguments)

@@ -118,6 +118,7 @@ class Resumption:
             listed(arguments.get("callbacks")),
             num_batches,
             add_history=True,
+            first_epoch=epoch,
             add_progbar=arguments.get("verbose", "auto") != 0,
             verbose=arguments.get("verbose", "auto"),
             epochs=arguments.get("epochs", 1),
@@ -204,6 +205,7 @@ class SkippingCallbacks(keras.callbacks.CallbackList):
     Args:
         callbacks: List of callbacks.
         num_batches: The number of batches to skip.
+        first_epoch: The epoch that they belong to, counted from 0.
         add_history: As all that follows, see `keras.callbacks.CallbackList`.
         add_progbar: Likewise.
         model: Likewise.
@@ -217,11 +219,21 @@ class SkippingCallbacks(keras.callbacks.CallbackList):
         add_history: bool = False,
         add_progbar: bool = False,
         *,
+        first_epoch: int = 0,
         model: Any = None,
         **params: Any,
     ) -> None:
         self._num_skipped = num_batches
+        self._first_epoch = first_epoch
         super().__init__(callbacks, add_history, add_progbar, model, **params)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        super().on_train_begin(logs)
+        for callback in self.callbacks:
+            # It has read in which epoch it goes on, and would note another
+            # until that ends. Where batches are counted, nothing is saved.
+            if self._first_epoch and _counts_batches(callback):
+                callback.on_epoch_end(self._first_epoch - 1)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._num_skipped = 0
@@ -249,15 +261,20 @@ def position_of_backup(callbacks: Any) -> Position:
         A `Position`, the beginning where there is no such backup.
     """
     for callback in listed(callbacks):
-        if isinstance(callback, keras.callbacks.BackupAndRestore):
-            # A `save_freq` of "epoch" notes a batch as well, that of no epoch.
-            if isinstance(callback.save_freq, int):
-                path = pathlib.Path(callback.backup_dir)
-                with contextlib.suppress(OSError, ValueError, KeyError):
-                    text = (path / "training_metadata.json").read_text("utf-8")
-                    noted = json.loads(text)
-                    return Position(noted["epoch"], noted["batch"] + 1)
+        if _counts_batches(callback):
+            path = pathlib.Path(callback.backup_dir)
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                text = (path / "training_metadata.json").read_text("utf-8")
+                noted = json.loads(text)
+                return Position(noted["epoch"], noted["batch"] + 1)
     return Position()
+
+
+def _counts_batches(callback):
+    # A `save_freq` of "epoch" notes a batch as well, that of no epoch.
+    return isinstance(
+        callback, keras.callbacks.BackupAndRestore
+    ) and isinstance(callback.save_freq, int)
 
 
 def listed(callbacks: Any) -> list[Any]:

@@ -9,6 +9,7 @@ from keras import ops
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.devices import check_placed
+from keras_irl.devices import rows_in_words
 from keras_irl.families.family import layout_of
 from keras_irl.families.heads import hidden_states
 from keras_irl.families.heads import q_values
@@ -387,7 +388,8 @@ class Trainer(FittedModel):
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         if self.compiled:
             wrapper_of(self.optimizer).resume()
-        return super().train_on_batch(*args, **kwargs)
+        with rows_in_words():
+            return super().train_on_batch(*args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         return {

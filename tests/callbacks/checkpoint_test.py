@@ -264,11 +264,26 @@ def test_what_is_damaged_or_foreign_is_refused(tmp_path):
         assert str(path) in message
         assert f"The newest good one is {str(folder / '4')!r}" in message
         path.write_bytes(content)
+    about = folder / "6" / "about" / "metadata"
+    content = about.read_bytes()
+    for wrong in ("[1]", "null", json.dumps({"format": 1, "variables": {}})):
+        # As long as it was: what it says is what is wrong.
+        about.write_text(wrong.ljust(len(content)))
+        message = refused(mle()[0], data, folder)
+        assert "no checkpoint of this package" in message
+    about.write_bytes(content)
     # As it says: without the newest, it goes on from the one before.
     shutil.rmtree(folder / "6")
     steps = StepLosses()
     mle()[0].fit(data, verbose=0, callbacks=[steps, Checkpoint(folder, 2)])
     assert len(steps.losses) == 2
+
+
+def test_a_policy_by_itself_is_not_kept(tmp_path):
+    trainer, data = mle()
+    trainer.policy.compile("sgd", keras_irl.losses.MLELoss())
+    with pytest.raises(ValueError, match="keeps a trainer.*Received: model"):
+        trainer.policy.fit(data, verbose=0, callbacks=[Checkpoint(tmp_path)])
 
 
 def low_rank(trainer, data):

@@ -1,5 +1,7 @@
 """Layouts on eight simulated devices, for which `conftest.py` asks XLA."""
 
+import gc
+
 import keras
 import numpy as np
 import pytest
@@ -126,6 +128,26 @@ def test_the_report_lists_every_variable_and_what_a_device_holds():
     assert line.split()[0] == f"{size:.2f}"
     assert "batch" in line
     assert "a device, in all" in report.splitlines()[-1]
+
+
+def test_the_report_has_slots_and_nothing_that_is_gone():
+    sharded = Sharded(mesh("fsdp"), min_size=256)
+    keras.distribution.set_distribution(sharded)
+    policy = family_policy("gpt2", max_length=24)
+    num_weights = len(sharded.report().splitlines())
+    trainer = keras_irl.MLE(policy)
+    trainer.compile(keras.optimizers.Adam(0.1))
+    trainer.optimizer.build(trainer.trainable_variables)
+    report = sharded.report(trainer)
+    kernel = policy.backbone.token_embedding.embeddings
+    slots = [x for x in report.splitlines() if "of the optimizer" in x]
+    assert len(slots) >= 2 * len(trainer.trainable_variables)
+    # Its two moments are as large as it is, and divided alike.
+    size = f"{np.prod(kernel.shape) * 4 / 8 / 2**20:.2f}"
+    assert [x.split()[0] for x in slots].count(size) >= 2
+    del policy, trainer, kernel
+    gc.collect()
+    assert len(sharded.report().splitlines()) < num_weights
 
 
 def test_one_head_is_whole_on_every_device():

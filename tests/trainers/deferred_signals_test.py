@@ -244,6 +244,30 @@ def test_an_interrupted_training_keeps_what_it_has_learned(moment, num_steps):
     assert np.isfinite(trainer.evaluate(data, verbose=0)[0])
 
 
+class RaiseAt(keras.callbacks.Callback):
+    def __init__(self, batch):
+        super().__init__()
+        self.batch = batch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == self.batch:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_what_fails_right_after_a_step_leaves_all_weights(batch):
+    # Under JAX, the weights of before are gone, and a thread that tells of the
+    # step may come too late.
+    trainer, data = tiny()
+    for _ in range(4):
+        with pytest.raises(KeyboardInterrupt):
+            trainer.fit(data, verbose=0, callbacks=[RaiseAt(batch)])
+        for variable in trainer.variables:
+            assert np.isfinite(numpy(variable)).all()
+    assert int(numpy(trainer.step)) == 4 * batch
+    assert np.isfinite(trainer.fit(data, verbose=0).history["loss"][0])
+
+
 @pytest.mark.parametrize("method", ["fit", "evaluate"])
 def test_a_first_step_that_fails_leaves_the_weights(method):
     trainer, data = tiny()

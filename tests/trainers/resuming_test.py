@@ -60,6 +60,16 @@ def test_a_backup_of_some_batches_trains_none_of_them_twice(tmp_path):
         np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=1e-6)
 
 
+def test_a_training_may_be_killed_twice_in_an_epoch(tmp_path):
+    numbers = []
+    for stop in ([StopAt(1, 2)], [StopAt(1, 4)], []):
+        trainer, losses = train(tmp_path, *stop)
+        numbers.append(len(losses))
+    # The third batch of the second epoch alone was trained on and not kept.
+    assert numbers == [9, 3, 1]
+    assert int(numpy(trainer.step)) == 12
+
+
 def test_without_a_backup_a_training_begins(tmp_path):
     for frequency in ("epoch", 2):
         backup = keras.callbacks.BackupAndRestore(tmp_path, frequency)
