@@ -7,6 +7,7 @@ committed.
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -39,16 +40,34 @@ def changed_tests():
 
 
 def tests_of(files):
-    """The test files among some files, and those that mirror the others."""
+    """The test files among some files, and those of the others.
+
+    A module has a test file that mirrors it, or else is private to one that
+    has: then that is meant.
+    """
     found = set()
     for file in files:
         path = pathlib.PurePosixPath(file)
         if path.match("tests/**/*_test.py") or path.match("tests/*_test.py"):
             found.add(path.as_posix())
         elif path.suffix == ".py" and path.parts[0] == "keras_irl":
-            room = path.relative_to("keras_irl").parent
-            found.add(f"tests/{room}/{path.stem}_test.py".replace("/./", "/"))
+            found.update(_tests_of_module(path))
     return sorted(file for file in found if (ROOT / file).exists())
+
+
+def _tests_of_module(path):
+    inside = path.relative_to("keras_irl")
+    mirror = f"tests/{inside.parent}/{inside.stem}_test.py".replace("/./", "/")
+    if (ROOT / mirror).exists():
+        return {mirror}
+    name = ".".join(path.with_suffix("").parts)
+    needed = re.compile(rf"^\s*(?:from|import) {name}\b", re.MULTILINE)
+    users = {
+        pathlib.PurePosixPath(user.relative_to(ROOT))
+        for user in (ROOT / "keras_irl").rglob("*.py")
+        if user.name != "__init__.py" and needed.search(user.read_text("utf-8"))
+    }
+    return {test for user in users for test in _tests_of_module(user)}
 
 
 def takes_minutes(file):
