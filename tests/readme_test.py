@@ -49,7 +49,7 @@ def test_the_python_examples_run_one_after_the_other(tmp_path, monkeypatch):
     keras.config.backend() != "jax", reason="Keras distributes on JAX alone."
 )
 def test_the_lines_for_several_devices_run():
-    (example,) = blocks("py")
+    example, _of_several_processes = blocks("py")
     lines = example.splitlines()
     assert len(lines) == 6
     given = {
