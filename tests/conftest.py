@@ -61,7 +61,12 @@ def pytest_collection_modifyitems(items, config):
     if left:
         items[:] = ours
         config.hook.pytest_deselected(items=left)
-        config.stash[LEFT].update(item.nodeid for item in left)
+        # Slow ones run in `make nightly`, on every backend.
+        config.stash[LEFT].update(
+            item.nodeid
+            for item in left
+            if item.get_closest_marker("slow") is None
+        )
 
 
 def _place(path):
