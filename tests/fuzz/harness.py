@@ -8,7 +8,7 @@ passed, a call
   door's `check` asks for; or
 - raises a `ValueError` or `TypeError` that says `Received: `, and leaves no
   file behind;
-- in ten seconds.
+- in thirty seconds of processor time.
 
 What nobody has spoiled is accepted, unless the door is `strict=False`.
 
@@ -43,7 +43,8 @@ from values import Inside
 from values import Made
 from values import spoiled
 
-SECONDS = 10
+# A sweep over the default temperatures takes eight on PyTorch.
+SECONDS = 30
 # In `make test`; `make fuzz` asks for more.
 CASES = int(os.environ.get("KERAS_IRL_FUZZ_CASES") or 200)
 _HUGE = 1e12
