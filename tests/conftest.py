@@ -146,7 +146,13 @@ def pytest_terminal_summary(terminalreporter, config):
 
 @pytest.fixture(autouse=True, scope="module")
 def nothing_is_kept_of_a_file():
-    """Frees the compiled steps of a file, which their models refer back to."""
+    """Frees the compiled steps of a file, which their models refer back to.
+
+    What is alive before it stays so, modules above all: no collection looks at
+    it again. Keras collects once for each layer that it quantizes.
+    """
+    gc.collect()
+    gc.freeze()
     yield
     gc.collect()
 

@@ -257,15 +257,17 @@ zipfile.ZipFile.open = open_part
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+JUDGED = ["evaluation.json", "evaluations"]
+
+
 @pytest.mark.parametrize(
-    ("name", "before", "kept"),
+    ("name", "before", "kept", "number"),
     [
-        ("evaluate", IN_JUDGING, ["evaluation.json", "evaluations"]),
-        ("evaluate", IN_LOADING, ["evaluation.json", "evaluations"]),
-        ("rewards", IN_READING, None),
-        ("rewards", IN_READING_TEXTS, None),
-        ("rewards", IN_LOADING, None),
+        ("evaluate", IN_JUDGING, JUDGED, signal.SIGINT),
+        ("evaluate", IN_LOADING, JUDGED, signal.SIGTERM),
+        ("rewards", IN_READING, None, signal.SIGTERM),
+        ("rewards", IN_READING_TEXTS, None, signal.SIGINT),
+        ("rewards", IN_LOADING, None, signal.SIGINT),
     ],
 )
 def test_reading_and_judging_stop_at_a_signal(

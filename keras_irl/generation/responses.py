@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
+import keras
 import numpy as np
 
 from keras_irl.aliases import renamed_arguments
@@ -324,7 +325,7 @@ class ResponseSampler:
         """Compiles all that a call with the same arguments needs.
 
         It answers a batch of each width, so that a later call takes the time
-        of generating alone.
+        of generating alone; not on PyTorch, where nothing is compiled.
 
         Args:
             prompts: A list of strings.
@@ -334,6 +335,8 @@ class ResponseSampler:
         prompts = list(column("prompts", prompts))
         decoder = as_decoder(decoder)
         num_samples = check_integer("num_samples", num_samples, least=1)
+        if keras.config.backend() == "torch":
+            return  # It compiles nothing.
         compiled, buckets, batches = self._plan(prompts, decoder, num_samples)
         for rows, width, size in {
             batch[1]: batch for batch in batches
