@@ -35,7 +35,7 @@ def without_mask_warnings() -> Iterator[Any]:
     a T5 is built, and again wherever it is called.
 
     Waits for: a T5 of keras-hub whose embedding attaches no mask, as those of
-    its other families don't.
+    its other families don't (keras-team/keras-hub#2141).
 
     Yields:
         Nothing.
@@ -131,7 +131,8 @@ class LowRankFactors(NamedTuple):
 def low_rank_factors(layer: Any) -> LowRankFactors | None:
     """Finds the factors that `enable_lora` has given a layer.
 
-    Waits for: a documented name of them. The attributes have public names, and
+    Waits for: a documented name of them, or a layer that merges them when it is
+    asked to (keras-team/keras#23244). The attributes have public names, and
     differ from one kind of layer to the next.
 
     Args:
@@ -252,7 +253,7 @@ def clear_gradients(variables: Sequence[Any]) -> None:
     its gradients pile up from step to step.
 
     Waits for: parameters registered by more than their path, or variables with
-    paths of their own in the T5 of keras-hub.
+    paths of their own in the T5 of keras-hub; no issue tells of it yet.
 
     Args:
         variables: List of `keras.Variable`s.
@@ -345,8 +346,8 @@ class _EncodesOnce:
 def layout_of_variable(variable: Any) -> Any:
     """Returns the layout that a variable has already, or `None`.
 
-    Waits for a public name of it; `ModelParallel` reads it to lay out what
-    belongs to a weight as the weight.
+    Waits for: a public name of it. `ModelParallel` reads it to lay out what
+    belongs to a weight as the weight (keras-team/keras#21194).
 
     Args:
         variable: A `keras.Variable`.
@@ -357,8 +358,9 @@ def layout_of_variable(variable: Any) -> Any:
 def move_variable(variable: Any, distribution: Any, like: Any = None) -> None:
     """Lays a variable out anew, as the current distribution says.
 
-    Waits for a public way to lay out variables that were made before the
-    distribution was set; Keras asks for a layout only when one is made.
+    Waits for: a public way to lay out variables that were made before the
+    distribution was set. Keras asks for a layout only when one is made, where
+    it can be passed by now (keras-team/keras#21264).
 
     Args:
         variable: A `keras.Variable`.
@@ -434,8 +436,9 @@ def updated_weight(layer: Any) -> Any:
 def seed_states(variables: Sequence[Any]) -> list[Any]:
     """Finds the states of generators among variables, as those of dropout.
 
-    Waits for: a model that lists its generators. Their states are variables
-    that are known by name alone.
+    Waits for: a model that lists its generators, or files of weights that keep
+    them (keras-team/keras#19796). Their states are variables that are known by
+    name alone.
 
     Args:
         variables: Variables of a model.
