@@ -170,8 +170,8 @@ PLAN = {
     "trainers/gail_test.py::test_each_optimizer_moves": _TORCH_AND_JAX,
     "trainers/gail_test.py::test_fits_logs_and_is_saved": _TORCH_AND_JAX,
     "trainers/gail_test.py::test_no_gradient_flows": _ALL,
-    # On TensorFlow it compiles for two minutes what `no_gradient` and the steps of
-    # `OnlineIQLearn` compile there too.
+    # On TensorFlow it compiles for two minutes what `no_gradient` and the steps
+    # of `OnlineIQLearn` compile there too.
     "trainers/gail_test.py::test_steps_are_compiled_once": _TORCH_AND_JAX,
     "trainers/noise_test.py": _TORCH,
     "trainers/numbers_test.py": _TORCH,
@@ -195,9 +195,8 @@ PLAN = {
     ),
     "trainers/deferred_signals_test.py": _TORCH_AND_JAX,
     "trainers/skipped_updates_test.py": _TORCH_AND_JAX,
-    "trainers/skipped_updates_test.py::test_a_broken_batch_leaves_no_trace[2]": (
-        _ALL
-    ),
+    "trainers/skipped_updates_test.py::test_a_broken_batch_leaves_no_trace"
+    "[2]": _ALL,
     "trainers/step_cost_test.py": _TORCH,
     "trainers/step_cost_test.py::test_a_stopwatch_takes": _ALL,
     "trainers/trainer_test.py::test_a_trainer_and_a_compiled": _TORCH,

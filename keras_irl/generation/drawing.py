@@ -190,8 +190,8 @@ class NotFiniteError(ValueError):
     """A policy whose logits are not finite, so that it has nothing to say."""
 
 
-class CompiledDecoder:
-    """Generates with one sampler, outside of training.
+class CompiledSampler:
+    """A policy and a sampler, compiled to answer prompts outside of training.
 
     Args:
         policy: A `CausalLM` or `Seq2SeqLM`, which stays as it is.

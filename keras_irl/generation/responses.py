@@ -19,7 +19,7 @@ from keras_irl.columns import column
 from keras_irl.families.family import check_language_model
 from keras_irl.families.family import nearest_family
 from keras_irl.generation.decoders import as_decoder
-from keras_irl.generation.drawing import CompiledDecoder
+from keras_irl.generation.drawing import CompiledSampler
 from keras_irl.generation.entropies import EntropyReader
 from keras_irl.generation.length_buckets import LengthBuckets
 from keras_irl.generation.prompts import encode_prompts
@@ -91,7 +91,7 @@ class _Batch(NamedTuple):
 class _Plan(NamedTuple):
     """The compiled function, its length buckets, and their batches."""
 
-    compiled: CompiledDecoder
+    compiled: CompiledSampler
     buckets: LengthBuckets
     batches: list
 
@@ -267,6 +267,7 @@ class ResponseSampler:
         temperature: float = 1.0,
         num_samples: int = 1,
         seed: int = 0,
+        *,
         decoder: Any = None,
     ) -> Any:
         """Answers every prompt `num_samples` times.
@@ -383,7 +384,7 @@ class ResponseSampler:
                 self._stops.token_ids,
                 self.max_response_length,
             )
-            self._compiled[key] = CompiledDecoder(self.policy, sampler)
+            self._compiled[key] = CompiledSampler(self.policy, sampler)
         inputs = encode_prompts(self.policy, prompts, self.max_length)
         buckets = LengthBuckets(inputs, self.max_response_length)
         batches = [
@@ -459,4 +460,4 @@ def sample_responses(
     ```
     """
     sampler = ResponseSampler(policy, max_length, batch_size)
-    return sampler(prompts, temperature, num_samples, seed, decoder)
+    return sampler(prompts, temperature, num_samples, seed, decoder=decoder)

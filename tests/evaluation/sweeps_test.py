@@ -10,7 +10,7 @@ from keras_irl.evaluation.sweeps import sweep
 from keras_irl.generation import BeamSearch
 from keras_irl.generation import Sampling
 from keras_irl.generation.decoders import decoders_of
-from keras_irl.generation.drawing import CompiledDecoder
+from keras_irl.generation.drawing import CompiledSampler
 from keras_irl.generation.responses import ResponseSampler
 from keras_irl.metrics.diversity import distinct_n
 from keras_irl.metrics.diversity import self_bleu
@@ -122,7 +122,7 @@ def test_no_row_is_timed_while_something_compiles(policies, monkeypatch):
         return np.zeros(shape, "int32")
 
     monkeypatch.setattr(ResponseSampler, "__call__", timed)
-    monkeypatch.setattr(CompiledDecoder, "__call__", decode)
+    monkeypatch.setattr(CompiledSampler, "__call__", decode)
     # Of two lengths, each with batches enough for a width of its own.
     prompts = ["a"] * 8 + ["a b c d e f g h"] * 8
     sweep(

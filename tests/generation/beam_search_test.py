@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_irl.generation import BeamSearcher
 from keras_irl.generation import encode_prompts
-from keras_irl.generation.drawing import CompiledDecoder
+from keras_irl.generation.drawing import CompiledSampler
 
 # A chain of four tokens, of which the last ends a text.
 LOGITS = np.random.default_rng(3).normal(0.0, 1.5, (4, 4)).astype("float32")
@@ -167,7 +167,7 @@ def test_a_policy_is_searched_as_by_a_loop_over_lists(family):
     prefix = "" if family == "gpt2" else "decoder_"
     starts = inputs[prefix + "padding_mask"].sum(axis=1)
     searcher = BeamSearcher(3, 0.6, [stop], max_tokens=4)
-    found = CompiledDecoder(policy, searcher)(inputs)
+    found = CompiledSampler(policy, searcher)(inputs)
     for prompt, start in enumerate(starts):
         row = {name: x[[prompt]].copy() for name, x in inputs.items()}
 

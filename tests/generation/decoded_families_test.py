@@ -8,7 +8,7 @@ from keras_irl.generation import BeamSearcher
 from keras_irl.generation import TokenSampler
 from keras_irl.generation import drawn_mask
 from keras_irl.generation import encode_prompts
-from keras_irl.generation.drawing import CompiledDecoder
+from keras_irl.generation.drawing import CompiledSampler
 
 
 def counted(policy, monkeypatch):
@@ -32,7 +32,7 @@ def test_rows_of_a_prompt_share_its_encoding(family, monkeypatch):
     stop = [policy.preprocessor.tokenizer.end_token_id]
     rows = counted(policy, monkeypatch)
     (one, several, one_beam) = (
-        CompiledDecoder(policy, sampler)(inputs)
+        CompiledSampler(policy, sampler)(inputs)
         for sampler in (
             TokenSampler(1, 0.0, stop_token_ids=stop),
             TokenSampler(3, 0.0, stop_token_ids=stop),
