@@ -84,6 +84,7 @@ PLAN = {
     "devices_test.py": _JAX,
     "distribution": _JAX,
     "evaluation": _TORCH,
+    "evaluation/sweeps_test.py::test_no_row_is_timed": _JAX,
     "expected_warnings_test.py": _TORCH,
     "families/family_test.py": _TORCH,
     "families/segments_test.py": _TORCH_AND_JAX,

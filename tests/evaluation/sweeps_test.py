@@ -96,6 +96,9 @@ def test_samples_are_those_of_the_sampler(rows, policies):
     assert 0 < row["entropy"] < np.log(64)
 
 
+@pytest.mark.skipif(
+    keras.config.backend() == "torch", reason="PyTorch runs eagerly."
+)
 def test_no_row_is_timed_while_something_compiles(policies, monkeypatch):
     compiled, late = set(), []
     answer = ResponseSampler.__call__

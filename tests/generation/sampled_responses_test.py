@@ -10,6 +10,7 @@ import testing
 from keras_irl.generation import BeamSearch
 from keras_irl.generation import Sampling
 from keras_irl.generation import TokenSampler
+from keras_irl.generation.drawing import CompiledSampler
 from keras_irl.generation.responses import ResponseSampler
 from keras_irl.generation.responses import sample_responses
 
@@ -181,6 +182,17 @@ def test_beams_are_the_samples_of_a_search(sampler):
     assert two.finished.shape == (3, 2)
     with pytest.raises(ValueError, match="num_samples=3, num_beams=2"):
         sampler(PROMPTS, decoder=beams, num_samples=3)
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "torch", reason="The others compile."
+)
+def test_nothing_is_warmed_up_where_nothing_compiles(shared_t5, monkeypatch):
+    def generate(self, inputs):
+        raise AssertionError("It generates.")
+
+    monkeypatch.setattr(CompiledSampler, "__call__", generate)
+    ResponseSampler(shared_t5, max_length=3).warm_up(PROMPTS, 0.5)
 
 
 @compiled_only
