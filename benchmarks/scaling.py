@@ -34,13 +34,15 @@ import keras_irl  # noqa: E402
 from keras_irl.distribution import Sharded  # noqa: E402
 
 VOCABULARY, WIDTH, NUM_LAYERS = 8192, 128, 2
+# As the 50,257 entries of a GPT-2, which no number of devices divides.
+INDIVISIBLE = 8191
 ROWS, TOKENS = 16, 32
 KINDS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all")
 
 
-def make_policy(is_tied):
+def make_policy(is_tied, vocabulary=VOCABULARY):
     sizes = {
-        "vocabulary_size": VOCABULARY,
+        "vocabulary_size": vocabulary,
         "num_layers": NUM_LAYERS,
         "num_query_heads": 8,
         "num_key_value_heads": 4,
@@ -55,10 +57,10 @@ def make_policy(is_tied):
     return models.LlamaCausalLM(backbone=backbone, preprocessor=None)
 
 
-def make_batch():
+def make_batch(vocabulary=VOCABULARY):
     generator = np.random.default_rng(0)
     shape = (ROWS, TOKENS)
-    tokens = generator.integers(0, VOCABULARY, (ROWS, TOKENS + 1))
+    tokens = generator.integers(0, vocabulary, (ROWS, TOKENS + 1))
     inputs = {"token_ids": tokens[:, :-1], "padding_mask": np.ones(shape, bool)}
     return inputs, tokens[:, 1:], np.ones(shape, "float32")
 
@@ -74,14 +76,14 @@ def distribution(strategy, num_devices):
     return Sharded(mesh, strategy, min_size=1024)
 
 
-def compiled(strategy, num_devices=8, is_tied=False):
+def compiled(strategy, num_devices=8, is_tied=False, vocabulary=VOCABULARY):
     """The compiled step of IQLearn, and the parameters of its policy."""
     keras.distribution.set_distribution(distribution(strategy, num_devices))
     try:
-        policy = make_policy(is_tied)
+        policy = make_policy(is_tied, vocabulary)
         trainer = keras_irl.IQLearn(policy)
         trainer.compile("adam", tile_vocabulary=True)
-        step = CompiledStep(trainer, make_batch())
+        step = CompiledStep(trainer, make_batch(vocabulary))
     finally:
         keras.distribution.set_distribution(None)
     return step, sum(int(np.prod(v.shape)) for v in policy.trainable_variables)
@@ -108,20 +110,25 @@ def floor_of(strategy, number, of_vocabulary):
     return sums + (parts if strategy == "tensor" else parts * (1 + 1 / 2))
 
 
-def print_exchanges(is_tied):
+def print_exchanges(is_tied, vocabulary=VOCABULARY):
     print(
         f"\n| strategy | {' | '.join(KINDS)} | in the tile loop | MB moved | "
         "floor MB | largest array / (V D) | state MB | temporary MB |"
     )
     print("|---" * (len(KINDS) + 7) + "|")
-    of_vocabulary = VOCABULARY * WIDTH * (1 if is_tied else 2)
-    for strategy in ("one device", "data", "fsdp", "tensor", "fsdp+tensor"):
-        step, number = compiled(strategy, is_tied=is_tied)
+    of_vocabulary = vocabulary * WIDTH * (1 if is_tied else 2)
+    strategies = ("one device", "data", "fsdp", "tensor", "fsdp+tensor")
+    if vocabulary == INDIVISIBLE:
+        strategies = ("fsdp", "fsdp+tensor")
+    for strategy in strategies:
+        step, number = compiled(
+            strategy, is_tied=is_tied, vocabulary=vocabulary
+        )
         found = step.collectives()
         counts = collections.Counter(x.kind for x in found)
         moved = sum(x.num_bytes for x in found)
         floor = floor_of(strategy, number, of_vocabulary)
-        largest = step.largest_array()[0] / (VOCABULARY * WIDTH)
+        largest = step.largest_array()[0] / (vocabulary * WIDTH)
         print(
             f"| {strategy} | "
             + " | ".join(str(counts[kind]) for kind in KINDS)
@@ -136,8 +143,9 @@ def print_exchanges(is_tied):
 def print_memory():
     print("\n| strategy | devices | state MB | temporary MB |")
     print("|---|---|---|---|")
-    for strategy in ("data", "fsdp"):
-        for num_devices in (1, 2, 4, 8):
+    for strategy in ("data", "fsdp", "tensor", "fsdp+tensor"):
+        counts = (2, 4, 8) if "tensor" in strategy else (1, 2, 4, 8)
+        for num_devices in counts:
             step, _ = compiled(strategy, num_devices)
             print(
                 f"| {strategy} | {num_devices} | "
@@ -160,6 +168,8 @@ def main():
         kind = "Gemma, head and table are one" if is_tied else "Llama"
         print(f"\n{kind}")
         print_exchanges(is_tied)
+    print(f"\nLlama, a vocabulary of {INDIVISIBLE}, which does not divide")
+    print_exchanges(False, INDIVISIBLE)
     print_memory()
 
 

@@ -25,6 +25,15 @@ def test_no_device_holds_a_head_that_is_divided(strategy):
     assert largest < ENTRIES, line
 
 
+def test_no_device_holds_a_head_whose_vocabulary_does_not_divide():
+    step, _ = compiled("fsdp", vocabulary=scaling.INDIVISIBLE)
+    largest, line = step.largest_array()
+    assert largest < scaling.INDIVISIBLE * scaling.WIDTH, line
+    found = step.collectives()
+    assert "all-to-all" in {x.kind for x in found}
+    assert not [x.line for x in found if x.in_loop]
+
+
 @pytest.mark.parametrize("strategy", ["data", *STRATEGIES])
 def test_no_device_waits_for_another_in_the_loop_over_tiles(strategy):
     step, _ = compiled(strategy)

@@ -55,11 +55,21 @@ class Slopes:
 class HeadTiles:
     """The vocabulary head, a tile at a time."""
 
-    def __init__(self, kernel: Any, bias: Any, head: Any, tiling: Any) -> None:
+    def __init__(
+        self,
+        kernel: Any,
+        bias: Any,
+        head: Any,
+        tiling: Any,
+        *,
+        limit: Any = None,
+    ) -> None:
         self.kernel = kernel
         self.bias = bias
         self.head = head
         self.tiling = tiling
+        # Entries from there on are padding; `None` where there are none.
+        self.limit = limit
         self.axis = head.axes.index("V")
 
     def logits(self, hidden: Any, number: Any) -> tuple[Any, ...]:
@@ -79,6 +89,10 @@ class HeadTiles:
             is_new = ids >= number * size
             logits = jnp.where(is_new, logits, -jnp.inf)
             ids = jnp.where(is_new, ids, -1)
+        if self.limit is not None:
+            is_entry = ids < self.limit
+            logits = jnp.where(is_entry, logits, -jnp.inf)
+            ids = jnp.where(is_entry, ids, -1)
         return logits, ids
 
     def add(
@@ -183,6 +197,8 @@ def counted_statistics(
     counts: Tensor,
     head: Any,
     tiling: Any,
+    *,
+    limit: Any = None,
 ) -> PartStatistics:
     """Computes what `statistics_of_tokens` does, of a part of the vocabulary.
 
@@ -194,6 +210,8 @@ def counted_statistics(
         counts: Boolean array of shape `(N,)`.
         head: A `VocabularyHead` without arrays.
         tiling: A `Tiling` of the part.
+        limit: The number of entries that are no padding, which stands behind
+            them; at least 1. Defaults to `None`, for all.
 
     Returns:
         `PartStatistics`, zero for tokens that don't count.
@@ -208,7 +226,14 @@ def counted_statistics(
     states = jnp.where(counts[order][:, None], hidden_states[order], 0.0)
     num_tokens = jnp.sum(counts)
     results = _tiled_statistics(
-        states, kernel, bias, actions[order], num_tokens, head, tiling
+        states,
+        kernel,
+        bias,
+        actions[order],
+        num_tokens,
+        limit,
+        head,
+        tiling,
     )
     places = jnp.argsort(order[:size])
     return PartStatistics(
@@ -216,31 +241,31 @@ def counted_statistics(
     )
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(5, 6))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(6, 7))
 def _tiled_statistics(
-    hidden_states, kernel, bias, actions, num_tokens, head, tiling
+    hidden_states, kernel, bias, actions, num_tokens, limit, head, tiling
 ):
     # Only the first `num_tokens` count; the list is made of whole blocks.
-    tiles = HeadTiles(kernel, bias, head, tiling)
+    tiles = HeadTiles(kernel, bias, head, tiling, limit=limit)
     found = _forward(tiles, hidden_states, actions, num_tokens, False)
     return found.statistics
 
 
 def _tiled_forward(
-    hidden_states, kernel, bias, actions, num_tokens, head, tiling
+    hidden_states, kernel, bias, actions, num_tokens, limit, head, tiling
 ):
-    tiles = HeadTiles(kernel, bias, head, tiling)
+    tiles = HeadTiles(kernel, bias, head, tiling, limit=limit)
     found = _forward(
         tiles, hidden_states, actions, num_tokens, not head.is_trained
     )
-    inputs = (hidden_states, kernel, bias, actions)
+    inputs = (hidden_states, kernel, bias, actions, limit)
     return found.statistics, (inputs, found)
 
 
 def _tiled_backward(head, tiling, kept, upstream):
-    (hidden_states, kernel, bias, actions), found = kept
+    (hidden_states, kernel, bias, actions, limit), found = kept
     active, expected = found.active, found.expected
-    tiles = HeadTiles(kernel, bias, head, tiling)
+    tiles = HeadTiles(kernel, bias, head, tiling, limit=limit)
     slopes = Slopes(*found.statistics[1:3], *upstream[1:3], head.soft_cap)
     if head.is_trained:
         sums = _backward(tiles, slopes, hidden_states, active)
@@ -264,8 +289,8 @@ def _tiled_backward(head, tiling, kept, upstream):
         to_kernel.astype(kernel.dtype),
         None if bias is None else to_bias.astype(bias.dtype),
     )
-    # None of the actions, and none of their number.
-    return *gradients, None, None
+    # None of the actions, and none of their number or that of the entries.
+    return *gradients, None, None, None
 
 
 _tiled_statistics.defvjp(_tiled_forward, _tiled_backward)

@@ -9,6 +9,11 @@ own part of the vocabulary, and what it found is put together afterwards:
 for the values Vₚ and entropies Hₚ of the parts p alone. The entry of the token
 taken lies in one part; the others add 0. No part of the head leaves its device,
 and neither do gradients of it.
+
+A vocabulary that the devices do not divide, such as the 50,257 entries of a
+GPT-2, lies divided along the width of the hidden states. Then devices exchange
+equal parts, so that each has some entries whole, and the gradients of them go
+back the same way: still nobody holds all of the head.
 """
 
 from typing import Any
@@ -38,11 +43,14 @@ class Placement(NamedTuple):
             or `None` where every device has all of them.
         entries: The name of the axis that the vocabulary is divided by, or
             `None`.
+        is_exchanged: Whether the head lies divided along the hidden states,
+            and devices exchange parts of it for entries.
     """
 
     mesh: object
     tokens: str | None
     entries: str | None
+    is_exchanged: bool = False
 
 
 def placement(kernel: Any, axes: str, num_rows: int) -> Placement | None:
@@ -65,15 +73,29 @@ def placement(kernel: Any, axes: str, num_rows: int) -> Placement | None:
     tokens = distribution.batch_dim_name
     if num_rows is None or num_rows % sizes[tokens]:
         tokens = None
-    entries = None
+    entries = width = None
     if isinstance(kernel, keras.Variable):
         layout = distribution.get_variable_layout(kernel)
-        axis = axes.index("V")
-        if layout is not None and layout.axes[axis] is not None:
-            entries = layout.axes[axis]
-            if kernel.shape[axis] % sizes[entries]:
-                entries = None
-    return Placement(device_mesh.backend_mesh, tokens, entries)
+        if layout is not None:
+            entries, width = (
+                _dividing_axis(layout, kernel, axes.index(name), sizes)
+                for name in "VD"
+            )
+    is_exchanged = entries is None and width is not None
+    return Placement(
+        device_mesh.backend_mesh,
+        tokens,
+        width if is_exchanged else entries,
+        is_exchanged,
+    )
+
+
+def _dividing_axis(layout, kernel, axis, sizes):
+    """The axis of the mesh that divides one of the kernel, or `None`."""
+    name = layout.axes[axis]
+    if name is None or kernel.shape[axis] % sizes[name]:
+        return None
+    return name
 
 
 def statistics_on_devices(
@@ -105,12 +127,13 @@ def statistics_on_devices(
     """
     spec = PartitionSpec
     kernel_axes = [None, None]
-    kernel_axes[head.axes.index("V")] = place.entries
+    divided = "D" if place.is_exchanged else "V"
+    kernel_axes[head.axes.index(divided)] = place.entries
     rows = spec(place.tokens)
     specs = [rows, spec(*kernel_axes), rows, rows]
     given = [hidden_states, kernel, actions, counts]
     if bias is not None:
-        specs.append(spec(place.entries))
+        specs.append(spec(None if place.is_exchanged else place.entries))
         given.append(bias)
 
     def part(hidden_states, kernel, actions, counts, bias=None):
@@ -144,7 +167,7 @@ def _of_a_device(tokens, arrays, head, tile_size, place):
     hidden_states, actions, counts = tokens
     hidden_states = hidden_states.reshape(-1, hidden_states.shape[-1])
     actions, counts = actions.reshape(-1), counts.reshape(-1)
-    kernel, bias = arrays
+    kernel, bias, limit, is_empty = _entries_of_a_device(arrays, head, place)
     num_entries = kernel.shape[head.axes.index("V")]
     first = 0 if axis is None else lax.axis_index(axis) * num_entries
     is_here = (actions >= first) & (actions < first + num_entries)
@@ -159,9 +182,10 @@ def _of_a_device(tokens, arrays, head, tile_size, place):
         counts,
         head,
         tiling,
+        limit=limit,
     )
     if axis is not None:
-        found = _put_together(found, is_here, axis)
+        found = _put_together(found, is_here, is_empty, axis)
     action_values, values, entropies, highest = found
     is_argmax = (action_values >= highest).astype("float32")
     results = [
@@ -175,14 +199,57 @@ def _of_a_device(tokens, arrays, head, tile_size, place):
     return TokenStatistics(*(x.reshape(shape) for x in results))
 
 
-def _put_together(found, is_here, axis):
+class _Entries(NamedTuple):
+    """The entries of the head on a device.
+
+    Attributes:
+        kernel: Float array, `(V / n, D)` or `(D, V / n)`.
+        bias: Float array of shape `(V / n,)`, or `None`.
+        limit: The number of entries that are no padding, or `None` for all.
+        is_empty: Whether they are all padding: where many devices share few
+            entries, the last of them have none.
+    """
+
+    kernel: object
+    bias: object
+    limit: object = None
+    is_empty: object = False
+
+
+def _entries_of_a_device(arrays, head, place):
+    """The entries that a device walks through, exchanged where need be."""
+    kernel, bias = arrays
+    if not place.is_exchanged:
+        return _Entries(kernel, bias)
+    axis, name = head.axes.index("V"), place.entries
+    vocabulary_size = kernel.shape[axis]
+    num_parts = place.mesh.shape[name]
+    num_entries = -(-vocabulary_size // num_parts)
+    missing = num_parts * num_entries - vocabulary_size
+    padding = [(0, 0), (0, 0)]
+    padding[axis] = (0, missing)
+    kernel = lax.all_to_all(
+        jnp.pad(kernel, padding), name, axis, 1 - axis, tiled=True
+    )
+    first = lax.axis_index(name) * num_entries
+    if bias is not None:
+        bias = jnp.pad(bias, (0, missing))
+        bias = lax.dynamic_slice_in_dim(bias, first, num_entries)
+    limit = jnp.clip(vocabulary_size - first, 1, num_entries)
+    return _Entries(kernel, bias, limit, first >= vocabulary_size)
+
+
+def _put_together(found, is_here, is_empty, axis):
     """Joins what the parts of the vocabulary gave."""
     action_values, values, entropies, highest = found
+    highest = jnp.where(is_empty, -jnp.inf, highest)
     highest = lax.pmax(lax.stop_gradient(highest), axis)
-    shift = lax.pmax(lax.stop_gradient(values), axis)
-    total = lax.psum(jnp.exp(values - shift), axis)
+    shift = jnp.where(is_empty, -jnp.inf, values)
+    shift = lax.pmax(lax.stop_gradient(shift), axis)
+    values = jnp.where(is_empty, shift, values)
+    total = lax.psum(jnp.where(is_empty, 0.0, jnp.exp(values - shift)), axis)
     all_values = shift + jnp.log(total)
-    share = jnp.exp(values - all_values)
+    share = jnp.where(is_empty, 0.0, jnp.exp(values - all_values))
     # Differences of values first: they are small, and values may be large.
     depths = all_values - values
     entropies = lax.psum(share * (entropies + depths), axis)

@@ -36,6 +36,11 @@ MESHES = {
     "tensor, head whole": ((2, 4), ["batch", "model"], None),
     "fsdp of two axes": ((2, 4), ["batch", "model"], "batch"),
 }
+# A vocabulary that does not divide lies divided along the hidden states.
+EXCHANGED = {
+    "fsdp": ((8,), ["batch"], "batch"),
+    "another axis": ((2, 4), ["batch", "model"], "model"),
+}
 HEADS = {
     "VD": {},
     "DV": {"axes": "DV"},
@@ -54,21 +59,25 @@ def no_distribution_is_left():
 class Program:
     """Statistics and gradients of a batch, compiled for a mesh or none."""
 
-    def __init__(self, head, mesh=None, num_rows=B, hidden=HIDDEN):
+    def __init__(
+        self, head, mesh=None, num_rows=B, hidden=HIDDEN, size=V, along="V"
+    ):
         axes = head.get("axes", "VD")
         if mesh is not None:
             shape, names, divides = mesh
             device_mesh = keras.distribution.DeviceMesh(shape, names)
             layouts = keras.distribution.LayoutMap(device_mesh)
             layout = [None, None]
-            layout[axes.index("V")] = divides
+            layout[axes.index(along)] = divides
             layouts["kernel"] = tuple(layout)
             keras.distribution.set_distribution(
                 keras.distribution.ModelParallel(
                     layout_map=layouts, batch_dim_name="batch"
                 )
             )
-        kernel = KERNEL if axes == "VD" else KERNEL.T
+        kernel = KERNEL[:size] if axes == "VD" else KERNEL[:size].T
+        if "bias" in head:
+            head = {**head, "bias": head["bias"][:size]}
         self.kernel = keras.Variable(kernel, name="kernel")
         rows = slice(0, num_rows)
 
@@ -77,7 +86,7 @@ class Program:
                 found = tiled_token_statistics(
                     hidden,
                     VocabularyHead(self.kernel, **head),
-                    ACTIONS[rows],
+                    ACTIONS[rows] % size,
                     MASK[rows],
                     tile_size=64,
                 )
@@ -100,7 +109,7 @@ class Program:
 
     def collectives(self):
         """The kind and the number of entries of each, where it stands."""
-        pattern = r"= \(?(.+?)\)? (all-\w+|reduce-scatter|collective-\w+)\("
+        pattern = r"= \(?(.+?)\)? (all-[\w-]+|reduce-scatter|collective-\w+)\("
         for line in self.compiled.as_text().splitlines():
             for shapes, kind in re.findall(pattern, line):
                 for shape in re.findall(r"\[([\d,]*)\]", shapes):
@@ -123,6 +132,40 @@ def test_rows_that_do_not_divide_are_on_every_device(mesh):
     found = Program({}, mesh, num_rows=3).numbers()
     for one, many in zip(expected, found, strict=True):
         np.testing.assert_allclose(many, one, atol=3e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+@pytest.mark.parametrize("mesh", EXCHANGED.values(), ids=EXCHANGED)
+def test_a_vocabulary_that_does_not_divide_is_exchanged(mesh, head):
+    expected = Program(head, size=V - 3).numbers()
+    found = Program(head, mesh, size=V - 3, along="D").numbers()
+    for one, many in zip(expected, found, strict=True):
+        np.testing.assert_allclose(many, one, atol=3e-5, rtol=1e-5)
+
+
+def test_devices_without_an_entry_add_nothing():
+    # Of nine entries, two each, the last three of eight devices have none. All
+    # logits are so low that the padding would be likeliest.
+    head = {"bias": BIAS - 300.0}
+    expected = Program(head, size=9).numbers()
+    found = Program(head, EXCHANGED["fsdp"], size=9, along="D").numbers()
+    assert expected[1][MASK > 0].max() < -200.0
+    for one, many in zip(expected, found, strict=True):
+        np.testing.assert_allclose(many, one, atol=2e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", EXCHANGED)
+def test_an_exchanged_head_is_on_no_device_as_a_whole(name):
+    program = Program({}, EXCHANGED[name], size=V - 3, along="D")
+    text = program.compiled.as_text()
+    for size in (V - 3, V):
+        assert f"[{size},{D}]" not in text and f"[{D},{size}]" not in text
+    found = list(program.collectives())
+    assert "all-to-all" in {kind for kind, _, _ in found}
+    lines = [line for _, _, line in found]
+    assert [line for line in lines if "while/body" in line] == []
+    layout = program.kernel.value.sharding
+    assert program.gradients[1].sharding.is_equivalent_to(layout, 2)
 
 
 @pytest.mark.parametrize("name", ["fsdp", "tensor", "fsdp of two axes"])
