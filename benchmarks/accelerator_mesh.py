@@ -9,7 +9,8 @@ import os
 
 from architectures import Sizes
 from training_step import BATCHES
-from training_step import run_keras
+from training_step import fit_times
+from training_step import keras_model
 
 
 def main():
@@ -33,9 +34,8 @@ def main():
         set_mesh(strategy)
         keras.utils.set_random_seed(0)
         losses = []
-        times = run_keras(
-            "IQLearn", sizes, options.steps, options.dtype, losses
-        )
+        model = keras_model("IQLearn", sizes, options.dtype)
+        times = fit_times(model, sizes, options.steps, losses)
         found[strategy or "none"] = {
             "seconds": min(times[2:]),
             "losses": losses,

@@ -14,8 +14,9 @@ python=${PYTHON:-python3}
 
 # Keras and keras-hub; what keras_irl imports; the peers.
 names="keras keras-hub kagglehub kagglesdk namex optree grain array-record
-absl-py h5py ml-dtypes rich markdown-it-py mdurl pygments packaging regex
-sentencepiece tokenizers huggingface-hub safetensors sacrebleu portalocker
+portpicker psutil absl-py h5py ml-dtypes rich markdown-it-py mdurl pygments packaging regex
+sentencepiece tokenizers huggingface-hub hf-xet httpx2 httpcore2 truststore
+anyio idna h11 typing-extensions pyyaml filelock fsspec safetensors sacrebleu portalocker
 tabulate colorama nltk joblib click tqdm jinja2 markupsafe etils cloudpickle
 transformers trl accelerate datasets dill multiprocess xxhash"
 

@@ -73,10 +73,9 @@ def batch(sizes, prompt_length):
     return prompts, responses
 
 
-def run_keras(contender, sizes, options):
-    """Trains by `fit`, and returns what each step took, in seconds."""
+def keras_trainer(contender, sizes, options):
+    """A compiled trainer of the backend that is set."""
     import keras
-    import numpy as np
 
     import keras_irl
 
@@ -85,6 +84,14 @@ def run_keras(contender, sizes, options):
         policy(sizes, options.prompt_length)
     )
     trainer.compile(keras.optimizers.Adam(1e-4))
+    return trainer
+
+
+def fit_times(trainer, sizes, options):
+    """Trains by `fit`, and returns what each step took, in seconds."""
+    import keras
+    import numpy as np
+
     prompts, responses = batch(sizes, options.prompt_length)
     states, actions = responses[:, :-1], responses[:, 1:]
     inputs = {
@@ -176,7 +183,8 @@ def measure(options):
         packages = versions("torch", "transformers")
     else:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        steps = run_keras(options.contender, sizes, options)
+        trainer = keras_trainer(options.contender, sizes, options)
+        steps = fit_times(trainer, sizes, options)
         packages = versions("keras", "keras-hub", os.environ["KERAS_BACKEND"])
     steps = steps[WARM_UP_STEPS:]
     result = {

@@ -93,11 +93,8 @@ def keras_inputs(sizes, ids):
     }
 
 
-def run_keras(contender, sizes, steps, dtype, losses=None):
-    """Trains by `fit`, and returns the seconds of each step.
-
-    The loss of each is added to `losses`, if that is a list.
-    """
+def keras_model(contender, sizes, dtype):
+    """A compiled model of the backend that is set."""
     import keras
 
     if keras.backend.backend() != "tensorflow":
@@ -108,17 +105,25 @@ def run_keras(contender, sizes, steps, dtype, losses=None):
     import keras_irl
 
     keras.config.set_dtype_policy(dtype)
-    policy = keras_policy(sizes)
+    model = keras_policy(sizes)
     optimizer = keras.optimizers.Adam(1e-4)
     if contender.startswith("keras-hub"):
-        model = policy
         loss = {"loss": keras_irl.losses.IQLearnLoss()}
         model.compile(optimizer, **(loss if "+" in contender else {}))
     else:
-        model = getattr(keras_irl, contender)(policy)
+        model = getattr(keras_irl, contender)(model)
         model.compile(optimizer)
+    return model
+
+
+def fit_times(model, sizes, steps, losses=None):
+    """Trains by `fit`, and returns the seconds of each step.
+
+    The loss of each is added to `losses`, if that is a list.
+    """
+    import keras
+
     ids, mask = arrays(sizes)
-    inputs = keras_inputs(sizes, ids)
     times = [time.perf_counter()]
 
     class Clock(keras.callbacks.Callback):
@@ -130,7 +135,7 @@ def run_keras(contender, sizes, steps, dtype, losses=None):
                 losses.append(loss)
 
     model.fit(
-        inputs,
+        keras_inputs(sizes, ids),
         ids[:, 1:],
         sample_weight=mask,
         batch_size=sizes.batch,
@@ -140,6 +145,10 @@ def run_keras(contender, sizes, steps, dtype, losses=None):
         callbacks=[Clock()],
     )
     return [b - a for a, b in zip(times, times[1:], strict=False)]
+
+
+def run_keras(contender, sizes, steps, dtype):
+    return fit_times(keras_model(contender, sizes, dtype), sizes, steps)
 
 
 def run_transformers(sizes, steps, dtype):
