@@ -23,8 +23,8 @@ check suite nightly coverage canary: export XLA_FLAGS := \
 # Where each run of the suite notes what it ran and left to other backends.
 suite nightly: export KERAS_IRL_RECORD := .cache/suite
 
-.PHONY: demo check test lint suite nightly mutate fuzz coverage canary lock \
-	clean
+.PHONY: demo check test lint suite nightly mutate fuzz coverage canary bench \
+	lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -98,6 +98,11 @@ canary: .venv-canary/.made
 			failed="$$failed $$backend"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "Failed on:$$failed"; exit 1; fi
+
+# Has something become slower? Ten minutes, with nothing else running beside
+# them. BENCH="--only tiled" asks of one figure, BENCH=--update keeps them all.
+bench: $(VENV)/.test
+	KERAS_BACKEND=jax $(BIN)/python benchmarks/bench.py $(BENCH)
 
 # Newer versions of everything that is tested; run `make test` before you keep
 # them.

@@ -1,11 +1,14 @@
-"""T5 and GPT-2 of random weights, alike in Keras and in PyTorch."""
+"""T5, GPT-2 and Gemma of random weights, alike in Keras and in PyTorch."""
 
 MODELS = {
     # layers, heads, width, inner width, vocabulary
     "t5-60m": (6, 8, 512, 2048, 32128),
+    "t5-base": (12, 12, 768, 3072, 32128),
     "gpt2-124m": (12, 12, 768, 3072, 50257),
+    "gemma-2b": (18, 8, 2048, 16384, 256000),
     "t5-mini": (2, 4, 128, 256, 1000),
     "gpt2-mini": (2, 4, 128, 512, 1000),
+    "gemma-mini": (2, 4, 128, 256, 1000),
 }
 
 
@@ -15,6 +18,7 @@ class Sizes:
     def __init__(self, name, batch, length):
         self.name = name
         self.is_t5 = name.startswith("t5")
+        self.is_gemma = name.startswith("gemma")
         (
             self.layers,
             self.heads,
@@ -24,6 +28,24 @@ class Sizes:
         ) = MODELS[name]
         self.batch, self.length = batch, length
 
+    def layer_weights(self):
+        """The weights that the matrix products of a layer read.
+
+        Of T5 one of the encoder and one of the decoder. All heads of Gemma
+        share one key and one value, and its inner layer has a gate.
+        """
+        square, inner = self.width**2, self.width * self.inner
+        if self.is_gemma:
+            return (2 + 2 / self.heads) * square + 3 * inner
+        if self.is_t5:
+            return 12 * square + 4 * inner
+        return 4 * square + 2 * inner
+
+    def num_parameters(self):
+        """The weights of its matrices; norms and positions are left out."""
+        head = self.width * self.vocabulary
+        return int(self.layers * self.layer_weights() + head)
+
     def step_flops(self):
         """Operations of the matrix products of a training step, at least.
 
@@ -32,26 +54,34 @@ class Sizes:
         is counted over all pairs of tokens; nothing is computed twice.
         """
         attentions = 3 if self.is_t5 else 1
-        weights = 4 * attentions * self.width**2
-        weights += (2 if self.is_t5 else 1) * 2 * self.width * self.inner
         pairs = 2 * attentions * self.length * self.width
         head = self.width * self.vocabulary
-        per_token = 2 * (self.layers * (weights + pairs) + head)
-        return 3 * per_token * self.batch * self.length
+        per_token = 2 * (self.layers * (self.layer_weights() + pairs) + head)
+        return int(3 * per_token * self.batch * self.length)
 
 
 def keras_policy(sizes, preprocessor=None):
     import keras_hub
 
+    models = keras_hub.models
     shared = {
         "vocabulary_size": sizes.vocabulary,
         "num_layers": sizes.layers,
-        "num_heads": sizes.heads,
         "hidden_dim": sizes.width,
-        "intermediate_dim": sizes.inner,
         "dropout": 0.0,
     }
-    models = keras_hub.models
+    if sizes.is_gemma:
+        backbone = models.GemmaBackbone(
+            **shared,
+            num_query_heads=sizes.heads,
+            num_key_value_heads=1,
+            head_dim=sizes.width // sizes.heads,
+            # Its own count is that of the layer and its gate together.
+            intermediate_dim=2 * sizes.inner,
+        )
+        return models.GemmaCausalLM(backbone, preprocessor)
+    shared["num_heads"] = sizes.heads
+    shared["intermediate_dim"] = sizes.inner
     if sizes.is_t5:
         backbone = models.T5Backbone(
             **shared,
@@ -69,6 +99,17 @@ def keras_policy(sizes, preprocessor=None):
 def torch_model(sizes):
     import transformers
 
+    if sizes.is_gemma:
+        config = transformers.GemmaConfig(
+            vocab_size=sizes.vocabulary,
+            hidden_size=sizes.width,
+            intermediate_size=sizes.inner,
+            num_hidden_layers=sizes.layers,
+            num_attention_heads=sizes.heads,
+            num_key_value_heads=1,
+            head_dim=sizes.width // sizes.heads,
+        )
+        return transformers.GemmaForCausalLM(config)
     if sizes.is_t5:
         config = transformers.T5Config(
             vocab_size=sizes.vocabulary,

@@ -12,7 +12,7 @@ round. First calls, which compile, don't count. Run nothing else beside it.
 
 makes a virtual environment for the peers in `runs/peers`; without `--peers`
 they are left out. `--size t5-mini --rounds 1` is quick, `--contenders
-IQLearn,OnlineIQLearn,GAIL,transformers` is everything.
+MLE,IQLearn,OnlineIQLearn,GAIL,transformers` is everything.
 
 Every rollout has all its tokens: the end token of the policy's tokenizer is
 set to an id behind its vocabulary, which no logit stands for, and rollouts that
@@ -22,7 +22,6 @@ are shorter anyhow are an error. Peers are forbidden their end token.
 import argparse
 import json
 import os
-import pathlib
 import statistics
 import sys
 import time
@@ -34,6 +33,10 @@ from processes import PeakMemory
 from processes import measured
 from processes import python_of_peers
 from processes import versions
+from rounds import alternate
+from rounds import ratios
+from rounds import spread
+from rounds import write_json
 
 OFFLINE, ONLINE, PEER = "IQLearn", "OnlineIQLearn", "transformers"
 WARM_UP_STEPS = 2
@@ -70,17 +73,25 @@ def batch(sizes, prompt_length):
     return prompts, responses
 
 
-def run_keras(contender, sizes, options):
-    """Trains by `fit`, and returns what each step took, in seconds."""
+def keras_trainer(contender, sizes, options):
+    """A compiled trainer of the backend that is set."""
     import keras
-    import numpy as np
 
     import keras_irl
 
+    keras.config.set_dtype_policy(options.dtype)
     trainer = getattr(keras_irl, contender)(
         policy(sizes, options.prompt_length)
     )
     trainer.compile(keras.optimizers.Adam(1e-4))
+    return trainer
+
+
+def fit_times(trainer, sizes, options):
+    """Trains by `fit`, and returns what each step took, in seconds."""
+    import keras
+    import numpy as np
+
     prompts, responses = batch(sizes, options.prompt_length)
     states, actions = responses[:, :-1], responses[:, 1:]
     inputs = {
@@ -134,8 +145,11 @@ def run_transformers(sizes, options):
     """Answers prompts, and returns what each batch took, in seconds."""
     import torch
 
-    model = torch_model(sizes).eval()
-    prompts = torch.from_numpy(batch(sizes, options.prompt_length)[0]).long()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = getattr(torch, options.dtype.removeprefix("mixed_"))
+    model = torch_model(sizes).eval().to(device, dtype)
+    prompts = torch.from_numpy(batch(sizes, options.prompt_length)[0])
+    prompts = prompts.long().to(device)
     calls = []
     for _ in range(options.steps):
         start = time.perf_counter()
@@ -169,7 +183,8 @@ def measure(options):
         packages = versions("torch", "transformers")
     else:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        steps = run_keras(options.contender, sizes, options)
+        trainer = keras_trainer(options.contender, sizes, options)
+        steps = fit_times(trainer, sizes, options)
         packages = versions("keras", "keras-hub", os.environ["KERAS_BACKEND"])
     steps = steps[WARM_UP_STEPS:]
     result = {
@@ -193,19 +208,10 @@ def run(contender, options):
         "prompt_length",
         "response_length",
         "steps",
+        "dtype",
     ):
         command += ["--" + name.replace("_", "-"), str(getattr(options, name))]
     return measured(contender, command, options.backend, options.threads)
-
-
-def run_rounds(options):
-    """Results of every contender, a list over the rounds each."""
-    found = {name: [] for name in options.contenders}
-    for number in range(options.rounds):
-        order = list(found) if number % 2 == 0 else list(found)[::-1]
-        for name in order:
-            found[name].append(run(name, options))
-    return found
 
 
 def summary(name, found, options):
@@ -223,22 +229,6 @@ def summary(name, found, options):
     if name != PEER:
         row["ratios"] = ratios("seconds", results, found.get(OFFLINE))
     return row
-
-
-def ratios(key, results, baseline):
-    """Of what two contenders took in each round, nothing if one failed."""
-    if not results or not baseline or None in [*results, *baseline]:
-        return []
-    return [a[key] / b[key] for a, b in zip(results, baseline, strict=True)]
-
-
-def spread(values):
-    if not values:
-        return ""
-    return (
-        f"{statistics.median(values):.2f} "
-        f"({min(values):.2f} to {max(values):.2f})"
-    )
 
 
 def seconds(value):
@@ -264,7 +254,7 @@ def print_table(rows, options):
             continue
         cells = [seconds(row[key]) for key in ("seconds", "sampling", "update")]
         tokens = row.get("tokens_per_second")
-        cells.append(spread(row.get("ratios")))
+        cells.append(spread(row.get("ratios"), 2))
         cells.append(f"{tokens:,.0f}" if tokens else "")
         cells.append(f"{row['mebibytes']:,.0f}")
         lines.append([name, *cells])
@@ -272,14 +262,18 @@ def print_table(rows, options):
 
 
 def compare(options):
-    found = run_rounds(options)
+    found = alternate(
+        options.contenders, lambda name: run(name, options), options.rounds
+    )
     rows = {name: summary(name, found, options) for name in found}
     print_table(rows, options)
     speeds = ratios("sampling", found.get(PEER), found.get(ONLINE))
     if speeds:
-        print(
-            f"\nTokens a second, {ONLINE} / {PEER}.generate: {spread(speeds)}"
-        )
+        told = spread(speeds, 2)
+        print(f"\nTokens a second, {ONLINE} / {PEER}.generate: {told}")
+    steps = ratios("seconds", found.get("GAIL"), found.get("MLE"))
+    if steps:
+        print(f"\nGAIL / MLE: {spread(steps, 2)}")
     if options.output:
         settings = {
             name: value
@@ -292,22 +286,22 @@ def compare(options):
             "rounds": found,
             "tokens_per_second_to_peer": speeds,
         }
-        text = json.dumps(report, indent=2) + "\n"
-        pathlib.Path(options.output).write_text(text, "utf-8")
+        write_json(options.output, report)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--size", choices=("t5-60m", "t5-mini"), default="t5-60m")
+    add("--size", choices=("t5-60m", "t5-base", "t5-mini"), default="t5-60m")
     add("--backend", default="jax")
     add("--contenders", default=f"{OFFLINE},{ONLINE},{PEER}")
     add("--peers", help="folder of the peers' virtual environment")
     add("--batch-size", type=int, default=8)
     add("--prompt-length", type=int, default=64)
     add("--response-length", type=int, default=64)
-    add("--rounds", type=int, default=3)
+    add("--rounds", type=int, default=5)
     add("--steps", type=int, default=6)
+    add("--dtype", default="float32", choices=("float32", "mixed_bfloat16"))
     add("--threads", type=int, default=len(os.sched_getaffinity(0)))
     add("--output", help="JSON file for all that was measured")
     add("--contender", help=argparse.SUPPRESS)

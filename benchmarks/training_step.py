@@ -15,9 +15,11 @@ they are left out. `--models t5-mini,gpt2-mini` are quick.
 
 A third of the decoder's tokens are prompt, which no contender trains on. Memory
 is the peak of the resident set, the weights included, or on a GPU what was
-taken there. With `--dtype mixed_bfloat16` all compute in that precision. With
-`--peak-teraflops 989`, or whatever the device can do, the table tells which
-share of it the matrix products of a step reach.
+taken there. With `--dtypes mixed_bfloat16` all compute in that precision, with
+`--dtypes float32,mixed_bfloat16 --backends jax,torch` each in both. The floor
+is what the products of a step and one pass of Adam need at the rates that
+`matrix_rate.py` finds in the same run. The first step is that of a `fit`, with
+all that it compiles.
 """
 
 import argparse
@@ -30,16 +32,27 @@ import time
 from architectures import Sizes
 from architectures import keras_policy
 from architectures import torch_model
+from matrix_rate import floor_seconds
+from matrix_rate import rates_of
 from processes import PeakMemory
 from processes import measured
 from processes import python_of_peers
+from rounds import alternate
+from rounds import markdown
+from rounds import median
+from rounds import ratios
+from rounds import spread
+from rounds import write_json
 
 BATCHES = {
     # batch, length
     "t5-60m": (4, 128),
+    "t5-base": (4, 128),
     "gpt2-124m": (4, 128),
+    "gemma-2b": (1, 128),
     "t5-mini": (32, 64),
     "gpt2-mini": (32, 64),
+    "gemma-mini": (32, 64),
 }
 CONTENDERS = (
     "keras-hub",
@@ -49,6 +62,7 @@ CONTENDERS = (
     "transformers",
     "trl",
 )
+PEERS = ("transformers", "trl")
 WARM_UP_STEPS = 2
 
 
@@ -79,8 +93,8 @@ def keras_inputs(sizes, ids):
     }
 
 
-def run_keras(contender, sizes, steps, dtype):
-    """Trains by `fit`, and returns the seconds of each step."""
+def keras_model(contender, sizes, dtype):
+    """A compiled model of the backend that is set."""
     import keras
 
     if keras.backend.backend() != "tensorflow":
@@ -91,27 +105,37 @@ def run_keras(contender, sizes, steps, dtype):
     import keras_irl
 
     keras.config.set_dtype_policy(dtype)
-    policy = keras_policy(sizes)
+    model = keras_policy(sizes)
     optimizer = keras.optimizers.Adam(1e-4)
     if contender.startswith("keras-hub"):
-        model = policy
         loss = {"loss": keras_irl.losses.IQLearnLoss()}
         model.compile(optimizer, **(loss if "+" in contender else {}))
     else:
-        model = getattr(keras_irl, contender)(policy)
+        model = getattr(keras_irl, contender)(model)
         model.compile(optimizer)
+    return model
+
+
+def fit_times(model, sizes, steps, losses=None):
+    """Trains by `fit`, and returns the seconds of each step.
+
+    The loss of each is added to `losses`, if that is a list.
+    """
+    import keras
+
     ids, mask = arrays(sizes)
-    inputs = keras_inputs(sizes, ids)
     times = [time.perf_counter()]
 
     class Clock(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
             # Reading a number waits for a step that runs in the background.
-            float(logs["loss"])
+            loss = float(logs["loss"])
             times.append(time.perf_counter())
+            if losses is not None:
+                losses.append(loss)
 
     model.fit(
-        inputs,
+        keras_inputs(sizes, ids),
         ids[:, 1:],
         sample_weight=mask,
         batch_size=sizes.batch,
@@ -121,6 +145,10 @@ def run_keras(contender, sizes, steps, dtype):
         callbacks=[Clock()],
     )
     return [b - a for a, b in zip(times, times[1:], strict=False)]
+
+
+def run_keras(contender, sizes, steps, dtype):
+    return fit_times(keras_model(contender, sizes, dtype), sizes, steps)
 
 
 def run_transformers(sizes, steps, dtype):
@@ -214,12 +242,17 @@ def tokenizer(sizes):
     )
 
 
+def sizes_of(model, options):
+    batch, length = BATCHES[model]
+    return Sizes(model, options.batch_size or batch, options.length or length)
+
+
 def measure(options):
     """Runs one contender in this process and prints what it took."""
-    sizes = Sizes(options.model, *BATCHES[options.model])
+    sizes = sizes_of(options.model, options)
     peak = PeakMemory()
     peak.start()
-    arguments = (sizes, options.steps, options.dtype)
+    arguments = (sizes, options.steps, options.dtypes[0])
     if options.contender == "transformers":
         times = run_transformers(*arguments)
     elif options.contender == "trl":
@@ -229,7 +262,10 @@ def measure(options):
         times = run_keras(options.contender, *arguments)
     result = {
         "seconds": statistics.median(times[WARM_UP_STEPS:]),
+        # With what was compiled for it, if anything was.
+        "first_step": times[0],
         "mebibytes": mebibytes_of_device() or peak.stop(),
+        "flops": sizes.step_flops(),
     }
     print(json.dumps(result))
 
@@ -246,78 +282,106 @@ def mebibytes_of_device():
 
 
 def run(contender, model, options):
-    name, _, backend = contender.partition("@")
+    """What one contender took, as `name@backend, dtype` says it."""
+    name, backend, dtype = parts(contender)
     python = sys.executable
-    if not backend:
+    if name in PEERS:
         python = python_of_peers(options.peers)
     command = [python, __file__, "--contender", name, "--model", model]
-    command += ["--steps", str(options.steps), "--dtype", options.dtype]
-    return measured(contender, command, backend or "torch")
+    command += ["--steps", str(options.steps), "--dtypes", dtype]
+    for option in ("batch_size", "length"):
+        if getattr(options, option) is not None:
+            command += [f"--{option.replace('_', '-')}"]
+            command += [str(getattr(options, option))]
+    return measured(contender, command, backend)
+
+
+def parts(contender):
+    name, _, dtype = contender.partition(", ")
+    name, _, backend = name.partition("@")
+    return name, backend, dtype
 
 
 def contenders(model, options):
-    for name in CONTENDERS:
-        if name in ("transformers", "trl"):
-            if options.peers and not (name == "trl" and model[:2] == "t5"):
-                yield name
-        else:
-            yield from (f"{name}@{backend}" for backend in options.backends)
+    for dtype in options.dtypes:
+        for name in options.contenders:
+            if name not in PEERS:
+                for backend in options.backends:
+                    yield f"{name}@{backend}, {dtype}"
+            elif options.peers and not (name == "trl" and model[:2] == "t5"):
+                yield f"{name}@torch, {dtype}"
+
+
+def lines_of(found, sizes, rates):
+    """A line of the table for each contender."""
+    for contender, results in found.items():
+        name, backend, dtype = parts(contender)
+        stock = found.get(f"keras-hub@{backend}, {dtype}")
+        seconds = median("seconds", results)
+        if seconds is None:
+            yield [contender, "did not run", *[""] * 6]
+            continue
+        floor = floor_of(sizes, rates.get((backend, dtype)))
+        yield [
+            contender,
+            f"{seconds:.3f}",
+            f"{sizes.batch * sizes.length / seconds:,.0f}",
+            f"{median('mebibytes', results):,.0f}",
+            spread(ratios("seconds", results, stock)),
+            f"{floor / seconds:.0%}" if floor else "",
+            f"{median('first_step', results):.1f}",
+            spread(ratios("first_step", results, stock)),
+        ]
+
+
+def floor_of(sizes, rates):
+    if not rates:
+        return None
+    return floor_seconds(sizes.step_flops(), sizes.num_parameters(), rates)
+
+
+def pairs(found, options):
+    """Ratios that are told below the table, of those that ran."""
+    for contender, results in found.items():
+        name, backend, dtype = parts(contender)
+        others = [f"MLE@{backend}, {dtype}"]
+        others += [f"{peer}@torch, {dtype}" for peer in PEERS]
+        for other in others if name == "IQLearn" else []:
+            values = ratios("seconds", results, found.get(other))
+            if values:
+                memory = ratios("mebibytes", results, found[other])
+                yield f"{contender} / {other}", values, memory
 
 
 def compare(model, options):
-    results = {name: [] for name in contenders(model, options)}
-    for _ in range(options.rounds):
-        for name, found in results.items():
-            found.append(run(name, model, options))
-    sizes = Sizes(model, *BATCHES[model])
-    print(f"\n{model}, batch {sizes.batch}, length {sizes.length}\n")
-    peak = options.peak_teraflops
-    # Only here: a contender chooses its backend first.
-    from keras_irl.reporting.tables import Table
-    from keras_irl.reporting.tables import markdown_table
-
-    header = ["contender", "s / step", "tokens / s", "MiB"]
-    header += ["time ratio (range)", *["of the peak"] * bool(peak)]
-    lines = []
-    # Ratios are to keras-hub's own fit on the same backend, or on the first.
-    for name, found in results.items():
-        backend = name.partition("@")[2] or options.backends[0]
-        stock = results[f"keras-hub@{backend}"]
-        if None in found or None in stock:
-            empty = [""] * (len(header) - 2)
-            lines.append([name, "did not run", *empty])
-            continue
-        seconds, mebibytes = (
-            statistics.median(x[key] for x in found)
-            for key in ("seconds", "mebibytes")
-        )
-        ratios = [
-            x["seconds"] / y["seconds"]
-            for x, y in zip(found, stock, strict=True)
-        ]
-        line = [name, f"{seconds:.3f}"]
-        line += [f"{sizes.batch * sizes.length / seconds:,.0f}"]
-        line += [f"{mebibytes:,.0f}", spread(ratios)]
-        if peak:
-            share = sizes.step_flops() / seconds / peak / 1e12
-            line.append(f"{share:.1%}")
-        lines.append(line)
-    print(markdown_table(Table(header, lines)), flush=True)
-    for backend in options.backends:
-        pair = [results[f"{x}@{backend}"] for x in ("IQLearn", "MLE")]
-        if None in pair[0] or None in pair[1]:
-            continue
-        ratios = [
-            x["seconds"] / y["seconds"] for x, y in zip(*pair, strict=True)
-        ]
-        print(f"\nIQLearn / MLE on {backend}: {spread(ratios)}")
-
-
-def spread(ratios):
-    return (
-        f"{statistics.median(ratios):.3f} "
-        f"({min(ratios):.3f} to {max(ratios):.3f})"
+    found = alternate(
+        contenders(model, options),
+        lambda name: run(name, model, options),
+        options.rounds,
     )
+    sizes = sizes_of(model, options)
+    # Each in a process of its own, in the same minutes as the steps.
+    rates = {
+        (backend, dtype): rates_of(backend, dtype, options.matrix_size)
+        for backend in {parts(name)[1] for name in found} & {"jax", "torch"}
+        for dtype in options.dtypes
+    }
+    print(
+        f"\n{model}, batch {sizes.batch}, length {sizes.length}, "
+        f"{options.rounds} rounds\n"
+    )
+    header = ["contender", "s / step", "tokens / s", "MiB"]
+    header += ["time / keras-hub's (range)", "floor / time"]
+    header += ["first step, s", "first step / keras-hub's (range)"]
+    print(markdown(header, lines_of(found, sizes, rates)), flush=True)
+    told = list(pairs(found, options))
+    for name, values, memory in told:
+        print(f"\n{name}: time {spread(values)}, memory {spread(memory)}")
+    return {
+        "rounds": found,
+        "rates": {", ".join(key): value for key, value in rates.items()},
+        "ratios": {name: values for name, values, _ in told},
+    }
 
 
 def names(text):
@@ -329,19 +393,29 @@ def main():
     add = parser.add_argument
     add("--models", type=names, default="t5-60m,gpt2-124m")
     add("--backends", type=names, default="jax")
+    add("--contenders", type=names, default=",".join(CONTENDERS))
     add("--peers", help="folder of the peers' virtual environment")
-    add("--rounds", type=int, default=3)
+    add("--rounds", type=int, default=5)
     add("--steps", type=int, default=8)
-    add("--dtype", default="float32", choices=("float32", "mixed_bfloat16"))
-    add("--peak-teraflops", type=float, help="of the device, in that precision")
+    add("--batch-size", type=int, help="defaults to 4, 1 of Gemma, 32 of minis")
+    add("--length", type=int, help="of the texts, in tokens")
+    add(
+        "--dtypes",
+        type=names,
+        default="float32",
+        help="float32, mixed_bfloat16 or both",
+    )
+    add("--matrix-size", type=int, default=2048, help="of matrix_rate.py")
+    add("--output", help="JSON file for all that was measured")
     add("--contender", help=argparse.SUPPRESS)
     add("--model", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.contender:
         measure(options)
         return
-    for model in options.models:
-        compare(model, options)
+    report = {model: compare(model, options) for model in options.models}
+    if options.output:
+        write_json(options.output, report)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def make_inputs(options):
     return hidden, kernel, actions, mask
 
 
-def make_loss(kind, frozen):
+def make_loss(kind, frozen, **tile_sizes):
     from keras import ops
 
     from keras_irl.losses import iq_learn_loss
@@ -66,7 +66,9 @@ def make_loss(kind, frozen):
     from keras_irl.ops import tiled_token_statistics
 
     def numbers(hidden, kernel, actions):
+        kernel = ops.cast(kernel, hidden.dtype)
         logits = ops.matmul(hidden, ops.transpose(kernel))
+        logits = ops.cast(logits, "float32")
         taken = ops.take_along_axis(logits, actions[..., None], -1)[..., 0]
         return taken, ops.logsumexp(logits, axis=-1)
 
@@ -88,7 +90,9 @@ def make_loss(kind, frozen):
     def loss(hidden, kernel, actions, mask):
         if kind == "tiled":
             head = VocabularyHead(kernel, is_trained=not frozen)
-            found = tiled_token_statistics(hidden, head, actions, mask)[:2]
+            found = tiled_token_statistics(
+                hidden, head, actions, mask, **tile_sizes
+            )[:2]
         else:
             find = chunked if kind == "chunked" else numbers
             found = find(hidden, kernel, actions)

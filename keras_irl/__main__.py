@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
+from keras_irl.cli.compilation_cache import use_compilation_cache
 from keras_irl.cli.error_messages import CONTINUED
 from keras_irl.cli.error_messages import TRACEBACK
 from keras_irl.cli.error_messages import explain
@@ -49,6 +50,9 @@ def _guarded(options, stop):
     if options.backend:
         os.environ["KERAS_BACKEND"] = options.backend
     try:
+        use_compilation_cache(
+            options.compilation_cache, os.environ.get("KERAS_BACKEND")
+        )
         return _run(options, stop)
     except KeyboardInterrupt:
         return _interrupted(options, stop)

@@ -25,6 +25,7 @@ BACKEND_FREE = (
     "aliases_test.py",
     "architecture_test.py",
     "arguments_test.py",
+    "benchmarks",
     "cli/decoders_test.py",
     "cli/doctor_test.py",
     "cli/early_checks_test.py",

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from keras_irl.cli.compilation_cache import add_compilation_cache
 from keras_irl.types import Path
 
 # Beyond these, no array of any backend holds what a flag asks for.
@@ -183,7 +184,7 @@ def _add_lengths(group, default, rest=""):
 
 
 def add_machine(group: Any) -> None:
-    """Adds the flags of the backend and the batch size.
+    """Adds the flags of the backend, its cache and the batch size.
 
     Args:
         group: An argument group of `argparse`.
@@ -195,6 +196,7 @@ def add_machine(group: Any) -> None:
         choices=("jax", "tensorflow", "torch"),
         help="backend of Keras (default: KERAS_BACKEND, or Keras's own)",
     )
+    add_compilation_cache(group)
 
 
 def add_tokenize(group: Any, default: str = "13a") -> None:

@@ -23,7 +23,14 @@ from keras_irl.types import Path
 from keras_irl.version import __version__
 
 # What is said otherwise, or says nothing of the results.
-_NOT_TOLD = ("job", "output", "overwrite", "arguments", "path")
+_NOT_TOLD = (
+    "job",
+    "output",
+    "overwrite",
+    "arguments",
+    "path",
+    "compilation_cache",
+)
 # What a flag means that was not given.
 _NOT_GIVEN = {
     "num_train": "all",

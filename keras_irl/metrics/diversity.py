@@ -1,10 +1,10 @@
 """Diversity metrics: Self-BLEU and distinct-n."""
 
-import collections
 import itertools
-import math
 import statistics
 from typing import Any
+
+import numpy as np
 
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
@@ -18,6 +18,8 @@ _MAX_ORDER = 4
 _LARGEST_ORDER = 100
 # What a precision without a single match counts as: nltk's default ε.
 _EPSILON = 0.1
+# Prompts whose n-grams are counted together: arrays that fit into caches.
+_NUM_AT_ONCE = 64
 
 
 def self_bleu(
@@ -96,10 +98,17 @@ def prompt_self_bleu(
                 f"Received: samples_per_prompt[{row}]={shortened(samples)}"
             )
     warn_of_unspaced(itertools.chain(*samples_per_prompt), tokenize)
-    # One after another, so that their progress can be shown.
+    # A few at a time, so that their progress can be shown.
     return (
-        statistics.fmean(_bleu_of_each(list(map(words, samples)), max_order))
-        for samples in samples_per_prompt
+        statistics.fmean(scores)
+        for start in range(0, len(samples_per_prompt), _NUM_AT_ONCE)
+        for scores in _bleu_of_each(
+            [
+                list(map(words, samples))
+                for samples in samples_per_prompt[start : start + _NUM_AT_ONCE]
+            ],
+            max_order,
+        )
     )
 
 
@@ -192,57 +201,92 @@ def _ngrams(tokens, order):
     return zip(*(tokens[i:] for i in range(order)), strict=False)
 
 
-def _count(tokens, order):
-    return collections.Counter(_ngrams(tokens, order))
+def _bleu_of_each(prompts, max_order):
+    """BLEU of each sample of some prompts against the others of its prompt.
+
+    Args:
+        prompts: For each prompt, a list of samples, which are lists of words.
+        max_order: The longest n-gram counted.
+
+    Returns:
+        For each prompt, a list of floats.
+    """
+    sizes = [len(samples) for samples in prompts]
+    owners = np.repeat(np.arange(len(prompts)), sizes)
+    samples = list(itertools.chain.from_iterable(prompts))
+    lengths = np.array([len(words) for words in samples])
+    log_precisions = np.zeros(len(samples))
+    for order, matches in enumerate(_matches(samples, owners, max_order)):
+        if order == 0:
+            is_zero = matches == 0
+        counted = np.where(matches == 0, _EPSILON, matches)
+        log_precisions += np.log(counted / np.maximum(1, lengths - order))
+    closest = _closest_lengths(lengths, owners)
+    penalties = np.exp(1.0 - closest / np.maximum(1, lengths))
+    scores = np.minimum(1.0, penalties) * np.exp(log_precisions / max_order)
+    ends = np.cumsum(sizes)[:-1]
+    return [x.tolist() for x in np.split(np.where(is_zero, 0, scores), ends)]
 
 
-def _bleu_of_each(samples, max_order):
-    """BLEU of each tokenized sample against all others."""
-    matches = [
-        _matches_of_each(
-            [collections.Counter(_ngrams(tokens, order)) for tokens in samples]
-        )
-        for order in range(1, max_order + 1)
-    ]
-    lengths = [len(tokens) for tokens in samples]
-    for i, length in enumerate(lengths):
-        if matches[0][i] == 0:
-            yield 0.0
-            continue
-        log_precision = statistics.fmean(
-            math.log((matched[i] or _EPSILON) / max(1, length - order))
-            for order, matched in enumerate(matches)
-        )
-        closest = min(
-            lengths[:i] + lengths[i + 1 :],
-            key=lambda other: (abs(other - length), other),
-        )
-        yield min(1.0, math.exp(1.0 - closest / length)) * math.exp(
-            log_precision
+def _matches(samples, owners, max_order):
+    """Clipped matches of each sample, for n-grams of 1, then 2 words, ..."""
+    numbers = {}
+    words = np.array(
+        [
+            numbers.setdefault(word, len(numbers))
+            for word in itertools.chain.from_iterable(samples)
+        ],
+        "int64",
+    )
+    rows = np.repeat(np.arange(len(samples)), [len(s) for s in samples])
+    # The words of each prompt are its own, and so are all its n-grams.
+    ngrams = owners[rows] * len(numbers) + words
+    for order in range(max_order):
+        if order:
+            # Each n-gram as its beginning, numbered densely, and a last word.
+            ngrams = ngrams[:-1] * len(numbers) + words[order:]
+            is_whole = rows[: len(ngrams)] == rows[order:]
+        else:
+            is_whole = np.ones(len(ngrams), bool)
+        ngrams = np.unique(ngrams, return_inverse=True)[1]
+        yield _clipped_matches(
+            ngrams[is_whole], rows[: len(ngrams)][is_whole], len(samples)
         )
 
 
-def _matches_of_each(counts):
-    """Clipped n-gram matches of each sample against all others, in one pass.
+def _clipped_matches(ngrams, rows, num_rows):
+    """For each row, how many of its n-grams the best of the others has too.
 
     The largest count among the others is the largest of all, or the second
-    largest for the one sample that holds the largest itself.
+    largest for the one row that holds the largest itself.
     """
-    largest, second = {}, {}
-    for i, count in enumerate(counts):
-        for ngram, number in count.items():
-            if number > largest.get(ngram, (0, -1))[0]:
-                second[ngram] = largest.get(ngram, (0, -1))[0]
-                largest[ngram] = (number, i)
-            elif number > second[ngram]:
-                second[ngram] = number
-    return [
-        sum(
-            min(number, second[g] if largest[g][1] == i else largest[g][0])
-            for g, number in count.items()
-        )
-        for i, count in enumerate(counts)
-    ]
+    if not len(ngrams):
+        return np.zeros(num_rows, "int64")
+    pairs, counts = np.unique(ngrams * num_rows + rows, return_counts=True)
+    ngrams, rows = np.divmod(pairs, num_rows)
+    is_start = np.diff(ngrams, prepend=-1) != 0
+    starts, groups = np.flatnonzero(is_start), np.cumsum(is_start) - 1
+    largest = np.maximum.reduceat(counts, starts)[groups]
+    is_largest = counts == largest
+    others = np.where(is_largest, 0, counts)
+    second = np.maximum.reduceat(others, starts)[groups]
+    is_alone = np.add.reduceat(is_largest, starts, dtype="int64")[groups] == 1
+    limits = np.where(is_largest & is_alone, second, largest)
+    matches = np.minimum(counts, limits)
+    return np.bincount(rows, matches, num_rows).astype("int64")
+
+
+def _closest_lengths(lengths, owners):
+    """The length among the others of a prompt that is nearest, or shorter."""
+    order = np.lexsort((lengths, owners))
+    ordered, owners = lengths[order], owners[order]
+    gaps = np.diff(ordered).astype("float64")
+    gaps[owners[1:] != owners[:-1]] = np.inf
+    before = np.concatenate([[np.inf], gaps])
+    after = np.concatenate([gaps, [np.inf]])
+    closest = np.empty(len(lengths))
+    closest[order] = ordered + np.where(before <= after, -before, after)
+    return closest
 
 
 def _require_samples(samples_per_prompt):

@@ -4,6 +4,9 @@ import sys
 import warnings
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
 from keras_irl.data import load_task
 from keras_irl.metrics import word_tokenizers
@@ -24,6 +27,24 @@ from keras_irl.metrics.word_tokenizers import warn_of_unspaced
 )
 def test_words_are_those_of_the_tokenizer(tokenize, expected):
     assert splitter(tokenize)("it's « 猫狗 », ok.") == expected
+
+
+@given(
+    text=st.lists(
+        st.sampled_from(
+            ["a", "1", ".", ",", "-", "&amp;", "&quot;", "<skipped>", "<", "é"]
+            + [" ", "  ", "\n", "\t", "\x1c", "\u2028", "\xa0", "猫", "/", "'"]
+        ),
+        max_size=12,
+    ).map("".join)
+)
+def test_pieces_of_a_text_have_the_words_of_the_text(text):
+    assert splitter("13a")(text) == Tokenizer13a()(text).split()
+
+
+@pytest.mark.parametrize("text", ["a-\nb c", "-<skipped>\n", "<ski-\npped>"])
+def test_a_hyphen_joins_a_word_to_the_next_line(text):
+    assert splitter("13a")(text) == Tokenizer13a()(text).split()
 
 
 def test_japanese_words_are_those_of_a_dictionary():

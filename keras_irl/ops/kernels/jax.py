@@ -2,8 +2,9 @@
 
 The forward pass keeps a running log-sum-exp over the tiles of the vocabulary.
 The backward pass computes the logits of each tile once more, except where all
-probabilities in it vanish. Where the head is not trained, the forward pass
-keeps the expected entry of the head instead, which is the gradient. Neither
+probabilities in it vanish, and those that the forward pass kept: as many as
+`num_kept_tiles` allows. Where the head is not trained, the forward pass keeps
+the expected entry of the head instead, which is the gradient. Besides, neither
 pass holds more logits than one tile. The loop over blocks ends with the last
 token that counts.
 """
@@ -21,6 +22,7 @@ from keras_irl.ops.kernels.tiling import ForwardPass
 from keras_irl.ops.kernels.tiling import HeadGradients
 from keras_irl.ops.kernels.tiling import PartStatistics
 from keras_irl.ops.kernels.tiling import RunningStatistics
+from keras_irl.ops.kernels.tiling import num_kept_tiles
 from keras_irl.ops.statistics import TokenStatistics
 from keras_irl.types import Tensor
 
@@ -247,16 +249,22 @@ def _tiled_statistics(
 ):
     # Only the first `num_tokens` count; the list is made of whole blocks.
     tiles = HeadTiles(kernel, bias, head, tiling, limit=limit)
-    found = _forward(tiles, hidden_states, actions, num_tokens, False)
-    return found.statistics
+    return _forward(tiles, hidden_states, actions, num_tokens).statistics
 
 
 def _tiled_forward(
     hidden_states, kernel, bias, actions, num_tokens, limit, head, tiling
 ):
     tiles = HeadTiles(kernel, bias, head, tiling, limit=limit)
+    num_kept = num_kept_tiles(tiling, *hidden_states.shape)
     found = _forward(
-        tiles, hidden_states, actions, num_tokens, not head.is_trained
+        tiles,
+        hidden_states,
+        actions,
+        num_tokens,
+        # Either is of use, and never both.
+        expects=not head.is_trained,
+        num_kept=num_kept if head.is_trained else 0,
     )
     inputs = (hidden_states, kernel, bias, actions, limit)
     return found.statistics, (inputs, found)
@@ -268,7 +276,7 @@ def _tiled_backward(head, tiling, kept, upstream):
     tiles = HeadTiles(kernel, bias, head, tiling, limit=limit)
     slopes = Slopes(*found.statistics[1:3], *upstream[1:3], head.soft_cap)
     if head.is_trained:
-        sums = _backward(tiles, slopes, hidden_states, active)
+        sums = _backward(tiles, slopes, hidden_states, active, found.logits)
     else:
         to_hidden = lax.cond(
             jnp.any(upstream[2] != 0),
@@ -296,17 +304,19 @@ def _tiled_backward(head, tiling, kept, upstream):
 _tiled_statistics.defvjp(_tiled_forward, _tiled_backward)
 
 
-def _forward(tiles, hidden_states, actions, num_tokens, expects):
-    """The statistics, the tiles that matter, and the expected entries."""
+def _forward(
+    tiles, hidden_states, actions, num_tokens, *, expects=False, num_kept=0
+):
+    """The statistics, the tiles that matter, and what spares a product."""
     tiling = tiles.tiling
-    size, num_entries = tiling.block_size, tiling.num_tiles
+    size = tiling.block_size
 
     def block(index, carry):
-        results, active, expected = carry
+        results, active, expected, logits = carry
         start = index * size
         hidden = lax.dynamic_slice_in_dim(hidden_states, start, size)
         taken = lax.dynamic_slice_in_dim(actions, start, size)
-        found = _block_statistics(tiles, hidden, taken, expects)
+        found = _block_statistics(tiles, hidden, taken, expects, logits, start)
         results = PartStatistics(
             *(
                 lax.dynamic_update_slice(result, part, (start,))
@@ -323,23 +333,40 @@ def _forward(tiles, hidden_states, actions, num_tokens, expects):
             expected = lax.dynamic_update_slice(
                 expected, found.expected, (start, 0)
             )
-        return ForwardPass(results, active, expected)
+        return ForwardPass(results, active, expected, found.logits)
 
-    results = PartStatistics(*[jnp.zeros(actions.shape, "float32")] * 4)
-    active = jnp.zeros((num_entries, len(actions) // size), bool)
     num_blocks = (num_tokens + size - 1) // size
-    shape = hidden_states.shape
-    expected = jnp.zeros(shape, "float32") if expects else None
-    carry = ForwardPass(results, active, expected)
+    carry = _empty(tiling, hidden_states.shape, expects, num_kept)
     return lax.fori_loop(0, num_blocks, block, carry)
 
 
-def _block_statistics(tiles, hidden, taken, expects):
-    size, num_tiles = tiles.tiling.block_size, tiles.tiling.num_tiles
+def _empty(tiling, shape, expects, num_kept):
+    """What the forward pass fills, for states of a shape `(N, D)`."""
+    num_tokens = shape[0]
+    results = PartStatistics(*[jnp.zeros(num_tokens, "float32")] * 4)
+    num_blocks = num_tokens // tiling.block_size
+    logits = None
+    if num_kept:
+        of_logits = (num_kept, num_tokens, tiling.tile_size)
+        logits = jnp.zeros(of_logits, "float32")
+    return ForwardPass(
+        results,
+        jnp.zeros((tiling.num_tiles, num_blocks), bool),
+        jnp.zeros(shape, "float32") if expects else None,
+        logits,
+    )
 
-    def tile(number, carry):
-        running, masses, entries = carry
+
+def _block_statistics(tiles, hidden, taken, expects, kept, start):
+    size, num_tiles = tiles.tiling.block_size, tiles.tiling.num_tiles
+    num_kept = 0 if kept is None else len(kept)
+
+    def tile(number, carry, is_kept=False):
+        running, masses, entries, kept = carry
         logits, ids = tiles.logits(hidden, number)
+        if is_kept:
+            place = (number, start, 0)
+            kept = lax.dynamic_update_slice(kept, logits[None], place)
         highest = running.highest
         running, mass = _accumulate(running, logits, ids == taken[:, None])
         masses = lax.dynamic_update_slice(masses, mass[None], (number, 0))
@@ -348,22 +375,23 @@ def _block_statistics(tiles, hidden, taken, expects):
             entries += tiles.entries_by(
                 logits, running.highest, hidden.dtype, number
             )
-        return BlockStatistics(running, masses, entries)
+        return BlockStatistics(running, masses, entries, kept)
 
     zeros = jnp.zeros(size, "float32")
     running = RunningStatistics(jnp.full(size, -jnp.inf), *[zeros] * 3)
     masses = jnp.zeros((num_tiles, size), "float32")
     entries = jnp.zeros(hidden.shape, "float32") if expects else None
-    running, masses, entries = lax.fori_loop(
-        0, num_tiles, tile, BlockStatistics(running, masses, entries)
-    )
+    carry = BlockStatistics(running, masses, entries, kept)
+    keep = functools.partial(tile, is_kept=True)
+    carry = _loop(0, num_kept, keep, carry)
+    running, masses, entries, kept = _loop(num_kept, num_tiles, tile, carry)
     highest, total, moment, action_values = running
     values = highest + jnp.log(total)
     entropies = values - highest - moment / total
     if expects:
         entries /= total[:, None]
     statistics = PartStatistics(action_values, values, entropies, highest)
-    return BlockStatistics(statistics, masses, entries)
+    return BlockStatistics(statistics, masses, entries, kept)
 
 
 def _accumulate(running, logits, is_taken):
@@ -390,17 +418,22 @@ def _rise(highest, new_highest):
     return jnp.where(jnp.isinf(highest), 0.0, highest - new_highest)
 
 
-def _backward(tiles, slopes, hidden_states, active):
-    size = tiles.tiling.block_size
+def _backward(tiles, slopes, hidden_states, active, kept=None):
+    size, num_kept = tiles.tiling.block_size, 0 if kept is None else len(kept)
     # The blocks of a tile that are worth a visit come first.
     order = jnp.argsort(~active, axis=1)
     counts = jnp.sum(active, axis=1)
 
-    def tile(number, sums):
+    def tile(number, sums, is_kept=False):
         def block(visit, sums):
             start = order[number, visit] * size
             hidden = lax.dynamic_slice_in_dim(hidden_states, start, size)
-            logits, _ = tiles.logits(hidden, number)
+            if is_kept:
+                shape = (1, size, tiles.tiling.tile_size)
+                place = (number, start, 0)
+                logits = lax.dynamic_slice(kept, place, shape)[0]
+            else:
+                logits, _ = tiles.logits(hidden, number)
             return tiles.add(sums, slopes(logits, start), hidden, start, number)
 
         return lax.fori_loop(0, counts[number], block, sums)
@@ -412,7 +445,14 @@ def _backward(tiles, slopes, hidden_states, active):
             kernel=jnp.zeros(kernel.shape, "float32"),
             bias=None if bias is None else jnp.zeros(bias.shape, "float32"),
         )
-    return lax.fori_loop(0, tiles.tiling.num_tiles, tile, sums)
+    read = functools.partial(tile, is_kept=True)
+    sums = _loop(0, num_kept, read, sums)
+    return _loop(num_kept, tiles.tiling.num_tiles, tile, sums)
+
+
+def _loop(start, stop, body, carry):
+    """`lax.fori_loop` of fixed bounds, whose body must run to be traced."""
+    return lax.fori_loop(start, stop, body, carry) if start < stop else carry
 
 
 def _add_taken(tiles, sums, hidden_states, actions, upstream):

@@ -190,7 +190,8 @@ def _tiled_statistics(hidden_states, kernel, bias, actions, head, tiling):
     @tf.custom_gradient
     def compute(hidden_states, kernel, *bias):
         tiles = HeadTiles(kernel, *(bias or [None]), head, tiling)
-        statistics, active, expected = _forward(tiles, hidden_states, actions)
+        found = _forward(tiles, hidden_states, actions)
+        statistics, active, expected = found[:3]
 
         def gradient(*upstream, variables=None):
             del variables

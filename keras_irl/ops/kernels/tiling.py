@@ -8,6 +8,13 @@ from typing import NamedTuple
 BLOCK_SIZE = 1024
 TILE_SIZE = 2048
 
+# Logits that the forward pass may keep for the backward pass, in sizes of the
+# kernel: as many as a training by Adam holds anyway, with weights, gradient and
+# two moments.
+KEPT_KERNELS = 4
+# Below this width, a logit is computed anew as fast as it is read.
+MIN_KEPT_WIDTH = 512
+
 # Of the probability of a token's state, what all skipped tiles may hold.
 NEGLIGIBLE = 1e-7
 
@@ -51,6 +58,28 @@ class Tiling(NamedTuple):
         the probability together, and so of its gradient.
         """
         return math.log(NEGLIGIBLE / self.num_tiles)
+
+
+def num_kept_tiles(tiling: Tiling, num_tokens: int, width: int) -> int:
+    """Counts the tiles of which the forward pass keeps the logits.
+
+    What it keeps, the backward pass need not compute anew: of four products of
+    tokens by vocabulary, one falls away. It may keep `KEPT_KERNELS` times the
+    entries of the kernel, which is all of them where a batch is small, and
+    nothing that grows with a batch that is large.
+
+    Args:
+        tiling: The cut of tokens by vocabulary entries.
+        num_tokens: The number N of tokens, in whole blocks.
+        width: The width D of the head.
+
+    Returns:
+        An integer, `tiling.num_tiles` at most.
+    """
+    if width < MIN_KEPT_WIDTH:
+        return 0
+    most = KEPT_KERNELS * tiling.vocabulary_size * width
+    return min(tiling.num_tiles, most // (num_tokens * tiling.tile_size))
 
 
 class CountedTokens(NamedTuple):
@@ -108,11 +137,13 @@ class BlockStatistics(NamedTuple):
         masses: Float32 array, the log-sum-exp of each tile for each token.
         expected: Float32 array of shape `(N, D)`, the expected entries of the
             head, or `None` where nobody asks for them.
+        logits: Those of all tokens so far that are kept, see `ForwardPass`.
     """
 
     statistics: Any
     masses: Any
     expected: Any
+    logits: Any = None
 
 
 class ForwardPass(NamedTuple):
@@ -122,11 +153,14 @@ class ForwardPass(NamedTuple):
         statistics: The statistics of the tokens.
         active: Boolean array, the tiles that the backward pass must visit.
         expected: See `BlockStatistics`.
+        logits: Float32 array `(tiles, N, tile size)` of those of the first
+            tiles, or `None` where none are kept.
     """
 
     statistics: Any
     active: Any
     expected: Any
+    logits: Any = None
 
 
 class HeadGradients(NamedTuple):

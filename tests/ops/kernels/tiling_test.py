@@ -6,6 +6,7 @@ from keras_irl.ops.kernels.tiling import BLOCK_SIZE
 from keras_irl.ops.kernels.tiling import NEGLIGIBLE
 from keras_irl.ops.kernels.tiling import Tiling
 from keras_irl.ops.kernels.tiling import block_size_of
+from keras_irl.ops.kernels.tiling import num_kept_tiles
 
 
 @pytest.mark.parametrize("num_tokens", [0, 1, 1023, 1024, 1025, 3000, 4097])
@@ -30,3 +31,24 @@ def test_the_last_tile_may_be_a_smaller_one(
     # What all tiles may hold, together.
     total = num_tiles * math.exp(tiling.log_negligible)
     assert total == pytest.approx(NEGLIGIBLE)
+
+
+@pytest.mark.parametrize(
+    ("num_tokens", "width", "expected"),
+    [
+        # 4 x 1,024 entries of the kernel for each of the vocabulary.
+        (4096, 1024, 8),
+        (8192, 1024, 4),
+        # A tile is kept whole or not at all.
+        (9216, 1024, 3),
+        (2**20, 1024, 0),
+        (64, 512, 8),
+        # There, a product costs no more than a look.
+        (64, 256, 0),
+    ],
+)
+def test_no_more_logits_are_kept_than_adam_holds_of_the_head(
+    num_tokens, width, expected
+):
+    tiling = Tiling(8192, block_size=64, tile_size=1024)
+    assert num_kept_tiles(tiling, num_tokens, width) == expected

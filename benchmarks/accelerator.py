@@ -1,0 +1,335 @@
+"""What is measured on an accelerator, in minutes, without a network.
+
+Before, where there is a network, wheels of Keras and keras-hub are collected;
+on the machine, which has Python 3.12, JAX and PyTorch, those that it lacks are
+installed for this run alone:
+
+    benchmarks/accelerator_wheels.sh .wheels
+    python benchmarks/accelerator.py --wheels .wheels
+
+Every job is a process of its own with a time limit, one after the other, the
+most important first, until `--seconds` are over. What is found is written after
+each job, to `accelerator-DEVICE.json` and `.md` in `--output`; the next call
+runs only what is missing there, or failed. `--stages peak,steps` runs no other.
+
+    python benchmarks/accelerator.py --rehearse
+
+runs everything at tiny sizes on a processor, in a few minutes.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from typing import NamedTuple
+
+from accelerator_table import table
+from rounds import write_json
+
+HERE = pathlib.Path(__file__).resolve().parent
+STAGES = ("peak", "steps", "tiles", "rollouts", "online", "mesh", "others")
+# With less than this left, a job would only warm up.
+LEAST_SECONDS = 15
+
+
+class Job(NamedTuple):
+    """A process that is run for what it prints.
+
+    Attributes:
+        stage: One of `STAGES`.
+        name: What it measures, on what.
+        seconds: How long it may take.
+        backend: The backend of Keras.
+        command: A script beside this one, and its arguments.
+    """
+
+    stage: str
+    name: str
+    seconds: int
+    backend: str
+    command: tuple
+
+
+class Plan(NamedTuple):
+    """The sizes of what is measured.
+
+    Attributes:
+        matrix_size: Of the square matrices whose product is the peak.
+        models: For each model of `architectures.py`, batch and length.
+        vocabularies: Entries of the heads that are tiled.
+        widths: Their widths.
+        num_tokens: Tokens whose loss is tiled.
+        sampled: Models that sample, and the batch.
+        online: The model that is trained on rollouts.
+    """
+
+    matrix_size: int
+    models: dict
+    vocabularies: tuple
+    widths: tuple
+    num_tokens: int
+    sampled: tuple
+    online: str
+
+
+REAL = Plan(
+    matrix_size=8192,
+    models={
+        "gpt2-124m": (32, 512),
+        "gemma-2b": (8, 512),
+        "t5-base": (32, 512),
+    },
+    vocabularies=(32768, 262144),
+    widths=(1024, 2048),
+    num_tokens=8192,
+    sampled=("t5-60m", "gpt2-124m"),
+    online="t5-60m",
+)
+REHEARSAL = Plan(
+    matrix_size=256,
+    models={"gpt2-mini": (2, 16), "gemma-mini": (2, 16), "t5-mini": (2, 16)},
+    vocabularies=(512,),
+    widths=(32,),
+    num_tokens=64,
+    sampled=("t5-mini", "gpt2-mini"),
+    online="t5-mini",
+)
+
+
+def jobs(plan, is_rehearsal=False):
+    """All jobs, in the order in which they are worth their time."""
+    steps = 4 if is_rehearsal else 10
+    for backend in ("jax", "torch"):
+        yield Job(
+            "peak",
+            f"peak, {backend}",
+            60,
+            backend,
+            ("matrix_rate.py", "--contender", backend, "--dtype", "bfloat16")
+            + ("--size", str(plan.matrix_size)),
+        )
+    for model, sizes in plan.models.items():
+        for contender in ("IQLearn", "transformers"):
+            yield _step("steps", contender, model, sizes, steps)
+    yield from _tiles(plan)
+    yield from _rollouts(plan)
+    yield from _online(plan, steps)
+    model, sizes = next(iter(plan.models.items()))
+    batch = ("--batch-size", str(sizes[0]), "--length", str(sizes[1]))
+    command = ("accelerator_mesh.py", "--model", model, *batch)
+    yield Job("mesh", f"mesh, {model}", 120, "jax", command)
+    for model, sizes in plan.models.items():
+        for contender in ("MLE", "keras-hub", "trl"):
+            if contender != "trl" or not model.startswith("t5"):
+                yield _step("others", contender, model, sizes, steps)
+
+
+def _step(stage, contender, model, sizes, steps):
+    backend = "torch" if contender in ("transformers", "trl") else "jax"
+    command = ("training_step.py", "--contender", contender, "--model", model)
+    command += ("--steps", str(steps), "--dtypes", "mixed_bfloat16")
+    command += ("--batch-size", str(sizes[0]), "--length", str(sizes[1]))
+    name = f"step, {model}, {contender}"
+    return Job(stage, name, 110, backend, command)
+
+
+def _tiles(plan):
+    for vocabulary in plan.vocabularies:
+        for width in plan.widths:
+            command = ("accelerator_tiles.py", "--vocabulary", str(vocabulary))
+            command += ("--width", str(width), "--rounds", "5")
+            command += ("--tokens", str(plan.num_tokens))
+            name = f"tiles, V = {vocabulary}, D = {width}"
+            yield Job("tiles", name, 75, "jax", command)
+
+
+def _rollouts(plan):
+    for model in plan.sampled:
+        for contender in ("keras_irl", "transformers"):
+            command = ("sampling.py", "--contender", contender)
+            command += ("--model", model, "--dtype", "bfloat16")
+            backend = "torch" if contender == "transformers" else "jax"
+            name = f"rollouts, {model}, {contender}"
+            yield Job("rollouts", name, 90, backend, command)
+
+
+def _online(plan, steps):
+    for contender in ("IQLearn", "OnlineIQLearn"):
+        command = ("online_step.py", "--contender", contender)
+        command += ("--size", plan.online, "--dtype", "mixed_bfloat16")
+        command += ("--batch-size", "32", "--steps", str(steps))
+        name = f"online, {plan.online}, {contender}"
+        yield Job("online", name, 90, "jax", command)
+
+
+def environment(site, backend):
+    """What a job is run in: packages that were missing come first."""
+    paths = [*([str(site)] if site else []), str(HERE.parent), str(HERE)]
+    paths += [path for path in [os.environ.get("PYTHONPATH")] if path]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        "KERAS_BACKEND": backend,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+
+
+def run(job, seconds, site):
+    """Runs a job, and returns what it printed before the time was over."""
+    start = time.monotonic()
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as e:
+        process = subprocess.Popen(
+            [sys.executable, str(HERE / job.command[0]), *job.command[1:]],
+            stdout=out,
+            stderr=e,
+            text=True,
+            env=environment(site, job.backend),
+            # Its children end with it.
+            start_new_session=True,
+        )
+        try:
+            status = "done" if process.wait(seconds) == 0 else "failed"
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            status = "out of time"
+        out.seek(0)
+        e.seek(0)
+        found = {
+            "stage": job.stage,
+            "status": status,
+            "wall": round(time.monotonic() - start, 1),
+            "lines": json_lines(out.read()),
+        }
+        if status != "done":
+            found["error"] = e.read().strip()[-1500:]
+        return found
+
+
+def json_lines(text):
+    """The lines of an output that are JSON objects; others are noise."""
+    found = []
+    for line in text.splitlines():
+        if line.startswith("{"):
+            try:
+                found.append(json.loads(line))
+            except json.JSONDecodeError:
+                continue
+    return found
+
+
+def remaining(all_jobs, stages, kept):
+    """The jobs of some stages that are not done yet."""
+    return [
+        job
+        for job in all_jobs
+        if job.stage in stages
+        and kept.get(job.name, {}).get("status") != "done"
+    ]
+
+
+def install(folder, site):
+    """Installs the wheels that this Python has no version of."""
+    import importlib.metadata
+
+    present = {
+        canonical(found.metadata["Name"] or "")
+        for found in importlib.metadata.distributions()
+    }
+    missing = [
+        str(wheel)
+        for wheel in sorted(pathlib.Path(folder).glob("*.whl"))
+        if canonical(wheel.name.partition("-")[0]) not in present
+    ]
+    if missing:
+        command = [sys.executable, "-m", "pip", "install", "--quiet"]
+        command += ["--no-index", "--no-deps", "--no-compile", "--target", site]
+        subprocess.run([*command, *missing], check=True)
+    return [pathlib.Path(wheel).name for wheel in missing]
+
+
+def canonical(name):
+    """The name of a package, as all spellings of it have in common."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def describe(site):
+    """The device and the versions, found out in a process of its own."""
+    code = (
+        "import importlib.metadata as m, json, jax, torch\n"
+        "names = 'jax torch keras keras-hub transformers trl'.split()\n"
+        "have = {x.metadata['Name'] for x in m.distributions()}\n"
+        "print(json.dumps({'device': jax.devices()[0].device_kind,\n"
+        "  'cuda': torch.cuda.is_available(),\n"
+        "  'versions': {x: m.version(x) for x in names if x in have}}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=environment(site, "jax"),
+    )
+    found = json_lines(done.stdout)
+    if not found:
+        raise SystemExit(f"JAX or PyTorch fails:\n{done.stderr[-1500:]}")
+    return found[-1]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--wheels", help="folder of wheels that are installed if missing")
+    add("--output", default=str(HERE / "results"), help="folder of results")
+    add("--stages", default=",".join(STAGES))
+    add("--seconds", type=int, default=540, help="in all")
+    add("--rehearse", action="store_true", help="tiny, on a processor")
+    options = parser.parse_args()
+    end = time.monotonic() + options.seconds
+    stages = options.stages.split(",")
+    if not set(stages) <= set(STAGES):
+        parser.error(f"--stages must be among {', '.join(STAGES)}")
+    with tempfile.TemporaryDirectory() as folder:
+        site = None
+        if options.wheels:
+            site = folder
+            print("Installed:", *install(options.wheels, site), flush=True)
+        measure(options, stages, site, end)
+
+
+def measure(options, stages, site, end):
+    device = describe(site)
+    plan = REHEARSAL if options.rehearse else REAL
+    name = "rehearsal" if options.rehearse else slug(device["device"])
+    path = pathlib.Path(options.output) / f"accelerator-{name}.json"
+    report = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    if report.get("plan") != json.loads(json.dumps(plan._asdict())):
+        report = {"plan": plan._asdict(), "jobs": {}}
+    report |= device
+    all_jobs = list(jobs(plan, options.rehearse))
+    for job in remaining(all_jobs, stages, report["jobs"]):
+        left = end - time.monotonic()
+        if left < LEAST_SECONDS:
+            print("The time is over; run again for the rest.", flush=True)
+            break
+        found = run(job, min(left, job.seconds), site)
+        report["jobs"][job.name] = found
+        write_json(path, report)
+        path.with_suffix(".md").write_text(table(report), "utf-8")
+        print(f"{job.name}: {found['status']}, {found['wall']} s", flush=True)
+    print(table(report), flush=True)
+
+
+def slug(text):
+    """A name that a file may have."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+if __name__ == "__main__":
+    main()

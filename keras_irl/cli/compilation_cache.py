@@ -1,0 +1,63 @@
+"""A folder in which JAX keeps what it compiles, for the next process.
+
+A first step is mostly compiling, and the next run of the same shapes compiles
+the same. JAX can keep it; nothing is kept unless somebody names a folder, as it
+grows with every shape, and is read by whoever may write there. In Python, JAX's
+own variables do the same, set before JAX is imported:
+
+    JAX_COMPILATION_CACHE_DIR=~/.cache/jax python train.py
+"""
+
+import os
+from typing import Any
+
+from keras_irl.arguments import ArgumentError
+from keras_irl.folders import check_folder
+
+_BACKEND = "jax"
+# JAX leaves out what took less than a second, or is small: together, the many
+# small functions of a training take as long as its step.
+_VARIABLES = {
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
+
+
+def add_compilation_cache(group: Any) -> None:
+    """Adds the flag of the folder.
+
+    Args:
+        group: An argument group of `argparse`.
+    """
+    group.add_argument(
+        "--compilation-cache",
+        metavar="FOLDER",
+        help=(
+            "where JAX keeps what it compiles, so that the next run begins "
+            "sooner; only for folders that nobody else may write to "
+            "(default: nowhere)"
+        ),
+    )
+
+
+def use_compilation_cache(folder: Any, backend: Any) -> None:
+    """Lets JAX keep what it compiles; call it before JAX is imported.
+
+    Args:
+        folder: Path, of which nothing need exist, or `None` for none.
+        backend: The backend of Keras, or `None` where it is not known yet.
+
+    Raises:
+        ValueError: If it can't be a folder, or the backend is another.
+    """
+    if folder is None:
+        return
+    check_folder(folder, argument="compilation_cache")
+    if backend not in (None, _BACKEND):
+        raise ArgumentError(
+            "Only JAX keeps what it compiles. Pass `--backend jax`, or leave "
+            f"`--compilation-cache` out. Received: backend={backend!r}",
+            "backend",
+        )
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = os.path.abspath(folder)
+    os.environ.update(_VARIABLES)
