@@ -257,12 +257,15 @@ zipfile.ZipFile.open = open_part
 """
 
 
+EVALUATED = ["config.yaml", "evaluation.json", "evaluations"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
     ("name", "before", "kept"),
     [
-        ("evaluate", IN_JUDGING, ["evaluation.json", "evaluations"]),
-        ("evaluate", IN_LOADING, ["evaluation.json", "evaluations"]),
+        ("evaluate", IN_JUDGING, EVALUATED),
+        ("evaluate", IN_LOADING, EVALUATED),
         ("rewards", IN_READING, None),
         ("rewards", IN_READING_TEXTS, None),
         ("rewards", IN_LOADING, None),

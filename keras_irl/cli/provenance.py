@@ -28,6 +28,7 @@ _NOT_TOLD = ("job", "output", "overwrite", "arguments", "path")
 _NOT_GIVEN = {
     "num_train": "all",
     "num_test": "all",
+    "metrics": "the task's",
     "max_prompt_length": "the policy's",
     "max_length": "the policy's",
 }
