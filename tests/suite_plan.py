@@ -40,6 +40,7 @@ BACKEND_FREE = (
     "cli/train_test.py",
     "columns_test.py",
     "decoding_test.py",
+    "docs_test.py",
     "docstrings_test.py",
     "evaluation/front_comparison_test.py",
     "evaluation/fronts_test.py",

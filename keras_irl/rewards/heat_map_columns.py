@@ -161,7 +161,7 @@ def summary_of(columns: Any, metrics: dict[str, Any]) -> str:
                 [first.numbers(row).sum() for row in range(len(right))]
             )
             said += (
-                f"; whole texts that are right ({name.replace('_', ' ')}) "
+                f"; whole texts that are right by {name.replace('_', ' ')} "
                 f"have {sums[right].mean():+.2f} and wrong ones "
                 f"{sums[~right].mean():+.2f} in {first.name}"
             )

@@ -1,0 +1,149 @@
+"""Pages that are made of other files before Sphinx reads them.
+
+The benchmarks, the changelog and the table of families stand in the repository
+and are read there too: here they are copied, with their links turned around.
+The API reference has a page for each room, of what its door offers. Guides are
+notebooks; those that are there are rendered.
+"""
+
+import inspect
+import re
+import shutil
+
+_LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
+ROOMS = (
+    *("losses", "trainers", "data", "tasks", "generation", "metrics"),
+    *("evaluation", "rewards", "reporting", "callbacks", "diagnosis"),
+    *("models", "distribution", "families", "optimizers", "ops"),
+)
+
+
+def make_pages(docs, root, repository):
+    """Makes all of them in `docs/made`.
+
+    Args:
+        docs: `pathlib.Path` of this folder.
+        root: That of the repository.
+        repository: Address of its files, or `""`: links to these are left out.
+    """
+    made = docs / "made"
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir()
+    for source, name in (
+        ("benchmarks/README.md", "benchmarks"),
+        ("benchmarks/scaling.md", "scaling"),
+        ("CHANGELOG.md", "changelog"),
+    ):
+        path = root / source
+        text = path.read_text("utf-8")
+        text = _with_links(text, path, root, made, repository)
+        (made / f"{name}.md").write_text(text, "utf-8")
+    (made / "families.md").write_text(_families(root), "utf-8")
+    (made / "api").mkdir()
+    for room in ROOMS:
+        (made / "api" / f"{room}.md").write_text(_room(room), "utf-8")
+    _guides(root / "guides", made / "guides")
+
+
+# Where a page of the site stands for a file of the repository.
+_PAGES = {
+    "benchmarks/README.md": "benchmarks.md",
+    "benchmarks/scaling.md": "scaling.md",
+    "CHANGELOG.md": "changelog.md",
+}
+
+
+def _with_links(text, path, root, made, repository):
+    """Links from one file of the repository, as the site has them."""
+
+    def link(match):
+        is_image, words, target = match.groups()
+        address, mark, anchor = target.partition("#")
+        if "://" in target or not address:
+            return match[0]
+        file = (path.parent / address).resolve()
+        inside = file.relative_to(root.resolve()).as_posix()
+        if inside in _PAGES:
+            return f"[{words}]({_PAGES[inside]}{mark}{anchor})"
+        if is_image:
+            shutil.copy(file, made / inside.replace("/", "-"))
+            return f"![{words}]({inside.replace('/', '-')})"
+        return f"[{words}]({repository}/{inside})" if repository else words
+
+    return _LINK.sub(link, text)
+
+
+def _families(root):
+    text = (root / "README.md").read_text("utf-8")
+    start, end = "<!-- families: start -->", "<!-- families: end -->"
+    table = text.partition(start)[2].partition(end)[0]
+    return (
+        '# Families\n\nEvery text model of keras-hub is trained. "Or not" is '
+        "a choice of the preset; `keras_irl.models.enable_lora(policy)` "
+        "freezes a policy but for low-rank updates of the layers that are "
+        f"named here, or of those that you name.\n\n{table.strip()}\n"
+    )
+
+
+def _room(name):
+    """The page of a room: what its door offers, each with its docstring."""
+    import importlib
+
+    module = importlib.import_module(f"keras_irl.{name}")
+    first, *rest = inspect.getdoc(module).split("\n")
+    elsewhere = []
+    parts = [
+        f"# {name}",
+        first,
+        "\n".join(rest).strip(),
+        f"```{{eval-rst}}\n.. py:module:: keras_irl.{name}\n```",
+    ]
+    for offered, value in sorted(vars(module).items()):
+        if offered.startswith("_") or inspect.ismodule(value):
+            continue
+        home = vars(value).get("__module__", "") if callable(value) else ""
+        home = (home or f"keras_irl.{name}").split(".")
+        if home[0] == "keras_irl" and home[1] in ROOMS and home[1] != name:
+            # Documented where it is defined.
+            elsewhere.append(f"[`{offered}`]({home[1]}.md#{offered.lower()})")
+            continue
+        entry = _entry(name, offered, value)
+        parts.append(f"## {offered}\n\n```{{eval-rst}}\n{entry}\n```")
+    if elsewhere:
+        parts.insert(3, f"Offered here too: {', '.join(elsewhere)}.")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _entry(room, offered, value):
+    place = f"keras_irl.{room}.{offered}"
+    if inspect.isclass(value):
+        return f".. autoclass:: {place}\n   :members:"
+    if callable(value):
+        return f".. autofunction:: {place}"
+    return f".. py:data:: {place}\n\n   A `{type(value).__name__}`."
+
+
+def _guides(source, made):
+    """Notebooks as they are; scripts beside which there is none, as ones."""
+    made.mkdir()
+    names = []
+    for path in sorted(source.rglob("*.ipynb")):
+        shutil.copy(path, made / path.name)
+        names.append(path.stem)
+    for path in sorted(source.glob("[0-9][0-9]_*.py")):
+        if path.stem not in names:
+            import jupytext
+
+            notebook = jupytext.read(path)
+            jupytext.write(notebook, made / f"{path.stem}.ipynb")
+            names.append(path.stem)
+    listed = "\n".join(sorted(names))
+    (made / "index.md").write_text(
+        "# Guides\n\n"
+        + (
+            f"```{{toctree}}\n:maxdepth: 1\n\n{listed}\n```\n"
+            if names
+            else "The guides stand in the folder `guides` of the repository.\n"
+        ),
+        "utf-8",
+    )
