@@ -33,6 +33,11 @@ def test_links_and_fences_are_written_anew():
     assert found.strip() == ".. code-block:: python\n\n    x = 1\n\nAfter."
 
 
+def test_examples_are_set_apart_from_the_word_above():
+    found = converted("Example:\n>>> 1\n1\n>>> 2\n2\n\nNote.")
+    assert found == "Example:\n\n>>> 1\n1\n>>> 2\n2\n\nNote."
+
+
 def test_an_equation_keeps_its_lines_or_is_set():
     text = "The loss is\n\n    lossₜ = 1\n    rₜ = 2\n\nArgs:\n    x: A number."
     assert ".. code-block:: text\n\n    lossₜ = 1\n    rₜ = 2\n" in converted(

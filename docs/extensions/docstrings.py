@@ -5,6 +5,7 @@ tables with bars, links in brackets, fences around code, and equations that
 stand apart. `equations.py` has the latter for MathJax.
 """
 
+import pathlib
 import re
 
 import equations
@@ -18,7 +19,18 @@ def setup(app):
     """Hooks it into autodoc, before napoleon reads the sections."""
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-process-docstring", _process, priority=100)
+    app.connect("build-finished", _without_links_back, priority=900)
     return {"version": "1", "parallel_read_safe": True}
+
+
+# From a source page to what is documented there, of which some is not.
+_BACK = re.compile(r'<a class="viewcode-back"[^>]*>.*?</a>', re.DOTALL)
+
+
+def _without_links_back(app, error):
+    for page in (pathlib.Path(app.outdir) / "_modules").rglob("*.html"):
+        text = page.read_text("utf-8")
+        page.write_text(_BACK.sub("", text), "utf-8")
 
 
 def _process(app, what, name, obj, options, lines):
@@ -35,7 +47,7 @@ def as_restructured_text(lines, equation=None):
     Returns:
         List of strings.
     """
-    found = _without_fences(lines)
+    found = _with_doctests(_without_fences(lines))
     found = _with_tables(found)
     found = _with_equations(found, equation)
     found = _with_lists(found)
@@ -60,6 +72,19 @@ def _without_fences(lines):
                 found.append("")
         else:
             found.append(f"    {line}" if is_code and line.strip() else line)
+    return found
+
+
+def _with_doctests(lines):
+    """Sets examples apart from the word above them."""
+    found, is_example = [], False
+    for line in lines:
+        if line.lstrip().startswith(">>>") and not is_example:
+            is_example = True
+            if found and found[-1].strip():
+                found.append("")
+        is_example = is_example and bool(line.strip())
+        found.append(line)
     return found
 
 
@@ -145,8 +170,9 @@ def _with_lists(lines):
         if item and before.strip() and not _ITEM.match(before):
             goes_on = _indent_of(before) > _indent_of(line)
             if not goes_on and not before.strip().endswith("::"):
-                is_section = re.fullmatch(r"[A-Z][a-z ]+:", before.strip())
-                if not is_section and "Args:" not in before:
+                # The entries of a section stand further to the right.
+                is_entry = _indent_of(line) > _indent_of(before)
+                if not (is_entry and before.strip().endswith(":")):
                     found.append("")
         found.append(line)
     return found

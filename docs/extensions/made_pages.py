@@ -6,6 +6,7 @@ The API reference has a page for each room, of what its door offers. Guides are
 notebooks; those that are there are rendered.
 """
 
+import importlib
 import inspect
 import re
 import shutil
@@ -87,8 +88,6 @@ def _families(root):
 
 def _room(name):
     """The page of a room: what its door offers, each with its docstring."""
-    import importlib
-
     module = importlib.import_module(f"keras_irl.{name}")
     first, *rest = inspect.getdoc(module).split("\n")
     elsewhere = []
@@ -101,17 +100,26 @@ def _room(name):
     for offered, value in sorted(vars(module).items()):
         if offered.startswith("_") or inspect.ismodule(value):
             continue
-        home = vars(value).get("__module__", "") if callable(value) else ""
-        home = (home or f"keras_irl.{name}").split(".")
-        if home[0] == "keras_irl" and home[1] in ROOMS and home[1] != name:
+        home = _home(value)
+        if home != name and home in ROOMS and offered in _door(home):
             # Documented where it is defined.
-            elsewhere.append(f"[`{offered}`]({home[1]}.md#{offered.lower()})")
+            elsewhere.append(f"[`{offered}`]({home}.md#{offered.lower()})")
             continue
         entry = _entry(name, offered, value)
         parts.append(f"## {offered}\n\n```{{eval-rst}}\n{entry}\n```")
     if elsewhere:
         parts.insert(3, f"Offered here too: {', '.join(elsewhere)}.")
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _door(room):
+    return vars(importlib.import_module(f"keras_irl.{room}"))
+
+
+def _home(value):
+    """The room that something is defined in, or `""`."""
+    module = vars(value).get("__module__", "") if callable(value) else ""
+    return module.split(".")[1] if module.startswith("keras_irl.") else ""
 
 
 def _entry(room, offered, value):

@@ -163,7 +163,7 @@ def summary_of(columns: Any, metrics: dict[str, Any]) -> str:
             said += (
                 f"; whole texts that are right by {name.replace('_', ' ')} "
                 f"have {sums[right].mean():+.2f} and wrong ones "
-                f"{sums[~right].mean():+.2f} in {first.name}"
+                f"{sums[~right].mean():+.2f} under {first.name}"
             )
     return f"{said}."
 
@@ -172,7 +172,7 @@ def _mean_and_range(column):
     texts = range(len(column.texts))
     numbers = np.concatenate([column.numbers(row) for row in texts])
     return (
-        f"a {QUANTITIES[column.quantity]} of {numbers.mean():+.2f} nats in "
+        f"a {QUANTITIES[column.quantity]} of {numbers.mean():+.2f} nats under "
         f"{column.name}, from {numbers.min():+.2f} to {numbers.max():+.2f}"
     )
 

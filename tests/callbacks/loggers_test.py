@@ -62,7 +62,7 @@ def test_a_csv_has_a_line_an_epoch_and_a_column_a_metric(fitted):
     with open(folder / "log.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["0", "1"]
-    names = {"loss", "reward", "start_value", "gradient_norm", "td_penalty"}
+    names = {"loss", "reward", "start_value", "gradient_norm"}
     assert names | {"val_negative_log_likelihood"} <= rows[0].keys()
     assert all(float(row["perplexity"]) > 1.0 for row in rows)
 
