@@ -66,3 +66,8 @@ if repository:
     html_theme_options["source_directory"] = "docs/"
 
 made_pages.make_pages(DOCS, ROOT, repository)
+
+
+def setup(app):
+    """Lets pages link to files of the repository, which stand here too."""
+    app.connect("source-read", made_pages.link_to_pages)

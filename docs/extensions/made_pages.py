@@ -43,7 +43,7 @@ def make_pages(docs, root, repository):
     (made / "api").mkdir()
     for room in ROOMS:
         (made / "api" / f"{room}.md").write_text(_room(room), "utf-8")
-    _guides(root / "guides", made / "guides")
+    _guides(root, made / "guides", repository)
 
 
 # Where a page of the site stands for a file of the repository.
@@ -63,15 +63,31 @@ def _with_links(text, path, root, made, repository):
         if "://" in target or not address:
             return match[0]
         file = (path.parent / address).resolve()
+        if not file.is_relative_to(root.resolve()):
+            return words
         inside = file.relative_to(root.resolve()).as_posix()
         if inside in _PAGES:
-            return f"[{words}]({_PAGES[inside]}{mark}{anchor})"
+            up = "../" * (made.name == "guides")
+            return f"[{words}]({up}{_PAGES[inside]}{mark}{anchor})"
         if is_image:
             shutil.copy(file, made / inside.replace("/", "-"))
             return f"![{words}]({inside.replace('/', '-')})"
         return f"[{words}]({repository}/{inside})" if repository else words
 
     return _LINK.sub(link, text)
+
+
+def link_to_pages(app, docname, source):
+    """Turns links to files of the repository into those to their pages.
+
+    Args:
+        app: The application of Sphinx.
+        docname: Name of a page.
+        source: List of its text, changed in place.
+    """
+    if not docname.startswith("made/"):
+        for file, page in _PAGES.items():
+            source[0] = source[0].replace(f"(../{file}", f"(made/{page}")
 
 
 def _families(root):
@@ -131,21 +147,24 @@ def _entry(room, offered, value):
     return f".. py:data:: {place}\n\n   A `{type(value).__name__}`."
 
 
-def _guides(source, made):
-    """Notebooks as they are; scripts beside which there is none, as ones."""
-    made.mkdir()
-    names = []
-    for path in sorted(source.rglob("*.ipynb")):
-        shutil.copy(path, made / path.name)
-        names.append(path.stem)
-    for path in sorted(source.glob("[0-9][0-9]_*.py")):
-        if path.stem not in names:
-            import jupytext
+def _guides(root, made, repository):
+    """Notebooks, and scripts beside which there is none, as notebooks."""
+    import jupytext
 
-            notebook = jupytext.read(path)
-            jupytext.write(notebook, made / f"{path.stem}.ipynb")
-            names.append(path.stem)
-    listed = "\n".join(sorted(names))
+    made.mkdir()
+    source = root / "guides"
+    paths = {path.stem: path for path in source.glob("[0-9][0-9]_*.py")}
+    paths |= {path.stem: path for path in source.rglob("*.ipynb")}
+    for name, path in paths.items():
+        notebook = jupytext.read(path)
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                cell.source = _with_links(
+                    cell.source, path, root, made, repository
+                )
+        jupytext.write(notebook, made / f"{name}.ipynb")
+    names = sorted(paths)
+    listed = "\n".join(names)
     (made / "index.md").write_text(
         "# Guides\n\n"
         + (

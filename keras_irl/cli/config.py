@@ -33,6 +33,11 @@ REPEATED = {"evaluate": ("policy",), "rewards": ("metric",)}
 _NOT_WRITTEN = ("job", "arguments", "overwrite")
 
 
+_UNREADABLE: tuple[type[Exception], ...] = (
+    *(ValueError, TypeError, AttributeError, LookupError, RecursionError),
+)
+
+
 class ConfigError(ValueError):
     """A config file that can't be read, or a key in it that is no flag."""
 
@@ -234,10 +239,10 @@ def _read_yaml(text, path):
         if twins:
             raise _twice(twins[0], path)
         return yaml.safe_load(text)
-    except ConfigError:
+    except (ConfigError, MemoryError):
         raise
-    # Also numbers and dates that there are none of.
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    # Also tags of numbers and dates before what is none, in many ways.
+    except (yaml.YAMLError, *_UNREADABLE) as error:
         raise _malformed("YAML", error, path) from None
 
 

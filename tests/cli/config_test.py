@@ -131,6 +131,9 @@ def test_flags_that_are_repeated_are_known():
         ("steps: [", "not valid YAML"),
         ("steps: !!python/object/apply:os.getcwd []", "not valid YAML"),
         ("steps: 2020-99-99", "not valid YAML"),
+        ("steps: !!bool x", "not valid YAML"),
+        ("steps: !!timestamp x", "not valid YAML"),
+        ("a: 1\n---\nb: 2", "not valid YAML"),
     ],
 )
 def test_what_no_flag_takes_is_refused(tmp_path, capsys, text, message):
