@@ -19,8 +19,14 @@ def setup(app):
     """Hooks it into autodoc, before napoleon reads the sections."""
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-process-docstring", _process, priority=100)
+    app.connect("autodoc-skip-member", _is_field)
     app.connect("build-finished", _without_links_back, priority=900)
     return {"version": "1", "parallel_read_safe": True}
+
+
+def _is_field(app, what, name, obj, skip, options):
+    """Leaves out fields of named tuples, of which Python alone says a word."""
+    return True if f"{obj.__doc__}".startswith("Alias for field") else None
 
 
 # From a source page to what is documented there, of which some is not.

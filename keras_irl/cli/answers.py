@@ -5,7 +5,6 @@ import json
 import pathlib
 import re
 import sys
-from typing import Any
 from typing import NamedTuple
 
 from keras_irl.arguments import ArgumentError
@@ -157,7 +156,7 @@ def _check_prompts(policy, prompts, path):
 
 
 def _lines(prompts, found):
-    rows: Any = zip(prompts, found.texts, found.finished.tolist(), strict=True)
+    rows = zip(prompts, found.texts, found.finished.tolist(), strict=True)
     return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
 
 

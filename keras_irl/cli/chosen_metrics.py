@@ -197,7 +197,7 @@ def _module(where, name):
 
 def _from_file(path):
     path = path.resolve()
-    spec: Any = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -81,13 +81,13 @@ def run_evaluation(options: argparse.Namespace) -> Any:
         for name, files in groups.items()
     }
     results = _results(objectives, task, metric, options)
-    files = report_files(
+    report = report_files(
         results,
         "results.json",
         settings=_settings_told(objectives, task, options),
     )
-    files[CONFIG] = config
-    write_output("evaluate", files, options.output, format_table(results))
+    report[CONFIG] = config
+    write_output("evaluate", report, options.output, format_table(results))
     return results
 
 
