@@ -23,7 +23,7 @@ check suite nightly coverage canary: export XLA_FLAGS := \
 # Where each run of the suite notes what it ran and left to other backends.
 suite nightly: export KERAS_IRL_RECORD := .cache/suite
 
-.PHONY: demo check test lint suite nightly mutate fuzz coverage canary bench \
+.PHONY: demo check test lint suite nightly mutate fuzz coverage canary bench docs \
 	lock clean
 .DELETE_ON_ERROR:
 
@@ -103,22 +103,33 @@ canary: .venv-canary/.made
 # them. BENCH="--only tiled" asks of one figure, BENCH=--update keeps them all.
 bench: $(VENV)/.test
 	KERAS_BACKEND=jax $(BIN)/python benchmarks/bench.py $(BENCH)
+# The site, into docs/build/html: any warning of Sphinx, and any link within it
+# that leads nowhere, is an error. KERAS_IRL_RUN_GUIDES=cache runs the guides.
+docs: $(VENV)/.docs
+	KERAS_BACKEND=jax $(BIN)/sphinx-build --fail-on-warning --keep-going \
+		--quiet --fresh-env --builder html docs docs/build/html
+	$(BIN)/python docs/check_links.py docs/build/html
 
 # Newer versions of everything that is tested; run `make test` before you keep
 # them.
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --upgrade \
 		--no-header --no-annotate --no-emit-index-url \
-		--no-emit-find-links --extra test --extra datasets \
+		--no-emit-find-links --extra test --extra datasets --extra docs \
 		--output-file constraints.txt pyproject.toml
 
 # The stamps say what was installed; pyproject.toml and constraints.txt say when
 # that is outdated.
-$(VENV)/.demo $(VENV)/.test: $(VENV)/.made pyproject.toml constraints.txt
+$(VENV)/.demo $(VENV)/.docs $(VENV)/.test: $(VENV)/.made pyproject.toml constraints.txt
 
 $(VENV)/.demo:
 	@echo "Installing the project and JAX into $(VENV) (a few minutes) ..."
 	@$(PIP) install --constraint constraints.txt -e '.[jax]'
+	@touch $@
+
+$(VENV)/.docs:
+	@echo "Installing Sphinx and the project into $(VENV) (a few minutes) ..."
+	@$(PIP) install --constraint constraints.txt -e '.[docs]'
 	@touch $@
 
 $(VENV)/.test:
@@ -147,5 +158,6 @@ $(VENV)/.made:
 
 clean:
 	rm -rf .venv .venv-* runs/demo build dist *.egg-info
+	rm -rf docs/build docs/made
 	rm -rf .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,6 +2,10 @@
 
 A `keras_irl` trainer is a `keras.Model`; if you can call `fit()`, you can
 imitate.
+
+Offered here are rooms, which are modules (`keras_irl.rewards`), trainers and
+what they take, which are classes (`keras_irl.IQLearn`), and one function,
+`keras_irl.doctor`.
 """
 
 import importlib

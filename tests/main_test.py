@@ -257,7 +257,7 @@ zipfile.ZipFile.open = open_part
 """
 
 
-JUDGED = ["evaluation.json", "evaluations"]
+JUDGED = ["config.yaml", "evaluation.json", "evaluations"]
 
 
 @pytest.mark.parametrize(

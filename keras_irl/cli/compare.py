@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from keras_irl.cli.chosen_metrics import add_metrics
 from keras_irl.cli.decoders import decoder_specs
 from keras_irl.cli.devices import add_devices
 from keras_irl.cli.devices import check_mesh
@@ -43,11 +44,8 @@ def add_arguments(commands: Any) -> None:
     add_training_data(parser.add_argument_group("the task"))
     add_initial_policy(parser.add_argument_group("the policy"))
     add_objectives(parser.add_argument_group("the objectives"))
-    _add_optimization(parser.add_argument_group("optimization"))
-    evaluation = parser.add_argument_group("evaluation")
-    _add_decoding(evaluation)
-    add_tokenize(evaluation)
-    _add_evaluation(evaluation)
+    add_optimization(parser.add_argument_group("optimization"))
+    add_evaluation(parser.add_argument_group("evaluation"), "runs/compare")
 
 
 def check(options: argparse.Namespace) -> None:
@@ -84,7 +82,12 @@ def run(options: argparse.Namespace) -> int:
     return run_alone(compare, options)
 
 
-def _add_optimization(group):
+def add_optimization(group: Any) -> None:
+    """Adds the flags of steps, learning rates and the machine.
+
+    Args:
+        group: An argument group of `argparse`.
+    """
     add = group.add_argument
     add("--steps", type=positive, default=1500, metavar="N", help="batches")
     add(
@@ -146,7 +149,16 @@ def _add_decoding(group):
     add_num_samples(group)
 
 
-def _add_evaluation(group):
+def add_evaluation(group: Any, output: str) -> None:
+    """Adds the flags of what is judged, kept and written.
+
+    Args:
+        group: An argument group of `argparse`.
+        output: The output folder, if none is named.
+    """
+    _add_decoding(group)
+    add_tokenize(group)
+    add_metrics(group)
     add = group.add_argument
     add(
         "--num-test",
@@ -166,7 +178,7 @@ def _add_evaluation(group):
     )
     add_output(
         group,
-        "runs/compare",
+        output,
         "report, runs and checkpoints",
         "what another comparison left in the folder",
     )

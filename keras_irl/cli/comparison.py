@@ -6,6 +6,9 @@ from typing import Any
 import keras
 
 from keras_irl.cli import provenance
+from keras_irl.cli.chosen_metrics import with_chosen_metrics
+from keras_irl.cli.config import CONFIG
+from keras_irl.cli.config import config_text
 from keras_irl.cli.decoders import make_decoders
 from keras_irl.cli.objectives import check_objectives
 from keras_irl.cli.objectives import find_objectives
@@ -27,6 +30,7 @@ from keras_irl.data import demonstrations
 from keras_irl.evaluation import compare_fronts
 from keras_irl.evaluation import pick_samples
 from keras_irl.evaluation import sweep
+from keras_irl.evaluation.judging import check_task
 from keras_irl.evaluation.results import check_run
 from keras_irl.generation import encode_prompts
 from keras_irl.generation.drawing import NotFiniteError
@@ -65,33 +69,8 @@ def compare(options: argparse.Namespace) -> Any:
     objectives = find_objectives(options)
     check_output("compare", options.output)
     comparison = Comparison(options, objectives)
-    comparison.check_kept()
-    runs = {
-        name: [
-            comparison.run(name, objective, seed)
-            for seed in range(options.seeds)
-        ]
-        for name, objective in objectives.items()
-    }
-    diverged = {
-        name: [run for run in of_one if "failed" in run]
-        for name, of_one in runs.items()
-    }
-    judged = {
-        name: [run for run in of_one if "failed" not in run]
-        for name, of_one in runs.items()
-    }
-    judged = {name: of_one for name, of_one in judged.items() if of_one}
-    results = None
-    if judged:
-        results = comparison.results(judged)
-        settings = comparison.settings(judged)
-        notes = comparison.notes(runs)
-        files = report_files(results, settings=settings, notes=notes)
-        # Written first: a terminal may be gone, or know no such characters.
-        write_output("compare", files, options.output, format_table(results))
-    comparison.tell_divergence(diverged)
-    return results
+    config = config_text(options, keras.config.backend())
+    return comparison.report(comparison.all_runs(config), config)
 
 
 class Comparison:
@@ -113,14 +92,13 @@ class Comparison:
             options.decoders or [], options.temperatures
         )
         train_task = load_task(options.task, "train", options.path)
-        test_task = load_task(
-            options.task, "test", options.path, options.tokenize
-        )
+        test_task = _test_task(options)
         splits = hold_out(train_task.pairs, options.num_validation)
         self.num_validation = splits.num_held_out
         self.train_pairs = first_pairs(splits.training, options.num_train)
         self.keeps_best = self._keeps_best()
         self.test_task = test_task.first(options.num_test)
+        check_task(self.test_task)
         self.test_pairs = spread_pairs(test_task.pairs, 4 * options.num_test)
         # What is looked at on the way; the tests, where there is nothing else.
         self.held_out = self.test_pairs
@@ -145,6 +123,61 @@ class Comparison:
         self.folder = RunFolder(
             options.output, self._told_apart_by(), options.overwrite
         )
+
+    def all_runs(self, config: str) -> dict[str, Any]:
+        """Trains and judges all policies that were not before.
+
+        Args:
+            config: The flags of the command, which are kept beside them.
+
+        Returns:
+            A dictionary from the names of objectives to lists of runs.
+
+        Raises:
+            ValueError: If a kept file is damaged, or in the way.
+        """
+        self.check_kept()
+        self.folder.keep_config(config)
+        return {
+            name: [
+                self.run(name, objective, seed)
+                for seed in range(self.options.seeds)
+            ]
+            for name, objective in self.objectives.items()
+        }
+
+    def report(self, runs: dict[str, Any], config: str) -> Any:
+        """Writes the report of all policies that did not diverge.
+
+        Args:
+            runs: What `all_runs` returned.
+            config: The flags of the command.
+
+        Returns:
+            The results, or `None` where all diverged.
+
+        Raises:
+            ValueError: When all is written, if a policy diverged.
+        """
+        judged = {
+            name: [run for run in of_one if "failed" not in run]
+            for name, of_one in runs.items()
+        }
+        judged = {name: of_one for name, of_one in judged.items() if of_one}
+        results = None
+        if judged:
+            results = self.results(judged)
+            files = report_files(
+                results,
+                settings=self.settings(judged),
+                notes=self.notes(runs),
+            )
+            files[CONFIG] = config
+            # Written first: a terminal may be gone, or know no such characters.
+            shown = format_table(results)
+            write_output("compare", files, self.options.output, shown)
+        self.tell_divergence(runs)
+        return results
 
     def _keeps_best(self):
         keep = self.options.keep
@@ -184,7 +217,7 @@ class Comparison:
         """
         for name in self.objectives:
             for seed in range(self.options.seeds):
-                self.folder.finished_run(name, seed, _check_run)
+                self.folder.finished_run(name, seed, self.check_whole)
                 self.folder.check_policy(name, seed)
 
     def run(self, name: str, objective: Any, seed: int) -> Any:
@@ -199,7 +232,7 @@ class Comparison:
             A run, see `keras_irl/evaluation/results.py`; one that diverged
             has an entry `failed` and no rows.
         """
-        run = self.folder.finished_run(name, seed, _check_run)
+        run = self.folder.finished_run(name, seed, self.check_whole)
         if run is not None:
             ended = "diverged" if "failed" in run else "finished"
             print(f"{name}, seed {seed}: {ended} before.")
@@ -389,16 +422,21 @@ class Comparison:
             for name, runs in objectives.items()
         }
 
-    def tell_divergence(self, diverged: dict[str, Any]) -> None:
+    def tell_divergence(self, all_runs: dict[str, Any]) -> None:
         """Ends the command with an error if a policy diverged.
 
         Args:
-            diverged: Dictionary from names to lists of runs that did.
+            all_runs: Dictionary from names to lists of runs.
 
         Raises:
             ValueError: If there is one.
         """
-        runs = [(name, run) for name in diverged for run in diverged[name]]
+        runs = [
+            (name, run)
+            for name, of_one in all_runs.items()
+            for run in of_one
+            if "failed" in run
+        ]
         if not runs:
             return
         told = [
@@ -441,8 +479,22 @@ class Comparison:
             on_invalid=self.options.on_invalid,
         )
 
+    def check_whole(self, run: Any) -> None:
+        """Checks that a run that was read from a file is one of these.
 
-def _check_run(run):
-    check_comparison_run(run)
-    if "failed" not in run:
-        check_run(run)
+        Args:
+            run: What was read.
+
+        Raises:
+            ValueError: If something is missing.
+        """
+        check_comparison_run(run)
+        if "failed" not in run:
+            check_run(run)
+
+
+def _test_task(options):
+    """The test split, with the metrics that were asked for."""
+    words = options.tokenize
+    task = load_task(options.task, "test", options.path, words)
+    return with_chosen_metrics(task, options.metrics, words)

@@ -80,6 +80,24 @@ def decoder_specs(text: str) -> list[Any]:
     return found
 
 
+def decoder_spec(text: str) -> Any:
+    """Reads a single decoder, see `decoder_specs`.
+
+    Args:
+        text: String.
+
+    Returns:
+        A `DecoderSpec`.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is not such a text, or several.
+    """
+    first, *others = decoder_specs(text)
+    if others:
+        raise _error("one is needed, and no comma", text)
+    return first
+
+
 def make_decoders(specs: Any, temperatures: Sequence[Any] = ()) -> list[Any]:
     """Makes the decoders that `keras_irl.evaluation.sweep` goes through.
 

@@ -11,7 +11,7 @@ from keras_irl.cli.flags import flag_of
 # Set to anything, it shows where an error came from.
 TRACEBACK = "KERAS_IRL_TRACEBACK"
 # The commands that keep what they have got, to go on from there.
-CONTINUED = ("compare", "evaluate")
+CONTINUED = ("compare", "evaluate", "train")
 # How a system says that there is no more room on a disk.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Of TensorFlow, which shares no class with other errors of memory.

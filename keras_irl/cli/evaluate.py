@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from keras_irl.cli.chosen_metrics import add_metrics
 from keras_irl.cli.decoders import DECODERS
 from keras_irl.cli.decoders import decoder_specs
 from keras_irl.cli.devices import add_devices
@@ -102,6 +103,7 @@ def _add_task(group):
         help="the task's metric to draw and compare (default: its first)",
     )
     add_tokenize(group)
+    add_metrics(group)
 
 
 def _add_policies(group):

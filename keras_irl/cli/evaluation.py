@@ -7,6 +7,9 @@ from typing import NamedTuple
 import keras
 
 from keras_irl.arguments import shortened
+from keras_irl.cli.chosen_metrics import with_chosen_metrics
+from keras_irl.cli.config import CONFIG
+from keras_irl.cli.config import config_text
 from keras_irl.cli.decoders import make_decoders
 from keras_irl.cli.output_folder import check_output
 from keras_irl.cli.output_folder import write_output
@@ -32,6 +35,7 @@ from keras_irl.tasks import load_task
 _SETTINGS = (
     *("task", "path", "split", "num_test", "max_prompt_length", "max_length"),
     *("batch_size", "decoders", "num_samples", "seeds", "tokenize"),
+    "metrics",
 )
 
 
@@ -61,10 +65,13 @@ def run_evaluation(options: argparse.Namespace) -> Any:
     task = load_task(
         options.task, options.split, options.path, options.tokenize
     )
+    task = with_chosen_metrics(task, options.metrics, options.tokenize)
     task = task.first(options.num_test)
     metric = _metric(options.metric, task)
     check_task(task)
     folder = _folder(options, task)
+    config = config_text(options, keras.config.backend())
+    folder.keep_config(config)
     for files in groups.values():
         for file in files:
             # What is damaged is found out before hours of judging.
@@ -74,12 +81,13 @@ def run_evaluation(options: argparse.Namespace) -> Any:
         for name, files in groups.items()
     }
     results = _results(objectives, task, metric, options)
-    files = report_files(
+    report = report_files(
         results,
         "results.json",
         settings=_settings_told(objectives, task, options),
     )
-    write_output("evaluate", files, options.output, format_table(results))
+    report[CONFIG] = config
+    write_output("evaluate", report, options.output, format_table(results))
     return results
 
 

@@ -82,20 +82,30 @@ def add_command(commands: Any, job: str, summary: Any, description: Any) -> Any:
         formatter_class=HelpFormatter,
     )
     parser.set_defaults(job=job)
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help=(
+            "flags by name, in a .yaml or .toml file, such as `td-weight: "
+            "[0, 0.1]`; what stands on the command line counts more"
+        ),
+    )
     return parser
 
 
-def add_data(group: Any) -> None:
+def add_data(group: Any, task: str | None = None) -> None:
     """Adds the flags of a task and its data.
 
     Args:
         group: An argument group of `argparse`.
+        task: The task where none is named. Defaults to `None`: one must be.
     """
     add = group.add_argument
     add(
         "--task",
         type=lambda name: _OLD_NAMES.get(name, name),
-        required=True,
+        required=task is None,
+        default=task,
         metavar="NAME",
         help=f"one of {', '.join(TASKS)}",
     )
@@ -110,13 +120,14 @@ def add_data(group: Any) -> None:
     )
 
 
-def add_training_data(group: Any) -> None:
+def add_training_data(group: Any, task: str | None = None) -> None:
     """Adds the flags of a task and the rows that are learned.
 
     Args:
         group: An argument group of `argparse`.
+        task: See `add_data`. Defaults to `None`.
     """
-    add_data(group)
+    add_data(group, task)
     add = group.add_argument
     add(
         "--num-train",
@@ -217,16 +228,17 @@ def add_tokenize(group: Any, default: str = "13a") -> None:
     )
 
 
-def add_num_samples(group: Any) -> None:
+def add_num_samples(group: Any, default: int = 8) -> None:
     """Adds the flag of the number of samples a prompt.
 
     Args:
         group: An argument group of `argparse`.
+        default: What it is if it is not given. Defaults to 8.
     """
     group.add_argument(
         "--num-samples",
         type=size,
-        default=8,
+        default=default,
         metavar="N",
         help="responses a prompt where they are random",
     )

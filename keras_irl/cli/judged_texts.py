@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_irl.arguments import shortened
+from keras_irl.cli.chosen_metrics import with_chosen_metrics
 from keras_irl.evaluation.judging import check_task
 from keras_irl.generation.responses import ResponseSampler
 from keras_irl.metrics import TextMetric
@@ -95,6 +96,7 @@ def load_prompts(options: argparse.Namespace) -> Any:
     task = load_task(
         options.task, options.split, options.path, options.tokenize
     )
+    task = with_chosen_metrics(task, options.metrics, options.tokenize)
     task = task.first(options.num_test)
     known = [name for name, m in task.metrics.items() if _judges_texts(m)]
     for name in options.metric or []:

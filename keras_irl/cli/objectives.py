@@ -257,6 +257,32 @@ def add_objectives(group: Any) -> None:
             "what mle has trained"
         ),
     )
+    add_hyperparameters(group)
+
+
+def add_objective(group: Any) -> None:
+    """Adds the flags of one objective and its hyperparameters.
+
+    Args:
+        group: An argument group of `argparse`.
+    """
+    group.add_argument(
+        "--objective",
+        type=one_of(*OBJECTIVES),
+        default="iqlearn",
+        metavar="NAME",
+        help=f"of {', '.join(OBJECTIVES)}; gail trains by mle first",
+    )
+    add_hyperparameters(group)
+
+
+def add_hyperparameters(group: Any) -> None:
+    """Adds the flags of the hyperparameters of all objectives.
+
+    Args:
+        group: An argument group of `argparse`.
+    """
+    add = group.add_argument
     add(
         "--entropy-weight",
         type=number_from_zero,

@@ -4,15 +4,19 @@ import json
 import pathlib
 from typing import Any
 
+from keras_irl.cli.config import CONFIG
 from keras_irl.folders import check_folder
 from keras_irl.reporting.atomic_files import atomic_write
 from keras_irl.reporting.report import REPORT_FILES
 from keras_irl.types import Path
 
 FILES = {
-    "compare": (*REPORT_FILES, "metrics.json"),
-    "evaluate": (*REPORT_FILES, "results.json"),
-    "rewards": ("heat_map.html", "heat_map.png", "report.md", "rewards.json"),
+    "compare": (*REPORT_FILES, "metrics.json", CONFIG),
+    "evaluate": (*REPORT_FILES, "results.json", CONFIG),
+    "rewards": (
+        *("heat_map.html", "heat_map.png", "report.md", "rewards.json"),
+        CONFIG,
+    ),
 }
 # By which file a folder is known, and what it holds then.
 MANIFESTS = {

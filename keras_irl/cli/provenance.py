@@ -35,6 +35,7 @@ _NOT_TOLD = (
 _NOT_GIVEN = {
     "num_train": "all",
     "num_test": "all",
+    "metrics": "the task's",
     "max_prompt_length": "the policy's",
     "max_length": "the policy's",
 }

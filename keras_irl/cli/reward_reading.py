@@ -8,6 +8,10 @@ import math
 import pathlib
 from typing import Any
 
+import keras
+
+from keras_irl.cli.config import CONFIG
+from keras_irl.cli.config import config_text
 from keras_irl.cli.flags import REWARD_SAMPLING
 from keras_irl.cli.judged_texts import judge_samples
 from keras_irl.cli.judged_texts import load_prompts
@@ -213,6 +217,8 @@ def _write(results, read, texts, options):
     tables = _report(results)
     if tables:
         files["report.md"] = tables
+    unused = () if options.task else REWARD_SAMPLING
+    files[CONFIG] = config_text(options, keras.config.backend(), unused)
     # By this list the files are known to be ours, and it is written first.
     listed = results | {WRITTEN: sorted(["rewards.json", *files])}
     files = {

@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from keras_irl.cli.chosen_metrics import add_metrics
 from keras_irl.cli.devices import add_devices
 from keras_irl.cli.devices import check_mesh
 from keras_irl.cli.flags import JSONL_SPLIT
@@ -97,7 +98,9 @@ def run(options: argparse.Namespace) -> int:
 def _complete_sampling(options):
     """Checks where the texts come from, and fills in what was not said."""
     given = [
-        name for name in REWARD_SAMPLING if vars(options)[name] is not None
+        name
+        for name in (*REWARD_SAMPLING, "metrics")
+        if vars(options)[name] is not None
     ]
     if options.task is None and options.path is None:
         raise ValueError(
@@ -111,7 +114,7 @@ def _complete_sampling(options):
             f"a task. Received: {given[0]}={vars(options)[given[0]]}"
         )
     vars(options).update(
-        {n: REWARD_SAMPLING[n] for n in REWARD_SAMPLING.keys() - given}
+        {n: REWARD_SAMPLING[n] for n in REWARD_SAMPLING.keys() - set(given)}
     )
 
 
@@ -189,6 +192,7 @@ def _add_samples(group):
         help=f"of the samples (default: {REWARD_SAMPLING['temperature']:g})",
     )
     add_tokenize(group, default=None)
+    add_metrics(group)
 
 
 def _add_texts(group):

@@ -16,6 +16,7 @@ from keras_irl.arguments import shortened
 from keras_irl.cli.checkpoints import RunCheckpoint
 from keras_irl.cli.checkpoints import json_text
 from keras_irl.cli.checkpoints import save_whole
+from keras_irl.cli.config import CONFIG
 from keras_irl.cli.error_messages import first_line
 from keras_irl.cli.error_messages import raise_if_too_small
 from keras_irl.cli.objectives import OBJECTIVES
@@ -117,6 +118,13 @@ class ResultFolder:
         path = self.run_path(name, seed)
         self.manifest.add(path)
         atomic_write({path.name: json_text(run)}, path.parent)
+
+    def keep_config(self, text: str) -> None:
+        """Keeps the flags of the command, before its work begins."""
+        path = self.folder / CONFIG
+        self.manifest.refuse_foreign(path)
+        self.manifest.add(path)
+        atomic_write({path.name: text}, self.folder)
 
     def run_path(self, name: str, seed: int) -> Any:
         """Returns the path of a finished run."""

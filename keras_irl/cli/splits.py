@@ -108,6 +108,9 @@ class SelectedRows(collections.abc.Sequence):
             return SelectedRows(self.column, self.rows[index])
         return self.column[int(self.rows[index])]
 
+    def __repr__(self):
+        return f"<{len(self)} rows of {self.column!r:.200}>"
+
 
 def _select(columns, rows):
     return tuple(SelectedRows(column, rows) for column in columns)

@@ -102,6 +102,19 @@ class Demonstrations(grain.MapDataset):
             return self.slice(index)
         return self.parents[0][index]
 
+    def __repr__(self):
+        counts = [f"{self.num_truncated} cut"] if self.num_truncated else []
+        counts += [
+            f"{number} left out ({reason})"
+            for reason, number in self.dropped.items()
+        ]
+        counts += ["several in a row"] * self.is_packed
+        told = "".join(f", {text}" for text in counts)
+        return (
+            f"<Demonstrations: {len(self)} batches of {self.num_rows} texts"
+            f"{told}>"
+        )
+
     @property
     def whole(self) -> "Demonstrations":
         """The batches of all processes together, a `Demonstrations`."""

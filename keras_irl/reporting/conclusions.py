@@ -1,8 +1,95 @@
 """Conclusions of a comparison, in sentences."""
 
+import math
 from typing import Any
+from typing import NamedTuple
 
 from keras_irl.evaluation.summary import row_estimates
+
+_GREEDY = "greedy"
+# Standard errors of a difference, beyond which it is told from 0: 95 %.
+_NOTICED = 1.96
+
+
+def headline(results: Any) -> str:
+    """Says in a sentence what came out: greedily, and at equal diversity.
+
+    Args:
+        results: See `keras_irl/evaluation/results.py`.
+
+    Returns:
+        A text, a sentence for each policy but the first, which the others are
+        compared with; of a policy alone, one.
+    """
+    names = list(results["objectives"])
+    greedy = _greedy_estimates(results)
+    fronts = {front["policy"]: front for front in results.get("fronts") or []}
+    first, *others = names
+    if not others and first in greedy:
+        return f"{first} has a {results['metric']} of {greedy[first]} greedily."
+    sentences = []
+    for name in others:
+        parts = [
+            _greedy_clause(greedy, name, first, results["metric"]),
+            _front_clause(fronts.get(name)),
+        ]
+        parts = [part for part in parts if part is not None]
+        if parts:
+            verdicts = {part.verdict for part in parts}
+            link = " and " if len(verdicts) == 1 else ", but "
+            text = link.join(part.text for part in parts)
+            # Where no part has said yet whom it is compared with.
+            is_said = first in greedy and name in greedy
+            against = "" if is_said else f", compared with {first}"
+            sentences.append(f"{name} is {text}{against}.")
+    return " ".join(sentences)
+
+
+class _Clause(NamedTuple):
+    """A part of the headline: words, and `"better"`, `"worse"` or `"equal"`."""
+
+    text: str
+    verdict: str
+
+
+def _greedy_estimates(results):
+    found = {}
+    for name, runs in results["objectives"].items():
+        row = row_estimates(runs).get(_GREEDY, {})
+        if row.get(results["metric"]) is not None:
+            found[name] = row[results["metric"]]
+    return found
+
+
+def _greedy_clause(greedy, name, first, metric):
+    if name not in greedy or first not in greedy:
+        return None
+    one, other = greedy[name], greedy[first]
+    decimals = max(one.decimals, other.decimals)
+    numbers = f"({one.text(decimals)} against {other.text(decimals)} {metric})"
+    errors = (one.standard_error, other.standard_error)
+    difference = one.mean - other.mean
+    # Without an error, nobody knows what a difference means.
+    noticed = None if None in errors else _NOTICED * math.hypot(*errors)
+    if difference == 0 or (noticed is not None and abs(difference) <= noticed):
+        return _Clause(f"as good as {first} greedily {numbers}", "equal")
+    verdict = "better" if difference > 0 else "worse"
+    return _Clause(f"{verdict} than {first} greedily {numbers}", verdict)
+
+
+def _front_clause(front):
+    if front is None or front["difference"] is None:
+        return None
+    low, high = front["difference_low"], front["difference_high"]
+    number = f"{front['difference']:+.1f}"
+    where = "at equal diversity"
+    if low is None:
+        verdict = "better" if front["difference"] >= 0 else "worse"
+        return _Clause(f"{verdict} {where} ({number}, no interval)", verdict)
+    verdict = "better" if low > 0 else "worse" if high < 0 else "equal"
+    word = "as good" if verdict == "equal" else verdict
+    text = f"{word} {where} ({number}, 95 % {low:+.1f} to {high:+.1f})"
+    return _Clause(text, verdict)
 
 
 def result_sentences(results: Any) -> list[Any]:

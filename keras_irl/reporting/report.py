@@ -17,6 +17,7 @@ from keras_irl.evaluation.results import without_texts
 from keras_irl.generation.decoders import name_of
 from keras_irl.reporting.atomic_files import atomic_write
 from keras_irl.reporting.conclusions import front_conclusion
+from keras_irl.reporting.conclusions import headline
 from keras_irl.reporting.conclusions import result_sentences
 from keras_irl.reporting.escaping import in_markdown
 from keras_irl.reporting.escaping import readable
@@ -26,6 +27,7 @@ from keras_irl.reporting.pictures import draw_learning_curves
 from keras_irl.reporting.pictures import draw_quality_vs_diversity
 from keras_irl.reporting.pictures import learning_curves_in_words
 from keras_irl.reporting.pictures import quality_vs_diversity_in_words
+from keras_irl.reporting.sorting import sorting_script
 from keras_irl.reporting.tables import format_table
 from keras_irl.reporting.tables import markdown_table
 from keras_irl.reporting.tables import result_tables
@@ -41,11 +43,13 @@ class Remarks:
         settings: Dictionary from names to texts, what they were made with.
         notes: Dictionary from the names of policies to lists of sentences.
         conclusion: A sentence on what came out, or `""`.
+        headline: The same in short, or `""`.
     """
 
     settings: dict
     notes: dict
     conclusion: str
+    headline: str = ""
 
 
 def remarks(
@@ -70,15 +74,16 @@ def remarks(
     """
     settings = {} if settings is None else settings
     notes = {} if notes is None else notes
+    shortly = ""
     if conclusion is None:
-        conclusion = front_conclusion(results)
+        conclusion, shortly = front_conclusion(results), headline(results)
     _check(settings, notes, conclusion)
     facts = _facts(results)
     # A setting is told once, where it is told in full.
     told = {name.replace("_", " ") for name in settings}
     facts = {name: facts[name] for name in facts if name not in told}
     settings = {name: str(value) for name, value in settings.items()}
-    return Remarks(facts | settings, dict(notes), conclusion)
+    return Remarks(facts | settings, dict(notes), conclusion, shortly)
 
 
 def _facts(results):
@@ -268,6 +273,7 @@ def _json(plain, said, not_finite):
     added = {
         "settings": said.settings,
         "notes": said.notes,
+        "headline": said.headline,
         "conclusion": said.conclusion,
         "not_finite": not_finite,
     }
@@ -279,8 +285,9 @@ def _json(plain, said, not_finite):
 
 def _report(results, said, not_finite, pictures):
     parts = [f"# {in_markdown(title_of(results), 1000)}"]
-    if said.conclusion:
-        parts.append(f"**{in_markdown(said.conclusion, 9000)}**")
+    for sentence in (said.headline, said.conclusion):
+        if sentence:
+            parts.append(f"**{in_markdown(sentence, 9000)}**")
     if said.notes:
         parts.append("\n".join(_notes(said.notes)))
     if not_finite:
@@ -380,8 +387,8 @@ def comparison_page(
 ) -> str:
     """Makes the web page of a comparison.
 
-    It holds no script and loads nothing; whatever stands in a text or a name
-    is shown and not interpreted.
+    It loads nothing, and the one script that it may run sorts its tables;
+    whatever stands in a text or a name is shown and not interpreted.
 
     Args:
         results: See `keras_irl/evaluation/results.py`.
@@ -400,7 +407,9 @@ def comparison_page(
     return render(
         "comparison.html",
         title=title_of(results),
+        headline=said.headline,
         conclusion=said.conclusion,
+        script=sorting_script(),
         summary=[*notes, *summary],
         pictures=pictures,
         tables=result_tables(results),

@@ -140,6 +140,48 @@ def columns_of(policies: Any, quantities: Any = None) -> list[Any]:
     return [dataclasses.replace(c, limit=limits[c.quantity]) for c in columns]
 
 
+def summary_of(columns: Any, metrics: dict[str, Any]) -> str:
+    """Says in a sentence what all texts come to.
+
+    Args:
+        columns: List of `HeatMapColumn`.
+        metrics: Dictionary from names to arrays, a number for each text.
+
+    Returns:
+        The mean of a token and its range under each policy; and what texts
+        that are right and wrong come to, where a metric tells these apart.
+    """
+    parts = [_mean_and_range(column) for column in columns]
+    said = f"On average a token has {' and '.join(parts)}"
+    for name, numbers in metrics.items():
+        right = np.asarray(numbers) > 0
+        if _is_right_or_wrong(numbers) and 0 < right.sum() < len(right):
+            first = columns[0]
+            sums = np.array(
+                [first.numbers(row).sum() for row in range(len(right))]
+            )
+            said += (
+                f"; whole texts that are right by {name.replace('_', ' ')} "
+                f"have {sums[right].mean():+.2f} and wrong ones "
+                f"{sums[~right].mean():+.2f} under {first.name}"
+            )
+    return f"{said}."
+
+
+def _mean_and_range(column):
+    texts = range(len(column.texts))
+    numbers = np.concatenate([column.numbers(row) for row in texts])
+    return (
+        f"a {QUANTITIES[column.quantity]} of {numbers.mean():+.2f} nats under "
+        f"{column.name}, from {numbers.min():+.2f} to {numbers.max():+.2f}"
+    )
+
+
+def _is_right_or_wrong(numbers):
+    found = set(map(float, numbers))
+    return found <= {0.0, 1.0} or found <= {0.0, 100.0}
+
+
 def verdicts(metrics: dict[str, Any], row: Any) -> list[str]:
     """The metrics of a text, as right, wrong or a number.
 
@@ -158,8 +200,7 @@ def verdicts(metrics: dict[str, Any], row: Any) -> list[str]:
 
 
 def _verdict(name, numbers, row):
-    found = set(map(float, numbers))
-    if found <= {0.0, 1.0} or found <= {0.0, 100.0}:
+    if _is_right_or_wrong(numbers):
         said = "✓ right" if numbers[row] else "✗ wrong"
         return f"{said} ({name})"
     return f"{name} {float(numbers[row]):.2f}"

@@ -23,6 +23,7 @@ from keras_irl.rewards.heat_map_columns import QUANTITIES
 from keras_irl.rewards.heat_map_columns import color
 from keras_irl.rewards.heat_map_columns import columns_of
 from keras_irl.rewards.heat_map_columns import stops
+from keras_irl.rewards.heat_map_columns import summary_of
 from keras_irl.rewards.heat_map_columns import verdicts
 from keras_irl.types import Path
 
@@ -119,19 +120,22 @@ def heat_map_files(
     ]
     judged = [verdicts(metrics, row) for row in range(num_shown)]
     return {
-        f"{name}.html": _page(columns, titles, judged, num_texts),
+        f"{name}.html": _page(
+            columns, titles, judged, summary_of(columns, metrics)
+        ),
         f"{name}.png": draw_heat_map(columns, titles, judged, num_texts),
     }
 
 
-def _page(columns, titles, judged, num_texts):
-    count = f"{len(titles)} of {num_texts} texts"
+def _page(columns, titles, judged, headline):
+    count = f"{len(titles)} of {len(columns[0].texts)} texts"
     scales = {column.quantity: column.limit for column in columns}
     names = " and ".join(QUANTITIES[quantity] for quantity in scales)
     return render(
         "heat_map.html",
         title=f"Tokens by {names}, {count}",
         count=count,
+        headline=headline,
         legends=[
             {"quantity": QUANTITIES[quantity], "stops": _stops(quantity, limit)}
             for quantity, limit in scales.items()

@@ -131,6 +131,10 @@ class PairColumn(collections.abc.Sequence):
         index = self._indices[operator.index(index)]
         return self._table.pair(index)[self._side]
 
+    def __repr__(self):
+        what = ("prompts", "responses")[self._side]
+        return f"<{len(self)} {what} of {str(self._table.path)!r}>"
+
 
 class References(collections.abc.Sequence):
     """For each of some pairs, all responses to the same prompt.
@@ -158,6 +162,10 @@ class References(collections.abc.Sequence):
         pairs = self._pairs[self._starts[group] : self._starts[group + 1]]
         offsets = np.unique(self._table.offsets[pairs])
         return [text for at in offsets for text in self._table.line(at)[1]]
+
+    def __repr__(self):
+        path = str(self._table.path)
+        return f"<references of {len(self)} prompts of {path!r}>"
 
 
 def task_from_table(

@@ -222,7 +222,7 @@ class Task:
     def __repr__(self):
         return (
             f"<Task {self.name}, {self.split}: {len(self.prompts)} prompts, "
-            f"{len(self.pairs[0])} pairs>"
+            f"{len(self.pairs[0])} pairs; {', '.join(self.metrics)}>"
         )
 
 

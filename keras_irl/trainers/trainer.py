@@ -1,5 +1,6 @@
 """The base of all trainers."""
 
+import math
 import warnings
 from typing import Any
 
@@ -391,6 +392,15 @@ class Trainer(FittedModel):
         with rows_in_words():
             return super().train_on_batch(*args, **kwargs)
 
+    def __repr__(self):
+        # Keras asks in its errors, also in the midst of a constructor.
+        if not vars(self).get("built", False):
+            return super().__repr__()
+        settings = ", ".join(
+            f"{name}={value}" for name, value in _told(self.get_config())
+        )
+        return f"<{type(self).__name__}: {_size_of(self.policy)}; {settings}>"
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
@@ -426,3 +436,26 @@ class Trainer(FittedModel):
             policy = trainer.policy
             layout_of(policy).set_sequence_lengths(policy.preprocessor, lengths)
         return trainer
+
+
+# What the constructor of every model has, or the policy tells of itself.
+_UNTOLD = ("name", "trainable", "dtype", "policy", "sequence_lengths")
+_UNTOLD += ("is_low_rank", "policy_optimizer")
+
+
+def _told(config):
+    """Settings of a trainer by name; of an object, its class."""
+    for name, value in config.items():
+        if name not in _UNTOLD and value is not None:
+            is_object = isinstance(value, dict) and "class_name" in value
+            yield name, value["class_name"] if is_object else value
+
+
+def _size_of(policy):
+    """Class and number of weights of a policy, and how many are trained."""
+    all_weights, trained = (
+        sum(math.prod(variable.shape) for variable in variables)
+        for variables in (policy.variables, policy.trainable_variables)
+    )
+    part = "" if trained == all_weights else f", {trained:,} of them trained"
+    return f"{type(policy).__name__} of {all_weights:,} weights{part}"

@@ -31,7 +31,7 @@ def help_of(command, capsys, monkeypatch):
 
 @pytest.mark.parametrize(
     ("command", "num_flags"),
-    [("compare", 20), ("evaluate", 15), ("rewards", 15)],
+    [("compare", 20), ("evaluate", 15), ("generate", 10), ("train", 20)],
 )
 def test_every_flag_has_a_help_line(command, num_flags, capsys, monkeypatch):
     text = help_of(command, capsys, monkeypatch)
@@ -316,7 +316,12 @@ _COUNTS = {
     ("arguments", "message"),
     [
         ("", "required: command"),
-        ("train", "choose from"),
+        ("fit", "choose from"),
+        ("train --objective iq", "--objective: .*mle.*Received: iq"),
+        ("generate --policy a", "required: --prompts"),
+        ("generate --policy a --prompts b --decoder T=1,T=2", "one is needed"),
+        ("compare --task jsonl --metrics belu", "did you mean bleu.*: belu"),
+        ("compare --task jsonl --metrics a:b-c", "MODULE:FUNCTION.*: a:b-c"),
         ("compare", "required: --task"),
         ("compare --task e2e --steps 0", "--steps: .*at least 1.*Received: 0"),
         (
@@ -396,5 +401,5 @@ def test_wrong_flags_are_refused_in_one_line(arguments, message, capsys):
     output = capsys.readouterr()
     assert not output.out
     line = output.err.splitlines()[-1]
-    assert re.match(r"keras-irl( compare| evaluate| rewards)?: error: ", line)
+    assert re.match(r"keras-irl( [a-z]+)?: error: ", line)
     assert re.search(message, line)

@@ -21,7 +21,10 @@ from keras_irl.cli.provenance import digest_of_files
 from keras_irl.cli.provenance import digest_of_texts
 
 TEXTS = [("count", "1 2 3"), ("count", "1 2"), ("say", "yes"), ("say", "no")]
-FILES = {"heat_map.html", "heat_map.png", "report.md", "rewards.json"}
+FILES = {
+    *("config.yaml", "heat_map.html", "heat_map.png", "report.md"),
+    "rewards.json",
+}
 
 
 @pytest.fixture(scope="module")

@@ -71,6 +71,7 @@ def test_rows_are_read_when_they_are_asked_for():
     assert rows[-1] == "c" and len(rows) == 3
     with pytest.raises(IndexError):
         rows[3]
+    assert repr(rows) == "<3 rows of 'abcdef'>"
 
 
 def test_rows_are_taken_from_the_start_or_evenly():

@@ -122,6 +122,20 @@ def test_a_map_of_a_namesake_is_applied():
     assert many().map(partial)[0] == 0
 
 
+@pytest.mark.filterwarnings("ignore:Dropped 1 of 5 rows")
+def test_says_how_much_it_holds():
+    policy = tiny_policy("t5")
+    responses = ["b", CORPUS[0] * 9, "d", None, "e"]
+    dataset = demonstrations(policy, ["a"] * 5, responses, 3, on_invalid="drop")
+    (reason,) = dataset.dropped
+    assert repr(dataset) == (
+        f"<Demonstrations: 2 batches of 4 texts, 1 cut, 1 left out ({reason})>"
+    )
+    assert repr(demonstrations(policy, ["a"], ["b"], 1)) == (
+        "<Demonstrations: 1 batches of 1 texts>"
+    )
+
+
 def test_derived_data_sets_keep_their_counts():
     for derived in (many()[1:], many().repeat(2), many().map(lambda b: b)):
         assert derived.num_rows == 23

@@ -83,7 +83,9 @@ NEEDED = {
     "compare": ["--task", "arithmetic"],
     "doctor": ["--task", "arithmetic"],
     "evaluate": ["--task", "arithmetic", "--policy", "a=b.keras"],
+    "generate": ["--policy", "b.keras", "--prompts", "p.jsonl"],
     "rewards": ["--policy", "b.keras", "--path", "texts.jsonl"],
+    "train": ["--path", "my.jsonl"],
 }
 FLAGS = [
     (command, flag, takes)
@@ -170,6 +172,10 @@ TINY = {
         "--task jsonl --path {folder} --policy a={folder}/policy.keras "
         "--num-test 1 --decoders greedy --num-samples 2 --num-resamples 5"
     ),
+    "generate": (
+        "--policy {folder}/policy.keras --prompts {folder}/test.jsonl "
+        "--batch-size 2 --overwrite"
+    ),
     "rewards": (
         "--policy {folder}/policy.keras --path {folder}/train.jsonl "
         "--metric right --num-resamples 5 --max-texts 2"
@@ -182,7 +188,13 @@ ITERATED = {
     *("--max-texts", "--max-prompt-length", "--num-train"),
 }
 LONG = ("1e5", "1e9", "2147483648")
-SHARES = {"compare": 0.1, "doctor": 0.15, "evaluate": 0.1, "rewards": 0.2}
+SHARES = {
+    "compare": 0.1,
+    "doctor": 0.15,
+    "evaluate": 0.1,
+    "generate": 0.1,
+    "rewards": 0.2,
+}
 
 
 @pytest.mark.parametrize("command", TINY)

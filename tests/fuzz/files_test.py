@@ -11,6 +11,8 @@ from values import TEXTS
 from values import Inside
 from values import whole
 
+from keras_irl.cli.answers import read_prompts
+from keras_irl.cli.config import read_config
 from keras_irl.cli.judged_texts import read_texts
 from keras_irl.cli.output_folder import MANIFESTS
 from keras_irl.cli.run_folder import EvaluationFolder
@@ -58,6 +60,14 @@ def json_lines(names):
         ANYTHING,
     )
     return st.lists(rows.map(as_json), max_size=4).map("\n".join)
+
+
+def flag_lines(sign):
+    """Lines of names of flags with their values, as in YAML or TOML."""
+    names = st.one_of(st.sampled_from(("steps", "td-weight", "path")), TEXTS)
+    values = st.one_of(ANYTHING.map(as_json), TEXTS)
+    lines = st.tuples(names, values).map(sign.join)
+    return st.lists(lines, max_size=4).map("\n".join)
 
 
 def csv_lines(names):
@@ -158,6 +168,34 @@ DOORS = {
         spoils=False,
         writes=True,
     ),
+    "generate --prompts": Door(
+        call=lambda path: read_prompts(path),
+        values={
+            "path": contents(json_lines(("prompt", "messages"))).map(
+                lambda data: Inside("prompts.jsonl", data)
+            ),
+        },
+        strict=False,
+        spoils=False,
+        writes=True,
+    ),
+    **{
+        f"--config {ending}": Door(
+            call=lambda path: read_config(path),
+            values={
+                "path": contents(lines).map(
+                    lambda data, ending=ending: Inside(f"a.{ending}", data)
+                ),
+            },
+            strict=False,
+            spoils=False,
+            writes=True,
+        )
+        for ending, lines in (
+            ("yaml", flag_lines(": ")),
+            ("toml", flag_lines(" = ")),
+        )
+    },
     "compare --output": folder_door(RunFolder),
     "evaluate --output": folder_door(EvaluationFolder),
 }

@@ -3,6 +3,7 @@ import re
 import pytest
 
 from keras_irl.reporting.conclusions import front_conclusion
+from keras_irl.reporting.conclusions import headline
 from keras_irl.reporting.conclusions import result_sentences
 
 FRONT = {
@@ -54,6 +55,79 @@ def test_a_difference_is_told_with_where_and_its_interval():
 )
 def test_the_sentence_says_what_is_known(changes, said):
     assert re.search(said, conclusion(**changes))
+
+
+def results_of(numbers, **front):
+    """Results with a metric of each policy, greedily, and its error."""
+    objectives = {
+        name: [
+            {
+                "rows": [
+                    {
+                        "decoder": "greedy",
+                        "metrics": {"bleu": mean},
+                        "standard_errors": {"bleu": error} if error else {},
+                    }
+                ]
+            }
+        ]
+        for name, (mean, error) in numbers.items()
+    }
+    fronts = [{"policy": "one", "runs": 1}, FRONT | front] if front else None
+    return {"objectives": objectives, "metric": "bleu", "fronts": fronts}
+
+
+@pytest.mark.parametrize(
+    ("two", "front", "said"),
+    [
+        (
+            (60.9, 1.0),
+            {"difference": 1.9, "difference_low": 1.6, "difference_high": 2.2},
+            "two is as good as one greedily (60.9 ± 1.0 against 60.3 ± 0.8 "
+            "bleu), but better at equal diversity (+1.9, 95 % +1.6 to +2.2).",
+        ),
+        (
+            (70.0, 1.0),
+            {"difference": 1.9},
+            "two is better than one greedily (70.0 ± 1.0 against 60.3 ± 0.8 "
+            "bleu) and better at equal diversity (+1.9, 95 % +1.0 to +5.0).",
+        ),
+        (
+            (50.0, 1.0),
+            {"difference_low": -1.0},
+            "two is worse than one greedily (50.0 ± 1.0 against 60.3 ± 0.8 "
+            "bleu), but as good at equal diversity (+3.0, 95 % -1.0 to +5.0).",
+        ),
+        (
+            (50.0, None),
+            {"difference_low": None},
+            "two is worse than one greedily (50.0 against 60.3 ± 0.8 bleu), "
+            "but better at equal diversity (+3.0, no interval).",
+        ),
+        (
+            (60.3, None),
+            {},
+            "two is as good as one greedily (60.3 against 60.3 ± 0.8 bleu).",
+        ),
+    ],
+)
+def test_a_headline_says_what_came_out(two, front, said):
+    assert headline(results_of({"one": (60.3, 0.8), "two": two}, **front)) == (
+        said
+    )
+
+
+def test_a_headline_says_what_there_is():
+    alone = results_of({"one": (60.3, 0.8)})
+    assert headline(alone) == "one has a bleu of 60.3 ± 0.8 greedily."
+    without = results_of({"one": (60.3, 0.8), "two": (1.0, 0.1)}, runs=1)
+    for runs in without["objectives"].values():
+        runs[0]["rows"][0]["decoder"] = "T=1"
+    assert headline(without) == (
+        "two is better at equal diversity (+3.0, 95 % +1.0 to +5.0), compared "
+        "with one."
+    )
+    assert headline(without | {"fronts": None}) == ""
 
 
 def test_nothing_is_said_where_fronts_were_not_compared():

@@ -40,7 +40,7 @@ HOSTILE = [
 ]
 TAGS = set(
     "html head meta title style body h1 h2 ul li p div table thead tbody tr th "
-    "td img section span br bdi a".split()
+    "td img section span br bdi a script button".split()
 )
 
 

@@ -162,6 +162,9 @@ def test_metrics_say_right_or_wrong_beside_each_text(tmp_path):
     second = "q\n✗ wrong (exact match), bleu 100.00, ✗ wrong (flag)\n"
     assert shown.index(first) < shown.index(second)
     assert shown.count("right (") == 2 and shown.count("wrong (") == 2
+    # One sentence says what they come to, by what tells right from wrong.
+    assert "; whole texts that are right by exact match have +" in shown
+    assert "by bleu" not in shown
 
 
 def test_the_numbers_of_every_token_are_reached_without_a_mouse(tmp_path):

@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 
+from keras_irl.metrics import bleu
 from keras_irl.tasks.json_lines import LineError
 from keras_irl.tasks.pair_table import PairTable
 from keras_irl.tasks.pair_table import task_from_table
@@ -29,6 +30,18 @@ def test_pairs_are_found_by_their_number(tmp_path):
     # Pairs of one prompt have one key.
     assert len(set(table.keys.tolist())) == 2
     assert table.keys[0] == table.keys[1] == table.keys[3]
+
+
+def test_columns_say_what_they_hold(tmp_path):
+    rows = [{"prompt": p, "response": "x"} for p in "aab"]
+    path = write(tmp_path / "my.jsonl", rows)
+    task = task_from_table("mine", "test", PairTable(path), {"bleu": bleu})
+    assert repr(task) == "<Task mine, test: 2 prompts, 3 pairs; bleu>"
+    assert repr(task.prompts) == f"<2 prompts of {str(path)!r}>"
+    assert repr(task.pairs[1]) == f"<3 responses of {str(path)!r}>"
+    assert (
+        repr(task.references) == f"<references of 2 prompts of {str(path)!r}>"
+    )
 
 
 def test_a_packed_file_is_read_alike(tmp_path):

@@ -167,6 +167,21 @@ def test_validation_and_callbacks_see_the_policy_of_the_moment():
     assert logs["loss"] == pytest.approx(history["val_loss"][-1], rel=1e-4)
 
 
+def test_says_what_it_trains_and_how():
+    policy = tiny_policy("gpt2")
+    number = f"{policy.count_params():,}"
+    assert repr(keras_irl.IQLearn(policy, td_weight=0.5)) == (
+        f"<IQLearn: GPT2CausalLM of {number} weights; discount=0.99, "
+        "value_offset=0.0, td_weight=0.5, warmup_steps=0, divergence=chi2, "
+        "stop_value_gradient=False>"
+    )
+    policy.backbone.token_embedding.trainable = False
+    trainer = keras_irl.MLE(policy, value_offset="auto")
+    trained = sum(v.size for v in map(np.array, policy.trainable_weights))
+    assert f"{number} weights, {trained:,} of them trained; " in repr(trainer)
+    assert "value_offset=auto" in str(trainer)
+
+
 def test_what_is_no_language_model_is_refused():
     with pytest.raises(ValueError, match="Received: policy=.*Sequential"):
         keras_irl.MLE(keras.Sequential())
