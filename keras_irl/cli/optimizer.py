@@ -3,7 +3,6 @@
 import argparse
 from typing import Any
 
-from keras_irl.arguments import ArgumentError
 from keras_irl.cli.flags import not_negative
 from keras_irl.cli.flags import number_above_zero
 from keras_irl.cli.flags import number_from_zero
@@ -99,28 +98,25 @@ def check_optimizer_flags(options: argparse.Namespace) -> None:
     """
     optimizer, steps = options.optimizer, options.accumulation_steps
     if options.dtype == "bfloat16" and optimizer in _NOT_IN_BFLOAT16:
-        raise ArgumentError(
+        raise ValueError(
             f"In pure bfloat16 {optimizer} never moves a weight: its second "
             "moment decays by 0.999, which is 1 there. Pass `--dtype "
             "mixed_bfloat16`, or `--optimizer adafactor` or lion. Received: "
-            f"dtype='bfloat16', optimizer={optimizer!r}",
-            "dtype",
+            f"dtype='bfloat16', optimizer={optimizer!r}"
         )
     if options.weight_decay is not None and optimizer == "adam":
-        raise ArgumentError(
+        raise ValueError(
             "adam with a decay of its own is adamw: pass `--optimizer adamw`, "
             "or leave `--weight-decay` out. "
-            f"Received: weight_decay={options.weight_decay}, optimizer='adam'",
-            "weight_decay",
+            f"Received: weight_decay={options.weight_decay}, optimizer='adam'"
         )
     for name in ("steps", "gail_steps"):
         number = vars(options).get(name)
         if number is not None and number % steps:
-            raise ArgumentError(
+            raise ValueError(
                 "Of batches that do not fill an update, none would move a "
                 "weight. Pass a multiple of `--accumulation-steps`. Received: "
-                f"{name}={number}, accumulation_steps={steps}",
-                name,
+                f"{name}={number}, accumulation_steps={steps}"
             )
 
 

@@ -180,10 +180,10 @@ class ValueOffset(keras.layers.Layer):
     def _keep_up(self, products, squares, num_waiting):
         is_new = ops.equal(ops.convert_to_tensor(num_waiting), 0)
         # Copies, as PyTorch changes variables in place.
-        before = [
+        *before, offset = (
             ops.copy(ops.convert_to_tensor(variable))
-            for variable in (self.products, self.squares)
-        ]
+            for variable in (self.products, self.squares, self.offset)
+        )
         is_unknown = ops.equal(before[1], 0.0)
         known = [
             ops.where(is_unknown, now, then)
@@ -191,7 +191,7 @@ class ValueOffset(keras.layers.Layer):
         ]
         level = -ops.divide_no_nan(*known)
         is_due = ops.logical_or(is_new, is_unknown)
-        self.offset.assign(ops.where(is_due, level, self.offset))
+        self.offset.assign(ops.where(is_due, level, offset))
         kept = ops.where(is_new, self.decay, 1.0)
         self.products.assign(kept * before[0] + products)
         self.squares.assign(kept * before[1] + squares)

@@ -1,8 +1,11 @@
+import json
+
 import keras
 import numpy as np
 import pytest
 from testing import numpy
 
+from keras_irl.__main__ import main
 from keras_irl.cli.fine_tuning import DTYPES
 from keras_irl.cli.fine_tuning import start_from
 from keras_irl.cli.parser import parse_arguments
@@ -63,3 +66,52 @@ def test_a_policy_goes_on_from_what_low_rank_updates_were_added_to():
     np.testing.assert_allclose(
         numpy(policy(tokens)), numpy(trained(tokens)), rtol=1e-5, atol=1e-6
     )
+
+
+FINE_TUNED = (
+    "compare --task arithmetic --preset gpt2-scratch-tiny --num-train 8 "
+    "--objectives mle,iqlearn,gail --value-offset running --lora-rank 2 "
+    "--dtype mixed_bfloat16 --rematerialize --accumulation-steps 2 "
+    "--optimizer adamw --steps 4 --gail-warm-up-steps 1 --batch-size 2 "
+    "--evaluate-every 4 --num-test 2 --num-samples 2 --temperatures 1"
+).split()
+
+
+@pytest.mark.slow
+def test_fine_tuned_policies_are_trained_judged_and_rewarded(tmp_path, capsys):
+    output = tmp_path / "output"
+    command = [*FINE_TUNED, "--output", str(output)]
+    assert main(command) == 0
+    settings = json.loads((output / "settings.json").read_text())
+    expected = {
+        "lora_rank": 2,
+        "dtype": "mixed_bfloat16",
+        "rematerialize": True,
+        "accumulation_steps": 2,
+        "optimizer": "adamw",
+    }
+    assert expected.items() <= settings.items()
+    report = (output / "report.md").read_text()
+    assert "AdamW on 2 batches an update" in report
+    policies = output / "policies"
+    trainer = keras.saving.load_model(
+        policies / "iqlearn-0.keras", compile=False
+    )
+    assert trainer.policy.backbone.dtype_policy.name == "mixed_bfloat16"
+    assert trainer.offset.value_offset == "running"
+    assert trainer.value_offset != 0.0
+    # Of another policy, nothing is taken up.
+    for flags in (["--lora-rank", "3"], ["--dtype", "float32"]):
+        assert main([*command, *flags]) == 2
+        name = flags[0].removeprefix("--").replace("-", "_")
+        assert f"{name}=" in capsys.readouterr().err
+    common = ["--task", "arithmetic", "--num-test", "2", "--num-samples", "2"]
+    names = ("mle", "iqlearn", "gail")
+    saved = [f"{name}={policies / name}-0.keras" for name in names]
+    flags = [flag for text in saved for flag in ("--policy", text)]
+    judged = ("--temperatures", "1", "--output", str(tmp_path / "judged"))
+    assert main(["evaluate", *common, *flags, *judged]) == 0
+    rewarded = ("--policy", saved[1], "--output", str(tmp_path / "rewards"))
+    assert main(["rewards", *common, *rewarded]) == 0
+    level = f"value offset {trainer.value_offset:g}"
+    assert level in (tmp_path / "rewards" / "report.md").read_text()

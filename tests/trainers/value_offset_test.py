@@ -204,6 +204,19 @@ def test_the_batches_of_an_update_are_shifted_alike_and_count_once():
     np.testing.assert_allclose(found, np.repeat(expected, 2), rtol=1e-4)
 
 
+def test_what_an_optimizer_accumulates_is_one_update():
+    policy, squares = quick_start(tiny_gpt2()), []
+    for batch_size, steps in ((1, len(PROMPTS)), (len(PROMPTS), None)):
+        dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size)
+        trainer = keras_irl.IQLearn(policy, value_offset="running")
+        trainer.compile(
+            keras.optimizers.SGD(0.0, gradient_accumulation_steps=steps)
+        )
+        trainer.fit(dataset, epochs=3, verbose=0)
+        squares.append(float(numpy(trainer.offset.squares)))
+    assert squares[0] == pytest.approx(squares[1], rel=1e-5)
+
+
 def test_an_evaluation_leaves_a_kept_up_offset():
     offset = ValueOffset("running")
     offset.shift(*padded(texts(0)), 0.9, training=True)
