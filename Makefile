@@ -23,8 +23,8 @@ check suite nightly coverage canary: export XLA_FLAGS := \
 # Where each run of the suite notes what it ran and left to other backends.
 suite nightly: export KERAS_IRL_RECORD := .cache/suite
 
-.PHONY: demo check test lint suite nightly mutate fuzz coverage canary bench docs \
-	lock clean
+.PHONY: demo check test lint suite nightly mutate fuzz coverage canary bench \
+	docs lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -103,6 +103,7 @@ canary: .venv-canary/.made
 # them. BENCH="--only tiled" asks of one figure, BENCH=--update keeps them all.
 bench: $(VENV)/.test
 	KERAS_BACKEND=jax $(BIN)/python benchmarks/bench.py $(BENCH)
+
 # The site, into docs/build/html: any warning of Sphinx, and any link within it
 # that leads nowhere, is an error. KERAS_IRL_RUN_GUIDES=cache runs the guides.
 docs: $(VENV)/.docs

@@ -33,7 +33,7 @@ NUM_EPOCHS, EVERY = 4, 2
 def iq_learn(policy):
     """With all that has a state: dropout, LoRA, accumulation, an offset."""
     enable_lora(policy, rank=2)
-    return keras_irl.IQLearn(policy, value_offset="auto")
+    return keras_irl.IQLearn(policy, value_offset="running")
 
 
 def online(policy):

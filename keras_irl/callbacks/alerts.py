@@ -74,7 +74,7 @@ RULES = {
         "The temporal-difference term is {value:.1f} times the negative "
         "log-likelihood: rewards are made small rather than demonstrations "
         "likely. Lower `td_weight`, give it `warmup_steps`, or, if the logits "
-        'of a pretrained policy are far from 0, pass `value_offset="auto"`.',
+        'of a pretrained policy are far from 0, pass `value_offset="running"`.',
     ),
     "entropy_collapse": _Rule(
         "entropy_ratio",

@@ -7,6 +7,7 @@ from keras_irl.cli.chosen_metrics import add_metrics
 from keras_irl.cli.decoders import decoder_specs
 from keras_irl.cli.devices import add_devices
 from keras_irl.cli.devices import check_mesh
+from keras_irl.cli.fine_tuning import add_fine_tuning
 from keras_irl.cli.flags import add_command
 from keras_irl.cli.flags import add_initial_policy
 from keras_irl.cli.flags import add_machine
@@ -15,14 +16,14 @@ from keras_irl.cli.flags import add_output
 from keras_irl.cli.flags import add_tokenize
 from keras_irl.cli.flags import add_training_data
 from keras_irl.cli.flags import not_negative
-from keras_irl.cli.flags import number_above_zero
 from keras_irl.cli.flags import one_of
 from keras_irl.cli.flags import positive
 from keras_irl.cli.flags import several
-from keras_irl.cli.flags import share
 from keras_irl.cli.flags import size
 from keras_irl.cli.flags import temperature
 from keras_irl.cli.objectives import add_objectives
+from keras_irl.cli.optimizer import add_optimizer
+from keras_irl.cli.optimizer import check_optimizer_flags
 from keras_irl.cli.output_lock import run_alone
 
 
@@ -42,7 +43,9 @@ def add_arguments(commands: Any) -> None:
         "continues.",
     )
     add_training_data(parser.add_argument_group("the task"))
-    add_initial_policy(parser.add_argument_group("the policy"))
+    policy = parser.add_argument_group("the policy")
+    add_initial_policy(policy)
+    add_fine_tuning(policy)
     add_objectives(parser.add_argument_group("the objectives"))
     add_optimization(parser.add_argument_group("optimization"))
     add_evaluation(parser.add_argument_group("evaluation"), "runs/compare")
@@ -60,6 +63,7 @@ def check(options: argparse.Namespace) -> None:
     from keras_irl.cli import early_checks
 
     early_checks.check_encoding(options)
+    check_optimizer_flags(options)
     early_checks.check_task_flags(options.task, options.path, ("train", "test"))
     check_mesh(options)
     early_checks.check_output_path(options.output)
@@ -90,27 +94,7 @@ def add_optimization(group: Any) -> None:
     """
     add = group.add_argument
     add("--steps", type=positive, default=1500, metavar="N", help="batches")
-    add(
-        "--learning-rate",
-        type=number_above_zero,
-        default=1e-3,
-        metavar="NUMBER",
-        help="of Adam; 1e-4 is the paper's for a pretrained policy",
-    )
-    add(
-        "--learning-rate-warm-up",
-        type=not_negative,
-        default=100,
-        metavar="N",
-        help="steps of linear warm-up",
-    )
-    add(
-        "--final-learning-rate",
-        type=share,
-        default=1.0,
-        metavar="SHARE",
-        help="of the learning rate, reached on a cosine; 1 keeps it constant",
-    )
+    add_optimizer(group)
     add(
         "--seeds",
         type=size,

@@ -10,8 +10,10 @@ from keras_irl.cli.chosen_metrics import with_chosen_metrics
 from keras_irl.cli.config import CONFIG
 from keras_irl.cli.config import config_text
 from keras_irl.cli.decoders import make_decoders
+from keras_irl.cli.fine_tuning import start_from
 from keras_irl.cli.objectives import check_objectives
 from keras_irl.cli.objectives import find_objectives
+from keras_irl.cli.optimizer import optimizer_in_words
 from keras_irl.cli.output_folder import check_output
 from keras_irl.cli.output_folder import write_output
 from keras_irl.cli.run_folder import RunFolder
@@ -207,7 +209,7 @@ class Comparison:
         prompts = list(self.test_task.prompts)
         encode_prompts(policy, prompts, self.lengths.max_length)
         check_objectives(self.objectives, policy)
-        self.dtype = policy.dtype_policy.name
+        self.dtype = policy.backbone.dtype_policy.name
 
     def check_kept(self) -> None:
         """Finds out before hours of training what is damaged or in the way.
@@ -315,7 +317,7 @@ class Comparison:
             raise DivergedError(problem, failed["step"], 0)
         trained = self.folder.saved_policy("mle", seed)
         if trained is not None:
-            policy.set_weights(trained.get_weights())
+            start_from(policy, trained)
             return
         checkpoint = self.folder.checkpoint(first_stage(name), seed)
         try:
@@ -381,7 +383,7 @@ class Comparison:
             "max_length": self.lengths.max_length,
             "data digest": self.digest,
             "dtype": self.dtype,
-            "optimizer": "Adam, gradients clipped to a global norm of 1",
+            "optimizer": optimizer_in_words(options),
             "schedule": (
                 "linear warm-up from 0, then a cosine to final_learning_rate; "
                 "gail's stays where the warm-up ends"

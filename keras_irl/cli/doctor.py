@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from keras_irl.cli.fine_tuning import add_fine_tuning
 from keras_irl.cli.flags import add_command
 from keras_irl.cli.flags import add_initial_policy
 from keras_irl.cli.flags import add_machine
@@ -24,7 +25,9 @@ def add_arguments(commands: Any) -> None:
         "Exits with 1 where training would be wrong or do nothing.",
     )
     add_training_data(parser.add_argument_group("the task"))
-    add_initial_policy(parser.add_argument_group("the policy"))
+    policy = parser.add_argument_group("the policy")
+    add_initial_policy(policy)
+    add_fine_tuning(policy)
     add_machine(parser.add_argument_group("the training"))
 
 

@@ -328,9 +328,20 @@ def share_below_one(text: str) -> Any:
     return _number(text, least=0.0, below=1.0)
 
 
-def number_or_auto(text: str) -> Any:
-    """Reads a finite number, or the word `auto`."""
-    return text if text == "auto" else any_number(text)
+def number_or(*words: str) -> Callable[..., Any]:
+    """Makes a reader of a finite number, or of one of several words.
+
+    Args:
+        *words: The words.
+
+    Returns:
+        Function from a text to the number or word.
+    """
+
+    def read(text):
+        return text if text in words else any_number(text)
+
+    return read
 
 
 def temperature(text: str) -> Any:

@@ -12,7 +12,7 @@ import keras_irl
 from keras_irl.cli.flags import not_negative
 from keras_irl.cli.flags import number_above_zero
 from keras_irl.cli.flags import number_from_zero
-from keras_irl.cli.flags import number_or_auto
+from keras_irl.cli.flags import number_or
 from keras_irl.cli.flags import one_of
 from keras_irl.cli.flags import positive
 from keras_irl.cli.flags import several
@@ -21,6 +21,8 @@ from keras_irl.cli.flags import share_below_one
 from keras_irl.cli.flags import size
 from keras_irl.types import Policy
 
+# Of `keras_irl.trainers.ValueOffset`, besides numbers.
+VALUE_OFFSETS = ("auto", "running", "running_last")
 REWARD_FORMS = ("softplus", "logit", "log_sigmoid")
 DIVERGENCES = (
     "chi2",
@@ -133,7 +135,8 @@ def _iq_learn(options):
                 discount=options.discount,
                 divergence=options.divergence,
                 warmup_steps=options.td_warm_up_steps,
-                **settings,
+                td_weight=settings["td_weight"],
+                value_offset=_value_offset(settings, options),
             )
 
         return Objective(make_trainer, options, settings)
@@ -151,7 +154,7 @@ def _online_iq_learn(options):
                 ),
                 discount=options.discount,
                 mix_in=options.mix_in,
-                value_offset=settings["value_offset"],
+                value_offset=_value_offset(settings, options),
                 rollouts=_rollouts(options, seed),
             )
 
@@ -224,6 +227,13 @@ def _one_of_each(objective, name, options):
         settings = {"td_weight": weight, "value_offset": offset}
         found[" ".join(words)] = objective(settings)
     return found
+
+
+def _value_offset(settings, options):
+    # Only here, as it imports Keras.
+    from keras_irl.trainers import ValueOffset
+
+    return ValueOffset(settings["value_offset"], options.value_offset_decay)
 
 
 def _warmed_up(td_weight, warmup_steps):
@@ -338,13 +348,24 @@ def _add_value_offset(group):
     add = group.add_argument
     add(
         "--value-offset",
-        type=several(number_or_auto),
+        type=several(number_or(*VALUE_OFFSETS)),
         default="0",
         metavar="NUMBERS",
         help=(
             "nats that iqlearn and online-iqlearn add to all values inside "
-            "their loss; `auto` finds them on the first batches; several, "
-            "such as --value-offset=-20,0,auto, give a policy each"
+            "their loss; `auto` finds them on the first batches, `running` "
+            "keeps them up on all, `running_last` on the ends of texts alone; "
+            "several, such as --value-offset=-20,0,running, give a policy each"
+        ),
+    )
+    add(
+        "--value-offset-decay",
+        type=share_below_one,
+        default=0.95,
+        metavar="SHARE",
+        help=(
+            "what earlier updates weigh, from one to the next, in an offset "
+            "that is kept up"
         ),
     )
 

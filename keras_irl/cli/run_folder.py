@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from typing import Any
+from typing import ClassVar
 
 import keras
 
@@ -59,6 +60,8 @@ class ResultFolder:
     job: Any = None
     results_name: Any = None
     other_names = ()
+    # What results are with that are older than a setting.
+    added_settings: ClassVar[dict[str, Any]] = {}
 
     def __init__(
         self, folder: Path, settings: dict[str, Any], overwrite: bool = False
@@ -159,6 +162,7 @@ class ResultFolder:
 
     def _check_same(self, before, settings):
         now = json.loads(json.dumps(settings))
+        before = {**self.added_settings, **before}
         names = sorted(
             name
             for name in before.keys() | now.keys()
@@ -215,6 +219,15 @@ class RunFolder(ResultFolder):
     job = "compare"
     results_name = "runs"
     other_names = ("checkpoints", "policies")
+    added_settings: ClassVar[dict[str, Any]] = {
+        "optimizer": "adam",
+        "weight_decay": None,
+        "accumulation_steps": 1,
+        "lora_rank": None,
+        "dtype": None,
+        "rematerialize": False,
+        "value_offset_decay": 0.95,
+    }
 
     def finish_run(self, name: str, seed: int, run: Any) -> None:
         """Keeps a finished run, and drops the checkpoints of its stages."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_irl.cli.fine_tuning import adapt
 from keras_irl.cli.splits import spread_pairs
 from keras_irl.families.family import layout_of
 from keras_irl.models import load_policy
@@ -33,6 +34,7 @@ class SequenceLengths:
         train_pairs: tuple[Any, ...],
         *test_pairs: Any,
     ) -> None:
+        self._options = options
         self.preset = options.preset
         self.texts = [
             text
@@ -51,14 +53,17 @@ class SequenceLengths:
         self.max_length = int(options.max_length or longest)
 
     def load_policy(self, seed: int) -> Any:
-        """Loads the policy in its initial state, with these lengths."""
-        return load_policy(
+        """Loads the policy as it is before training, with these lengths."""
+        policy = load_policy(
             self.preset,
             self.texts,
             self.max_prompt_length,
             self.max_length,
             seed=seed,
+            dtype=self._options.dtype,
         )
+        adapt(policy, self._options, seed)
+        return policy
 
 
 def _lengths(policy, pairs):

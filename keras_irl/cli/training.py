@@ -14,6 +14,9 @@ import keras
 import tqdm
 from keras import ops
 
+from keras_irl.cli.optimizer import make_optimizer
+from keras_irl.keras_seams import batch_count
+
 _CURVES = ("negative_log_likelihood", "entropy", "token_accuracy")
 
 
@@ -64,9 +67,7 @@ def train(
         KeyboardInterrupt: If somebody stops the training. Its whole steps are
             kept.
     """
-    trainer.compile(
-        keras.optimizers.Adam(_learning_rate(options), global_clipnorm=1.0)
-    )
+    trainer.compile(make_optimizer(options))
     every = evaluation_interval(options)
     progress = checkpoint.restore(trainer)
     # Until there is a checkpoint, what a divergence goes back to.
@@ -143,17 +144,6 @@ def summarize(
     }
 
 
-def _learning_rate(options):
-    peak, warm_up = options.learning_rate, options.learning_rate_warm_up
-    return keras.optimizers.schedules.CosineDecay(
-        0.0 if warm_up else peak,
-        decay_steps=max(1, options.steps - warm_up),
-        alpha=options.final_learning_rate,
-        warmup_target=peak if warm_up else None,
-        warmup_steps=warm_up,
-    )
-
-
 def _fit(trainer, demonstrations, progress, stop, watch, checkpoint):
     """Trains up to a step, unless the loss diverges or somebody stops it."""
     start, before = progress["step"], _counts(trainer)
@@ -178,9 +168,9 @@ def _fit(trainer, demonstrations, progress, stop, watch, checkpoint):
 
 
 def _counts(trainer):
-    """Counter of steps: the loss before an update, its optimizer after."""
-    counters = (trainer.step, trainer.policy_optimizer.iterations)
-    return [int(ops.convert_to_numpy(counter)) for counter in counters]
+    """Counts of batches: the loss before an update, its optimizer after."""
+    counted = ops.convert_to_numpy(batch_count(trainer.policy_optimizer))
+    return [trainer.counter.num_batches, int(counted)]
 
 
 def _whole_steps(trainer, before):

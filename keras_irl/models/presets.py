@@ -13,6 +13,7 @@ from keras_irl.families.family import layout_of
 from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.models.scratch import FAMILIES
 from keras_irl.models.scratch import SIZES
+from keras_irl.models.scratch import check_dtype
 from keras_irl.models.scratch import check_lengths
 from keras_irl.models.scratch import scratch_policy
 from keras_irl.models.scratch import seeded
@@ -27,14 +28,17 @@ def load_policy(
     max_length: int | None = None,
     *,
     seed: int = 0,
+    dtype: str | None = None,
 ) -> Any:
     """Loads a language model, or makes a small one from scratch.
 
     Args:
         preset: The name of a scratch policy, such as `t5-scratch-mini` or
             `gpt2-scratch-tiny`; or what keras-hub's `from_preset` takes: the
-            name of a preset, a handle such as `hf://owner/model`, or the
-            folder that `policy.save_to_preset()` wrote.
+            name of a preset, a handle such as `hf://owner/model`, the folder
+            that `policy.save_to_preset()` wrote, or that of a checkpoint as
+            Hugging Face lays it out: `config.json`, `model.safetensors` and
+            the file of its tokenizer.
         texts: The texts of the task, an iterable of strings that the tokenizer
             of a scratch policy is trained on. A preset has its own tokenizer
             and ignores them.
@@ -47,6 +51,8 @@ def load_policy(
         seed: The seed of all that is random in the policy: the weights of one
             from scratch, and dropout. Global seeds stay as they are. Defaults
             to 0.
+        dtype: The dtype policy of its layers, such as `"mixed_bfloat16"`.
+            Defaults to `None`, for that of Keras.
 
     Returns:
         A `keras_hub.models.CausalLM` or `keras_hub.models.Seq2SeqLM`, whose
@@ -54,8 +60,8 @@ def load_policy(
 
     Raises:
         ValueError: If there is no such preset, it can't be loaded or is no
-            language model, its positions do not reach as far, or a number is
-            out of its bounds.
+            language model, its positions do not reach as far, a number is out
+            of its bounds, or Keras knows no such dtype.
 
     Example:
     ```python
@@ -65,6 +71,7 @@ def load_policy(
     preset = _preset_name(preset)
     seed = check_integer("seed", seed, most=LARGEST_SEED)
     max_prompt_length, max_length = check_lengths(max_prompt_length, max_length)
+    dtype = check_dtype(dtype)
     if "-scratch" in preset and "/" not in preset:
         return scratch_policy(
             preset,
@@ -72,9 +79,12 @@ def load_policy(
             128 if max_prompt_length is None else max_prompt_length,
             256 if max_length is None else max_length,
             seed=seed,
+            dtype=dtype,
         )
+    # Told nothing, a preset has the dtype that it was saved with.
+    settings = {} if dtype is None else {"dtype": dtype}
     with seeded(seed):
-        policy = _from_preset(preset)
+        policy = _from_preset(preset, settings)
     set_lengths(policy, max_prompt_length, max_length)
     return policy
 
@@ -89,14 +99,14 @@ def _preset_name(preset):
     return str(preset)
 
 
-def _from_preset(preset):
+def _from_preset(preset, settings):
     # keras-hub does not tell beforehand what a preset holds. A class that does
     # not fit says so before any weight is read.
     reasons = {}
     models = keras_hub.models
     for load in (models.CausalLM.from_preset, models.Seq2SeqLM.from_preset):
         try:
-            return load(preset)
+            return load(preset, **settings)
         # Every place that presets come from fails in its own ways.
         except Exception as error:
             reasons.setdefault(_first_line(error), error)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import keras_hub
 import numpy as np
 import sentencepiece
@@ -201,6 +202,7 @@ def scratch_policy(
     *,
     vocabulary_size: int = 1000,
     seed: int = 0,
+    dtype: str | None = None,
 ) -> Any:
     """Makes a small random policy and trains its tokenizer.
 
@@ -225,14 +227,16 @@ def scratch_policy(
             `OnlineIQLearn` and `GAIL`. Defaults to 256.
         vocabulary_size: The number of tokens aimed at. Defaults to 1000.
         seed: The seed of the weights. Defaults to 0.
+        dtype: The dtype policy of its layers, such as `"mixed_bfloat16"`.
+            Defaults to `None`, for that of Keras.
 
     Returns:
         A `keras_hub.models.Seq2SeqLM`, or a `CausalLM` for GPT-2, with its
         preprocessor.
 
     Raises:
-        ValueError: If there is no such policy, or no text, or a number is out
-            of its range.
+        ValueError: If there is no such policy, no text or no such dtype, or a
+            number is out of its range.
 
     Example:
     ```python
@@ -248,7 +252,7 @@ def scratch_policy(
     seed = check_integer("seed", seed, most=LARGEST_SEED)
     texts = draw_texts(texts)
     build = {"t5": _t5, "gpt2": _gpt2, "bart": _bart}[family]
-    sizes = {**SIZES[size], "dropout": 0.0}
+    sizes = {**SIZES[size], "dropout": 0.0, "dtype": check_dtype(dtype)}
     with seeded(seed):
         policy = build(
             texts, vocabulary_size, max_prompt_length, max_length, sizes
@@ -303,6 +307,29 @@ def check_lengths(
         )
         for name, length in lengths.items()
     ]
+
+
+def check_dtype(dtype: Any) -> Any:
+    """Checks the name of a dtype policy.
+
+    Returns:
+        The name, or `None` for that of Keras.
+
+    Raises:
+        ValueError: If Keras knows none of that name.
+    """
+    try:
+        if isinstance(dtype, str):
+            keras.dtype_policies.get(dtype)
+        elif dtype is not None:
+            raise ValueError("a name is a string")
+    except ValueError as error:
+        raise ValueError(
+            "`dtype` must be the name of a dtype policy of Keras, such as "
+            '"float32", "bfloat16" or "mixed_bfloat16". '
+            f"Received: dtype={shortened(dtype)}"
+        ) from error
+    return dtype
 
 
 def _parse(name):

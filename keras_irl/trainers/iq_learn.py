@@ -13,6 +13,7 @@ from keras_irl.losses.mle import mle_loss
 from keras_irl.losses.schedules import OLD_NAMES
 from keras_irl.losses.schedules import Schedule
 from keras_irl.trainers.trainer import Trainer
+from keras_irl.trainers.value_offset import ValueOffset
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
 
@@ -43,9 +44,11 @@ class IQLearn(Trainer):
         warmup_steps: Number of first updates in which the loss is that of
             maximum likelihood. Defaults to 0.
         value_offset: What is added to the logits inside the loss only, in
-            nats, so that rewards start small though the logits of a pretrained
-            policy may be large; `"auto"` finds it on the first batches. The
-            policy stays what it is. Defaults to 0.
+            nats, so that rewards are small though the logits of a pretrained
+            policy may be large: `"auto"` finds it on the first batches,
+            `"running"` keeps it up on all; see
+            `keras_irl.trainers.ValueOffset`. The policy stays what it is.
+            Defaults to 0, the paper's form.
         **kwargs: Passed to `keras.Model`.
 
     Raises:
@@ -78,7 +81,7 @@ class IQLearn(Trainer):
         *,
         stop_value_gradient: bool = False,
         warmup_steps: int = 0,
-        value_offset: float | str = 0.0,
+        value_offset: float | str | ValueOffset = 0.0,
         **kwargs: Any,
     ) -> None:
         check_divergence(divergence)

@@ -8,6 +8,7 @@ from keras_irl.losses.mle import check_entropy_weight
 from keras_irl.losses.mle import entropy_loss
 from keras_irl.losses.mle import mle_loss
 from keras_irl.trainers.trainer import Trainer
+from keras_irl.trainers.value_offset import ValueOffset
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
 
@@ -54,7 +55,7 @@ class MLE(Trainer):
         policy: Policy,
         entropy_weight: float = 0.0,
         discount: float = 0.99,
-        value_offset: float | str = 0.0,
+        value_offset: float | str | ValueOffset = 0.0,
         **kwargs: Any,
     ) -> None:
         entropy_weight = check_entropy_weight(entropy_weight)

@@ -14,6 +14,7 @@ from keras_irl.ops import implicit_rewards
 from keras_irl.ops import masked_mean
 from keras_irl.trainers.metrics import add_mean
 from keras_irl.trainers.online_trainer import OnlineTrainer
+from keras_irl.trainers.value_offset import ValueOffset
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
 
@@ -81,7 +82,7 @@ class OnlineIQLearn(OnlineTrainer):
         mix_in: float = 0.1,
         *,
         scale_td_weight: bool = False,
-        value_offset: float | str = 0.0,
+        value_offset: float | str | ValueOffset = 0.0,
         rollouts: Any = None,
         **kwargs: Any,
     ) -> None:

@@ -22,6 +22,7 @@ from keras_irl.trainers.stateless import TrainingStep
 from keras_irl.trainers.stateless import with_logs
 from keras_irl.trainers.step_cost import StepCost
 from keras_irl.trainers.trainer import Trainer
+from keras_irl.trainers.value_offset import ValueOffset
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
 
@@ -78,7 +79,7 @@ class OnlineTrainer(Trainer):
         self,
         policy: Policy,
         discount: float = 0.99,
-        value_offset: float | str = 0.0,
+        value_offset: float | str | ValueOffset = 0.0,
         rollouts: Any = None,
         **kwargs: Any,
     ) -> None:

@@ -52,6 +52,7 @@ from keras_irl.trainers.skipped_updates import SkippedUpdates
 from keras_irl.trainers.stateless import TrainingStep
 from keras_irl.trainers.update_counter import UpdateCounter
 from keras_irl.trainers.value_offset import ValueOffset
+from keras_irl.trainers.value_offset import value_offset_of
 from keras_irl.types import Path
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
@@ -98,8 +99,9 @@ class Trainer(FittedModel):
             train.
         discount: The discount factor γ of the rewards. Defaults to 0.99.
         value_offset: What is added to all values before the loss and the
-            rewards are computed: nats, or `"auto"`; see
-            `keras_irl.trainers.ValueOffset`. Defaults to 0.
+            rewards are computed: nats, `"auto"`, `"running"`,
+            `"running_last"`, or a `keras_irl.trainers.ValueOffset`, which
+            describes them. Defaults to 0.
         **kwargs: Passed to `keras.Model`.
 
     Raises:
@@ -111,7 +113,7 @@ class Trainer(FittedModel):
         self,
         policy: Policy,
         discount: float = 0.99,
-        value_offset: float | str = 0.0,
+        value_offset: float | str | ValueOffset = 0.0,
         **kwargs: Any,
     ) -> None:
         check_policy(policy)
@@ -123,7 +125,7 @@ class Trainer(FittedModel):
         super().__init__(**kwargs)
         self.policy = policy
         self.discount = discount
-        self.offset = ValueOffset(value_offset)
+        self.offset = value_offset_of(value_offset)
         self.tiles_vocabulary = False
         self._tile_vocabulary = "auto"
         self._was_low_rank = False
@@ -163,7 +165,7 @@ class Trainer(FittedModel):
 
     @property
     def value_offset(self) -> float:
-        """Value offset in nats, calibrated if it was asked for."""
+        """The value offset of now, in nats, whether given or found."""
         return float(ops.convert_to_numpy(self.offset.offset))
 
     def compile(
@@ -348,7 +350,12 @@ class Trainer(FittedModel):
             Float32 scalar.
         """
         statistics = self.offset.shift(
-            statistics, mask, self.discount, training, step=self.step
+            statistics,
+            mask,
+            self.discount,
+            training,
+            step=self.step,
+            num_waiting=self.counter.num_waiting,
         )
         losses = self.token_losses(statistics, mask)
         add_tokens(self.means, statistics, losses, mask, discount=self.discount)
@@ -406,7 +413,7 @@ class Trainer(FittedModel):
             **super().get_config(),
             "policy": policy_config(self.policy),
             "discount": self.discount,
-            "value_offset": self.offset.value_offset,
+            "value_offset": self.offset.saved_argument,
             "sequence_lengths": sequence_lengths(self.policy),
             "is_low_rank": has_lora(self.policy),
             "policy_optimizer": used_optimizer(self.policy),

@@ -42,6 +42,12 @@ class UpdateCounter(keras.layers.Layer):
             name=name,
         )
 
+    @property
+    def num_batches(self) -> int:
+        """The number of batches so far, if all updates were of as many."""
+        step, waiting = map(ops.convert_to_numpy, (self.step, self.num_waiting))
+        return int(step) * self._batches_per_update + int(waiting)
+
     def follow(self, optimizer: Any) -> None:
         """Counts the updates of an optimizer from now on.
 

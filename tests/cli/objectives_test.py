@@ -168,3 +168,15 @@ def test_a_policy_that_an_objective_can_not_train_is_refused():
     message = "preprocessor.*Received: policy.preprocessor"
     with pytest.raises(ValueError, match=message):
         check_objectives(objectives("--objectives mle,gail"), policy)
+
+
+def test_a_kept_up_offset_has_the_decay_it_was_given():
+    trainers = made(
+        "--objectives iqlearn,online-iqlearn --value-offset running "
+        "--value-offset-decay 0.5"
+    )
+    for trainer in trainers.values():
+        assert trainer.offset.get_config() == {
+            "value_offset": "running",
+            "decay": 0.5,
+        }

@@ -135,6 +135,8 @@ WHOLE = {
     "--td-warm-up-steps": ("-1", "0", 2**31 - 1),
     "--gail-warm-up-steps": ("-1", "0", 2**31 - 1),
     "--learning-rate-warm-up": ("-1", "0", 2**31 - 1),
+    "--accumulation-steps": ("0", "1", 2**31 - 1),
+    "--lora-rank": ("0", "1", 2**20),
 }
 REAL = {
     "--learning-rate": ("0", "1e-9", 3.4e38),
@@ -147,6 +149,8 @@ REAL = {
     "--td-weight": ("-0.1", "0", 3.4e38),
     "--temperatures": ("-0.1", "0", 1e30),
     "--value-offset": ("-1e39", "-20", 3.4e38),
+    "--value-offset-decay": ("-0.1", "0", 0.999),
+    "--weight-decay": ("-0.1", "0", 3.4e38),
 }
 LISTS = ("--td-weight", "--temperatures", "--value-offset")
 
@@ -253,7 +257,8 @@ def test_a_number_that_devices_flush_to_zero_is_refused(text, capsys):
 
 def test_numbers_that_are_nearly_equal_stay_apart():
     assert flag_value("--td-weight", "0.1,0.1000001") == [0.1, 0.1000001]
-    assert flag_value("--value-offset", "-20,auto") == [-20.0, "auto"]
+    offsets = flag_value("--value-offset", "-20,auto,running,running_last")
+    assert offsets == [-20.0, "auto", "running", "running_last"]
 
 
 @pytest.mark.parametrize(

@@ -1,41 +1,8 @@
 import argparse
-import math
 
-import keras
 import pytest
-from testing import numpy
-from testing import quick_start
-from testing import tiny_gpt2
 
-import keras_irl
 from keras_irl.cli import training
-
-OPTIONS = {
-    "steps": 100,
-    "evaluate_every": None,
-    "learning_rate": 0.5,
-    "learning_rate_warm_up": 10,
-    "final_learning_rate": 0.2,
-}
-
-
-def learning_rates(*steps, **options):
-    options = argparse.Namespace(**{**OPTIONS, **options})
-    schedule = training._learning_rate(options)
-    return [float(numpy(schedule(step))) for step in steps]
-
-
-def test_the_learning_rate_rises_linearly_and_falls_on_a_cosine():
-    # Half the cosine is over at step 10 + 90 / 2.
-    expected = [0.0, 0.25, 0.5, 0.5 * (0.2 + 0.8 / 2), 0.1, 0.1]
-    assert learning_rates(0, 5, 10, 55, 100, 200) == pytest.approx(expected)
-    falls = 0.5 * (0.2 + 0.8 * (1 + math.cos(math.pi / 3)) / 2)
-    assert learning_rates(40) == pytest.approx([falls])
-
-
-def test_the_learning_rate_is_constant_unless_it_is_asked_to_change():
-    constant = {"final_learning_rate": 1.0, "learning_rate_warm_up": 0}
-    assert learning_rates(0, 50, 100, **constant) == pytest.approx(3 * [0.5])
 
 
 @pytest.mark.parametrize(
@@ -44,26 +11,6 @@ def test_the_learning_rate_is_constant_unless_it_is_asked_to_change():
 def test_a_tenth_of_the_steps_lies_between_evaluations(steps, every, expected):
     options = argparse.Namespace(steps=steps, evaluate_every=every)
     assert training.evaluation_interval(options) == expected
-
-
-def test_the_optimizer_is_adam_with_gradients_clipped():
-    trainer = keras_irl.MLE(quick_start(tiny_gpt2()))
-
-    class StoppedError(Exception):
-        pass
-
-    class Checkpoint:
-        name = "mle, seed 0"
-
-        def restore(self, trainer):
-            raise StoppedError
-
-    options = argparse.Namespace(**OPTIONS)
-    with pytest.raises(StoppedError):
-        training.train(trainer, None, None, options, checkpoint=Checkpoint())
-    optimizer = trainer.policy_optimizer
-    assert isinstance(optimizer, keras.optimizers.Adam)
-    assert optimizer.global_clipnorm == 1.0
 
 
 def test_the_summary_tells_best_and_kept():

@@ -612,6 +612,7 @@ def gains():
     )
 
 
+DTYPES = st.sampled_from((None, "float32", "mixed_bfloat16"))
 OFFSETS = maybe(real(-10.0, 10.0))
 READ_VALUES = {
     "policy": READ,
@@ -731,7 +732,8 @@ MODELS = {
     "models.rematerialize": Door(values={"policy": OWN}, share=0.1),
     "models.load_policy": Door(
         values={
-            "preset": st.sampled_from(("t5-scratch-tiny", "gpt2-scratch-tiny"))
+            "preset": st.sampled_from(("t5-scratch-tiny", "gpt2-scratch-tiny")),
+            "dtype": DTYPES,
         },
         # From scratch, it needs texts.
         strict=False,
@@ -742,6 +744,7 @@ MODELS = {
             "name": st.sampled_from(("t5-scratch-tiny", "bart-scratch-tiny")),
             "max_prompt_length": whole(4, 24),
             "max_length": whole(16, 48),
+            "dtype": DTYPES,
         },
         share=0.05,
     ),

@@ -433,7 +433,10 @@ BY_NAME = {
     "td_weight": real(0.0, 10.0),
     "entropy_weight": real(0.0, 10.0),
     "mle_weight": real(0.0, 10.0),
-    "value_offset": st.one_of(real(-10.0, 10.0), st.just("auto")),
+    "value_offset": st.one_of(
+        real(-10.0, 10.0), st.sampled_from(("auto", "running", "running_last"))
+    ),
+    "decay": real(0.0, 0.875),
     "clip_ratio": real(0.125, 0.5),
     "kl_weight": maybe(real(0.0, 1.0)),
     "min_std": real(0.125, 2.0),

@@ -220,11 +220,15 @@ MUTATIONS = [
             "trainers/value_offset_test.py",
             (
                 (
-                    "1.0 - discount * next_values",
-                    "1.0 + discount * next_values",
+                    "1.0 - discount * after",
+                    "1.0 + discount * after",
                 ),
+                ("slopes = 1.0 - after", "slopes = after"),
                 ("step < CALIBRATION_STEPS", "step < 10 * CALIBRATION_STEPS"),
                 ("offset.assign(-ops.divide", "offset.assign(ops.divide"),
+                ("level = -ops.divide", "level = ops.divide"),
+                ("ops.where(is_new, self.decay, 1.0)", "self.decay"),
+                ("ops.logical_or(is_new, is_unknown)", "is_unknown"),
                 (
                     "            statistics.values + self.offset,\n",
                     "            statistics.values,\n",
