@@ -15,8 +15,8 @@ BACKENDS = {
     "01_quickstart": ("jax", "tensorflow", "torch"),
     "02_your_own_data": ("jax", "tensorflow", "torch"),
 }
-# CPU seconds on JAX; what takes longer is for `make nightly`.
-QUICK = ()
+# The others train for half a minute to two, which is for `make nightly`.
+QUICK = ("03_the_method", "10_paper")
 
 
 def runs():
@@ -47,7 +47,6 @@ def cells(name):
     return [(first.strip(), body.strip()) for first, body in found]
 
 
-@pytest.mark.backends("torch")
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_the_notebook_is_that_of_the_script(name):
     path = make_notebooks.notebook_path(SCRIPTS[name])
@@ -56,13 +55,11 @@ def test_the_notebook_is_that_of_the_script(name):
     )
 
 
-@pytest.mark.backends("torch")
 def test_no_notebook_is_left_over():
     found = {path.stem for path in (ROOT / "guides/notebooks").iterdir()}
     assert found == set(SCRIPTS)
 
 
-@pytest.mark.backends("torch")
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_has_what_each_guide_has(name):
     first = cells(name)[0]
@@ -77,7 +74,6 @@ def test_has_what_each_guide_has(name):
     assert marked[0][1].startswith("SCALE_UP = False\n\nif SCALE_UP:\n")
 
 
-@pytest.mark.backends("torch")
 @pytest.mark.parametrize("tag", ["install", "backend"])
 def test_all_begin_alike(tag):
     found = {
@@ -92,7 +88,6 @@ def test_all_begin_alike(tag):
     )
 
 
-@pytest.mark.backends("torch")
 @pytest.mark.parametrize("found", [[], ["tensorflow", "torch"], ["torch"]])
 def test_the_backend_is_that_of_the_hardware(found, monkeypatch):
     code = next(b for m, b in cells("01_quickstart") if '"backend"' in m)
