@@ -24,7 +24,7 @@ check suite nightly coverage canary: export XLA_FLAGS := \
 suite nightly: export KERAS_IRL_RECORD := .cache/suite
 
 .PHONY: demo check test lint suite nightly mutate fuzz coverage canary bench \
-	docs lock clean
+	docs guides lock clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.demo
@@ -156,6 +156,10 @@ $(VENV)/.made:
 	@.venv-canary/bin/python -m pip --quiet uninstall --yes keras keras-hub
 	@.venv-canary/bin/python -m pip --quiet install --pre --upgrade \
 		--force-reinstall --no-deps keras-nightly keras-hub-nightly
+
+# The notebook of each guide, from its script.
+guides: $(VENV)/.test
+	$(BIN)/python guides/make_notebooks.py
 
 clean:
 	rm -rf .venv .venv-* runs/demo build dist *.egg-info

@@ -1,33 +1,56 @@
+# %% [markdown]
 """
-Title: A chain with slips: what imitation gains from acting
-Description: Offline and online IQLearn on a toy in which every number is known.
-Accelerator: None
+# Online IQLearn and GAIL: what imitation gains from acting
 
-## Introduction
+**Author:** the keras_irl project<br>
+**Date:** 2026/11/27<br>
+**You will learn:** when it helps that a policy acts while it
+learns, with a toy in which every number is known; to train `OnlineIQLearn` and
+`GAIL`; to read their logs and the alerts of `TrainingHealth`.<br>
+**Accelerator:** none; two minutes on two CPU cores.
 
-Demonstrations show what to do where the expert goes. They are silent about
-where a learner ends up by mistake, since a good expert makes none. *Online*
-IQLearn acts while it learns: the temporal-difference term is also charged on
-its own rollouts, and carries the values of demonstrated states to states that
-were never demonstrated.
+[![Open in Colab][badge]][colab]
 
-Wulfmeier et al. (2024, appendix A.3.3) show with a chain when that helps. They
-leave its sizes open; those below are ours. In this guide you will
-
-- build that chain, with and without a way back from a mistake;
-- write offline and online IQLearn for tables of Q-values, on the equations of
-  `keras_irl`, for 30 seeds at once on any backend of Keras;
-- see that acting helps where one can recover, and only there, and what the
-  size of the gap depends on.
-
-It runs in a minute on one core: `python guides/chain.py chain.png`.
+[badge]: https://colab.research.google.com/assets/colab-badge.svg
+[colab]: https://colab.research.google.com/github/keras-irl/keras_irl/blob/main/guides/notebooks/06_online_and_gail.ipynb
 """
 
-"""
-## Setup
-"""
-
+# %% tags=["install"]
+import importlib.util
+import subprocess
 import sys
+
+if importlib.util.find_spec("keras_irl") is None:  # As on Colab.
+    address = "git+https://github.com/keras-irl/keras_irl"
+    package = f"keras-irl[jax,datasets] @ {address}"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", package]
+    subprocess.run(command, check=True)
+
+# %% [markdown]
+"""
+Keras runs on JAX, TensorFlow or PyTorch, and reads which one when it is
+imported. With a TPU or a GPU we take JAX, else what is installed. A
+`KERAS_BACKEND` that you have set stays.
+"""
+
+# %% tags=["backend"]
+import glob
+import os
+
+devices = ("/dev/nvidia[0-9]*", "/dev/accel*", "/dev/vfio/[0-9]*")
+has_accelerator = any(map(glob.glob, devices))
+backends = ("jax", "tensorflow", "torch")
+installed = [name for name in backends if importlib.util.find_spec(name)]
+chosen = "jax" if has_accelerator else installed[0]
+os.environ.setdefault("KERAS_BACKEND", chosen)
+
+# %% tags=["chain"]
+import itertools
+import json
+import pathlib
+import random
+import sys
+import tempfile
 from typing import NamedTuple
 
 import keras
@@ -36,14 +59,55 @@ from keras import ops
 from matplotlib.figure import Figure
 from scipy import stats
 
+import keras_irl
 from keras_irl.losses import mle_loss
 from keras_irl.losses import td_penalty
 from keras_irl.ops import mark_cut
 from keras_irl.ops import masked_sum
 from keras_irl.ops import token_statistics
 
+# %%
+FOLDER = pathlib.Path(tempfile.mkdtemp())
+
+
+def show(path):
+    """Shows a picture in a notebook."""
+    print(path)
+    if "IPython" in sys.modules:
+        from IPython.display import Image
+        from IPython.display import display
+
+        display(Image(filename=str(path), width=720))
+
+
+# %% [markdown]
 """
-## The chain
+## Why act at all?
+
+Demonstrations show what to do where the expert goes. They are silent about
+where a learner ends up by mistake, since a good expert makes none. A policy
+that **acts** while it learns sees its own mistakes. Three words:
+
+- A **rollout** is a text that the policy wrote itself during training, in
+  answer to a prompt of the batch.
+- **Offline** training uses demonstrations alone; **online** training adds
+  rollouts.
+- *Online IQLearn* raises the likelihood of demonstrations alone, as ever, but
+  asks for small rewards r = Q(s, a) − γ V(s') on rollouts too. So the values
+  of states that were demonstrated spread to states that never were. *GAIL*
+  learns a second network that tells rollouts from demonstrations, and pays the
+  policy for passing as the expert.
+
+## A chain with slips, in which every number is known
+
+Wulfmeier et al. (2024, appendix A.3.3) show with a toy when acting helps. They
+leave its sizes open; those below are ours. We train tables in place of
+networks, 20 or 30 at once, with the equations of `keras_irl`.
+"""
+
+# %% [markdown]
+"""
+### The chain
 
 The bottom row leads from the start to the goal. In each of its states there are
 two actions: *forward*, or *up* to the top state of the same column. In one of
@@ -66,6 +130,7 @@ of all rollouts fail.
 """
 
 
+# %% tags=["chain"]
 class Chain(NamedTuple):
     num_columns: int = 20
     top: str = "return"
@@ -102,8 +167,9 @@ class Chain(NamedTuple):
         return table
 
 
+# %% [markdown]
 """
-## Rollouts
+### Rollouts
 
 A batch is what it is all over `keras_irl`: states, actions, and a mask with 1
 for every action. At the goal and off the chain a rollout has ended: the mask is
@@ -114,6 +180,7 @@ We train many tables at once: `S` seeds, `R` rollouts each, `T` steps.
 """
 
 
+# %% tags=["chain"]
 class Rollouts(NamedTuple):
     states: np.ndarray  # (S, R, T + 1)
     actions: np.ndarray  # (S, R, T + 1)
@@ -153,8 +220,9 @@ def demonstrate(chain, num_seeds):
     )
 
 
+# %% [markdown]
 """
-## Online IQLearn for tables
+### Online IQLearn for tables
 
 The logits are rows of a table. The likelihood is that of the demonstrations
 alone; the temporal-difference term is charged on both, with a weight `mix_in`
@@ -168,6 +236,7 @@ their sum is minimized: no table feels another.
 """
 
 
+# %% tags=["chain"]
 class QTables(keras.Model):
     def __init__(self, q_values, mix_in, td_weight, discount=0.99):
         super().__init__()
@@ -222,14 +291,16 @@ class QTables(keras.Model):
         return ops.convert_to_numpy(ops.softmax(self.q_values, axis=-1))
 
 
+# %% [markdown]
 """
-## Training
+### Training
 
 Rollouts are drawn anew in each step, by the policies of the moment. What is
 measured is the share of 1,000 rollouts that reach the goal, for each seed.
 """
 
 
+# %% tags=["chain"]
 class Setting(NamedTuple):
     num_seeds: int = 30
     num_steps: int = 500
@@ -299,8 +370,9 @@ HEADER = f"{'':<22}" + "  ".join(
     f"{name:<21}" for name in ("offline, %", "online, %", "difference, points")
 )
 
+# %% [markdown]
 """
-## Where does acting help?
+### Where does acting help?
 
 The same training in the three chains, four times as long as it takes to fit
 the demonstrations. The bands are confidence intervals over seeds; the
@@ -308,6 +380,7 @@ difference is taken seed by seed.
 """
 
 
+# %% tags=["chain"]
 def draw_curves(curves, num_steps, path):
     """Draws success over training, a panel a chain."""
     figure = Figure(figsize=(9.6, 3.4), dpi=150, layout="constrained")
@@ -331,7 +404,7 @@ def draw_curves(curves, num_steps, path):
 
 
 def compare_chains(path, setting, num_measurements=20):
-    """Prints a table of the three chains, and draws their curves."""
+    """Prints a table of the three chains, draws and returns their curves."""
     curves = {
         top: offline_and_online(Chain(top=top), setting, num_measurements)
         for top in ("return", "fall", "onward")
@@ -342,13 +415,29 @@ def compare_chains(path, setting, num_measurements=20):
         for top, (offline, online) in curves.items():
             print(format_row(f'top="{top}"', offline[index], online[index]))
     draw_curves(curves, setting.num_steps, path)
+    return curves
 
 
+# %%
+quick = Setting(num_seeds=20, num_steps=300)
+curves = compare_chains(FOLDER / "chain.png", quick, num_measurements=4)
+show(FOLDER / "chain.png")
+gaps = {
+    top: interval(online[-1] - offline[-1])
+    for top, (offline, online) in curves.items()
+}
+# The paper: more than 11 points, and a difference within the bounds.
+assert gaps["return"][1] > 0.11
+_, low, high = gaps["onward"]
+assert max(-low, high) < 0.02
+
+# %% [markdown]
 """
-With a way back the gap is 15 points [14, 16], and stays. Without one, offline
-and online are 0.2 points apart, which is less than the confidence interval of
-either: 11.9 [11.5, 12.2] and 11.7 [11.4, 12.0]. The paper reports more than 11
-points, and a difference within the confidence bounds.
+After 2,000 steps and 30 seeds, with a way back the gap is 15 points [14, 16],
+and stays. Without one, offline and online are 0.2 points apart, which is less
+than the confidence interval of either: 11.9 [11.5, 12.2] and 11.7 [11.4,
+12.0]. The paper reports more than 11 points, and a difference within the
+confidence bounds.
 
 In the bottom row likelihood makes *up* a bad action. Offline that says nothing
 of the state it leads to. Online the slips are among the rollouts, where
@@ -361,12 +450,14 @@ are above 0; once likelihood has little left to gain, the penalty draws those to
 0 as well.
 """
 
+# %% [markdown]
 """
-## What does the gap depend on?
+### What does the gap depend on?
 
 One thing is changed at a time, in the chain with a way back.
 """
 
+# %% tags=["chain"]
 CHANGES = {
     "as above": (Chain(), {}),
     "td_weight=0.02": (Chain(), {"td_weight": 0.02}),
@@ -387,13 +478,10 @@ def compare_settings(setting):
         print(format_row(name, pair[0][-1], pair[1][-1]))
 
 
-if __name__ == "__main__":
-    picture = sys.argv[1] if len(sys.argv) > 1 else "chain.png"
-    compare_chains(picture, Setting(num_steps=2000))
-    compare_settings(Setting())
-
+# %% [markdown]
 """
-All of these gaps are after 500 steps, in points:
+These are gaps after 500 steps and 30 seeds, in points; the scale-up below makes
+them again.
 
 | changed              | gap               | why                               |
 |----------------------|-------------------|-----------------------------------|
@@ -412,4 +500,169 @@ actions that are recorded, as sampled tokens are, and the penalty must not be
 large. A text has no way back, and its actions
 are what was sampled: expect from online IQLearn on texts what the third chain
 shows, unless the task lets a text correct itself.
+
+## Online IQLearn on texts
+
+So expect little of acting on texts, and measure. The restaurants of guide 1: a
+prompt tells three facts, and four ways to say them are right. `OnlineIQLearn`
+is a trainer like others; `mix_in` is the share of the rollouts in the second
+term of the loss.
 """
+
+# %%
+NAMES = (
+    "Alto Bistro Corner Dune Ember Fig Grove Harbor "
+    "Iris Juno Kite Lotus Mesa Nest Olive Plum"
+)
+FOODS = "Thai French Greek Indian Korean Turkish Polish Cuban".split()
+PRICES = ["cheap", "fair", "fancy"]
+WAYS = [
+    "{name} serves {price} {food} food.",
+    "{name} is a {price} {food} restaurant.",
+    "For {price} {food} food, try {name}.",
+    "The {food} food at {name} is {price}.",
+]
+
+
+def write_restaurants(folder):
+    draw = random.Random(0)
+    facts = list(itertools.product(NAMES.split(), FOODS, PRICES))
+    draw.shuffle(facts)
+    for split, rows in (("test", facts[:40]), ("train", facts[40:])):
+        lines = []
+        for name, food, price in rows:
+            ways = [w.format(name=name, food=food, price=price) for w in WAYS]
+            said = draw.choices(ways, weights=[4, 3, 2, 1])[0]
+            line = {"prompt": f"{name}, {food}, {price}\n"}
+            right = (
+                {"responses": ways} if split == "test" else {"response": said}
+            )
+            lines.append(json.dumps(line | right))
+        (folder / f"{split}.jsonl").write_text("\n".join(lines))
+
+
+write_restaurants(FOLDER)
+train = keras_irl.tasks.load_task("jsonl", "train", FOLDER)
+test = keras_irl.tasks.load_task("jsonl", "test", FOLDER)
+
+
+def make_policy():
+    return keras_irl.models.load_policy(
+        "gpt2-scratch-tiny",
+        texts=[*train.prompts, *train.responses],
+        max_length=20,
+    )
+
+
+policy = make_policy()
+dataset = keras_irl.data.demonstrations(
+    policy, train.prompts, train.responses, batch_size=32, seed=0
+)
+
+# %% [markdown]
+"""
+**`TrainingHealth`** reads the logs and says in plain words what goes wrong. It
+can stop a training (`stop_on`). A policy with random weights does not know yet
+that texts end, so the first alert is certain; each alert has a step, a name
+and a message.
+"""
+
+# %%
+health = keras_irl.callbacks.TrainingHealth(every=5, patience=5)
+online = keras_irl.OnlineIQLearn(policy, td_weight=0.1, mix_in=0.1)
+online.compile(keras.optimizers.Adam(5e-3))
+history = online.fit(dataset, epochs=6, callbacks=[health], verbose=0).history
+for alert in health.alerts:
+    print(f"step {alert.step}: {alert.name}")
+assert "texts_unfinished" in {alert.name for alert in health.alerts}
+for name in ("loss", "rollout_length", "demonstration_length"):
+    print(f"{name:<22}", [round(number, 2) for number in history[name]])
+print("finished", [round(number, 2) for number in history["rollout_finished"]])
+assert history["rollout_finished"][-1] > 0.9 > history["rollout_finished"][0]
+
+# %% [markdown]
+"""
+What the logs of an online trainer say, and when to worry:
+
+| name | meaning | worry when |
+|---|---|---|
+| `rollout_length` / `demonstration_length` | tokens of a text | they part |
+| `rollout_finished` | share of texts that the policy ended | it falls |
+| `td_loss`, `rollout_td_loss` | the weighed r² of both | they are most of the loss |
+| `entropy`, `rollout_entropy` | how undecided the policy is, in nats | near 0 early |
+| `sampling_ratio` | time of sampling over that of the update | it is your budget |
+
+## GAIL
+
+**GAIL** trains three networks at once. The **discriminator** reads a text and
+says for each token whether it looks demonstrated: a logit D above 0 says yes.
+The policy is paid a **reward** for that and improves by *policy gradients*: it
+writes, and what was better than expected becomes more likely. What to expect
+is told by the third network, the **value function**. `kl_weight` holds the
+policy near what it was.
+
+Start from a policy that likelihood has trained: a discriminator has an easy
+life against random texts, and the policy nothing to learn from it.
+"""
+
+# %%
+policy = make_policy()
+mle = keras_irl.MLE(policy)
+mle.compile(keras.optimizers.Adam(5e-3))
+mle.fit(dataset, epochs=10, verbose=0)
+
+
+def greedy_quality(policy):
+    (row,) = keras_irl.evaluation.sweep({"": policy}, test, temperatures=[0.0])
+    return row["metrics"]["exact_match"]
+
+
+before = greedy_quality(policy)
+
+gail = keras_irl.GAIL(
+    policy,
+    reward_form="logit",
+    mle_weight=1.0,
+    policy_gradient=keras_irl.PolicyGradient(warmup_steps=10),
+)
+gail.compile(keras.optimizers.Adam(1e-3))
+health = keras_irl.callbacks.TrainingHealth(stop_on=("texts_unfinished",))
+history = gail.fit(dataset, epochs=4, callbacks=[health], verbose=0).history
+for name in ("discriminator_loss", "rollout_length", "kl", "reward_mean"):
+    print(f"{name:<20}", [round(number, 3) for number in history[name]])
+print(f"right greedily: {before:.1f} % -> {greedy_quality(policy):.1f} %")
+ratio = history["rollout_length"][-1] / history["demonstration_length"][-1]
+assert 0.5 < ratio < 1.5
+assert int(gail.step.value) == 4 * len(dataset)
+
+# %% [markdown]
+"""
+How to read it:
+
+- `discriminator_loss` is 0.69 (log 2) where the discriminator can't tell. Near
+  0, it wins, and its rewards say the same of all that the policy writes.
+- `reward_form` decides what a text's *length* is worth. `"softplus"`, the
+  paper's, is always positive: each further token pays, and texts may run on.
+  `"log_sigmoid"` is always negative: to end soon pays. `"logit"` is neither.
+- `mle_weight=1.0` keeps the likelihood of demonstrations in the loss. Without
+  it, two of three seeds lost 15 and 32 points in the
+  [benchmark](https://github.com/keras-irl/keras_irl/blob/main/benchmarks/README.md#does-gail-stay-stable);
+  with it all gained, but likelihood alone, given as many steps, gained more.
+
+The gain above, if there is one, may be likelihood's: `mle_weight` trains it
+for longer. Before you credit GAIL, train `MLE` for as many steps.
+
+## Scale it up
+
+The chain with 30 seeds and 2,000 steps, and each thing that the gap depends
+on. **Expect** a minute on one core and some MB of memory. On texts, a step of
+`OnlineIQLearn` costs 2.5 offline steps, and one of `GAIL` 7.3 of likelihood
+([measured](https://github.com/keras-irl/keras_irl/blob/main/benchmarks/README.md)).
+"""
+
+# %% tags=["scale-up"]
+SCALE_UP = False
+
+if SCALE_UP:
+    compare_chains(FOLDER / "chain.png", Setting(num_steps=2000))
+    compare_settings(Setting())

@@ -1,0 +1,380 @@
+# %% [markdown]
+"""
+# Rewards: what a policy has learned to want, and what that is good for
+
+**Author:** the keras_irl project<br>
+**Date:** 2026/11/27<br>
+**You will learn:** to read a reward for every token of any
+text, to draw it, to ask what it knows beside likelihood, to pick the best of
+several samples, and to hand it to another library.<br>
+**Accelerator:** none; a minute or two on two CPU cores.
+
+[![Open in Colab][badge]][colab]
+
+[badge]: https://colab.research.google.com/assets/colab-badge.svg
+[colab]: https://colab.research.google.com/github/keras-irl/keras_irl/blob/main/guides/notebooks/05_rewards.ipynb
+"""
+
+# %% tags=["install"]
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("keras_irl") is None:  # As on Colab.
+    address = "git+https://github.com/keras-irl/keras_irl"
+    package = f"keras-irl[jax,datasets] @ {address}"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", package]
+    subprocess.run(command, check=True)
+
+# %% [markdown]
+"""
+Keras runs on JAX, TensorFlow or PyTorch, and reads which one when it is
+imported. With a TPU or a GPU we take JAX, else what is installed. A
+`KERAS_BACKEND` that you have set stays.
+"""
+
+# %% tags=["backend"]
+import glob
+import os
+
+devices = ("/dev/nvidia[0-9]*", "/dev/accel*", "/dev/vfio/[0-9]*")
+has_accelerator = any(map(glob.glob, devices))
+backends = ("jax", "tensorflow", "torch")
+installed = [name for name in backends if importlib.util.find_spec(name)]
+chosen = "jax" if has_accelerator else installed[0]
+os.environ.setdefault("KERAS_BACKEND", chosen)
+
+# %%
+import itertools
+import json
+import pathlib
+import random
+import tempfile
+
+import keras
+import numpy as np
+
+import keras_irl
+from keras_irl import rewards
+
+# %% [markdown]
+"""
+## Two policies
+
+The restaurants of guide 1: a prompt tells three facts, and four ways to say
+them are right. One policy is trained by **IQLearn**, whose logits are meant as
+values of tokens; the other by **maximum likelihood**, as the *control*.
+Whatever we claim of a reward, we ask of the control's likelihood too: the
+probability that it gives to the same text, which every language model has for
+free.
+"""
+
+# %%
+NAMES = (
+    "Alto Bistro Corner Dune Ember Fig Grove Harbor "
+    "Iris Juno Kite Lotus Mesa Nest Olive Plum"
+)
+FOODS = "Thai French Greek Indian Korean Turkish Polish Cuban".split()
+PRICES = ["cheap", "fair", "fancy"]
+WAYS = [
+    "{name} serves {price} {food} food.",
+    "{name} is a {price} {food} restaurant.",
+    "For {price} {food} food, try {name}.",
+    "The {food} food at {name} is {price}.",
+]
+FOLDER = pathlib.Path(tempfile.mkdtemp())
+
+
+def write_restaurants(folder):
+    draw = random.Random(0)
+    facts = list(itertools.product(NAMES.split(), FOODS, PRICES))
+    draw.shuffle(facts)
+    for split, rows in (("test", facts[:40]), ("train", facts[40:])):
+        lines = []
+        for name, food, price in rows:
+            ways = [w.format(name=name, food=food, price=price) for w in WAYS]
+            said = draw.choices(ways, weights=[4, 3, 2, 1])[0]
+            line = {"prompt": f"{name}, {food}, {price}\n"}
+            right = (
+                {"responses": ways} if split == "test" else {"response": said}
+            )
+            lines.append(json.dumps(line | right))
+        (folder / f"{split}.jsonl").write_text("\n".join(lines))
+
+
+write_restaurants(FOLDER)
+train = keras_irl.tasks.load_task("jsonl", "train", FOLDER)
+test = keras_irl.tasks.load_task("jsonl", "test", FOLDER)
+TEXTS = [*train.prompts, *train.responses]
+
+
+def fit(trainer_class, seed, **arguments):
+    policy = keras_irl.models.load_policy(
+        "gpt2-scratch-tiny", texts=TEXTS, max_length=20, seed=seed
+    )
+    dataset = keras_irl.data.demonstrations(
+        policy, train.prompts, train.responses, batch_size=32, seed=seed
+    )
+    trainer = trainer_class(policy, **arguments)
+    trainer.compile(keras.optimizers.Adam(5e-3))
+    trainer.fit(dataset, epochs=14, verbose=0)
+    return trainer
+
+
+iqlearn = fit(keras_irl.IQLearn, seed=0, td_weight=0.1)
+mle = fit(keras_irl.MLE, seed=0)
+
+# %% [markdown]
+"""
+## A reward for every token
+
+    r = Q(s, a) − γ V(s')
+
+Q is the logit of the token, V(s') the log-sum-exp of the logits in the next
+state, γ the discount (0.99); after the end of a text, V is 0. A `RewardReader`
+compiles once and reads the rewards of any texts, whoever wrote them. Here of a
+right sentence, and of the same with the food of another restaurant.
+"""
+
+# %%
+read = rewards.RewardReader(iqlearn)
+read_control = rewards.RewardReader(mle)
+prompts = test.prompts[:8]
+right = [references[0] for references in test.references[:8]]
+
+
+def with_other_food(prompt, text):
+    food = prompt.split(", ")[1]
+    return text.replace(food, FOODS[FOODS.index(food) - 1])
+
+
+wrong = list(map(with_other_food, prompts, right))
+texts = read([*prompts, *prompts], [*right, *wrong])
+control = read_control([*prompts, *prompts], [*right, *wrong])
+for text in (texts[0], texts[8]):
+    print(f"{text.total:8.2f} nats")
+    for token, reward in zip(text.tokens, text.rewards, strict=True):
+        print(f"    {token!r:<14} {reward:8.2f}")
+
+# %% [markdown]
+"""
+A **heat map** colors tokens: blue above 0, orange below, white at 0. Beside
+the rewards of IQLearn stand the log-probabilities of the control. It is
+written as a page to click through, and as a picture.
+"""
+
+# %%
+
+
+def show(path):
+    """Shows a picture in a notebook."""
+    print(path)
+    if "IPython" in sys.modules:
+        from IPython.display import Image
+        from IPython.display import display
+
+        display(Image(filename=str(path), width=720))
+
+
+page, picture = rewards.heat_map(
+    {"iqlearn": [texts[0], texts[8]], "mle": [control[0], control[8]]},
+    FOLDER,
+    prompts=[prompts[0], prompts[0]],
+    quantities={"mle": "log_probs"},
+    metrics={"right": [1, 0]},
+)
+show(picture)
+assert page.exists() and picture.exists()
+
+# %% [markdown]
+"""
+Does the reward find the wrong word? It does, and so does the control. Of every
+pair, the right text should have the higher number:
+"""
+
+# %%
+
+
+def share_of_pairs(numbers):
+    numbers = np.array(numbers)
+    return 100 * np.mean(numbers[:8] > numbers[8:])
+
+
+found = {
+    "reward of iqlearn": share_of_pairs([text.total for text in texts]),
+    "likelihood of iqlearn": share_of_pairs([t.log_likelihood for t in texts]),
+    "likelihood of mle": share_of_pairs([t.log_likelihood for t in control]),
+}
+for name, share in found.items():
+    print(f"{name:<24} {share:5.1f} % of pairs")
+assert min(found.values()) > 80
+
+# %% [markdown]
+"""
+A first draft of this guide claimed that IQLearn's rewards find mistakes that
+likelihood misses. The control refuted it, here and in the
+[benchmarks](https://github.com/keras-irl/keras_irl/blob/main/benchmarks/README.md),
+where on sums both find nearly all.
+
+## Why: a sum that you should know
+
+With γ = 1 the rewards of a finished text add up to
+
+    Σ r = V(s₀) + log π(text | prompt)
+
+All values in between cancel. V(s₀), the value of the prompt, is the same for
+all answers to it. So **among answers to one prompt, the accumulated reward at
+γ = 1 ranks as the policy's own likelihood does**, exactly.
+"""
+
+# %%
+undiscounted = rewards.RewardReader(iqlearn, discount=1.0)
+for text in undiscounted([*prompts, *prompts], [*right, *wrong]):
+    np.testing.assert_allclose(
+        text.total, text.values[0] + text.log_likelihood, atol=1e-3
+    )
+
+# %% [markdown]
+"""
+What a reward can know beyond likelihood must come from two places: from γ < 1,
+which here is 1 % a token; and from *between* prompts, where V(s₀) says how
+much there is to win. It can't come from anywhere else, whatever λ was.
+
+## Correlation beside the control
+
+The paper accumulates rewards over *sampled* texts and correlates them with a
+metric. **Spearman**'s coefficient does so by ranks: 1 is the same order, 0
+none. We draw eight samples a prompt, hot enough that a good part is wrong, and
+pass token ids, so that texts are rewarded just as they were written.
+"""
+
+# %%
+responses = keras_irl.generation.sample_responses(
+    iqlearn.policy, test.prompts, temperature=1.0, num_samples=8
+)
+ids = [tokens for samples in responses.token_ids for tokens in samples]
+written = [text for samples in responses.texts for text in samples]
+asked = [prompt for prompt in test.prompts for _ in range(8)]
+references = [r for r in test.references for _ in range(8)]
+is_right = [
+    100.0 * (text.strip() in accepted)
+    for text, accepted in zip(written, references, strict=True)
+]
+print(f"{np.mean(is_right):.0f} % of {len(written)} samples are right")
+assert 5 < np.mean(is_right) < 95
+
+sampled, sampled_control = read(asked, ids), read_control(asked, ids)
+correlations = rewards.correlation(
+    {"reward": sampled},
+    {"exact_match": is_right},
+    prompt_ids=asked,
+    control=sampled_control,
+)
+print(rewards.format_correlations(correlations))
+
+# %% [markdown]
+"""
+How to read it:
+
+- `pooled` is over all texts, `within prompt` among the answers to each prompt.
+  A reward that only tells easy prompts from hard ones shows up in the first
+  alone.
+- The control's line is the one to beat, and the length's is the one to fear:
+  long texts have more of everything. *Given length* takes length out of both.
+- An interval that contains 0, or the control's number, tells nothing.
+"""
+
+# %%
+by_score = {
+    row.score: row.estimate
+    for row in correlations
+    if (row.coefficient, row.scope) == ("spearman", "within prompt")
+}
+for score, estimate in by_score.items():
+    print(
+        f"{score:<24} {estimate.value:+.2f} "
+        f"[{estimate.low:+.2f}, {estimate.high:+.2f}]"
+    )
+assert by_score["reward"].value > 0
+assert len(by_score) > 1  # The control is there.
+
+# %% [markdown]
+"""
+## Best of n
+
+Draw n answers and keep the one with the highest reward. `best_of_n` compares
+that with a random one, with the likeliest one by the policy itself, and with
+the *oracle*, which looks at the metric and which nobody can beat.
+"""
+
+# %%
+best = rewards.best_of_n(sampled, is_right, asked)
+print(rewards.format_best_of_n(best))
+assert best[-1].random < best[-1].reward <= best[-1].oracle
+assert abs(best[-1].reward - best[-1].log_likelihood) < 20
+
+# %% [markdown]
+"""
+Picking by reward is much better than picking at random; whether it is better
+than picking by likelihood is the last column, with its interval. By the sum
+above, do not expect much: when we ran it, both picked equally well at every n.
+
+## A reward function for another library
+
+`as_scorer` makes a function of prompts and responses, with the signature that
+the `GRPOTrainer` of TRL has for its reward functions.
+"""
+
+# %%
+score = rewards.as_scorer(iqlearn)
+scores = score(prompts=prompts[:2], completions=[right[0], wrong[1]])
+print([round(number, 2) for number in scores])
+np.testing.assert_allclose(scores[0], texts[0].total, atol=1e-3)
+assert scores[0] > scores[1]
+
+# %% [markdown]
+"""
+## When a reward knows more than likelihood, and when not
+
+| question                                   | what to expect                     |
+|--------------------------------------------|------------------------------------|
+| Which of two answers to a prompt is better?| what likelihood says; at γ = 1     |
+|                                            | exactly that                       |
+| Which prompt goes well?                    | V(s₀) is in the reward, and not in |
+|                                            | likelihood: ask, with the control  |
+| Where in the text is the mistake?          | the control's log-probability is   |
+|                                            | as good on our benchmarks          |
+| Can I train another policy on it?          | it ran, and texts became short: a  |
+|                                            | reward read off one small policy   |
+|                                            | is not yet something to optimize   |
+
+The paper reports correlations of 0.41 to 0.65 on TLDR against −0.05 for
+likelihood, with online IQLearn and large models. We have not reproduced that,
+and the
+[benchmarks](https://github.com/keras-irl/keras_irl/blob/main/benchmarks/README.md)
+say what we measured instead.
+
+## Scale it up
+
+A reward function in TRL, as the project's benchmark has it: 300 steps of
+IQLearn make the scorer, and GRPO trains another policy on it for 100 steps of
+32 completions. **Expect** the reward to rise for the wrong reason: in the
+benchmark texts ended after 1.6 tokens. Time and memory of it were not
+recorded.
+"""
+
+# %% tags=["scale-up"]
+SCALE_UP = False
+
+if SCALE_UP:
+    import datasets
+    from trl import GRPOConfig
+    from trl import GRPOTrainer
+
+    grpo = GRPOTrainer(
+        "gpt2",  # Any model of Hugging Face.
+        reward_funcs=[score],
+        args=GRPOConfig(max_steps=100, learning_rate=1e-5),
+        train_dataset=datasets.Dataset.from_dict({"prompt": train.prompts}),
+    )
+    grpo.train()

@@ -1,0 +1,104 @@
+"""Every guide runs as it is, and its notebook holds what it says."""
+
+import pathlib
+import re
+import runpy
+import tempfile
+
+import keras
+import make_notebooks
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+SCRIPTS = {script.stem: script for script in make_notebooks.scripts()}
+BACKENDS = {
+    "01_quickstart": ("jax", "tensorflow", "torch"),
+    "02_your_own_data": ("jax", "tensorflow", "torch"),
+}
+# The others train for half a minute to two, which is for `make nightly`.
+QUICK = ("03_the_method", "10_paper")
+
+
+def runs():
+    for name in SCRIPTS:
+        marks = [pytest.mark.backends(*BACKENDS.get(name, ("jax",)))]
+        if name not in QUICK:
+            marks.append(pytest.mark.slow)
+        yield pytest.param(name, marks=marks, id=name)
+
+
+@pytest.mark.parametrize("name", runs())
+def test_runs_as_it_is(name, tmp_path, monkeypatch):
+    if keras.backend.backend() not in BACKENDS.get(name, ("jax",)):
+        pytest.skip("JAX tells it.")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    try:
+        runpy.run_path(str(SCRIPTS[name]), run_name="__main__")
+    finally:
+        if keras.backend.backend() == "jax":
+            keras.distribution.set_distribution(None)
+
+
+def cells(name):
+    """Pairs of the first line and the text of each cell."""
+    text = SCRIPTS[name].read_text("utf-8")
+    found = re.findall(r"^# %%(.*)\n(.*?)(?=^# %%|\Z)", text, re.M | re.S)
+    return [(first.strip(), body.strip()) for first, body in found]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_notebook_is_that_of_the_script(name):
+    path = make_notebooks.notebook_path(SCRIPTS[name])
+    assert path.read_text("utf-8") == make_notebooks.notebook(SCRIPTS[name]), (
+        "Run `make guides`."
+    )
+
+
+def test_no_notebook_is_left_over():
+    found = {path.stem for path in (ROOT / "guides/notebooks").iterdir()}
+    assert found == set(SCRIPTS)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_has_what_each_guide_has(name):
+    first = cells(name)[0]
+    assert first[0] == "[markdown]"
+    for entry in ("Author", "Date", "You will learn", "Accelerator"):
+        assert f"**{entry}:**" in first[1]
+    assert f"keras-irl/keras_irl/blob/main/guides/notebooks/{name}" in first[1]
+    marked = [
+        (marks, body) for marks, body in cells(name) if "scale-up" in marks
+    ]
+    assert len(marked) == 1
+    assert marked[0][1].startswith("SCALE_UP = False\n\nif SCALE_UP:\n")
+
+
+@pytest.mark.parametrize("tag", ["install", "backend"])
+def test_all_begin_alike(tag):
+    found = {
+        body
+        for name in SCRIPTS
+        for marks, body in cells(name)
+        if marks == f'tags=["{tag}"]'
+    }
+    assert len(found) == 1
+    assert all(
+        sum(tag in marks for marks, _ in cells(name)) == 1 for name in SCRIPTS
+    )
+
+
+@pytest.mark.parametrize("found", [[], ["tensorflow", "torch"], ["torch"]])
+def test_the_backend_is_that_of_the_hardware(found, monkeypatch):
+    code = next(b for m, b in cells("01_quickstart") if '"backend"' in m)
+    import glob
+    import importlib.util
+
+    monkeypatch.delenv("KERAS_BACKEND")
+    monkeypatch.setattr(glob, "glob", lambda path: [] if found else [path])
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: name in found or not found
+    )
+    given = {"importlib": importlib}
+    exec(code, given)
+    assert given["os"].environ["KERAS_BACKEND"] == (found or ["jax"])[0]
