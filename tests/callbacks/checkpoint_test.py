@@ -256,13 +256,14 @@ def test_what_is_damaged_or_foreign_is_refused(tmp_path):
     assert "its policy, LoRA, optimizer" in refused(other, data, folder)
     assert "6 batches" in refused_epoch(folder, data)
 
+    trainer, _ = mle()
     files = [path for path in (folder / "6").rglob("*") if path.is_file()]
     for path in files:
         content = path.read_bytes()
         # Of a byte that a disk has turned, no size tells.
         turned = bytes([content[0] ^ 1]) + content[1:]
         path.write_bytes(turned if path.name.startswith("_") else content[1:])
-        message = refused(mle()[0], data, folder)
+        message = refused(trainer, data, folder)
         assert str(path) in message and "is damaged" in message
         assert f"The newest good one is {str(folder / '4')!r}" in message
         path.write_bytes(content)
@@ -272,7 +273,7 @@ def test_what_is_damaged_or_foreign_is_refused(tmp_path):
     (folder / "sizes.json").unlink()
     for wrong in ("[1]", "null", json.dumps({"format": 1, "variables": {}})):
         about.write_text(wrong.ljust(len(content)))
-        message = refused(mle()[0], data, folder)
+        message = refused(trainer, data, folder)
         assert "no checkpoint of this package" in message
     about.write_bytes(content)
     # As it says: without the newest, it goes on from the one before.

@@ -2,7 +2,6 @@ import keras
 import pytest
 from testing import quick_start
 from testing import tiny_gpt2
-from testing import tiny_t5
 
 import keras_irl
 from keras_irl.callbacks import Checkpoint
@@ -53,7 +52,7 @@ def test_settings_have_names_and_plain_values(policy):
 
 
 def test_each_network_has_an_optimizer():
-    trainer = keras_irl.GAIL(tiny_t5())
+    trainer = keras_irl.GAIL(tiny_gpt2(max_length=24))
     trainer.compile("adam", discriminator_optimizer="sgd")
     found = settings_of(trainer)
     assert found["optimizer"] == found["value_optimizer"] == "Adam"
@@ -112,10 +111,8 @@ def test_a_fit_with_other_settings_says_so_and_takes_them(policy, tmp_path):
     words = "optimizer.learning_rate: 0.0 → 0.5; td_weight: 0.1 → 0.25"
     with pytest.warns(UserWarning, match="Received: ") as caught:
         trainer = fit(0.5, 2, td_weight=0.25)
-    (message,) = [
-        str(w.message) for w in caught if "settings" in str(w.message)
-    ]
-    assert words in message
+    messages = [str(warning.message) for warning in caught]
+    assert any(words in message for message in messages)
     assert float(trainer.optimizer.learning_rate) == 0.5
     other = demonstrations(policy, PROMPTS, RESPONSES, 4)
     with pytest.warns(UserWarning, match="data.batch_size: 2 → 4"):

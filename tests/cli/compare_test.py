@@ -315,11 +315,15 @@ def test_a_policy_whose_logits_overflow_on_the_tests_is_named(
     assert list(read_metrics(tmp_path)["objectives"]) == ["mle"]
 
 
+# As it is before anything is put in its place.
+Watch = training.Watch
+
+
 def scripted(monkeypatch, *losses, interrupt_at=None):
     """Lets the losses on held-out texts be these, at steps 2, 4 and 6."""
     looks = []
 
-    class Scripted(training.Watch):
+    class Scripted(Watch):
         def on_epoch_end(self, epoch, logs=None):
             looks.append(epoch)
             if len(looks) == interrupt_at:
