@@ -109,12 +109,12 @@ def keep_new_rates(
         What `changes` returns, less the rates that are not new.
     """
     changed = changes(kept, passed)
-    restored = settings_of(trainer)
     for name, optimizer in _optimizers(trainer).items():
         rate = f"{name}.{_RATE}"
+        # That of a schedule is no variable, and the new one's already.
         if rate not in changed or not isinstance(passed[rate], float):
             continue
-        if restored.get(rate) == passed[rate]:
+        if optimizer.get_config()[_RATE] == passed[rate]:
             passed[rate] = changed.pop(rate)[0]
         else:
             optimizer.learning_rate = passed[rate]
