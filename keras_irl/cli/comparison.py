@@ -184,10 +184,9 @@ class Comparison:
         """
         for name in self.objectives:
             for seed in range(self.options.seeds):
-                run = self.folder.finished_run(name, seed, _check_run)
+                self.folder.finished_run(name, seed, _check_run)
                 self.folder.check_policy(name, seed)
-                if run is None:
-                    self.folder.check_checkpoints(name, seed)
+                self.folder.check_checkpoints(name, seed)
 
     def run(self, name: str, objective: Any, seed: int) -> Any:
         """Trains and judges one policy, or finds that this was done.

@@ -273,7 +273,7 @@ class RunFolder(ResultFolder):
             raise damaged(path, reason, remedy)
 
     def check_checkpoints(self, name: str, seed: int) -> None:
-        """Checks that a run can go on from what there is of its stages.
+        """Checks that an unfinished run can go on from where its stages are.
 
         Args:
             name: Name of the run.
@@ -282,6 +282,8 @@ class RunFolder(ResultFolder):
         Raises:
             ValueError: If it can't.
         """
+        if self.run_path(name, seed).exists():
+            return
         for stage in (name, first_stage(name)):
             self.checkpoint(stage, seed).check()
 
