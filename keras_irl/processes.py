@@ -6,6 +6,7 @@ batch; what is written and shown, the first of them writes and shows.
 """
 
 import os
+from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
@@ -211,6 +212,55 @@ def on_all_processes(tensors: Any) -> Any:
         return keras.distribution.distribute_tensor(tensor, layout)
 
     return keras.tree.map_structure(copy, tensors)
+
+
+def gathered(numbers: Sequence[int]) -> np.ndarray:
+    """Tells all processes some numbers of each. All of them must call it.
+
+    It waits for the steps before it, and for the slowest of the processes.
+
+    Args:
+        numbers: Integers, as many on each process.
+
+    Returns:
+        Integer array of shape `(num_processes, len(numbers))`.
+
+    Example:
+    >>> gathered([3, 5]).tolist()
+    [[3, 5]]
+    """
+    values = np.asarray(numbers, "int32")
+    if num_processes() == 1:
+        return values[None]
+    from jax.experimental import multihost_utils
+
+    return np.asarray(multihost_utils.process_allgather(values))
+
+
+# What the first process may say to the others, in bytes.
+_MESSAGE = 2**12
+
+
+def told_by_first(text: str | None) -> str | None:
+    """Tells all processes what the first one says. All of them must call it.
+
+    Args:
+        text: A string that counts on the first process, or `None`. What is
+            beyond 4096 bytes is cut off.
+
+    Returns:
+        That of the first process.
+
+    Example:
+    >>> told_by_first("all is well")
+    'all is well'
+    """
+    if num_processes() == 1:
+        return text
+    found = (text or "").encode("utf-8", "replace")[:_MESSAGE]
+    rows = gathered([*found, *bytes(_MESSAGE - len(found))])
+    said = bytes(rows[0].tolist()).rstrip(b"\0").decode("utf-8", "ignore")
+    return said or None
 
 
 def fetched_by_all(found: Any) -> Any:

@@ -1,30 +1,37 @@
 """Checkpoints from which a `fit` goes on exactly."""
 
 import contextlib
+import math
 from typing import Any
 
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
+from keras_irl.arguments import check_kind
+from keras_irl.callbacks.agreed_stop import AgreedStop
+from keras_irl.callbacks.checkpoint_checks import FORMAT
+from keras_irl.callbacks.checkpoint_checks import check_about
+from keras_irl.callbacks.checkpoint_checks import check_class
+from keras_irl.callbacks.checkpoint_checks import check_epoch
+from keras_irl.callbacks.checkpoint_checks import check_trainer
+from keras_irl.callbacks.checkpoint_checks import check_variables
+from keras_irl.callbacks.checkpoint_folder import OF_FIT
 from keras_irl.callbacks.checkpoint_folder import CheckpointFolder
 from keras_irl.callbacks.checkpoint_folder import DamagedCheckpointError
-from keras_irl.callbacks.held_signals import HeldSignals
+from keras_irl.callbacks.checkpoint_folder import Remedy
+from keras_irl.callbacks.kept_settings import changes
+from keras_irl.callbacks.kept_settings import check_data_in_epoch
+from keras_irl.callbacks.kept_settings import keep_new_rates
+from keras_irl.callbacks.kept_settings import settings_of
+from keras_irl.callbacks.kept_settings import warn_of_changes
 from keras_irl.callbacks.random_generators import random_states
 from keras_irl.callbacks.random_generators import restore_random_states
 from keras_irl.callbacks.training_state import assign
 from keras_irl.callbacks.training_state import described_targets
-from keras_irl.callbacks.training_state import difference
 from keras_irl.callbacks.training_state import state_of
 from keras_irl.optimizers.unwrapping import wrapper_of
-from keras_irl.trainers import Trainer
 from keras_irl.trainers.resuming import Position
 from keras_irl.trainers.resuming import Resuming
 from keras_irl.types import Path
 from keras_irl.version import __version__
-
-# What a checkpoint says of itself, besides its arrays.
-_FORMAT = 1
-# Kinds of variables that must be those of the trainer.
-_COMPARED = ("trained", "optimizer")
 
 
 class Checkpoint(Resuming):
@@ -53,7 +60,12 @@ class Checkpoint(Resuming):
     that of whatever mesh the trainer is on when it goes on. At a signal, that
     of Ctrl-C or `SIGTERM`, the step that runs is ended and kept first; without
     a handler, `SIGTERM` then raises `SystemExit`. A second signal is not waited
-    for.
+    for. Of several processes, one that gets a signal tells the others within
+    seconds: all keep the same step, and end as it does.
+
+    A checkpoint of another class of trainer, or of other variables, is refused.
+    Of other numbers, such as `td_weight`, the learning rate or the data, `fit`
+    warns, and goes on with the new ones.
 
     Args:
         directory: Path of the folder to keep them in, of this training alone.
@@ -61,11 +73,15 @@ class Checkpoint(Resuming):
             to 100. Besides, the end of a `fit` is kept.
         keep: The number of checkpoints that are kept, the newest. Defaults
             to 2.
+        monitor: The name of what is logged of an epoch and is best where it is
+            least, such as `"val_negative_log_likelihood"`. The end of the best
+            epoch is then kept besides, and `load_best` goes back to it.
+            Defaults to `None`.
 
     Raises:
         ValueError: If `directory` can't be written to or a number is out of
             its bounds; in `fit`, if a checkpoint can't be written, is damaged,
-            or is that of another training.
+            or is that of another training, or nothing is logged by the name.
 
     Example:
     ```python
@@ -75,56 +91,127 @@ class Checkpoint(Resuming):
     """
 
     def __init__(
-        self, directory: Path, every: int = 100, keep: int = 2
+        self,
+        directory: Path,
+        every: int = 100,
+        keep: int = 2,
+        *,
+        monitor: str | None = None,
     ) -> None:
         super().__init__()
         self.every = check_integer("every", every, least=1)
         self.keep = check_integer("keep", keep, least=1)
-        self._folder = CheckpointFolder(directory, self.keep)
+        if monitor is not None:
+            check_kind("monitor", monitor, str)
+        self.monitor = monitor
+        self._folder = CheckpointFolder(directory, self.keep, self.remedy)
+        self._best: Any = None
         self._about: Any = None
         self._metrics: Any = None
-        self._signals = HeldSignals()
+        self._stop = AgreedStop()
+        self._settings: dict[str, Any] = {}
 
-    def resume(self, trainer: Any, steps_per_epoch: int | None) -> Position:
-        _check_trainer(trainer)
-        self._folder.open()
+    # What the errors advise.
+    remedy: Remedy = OF_FIT
+
+    def load_newest(self, trainer: Any) -> int | None:
+        """Brings a trainer to the newest checkpoint, not only in a `fit`.
+
+        Args:
+            trainer: A compiled `keras_irl.Trainer`.
+
+        Returns:
+            The number of batches that it was trained on, or `None` if nothing
+            was kept.
+
+        Raises:
+            ValueError: If the checkpoint is damaged, or that of another
+                training.
+        """
+        return self._load(trainer, lambda: self._folder.steps()[-1])
+
+    def load_best(self, trainer: Any) -> int | None:
+        """Brings a trainer to the checkpoint of the best epoch so far.
+
+        Args:
+            trainer: A compiled `keras_irl.Trainer`.
+
+        Returns:
+            The number of batches that it was trained on, or `None` if there
+            was no `monitor`, or no epoch has ended.
+
+        Raises:
+            ValueError: If the checkpoint is damaged, or that of another
+                training.
+        """
+        return self._load(trainer, lambda: self._folder.best_step)
+
+    def _load(self, trainer, chosen):
+        self._open(trainer)
         try:
-            return self._resume(trainer, steps_per_epoch)
+            steps = self._folder.steps()
+            if not steps:
+                return None
+            # It says which is the best.
+            self._good(self._checked, trainer, steps, steps[-1])
+            step = chosen()
+            if step is not None:
+                self._good(self._restore, trainer, steps, step)
+            return step
+        finally:
+            self.close()
+
+    def _open(self, trainer):
+        check_trainer(trainer)
+        trainer.optimizer.build(trainer.trainable_variables)
+        self._folder.open()
+
+    def resume(
+        self,
+        trainer: Any,
+        steps_per_epoch: int | None,
+        epochs: int | None = None,
+        data: Any = None,
+    ) -> Position:
+        self._open(trainer)
+        try:
+            self._settings = settings_of(trainer, data)
+            return self._resume(trainer, steps_per_epoch, epochs)
         except BaseException:
             self.close()
             raise
 
-    def _resume(self, trainer, steps_per_epoch):
-        trainer.optimizer.build(trainer.trainable_variables)
+    def _resume(self, trainer, steps_per_epoch, epochs):
         self._steps_per_epoch = steps_per_epoch
         self._steps_per_execution = trainer.steps_per_execution
         self._kept_step = self._step = 0
         self._history = {}
-        self._about = None
+        self._about = self._best = self._folder.best_step = None
         steps = self._folder.steps()
         if not steps:
             return Position()
-        try:
-            self._about = self._restore(trainer, steps[-1])
-        except DamagedCheckpointError as error:
-            self._refuse(error, trainer, steps)
+        about = self._good(self._checked, trainer, steps, steps[-1])
+        check_epoch(about, steps_per_epoch, epochs)
+        kept = about.get("settings")
+        check_data_in_epoch(changes(kept, self._settings), about)
+        self._about = self._good(self._restore, trainer, steps, steps[-1])
+        changed = keep_new_rates(trainer, kept, self._settings)
+        warn_of_changes(changed, str(self._folder.path(steps[-1])))
         self._kept_step = self._step = steps[-1]
         self._history = self._about["history"]
         before = {name: [*found] for name, found in self._history.items()}
-        position = Position(self._about["epoch"], self._about["batch"], before)
-        _check_epoch(position, steps_per_epoch, self._about)
-        return position
+        return Position(self._about["epoch"], self._about["batch"], before)
 
     def close(self) -> None:
-        self._signals.release()
+        self._stop.release()
         self._about = self._metrics = None
         self._folder.close()
 
     def on_train_begin(self, logs: Any = None) -> None:
-        _check_trainer(self.model)
+        check_trainer(self.model)
         self._epoch_step = self._step
         self._place = (0, 0)
-        self._signals.hold()
+        self._stop.hold(self._step)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch
@@ -167,16 +254,36 @@ class Checkpoint(Resuming):
         for name, value in (logs or {}).items():
             self._history.setdefault(name, []).append(_plain(value))
         self._place = epoch + 1, 0
-        if self._is_due():
+        is_due = self._is_due()
+        if self._is_best(logs or {}) or is_due:
             self._save(*self._place)
 
+    def _is_best(self, logs):
+        """Notes whether an epoch that has ended is better than all before."""
+        if self.monitor is None:
+            return False
+        if self.monitor not in logs:
+            raise ValueError(
+                "`monitor` must name what is logged of every epoch, of which "
+                f"there are {', '.join(sorted(logs))}. "
+                f"Received: monitor={self.monitor!r}"
+            )
+        value = _plain(logs[self.monitor])
+        if value is None or math.isnan(value):
+            return False
+        if self._best is not None and not value < self._best:
+            return False
+        self._best, self._folder.best_step = value, self._step
+        return True
+
     def on_train_end(self, logs: Any = None) -> None:
-        if self._step != self._kept_step or self._signals.is_pending:
+        is_stopped = self._stop.ask(self._step, at_end=True)
+        if self._step != self._kept_step or is_stopped:
             self._save(*self._place)
 
     def _is_due(self):
         since = self._step // self.every - self._kept_step // self.every
-        return since > 0 or self._signals.is_pending
+        return self._stop.ask(self._step) or since > 0
 
     def _save(self, epoch, batch):
         trainer = self.model
@@ -185,33 +292,51 @@ class Checkpoint(Resuming):
         if self._step != self._kept_step and not has_ended:
             state = state_of(trainer)
             about = {
-                "format": _FORMAT,
+                "format": FORMAT,
                 "version": __version__,
                 "trainer": type(trainer).__name__,
                 "epoch": int(epoch),
                 "batch": int(batch),
                 "steps_per_epoch": self._steps_per_epoch,
+                "settings": self._settings,
                 "history": self._history,
+                "best": self._best,
+                "best_step": self._folder.best_step,
                 "variables": state.description(),
                 "random_states": random_states(),
                 "epoch_states": self._epoch_states,
             }
             self._folder.save(self._step, state.arrays(), about)
             self._kept_step = self._step
-        if self._signals.is_pending:
+        if self._stop.is_agreed:
             self._folder.wait()
-            self._signals.hand_on()
+            self._stop.hand_on()
+
+    def _good(self, read, trainer, steps, step):
+        """What is read of a checkpoint, unless it is damaged or foreign."""
+        try:
+            about = read(trainer, step)
+        except DamagedCheckpointError as error:
+            older = [other for other in steps if other < step]
+            self._refuse(error, trainer, step, older)
+        self._best = about.get("best")
+        self._folder.best_step = about.get("best_step")
+        return about
+
+    def _checked(self, trainer, step):
+        """What a checkpoint says of itself, if it is one of this training."""
+        about = self._folder.about(step)
+        path = str(self._folder.path(step))
+        check_about(about, path)
+        check_class(about, trainer, path)
+        check_variables(about["variables"], state_of(trainer), path)
+        return about
 
     def _restore(self, trainer, step, only_read=False):
         """Brings a trainer back to a step, and returns what it says."""
-        about = self._folder.about(step)
-        path = str(self._folder.path(step))
-        _check_about(about, path)
-        _check_class(about, trainer, path)
-        state = state_of(trainer)
-        state = state._replace(metrics=[])
+        about = self._checked(trainer, step)
         described = about["variables"]
-        _check_same(described, state, path)
+        state = state_of(trainer)._replace(metrics=[])
         targets = state.targets() | described_targets(
             described["metrics"], len(state.targets())
         )
@@ -225,11 +350,11 @@ class Checkpoint(Resuming):
             self._metrics = values[first_metric:]
         return about
 
-    def _refuse(self, error, trainer, steps):
-        """Says what is wrong with the newest, and which older one is good."""
-        newest, *older = reversed(steps)
+    def _refuse(self, error, trainer, newest, older):
+        """Says what is wrong with a checkpoint, and which older one is good."""
+        remedy = self.remedy
         good = None
-        for step in older:
+        for step in reversed(older):
             with contextlib.suppress(DamagedCheckpointError):
                 self._restore(trainer, step, only_read=True)
                 good = step
@@ -237,13 +362,14 @@ class Checkpoint(Resuming):
         path = str(self._folder.path(newest))
         if good is None:
             advice = (
-                "There is no other that is good. Pass another `directory`, or "
-                "delete this one to train anew."
+                f"There is no other that is good. Pass {remedy.elsewhere}, or "
+                f"delete {str(self._folder.directory)!r}, and {remedy.again} "
+                "trains anew."
             )
         else:
             advice = (
                 f"The newest good one is {str(self._folder.path(good))!r}: "
-                f"delete {path!r}, and the same `fit` goes on from there."
+                f"delete {path!r}, and {remedy.again} goes on from there."
             )
         raise ValueError(
             f"{error.reason} {advice} Received: {error.received}"
@@ -254,71 +380,3 @@ def _plain(value):
     """A number that JSON takes, or `None` of what is none."""
     with contextlib.suppress(TypeError, ValueError):
         return float(value)
-
-
-def _check_trainer(trainer):
-    if not isinstance(trainer, Trainer):
-        raise ValueError(
-            "A `Checkpoint` keeps a trainer of this package, such as "
-            "`keras_irl.MLE(policy)`, and is passed to its `fit`. "
-            f"Received: model of type {type(trainer).__name__}"
-        )
-
-
-def _check_about(about, path):
-    needed = {
-        "epoch": int,
-        "batch": int,
-        "history": dict,
-        "variables": dict,
-        "random_states": dict,
-        "epoch_states": dict,
-        "trainer": str,
-    }
-    is_known = (
-        isinstance(about, dict)
-        and about.get("format") == _FORMAT
-        and all(isinstance(about.get(n), kind) for n, kind in needed.items())
-        and all(isinstance(about["variables"].get(n), list) for n in _COMPARED)
-    )
-    if not is_known:
-        raise DamagedCheckpointError(
-            f"{path!r} is no checkpoint of this package, or of a newer version "
-            "of it.",
-            f"{shortened(about)}",
-        )
-
-
-def _check_class(about, trainer, path):
-    name = type(trainer).__name__
-    if about["trainer"] != name:
-        raise DamagedCheckpointError(
-            f"The checkpoint {path!r} is that of another trainer, "
-            f"`{about['trainer']}`.",
-            f"trainer of type {name}",
-        )
-
-
-def _check_same(described, state, path):
-    current = state.description()
-    for kind in _COMPARED:
-        problem = difference(described[kind], current[kind])
-        if problem is not None:
-            raise DamagedCheckpointError(
-                f"The checkpoint {path!r} is that of another training: its "
-                "policy, LoRA, optimizer or the options of its trainer are "
-                "others.",
-                f"{problem}",
-            )
-
-
-def _check_epoch(position, steps_per_epoch, about):
-    kept = about["steps_per_epoch"]
-    if position.batch and None not in (kept, steps_per_epoch):
-        if kept != steps_per_epoch:
-            raise ValueError(
-                "The checkpoint was made in the middle of an epoch of "
-                f"{kept} batches, and can go on in no other. Pass the same "
-                "data, or another `directory`. "
-                f"Received: steps_per_epoch={steps_per_epoch}"
-            )

@@ -2,19 +2,18 @@
 
 import contextlib
 import errno
-import json
 import os
 import pathlib
 import shutil
 from collections.abc import Iterator
 from typing import Any
+from typing import NamedTuple
 
+from keras_irl.callbacks.noted_files import NotedFiles
 from keras_irl.folders import check_folder
-from keras_irl.reporting.atomic_files import atomic_write
+from keras_irl.processes import gathered
 from keras_irl.types import Path
 
-# Sizes of the files of each checkpoint that was finished.
-_SIZES = "sizes.json"
 # What Orbax writes besides the numbers, in bytes.
 _MARGIN = 2**20
 
@@ -32,8 +31,23 @@ class DamagedCheckpointError(ValueError):
         self.reason, self.received = reason, received
 
 
+class Remedy(NamedTuple):
+    """Words for what to do about a checkpoint, as whoever trains knows them.
+
+    Attributes:
+        again: What goes on with the training.
+        elsewhere: What is passed to write somewhere else.
+    """
+
+    again: str = "the same `fit`"
+    elsewhere: str = "another `directory`"
+
+
+OF_FIT = Remedy()
+
+
 class CheckpointFolder:
-    """Keeps the newest of the checkpoints of a training.
+    """Keeps the newest of the checkpoints of a training, and the best.
 
     Each is a folder that is named by its step. Orbax writes it under another
     name, in the background, and renames it when it is whole. Older ones are
@@ -42,16 +56,26 @@ class CheckpointFolder:
     Args:
         directory: Path of the folder; made if it does not exist.
         keep: The number of checkpoints to keep.
+        remedy: The `Remedy` that errors offer.
+
+    Attributes:
+        best_step: The step of a checkpoint that is kept besides, or `None`.
 
     Raises:
         ValueError: If nothing can be written there.
     """
 
-    def __init__(self, directory: Path, keep: int) -> None:
+    def __init__(
+        self, directory: Path, keep: int, remedy: Remedy = OF_FIT
+    ) -> None:
         check_folder(directory, argument="directory")
         self.directory = pathlib.Path(directory).absolute()
         self.keep = keep
+        self.remedy = remedy
+        self.best_step: int | None = None
+        self._files = NotedFiles(self.directory)
         self._manager: Any = None
+        self._good: set[int] = set()
 
     def open(self) -> None:
         """Begins to read and write.
@@ -63,21 +87,27 @@ class CheckpointFolder:
         import orbax.checkpoint
 
         self.close()
+        self._good = set()
         with self._explained("open"):
             self.directory.mkdir(parents=True, exist_ok=True)
             # A folder may allow what its file system does not.
-            self._write_sizes(self._sizes())
+            self._files.open()
             self._manager = orbax.checkpoint.CheckpointManager(
                 self.directory,
                 options=orbax.checkpoint.CheckpointManagerOptions(
-                    max_to_keep=self.keep,
+                    preservation_policy=_NewestAndBest(self),
                     cleanup_tmp_directories=True,
                 ),
             )
 
     def steps(self) -> list[int]:
         """Lists the steps of the checkpoints there are, the oldest first."""
-        return sorted(self._manager.all_steps())
+        # Orbax also counts one that is being written, or could not be.
+        return sorted(
+            int(path.name)
+            for path in self.directory.glob("*")
+            if path.name.isdecimal() and path.is_dir()
+        )
 
     def save(
         self, step: int, arrays: dict[str, Any], about: dict[str, Any]
@@ -106,6 +136,7 @@ class CheckpointFolder:
                 ),
                 force=True,
             )
+            self._good.add(step)
 
     def wait(self) -> None:
         """Waits until what is being written is whole.
@@ -117,7 +148,7 @@ class CheckpointFolder:
             return
         with self._explained("write"):
             self._manager.wait_until_finished()
-            self._note_sizes()
+            self._files.note(self.steps(), self._good)
 
     def close(self) -> None:
         """Waits until all is written, and frees what is held.
@@ -129,6 +160,8 @@ class CheckpointFolder:
             return
         try:
             self.wait()
+            with self._explained("write"):
+                self._files.finish()
         finally:
             manager, self._manager = self._manager, None
             with contextlib.suppress(Exception):
@@ -163,7 +196,9 @@ class CheckpointFolder:
 
         with self._readable(step):
             restore = args.Composite(arrays=args.StandardRestore(targets))
-            return self._manager.restore(step, args=restore)["arrays"]
+            found = self._manager.restore(step, args=restore)["arrays"]
+        self._good.add(step)
+        return found
 
     def path(self, step: int) -> pathlib.Path:
         """The folder of a checkpoint."""
@@ -171,13 +206,9 @@ class CheckpointFolder:
 
     @contextlib.contextmanager
     def _readable(self, step) -> Iterator[Any]:
-        path = self._damaged_file(step)
-        if path is not None:
-            raise DamagedCheckpointError(
-                f"The file {str(path)!r} is damaged: it is not as long as it "
-                "was written.",
-                f"step={step}",
-            )
+        damage = self._files.damage(step)
+        if damage is not None:
+            raise DamagedCheckpointError(damage, f"step={step}")
         try:
             yield
         # A damaged file fails in many ways.
@@ -196,72 +227,42 @@ class CheckpointFolder:
             place = self.directory if step is None else self.path(step)
             raise ValueError(
                 f"Can't {verb} the checkpoint {str(place)!r}: "
-                f"{_first_line(error)}. Make room, or pass another "
-                f"`directory`.{self._offer()} "
+                f"{_first_line(error)}. Make room, or pass "
+                f"{self.remedy.elsewhere}.{self._offer()} "
                 f"Received: directory={str(self.directory)!r}"
             ) from error
 
     def _offer(self):
-        if self._manager is None or not self.steps():
+        if not self.steps():
             return ""
         newest = str(self.path(self.steps()[-1]))
         return (
-            f" The newest good one is {newest!r}, and the same `fit` goes on "
-            "from there."
+            f" The newest good one is {newest!r}, and {self.remedy.again} goes "
+            "on from there."
         )
 
     def _check_room(self, arrays):
         needed = sum(int(array.nbytes) for array in arrays.values()) + _MARGIN
         free = shutil.disk_usage(self.directory).free
-        if free < needed:
+        # One that gave up by itself would leave the others waiting.
+        if gathered([free < needed]).any():
             raise OSError(
                 errno.ENOSPC,
                 f"the disk is full: {needed / 1e6:.1f} MB are needed, and "
                 f"{free / 1e6:.1f} MB are free",
             )
 
-    def _sizes(self):
-        try:
-            sizes = json.loads((self.directory / _SIZES).read_text("utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return sizes if isinstance(sizes, dict) else {}
 
-    def _note_sizes(self):
-        """Notes how long the files are of what is whole."""
-        known = self._sizes()
-        sizes = {
-            str(step): known.get(str(step)) or _file_sizes(self.path(step))
-            for step in self.steps()
-        }
-        if sizes != known:
-            self._write_sizes(sizes)
+class _NewestAndBest:
+    """Tells Orbax which checkpoints stay."""
 
-    def _write_sizes(self, sizes):
-        from orbax.checkpoint import multihost
+    def __init__(self, folder):
+        self._folder = folder
 
-        # Several processes may share the folder.
-        if multihost.process_index() == 0:
-            atomic_write({_SIZES: json.dumps(sizes)}, self.directory)
-
-    def _damaged_file(self, step):
-        """A file that is not as long as it was, or `None`."""
-        sizes = self._sizes().get(str(step))
-        if not isinstance(sizes, dict):
-            return None
-        for name, size in sizes.items():
-            path = self.path(step) / name
-            if not path.is_file() or path.stat().st_size != size:
-                return path
-        return None
-
-
-def _file_sizes(folder):
-    return {
-        path.relative_to(folder).as_posix(): path.stat().st_size
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    def should_preserve(self, checkpoints, *, context):
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        kept = {*steps[-self._folder.keep :], self._folder.best_step}
+        return [step in kept for step in steps]
 
 
 def _first_line(error):

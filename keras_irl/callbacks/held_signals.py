@@ -4,7 +4,12 @@ import signal
 import threading
 from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# The last is that of a terminal that was closed; Windows has none.
+_SIGNALS = tuple(
+    number
+    for number in signal.Signals
+    if number.name in ("SIGINT", "SIGTERM", "SIGHUP")
+)
 
 
 class HeldSignals:
@@ -19,9 +24,9 @@ class HeldSignals:
         self._held: Any = None
 
     @property
-    def is_pending(self) -> bool:
-        """Whether a signal waits."""
-        return self._held is not None
+    def number(self) -> int | None:
+        """The number of the signal that waits, or `None`."""
+        return None if self._held is None else self._held[0]
 
     def hold(self) -> None:
         """Begins to hold signals back."""
@@ -43,18 +48,21 @@ class HeldSignals:
             signal.signal(number, handler)
         self._held = None
 
-    def hand_on(self) -> None:
-        """Hands the signal that waits on, to whatever would have handled it.
+    def hand_on(self, number: int) -> None:
+        """Hands a signal on, to whatever would have handled it.
+
+        Args:
+            number: Its number: that of the one that waits, or of one that
+                another process has got.
 
         Raises:
             SystemExit: If nothing in Python would have: the process ends, but
                 in good order.
         """
-        if self._held is not None:
-            number, frame = self._held
-            handler = self._handlers[number]
-            self.release()
-            _handle(handler, number, frame)
+        _, frame = self._held or (number, None)
+        handler = self._handlers.get(number)
+        self.release()
+        _handle(handler, number, frame)
 
     def _hold(self, number, frame):
         if self._held is None:

@@ -1,36 +1,32 @@
-"""Checkpoints of unfinished runs, written atomically."""
+"""Checkpoints of unfinished runs, and files that are whole or not there."""
 
 import contextlib
 import errno
 import json
 import math
 import os
-import pathlib
 import re
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras import ops
 
-from keras_irl.callbacks.random_generators import random_states
-from keras_irl.callbacks.random_generators import restore_random_states
-from keras_irl.callbacks.training_state import state_of
-from keras_irl.cli.error_messages import first_line
-from keras_irl.cli.error_messages import raise_if_too_small
-from keras_irl.cli.output_folder import damaged
-from keras_irl.cli.output_folder import read_object
-from keras_irl.keras_seams import seed_states
-from keras_irl.reporting.atomic_files import atomic_write
+from keras_irl.callbacks import Checkpoint
+from keras_irl.callbacks.checkpoint_folder import Remedy
 from keras_irl.types import Path
 
 # What HDF5 writes besides the numbers, and for each variable, in bytes.
 _HEADER, _ENTRY = 2**14, 1536
+# Where the state of a run lies in its folder, and where it once did.
+STEPS, OLDER = "steps", "progress.json"
 
 
 class RunCheckpoint:
-    """The last state of an unfinished run.
+    """The last state of an unfinished run, and its best.
+
+    `keras_irl.callbacks.Checkpoint` keeps it, in a folder of its own: what lies
+    beside that is not ours.
 
     Args:
         name: What to call the run.
@@ -45,112 +41,57 @@ class RunCheckpoint:
         self.name = name
         self.folder = folder
         self.seed = seed
-        self.path = folder / "progress.json"
+        self.path = folder / STEPS
         self.manifest = manifest
-        self._remedy = (
-            f"Delete the folder {str(folder)!r}, and the same command trains "
-            "this run anew."
-        )
 
-    def exists(self) -> Any:
-        """Tells whether there is a state to go on from."""
+    def check(self) -> None:
+        """Checks that nothing is there that a training can't go on from.
+
+        Raises:
+            ValueError: If an earlier version has left its state, or somebody
+                else's files are in the way.
+        """
         self.manifest.refuse_foreign(self.path)
-        return self.path.exists()
+        older = self.folder / OLDER
+        if older.exists() and self.manifest.knows(older):
+            raise ValueError(
+                f"An earlier version of keras-irl has left {self.name}, "
+                "unfinished, in a form that this one can't go on from. Finish "
+                f"it by that version, or delete the folder {str(self.folder)!r}"
+                ", and the same command trains this run anew. "
+                f"Received: file={str(older)!r}"
+            )
 
-    def save(self, trainer: Any, progress: dict[str, Any]) -> None:
-        """Keeps weights, optimizer and progress, all or nothing.
+    def exists(self) -> bool:
+        """Tells whether there is a state to go on from."""
+        self.check()
+        return any(path.name.isdigit() for path in self.path.glob("*"))
+
+    def callback(self, every: int, keeps_best: bool) -> Checkpoint:
+        """Makes what keeps the state of a `fit`, and brings it back.
 
         Args:
-            trainer: A `keras_irl.Trainer`.
-            progress: Dictionary of plain values. The weights of its
-                `best_step`, kept at that step, stay beside the last.
+            every: The number of steps from one checkpoint to the next.
+            keeps_best: Whether to keep the best by its held-out loss, besides.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        weights = self._weights_of(progress["step"])
-        self.manifest.refuse_foreign(weights)
-        self.manifest.add(self.path, weights)
-        save_whole(trainer.save_weights, weights, trainer)
-        # Once this is written, the new checkpoint counts.
-        content = json_text(
-            progress
-            | {
-                "weights": weights.name,
-                "seeds": [
-                    ops.convert_to_numpy(seed).tolist()
-                    for seed in seed_states(state_of(trainer).trained)
-                ],
-                "random_states": random_states(),
-            }
-        )
-        atomic_write({self.path.name: content}, self.folder)
-        kept = {weights, self._weights_of(progress.get("best_step"))}
-        self.manifest.forget(*set(self.folder.glob("*.weights.h5")) - kept)
+        self.check()
+        self.manifest.add_folder(self.path)
+        monitor = "val_negative_log_likelihood" if keeps_best else None
+        return _OfCommand(self.path, every, keep=1, monitor=monitor)
 
     def delete(self) -> None:
         """Drops what is kept, and nothing else that lies there."""
         if self.folder.is_symlink() or not self.folder.is_dir():
             return
-        weights = self.folder.glob("*.weights.h5")
-        # The progress first: without weights it would be damaged.
         self.manifest.forget(self.path)
-        self.manifest.forget(*weights)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
 
-    def restore(self, trainer: Any) -> Any:
-        """Restores a trainer, and returns the progress it had made.
 
-        Raises:
-            ValueError: If a file of the checkpoint is damaged.
-        """
-        if not self.exists():
-            curves = ("step", "negative_log_likelihood", "entropy")
-            history = {name: [] for name in (*curves, "token_accuracy")}
-            return {"step": 0, "step_times": [], "history": history}
-        progress = read_object(self.path, self._remedy)
-        _check_progress(progress, self.path, self._remedy)
-        # Keras loads no weights of an optimizer before these are built.
-        trainer.optimizer.build(trainer.trainable_variables)
-        self._load(trainer, self.folder / progress.pop("weights"))
-        self._restore_seeds(trainer, progress)
-        return progress
+class _OfCommand(Checkpoint):
+    """One whose errors speak of a command, and not of a `fit`."""
 
-    def _restore_seeds(self, trainer, progress):
-        """Puts back what files of weights leave out, dropout's seeds above all.
-
-        Earlier versions have not kept them.
-        """
-        seeds = progress.pop("seeds", None)
-        states = progress.pop("random_states", None)
-        if seeds is None or states is None:
-            return
-        try:
-            for variable, seed in zip(
-                seed_states(state_of(trainer).trained), seeds, strict=True
-            ):
-                variable.assign(seed)
-            restore_random_states(states)
-        except (ValueError, TypeError, KeyError, OverflowError) as error:
-            raise damaged(self.path, first_line(error), self._remedy) from error
-
-    def load_weights(self, trainer: Any, step: Any) -> None:
-        """Loads what was kept at a step, the last or the best.
-
-        Raises:
-            ValueError: If the file is damaged.
-        """
-        self._load(trainer, self._weights_of(step))
-
-    def _load(self, trainer, path):
-        try:
-            trainer.load_weights(path)
-        # A damaged file fails in many ways.
-        except Exception as error:
-            raise_if_too_small(error)
-            raise damaged(path, first_line(error), self._remedy) from error
-
-    def _weights_of(self, step):
-        return self.folder / f"step-{step}.weights.h5"
+    remedy = Remedy("the same command", "another `--output`")
 
 
 def save_whole(save: Callable[..., Any], path: Path, trainer: Any) -> None:
@@ -184,21 +125,6 @@ def json_text(value: Any) -> str:
     )
     # Half a surrogate pair would be no UTF-8 when it is read.
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _check_progress(progress, path, remedy):
-    history = progress.get("history")
-    is_whole = (
-        isinstance(progress.get("step"), int)
-        and isinstance(progress.get("step_times"), list)
-        and isinstance(history, dict)
-        and {"step", "negative_log_likelihood"} <= history.keys()
-        and all(isinstance(curve, list) for curve in history.values())
-        and isinstance(progress.get("weights"), str)
-        and pathlib.PurePath(progress["weights"]).name == progress["weights"]
-    )
-    if not is_whole:
-        raise damaged(path, "it is not the progress of a run", remedy)
 
 
 @contextlib.contextmanager

@@ -221,6 +221,7 @@ class Comparison:
             for seed in range(self.options.seeds):
                 self.folder.finished_run(name, seed, self.check_whole)
                 self.folder.check_policy(name, seed)
+                self.folder.check_checkpoints(name, seed)
 
     def run(self, name: str, objective: Any, seed: int) -> Any:
         """Trains and judges one policy, or finds that this was done.

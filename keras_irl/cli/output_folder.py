@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 from typing import Any
 
 from keras_irl.cli.config import CONFIG
@@ -238,18 +239,29 @@ class Manifest:
         Args:
             *paths: Their paths, in the folder.
         """
-        new = {self._relative(path) for path in paths} - self.written
-        if new:
-            self.written |= new
+        self._list({self._relative(path) for path in paths})
+
+    def add_folder(self, path: Path) -> None:
+        """Lists a folder as ours with all that will be in it.
+
+        Args:
+            path: Its path, before there is anything.
+        """
+        self._list({self._relative(path) + "/"})
+
+    def _list(self, names):
+        if names - self.written:
+            self.written |= names
             self._write()
 
     def knows(self, path: Path) -> Any:
-        """Tells whether a file is ours.
+        """Tells whether a file is ours, or a folder with all that is in it.
 
         Args:
             path: Its path, in the folder.
         """
-        return path == self.path or self._relative(path) in self.written
+        name = self._relative(path)
+        return path == self.path or bool({name, name + "/"} & self.written)
 
     def refuse_foreign(self, *paths: Any) -> None:
         """Checks that nothing of somebody else's would be replaced.
@@ -283,23 +295,31 @@ class Manifest:
         paths = [self.folder / name for name in sorted(names)]
         for path in paths:
             self._check_no_link(path)
-        for path in paths:
-            if path.is_file() and not path.is_symlink():
-                path.unlink()
+        for name in sorted(names):
+            self._remove(self.folder / name)
         for parent in sorted({p.parent for p in paths}, reverse=True):
             self._remove_empty(parent)
         self.written -= names
 
     def forget(self, *paths: Any) -> None:
-        """Deletes some files, without writing that they are gone.
+        """Deletes some files or folders, without writing that they are gone.
 
         Args:
-            *paths: Paths of files; those that are not ours are left alone.
+            *paths: Their paths; those that are not ours are left alone.
         """
         for path in paths:
             if self.knows(path) and not path.is_symlink():
-                path.unlink(missing_ok=True)
-                self.written.discard(self._relative(path))
+                self._remove(path)
+                name = self._relative(path)
+                self.written -= {name, name + "/"}
+
+    def _remove(self, path):
+        if path.is_symlink():
+            return
+        if path.is_file():
+            path.unlink()
+        elif path.is_dir() and self._relative(path) + "/" in self.written:
+            shutil.rmtree(path)
 
     def _remove_empty(self, folder):
         while folder != self.folder and folder.is_dir():

@@ -14,6 +14,8 @@ from typing import ClassVar
 import keras
 
 from keras_irl.arguments import shortened
+from keras_irl.cli.checkpoints import OLDER
+from keras_irl.cli.checkpoints import STEPS
 from keras_irl.cli.checkpoints import RunCheckpoint
 from keras_irl.cli.checkpoints import json_text
 from keras_irl.cli.checkpoints import save_whole
@@ -210,7 +212,7 @@ class RunFolder(ResultFolder):
     |----------------------------|---------------------------------------------|
     | `settings.json`            | what the runs have in common                |
     | `runs/NAME-SEED.json`      | a finished run                              |
-    | `checkpoints/NAME-SEED/`   | where an unfinished run stands              |
+    | `checkpoints/NAME-SEED/`   | the state of an unfinished run, in `steps`  |
     | `policies/NAME-SEED.keras` | the trainer, with its policy, as trained    |
 
     See `ResultFolder`.
@@ -291,6 +293,21 @@ class RunFolder(ResultFolder):
         if reason is not None:
             raise damaged(path, reason, remedy)
 
+    def check_checkpoints(self, name: str, seed: int) -> None:
+        """Checks that an unfinished run can go on from where its stages are.
+
+        Args:
+            name: Name of the run.
+            seed: Its seed.
+
+        Raises:
+            ValueError: If it can't.
+        """
+        if self.run_path(name, seed).exists():
+            return
+        for stage in (name, first_stage(name)):
+            self.checkpoint(stage, seed).check()
+
     def checkpoint(self, name: str, seed: int) -> RunCheckpoint:
         """Returns the place for the checkpoints of a run."""
         return RunCheckpoint(
@@ -321,11 +338,15 @@ class RunFolder(ResultFolder):
                 yield path
         for folder in self.folder.glob("checkpoints/*"):
             if _NAMES.fullmatch(folder.name):
-                yield folder / "progress.json"
+                yield folder / OLDER
                 yield from folder.glob("step-*.weights.h5")
 
     def _is_begun(self):
-        unfinished = self.folder.glob("checkpoints/*/progress.json")
+        unfinished = [
+            path
+            for name in (STEPS, OLDER)
+            for path in self.folder.glob(f"checkpoints/*/{name}")
+        ]
         return super()._is_begun() or any(map(self.manifest.knows, unfinished))
 
 

@@ -15,7 +15,6 @@ import tqdm
 from keras import ops
 
 from keras_irl.cli.optimizer import make_optimizer
-from keras_irl.keras_seams import batch_count
 
 _CURVES = ("negative_log_likelihood", "entropy", "token_accuracy")
 
@@ -69,37 +68,62 @@ def train(
     """
     trainer.compile(make_optimizer(options))
     every = evaluation_interval(options)
-    progress = checkpoint.restore(trainer)
-    # Until there is a checkpoint, what a divergence goes back to.
-    first = None if progress["step"] else trainer.policy.get_weights()
+    first = None if checkpoint.exists() else trainer.policy.get_weights()
+    kept = checkpoint.callback(every, keeps_best)
     with tqdm.tqdm(
-        total=options.steps,
-        initial=progress["step"],
-        desc=checkpoint.name,
-        unit="step",
+        total=options.steps, desc=checkpoint.name, unit="step"
     ) as bar:
-        watch = Watch(bar)
-        while progress["step"] < options.steps:
-            # The same stops, wherever a training was picked up again.
-            stop = (progress["step"] // every + 1) * every
-            stop = min(stop, options.steps)
-            _fit(trainer, demonstrations, progress, stop, watch, checkpoint)
-            if progress["step"] == stop and not watch.problem:
-                _evaluate(trainer, held_out, progress)
-            problem = watch.problem or _problem(trainer, progress)
-            if problem:
-                step = progress["step"] + bool(watch.problem)
-                kept = progress["step"]
-                if not watch.problem or not _is_finite(trainer):
-                    kept = _go_back(trainer, checkpoint, first)
-                raise DivergedError(problem, step, kept)
-            progress["best_step"] = _best(progress)[0] if keeps_best else None
-            checkpoint.save(trainer, progress)
-            first = None
-    progress["kept_step"] = progress["step"]
-    if keeps_best and progress["best_step"] != progress["step"]:
-        checkpoint.load_weights(trainer, progress["best_step"])
-        progress["kept_step"] = progress["best_step"]
+        watch = Watch(bar, every, first)
+        try:
+            for data in _intervals(demonstrations, every, options.steps):
+                history = trainer.fit(
+                    **data,
+                    validation_data=held_out,
+                    callbacks=[watch, kept],
+                    shuffle=False,
+                    verbose=0,
+                ).history
+                watch.check_end()
+        except NotFiniteError as error:
+            step = watch.step + bool(watch.problem)
+            kept_step = watch.step
+            if not watch.problem or not _is_finite(trainer):
+                kept_step = _go_back(trainer, kept, watch.first)
+            raise DivergedError(f"{error}", step, kept_step) from None
+        watch.show(options.steps)
+    return _progress(trainer, history, kept if keeps_best else None, options)
+
+
+def _intervals(demonstrations, every, steps):
+    """The epochs of a training: whole intervals, and what is left of one.
+
+    A batch is a function of the step alone, so that a training that was
+    stopped goes on with those that are left.
+    """
+    whole, rest = divmod(steps, every)
+    if whole:
+        yield {"x": demonstrations, "steps_per_epoch": every, "epochs": whole}
+    if rest:
+        yield {
+            "x": demonstrations.batches(whole * every, steps),
+            "steps_per_epoch": rest,
+            "initial_epoch": whole,
+            "epochs": whole + 1,
+        }
+
+
+def _progress(trainer, history, kept, options):
+    """What a whole training has come to, whose best weights are put back."""
+    every, steps = evaluation_interval(options), options.steps
+    curves = {name: history[f"val_{name}"] for name in _CURVES}
+    ends = range(1, len(curves[_CURVES[0]]) + 1)
+    progress = {
+        "history": {"step": [min(n * every, steps) for n in ends], **curves},
+        "step_times": history["seconds_per_step"],
+        "kept_step": steps,
+    }
+    if kept is not None and _best(progress)[0] != steps:
+        progress["kept_step"] = kept.load_best(trainer)
     return progress
 
 
@@ -144,65 +168,12 @@ def summarize(
     }
 
 
-def _fit(trainer, demonstrations, progress, stop, watch, checkpoint):
-    """Trains up to a step, unless the loss diverges or somebody stops it."""
-    start, before = progress["step"], _counts(trainer)
-    try:
-        trainer.fit(
-            demonstrations.batches(start, stop),
-            steps_per_epoch=stop - start,
-            callbacks=[watch],
-            shuffle=False,
-            verbose=0,
-        )
-    except KeyboardInterrupt:
-        steps = _whole_steps(trainer, before)
-        if steps:
-            progress["step"] += steps
-            progress["step_times"] += watch.take()
-            checkpoint.save(trainer, progress)
-        raise
-    times = watch.take()
-    progress["step"] += len(times)
-    progress["step_times"] += times
-
-
-def _counts(trainer):
-    """Counts of batches: the loss before an update, its optimizer after."""
-    counted = ops.convert_to_numpy(batch_count(trainer.policy_optimizer))
-    return [trainer.counter.num_batches, int(counted)]
-
-
-def _whole_steps(trainer, before):
-    """Number of steps of an interrupted training, 0 if one was torn."""
-    try:
-        steps, updates = (
-            now - then
-            for now, then in zip(_counts(trainer), before, strict=True)
-        )
-        return steps if steps == updates and _is_finite(trainer) else 0
-    # What a torn step leaves may not even be readable.
-    except Exception:
-        return 0
-
-
-def _evaluate(trainer, demonstrations, progress):
-    logs = trainer.evaluate(demonstrations, verbose=0, return_dict=True)
-    history = progress["history"]
-    history["step"].append(progress["step"])
-    for name in _CURVES:
-        history[name].append(logs[name])
-
-
-def _problem(trainer, progress):
-    """Description of what is not finite after some steps, or `None`."""
-    if trainer.not_finite is not None:
-        return "a gradient or the learning rate is not finite"
+def _problem(trainer, loss):
+    """Description of what is not finite after an interval, or `None`."""
     if not _is_finite(trainer):
         return "the weights are not finite"
-    for loss in progress["history"]["negative_log_likelihood"][-1:]:
-        if not math.isfinite(loss):
-            return f"the loss on held-out texts is {loss}"
+    if not math.isfinite(loss):
+        return f"the loss on held-out texts is {loss}"
     return None
 
 
@@ -214,22 +185,25 @@ def _is_finite(trainer):
     )
 
 
-def _go_back(trainer, checkpoint, first):
+def _go_back(trainer, kept, first):
     """Goes back to what was kept last, and returns its step."""
-    if first is None:
-        return checkpoint.restore(trainer)["step"]
-    trainer.policy.set_weights(first)
-    return 0
+    step = kept.load_newest(trainer)
+    if step is None:
+        trainer.policy.set_weights(first)
+        return 0
+    return step
 
 
 def _best(progress):
     """The step of the least loss on held-out texts, and this loss."""
     history = progress["history"]
     losses = history["negative_log_likelihood"]
-    if not losses:
-        return None, None
     best = min(losses)
     return history["step"][losses.index(best)], best
+
+
+class NotFiniteError(Exception):
+    """Something of a training is no longer finite. It says what."""
 
 
 class Watch(keras.callbacks.Callback):
@@ -237,25 +211,47 @@ class Watch(keras.callbacks.Callback):
 
     Args:
         bar: A `tqdm.tqdm`.
+        every: The number of steps of an epoch.
+        first: What a divergence goes back to until something is kept.
 
     Attributes:
-        problem: What is wrong with the loss, or `None`.
+        step: The number of steps so far, in earlier processes as well.
+        problem: What is wrong with the loss of the next, or `None`.
     """
 
-    def __init__(self, bar: Any) -> None:
+    def __init__(self, bar: Any, every: int, first: Any = None) -> None:
         super().__init__()
         self.bar = bar
-        self.times = []
-        self.last: Any = None
-        self.problem = None
+        self.every = every
+        self.first = first
+        self.step = 0
+        self.problem: str | None = None
+        self._epoch = 0
+        self._times: list[float] = []
+        self._last: Any = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.last = None
+        self._epoch = epoch
+        self._last = None
+        if epoch:
+            self.first = None
 
     def on_train_batch_begin(self, batch: Any, logs: Any = None) -> None:
+        self.show(self._epoch * self.every + batch)
         # Only the first of an epoch; the others begin where one ended.
-        if self.last is None:
-            self.last = time.perf_counter()
+        if self._last is None:
+            self._last = time.perf_counter()
+
+    def show(self, step: int) -> None:
+        """Shows what was trained, perhaps by an earlier process.
+
+        Args:
+            step: The number of steps so far.
+        """
+        self.step = step
+        if self.bar.n != step:
+            self.bar.initial = self.bar.n = step
+            self.bar.refresh()
 
     def on_train_batch_end(self, batch: Any, logs: Any = None) -> None:
         # Reading a number waits for the step, which runs in the background.
@@ -266,12 +262,30 @@ class Watch(keras.callbacks.Callback):
                 self.model.stop_training = True
                 return
         now = time.perf_counter()
-        self.times.append(now - self.last)
-        self.last = now
+        self._times.append(now - self._last)
+        self._last = now
+        self.step += 1
         self.bar.update()
         self.bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
 
-    def take(self) -> Any:
-        """Returns the times since the last call."""
-        times, self.times = self.times, []
-        return times
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self.problem is not None:
+            return
+        # Raised before the checkpoint is told, which would keep it.
+        problem = _problem(self.model, logs["val_negative_log_likelihood"])
+        if problem is not None:
+            raise NotFiniteError(problem)
+        logs["seconds_per_step"] = statistics.median(self._times)
+        self._times = []
+
+    def check_end(self) -> None:
+        """Checks that a `fit` has ended well.
+
+        Raises:
+            NotFiniteError: If it has not.
+        """
+        problem = self.problem
+        if problem is None and self.model.not_finite is not None:
+            problem = "a gradient or the learning rate is not finite"
+        if problem is not None:
+            raise NotFiniteError(problem)

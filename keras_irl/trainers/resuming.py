@@ -30,12 +30,20 @@ class Position(NamedTuple):
 class Resuming(keras.callbacks.Callback):
     """A callback by which the `fit` of a trainer goes on where one stopped."""
 
-    def resume(self, trainer: Any, steps_per_epoch: int | None) -> Position:
+    def resume(
+        self,
+        trainer: Any,
+        steps_per_epoch: int | None,
+        epochs: int | None = None,
+        data: Any = None,
+    ) -> Position:
         """Brings a trainer back to where it was, before a `fit`.
 
         Args:
             trainer: A compiled `keras_irl.Trainer`.
             steps_per_epoch: Number of batches an epoch, as far as it is known.
+            epochs: The epoch to stop before, as far as it is known.
+            data: The `Demonstrations` of each epoch, if it is trained on any.
 
         Returns:
             The `Position` to go on from.
@@ -85,7 +93,10 @@ class Resumption:
         self.position = position_of_backup(arguments.get("callbacks"))
         if self._callback is not None:
             steps = arguments.get("steps_per_epoch")
-            self.position = self._callback.resume(trainer, steps)
+            epochs = arguments.get("epochs", 1)
+            x = arguments.get("x")
+            data = x.demonstrations if isinstance(x, EpochStream) else None
+            self.position = self._callback.resume(trainer, steps, epochs, data)
 
     def __enter__(self):
         return self

@@ -1,3 +1,6 @@
+import concurrent.futures
+import errno
+
 import numpy as np
 import pytest
 
@@ -45,3 +48,36 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     folder.close()
     assert not half.exists()
     assert (tmp_path / "2").is_dir()
+
+
+def test_a_disk_that_fills_in_the_background_harms_no_older_one(
+    tmp_path, monkeypatch
+):
+    import orbax.checkpoint
+
+    folder = CheckpointFolder(tmp_path, keep=1)
+    folder.open()
+    folder.save(1, {"0": np.zeros(3)}, {"step": 1})
+    folder.wait()
+
+    class Full(orbax.checkpoint.JsonCheckpointHandler):
+        async def async_save(self, *arguments, **keywords):
+            def fail():
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+            return [concurrent.futures.ThreadPoolExecutor(1).submit(fail)]
+
+    monkeypatch.setattr(
+        orbax.checkpoint.JsonCheckpointHandler, "async_save", Full.async_save
+    )
+    folder.save(2, {"0": np.ones(3)}, {"step": 2})
+    with pytest.raises(ValueError, match="No space left") as caught:
+        folder.wait()
+    newest = repr(str(tmp_path / "1"))
+    assert f"The newest good one is {newest}" in str(caught.value)
+    monkeypatch.undo()
+    folder.close()
+    again = CheckpointFolder(tmp_path, keep=1)
+    again.open()
+    assert again.steps() == [1] and again.about(1)["step"] == 1
+    again.close()

@@ -23,12 +23,12 @@ def test_a_signal_waits_and_a_second_one_does_not(caught):
     signals = HeldSignals()
     signals.hold()
     os.kill(os.getpid(), signal.SIGTERM)
-    assert signals.is_pending and caught == []
+    assert signals.number == signal.SIGTERM and caught == []
     os.kill(os.getpid(), signal.SIGINT)
     assert caught == [signal.SIGINT]
-    signals.hand_on()
+    signals.hand_on(signals.number)
     assert caught == [signal.SIGINT, signal.SIGTERM]
-    assert not signals.is_pending
+    assert signals.number is None
     os.kill(os.getpid(), signal.SIGTERM)
     assert len(caught) == 3
 
@@ -38,7 +38,7 @@ def test_what_is_ignored_stays_ignored(caught):
     signals = HeldSignals()
     signals.hold()
     os.kill(os.getpid(), signal.SIGTERM)
-    assert not signals.is_pending
+    assert signals.number is None
     signals.release()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
 
@@ -49,7 +49,7 @@ def test_without_a_handler_the_process_ends_in_good_order(caught):
     signals.hold()
     os.kill(os.getpid(), signal.SIGTERM)
     with pytest.raises(SystemExit) as ended:
-        signals.hand_on()
+        signals.hand_on(signal.SIGTERM)
     assert ended.value.code == 128 + signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
@@ -60,3 +60,13 @@ def test_in_another_thread_nothing_is_held(caught):
     thread.start()
     thread.join()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_signal_of_another_process_is_handled_as_one_of_this(caught):
+    signals = HeldSignals()
+    signals.hold()
+    signals.hand_on(signal.SIGTERM)
+    assert caught == [signal.SIGTERM]
+    # In another thread, nobody would have handled it.
+    with pytest.raises(SystemExit):
+        HeldSignals().hand_on(signal.SIGINT)

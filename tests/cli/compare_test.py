@@ -4,10 +4,12 @@ import hashlib
 import html
 import json
 import math
+import os
 import platform
 import re
 import shlex
 import shutil
+import signal
 
 import keras
 import numpy as np
@@ -146,15 +148,16 @@ def test_objectives_start_alike_and_differ_in_the_end(folder):
 def test_an_interrupted_comparison_continues(
     folder, tmp_path, monkeypatch, capsys
 ):
-    evaluate, steps = training._evaluate, []
+    steps = []
 
-    def interrupted_evaluate(trainer, demonstrations, progress):
-        steps.append(progress["step"])
-        if len(steps) == 3:
-            raise KeyboardInterrupt
-        evaluate(trainer, demonstrations, progress)
+    class Interrupting(training.Watch):
+        def on_epoch_end(self, epoch, logs=None):
+            steps.append(self.step)
+            if len(steps) == 3:
+                raise KeyboardInterrupt
+            super().on_epoch_end(epoch, logs)
 
-    monkeypatch.setattr(training, "_evaluate", interrupted_evaluate)
+    monkeypatch.setattr(training, "Watch", Interrupting)
     assert compare(tmp_path, "--objectives", "iqlearn") == 130
     assert "The same command goes on" in capsys.readouterr().err
     assert not list((tmp_path / "runs").iterdir())
@@ -178,12 +181,12 @@ def test_what_is_interrupted_between_evaluations_keeps_its_steps(
         def on_train_batch_end(self, batch, logs=None):
             super().on_train_batch_end(batch, logs)
             if self.bar.n == 3:
-                raise KeyboardInterrupt
+                os.kill(os.getpid(), signal.SIGHUP)
 
     monkeypatch.setattr(training, "Watch", Interrupting)
-    assert compare(tmp_path, "--objectives", "iqlearn") == 130
-    progress = tmp_path / "checkpoints" / "iqlearn-0" / "progress.json"
-    assert json.loads(progress.read_text())["step"] == 3
+    assert compare(tmp_path, "--objectives", "iqlearn") == 128 + signal.SIGHUP
+    steps = tmp_path / "checkpoints" / "iqlearn-0" / "steps"
+    assert max(int(p.name) for p in steps.iterdir() if p.is_dir()) == 3
     monkeypatch.undo()
     assert compare(tmp_path, "--objectives", "iqlearn") == 0
     (again,) = read_metrics(tmp_path)["objectives"]["iqlearn"]
@@ -312,19 +315,23 @@ def test_a_policy_whose_logits_overflow_on_the_tests_is_named(
     assert list(read_metrics(tmp_path)["objectives"]) == ["mle"]
 
 
+# As it is before anything is put in its place.
+Watch = training.Watch
+
+
 def scripted(monkeypatch, *losses, interrupt_at=None):
     """Lets the losses on held-out texts be these, at steps 2, 4 and 6."""
-    evaluate, looks = training._evaluate, []
+    looks = []
 
-    def scripted_evaluate(trainer, demonstrations, progress):
-        looks.append(progress["step"])
-        if len(looks) == interrupt_at:
-            raise KeyboardInterrupt
-        evaluate(trainer, demonstrations, progress)
-        look = progress["step"] // 2 - 1
-        progress["history"]["negative_log_likelihood"][-1] = losses[look]
+    class Scripted(Watch):
+        def on_epoch_end(self, epoch, logs=None):
+            looks.append(epoch)
+            if len(looks) == interrupt_at:
+                raise KeyboardInterrupt
+            logs["val_negative_log_likelihood"] = losses[epoch]
+            super().on_epoch_end(epoch, logs)
 
-    monkeypatch.setattr(training, "_evaluate", scripted_evaluate)
+    monkeypatch.setattr(training, "Watch", Scripted)
 
 
 def test_the_best_weights_are_judged_also_after_an_interruption(
@@ -335,8 +342,8 @@ def test_the_best_weights_are_judged_also_after_an_interruption(
     scripted(monkeypatch, 1.0, 2.0, 1.5, interrupt_at=3)
     output = tmp_path / "best"
     assert compare(output, *objective) == 130
-    kept = {path.name for path in output.glob("checkpoints/mle-0/*.h5")}
-    assert kept == {"step-2.weights.h5", "step-4.weights.h5"}
+    steps = output / "checkpoints" / "mle-0" / "steps"
+    assert {p.name for p in steps.iterdir() if p.is_dir()} == {"2", "4"}
     assert compare(output, *objective) == 0
     (run,) = read_metrics(output)["objectives"]["mle"]
     assert (run["best_step"], run["kept_step"]) == (2, 2)

@@ -124,3 +124,28 @@ def test_a_list_leads_nowhere_else(tmp_path, written):
     with pytest.raises(ValueError, match="'written' lists no files"):
         Manifest(tmp_path, "settings.json", "a comparison")
     assert os.listdir(tmp_path) == ["settings.json"]
+
+
+def test_a_folder_is_ours_with_all_that_is_in_it(tmp_path):
+    manifest = Manifest(tmp_path, "settings.json", "a comparison")
+    ours = tmp_path / "checkpoints" / "mle-0" / "steps"
+    for path in (ours / "2", ours.with_name("mine")):
+        path.mkdir(parents=True)
+        (path / "0").write_text("")
+    with pytest.raises(ValueError, match="steps' is in the way"):
+        manifest.refuse_foreign(ours)
+    manifest.add_folder(ours)
+    again = Manifest(tmp_path, "settings.json", "a comparison")
+    again.refuse_foreign(ours)
+    again.forget(ours.with_name("mine"))
+    assert again.knows(ours) and not again.knows(ours.with_name("mine"))
+    # A link leads to somebody else's.
+    ours.rename(tmp_path / "elsewhere")
+    ours.symlink_to(tmp_path / "elsewhere")
+    again.forget(ours)
+    again.delete("checkpoints")
+    assert (tmp_path / "elsewhere" / "2" / "0").exists()
+    ours.unlink()
+    (tmp_path / "elsewhere").rename(ours)
+    Manifest(tmp_path, "settings.json", "a comparison").delete("checkpoints")
+    assert not ours.exists() and ours.with_name("mine").exists()

@@ -78,11 +78,12 @@ def trainer():
     return trainer
 
 
-PROGRESS = {
-    "step": 2,
-    "step_times": [0.1],
-    "history": {"step": [2], "negative_log_likelihood": [1.0]},
-}
+def keep_steps(checkpoint, *steps):
+    """Writes what a training might have kept."""
+    checkpoint.callback(1, keeps_best=False)
+    for step in steps:
+        (checkpoint.path / f"{step}" / "arrays").mkdir(parents=True)
+        (checkpoint.path / f"{step}" / "arrays" / "0").write_text("1.0")
 
 
 def test_overwriting_leaves_what_somebody_else_wrote(tmp_path, trainer):
@@ -90,20 +91,19 @@ def test_overwriting_leaves_what_somebody_else_wrote(tmp_path, trainer):
     folder = RunFolder(tmp_path, SETTINGS)
     folder.finish_run("mle", 0, {"loss": 1.0})
     folder.save_policy("mle", 0, trainer)
-    folder.checkpoint("iqlearn", 0).save(trainer, PROGRESS)
+    keep_steps(folder.checkpoint("iqlearn", 0), 2)
     before = files_of(tmp_path)
-    assert "checkpoints/iqlearn-0/step-2.weights.h5" in before
+    assert "checkpoints/iqlearn-0/steps/2/arrays/0" in before
     RunFolder(tmp_path, {"steps": 4}, overwrite=True)
     assert files_of(tmp_path) == {*FOREIGN, "settings.json"}
 
 
-def test_a_finished_run_drops_its_own_checkpoints_alone(tmp_path, trainer):
+def test_a_finished_run_drops_its_own_checkpoints_alone(tmp_path):
     write_foreign(tmp_path)
     folder = RunFolder(tmp_path, SETTINGS)
     checkpoint = folder.checkpoint("mle", 0)
-    checkpoint.save(trainer, PROGRESS)
+    keep_steps(checkpoint, 2, 4)
     (checkpoint.folder / "step-1.weights.h5").write_text("mine")
-    checkpoint.save(trainer, PROGRESS | {"step": 4})
     folder.finish_run("mle", 0, {"loss": 1.0})
     assert files_of(tmp_path) == {
         *(*FOREIGN, "settings.json", "runs/mle-0.json"),
@@ -151,10 +151,11 @@ def test_what_was_not_written_with_these_settings_is_in_the_way(tmp_path):
     with pytest.raises(ValueError, match="iqlearn-0.keras' is in the way"):
         folder.finished_run("iqlearn", 0)
     place = tmp_path / "checkpoints" / "mle-for-gail-0"
-    place.mkdir()
-    (place / "progress.json").write_text("{}")
-    with pytest.raises(ValueError, match="progress.json' is in the way"):
+    (place / "steps").mkdir(parents=True)
+    with pytest.raises(ValueError, match="steps' is in the way"):
         folder.finished_run("gail", 0)
+    with pytest.raises(ValueError, match="steps' is in the way"):
+        folder.checkpoint("mle for gail", 0).callback(1, keeps_best=False)
 
 
 @pytest.mark.parametrize("content", [b"null", b"[", b"\xff\xfe{\x00}\x00"])
@@ -162,18 +163,12 @@ def test_a_damaged_file_is_named(tmp_path, trainer, content):
     folder = RunFolder(tmp_path, SETTINGS)
     folder.finish_run("mle", 0, {"loss": 1.0})
     folder.save_policy("mle", 0, trainer)
-    checkpoint = folder.checkpoint("iqlearn", 0)
-    checkpoint.save(trainer, PROGRESS)
-    weights = checkpoint.folder / "step-2.weights.h5"
     for path, read in (
         (tmp_path / "runs/mle-0.json", lambda: folder.finished_run("mle", 0)),
         (
             tmp_path / "policies/mle-0.keras",
             lambda: folder.saved_policy("mle", 0),
         ),
-        (weights, lambda: checkpoint.restore(trainer)),
-        (weights, lambda: checkpoint.load_weights(trainer, 2)),
-        (checkpoint.path, lambda: checkpoint.restore(trainer)),
         (tmp_path / "settings.json", lambda: RunFolder(tmp_path, SETTINGS)),
     ):
         whole = path.read_bytes()
@@ -182,7 +177,7 @@ def test_a_damaged_file_is_named(tmp_path, trainer, content):
         with pytest.raises(ValueError, match=message):
             read()
         path.write_bytes(whole)
-    assert checkpoint.restore(trainer)["step"] == 2
+    assert folder.finished_run("mle", 0) == {"loss": 1.0}
 
 
 def test_a_run_is_checked_as_its_reader_wishes(tmp_path):

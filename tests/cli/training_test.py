@@ -37,3 +37,32 @@ def test_the_summary_tells_best_and_kept():
         "kept_step": 4,
         "history": history,
     }
+
+
+class Data:
+    """Stands for demonstrations, of which a part is asked for."""
+
+    def batches(self, start, stop):
+        return start, stop
+
+
+@pytest.mark.parametrize(
+    ("every", "steps", "expected"),
+    [
+        (3, 6, [(2, 3, None)]),
+        (3, 8, [(2, 3, None), (3, 2, (6, 8))]),
+        (9, 5, [(1, 5, (0, 5))]),
+    ],
+)
+def test_intervals_are_epochs_and_the_last_may_be_shorter(
+    every, steps, expected
+):
+    data = Data()
+    found = [
+        (fit["epochs"], fit["steps_per_epoch"], fit["x"])
+        for fit in training._intervals(data, every, steps)
+    ]
+    assert found == [
+        (epochs, size, data if part is None else part)
+        for epochs, size, part in expected
+    ]

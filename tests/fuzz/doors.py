@@ -841,6 +841,7 @@ OTHERS = {
             "directory": st.just(Inside("kept")),
             "every": st.integers(1, 9),
             "keep": st.integers(1, 9),
+            "monitor": st.sampled_from([None, "val_loss"]),
         }
     ),
     "callbacks.EvaluateGeneration": EVALUATION["callbacks.EvaluateGeneration"],

@@ -1,0 +1,190 @@
+"""The settings of a training, by which another one is told apart."""
+
+import contextlib
+import json
+import warnings
+import zlib
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_irl.arguments import shortened
+from keras_irl.trainers import GAIL
+
+# What differs from process to process, or is compared as a variable.
+_LEFT_OUT = {
+    *("name", "dtype", "trainable", "is_low_rank", "sequence_lengths"),
+    *("policy", "policy_optimizer", "discriminator", "value"),
+}
+_RATE = "learning_rate"
+# What several names are shown of, in characters.
+_SHOWN = 60
+
+
+def settings_of(trainer: Any, data: Any = None) -> dict[str, Any]:
+    """Lists the settings of a training, with which another would go on.
+
+    Args:
+        trainer: A compiled `keras_irl.Trainer`.
+        data: The `Demonstrations` that it is trained on. Defaults to `None`,
+            where nothing is known of the data.
+
+    Returns:
+        A dictionary from names, such as `"td_weight"`, `"optimizer"`,
+        `"optimizer.learning_rate"` or `"data.batch_size"`, to plain values.
+    """
+    found: dict[str, Any] = {}
+    # What nobody can save has no settings to compare.
+    with contextlib.suppress(NotImplementedError, TypeError, ValueError):
+        for name, value in trainer.get_config().items():
+            if name not in _LEFT_OUT:
+                _add(found, name, value)
+    for name, optimizer in _optimizers(trainer).items():
+        with contextlib.suppress(NotImplementedError, TypeError, ValueError):
+            _add(found, name, keras.saving.serialize_keras_object(optimizer))
+    if data is not None:
+        found |= _settings_of_data(data)
+    return found
+
+
+def changes(
+    kept: dict[str, Any] | None, current: dict[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+    """Compares the settings of a checkpoint with those of a trainer.
+
+    Args:
+        kept: What `settings_of` returned then, or `None` if it was not kept.
+        current: What it returns now.
+
+    Returns:
+        A dictionary from the names of those that differ to what they were, and
+        what they are. What only one of both knows is not compared.
+    """
+    kept = kept or {}
+    return {
+        name: (kept[name], current[name])
+        for name in sorted(kept.keys() & current.keys())
+        if kept[name] != current[name]
+    }
+
+
+def check_data_in_epoch(
+    changed: dict[str, tuple[Any, Any]], about: dict[str, Any]
+) -> None:
+    """Checks that an epoch that was begun goes on with as many texts a batch.
+
+    Args:
+        changed: What `changes` returned.
+        about: The description of the checkpoint.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    names = {"data.batch_size", "data.num_rows"} & changed.keys()
+    if about["batch"] and names:
+        raise ValueError(
+            "The checkpoint was made in the middle of an epoch of other data: "
+            f"{_in_words({n: changed[n] for n in sorted(names)})}. Pass the "
+            "same data, or another `directory`. "
+            f"Received: {_received({n: changed[n] for n in sorted(names)})}"
+        )
+
+
+def keep_new_rates(
+    trainer: Any, kept: dict[str, Any] | None, passed: dict[str, Any]
+) -> dict[str, tuple[Any, Any]]:
+    """Gives the optimizers of a restored trainer the rates that are new.
+
+    A learning rate is a variable, which a callback may have lowered: that goes
+    on as it was, unless the trainer was compiled with another one this time.
+
+    Args:
+        trainer: The trainer, with the variables of the checkpoint.
+        kept: The settings of the checkpoint, or `None`.
+        passed: Those of the trainer before it was restored. Rates that are not
+            new are replaced by what they once began with.
+
+    Returns:
+        What `changes` returns, less the rates that are not new.
+    """
+    changed = changes(kept, passed)
+    for name, optimizer in _optimizers(trainer).items():
+        rate = f"{name}.{_RATE}"
+        # That of a schedule is no variable, and the new one's already.
+        if rate not in changed or not isinstance(passed[rate], float):
+            continue
+        if optimizer.get_config()[_RATE] == passed[rate]:
+            passed[rate] = changed.pop(rate)[0]
+        else:
+            optimizer.learning_rate = passed[rate]
+    return changed
+
+
+def warn_of_changes(changed: dict[str, tuple[Any, Any]], path: str) -> None:
+    """Warns of settings with which a training goes on otherwise than it began.
+
+    Args:
+        changed: What `changes` returned.
+        path: Path of the checkpoint.
+    """
+    if changed:
+        warnings.warn(
+            f"The checkpoint {path!r} is that of a training with other "
+            f"settings, and goes on with those of now: {_in_words(changed)}. "
+            "If you did not mean to change them, pass what they were. "
+            f"Received: {_received(changed)}",
+            stacklevel=2,
+        )
+
+
+def _in_words(changed):
+    return "; ".join(
+        f"{name}: {_shown(old)} → {_shown(new)}"
+        for name, (old, new) in changed.items()
+    )
+
+
+def _received(changed):
+    return ", ".join(f"{n}={_shown(new)}" for n, (_, new) in changed.items())
+
+
+def _shown(value):
+    return shortened(value)[:_SHOWN]
+
+
+def _optimizers(trainer):
+    if isinstance(trainer, GAIL):
+        names = ("optimizer", "discriminator_optimizer", "value_optimizer")
+        return dict(zip(names, trainer.optimizers, strict=True))
+    return {"optimizer": trainer.policy_optimizer}
+
+
+def _settings_of_data(data):
+    batch = data.whole[0]
+    digest = 0
+    for array in keras.tree.flatten(batch):
+        digest = zlib.crc32(np.ascontiguousarray(array).tobytes(), digest)
+    return {
+        "data.num_rows": int(data.num_rows),
+        "data.batch_size": len(batch[-1]),
+        "data.first_batch": f"{digest:08x}",
+    }
+
+
+def _add(found, name, value):
+    """Adds a value, and those inside of it by names with a dot."""
+    while isinstance(value, dict) and "config" in value:
+        inner = value["config"]
+        if isinstance(inner, dict) and "inner_optimizer" in inner:
+            value = inner["inner_optimizer"]
+            continue
+        found[name] = value.get("class_name")
+        value = inner
+    if isinstance(value, dict):
+        for key, part in value.items():
+            if key not in _LEFT_OUT:
+                _add(found, f"{name}.{key}", part)
+    else:
+        # As it will be read again: without tuples, and plain.
+        found[name] = json.loads(json.dumps(value, default=str))
