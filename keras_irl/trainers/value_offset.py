@@ -143,7 +143,7 @@ class ValueOffset(keras.layers.Layer):
         if self.value_offset == 0.0:
             return statistics
         if training and self.value_offset in MODES:
-            sums = self._sums(statistics, mask, discount)
+            sums: Any = self._sums(statistics, mask, discount)
             if self.value_offset == "auto":
                 self._calibrate(*sums, step)
             else:
