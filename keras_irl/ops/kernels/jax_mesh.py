@@ -186,15 +186,11 @@ def _of_a_device(tokens, arrays, head, tile_size, place):
     )
     if axis is not None:
         found = _put_together(found, is_here, is_empty, axis)
-    action_values, values, entropies, highest = found
-    is_argmax = (action_values >= highest).astype("float32")
-    results = [
-        jnp.where(counts, x, 0.0)
-        for x in (action_values, values, entropies, is_argmax)
-    ]
+    is_argmax = (found.action_values >= found.highest).astype("float32")
+    results = [jnp.where(counts, x, 0.0) for x in (*found[:3], is_argmax)]
     if shares_axis:
-        start = lax.axis_index(axis) * shape[0] * shape[1]
         size = shape[0] * shape[1]
+        start = lax.axis_index(axis) * size
         results = [lax.dynamic_slice_in_dim(x, start, size) for x in results]
     return TokenStatistics(*(x.reshape(shape) for x in results))
 
