@@ -24,6 +24,7 @@ NAMES_A_BACKEND = {
     "callbacks/random_generators.py": "knows the generator of PyTorch",
     "callbacks/training_state.py": "reads arrays to where they belong",
     "keras_seams.py": "clears what Keras misses",
+    "cli/compilation_cache.py": "refuses a folder on others",
     "cli/devices.py": "refuses a mesh on others",
     "cli/flags.py": "offers the backends as a choice",
     "models/policy_reader.py": "knows what XLA can't compile",

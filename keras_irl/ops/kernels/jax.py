@@ -316,7 +316,7 @@ def _forward(
 
 
 def _empty(tiling, shape, expects, num_kept):
-    """What the forward pass fills, for states of a shape `(N, D)`."""
+    """Empty results of the forward pass, for states of a shape `(N, D)`."""
     num_tokens = shape[0]
     results = PartStatistics(*[jnp.zeros(num_tokens, "float32")] * 4)
     num_blocks = num_tokens // tiling.block_size
