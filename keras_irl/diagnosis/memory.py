@@ -143,7 +143,7 @@ def memory_estimate(
     Exact are weights and gradients, and the optimizer once it is built. What
     the layers keep for their gradients, `activations`, is the roughest part,
     see `activation_bytes`. Not counted is what the backend itself takes, nor
-    the logits that JAX keeps of some tiles where they are few, see
+    the logits that JAX keeps on processors where they are few, see
     `keras_irl.ops.kernels.tiling.num_kept_tiles`.
 
     Args:
