@@ -2,11 +2,11 @@
 
 The forward pass keeps a running log-sum-exp over the tiles of the vocabulary.
 The backward pass computes the logits of each tile once more, except where all
-probabilities in it vanish, and those that the forward pass kept: on a processor,
-as many as `num_kept_tiles` allows. Where the head is not trained, the forward pass keeps
-the expected entry of the head instead, which is the gradient. Besides, neither
-pass holds more logits than one tile. The loop over blocks ends with the last
-token that counts.
+probabilities in it vanish, and those that the forward pass kept: on a
+processor, as many as `num_kept_tiles` allows. Where the head is not trained,
+the forward pass keeps the expected entry of the head instead, which is the
+gradient. Besides, neither pass holds more logits than one tile. The loop over
+blocks ends with the last token that counts.
 """
 
 import functools
