@@ -187,10 +187,10 @@ def mesh(report):
 
 
 def failures(report):
-    found = [
-        f"- {name}: {job['status']} after {job['wall']} s. "
-        f"{job.get('error', '').splitlines()[-1:]}"
-        for name, job in report["jobs"].items()
-        if job["status"] != "done"
-    ]
+    found = []
+    for name, job in report["jobs"].items():
+        if job["status"] != "done":
+            why = "".join(job.get("error", "").splitlines()[-1:])
+            told = f"- {name}: {job['status']} after {job['wall']} s. {why}"
+            found.append(told.strip())
     return "\n".join(found)
