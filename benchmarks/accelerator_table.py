@@ -94,7 +94,7 @@ def tiles(report):
         [
             f"{x['vocabulary']:,} × {x['width']:,}",
             x["block_size"] or "plain",
-            x["tile_size"] or "plain",
+            f"{x['tile_size'] or 'plain'}{', kept' * x['is_kept']}",
             f"{1000 * x['seconds']:.2f}",
             spread(x["ratios"]),
             f"{x['temporary_mebibytes']:,.0f}",
@@ -123,7 +123,7 @@ def best_tiling(found):
     heads = {(x["vocabulary"], x["width"]) for x in found}
     by_pair = {}
     for x in found:
-        if x["block_size"]:
+        if x["block_size"] and not x["is_kept"]:
             pair = (x["block_size"], x["tile_size"])
             by_pair.setdefault(pair, []).append(statistics.median(x["ratios"]))
     complete = {
@@ -187,10 +187,10 @@ def mesh(report):
 
 
 def failures(report):
-    found = [
-        f"- {name}: {job['status']} after {job['wall']} s. "
-        f"{job.get('error', '').splitlines()[-1:]}"
-        for name, job in report["jobs"].items()
-        if job["status"] != "done"
-    ]
+    found = []
+    for name, job in report["jobs"].items():
+        if job["status"] != "done":
+            why = "".join(job.get("error", "").splitlines()[-1:])
+            told = f"- {name}: {job['status']} after {job['wall']} s. {why}"
+            found.append(told.strip())
     return "\n".join(found)

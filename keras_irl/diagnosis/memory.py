@@ -142,7 +142,9 @@ def memory_estimate(
 
     Exact are weights and gradients, and the optimizer once it is built. What
     the layers keep for their gradients, `activations`, is the roughest part,
-    see `activation_bytes`. Not counted is what the backend itself takes.
+    see `activation_bytes`. Not counted is what the backend itself takes, nor
+    the logits that JAX keeps on processors where they are few, see
+    `keras_irl.ops.kernels.tiling.num_kept_tiles`.
 
     Args:
         policy: The language model that is trained.

@@ -2,11 +2,11 @@
 
 The forward pass keeps a running log-sum-exp over the tiles of the vocabulary.
 The backward pass computes the logits of each tile once more, except where all
-probabilities in it vanish, and those that the forward pass kept: as many as
-`num_kept_tiles` allows. Where the head is not trained, the forward pass keeps
-the expected entry of the head instead, which is the gradient. Besides, neither
-pass holds more logits than one tile. The loop over blocks ends with the last
-token that counts.
+probabilities in it vanish, and those that the forward pass kept: on a
+processor, as many as `num_kept_tiles` allows. Where the head is not trained,
+the forward pass keeps the expected entry of the head instead, which is the
+gradient. Besides, neither pass holds more logits than one tile. The loop over
+blocks ends with the last token that counts.
 """
 
 import functools
@@ -160,6 +160,15 @@ def tile_size() -> Any:
     return 1024 if jax.default_backend() == "cpu" else TILE_SIZE
 
 
+def keeps_logits() -> bool:
+    """Whether the device reads a logit faster than it computes it anew.
+
+    Processors do. What multiplies matrices in bfloat16 takes as long for a
+    logit of a width of 1,024 as for reading it.
+    """
+    return jax.default_backend() == "cpu"
+
+
 def statistics_of_tokens(
     hidden_states: Tensor,
     kernel: Tensor,
@@ -256,7 +265,6 @@ def _tiled_forward(
     hidden_states, kernel, bias, actions, num_tokens, limit, head, tiling
 ):
     tiles = HeadTiles(kernel, bias, head, tiling, limit=limit)
-    num_kept = num_kept_tiles(tiling, *hidden_states.shape)
     found = _forward(
         tiles,
         hidden_states,
@@ -264,7 +272,11 @@ def _tiled_forward(
         num_tokens,
         # Either is of use, and never both.
         expects=not head.is_trained,
-        num_kept=num_kept if head.is_trained else 0,
+        num_kept=(
+            num_kept_tiles(tiling, *hidden_states.shape)
+            if head.is_trained and keeps_logits()
+            else 0
+        ),
     )
     inputs = (hidden_states, kernel, bias, actions, limit)
     return found.statistics, (inputs, found)
@@ -341,7 +353,7 @@ def _forward(
 
 
 def _empty(tiling, shape, expects, num_kept):
-    """What the forward pass fills, for states of a shape `(N, D)`."""
+    """Empty results of the forward pass, for states of a shape `(N, D)`."""
     num_tokens = shape[0]
     results = PartStatistics(*[jnp.zeros(num_tokens, "float32")] * 4)
     num_blocks = num_tokens // tiling.block_size

@@ -36,18 +36,12 @@ def of_tiles(hidden, entries, bias, head):
     return sum(((i + weights) * x).sum() for i, x in enumerate(found[:3]))
 
 
-@pytest.mark.parametrize(
-    ("axes", "soft_cap", "num_kept"), [("VD", None, 3), ("DV", 2.0, 4)]
-)
-def test_kept_logits_give_the_gradient_of_those_computed_anew(
-    monkeypatch, axes, soft_cap, num_kept
-):
-    shape = (30, 16) if axes == "VD" else (16, 30)
-    head = VocabularyHead(None, axes=axes, soft_cap=soft_cap)
+def test_kept_logits_give_the_gradient_of_those_computed_anew(monkeypatch):
+    head = VocabularyHead(None, axes="DV", soft_cap=2.0)
     random = np.random.default_rng(0)
     arrays = [
         random.normal(size=shape).astype("float32")
-        for shape in ((12, 16), shape, (30,))
+        for shape in ((12, 16), (16, 30), (30,))
     ]
 
     def gradients(num_kept):
@@ -58,7 +52,8 @@ def test_kept_logits_give_the_gradient_of_those_computed_anew(
         )
         return run(*arrays)
 
-    for ours, anew in zip(gradients(num_kept), gradients(0), strict=True):
+    # Three of four, so that both ways are gone.
+    for ours, anew in zip(gradients(3), gradients(0), strict=True):
         np.testing.assert_allclose(ours, anew, rtol=1e-6, atol=1e-6)
 
 
