@@ -1,4 +1,5 @@
 // Tables of the class "sorted" sort by the column whose header is pressed.
+const natural = { numeric: true };
 for (const table of document.querySelectorAll("table.sorted")) {
   const body = table.tBodies[0];
   if (body.rows.length < 2) continue;
@@ -21,7 +22,7 @@ for (const table of document.querySelectorAll("table.sorted")) {
       const order = before === first ? second : first;
       const sign = order === "ascending" ? 1 : -1;
       rows.sort((a, b) => {
-        if (!numeric) return sign * text(a).localeCompare(text(b));
+        if (!numeric) return sign * text(a).localeCompare(text(b), "en", natural);
         // Whatever has no number comes last.
         const [x, y] = [number(a), number(b)];
         if (isNaN(x) || isNaN(y)) return isNaN(x) - isNaN(y);
