@@ -201,7 +201,7 @@ class ValueOffset(keras.layers.Layer):
 
     @property
     def saved_argument(self) -> Any:
-        """What a saved trainer is made with again.
+        """The offset as a saved trainer's argument.
 
         A number or a word, as earlier versions read them, where that says all.
         """
