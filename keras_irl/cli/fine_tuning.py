@@ -104,6 +104,9 @@ def savable(trainer: Any) -> Any:
     from keras_irl.trainers import GAIL
     from keras_irl.trainers import MLE
 
-    if isinstance(trainer, GAIL) and has_lora(trainer.policy):
-        return MLE(trainer.policy)
-    return trainer
+    if not (isinstance(trainer, GAIL) and has_lora(trainer.policy)):
+        return trainer
+    alone = MLE(trainer.policy)
+    # Only then Keras knows of an optimizer, even if there is none to save.
+    alone.compile()
+    return alone
