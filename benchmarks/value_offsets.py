@@ -41,6 +41,12 @@ SETS = {
         *(None, "arithmetic"),
         "--preset t5-scratch-mini --steps 1500 --num-test 100",
     ),
+    "sums-small": (
+        *(None, "arithmetic"),
+        "--preset t5-scratch-tiny --num-train 300 --steps 600 "
+        "--learning-rate 3e-3 --evaluate-every 100 --num-test 100 "
+        "--temperatures 0,0.5,0.75,1",
+    ),
     "e2e-pretrained": (
         *("e2e", "e2e"),
         "--num-train 600 --steps 150 --evaluate-every 50 --num-test 60",

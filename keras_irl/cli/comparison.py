@@ -10,6 +10,7 @@ from keras_irl.cli.chosen_metrics import with_chosen_metrics
 from keras_irl.cli.config import CONFIG
 from keras_irl.cli.config import config_text
 from keras_irl.cli.decoders import make_decoders
+from keras_irl.cli.fine_tuning import savable
 from keras_irl.cli.fine_tuning import start_from
 from keras_irl.cli.objectives import check_objectives
 from keras_irl.cli.objectives import find_objectives
@@ -248,13 +249,13 @@ class Comparison:
                 self._train_first(policy, name, seed)
             trainer = objective.make_trainer(policy, seed)
             run = self._trained(name, objective, trainer, seed)
-            self.folder.save_policy(name, seed, trainer)
+            self.folder.save_policy(name, seed, savable(trainer))
             run |= self._judged(name, policy, seed)
         except (DivergedError, NotFiniteError) as error:
             if trainer is None:
                 trainer = MLE(policy)
                 trainer.compile()
-            self.folder.save_policy(name, seed, trainer)
+            self.folder.save_policy(name, seed, savable(trainer))
             run = self._failed(name, objective, seed, run, error)
             print(f"{name}: {provenance.divergence_note(run)}")
         run |= provenance.made_now()

@@ -88,3 +88,25 @@ def start_from(policy: Policy, trained: Policy) -> None:
     weights = [v for v in policy.weights if id(v) not in updates]
     for variable, value in zip(weights, trained.get_weights(), strict=True):
         variable.assign(value)
+
+
+def savable(trainer: Any) -> Any:
+    """Finds what of a trainer can be saved whole.
+
+    Args:
+        trainer: A `keras_irl.Trainer`.
+
+    Returns:
+        The trainer; of a GAIL whose scorers borrow the backbone of its policy,
+        which no file holds, one of the policy alone.
+    """
+    from keras_irl.models.lora import has_lora
+    from keras_irl.trainers import GAIL
+    from keras_irl.trainers import MLE
+
+    if not (isinstance(trainer, GAIL) and has_lora(trainer.policy)):
+        return trainer
+    alone = MLE(trainer.policy)
+    # Only then Keras knows of an optimizer, even if there is none to save.
+    alone.compile()
+    return alone

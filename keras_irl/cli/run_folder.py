@@ -164,7 +164,8 @@ class ResultFolder:
 
     def _check_same(self, before, settings):
         now = json.loads(json.dumps(settings))
-        before = {**self.added_settings, **before}
+        added = self.added_settings.items()
+        before = {n: v for n, v in added if n in now} | before
         names = sorted(
             name
             for name in before.keys() | now.keys()

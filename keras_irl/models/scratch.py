@@ -23,6 +23,7 @@ from tokenizers import pre_tokenizers
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import MAX_LENGTH
 from keras_irl.arguments import check_integer
+from keras_irl.arguments import check_kind
 from keras_irl.arguments import shortened
 from keras_irl.columns import column
 from keras_irl.keras_seams import weight_kind
@@ -318,11 +319,10 @@ def check_dtype(dtype: Any) -> Any:
     Raises:
         ValueError: If Keras knows none of that name.
     """
+    if dtype is None:
+        return None
     try:
-        if isinstance(dtype, str):
-            keras.dtype_policies.get(dtype)
-        elif dtype is not None:
-            raise ValueError("a name is a string")
+        keras.dtype_policies.get(check_kind("dtype", dtype, str))
     except ValueError as error:
         raise ValueError(
             "`dtype` must be the name of a dtype policy of Keras, such as "

@@ -143,11 +143,11 @@ class ValueOffset(keras.layers.Layer):
         if self.value_offset == 0.0:
             return statistics
         if training and self.value_offset in MODES:
-            sums: Any = self._sums(statistics, mask, discount)
+            products, squares = self._sums(statistics, mask, discount)
             if self.value_offset == "auto":
-                self._calibrate(*sums, step)
+                self._calibrate(products, squares, step)
             else:
-                self._keep_up(*sums, num_waiting)
+                self._keep_up(products, squares, num_waiting)
         return TokenStatistics(
             statistics.action_values + self.offset,
             statistics.values + self.offset,
@@ -201,7 +201,7 @@ class ValueOffset(keras.layers.Layer):
 
     @property
     def saved_argument(self) -> Any:
-        """What a saved trainer is made with again.
+        """The offset as a saved trainer's argument.
 
         A number or a word, as earlier versions read them, where that says all.
         """
