@@ -169,7 +169,7 @@ written as a page to click through, and as a picture.
 def show(path):
     """Shows a picture in a notebook."""
     print(path)
-    if "IPython" in sys.modules:
+    if "ipykernel" in sys.modules:
         from IPython.display import Image
         from IPython.display import display
 
