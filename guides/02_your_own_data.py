@@ -293,7 +293,7 @@ from it writes the same.
 
 # %%
 best = keras.saving.load_model(FOLDER / "best.keras")
-print(best.policy.generate(test.prompts[:2]))
+print(best.policy.generate(list(test.prompts[:2])))
 
 # %% [markdown]
 """

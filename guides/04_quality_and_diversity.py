@@ -286,7 +286,7 @@ from keras_irl.reporting.pictures import draw_quality_vs_diversity
 def show(png, name):
     """Shows a picture in a notebook, and keeps it as a file."""
     (FOLDER / name).write_bytes(png)
-    if "IPython" in sys.modules:
+    if "ipykernel" in sys.modules:
         from IPython.display import Image
         from IPython.display import display
 

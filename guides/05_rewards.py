@@ -169,7 +169,7 @@ written as a page to click through, and as a picture.
 def show(path):
     """Shows a picture in a notebook."""
     print(path)
-    if "IPython" in sys.modules:
+    if "ipykernel" in sys.modules:
         from IPython.display import Image
         from IPython.display import display
 
@@ -179,9 +179,9 @@ def show(path):
 page, picture = rewards.heat_map(
     {"iqlearn": [texts[0], texts[8]], "mle": [control[0], control[8]]},
     FOLDER,
-    prompts=[prompts[0], prompts[0]],
+    prompts=[prompts[0].strip()] * 2,
     quantities={"mle": "log_probs"},
-    metrics={"right": [1, 0]},
+    metrics={"exact_match": [1, 0]},
 )
 show(picture)
 assert page.exists() and picture.exists()

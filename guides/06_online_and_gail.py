@@ -73,7 +73,7 @@ FOLDER = pathlib.Path(tempfile.mkdtemp())
 def show(path):
     """Shows a picture in a notebook."""
     print(path)
-    if "IPython" in sys.modules:
+    if "ipykernel" in sys.modules:
         from IPython.display import Image
         from IPython.display import display
 

@@ -258,7 +258,7 @@ def logits_of(model):
 
 np.testing.assert_allclose(logits_of(apart), logits_of(merged), atol=1e-3)
 merged.preprocessor.sequence_length = 20
-print(merged.generate(test.prompts[:2]))
+print(merged.generate(list(test.prompts[:2])))
 
 # %% [markdown]
 """

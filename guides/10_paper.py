@@ -214,7 +214,7 @@ def show(png, name):
     path = pathlib.Path(tempfile.mkdtemp()) / name
     path.write_bytes(png)
     print(path)
-    if "IPython" in sys.modules:
+    if "ipykernel" in sys.modules:
         from IPython.display import Image
         from IPython.display import display
 

@@ -43,7 +43,7 @@ def test_runs_as_it_is(name, tmp_path, monkeypatch):
 def cells(name):
     """Pairs of the first line and the text of each cell."""
     text = SCRIPTS[name].read_text("utf-8")
-    found = re.findall(r"^# %%(.*)\n(.*?)(?=^# %%|\Z)", text, re.M | re.S)
+    found = re.findall(r"^# %%([^\n]*)\n(.*?)(?=^# %%|\Z)", text, re.M | re.S)
     return [(first.strip(), body.strip()) for first, body in found]
 
 
