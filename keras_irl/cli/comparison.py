@@ -380,7 +380,9 @@ class Comparison:
             "num_train": len(self.train_pairs[0]),
             "num_validation": self.num_validation,
             "keep": which,
-            "held out": self._held_out_in_words(),
+            "held out": provenance.held_out_note(
+                self.num_validation, options.num_validation
+            ),
             "max_prompt_length": self.lengths.max_prompt_length or "none",
             "max_length": self.lengths.max_length,
             "data digest": self.digest,
@@ -393,16 +395,6 @@ class Comparison:
         }
         runs = [run for of_one in objectives.values() for run in of_one]
         return provenance.settings(self.options, found, runs)
-
-    def _held_out_in_words(self):
-        if self.num_validation:
-            return (
-                f"{self.num_validation} training prompts, of which the "
-                "validation loss is, and by which the best weights are chosen"
-            )
-        asked = self.options.num_validation == 0
-        why = "" if asked else f": there are fewer than {FEWEST_PROMPTS}"
-        return f"no training prompts{why}; the curves are the test loss"
 
     def notes(self, objectives: dict[str, Any]) -> dict[str, Any]:
         """Tells what to know of each policy.

@@ -19,6 +19,7 @@ import keras
 
 from keras_irl.cli.decoders import DecoderSpec
 from keras_irl.cli.flags import JSONL_SPLIT
+from keras_irl.cli.splits import FEWEST_PROMPTS
 from keras_irl.types import Path
 from keras_irl.version import __version__
 
@@ -144,6 +145,25 @@ def digest_of_files(path: Path) -> str:
             name = os.fsencode(file.relative_to(path))
             digest.update(name + f" {content}\n".encode())
     return digest.hexdigest()
+
+
+def held_out_note(num_validation: int, asked: int | None) -> str:
+    """Tells which prompts the curves of a training are of.
+
+    Args:
+        num_validation: The number of training prompts that were held out.
+        asked: How many were asked for, or `None`.
+
+    Returns:
+        A text.
+    """
+    if num_validation:
+        return (
+            f"{num_validation} training prompts, of which the validation loss "
+            "is, and by which the best weights are chosen"
+        )
+    why = "" if asked == 0 else f": there are fewer than {FEWEST_PROMPTS}"
+    return f"no training prompts{why}; the curves are the test loss"
 
 
 def training_note(run: Any, objective: Any, validates: bool) -> str:

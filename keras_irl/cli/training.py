@@ -84,7 +84,7 @@ def train(
                     verbose=0,
                 ).history
                 watch.check_end()
-        except NotFiniteError as error:
+        except NotFiniteStepError as error:
             step = watch.step + bool(watch.problem)
             kept_step = watch.step
             if not watch.problem or not _is_finite(trainer):
@@ -202,7 +202,7 @@ def _best(progress):
     return history["step"][losses.index(best)], best
 
 
-class NotFiniteError(Exception):
+class NotFiniteStepError(Exception):
     """Something of a training is no longer finite. It says what."""
 
 
@@ -274,7 +274,7 @@ class Watch(keras.callbacks.Callback):
         # Raised before the checkpoint is told, which would keep it.
         problem = _problem(self.model, logs["val_negative_log_likelihood"])
         if problem is not None:
-            raise NotFiniteError(problem)
+            raise NotFiniteStepError(problem)
         logs["seconds_per_step"] = statistics.median(self._times)
         self._times = []
 
@@ -282,10 +282,10 @@ class Watch(keras.callbacks.Callback):
         """Checks that a `fit` has ended well.
 
         Raises:
-            NotFiniteError: If it has not.
+            NotFiniteStepError: If it has not.
         """
         problem = self.problem
         if problem is None and self.model.not_finite is not None:
             problem = "a gradient or the learning rate is not finite"
         if problem is not None:
-            raise NotFiniteError(problem)
+            raise NotFiniteStepError(problem)
