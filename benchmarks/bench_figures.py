@@ -56,6 +56,8 @@ def first_step_ratios():
         model = keras_model(contender, sizes, "float32")
         return fit_times(model, sizes, 1)[0]
 
+    # The very first of a process imports and starts what both need.
+    first_step("keras-hub")
     found = []
     for number in range(ROUNDS):
         order = ["IQLearn", "keras-hub"][:: 1 if number % 2 == 0 else -1]
