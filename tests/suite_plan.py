@@ -26,6 +26,7 @@ BACKEND_FREE = (
     "architecture_test.py",
     "arguments_test.py",
     "cli/chosen_metrics_test.py",
+    "cli/comparison_test.py",
     "cli/config_test.py",
     "cli/decoders_test.py",
     "cli/doctor_test.py",
