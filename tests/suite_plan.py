@@ -27,6 +27,7 @@ BACKEND_FREE = (
     "arguments_test.py",
     "benchmarks",
     "cli/chosen_metrics_test.py",
+    "cli/comparison_test.py",
     "cli/config_test.py",
     "cli/decoders_test.py",
     "cli/doctor_test.py",
