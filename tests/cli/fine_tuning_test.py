@@ -109,9 +109,10 @@ def test_fine_tuned_policies_are_trained_judged_and_rewarded(tmp_path, capsys):
     names = ("mle", "iqlearn", "gail")
     saved = [f"{name}={policies / name}-0.keras" for name in names]
     flags = [flag for text in saved for flag in ("--policy", text)]
-    judged = ("--temperatures", "1", "--output", str(tmp_path / "judged"))
+    judged = ("--decoders", "T=1", "--output", str(tmp_path / "judged"))
     assert main(["evaluate", *common, *flags, *judged]) == 0
-    rewarded = ("--policy", saved[1], "--output", str(tmp_path / "rewards"))
+    path = str(policies / "iqlearn-0.keras")
+    rewarded = ("--policy", path, "--output", str(tmp_path / "rewards"))
     assert main(["rewards", *common, *rewarded]) == 0
     level = f"value offset {trainer.value_offset:g}"
     assert level in (tmp_path / "rewards" / "report.md").read_text()
