@@ -313,7 +313,7 @@ class Checkpoint(Resuming):
             self._stop.hand_on()
 
     def _good(self, read, trainer, steps, step):
-        """What is read of a checkpoint, unless it is damaged or foreign."""
+        """Reads a checkpoint, unless it is damaged or foreign."""
         try:
             about = read(trainer, step)
         except DamagedCheckpointError as error:
@@ -324,7 +324,7 @@ class Checkpoint(Resuming):
         return about
 
     def _checked(self, trainer, step):
-        """What a checkpoint says of itself, if it is one of this training."""
+        """Reads the description of a checkpoint of this training."""
         about = self._folder.about(step)
         path = str(self._folder.path(step))
         check_about(about, path)

@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself, and whether a trainer fits it."""
+"""Checks of the description of a checkpoint against a trainer."""
 
 from typing import Any
 

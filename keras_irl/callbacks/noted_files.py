@@ -1,4 +1,4 @@
-"""What the files of checkpoints are: how long, and with what digest."""
+"""Digests of the files of checkpoints, and the damage they show."""
 
 import contextlib
 import json

@@ -84,7 +84,7 @@ def train(
                     verbose=0,
                 ).history
                 watch.check_end()
-        except NotFiniteStepError as error:
+        except StoppedError as error:
             step = watch.step + bool(watch.problem)
             kept_step = watch.step
             if not watch.problem or not _is_finite(trainer):
@@ -113,7 +113,7 @@ def _intervals(demonstrations, every, steps):
 
 
 def _progress(trainer, history, kept, options):
-    """What a whole training has come to, whose best weights are put back."""
+    """The results of a whole training, whose best weights are put back."""
     every, steps = evaluation_interval(options), options.steps
     curves = {name: history[f"val_{name}"] for name in _CURVES}
     ends = range(1, len(curves[_CURVES[0]]) + 1)
@@ -202,8 +202,8 @@ def _best(progress):
     return history["step"][losses.index(best)], best
 
 
-class NotFiniteStepError(Exception):
-    """Something of a training is no longer finite. It says what."""
+class StoppedError(Exception):
+    """A training in which something is no longer finite. It says what."""
 
 
 class Watch(keras.callbacks.Callback):
@@ -274,7 +274,7 @@ class Watch(keras.callbacks.Callback):
         # Raised before the checkpoint is told, which would keep it.
         problem = _problem(self.model, logs["val_negative_log_likelihood"])
         if problem is not None:
-            raise NotFiniteStepError(problem)
+            raise StoppedError(problem)
         logs["seconds_per_step"] = statistics.median(self._times)
         self._times = []
 
@@ -282,10 +282,10 @@ class Watch(keras.callbacks.Callback):
         """Checks that a `fit` has ended well.
 
         Raises:
-            NotFiniteStepError: If it has not.
+            StoppedError: If it has not.
         """
         problem = self.problem
         if problem is None and self.model.not_finite is not None:
             problem = "a gradient or the learning rate is not finite"
         if problem is not None:
-            raise NotFiniteStepError(problem)
+            raise StoppedError(problem)
