@@ -240,8 +240,8 @@ print(f"updates alone: {updates.stat().st_size:,} bytes")
 
 
 def load(folder):
-    # keras-hub wants to be told the type, as the one in the folder is mixed.
-    return keras_hub.models.CausalLM.from_preset(str(folder), dtype="float32")
+    # The weights are as they were trained, in float32.
+    return keras_hub.models.CausalLM.from_preset(str(folder))
 
 
 merged, apart = load(FOLDER / "merged"), load(FOLDER / "apart")

@@ -188,6 +188,7 @@ def _column_problem(values):
     if isinstance(values, collections.abc.Sequence):
         return ""  # Its rows may be read from a file, when asked for.
     try:
+        iter(values)  # A type of NumPy has a length, and no rows.
         if len(values) and not _is_series(values):
             values[0]
     except (TypeError, KeyError, IndexError, AttributeError):

@@ -58,6 +58,7 @@ def test_a_column_is_read_by_position(values, found):
         (b"ab", "list of one.*Received: rows=b'ab'"),
         (None, "no length.*Received: rows=None"),
         (5, "no length.*Received: rows=5"),
+        (np.dtype("int8"), "no index.*Received: rows=dtype"),
         ({0: "a"}, "one column of it.*Received: rows={0: 'a'}"),
         ({"a"}, "no order.*Received: rows={'a'}"),
         ({"a": 1}.keys(), "no order.*Received: rows=dict_keys"),

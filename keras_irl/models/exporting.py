@@ -181,15 +181,22 @@ def _check_transformers(policy):
             "Install it: `pip install safetensors`. "
             "Received: format='transformers', without safetensors"
         )
+    for layer in _quantized_layers(policy):
+        raise ValueError(
+            "Hugging Face reads quantized weights in ways of its own. "
+            "Export the policy in the format 'keras_hub', or before it is "
+            "quantized. Received: format='transformers' of the quantized "
+            f"layer {layer.name!r}"
+        )
+
+
+def _quantized_layers(policy):
     quantized = keras.dtype_policies.QuantizedDTypePolicy
-    for layer in layers_inside(policy):
-        if isinstance(layer.dtype_policy, quantized):
-            raise ValueError(
-                "Hugging Face reads quantized weights in ways of its own. "
-                "Export the policy in the format 'keras_hub', or before it is "
-                "quantized. Received: format='transformers' of the quantized "
-                f"layer {layer.name!r}"
-            )
+    return [
+        layer
+        for layer in layers_inside(policy)
+        if isinstance(layer.dtype_policy, quantized)
+    ]
 
 
 def _write(policy, place, format, merge_lora):
@@ -197,13 +204,18 @@ def _write(policy, place, format, merge_lora):
     part = pathlib.Path(
         tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent)
     )
+    whole = policy
+    if _is_mixed(policy):
+        # Keras rounds a weight with updates to the type it computes in, and
+        # keras-hub loads no preset of a mixed type that is not named again.
+        whole = _copied(policy, merges=merge_lora)
     try:
         if format == "transformers":
-            _write_for_transformers(policy, part)
+            _write_for_transformers(whole, part)
         elif merge_lora:
-            policy.save_to_preset(str(part))
+            whole.save_to_preset(str(part))
         else:
-            _write_apart(policy, part)
+            _write_apart(policy, whole, part)
         part.chmod(0o755)  # As any other folder, and not as a temporary one.
         os.replace(part, place)
     finally:
@@ -301,12 +313,22 @@ def merged_updates(policy: Policy) -> Iterator[Any]:
             variable.assign(value)
 
 
-def _write_apart(policy, part):
+def _is_mixed(policy):
+    """Whether it computes in another type than that of its weights."""
+    backbone = policy.backbone
+    is_one_type = backbone.compute_dtype == backbone.variable_dtype
+    return not is_one_type and not _quantized_layers(policy)
+
+
+def _write_apart(policy, whole, part):
     updates = low_rank_updates(policy)
     policy.backbone.save_lora_weights(str(part / UPDATES))
     names = sorted({update.layer.name for update in updates})
     about = {"rank": updates[0].layer.lora_rank, "target_layer_names": names}
     (part / TARGETS).write_text(json.dumps(about, indent=2), "utf-8")
+    if whole is not policy:
+        whole.save_to_preset(str(part))
+        return
     # Keras saves W + A B in place of W, which is W where B is zero.
     learned = [to_numpy(update.b) for update in updates]
     try:
@@ -327,12 +349,7 @@ def _gathered(policy):
     keras.distribution.set_distribution(None)
     try:
         with keras.device("cpu:0"), without_mask_warnings():
-            config = policy.backbone.get_config()
-            backbone = type(policy.backbone).from_config(config)
-            task = policy.get_config()
-            task |= {"backbone": backbone, "compile": False}
-            task |= {"preprocessor": policy.preprocessor}
-            copy = type(policy)(**task)
+            copy = _made_alike(policy)
             if has_lora(policy):
                 updates = low_rank_updates(policy)
                 names = sorted({update.layer.name for update in updates})
@@ -342,3 +359,42 @@ def _gathered(policy):
             return copy
     finally:
         keras.distribution.set_distribution(distribution)
+
+
+def _made_alike(policy, **settings):
+    """Another policy of the same settings, and of the same preprocessor."""
+    config = policy.backbone.get_config() | settings
+    backbone = type(policy.backbone).from_config(config)
+    task = policy.get_config()
+    task |= {"backbone": backbone, "compile": False}
+    task |= {"preprocessor": policy.preprocessor}
+    return type(policy)(**task)
+
+
+def _copied(policy, merges):
+    """A copy of the type of its weights, with updates merged or left out."""
+    updates = low_rank_updates(policy)
+    factors = {id(x) for update in updates for x in (update.a, update.b)}
+    values = {
+        id(variable): to_numpy(variable)
+        for variable in policy.variables
+        if id(variable) not in factors
+    }
+    for update in updates if merges else ():
+        layer, weight = update.layer, updated_weight(update.layer)
+        scale = layer.lora_alpha / layer.lora_rank
+        product = np.matmul(to_numpy(update.a), to_numpy(update.b))
+        values[id(weight)] = values[id(weight)] + scale * product
+    distribution = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        with keras.device("cpu:0"), without_mask_warnings():
+            dtype = policy.backbone.variable_dtype
+            copy = _made_alike(policy, dtype=dtype)
+            for variable, value in zip(
+                copy.variables, values.values(), strict=True
+            ):
+                variable.assign(value)
+    finally:
+        keras.distribution.set_distribution(distribution)
+    return copy

@@ -104,6 +104,31 @@ def test_updates_lie_apart_from_the_weights_of_before(family, tmp_path):
     np.testing.assert_allclose(logits(base, inputs), expected, atol=2e-5)
 
 
+@pytest.mark.parametrize("family", ["t5", "gpt2"])
+def test_mixed_precision_rounds_no_weight(family, tmp_path):
+    plain = policy_of(family)
+    plain.save_to_preset(str(tmp_path / "plain"))
+    task = type(load(plain, tmp_path / "plain"))
+    policy = task.from_preset(str(tmp_path / "plain"), dtype="mixed_bfloat16")
+    enable_lora(policy, rank=2)
+    generator = np.random.default_rng(SEED)
+    for update in lora.low_rank_updates(policy):
+        update.b.assign(generator.standard_normal(update.b.shape))
+    keras_irl.models.export(policy, tmp_path / "merged")
+    keras_irl.models.export(policy, tmp_path / "apart", merge_lora=False)
+    # keras-hub is not told the type, and whoever reads it computes in float32.
+    merged, apart = (load(plain, tmp_path / n) for n in ("merged", "apart"))
+    assert merged.backbone.compute_dtype == "float32"
+    for ours, theirs in zip(plain.weights, apart.weights, strict=True):
+        np.testing.assert_array_equal(numpy(ours), numpy(theirs), ours.path)
+    load_lora(apart, tmp_path / "apart")
+    inputs = batch_of(plain)
+    np.testing.assert_allclose(
+        logits(apart, inputs), logits(merged, inputs), atol=2e-5
+    )
+    assert np.abs(logits(plain, inputs) - logits(merged, inputs)).max() > 0.01
+
+
 def test_keras_hub_alone_reads_it(tmp_path):
     """In a process that has never heard of this package."""
     policy = updated("gpt2")
