@@ -11,9 +11,6 @@ own variables do the same, set before JAX is imported:
 import os
 from typing import Any
 
-from keras_irl.arguments import ArgumentError
-from keras_irl.folders import check_folder
-
 _BACKEND = "jax"
 # JAX leaves out what took less than a second, or is small: together, the many
 # small functions of a training take as long as its step.
@@ -52,6 +49,10 @@ def use_compilation_cache(folder: Any, backend: Any) -> None:
     """
     if folder is None:
         return
+    # Only here, as they import NumPy, which help does not need.
+    from keras_irl.arguments import ArgumentError
+    from keras_irl.folders import check_folder
+
     check_folder(folder, argument="compilation_cache")
     if backend not in (None, _BACKEND):
         raise ArgumentError(

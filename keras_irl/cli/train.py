@@ -6,6 +6,7 @@ from typing import Any
 from keras_irl.cli import compare
 from keras_irl.cli.compare import add_evaluation
 from keras_irl.cli.compare import add_optimization
+from keras_irl.cli.fine_tuning import add_fine_tuning
 from keras_irl.cli.flags import add_command
 from keras_irl.cli.flags import add_initial_policy
 from keras_irl.cli.flags import add_training_data
@@ -29,7 +30,9 @@ def add_arguments(commands: Any) -> None:
         "Interrupted, the same command continues.",
     )
     add_training_data(parser.add_argument_group("the task"), "jsonl")
-    add_initial_policy(parser.add_argument_group("the policy"))
+    policy = parser.add_argument_group("the policy")
+    add_initial_policy(policy)
+    add_fine_tuning(policy)
     add_objective(parser.add_argument_group("the objective"))
     add_optimization(parser.add_argument_group("optimization"))
     evaluation = parser.add_argument_group("evaluation")
