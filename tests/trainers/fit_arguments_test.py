@@ -282,6 +282,7 @@ def test_a_log_that_can_not_be_written_is_refused_before_training(monkeypatch):
     trainer = keras_irl.MLE(policy)
     trainer.compile(keras.optimizers.SGD(0.1))
     found = {"tensorflow": True, "tensorboard": None}
+    monkeypatch.delitem(sys.modules, "tensorboard", raising=False)
     monkeypatch.setattr(
         "importlib.util.find_spec", lambda name: found.get(name, True)
     )
