@@ -7,10 +7,12 @@ import argparse
 import copy
 import difflib
 import functools
+import hashlib
 import importlib
 import importlib.util
 import math
 import numbers
+import os
 import pathlib
 import sys
 from collections.abc import Callable
@@ -101,6 +103,31 @@ def with_chosen_metrics(
     return task.tokenized_by(tokenize)
 
 
+def metric_sources(names: Sequence[str] | None) -> dict[str, str]:
+    """Tells functions of the user's own apart by the files that hold them.
+
+    Args:
+        names: List of names, see `metric_name`, or `None`.
+
+    Returns:
+        A setting by which results are told apart, `{"metric_sources": ...}`,
+        or nothing where all metrics are ours.
+    """
+    found = []
+    for name in names or ():
+        where = name.rpartition(":")[0]
+        if name in METRICS or not where:
+            continue
+        path = where
+        if not where.endswith(".py"):
+            spec = importlib.util.find_spec(where)
+            path = "" if spec is None else spec.origin or ""
+        if os.path.isfile(path):
+            content = pathlib.Path(path).read_bytes()
+            found.append(f"{name} {hashlib.sha256(content).hexdigest()[:16]}")
+    return {"metric_sources": ", ".join(found)} if found else {}
+
+
 def _metrics(name, task):
     # Only here: they import NumPy and more.
     from keras_irl import metrics
@@ -151,7 +178,7 @@ def _called(name, function, responses, references):
     """Calls a function of the user's own, and names it where it fails."""
     try:
         return function(responses, references)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _error(
             f"The metric failed: {type(error).__name__}: "
             f"{' '.join(str(error).split()):.300}. {_MEANING}",
@@ -186,7 +213,7 @@ def _module(where, name):
             sys.path.append("")
         return importlib.import_module(where)
     # Whatever the user's module does.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _error(
             f"{where!r} can't be imported: {type(error).__name__}: "
             f"{' '.join(str(error).split()):.300}. It is looked for here and "

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_irl.cli import provenance
+from keras_irl.cli.chosen_metrics import metric_sources
 from keras_irl.cli.chosen_metrics import with_chosen_metrics
 from keras_irl.cli.config import CONFIG
 from keras_irl.cli.config import config_text
@@ -201,6 +202,7 @@ class Comparison:
             for name, value in vars(self.options).items()
             if name not in _NOT_SETTINGS
         }
+        told |= metric_sources(self.options.metrics)
         backend = keras.config.backend()
         return told | {"backend": backend, "texts": self.digest}
 

@@ -131,9 +131,9 @@ def read_config(path: Path) -> dict[str, Any]:
             data = file.read(_LARGEST_BYTES + 1)
         text = data.decode("utf-8-sig")
     except (OSError, ValueError) as error:
-        reason = "is not UTF-8" if isinstance(error, UnicodeError) else error
+        reason = "it is not UTF-8" if isinstance(error, UnicodeError) else error
         raise ConfigError(
-            f"The config can't be read: it {reason}. "
+            f"The config can't be read: {reason}. "
             f"Received: config={str(path)!r}"
         ) from None
     if len(data) > _LARGEST_BYTES:

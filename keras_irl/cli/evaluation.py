@@ -7,6 +7,7 @@ from typing import NamedTuple
 import keras
 
 from keras_irl.arguments import shortened
+from keras_irl.cli.chosen_metrics import metric_sources
 from keras_irl.cli.chosen_metrics import with_chosen_metrics
 from keras_irl.cli.config import CONFIG
 from keras_irl.cli.config import config_text
@@ -120,6 +121,7 @@ def _folder(options, task):
     told_apart_by = {name: vars(options)[name] for name in _SETTINGS}
     told_apart_by["texts"] = digest_of_texts(task.prompts, task.references)
     told_apart_by["backend"] = keras.config.backend()
+    told_apart_by |= metric_sources(options.metrics)
     return EvaluationFolder(options.output, told_apart_by, options.overwrite)
 
 

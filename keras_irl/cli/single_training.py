@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from keras_irl.cli import provenance
+from keras_irl.cli.chosen_metrics import metric_sources
 from keras_irl.cli.comparison import Comparison
 from keras_irl.cli.config import config_text
 from keras_irl.cli.objectives import find_objectives
@@ -61,7 +62,7 @@ class SingleTraining(Comparison):
 
     def _told_apart_by(self):
         told = super()._told_apart_by()
-        left_out = ("judge", *_JUDGING)
+        left_out = ("judge", "metric_sources", *_JUDGING)
         return {name: told[name] for name in told if name not in left_out}
 
     def check_whole(self, run: Any) -> None:
@@ -135,4 +136,5 @@ class SingleTraining(Comparison):
         options = vars(self.options)
         found = {name: options[name] for name in _JUDGING}
         decoders = self.options.decoders or []
+        found |= metric_sources(self.options.metrics)
         return found | {"decoders": [spec.text for spec in decoders]}

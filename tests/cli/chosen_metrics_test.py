@@ -5,6 +5,7 @@ from testing import write_json_lines
 
 from keras_irl.cli.chosen_metrics import METRICS
 from keras_irl.cli.chosen_metrics import metric_name
+from keras_irl.cli.chosen_metrics import metric_sources
 from keras_irl.cli.chosen_metrics import with_chosen_metrics
 from keras_irl.evaluation.judging import check_task
 from keras_irl.metrics import TextMetric
@@ -26,6 +27,9 @@ def decorated(responses, references):
 
 def fails(responses, references):
     raise KeyError("no such model")
+
+def exits(responses, references):
+    raise SystemExit(3)
 
 def of_texts(responses, references):
     return "12"
@@ -82,6 +86,23 @@ def test_names_stand_for_the_metrics_of_the_library(task):
     assert with_chosen_metrics(task, None, "13a") is task
 
 
+def test_a_function_is_told_by_the_file_that_holds_it(task, tmp_path):
+    assert metric_sources(None) == metric_sources(["bleu"]) == {}
+    names = ["bleu", "my_metrics:share", "other.py:f"]
+    other = tmp_path / "other.py"
+    other.write_text("def f(responses, references): return 1.0")
+    before = metric_sources(names)["metric_sources"]
+    assert "my_metrics:share " in before and "other.py:f " in before
+    other.write_text("def f(responses, references): return 99.0")
+    after = metric_sources(names)["metric_sources"]
+    changed = [
+        one.split(" ")[0]
+        for one, two in zip(before.split(", "), after.split(", "), strict=True)
+        if one != two
+    ]
+    assert changed == ["other.py:f"]
+
+
 def test_words_are_separated_as_for_the_other_metrics(task):
     chosen = with_chosen_metrics(task, ["bleu"], "char")
     assert chosen.metrics["bleu"].tokenize == chosen.tokenize == "char"
@@ -113,6 +134,7 @@ def test_a_function_of_ones_own_judges(task):
         ("my_metrics:number", "no function, but int"),
         ("my_metrics:Metric", "no function, but a class"),
         ("my_metrics:fails", "The metric failed: KeyError: 'no such model'"),
+        ("my_metrics:exits", "The metric failed: SystemExit: 3"),
         ("my_metrics:of_one", "failed: TypeError: .*function.responses, refer"),
         ("my_metrics:of_texts", "neither a finite number nor one.*'12'"),
         ("my_metrics:nothing", "nor one for each of 2 responses, but None"),
