@@ -53,7 +53,9 @@ def _guarded(options, stop):
         use_compilation_cache(
             options.compilation_cache, os.environ.get("KERAS_BACKEND")
         )
-        return _run(options, stop)
+        code = _run(options, stop)
+        # A library has swallowed the interrupt, and nothing came after that.
+        return code if stop.signal is None else _done(stop)
     except KeyboardInterrupt:
         return _interrupted(options, stop)
     except Exception as error:
@@ -85,6 +87,11 @@ def _interrupted(options, stop):
         without = ", without `--overwrite`," if options.overwrite else ""
         told = f"The same command{without} goes on from here."
     print(f"\n{stop.word}. {told}", file=sys.stderr)
+    return stop.exit_code
+
+
+def _done(stop):
+    print(f"\n{stop.word}, after all was done.", file=sys.stderr)
     return stop.exit_code
 
 

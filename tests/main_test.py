@@ -1,9 +1,12 @@
 """The command line as a whole: how it ends, whatever happens."""
 
+import contextlib
 import errno
+import gc
 import os
 import re
 import signal
+import sys
 import time
 
 import pytest
@@ -190,6 +193,43 @@ def test_an_interrupt_that_a_library_swallows_comes_again(
     assert len(swallowed) == 1
     # Soon: Keras drops what is raised while it builds a model.
     assert time.perf_counter() - start < 5.0
+
+
+def test_an_interrupt_waits_for_the_end_of_a_collection_of_garbage(
+    here, monkeypatch, capsys
+):
+    # As JAX collects its own then: Python prints what such a function raises.
+    swallowed = []
+
+    def collect(phase, info):
+        if phase == "start":
+            signal.raise_signal(signal.SIGTERM)
+
+    def work(options):
+        gc.callbacks.append(collect)
+        try:
+            gc.collect()
+        finally:
+            gc.callbacks.remove(collect)
+        signal.sigtimedwait([], 0.5)
+        raise AssertionError("It did not come again at once.")
+
+    monkeypatch.setattr(sys, "unraisablehook", swallowed.append)
+    monkeypatch.setattr(comparison, "compare", work)
+    assert main(COMPARE) == 143
+    assert swallowed == []
+
+
+def test_an_interrupt_that_was_swallowed_at_the_end_is_told_of(
+    here, monkeypatch, capsys
+):
+    def swallow(options):
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(comparison, "compare", swallow)
+    assert main(COMPARE) == 130
+    assert "\nInterrupted, after all was done.\n" in capsys.readouterr().err
 
 
 def test_an_interrupt_does_not_disturb_its_own_cleaning_up(

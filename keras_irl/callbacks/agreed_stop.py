@@ -42,9 +42,15 @@ class AgreedStop:
         self._asked_at = time.monotonic()
 
     def release(self) -> None:
-        """Ends to hold signals back. One that waits is forgotten."""
-        self._signals.release()
+        """Ends to hold signals back, and hands on one that still waits.
+
+        It has come after the last question: no other process knows of it.
+
+        Raises:
+            SystemExit: If nothing in Python would have handled it.
+        """
         self._number = None
+        self._signals.release()
 
     def ask(self, step: int, at_end: bool = False) -> bool:
         """Asks whether to stop. All processes must ask at the same steps.

@@ -203,9 +203,12 @@ class Checkpoint(Resuming):
         return Position(self._about["epoch"], self._about["batch"], before)
 
     def close(self) -> None:
-        self._stop.release()
         self._about = self._metrics = None
-        self._folder.close()
+        try:
+            self._folder.close()
+        finally:
+            # Only now: until here, a signal would end the last write.
+            self._stop.release()
 
     def on_train_begin(self, logs: Any = None) -> None:
         check_trainer(self.model)
@@ -277,9 +280,12 @@ class Checkpoint(Resuming):
         return True
 
     def on_train_end(self, logs: Any = None) -> None:
-        is_stopped = self._stop.ask(self._step, at_end=True)
-        if self._step != self._kept_step or is_stopped:
+        if self._step != self._kept_step:
             self._save(*self._place)
+        # Writing may take long, and a signal come meanwhile.
+        self._folder.wait()
+        self._stop.ask(self._step, at_end=True)
+        self._stop.hand_on()
 
     def _is_due(self):
         since = self._step // self.every - self._kept_step // self.every
@@ -353,13 +359,14 @@ class Checkpoint(Resuming):
     def _refuse(self, error, trainer, newest, older):
         """Says what is wrong with a checkpoint, and which older one is good."""
         remedy = self.remedy
-        good = None
+        good, bad = None, [newest]
         for step in reversed(older):
             with contextlib.suppress(DamagedCheckpointError):
                 self._restore(trainer, step, only_read=True)
                 good = step
                 break
-        path = str(self._folder.path(newest))
+            bad.append(step)
+        paths = " and ".join(repr(str(self._folder.path(n))) for n in bad)
         if good is None:
             advice = (
                 f"There is no other that is good. Pass {remedy.elsewhere}, or "
@@ -369,7 +376,7 @@ class Checkpoint(Resuming):
         else:
             advice = (
                 f"The newest good one is {str(self._folder.path(good))!r}: "
-                f"delete {path!r}, and {remedy.again} goes on from there."
+                f"delete {paths}, and {remedy.again} goes on from there."
             )
         raise ValueError(
             f"{error.reason} {advice} Received: {error.received}"

@@ -42,11 +42,15 @@ class HeldSignals:
                 signal.signal(number, self._hold)
 
     def release(self) -> None:
-        """Ends to hold signals back. One that waits is forgotten."""
-        handlers, self._handlers = self._handlers, {}
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        self._held = None
+        """Ends to hold signals back, and hands on the one that waits.
+
+        Raises:
+            SystemExit: If one waits that nothing in Python would have handled.
+        """
+        handlers = self._put_back()
+        if self._held is not None:
+            (number, frame), self._held = self._held, None
+            _handle(handlers[number], number, frame)
 
     def hand_on(self, number: int) -> None:
         """Hands a signal on, to whatever would have handled it.
@@ -59,10 +63,18 @@ class HeldSignals:
             SystemExit: If nothing in Python would have: the process ends, but
                 in good order.
         """
+        handlers = self._put_back()
         _, frame = self._held or (number, None)
-        handler = self._handlers.get(number)
-        self.release()
-        _handle(handler, number, frame)
+        self._held = None
+        _handle(handlers.get(number), number, frame)
+
+    def _put_back(self):
+        """Ends to hold signals back, and returns the handlers of before."""
+        # One that comes meanwhile still finds its handler.
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        handlers, self._handlers = self._handlers, {}
+        return handlers
 
     def _hold(self, number, frame):
         if self._held is None:

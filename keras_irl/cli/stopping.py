@@ -1,16 +1,20 @@
 """Signal handling: a graceful stop of a command."""
 
 import contextlib
+import gc
 import os
 import signal
 import sys
 import threading
+import types
 from collections.abc import Iterator
 from typing import Any
 
 # After how many seconds an interrupt that did not end the command, because a
 # library swallowed it, is made again.
 _AGAIN = 1.0
+# After how many seconds one is made that would be swallowed here.
+_SOON = 0.01
 
 
 class Stop:
@@ -86,6 +90,9 @@ class Stop:
             with contextlib.suppress(OSError):
                 os.write(self._terminal, text.encode())
             os._exit(self.exit_code)
+        if _is_in_collection(frame):
+            signal.setitimer(signal.ITIMER_REAL, _SOON)
+            return
         signal.setitimer(signal.ITIMER_REAL, _AGAIN)
         raise KeyboardInterrupt
 
@@ -98,3 +105,17 @@ class Stop:
                 return
             error = error.__context__
         self._stop(self.signal, frame)
+
+
+def _is_in_collection(frame):
+    """Tells whether garbage is collected, in which Python raises nothing."""
+    codes = [
+        function.__code__
+        for function in gc.callbacks
+        if isinstance(function, types.FunctionType)
+    ]
+    while frame is not None:
+        if frame.f_code in codes:
+            return True
+        frame = frame.f_back
+    return False

@@ -24,6 +24,7 @@ from testing import tiny_gpt2
 
 import keras_irl
 from keras_irl.callbacks import Checkpoint
+from keras_irl.callbacks.checkpoint_folder import CheckpointFolder
 from keras_irl.data import demonstrations
 from keras_irl.models import enable_lora
 
@@ -283,6 +284,24 @@ def test_what_is_damaged_or_foreign_is_refused(tmp_path):
     assert len(steps.losses) == 2
 
 
+@in_one_backend
+def test_all_that_is_damaged_is_to_be_deleted(tmp_path):
+    trainer, data = mle()
+    trainer.fit(data[:3], verbose=0, callbacks=[Checkpoint(tmp_path, 1, 3)])
+    shutil.rmtree(tmp_path / "2" / "about")
+    manifest = next((tmp_path / "3" / "arrays").rglob("*manifest*"))
+    manifest.write_bytes(manifest.read_bytes()[1:])
+    message = refused(trainer, data[:3], tmp_path)
+    bad = [str(tmp_path / name) for name in ("3", "2")]
+    good = str(tmp_path / "1")
+    assert f"is {good!r}: delete {bad[0]!r} and {bad[1]!r}, and" in message
+    for path in bad:
+        shutil.rmtree(path)
+    steps, kept = StepLosses(), Checkpoint(tmp_path, 1)
+    mle()[0].fit(data[:3], verbose=0, callbacks=[steps, kept])
+    assert len(steps.losses) == 2
+
+
 def test_a_policy_by_itself_is_not_kept(tmp_path):
     trainer, data = mle()
     trainer.policy.compile("sgd", keras_irl.losses.MLELoss())
@@ -382,6 +401,34 @@ def test_a_signal_waits_until_the_training_is_kept(number, error, tmp_path):
     steps = StepLosses()
     trainer.fit(data, verbose=0, callbacks=[steps, Checkpoint(tmp_path)])
     assert len(steps.losses) == 3
+
+
+@in_one_backend
+@pytest.mark.parametrize("method", ["save", "close"])
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)],
+)
+def test_a_signal_during_the_last_write_waits_for_its_end(
+    number, error, method, tmp_path, monkeypatch
+):
+    trainer, data = mle()
+    before, ended = signal.getsignal(number), []
+    work = getattr(CheckpointFolder, method)
+
+    def signaled(folder, *arguments):
+        if method == "save" or folder.steps() == [1]:
+            os.kill(os.getpid(), number)
+        work(folder, *arguments)
+        ended.append(folder.steps())
+
+    monkeypatch.setattr(CheckpointFolder, method, signaled)
+    with pytest.raises(error) as caught:
+        trainer.fit(data[:1], verbose=0, callbacks=[Checkpoint(tmp_path, 100)])
+    if error is SystemExit:
+        assert caught.value.code == 128 + signal.SIGTERM
+    assert ended and signal.getsignal(number) is before
+    assert [p.name for p in tmp_path.iterdir() if p.is_dir()] == ["1"]
 
 
 class LogLosses(keras.callbacks.Callback):

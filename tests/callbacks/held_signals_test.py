@@ -54,6 +54,18 @@ def test_without_a_handler_the_process_ends_in_good_order(caught):
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+def test_one_that_waits_at_the_end_is_handed_on(caught):
+    signals = HeldSignals()
+    before = signal.getsignal(signal.SIGTERM)
+    signals.hold()
+    os.kill(os.getpid(), signal.SIGTERM)
+    signals.release()
+    assert caught == [signal.SIGTERM] and signals.number is None
+    assert signal.getsignal(signal.SIGTERM) is before
+    signals.release()
+    assert caught == [signal.SIGTERM]
+
+
 def test_in_another_thread_nothing_is_held(caught):
     before, signals = signal.getsignal(signal.SIGINT), HeldSignals()
     thread = threading.Thread(target=signals.hold)
