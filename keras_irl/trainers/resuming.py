@@ -116,13 +116,21 @@ class Resumption:
 
         Returns:
             A dictionary.
+
+        Raises:
+            ValueError: If an execution would take batches that are trained
+                already together with others.
         """
         epoch, num_batches, _ = self.position
         arguments = dict(arguments)
         first = arguments.get("initial_epoch", 0)
         arguments["initial_epoch"] = max(first, epoch)
         if first > epoch or not num_batches:
+            # Another epoch begins, of which nothing is trained.
+            self.position = self.position._replace(batch=0)
             return arguments
+        if epoch < arguments.get("epochs", 1):
+            _check_execution(num_batches, self._trainer.steps_per_execution)
         if isinstance(arguments.get("x"), EpochStream):
             arguments["x"].skip(num_batches)
         arguments["callbacks"] = SkippingCallbacks(
@@ -279,6 +287,18 @@ def position_of_backup(callbacks: Any) -> Position:
                 noted = json.loads(text)
                 return Position(noted["epoch"], noted["batch"] + 1)
     return Position()
+
+
+def _check_execution(num_batches, steps_per_execution):
+    if num_batches % steps_per_execution:
+        raise ValueError(
+            f"The training stopped after {num_batches} batches of an epoch, "
+            f"and can't go on from there by {steps_per_execution} at a time. "
+            "Compile with a `steps_per_execution` that divides "
+            f"{num_batches}, such as that of before; another can follow from "
+            "the next epoch on. "
+            f"Received: steps_per_execution={steps_per_execution}"
+        )
 
 
 def _counts_batches(callback):

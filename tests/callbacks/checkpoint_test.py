@@ -226,6 +226,62 @@ def test_other_data_goes_on_too(kind, tmp_path):
     np.testing.assert_allclose([*first[:3], *second], expected, rtol=1e-5)
 
 
+def killed_in_an_epoch(folder, every, num_batches, *callbacks):
+    """A training that ended after some batches; the data."""
+    trainer, data = mle()
+    with pytest.raises(KilledError):
+        trainer.fit(
+            data,
+            epochs=2,
+            verbose=0,
+            callbacks=[
+                *callbacks,
+                Checkpoint(folder, every),
+                KillAt(num_batches),
+            ],
+        )
+    return data
+
+
+@in_one_backend
+def test_a_later_epoch_begins_with_its_first_batch(tmp_path):
+    data = killed_in_an_epoch(tmp_path, 2, 5)
+    trainer, steps = mle()[0], StepLosses()
+    history = trainer.fit(
+        data,
+        initial_epoch=1,
+        epochs=2,
+        verbose=0,
+        callbacks=[steps, Checkpoint(tmp_path, 2)],
+    )
+    assert history.epoch == [1]
+    # The first four of the epoch that was left out were kept.
+    assert (len(steps.losses), int(numpy(trainer.step))) == (6, 10)
+
+
+@in_one_backend
+def test_an_execution_of_trained_and_other_batches_is_refused(tmp_path):
+    data = killed_in_an_epoch(tmp_path, 1, 4)
+    trainer, _ = mle()
+    trainer.compile(keras.optimizers.Adam(1e-3), steps_per_execution=2)
+    with pytest.raises(
+        ValueError, match="divides 3.*Received: steps_per_execution=2"
+    ):
+        trainer.fit(data, verbose=0, callbacks=[Checkpoint(tmp_path, 1)])
+
+
+@pytest.mark.backends("jax")
+@pytest.mark.skipif(
+    keras.config.backend() == "torch", reason="one batch an execution"
+)
+def test_executions_of_another_length_go_on(tmp_path):
+    data = killed_in_an_epoch(tmp_path, 2, 3)
+    trainer, steps = mle()[0], StepLosses()
+    trainer.compile(keras.optimizers.Adam(1e-3), steps_per_execution=2)
+    trainer.fit(data, verbose=0, callbacks=[steps, Checkpoint(tmp_path, 2)])
+    assert (len(steps.losses), int(numpy(trainer.step))) == (2, 6)
+
+
 def refused(trainer, data, folder):
     """What `fit` says, and that it has left the policy alone."""
     before = trainer.policy.get_weights()
