@@ -156,16 +156,19 @@ class Resumption:
             return callbacks
         return sorted(listed(callbacks), key=lambda c: isinstance(c, Resuming))
 
-    def skip(self, train_function: Any) -> Any:
+    def skip(self, train_function: Any, build: Any) -> Any:
         """Makes Keras's function of a step one that skips the first steps.
 
         Args:
             train_function: What `keras.Model.make_train_function` made.
+            build: A function of a `data_batch`, by which Keras makes metrics.
         """
         if isinstance(train_function, SkippedSteps) or not self.position.batch:
             return train_function
         num_steps = self._trainer.steps_per_execution
-        return SkippedSteps(train_function, self.position.batch, num_steps)
+        return SkippedSteps(
+            train_function, self.position.batch, num_steps, build
+        )
 
     def joined(self, history: Any) -> Any:
         """Adds the epochs of before to the history of a `fit`.
@@ -197,12 +200,20 @@ class SkippedSteps:
             data: an iterator, or under PyTorch a list of batches.
         num_batches: The number of batches to skip.
         steps_per_execution: The number of batches of a call.
+        build: A function of a `data_batch`, by which Keras makes metrics where
+            it else does so only in the first step.
     """
 
     def __init__(
-        self, taken: Any, num_batches: int, steps_per_execution: int
+        self,
+        taken: Any,
+        num_batches: int,
+        steps_per_execution: int,
+        build: Any,
     ) -> None:
         self.taken = taken
+        self._build = build
+        self._is_built = False
         self._num_left = num_batches
         self._steps_per_execution = steps_per_execution
 
@@ -213,7 +224,11 @@ class SkippedSteps:
         self._num_left -= self._steps_per_execution
         if not isinstance(data, list):
             for _ in range(self._steps_per_execution):
-                next(data)
+                batch = next(data)
+            if not state and not self._is_built:
+                # TensorFlow, where there are no sums to go on with otherwise.
+                self._build(data_batch=batch)
+                self._is_built = True
         # Under JAX a step is a function of its state, and returns it.
         return ({}, *state) if state else {}
 

@@ -243,6 +243,112 @@ def killed_in_an_epoch(folder, every, num_batches, *callbacks):
     return data
 
 
+class Rates(keras.callbacks.Callback):
+    """Notes the learning rate of each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.rates = []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        rate = self.model.optimizer.learning_rate
+        self.rates.append(float(numpy(rate)))
+
+
+@in_one_backend
+def test_an_epoch_that_goes_on_lowers_no_rate_twice(tmp_path):
+    def halved():
+        return keras.callbacks.LearningRateScheduler(
+            lambda epoch, rate: rate / 2 if epoch else rate
+        )
+
+    # Of the second epoch two batches are kept.
+    data = killed_in_an_epoch(tmp_path, 2, 9, halved())
+    rates, steps = Rates(), StepLosses()
+    checkpoint = Checkpoint(tmp_path, 2)
+    mle()[0].fit(
+        data,
+        epochs=3,
+        verbose=0,
+        callbacks=[checkpoint, halved(), rates, steps],
+    )
+    np.testing.assert_allclose(rates.rates, [5e-4] * 4 + [2.5e-4] * 6)
+    assert len(steps.losses) == 10
+
+
+@in_one_backend
+def test_an_epoch_kept_before_its_first_batch_lowers_no_rate_twice(tmp_path):
+    class Halved(keras.callbacks.Callback):
+        """Sets the rate as an epoch begins, and gets a signal then."""
+
+        def __init__(self, is_signaled):
+            super().__init__()
+            self.is_signaled = is_signaled
+
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch:
+                rate = self.model.optimizer.learning_rate
+                rate.assign(rate / 2)
+                if self.is_signaled:
+                    signal.raise_signal(signal.SIGINT)
+
+    trainer, data = mle()
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(
+            data,
+            epochs=2,
+            verbose=0,
+            callbacks=[Halved(True), Checkpoint(tmp_path)],
+        )
+    assert (tmp_path / "6").is_dir()
+    rates = Rates()
+    mle()[0].fit(
+        data,
+        epochs=2,
+        verbose=0,
+        callbacks=[Halved(False), rates, Checkpoint(tmp_path)],
+    )
+    np.testing.assert_allclose(rates.rates, [5e-4] * 6)
+
+
+def counted(k=3):
+    trainer, data = mle()
+    name = f"top{k}"
+    metric = keras.metrics.SparseTopKCategoricalAccuracy(k=k, name=name)
+    trainer.compile(keras.optimizers.Adam(1e-3), weighted_metrics=[metric])
+    return trainer, data
+
+
+@pytest.mark.backends("tensorflow")
+def test_compiled_metrics_go_on_with_their_sums(tmp_path):
+    histories = {}
+    for name, stop in (("through", []), ("kept", [KillAt(4)]), ("kept", [])):
+        trainer, data = counted()
+        checkpoint = Checkpoint(tmp_path / name, 1)
+        try:
+            history = trainer.fit(
+                data, verbose=0, callbacks=[checkpoint, *stop]
+            )
+        except KilledError:
+            continue
+        histories[name] = history.history
+    assert "top3" in histories["kept"]
+    assert_same(histories["through"], histories["kept"])
+
+
+@in_one_backend
+def test_other_metrics_in_an_epoch_are_told_of(tmp_path):
+    trainer, data = counted()
+    with pytest.raises(KilledError):
+        trainer.fit(
+            data, verbose=0, callbacks=[Checkpoint(tmp_path, 1), KillAt(4)]
+        )
+    with pytest.warns(UserWarning, match="the same metrics.*Received: .*top2"):
+        counted(k=2)[0].fit(
+            data, verbose=0, callbacks=[Checkpoint(tmp_path, 1)]
+        )
+
+
 @in_one_backend
 def test_a_later_epoch_begins_with_its_first_batch(tmp_path):
     data = killed_in_an_epoch(tmp_path, 2, 5)
