@@ -52,8 +52,9 @@ class Checkpoint(Resuming):
     rollouts, the position in the data, the sums that the logs of the running
     epoch are made of, and the logs of earlier epochs. Batches that were
     trained on are neither trained on again nor told to other callbacks; data of
-    `keras_irl.data.demonstrations` does not even read them. Other data must
-    begin each epoch alike, given the same random generators.
+    `keras_irl.data.demonstrations` and its streams, such as those of `epochs`,
+    does not even read them. Other data must begin each epoch alike, given the
+    same random generators.
 
     Other callbacks are told that the epoch begins in which a training goes on,
     but what they set then stays as it was kept: a rate that

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import keras
 
 from keras_irl.arguments import shortened
+from keras_irl.data.dataset import DemonstrationStream
 from keras_irl.trainers.fit_arguments import EpochStream
 
 
@@ -125,14 +126,14 @@ class Resumption:
         arguments = dict(arguments)
         first = arguments.get("initial_epoch", 0)
         arguments["initial_epoch"] = max(first, epoch)
+        if first <= epoch < arguments.get("epochs", 1):
+            arguments["x"] = self._rest(arguments, epoch - first)
         if first > epoch or not num_batches:
             # Another epoch begins, of which nothing is trained.
             self.position = self.position._replace(batch=0)
             return arguments
         if epoch < arguments.get("epochs", 1):
             _check_execution(num_batches, self._trainer.steps_per_execution)
-        if isinstance(arguments.get("x"), EpochStream):
-            arguments["x"].skip(num_batches)
         arguments["callbacks"] = SkippingCallbacks(
             listed(arguments.get("callbacks")),
             num_batches,
@@ -145,6 +146,18 @@ class Resumption:
             model=self._trainer,
         )
         return arguments
+
+    def _rest(self, arguments, num_epochs):
+        """The data, less the batches of epochs and of one that was begun."""
+        x, steps = arguments.get("x"), arguments.get("steps_per_epoch")
+        num_batches = self.position.batch
+        if isinstance(x, DemonstrationStream) and steps is not None:
+            # Keras reads on in it from epoch to epoch, from its beginning.
+            num_trained = num_epochs * steps + num_batches
+            return x.after(num_trained, num_batches) if num_trained else x
+        if isinstance(x, EpochStream):
+            x.skip(num_batches)
+        return x
 
     def last_of(self, callbacks: Any) -> Any:
         """Orders callbacks: one that resumes comes after those it keeps.

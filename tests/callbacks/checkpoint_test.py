@@ -350,6 +350,45 @@ def test_other_metrics_in_an_epoch_are_told_of(tmp_path):
 
 
 @in_one_backend
+@pytest.mark.parametrize("num_batches", [9, 12])
+def test_a_stream_of_epochs_goes_on_where_it_was(num_batches, tmp_path):
+    def fitted(folder, stop, num_epochs=3):
+        trainer, data = mle()
+        seen, steps = [], StepLosses()
+
+        def noted(x, *labels):
+            seen.append(x)
+            return x, *labels
+
+        stream = data.epochs(3).map(lambda batch: noted(*batch))
+        try:
+            trainer.fit(
+                stream,
+                steps_per_epoch=6,
+                epochs=num_epochs,
+                verbose=0,
+                callbacks=[steps, Checkpoint(folder, 2), KillAt(stop)],
+            )
+        except KilledError:
+            pass
+        return steps.losses, len(seen)
+
+    expected, num_of_all = fitted(tmp_path / "through", 100)
+    folder = tmp_path / "kept"
+    first, _ = fitted(folder, num_batches)
+    num_kept = (num_batches - 1) // 2 * 2
+    second, num_read = fitted(folder, 100)
+    np.testing.assert_allclose(
+        [*first[:num_kept], *second], expected, rtol=1e-5
+    )
+    # Nothing of the first epoch; one stands in for each of the second.
+    assert num_read == num_of_all - 6
+    assert fitted(folder, 100)[0] == []
+    with pytest.raises(ValueError, match="All 18 batches.*Received: a stream"):
+        fitted(folder, 100, num_epochs=4)
+
+
+@in_one_backend
 def test_a_later_epoch_begins_with_its_first_batch(tmp_path):
     data = killed_in_an_epoch(tmp_path, 2, 5)
     trainer, steps = mle()[0], StepLosses()
