@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import warnings
 from typing import Any
 
 from keras_irl.arguments import check_integer
@@ -25,7 +26,9 @@ from keras_irl.callbacks.kept_settings import warn_of_changes
 from keras_irl.callbacks.random_generators import random_states
 from keras_irl.callbacks.random_generators import restore_random_states
 from keras_irl.callbacks.training_state import assign
+from keras_irl.callbacks.training_state import assign_described
 from keras_irl.callbacks.training_state import described_targets
+from keras_irl.callbacks.training_state import scalars_of
 from keras_irl.callbacks.training_state import state_of
 from keras_irl.optimizers.unwrapping import wrapper_of
 from keras_irl.trainers.resuming import Position
@@ -49,11 +52,21 @@ class Checkpoint(Resuming):
     rollouts, the position in the data, the sums that the logs of the running
     epoch are made of, and the logs of earlier epochs. Batches that were
     trained on are neither trained on again nor told to other callbacks; data of
-    `keras_irl.data.demonstrations` does not even read them. Other data must
-    begin each epoch alike, given the same random generators.
+    `keras_irl.data.demonstrations` and its streams, such as those of `epochs`,
+    does not even read them. Other data must begin each epoch alike, given the
+    same random generators.
+
+    Other callbacks are told that the epoch begins in which a training goes on,
+    but what they set then stays as it was kept: a rate that
+    `keras.callbacks.LearningRateScheduler` lowered at the beginning of the
+    epoch isn't lowered twice. From the next epoch on they set it as ever.
 
     Not kept is what other callbacks remember by themselves, such as the
-    patience of `keras.callbacks.EarlyStopping`.
+    patience of `keras.callbacks.EarlyStopping` and
+    `keras.callbacks.ReduceLROnPlateau`, whose counts begin anew; a rate that
+    was reduced is kept. A training that `EarlyStopping` has ended counts as
+    one that was interrupted: started again, the same script trains on, up to
+    `epochs`.
 
     Orbax writes in the background, into a folder that is renamed when it is
     whole. Under a `keras.distribution` each device writes its part, and reads
@@ -108,6 +121,9 @@ class Checkpoint(Resuming):
         self._best: Any = None
         self._about: Any = None
         self._metrics: Any = None
+        self._sums: Any = None
+        self._optimizer_scalars: list[Any] = []
+        self._has_begun = False
         self._stop = AgreedStop()
         self._settings: dict[str, Any] = {}
 
@@ -197,13 +213,15 @@ class Checkpoint(Resuming):
         self._about = self._good(self._restore, trainer, steps, steps[-1])
         changed = keep_new_rates(trainer, kept, self._settings)
         warn_of_changes(changed, str(self._folder.path(steps[-1])))
+        self._optimizer_scalars = scalars_of(state_of(trainer).optimizer)
         self._kept_step = self._step = steps[-1]
         self._history = self._about["history"]
         before = {name: [*found] for name, found in self._history.items()}
         return Position(self._about["epoch"], self._about["batch"], before)
 
     def close(self) -> None:
-        self._about = self._metrics = None
+        self._about = self._metrics = self._sums = None
+        self._optimizer_scalars = []
         try:
             self._folder.close()
         finally:
@@ -223,6 +241,8 @@ class Checkpoint(Resuming):
         self._about = None
         if about is not None and about["epoch"] == epoch:
             self._go_on(about)
+        self._optimizer_scalars = []
+        self._has_begun = True
         self._epoch_states = random_states()
 
     def _go_on(self, about):
@@ -231,9 +251,12 @@ class Checkpoint(Resuming):
         if about["batch"]:
             self._epoch_step = self._step - about["batch"]
             restore_random_states(about["epoch_states"])
-            metrics = state_of(self.model).metrics
-            if len(metrics) == len(self._metrics):
-                assign(metrics, self._metrics)
+            self._sums = about["variables"]["metrics"], self._metrics
+        if about["batch"] or about.get("has_begun"):
+            # Other callbacks have heard of this epoch before, and may have set
+            # the learning rate from what it was: again would be once too often.
+            for variable, value in self._optimizer_scalars:
+                variable.assign(value)
         if about["batch"] or self._steps_per_epoch is not None:
             # To begin to read the data may have drawn from them.
             self._next_states = about["random_states"]
@@ -242,10 +265,29 @@ class Checkpoint(Resuming):
         if self._next_states is not None:
             restore_random_states(self._next_states)
             self._next_states = None
+        if self._sums is not None:
+            # Not before: Keras makes compiled metrics when it sees a batch.
+            self._put_back_sums(*self._sums)
+            self._sums = None
         self._step = self._epoch_step + batch
         if self._is_due():
             self._save(self._epoch, batch)
         self._step += self._steps_per_execution
+
+    def _put_back_sums(self, described, values):
+        """Goes on with the sums that the logs of an epoch are made of."""
+        current = state_of(self.model).metrics
+        left = assign_described(current, described, values)
+        if left:
+            warnings.warn(
+                "The training goes on in the middle of an epoch, with other "
+                "metrics than it began the epoch with. Those that are new are "
+                "logged of the rest of this epoch alone, and those that are "
+                "missing are not logged. To log them of all its batches, "
+                "compile the trainer with the same metrics. "
+                f"Received: metrics with {', '.join(left)} on one side only",
+                stacklevel=2,
+            )
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         num_batches = self._step - self._epoch_step
@@ -257,6 +299,7 @@ class Checkpoint(Resuming):
         for name, value in (logs or {}).items():
             self._history.setdefault(name, []).append(_plain(value))
         self._place = epoch + 1, 0
+        self._has_begun = False
         is_due = self._is_due()
         if self._is_best(logs or {}) or is_due:
             self._save(*self._place)
@@ -303,6 +346,7 @@ class Checkpoint(Resuming):
                 "trainer": type(trainer).__name__,
                 "epoch": int(epoch),
                 "batch": int(batch),
+                "has_begun": self._has_begun,
                 "steps_per_epoch": self._steps_per_epoch,
                 "settings": self._settings,
                 "history": self._history,

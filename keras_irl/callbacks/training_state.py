@@ -118,6 +118,51 @@ def assign(variables: list[Any], values: list[Any]) -> None:
         variable.assign(value)
 
 
+def assign_described(
+    variables: list[Any], described: list[Any], values: list[Any]
+) -> list[str]:
+    """Gives variables the values of those of the same name, shape and type.
+
+    Args:
+        variables: List of variables.
+        described: List of a path, shape and type for each value.
+        values: List of arrays.
+
+    Returns:
+        The paths of which there is only a variable, or only a value.
+    """
+    kept: dict[Any, list[Any]] = {}
+    for each, value in zip(described, values, strict=True):
+        kept.setdefault(_key(each), []).append((each[0], value))
+    left = []
+    for variable in variables:
+        found = kept.get(_key([variable.path, variable.shape, variable.dtype]))
+        if found:
+            variable.assign(found.pop(0)[1])
+        else:
+            left.append(variable.path)
+    return left + [path for rest in kept.values() for path, _ in rest]
+
+
+def scalars_of(variables: list[Any]) -> list[tuple[Any, Any]]:
+    """Pairs variables that are one number, such as a rate, with the number.
+
+    Args:
+        variables: List of variables.
+    """
+    return [
+        (variable, np.array(ops.convert_to_numpy(variable)))
+        for variable in variables
+        if not variable.shape
+    ]
+
+
+def _key(described):
+    # What a metric is made inside of depends on what sees the first batch.
+    path, shape, dtype = _without_numbers(described)
+    return (*path.split("/")[-2:], *shape, str(dtype))
+
+
 def _flat(state):
     return [v for group in state for v in group]
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import grain
@@ -267,11 +268,15 @@ class DemonstrationStream(grain.IterDataset):
     Args:
         batches: A `grain.IterDataset` of the batches.
         demonstrations: The `Demonstrations` that they are of.
+        transforms: Sequence of functions that were mapped over the batches.
     """
 
-    def __init__(self, batches: Any, demonstrations: Any) -> None:
+    def __init__(
+        self, batches: Any, demonstrations: Any, transforms: Sequence[Any] = ()
+    ) -> None:
         super().__init__(batches)
         self.demonstrations = demonstrations
+        self._transforms = tuple(transforms)
 
     def __iter__(self):
         return iter(self.parents[0])
@@ -283,7 +288,45 @@ class DemonstrationStream(grain.IterDataset):
             self.demonstrations.check_share()
             _check_rows(self.demonstrations)
             return self
-        return DemonstrationStream(super().map(transform), self.demonstrations)
+        return DemonstrationStream(
+            super().map(transform),
+            self.demonstrations,
+            (*self._transforms, transform),
+        )
+
+    def after(
+        self, num_batches: int, num_stand_ins: int = 0
+    ) -> "DemonstrationStream":
+        """Streams what comes after some batches, of which none is read.
+
+        Args:
+            num_batches: The number of batches to leave out.
+            num_stand_ins: The number of times that the first batch comes
+                before itself, for a `fit` that counts batches it does not
+                train on. Defaults to 0.
+
+        Raises:
+            ValueError: If nothing comes after them.
+        """
+        if num_batches >= len(self.demonstrations):
+            raise ValueError(
+                f"All {len(self.demonstrations)} batches of the stream are "
+                "trained on. Pass one of more epochs, such as "
+                "`dataset.epochs(n)`, or the data itself, as in "
+                "`fit(dataset, epochs=n)`. "
+                f"Received: a stream that goes on after {num_batches} batches"
+            )
+        rest = self.demonstrations[num_batches:]
+        batches: Any = rest
+        if num_stand_ins:
+            first = rest[:1].repeat(num_stand_ins, reseed_each_epoch=False)
+            batches = grain.MapDataset.concatenate([first, rest])
+        stream = DemonstrationStream(
+            batches.to_iter_dataset(READ_OPTIONS), rest
+        )
+        for transform in self._transforms:
+            stream = stream.map(transform)
+        return stream
 
 
 def demonstrations_of(dataset: Any) -> Any:

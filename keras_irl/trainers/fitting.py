@@ -81,7 +81,9 @@ class FittedModel(PolicyModel):
     def make_train_function(self, force: bool = False) -> Any:
         super().make_train_function(force)
         if self._resumption is not None:
-            self.train_function = self._resumption.skip(self.train_function)
+            self.train_function = self._resumption.skip(
+                self.train_function, self._symbolic_build
+            )
         return self.train_function
 
     @functools.wraps(keras.Model.evaluate)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import keras
 
 from keras_irl.arguments import shortened
+from keras_irl.data.dataset import DemonstrationStream
 from keras_irl.trainers.fit_arguments import EpochStream
 
 
@@ -116,15 +117,23 @@ class Resumption:
 
         Returns:
             A dictionary.
+
+        Raises:
+            ValueError: If an execution would take batches that are trained
+                already together with others.
         """
         epoch, num_batches, _ = self.position
         arguments = dict(arguments)
         first = arguments.get("initial_epoch", 0)
         arguments["initial_epoch"] = max(first, epoch)
+        if first <= epoch < arguments.get("epochs", 1):
+            arguments["x"] = self._rest(arguments, epoch - first)
         if first > epoch or not num_batches:
+            # Another epoch begins, of which nothing is trained.
+            self.position = self.position._replace(batch=0)
             return arguments
-        if isinstance(arguments.get("x"), EpochStream):
-            arguments["x"].skip(num_batches)
+        if epoch < arguments.get("epochs", 1):
+            _check_execution(num_batches, self._trainer.steps_per_execution)
         arguments["callbacks"] = SkippingCallbacks(
             listed(arguments.get("callbacks")),
             num_batches,
@@ -138,6 +147,18 @@ class Resumption:
         )
         return arguments
 
+    def _rest(self, arguments, num_epochs):
+        """The data, less the batches of epochs and of one that was begun."""
+        x, steps = arguments.get("x"), arguments.get("steps_per_epoch")
+        num_batches = self.position.batch
+        if isinstance(x, DemonstrationStream) and steps is not None:
+            # Keras reads on in it from epoch to epoch, from its beginning.
+            num_trained = num_epochs * steps + num_batches
+            return x.after(num_trained, num_batches) if num_trained else x
+        if isinstance(x, EpochStream):
+            x.skip(num_batches)
+        return x
+
     def last_of(self, callbacks: Any) -> Any:
         """Orders callbacks: one that resumes comes after those it keeps.
 
@@ -148,16 +169,19 @@ class Resumption:
             return callbacks
         return sorted(listed(callbacks), key=lambda c: isinstance(c, Resuming))
 
-    def skip(self, train_function: Any) -> Any:
+    def skip(self, train_function: Any, build: Any) -> Any:
         """Makes Keras's function of a step one that skips the first steps.
 
         Args:
             train_function: What `keras.Model.make_train_function` made.
+            build: A function of a `data_batch`, by which Keras makes metrics.
         """
         if isinstance(train_function, SkippedSteps) or not self.position.batch:
             return train_function
         num_steps = self._trainer.steps_per_execution
-        return SkippedSteps(train_function, self.position.batch, num_steps)
+        return SkippedSteps(
+            train_function, self.position.batch, num_steps, build
+        )
 
     def joined(self, history: Any) -> Any:
         """Adds the epochs of before to the history of a `fit`.
@@ -189,12 +213,20 @@ class SkippedSteps:
             data: an iterator, or under PyTorch a list of batches.
         num_batches: The number of batches to skip.
         steps_per_execution: The number of batches of a call.
+        build: A function of a `data_batch`, by which Keras makes metrics where
+            it else does so only in the first step.
     """
 
     def __init__(
-        self, taken: Any, num_batches: int, steps_per_execution: int
+        self,
+        taken: Any,
+        num_batches: int,
+        steps_per_execution: int,
+        build: Any,
     ) -> None:
         self.taken = taken
+        self._build = build
+        self._is_built = False
         self._num_left = num_batches
         self._steps_per_execution = steps_per_execution
 
@@ -205,7 +237,11 @@ class SkippedSteps:
         self._num_left -= self._steps_per_execution
         if not isinstance(data, list):
             for _ in range(self._steps_per_execution):
-                next(data)
+                batch = next(data)
+            if not state and not self._is_built:
+                # TensorFlow, where there are no sums to go on with otherwise.
+                self._build(data_batch=batch)
+                self._is_built = True
         # Under JAX a step is a function of its state, and returns it.
         return ({}, *state) if state else {}
 
@@ -279,6 +315,18 @@ def position_of_backup(callbacks: Any) -> Position:
                 noted = json.loads(text)
                 return Position(noted["epoch"], noted["batch"] + 1)
     return Position()
+
+
+def _check_execution(num_batches, steps_per_execution):
+    if num_batches % steps_per_execution:
+        raise ValueError(
+            f"The training stopped after {num_batches} batches of an epoch, "
+            f"and can't go on from there by {steps_per_execution} at a time. "
+            "Compile with a `steps_per_execution` that divides "
+            f"{num_batches}, such as that of before; another can follow from "
+            "the next epoch on. "
+            f"Received: steps_per_execution={steps_per_execution}"
+        )
 
 
 def _counts_batches(callback):

@@ -227,6 +227,207 @@ def test_other_data_goes_on_too(kind, tmp_path):
     np.testing.assert_allclose([*first[:3], *second], expected, rtol=1e-5)
 
 
+def killed_in_an_epoch(folder, every, num_batches, *callbacks):
+    """A training that ended after some batches; the data."""
+    trainer, data = mle()
+    with pytest.raises(KilledError):
+        trainer.fit(
+            data,
+            epochs=2,
+            verbose=0,
+            callbacks=[
+                *callbacks,
+                Checkpoint(folder, every),
+                KillAt(num_batches),
+            ],
+        )
+    return data
+
+
+class Rates(keras.callbacks.Callback):
+    """Notes the learning rate of each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.rates = []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        rate = self.model.optimizer.learning_rate
+        self.rates.append(float(numpy(rate)))
+
+
+@in_one_backend
+def test_an_epoch_that_goes_on_lowers_no_rate_twice(tmp_path):
+    def halved():
+        return keras.callbacks.LearningRateScheduler(
+            lambda epoch, rate: rate / 2 if epoch else rate
+        )
+
+    # Of the second epoch two batches are kept.
+    data = killed_in_an_epoch(tmp_path, 2, 9, halved())
+    rates, steps = Rates(), StepLosses()
+    checkpoint = Checkpoint(tmp_path, 2)
+    mle()[0].fit(
+        data,
+        epochs=3,
+        verbose=0,
+        callbacks=[checkpoint, halved(), rates, steps],
+    )
+    np.testing.assert_allclose(rates.rates, [5e-4] * 4 + [2.5e-4] * 6)
+    assert len(steps.losses) == 10
+
+
+@in_one_backend
+def test_an_epoch_kept_before_its_first_batch_lowers_no_rate_twice(tmp_path):
+    class Halved(keras.callbacks.Callback):
+        """Sets the rate as an epoch begins, and gets a signal then."""
+
+        def __init__(self, is_signaled):
+            super().__init__()
+            self.is_signaled = is_signaled
+
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch:
+                rate = self.model.optimizer.learning_rate
+                rate.assign(rate / 2)
+                if self.is_signaled:
+                    signal.raise_signal(signal.SIGINT)
+
+    trainer, data = mle()
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(
+            data,
+            epochs=2,
+            verbose=0,
+            callbacks=[Halved(True), Checkpoint(tmp_path)],
+        )
+    assert (tmp_path / "6").is_dir()
+    rates = Rates()
+    mle()[0].fit(
+        data,
+        epochs=2,
+        verbose=0,
+        callbacks=[Halved(False), rates, Checkpoint(tmp_path)],
+    )
+    np.testing.assert_allclose(rates.rates, [5e-4] * 6)
+
+
+def counted(k=3):
+    trainer, data = mle()
+    name = f"top{k}"
+    metric = keras.metrics.SparseTopKCategoricalAccuracy(k=k, name=name)
+    trainer.compile(keras.optimizers.Adam(1e-3), weighted_metrics=[metric])
+    return trainer, data
+
+
+@pytest.mark.backends("tensorflow")
+def test_compiled_metrics_go_on_with_their_sums(tmp_path):
+    histories = {}
+    for name, stop in (("through", []), ("kept", [KillAt(4)]), ("kept", [])):
+        trainer, data = counted()
+        checkpoint = Checkpoint(tmp_path / name, 1)
+        try:
+            history = trainer.fit(
+                data, verbose=0, callbacks=[checkpoint, *stop]
+            )
+        except KilledError:
+            continue
+        histories[name] = history.history
+    assert "top3" in histories["kept"]
+    assert_same(histories["through"], histories["kept"])
+
+
+@in_one_backend
+def test_other_metrics_in_an_epoch_are_told_of(tmp_path):
+    trainer, data = counted()
+    with pytest.raises(KilledError):
+        trainer.fit(
+            data, verbose=0, callbacks=[Checkpoint(tmp_path, 1), KillAt(4)]
+        )
+    with pytest.warns(UserWarning, match="the same metrics.*Received: .*top2"):
+        counted(k=2)[0].fit(
+            data, verbose=0, callbacks=[Checkpoint(tmp_path, 1)]
+        )
+
+
+@in_one_backend
+@pytest.mark.parametrize("num_batches", [9, 12])
+def test_a_stream_of_epochs_goes_on_where_it_was(num_batches, tmp_path):
+    def fitted(folder, stop, num_epochs=3):
+        trainer, data = mle()
+        seen, steps = [], StepLosses()
+
+        def noted(x, *labels):
+            seen.append(x)
+            return x, *labels
+
+        stream = data.epochs(3).map(lambda batch: noted(*batch))
+        try:
+            trainer.fit(
+                stream,
+                steps_per_epoch=6,
+                epochs=num_epochs,
+                verbose=0,
+                callbacks=[steps, Checkpoint(folder, 2), KillAt(stop)],
+            )
+        except KilledError:
+            pass
+        return steps.losses, len(seen)
+
+    expected, num_of_all = fitted(tmp_path / "through", 100)
+    folder = tmp_path / "kept"
+    first, _ = fitted(folder, num_batches)
+    num_kept = (num_batches - 1) // 2 * 2
+    second, num_read = fitted(folder, 100)
+    np.testing.assert_allclose(
+        [*first[:num_kept], *second], expected, rtol=1e-5
+    )
+    # Nothing of the first epoch; one stands in for each of the second.
+    assert num_read == num_of_all - 6
+    assert fitted(folder, 100)[0] == []
+    with pytest.raises(ValueError, match="All 18 batches.*Received: a stream"):
+        fitted(folder, 100, num_epochs=4)
+
+
+@in_one_backend
+def test_a_later_epoch_begins_with_its_first_batch(tmp_path):
+    data = killed_in_an_epoch(tmp_path, 2, 5)
+    trainer, steps = mle()[0], StepLosses()
+    history = trainer.fit(
+        data,
+        initial_epoch=1,
+        epochs=2,
+        verbose=0,
+        callbacks=[steps, Checkpoint(tmp_path, 2)],
+    )
+    assert history.epoch == [1]
+    # The first four of the epoch that was left out were kept.
+    assert (len(steps.losses), int(numpy(trainer.step))) == (6, 10)
+
+
+@in_one_backend
+def test_an_execution_of_trained_and_other_batches_is_refused(tmp_path):
+    data = killed_in_an_epoch(tmp_path, 1, 4)
+    trainer, _ = mle()
+    trainer.compile(keras.optimizers.Adam(1e-3), steps_per_execution=2)
+    with pytest.raises(
+        ValueError, match="divides 3.*Received: steps_per_execution=2"
+    ):
+        trainer.fit(data, verbose=0, callbacks=[Checkpoint(tmp_path, 1)])
+
+
+@pytest.mark.backends("jax")
+@pytest.mark.skipif(
+    keras.config.backend() == "torch", reason="one batch an execution"
+)
+def test_executions_of_another_length_go_on(tmp_path):
+    data = killed_in_an_epoch(tmp_path, 2, 3)
+    trainer, steps = mle()[0], StepLosses()
+    trainer.compile(keras.optimizers.Adam(1e-3), steps_per_execution=2)
+    trainer.fit(data, verbose=0, callbacks=[steps, Checkpoint(tmp_path, 2)])
+    assert (len(steps.losses), int(numpy(trainer.step))) == (2, 6)
+
+
 def refused(trainer, data, folder):
     """What `fit` says, and that it has left the policy alone."""
     before = trainer.policy.get_weights()
