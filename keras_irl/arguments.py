@@ -480,6 +480,20 @@ def _as_float(number):
         return math.inf
 
 
+def first_line(error: Any, size: int = 300) -> str:
+    """First line of what another library's error says, or its type.
+
+    Args:
+        error: What was raised.
+        size: The most characters. Defaults to 300.
+
+    Returns:
+        A string.
+    """
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:size]
+
+
 def sentence(meaning: str) -> str:
     """Clause of an error on the meaning of an argument, if any."""
     return f" {meaning}" if meaning else ""

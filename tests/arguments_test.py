@@ -16,6 +16,7 @@ from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
 from keras_irl.arguments import check_number
 from keras_irl.arguments import check_rows
+from keras_irl.arguments import first_line
 from keras_irl.arguments import float_array
 from keras_irl.arguments import number_text
 from keras_irl.arguments import shortened
@@ -172,3 +173,9 @@ def test_numbers_are_read_as_arrays_and_texts_are_not():
 
 def test_different_numbers_look_different():
     assert number_text(1.0) == "1" != number_text(1.0000001)
+
+
+def test_an_error_is_told_by_its_first_line_or_its_type():
+    assert first_line(OSError("\n no room \nat all")) == "no room "
+    assert first_line(MemoryError()) == "MemoryError"
+    assert first_line(ValueError("abcd"), 3) == "abc"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 from typing import NamedTuple
 
+from keras_irl.arguments import first_line
 from keras_irl.callbacks.noted_files import NotedFiles
 from keras_irl.folders import check_folder
 from keras_irl.processes import gathered
@@ -269,5 +270,4 @@ def _first_line(error):
     if isinstance(error, OSError) and error.strerror:
         where = f" ({os.fspath(error.filename)!r})" if error.filename else ""
         return f"{error.strerror}{where}"
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:300].rstrip(". ")
+    return first_line(error).rstrip(". ")

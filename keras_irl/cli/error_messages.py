@@ -39,19 +39,6 @@ def explain(error: Any, options: argparse.Namespace) -> str | None:
     return _flags_of(error, options) + " ".join(message.split())
 
 
-def first_line(error: Any) -> str:
-    """Returns what an error of another library says first.
-
-    Args:
-        error: What was raised.
-
-    Returns:
-        A string of at most 200 characters.
-    """
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200]
-
-
 def raise_if_too_small(error: Any) -> None:
     """Raises again what was no fault of the file that was read.
 

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import keras
 
+from keras_irl.arguments import first_line
 from keras_irl.arguments import shortened
 from keras_irl.cli.checkpoints import OLDER
 from keras_irl.cli.checkpoints import STEPS
@@ -20,7 +21,6 @@ from keras_irl.cli.checkpoints import RunCheckpoint
 from keras_irl.cli.checkpoints import json_text
 from keras_irl.cli.checkpoints import save_whole
 from keras_irl.cli.config import CONFIG
-from keras_irl.cli.error_messages import first_line
 from keras_irl.cli.error_messages import raise_if_too_small
 from keras_irl.cli.objectives import OBJECTIVES
 from keras_irl.cli.output_folder import FILES

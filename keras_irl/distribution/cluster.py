@@ -6,6 +6,7 @@ import keras
 
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
+from keras_irl.arguments import first_line
 from keras_irl.process_number import num_processes as num_connected
 
 _PREFIX = "KERAS_DISTRIBUTION_"
@@ -82,7 +83,7 @@ def _check_backend():
 
 def _explained(error, addresses, count, number):
     """The error of what JAX could not do."""
-    said = (str(error).splitlines() or [type(error).__name__])[0]
+    said = first_line(error)
     received = (
         f"job_addresses={addresses!r}, num_processes={count}, "
         f"process_id={number}"

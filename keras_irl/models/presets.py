@@ -8,6 +8,7 @@ import keras_hub
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import check_integer
+from keras_irl.arguments import first_line
 from keras_irl.arguments import shortened
 from keras_irl.families.family import layout_of
 from keras_irl.keras_seams import without_mask_warnings
@@ -109,7 +110,7 @@ def _from_preset(preset, settings):
             return load(preset, **settings)
         # Every place that presets come from fails in its own ways.
         except Exception as error:
-            reasons.setdefault(_first_line(error), error)
+            reasons.setdefault(first_line(error), error)
     raise ArgumentError(
         "No language model could be loaded. Pass the name of a scratch policy "
         f"({'|'.join(FAMILIES)}-scratch-{'|'.join(SIZES)}), the name of a "
@@ -119,11 +120,6 @@ def _from_preset(preset, settings):
         f"Received: preset={preset!r}",
         "preset",
     ) from next(iter(reasons.values()))
-
-
-def _first_line(error):
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:300]
 
 
 def set_lengths(
