@@ -12,6 +12,8 @@ from typing import Any
 import keras
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Functions of Keras that drop whatever is raised in them, between steps too.
+_DROPPING = ("pythonify_logs", "_symbolic_build")
 
 
 class DeferredSignals:
@@ -21,9 +23,10 @@ class DeferredSignals:
     callbacks. A signal that comes during a step is handed on when the step has
     ended, to whatever would have handled it: by default, Ctrl-C then raises
     `KeyboardInterrupt`. A second one is handed on at once. Between steps, and
-    before the first, signals are what they are elsewhere. So a program that
-    wants to end well on a signal installs a handler as ever, with
-    `signal.signal`, before it calls `fit`.
+    before the first, signals are what they are elsewhere, but for the moments
+    in which Keras would drop them. So a program that wants to end well on a
+    signal installs a handler as ever, with `signal.signal`, before it calls
+    `fit`.
 
     Handlers belong to the main thread: in another one nothing is held back.
     What has no handler in Python, such as `SIGTERM` by default, is left alone.
@@ -106,10 +109,20 @@ class DeferredSignals:
         self._before = None
 
     def _handle(self, number, frame):
-        if self._is_running and self._held is None:
+        waits = self._is_running or _is_dropped(frame)
+        if waits and self._held is None:
             self._held = (number, frame)
         else:
             self._handlers[number](number, frame)
+
+
+def _is_dropped(frame):
+    """Tells whether Keras would drop what is raised in a frame of the stack."""
+    while frame is not None:
+        if frame.f_code.co_name in _DROPPING:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _is_consumed(value):
@@ -139,7 +152,16 @@ class _StepEnds(keras.callbacks.Callback):
     def on_test_batch_end(self, batch, logs=None):
         self.on_train_batch_end(batch, logs)
 
+    def on_train_begin(self, logs=None):
+        self._steps.end_step()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._steps.end_step()
+
     def on_epoch_end(self, epoch, logs=None):
+        self._steps.end_step()
+
+    def on_train_end(self, logs=None):
         self._steps.end_step()
 
     def on_test_begin(self, logs=None):
