@@ -77,10 +77,9 @@ def keras_answers(contender, sizes, dtype):
         policy.compile(sampler=keras_hub.samplers.RandomSampler())
         return lambda inputs: policy.generate(inputs, stop_token_ids=None)
     from keras_irl.generation import TokenSampler
-    from keras_irl.generation.drawing import CompiledDecoder
+    from keras_irl.generation.drawing import CompiledSampler
 
-    decoder = CompiledDecoder(policy, TokenSampler())
-    return decoder
+    return CompiledSampler(policy, TokenSampler())
 
 
 def torch_answers(sizes, dtype, num_tokens):
