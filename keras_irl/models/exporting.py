@@ -29,6 +29,7 @@ from keras_irl.models.lora import low_rank_updates
 from keras_irl.models.policy_model import PolicyModel
 from keras_irl.process_number import is_first_process
 from keras_irl.process_number import num_processes
+from keras_irl.processes import done_by_first
 from keras_irl.processes import to_numpy
 from keras_irl.types import Path
 from keras_irl.types import Policy
@@ -70,7 +71,8 @@ def export(
 
     The folder appears whole or not at all. The policy stays as it is. Of
     several processes, all must call this, and the first writes; there, the
-    weights must fit into the memory of its machine.
+    weights must fit into the memory of its machine. keras-hub's own
+    `policy.save_to_preset` can't fetch what other processes hold.
 
     Args:
         policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM`, or the trainer of
@@ -98,15 +100,17 @@ def export(
     check_language_model(policy)
     check_choice("format", format, FORMATS)
     check_flag("merge_lora", merge_lora)
-    place = _check_place(folder)
+    check_folder(folder)
+    place = pathlib.Path(os.path.abspath(check_path("folder", folder)))
+    # The others may be late, and find there what the first has written.
+    done_by_first(lambda: _check_empty(place, folder))
     if not merge_lora:
         _check_updates(policy, format)
     if format == "transformers":
         _check_transformers(policy)
     if num_processes() > 1:
         policy = _gathered(policy)
-    if is_first_process():
-        _write(policy, place, format, merge_lora)
+    done_by_first(lambda: _write(policy, place, format, merge_lora))
 
 
 def load_lora(policy: Policy, folder: Path) -> None:
@@ -145,16 +149,13 @@ def load_lora(policy: Policy, folder: Path) -> None:
         ) from error
 
 
-def _check_place(folder):
-    check_folder(folder)
-    place = pathlib.Path(os.path.abspath(check_path("folder", folder)))
+def _check_empty(place, folder):
     if place.exists() and any(place.iterdir()):
         raise ArgumentError(
             "What is in the folder would mix with what is exported. Pass the "
             f"path of a new one, or empty it. Received: folder={str(folder)!r}",
             "folder",
         )
-    return place
 
 
 def _check_updates(policy, format):
