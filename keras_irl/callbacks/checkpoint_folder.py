@@ -108,6 +108,11 @@ class CheckpointFolder:
                 options=orbax.checkpoint.CheckpointManagerOptions(
                     preservation_policy=_NewestAndBest(self),
                     cleanup_tmp_directories=True,
+                    # In the background, threads that wait for a folder which
+                    # can't be made would keep the process for 20 minutes.
+                    async_options=orbax.checkpoint.AsyncOptions(
+                        create_directories_asynchronously=False
+                    ),
                 ),
             )
 

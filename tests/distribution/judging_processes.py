@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import sys
+import time
 
 NUM_DEVICES = 4
 PROMPTS = ["the fox", "the brown dog", "the quick fox", "a dog"] * 2
@@ -38,12 +39,13 @@ def judged(folder):
     judge = EvaluateGeneration(
         task, num_samples=2, batch_size=3, output=folder / "samples"
     )
+    folder.mkdir(exist_ok=True)
     table = keras.callbacks.CSVLogger(folder / "logs.csv")
     # All have to come to the same end.
     stop = keras.callbacks.EarlyStopping("entropy_t1", 1e9, 1, mode="min")
     data = keras_irl.data.demonstrations(policy, PROMPTS, RESPONSES, 8, seed=0)
     logs = trainer.fit(
-        data, epochs=5, verbose=0, callbacks=[judge, table, stop]
+        data, epochs=4, verbose=0, callbacks=[judge, table, stop]
     ).history
     rows = sweep({"p": trainer.policy}, task, [0.0, 1.0], 2, batch_size=3)
     export(trainer, folder / "whole")
@@ -91,23 +93,25 @@ def main(process, num_processes, port, folder):
     initialize()
     found = {"seed": keras_seams.random_seed()}
     mesh = keras.distribution.DeviceMesh((NUM_DEVICES,), ["batch"])
-    for name, distribution in (
-        ("data_parallel", keras.distribution.DataParallel(mesh)),
-        ("fsdp", Sharded(mesh, min_size=256)),
-    ):
-        keras.distribution.set_distribution(distribution)
-        found[name] = judged(folder / name)
+    keras.distribution.set_distribution(Sharded(mesh, min_size=256))
+    found["judged"] = judged(folder / "fsdp")
+    # Where each holds all of the weights, none waits for another's.
+    keras.distribution.set_distribution(keras.distribution.DataParallel(mesh))
     found["refused"] = refused(folder, export)
     (folder / f"{process}.json").write_text(json.dumps(found), "utf-8")
 
 
 def refused(folder, export):
-    """What all are told of that the first process alone could not do."""
+    """What all are told of what the first process could not do."""
     from families import family_policy
 
     from keras_irl.process_number import is_first_process
 
     policy = family_policy("gpt2", max_length=24)
+    if not is_first_process():
+        # It finds what the first could have written meanwhile.
+        time.sleep(1.0)
+    export(policy, folder / "replicated")
     if is_first_process():
         type(policy).save_to_preset = fails
     return message(export, policy, folder / "lost")
