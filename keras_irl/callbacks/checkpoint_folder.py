@@ -23,8 +23,6 @@ _MENDED = {
     errno.EACCES: "Allow writing there",
     errno.EPERM: "Allow writing there",
     errno.EROFS: "Allow writing there",
-    errno.ENOENT: "Put the folder back",
-    errno.ENOTDIR: "Put the folder back",
 }
 
 
@@ -244,10 +242,17 @@ class CheckpointFolder:
             place = self.directory if step is None else self.path(step)
             raise ValueError(
                 f"Can't {verb} the checkpoint {str(place)!r}: "
-                f"{_first_line(error)}. {_mended(error)}, or pass "
+                f"{_first_line(error)}. {self._mended(error)}, or pass "
                 f"{self.remedy.elsewhere}.{self._offer()} "
                 f"Received: directory={str(self.directory)!r}"
             ) from error
+
+    def _mended(self, error):
+        if self._manager is not None and not self.directory.is_dir():
+            # Orbax may say something else of what is not there any more.
+            return "Put the folder back"
+        known = error.errno if isinstance(error, OSError) else None
+        return _MENDED.get(known, "Make room")
 
     def _offer(self):
         if not self.steps():
@@ -296,11 +301,6 @@ class _NewestAndBest:
         steps = [checkpoint.step for checkpoint in checkpoints]
         kept = {*steps[-self._folder.keep :], self._folder.best_step}
         return [step in kept for step in steps]
-
-
-def _mended(error):
-    known = error.errno if isinstance(error, OSError) else None
-    return _MENDED.get(known, "Make room")
 
 
 def _first_line(error):
