@@ -152,7 +152,7 @@ def test_only_the_first_process_writes_and_shows_progress(both):
     ("moment", "words"),
     [
         ("alone", "could not be joined.*Received: job_addresses=None"),
-        ("wrong", "process id.*process_id=2, SLURM_JOB_ID=1.*NTASKS=2"),
+        ("wrong", "JAX said.*process_id=2, SLURM_JOB_ID=1.*NTASKS=2"),
         ("twice", "joined already.*num_processes=3.*of 2 processes"),
         ("undistributed", "Received: 2 processes and no distribution"),
         ("other", "by another distribution.*Received: demonstrations with"),

@@ -19,6 +19,7 @@ RESPONSES = ["jumps", "is lazy", "over the dog", "barks"] * 2
 def judged(folder):
     """What is logged of a policy in training, and found in it afterwards."""
     import keras
+    import numpy as np
     from families import family_policy
     from testing import quick_start
 
@@ -52,7 +53,7 @@ def judged(folder):
     again = message(export, trainer, folder / "whole")
     enable_lora(policy, rank=2)
     for update in policy.trainable_variables:
-        update.assign(keras.ops.full(update.shape, 0.01))
+        update.assign(np.full(update.shape, 0.01, "float32"))
     export(policy, folder / "merged")
     export(policy, folder / "apart", merge_lora=False)
     return {
