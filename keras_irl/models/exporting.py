@@ -27,6 +27,7 @@ from keras_irl.models.lora import enable_lora
 from keras_irl.models.lora import has_lora
 from keras_irl.models.lora import low_rank_updates
 from keras_irl.models.policy_model import PolicyModel
+from keras_irl.models.scratch import seeded
 from keras_irl.process_number import is_first_process
 from keras_irl.process_number import num_processes
 from keras_irl.processes import done_by_first
@@ -349,7 +350,7 @@ def _gathered(policy):
     distribution = keras.distribution.distribution()
     keras.distribution.set_distribution(None)
     try:
-        with keras.device("cpu:0"), without_mask_warnings():
+        with _on_its_own():
             copy = _made_alike(policy)
             if has_lora(policy):
                 updates = low_rank_updates(policy)
@@ -360,6 +361,17 @@ def _gathered(policy):
             return copy
     finally:
         keras.distribution.set_distribution(distribution)
+
+
+@contextlib.contextmanager
+def _on_its_own():
+    """Makes a copy in the memory of the machine, and draws nothing for it.
+
+    Numbers that the first process alone had drawn would be missing in what all
+    of them draw next.
+    """
+    with keras.device("cpu:0"), without_mask_warnings(), seeded(0):
+        yield
 
 
 def _made_alike(policy, **settings):
@@ -389,7 +401,7 @@ def _copied(policy, merges):
     distribution = keras.distribution.distribution()
     keras.distribution.set_distribution(None)
     try:
-        with keras.device("cpu:0"), without_mask_warnings():
+        with _on_its_own():
             dtype = policy.backbone.variable_dtype
             copy = _made_alike(policy, dtype=dtype)
             for variable, value in zip(
