@@ -292,7 +292,10 @@ def done_by_first(work: Callable[[], Any]) -> None:
     if error is not None:
         raise error
     if said is not None:
-        raise ValueError(f"The first process could not do it. It says: {said}")
+        raise ValueError(
+            f"The first process could not do it. It says: {said} "
+            f"Received: {num_processes()} processes"
+        )
 
 
 def agree_on_seed() -> None:

@@ -23,6 +23,7 @@ _MENDED = {
     errno.EACCES: "Allow writing there",
     errno.EPERM: "Allow writing there",
     errno.EROFS: "Allow writing there",
+    errno.ENOENT: "Put the folder back",
 }
 
 

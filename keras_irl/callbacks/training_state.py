@@ -53,7 +53,7 @@ class TrainingState(NamedTuple):
 
 
 class KeptState(NamedTuple):
-    """What was read of a checkpoint, and the variables it belongs to.
+    """State that was read of a checkpoint, and the variables it belongs to.
 
     Attributes:
         about: Its description.

@@ -127,7 +127,7 @@ def _explained(error, addresses, count, number):
 
 
 def _environment():
-    """What the environment tells of a cluster, of what JAX reads."""
+    """Variables of the environment by which JAX finds out a cluster."""
     return {
         name: os.environ[name] for name in _OF_A_CLUSTER if name in os.environ
     }
