@@ -32,6 +32,7 @@ from scaling_plan import print_plan  # noqa: E402
 
 import keras_irl  # noqa: E402
 from keras_irl.distribution import Sharded  # noqa: E402
+from keras_irl.models import enable_lora  # noqa: E402
 
 VOCABULARY, WIDTH, NUM_LAYERS = 8192, 128, 2
 # As the 50,257 entries of a GPT-2, which no number of devices divides.
@@ -76,11 +77,22 @@ def distribution(strategy, num_devices):
     return Sharded(mesh, strategy, min_size=1024)
 
 
-def compiled(strategy, num_devices=8, is_tied=False, vocabulary=VOCABULARY):
-    """The compiled step of IQLearn, and the parameters of its policy."""
+def compiled(
+    strategy,
+    num_devices=8,
+    is_tied=False,
+    vocabulary=VOCABULARY,
+    updated_layers=(),
+):
+    """The compiled step of IQLearn, and the parameters of its policy.
+
+    Low-rank updates of the layers that are named are all that is trained then.
+    """
     keras.distribution.set_distribution(distribution(strategy, num_devices))
     try:
         policy = make_policy(is_tied, vocabulary)
+        if updated_layers:
+            enable_lora(policy, 8, updated_layers)
         trainer = keras_irl.IQLearn(policy)
         trainer.compile("adam", tile_vocabulary=True)
         step = CompiledStep(trainer, make_batch(vocabulary))

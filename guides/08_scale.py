@@ -315,8 +315,10 @@ gcloud compute tpus tpu-vm ssh my-pod --worker=all \
     --command="KERAS_BACKEND=jax python train.py"
 ```
 
-and under SLURM on machines of eight GPUs, a process a machine: `srun --nodes=8
---ntasks-per-node=1 --gpus-per-node=8 python train.py`.
+and under SLURM on machines of eight GPUs, a process a GPU, as JAX expects there:
+`srun --nodes=8 --ntasks-per-node=8 --gpus-per-node=8 python train.py`.
+[Several processes](https://github.com/keras-irl/keras_irl/blob/main/docs/several_processes.md)
+says more of starting them.
 
 ## Scale it up
 

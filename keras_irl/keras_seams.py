@@ -395,6 +395,14 @@ def global_random_state(state: Any = None) -> list[int]:
     return [int(x) for x in ops.convert_to_numpy(generator.state)]
 
 
+def random_seed() -> int | None:
+    """The seed that `keras.utils.set_random_seed` was given, or `None`.
+
+    Waits for: `keras.utils.set_random_seed` with a counterpart that reads.
+    """
+    return keras.src.utils.rng_utils.get_random_seed()
+
+
 def weight_of_slot(slot: Any, weights: Sequence[Any]) -> Any:
     """Finds the weight that an optimizer keeps one of its variables of.
 

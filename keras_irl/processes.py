@@ -6,6 +6,8 @@ batch; what is written and shown, the first of them writes and shows.
 """
 
 import os
+import secrets
+from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
@@ -13,6 +15,8 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from keras_irl.keras_seams import random_seed
+from keras_irl.process_number import is_first_process
 from keras_irl.process_number import num_processes
 from keras_irl.types import Tensor
 
@@ -261,6 +265,61 @@ def told_by_first(text: str | None) -> str | None:
     rows = gathered([*found, *bytes(_MESSAGE - len(found))])
     said = bytes(rows[0].tolist()).rstrip(b"\0").decode("utf-8", "ignore")
     return said or None
+
+
+def done_by_first(work: Callable[[], Any]) -> None:
+    """Lets the first process do something, and all wait for its end.
+
+    All of them must call it.
+
+    Args:
+        work: A function without arguments.
+
+    Raises:
+        ValueError: On the others, if it failed; on the first, whatever the
+            function raised.
+    """
+    if num_processes() == 1:
+        work()
+        return
+    error, mine = None, None
+    if is_first_process():
+        try:
+            work()
+        except Exception as found:
+            error, mine = found, f"{type(found).__name__}: {found}"
+    said = told_by_first(mine)
+    if error is not None:
+        raise error
+    if said is not None:
+        raise ValueError(
+            f"The first process could not do it. It says: {said} "
+            f"Received: {num_processes()} processes"
+        )
+
+
+def agree_on_seed() -> None:
+    """Gives all processes one random seed, unless they were given one.
+
+    Without, each would draw weights and noise of its own. All must call it.
+
+    Raises:
+        ValueError: If they were given different ones.
+    """
+    seed = random_seed()
+    if num_processes() == 1:
+        return
+    # More than 32 bits are gathered in two numbers.
+    halves = [-1, -1] if seed is None else divmod(int(seed) % 2**62, 2**31)
+    known = gathered([*halves, secrets.randbelow(2**31)])
+    if (known[:, 0] < 0).any():
+        keras.utils.set_random_seed(int(known[0, 2]))
+    elif (known[:, :2] != known[0, :2]).any():
+        raise ValueError(
+            "Processes that train one policy draw the same weights and noise. "
+            "Call `keras.utils.set_random_seed` with the same number in all of "
+            f"them. Received: seed={seed}, and others"
+        )
 
 
 def fetched_by_all(found: Any) -> Any:

@@ -366,6 +366,11 @@ def test_the_global_generator_goes_on_where_it_was():
     np.testing.assert_array_equal(numpy(keras.random.normal((3,))), first)
 
 
+def test_a_random_seed_is_known_again():
+    keras.utils.set_random_seed(7)
+    assert keras_seams.random_seed() == 7
+
+
 def test_an_optimizer_names_its_slots_after_their_weights():
     model = keras.Sequential([keras.layers.Dense(2), keras.layers.Dense(2)])
     model.build((1, 2))

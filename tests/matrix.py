@@ -1,4 +1,14 @@
-"""Losses of a method on a family of policies, under a strategy."""
+"""Losses of a method on a family of policies, under a strategy.
+
+    KERAS_BACKEND=jax XLA_FLAGS=--xla_force_host_platform_device_count=8 \\
+        python tests/matrix.py MLE IQLearn    # Or other methods; all by default
+
+prints for every cell of the matrix how far the losses of eight devices are from
+those of one.
+"""
+
+import itertools
+import sys
 
 import keras
 import numpy as np
@@ -20,6 +30,7 @@ METHODS = {
     "GAIL": keras_irl.GAIL,
 }
 FAMILIES = ("t5", "bart", "gpt2", "gemma", "llama")
+STRATEGIES = ("data parallel", "fsdp", "tensor")
 
 
 def losses(method, family, strategy, tiled=True, num_steps=10):
@@ -46,7 +57,20 @@ def losses(method, family, strategy, tiled=True, num_steps=10):
             data = demonstrations(policy, PROMPTS, RESPONSES, 8)
             stream = data.batches(0, num_steps)
             trainer.fit(stream, steps_per_epoch=num_steps, **options)
+            return own_losses(steps.losses)
     return steps.losses
+
+
+def own_losses(means):
+    """The loss of each step, of means over it and all those before it."""
+    counts = np.arange(1, len(means) + 1)
+    return np.diff(means * counts, prepend=0.0).tolist()
+
+
+def difference(found, expected):
+    """The largest relative difference of two lists of losses."""
+    found, expected = np.array(found), np.array(expected)
+    return float(np.max(np.abs(found - expected) / np.abs(expected)))
 
 
 def batch_by_hand(policy, width=24):
@@ -61,3 +85,22 @@ def batch_by_hand(policy, width=24):
         mask[row, len(prompt) - 1 : len(text) - 1] = 1.0
     inputs = {"token_ids": tokens[:, :-1], "padding_mask": tokens[:, 1:] != 0}
     return {"x": inputs, "y": tokens[:, 1:], "sample_weight": mask}
+
+
+def main(methods):
+    print("| method | family | statistics | " + " | ".join(STRATEGIES) + " |")
+    print("|---" * (3 + len(STRATEGIES)) + "|")
+    for method, family, tiled in itertools.product(
+        methods or METHODS, FAMILIES, (True, False)
+    ):
+        expected = losses(method, family, None, tiled)
+        found = [
+            f"{difference(losses(method, family, name, tiled), expected):.1e}"
+            for name in STRATEGIES
+        ]
+        kind = "tiled" if tiled else "plain"
+        print("|", " | ".join([method, family, kind, *found]), "|", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -6,11 +6,15 @@ from testing import PROMPTS
 from testing import RESPONSES
 
 import keras_irl
+from keras_irl import processes
+from keras_irl.keras_seams import random_seed
 from keras_irl.process_number import is_first_process
 from keras_irl.process_number import num_processes
 from keras_irl.processes import WHOLE
 from keras_irl.processes import Share
+from keras_irl.processes import agree_on_seed
 from keras_irl.processes import check_engine
+from keras_irl.processes import done_by_first
 from keras_irl.processes import on_all_processes
 from keras_irl.processes import share_of_batch
 from keras_irl.processes import share_of_parts
@@ -29,6 +33,54 @@ def test_one_process_feeds_and_writes_all():
     assert is_first_process()
     assert share_of_batch(7) == WHOLE
     assert WHOLE.rows(7) == slice(0, 7)
+
+
+@pytest.mark.parametrize(
+    ("told", "seed"),
+    [([[-1, -1, 5], [0, 3, 8]], 5), ([[0, 3, 5], [0, 3, 8]], 3)],
+)
+def test_processes_agree_on_a_seed(told, seed, monkeypatch):
+    agree_on_seed()
+    keras.utils.set_random_seed(3)
+    monkeypatch.setattr(processes, "num_processes", lambda: 2)
+    monkeypatch.setattr(processes, "gathered", lambda _: np.array(told))
+    agree_on_seed()
+    assert random_seed() == seed
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_all_are_told_of_what_the_first_could_not_do(is_first, monkeypatch):
+    def fail():
+        raise OSError("no room")
+
+    with pytest.raises(OSError, match="no room"):
+        done_by_first(fail)
+    told = []
+    monkeypatch.setattr(processes, "num_processes", lambda: 2)
+    monkeypatch.setattr(processes, "is_first_process", lambda: is_first)
+    monkeypatch.setattr(
+        processes,
+        "told_by_first",
+        lambda text: told.append(text) or "OSError: no room",
+    )
+    kind = OSError if is_first else ValueError
+    with pytest.raises(kind, match="no room"):
+        done_by_first(fail)
+    assert told == ["OSError: no room" if is_first else None]
+    done = []
+    monkeypatch.setattr(processes, "told_by_first", lambda text: text)
+    done_by_first(lambda: done.append(1))
+    assert done == [1] * is_first
+
+
+def test_processes_with_different_seeds_are_refused(monkeypatch):
+    keras.utils.set_random_seed(2**31 + 3)
+    monkeypatch.setattr(processes, "num_processes", lambda: 2)
+    monkeypatch.setattr(
+        processes, "gathered", lambda mine: np.array([mine, [0, 3, 8]])
+    )
+    with pytest.raises(ValueError, match="Received: seed=2147483651"):
+        agree_on_seed()
 
 
 def test_shares_are_the_parts_that_devices_compute():

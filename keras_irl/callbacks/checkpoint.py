@@ -20,12 +20,13 @@ from keras_irl.callbacks.checkpoint_folder import DamagedCheckpointError
 from keras_irl.callbacks.checkpoint_folder import Remedy
 from keras_irl.callbacks.kept_settings import changes
 from keras_irl.callbacks.kept_settings import check_data_in_epoch
-from keras_irl.callbacks.kept_settings import keep_new_rates
 from keras_irl.callbacks.kept_settings import settings_of
+from keras_irl.callbacks.kept_settings import take_new_rates
 from keras_irl.callbacks.kept_settings import warn_of_changes
+from keras_irl.callbacks.kept_settings import with_kept_rates
 from keras_irl.callbacks.random_generators import random_states
 from keras_irl.callbacks.random_generators import restore_random_states
-from keras_irl.callbacks.training_state import assign
+from keras_irl.callbacks.training_state import KeptState
 from keras_irl.callbacks.training_state import assign_described
 from keras_irl.callbacks.training_state import described_targets
 from keras_irl.callbacks.training_state import scalars_of
@@ -120,6 +121,8 @@ class Checkpoint(Resuming):
         self._folder = CheckpointFolder(directory, self.keep, self.remedy)
         self._best: Any = None
         self._about: Any = None
+        self._kept: KeptState | None = None
+        self._changed: dict[str, Any] = {}
         self._metrics: Any = None
         self._sums: Any = None
         self._optimizer_scalars: list[Any] = []
@@ -169,10 +172,14 @@ class Checkpoint(Resuming):
             if not steps:
                 return None
             # It says which is the best.
-            self._good(self._checked, trainer, steps, steps[-1])
+            self._note_best(
+                self._good(self._checked, trainer, steps, steps[-1])
+            )
             step = chosen()
             if step is not None:
-                self._good(self._restore, trainer, steps, step)
+                kept = self._good(self._read, trainer, steps, step)
+                self._note_best(kept.about)
+                kept.assign()
             return step
         finally:
             self.close()
@@ -208,19 +215,31 @@ class Checkpoint(Resuming):
             return Position()
         about = self._good(self._checked, trainer, steps, steps[-1])
         check_epoch(about, steps_per_epoch, epochs)
-        kept = about.get("settings")
-        check_data_in_epoch(changes(kept, self._settings), about)
-        self._about = self._good(self._restore, trainer, steps, steps[-1])
-        changed = keep_new_rates(trainer, kept, self._settings)
-        warn_of_changes(changed, str(self._folder.path(steps[-1])))
-        self._optimizer_scalars = scalars_of(state_of(trainer).optimizer)
+        settings = about.get("settings")
+        check_data_in_epoch(changes(settings, self._settings), about)
+        kept = self._good(self._read, trainer, steps, steps[-1])
+        self._note_best(kept.about)
+        self._settings = with_kept_rates(
+            trainer, settings, self._settings, kept.value_of
+        )
+        self._changed = changes(settings, self._settings)
+        warn_of_changes(self._changed, str(self._folder.path(steps[-1])))
+        self._kept, self._about = kept, kept.about
         self._kept_step = self._step = steps[-1]
         self._history = self._about["history"]
         before = {name: [*found] for name, found in self._history.items()}
         return Position(self._about["epoch"], self._about["batch"], before)
 
+    def bring_back(self, trainer: Any) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.assign()
+            self._metrics = kept.metrics
+            take_new_rates(trainer, self._changed)
+            self._optimizer_scalars = scalars_of(state_of(trainer).optimizer)
+
     def close(self) -> None:
-        self._about = self._metrics = self._sums = None
+        self._about = self._kept = self._metrics = self._sums = None
         self._optimizer_scalars = []
         try:
             self._folder.close()
@@ -365,13 +384,14 @@ class Checkpoint(Resuming):
     def _good(self, read, trainer, steps, step):
         """Reads a checkpoint, unless it is damaged or foreign."""
         try:
-            about = read(trainer, step)
+            return read(trainer, step)
         except DamagedCheckpointError as error:
             older = [other for other in steps if other < step]
             self._refuse(error, trainer, step, older)
+
+    def _note_best(self, about):
         self._best = about.get("best")
         self._folder.best_step = about.get("best_step")
-        return about
 
     def _checked(self, trainer, step):
         """Reads the description of a checkpoint of this training."""
@@ -382,8 +402,8 @@ class Checkpoint(Resuming):
         check_variables(about["variables"], state_of(trainer), path)
         return about
 
-    def _restore(self, trainer, step, only_read=False):
-        """Brings a trainer back to a step, and returns what it says."""
+    def _read(self, trainer, step):
+        """Reads a checkpoint of this training, and changes nothing yet."""
         about = self._checked(trainer, step)
         described = about["variables"]
         state = state_of(trainer)._replace(metrics=[])
@@ -392,13 +412,7 @@ class Checkpoint(Resuming):
         )
         arrays = self._folder.arrays(step, targets)
         values = [arrays[name] for name in sorted(arrays)]
-        num_trained, num_metrics = len(state.trained), len(described["metrics"])
-        if not only_read:
-            first_metric = len(values) - num_metrics
-            assign(state.trained, values[:num_trained])
-            assign(state.optimizer, values[num_trained:first_metric])
-            self._metrics = values[first_metric:]
-        return about
+        return KeptState(about, [*state.trained, *state.optimizer], values)
 
     def _refuse(self, error, trainer, newest, older):
         """Says what is wrong with a checkpoint, and which older one is good."""
@@ -406,7 +420,7 @@ class Checkpoint(Resuming):
         good, bad = None, [newest]
         for step in reversed(older):
             with contextlib.suppress(DamagedCheckpointError):
-                self._restore(trainer, step, only_read=True)
+                self._read(trainer, step)
                 good = step
                 break
             bad.append(step)

@@ -5,6 +5,7 @@ import errno
 import os
 import pathlib
 import shutil
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 from typing import NamedTuple
@@ -17,6 +18,13 @@ from keras_irl.types import Path
 
 # What Orbax writes besides the numbers, in bytes.
 _MARGIN = 2**20
+# What to do where something could not be written, by what the system says.
+_MENDED = {
+    errno.EACCES: "Allow writing there",
+    errno.EPERM: "Allow writing there",
+    errno.EROFS: "Allow writing there",
+    errno.ENOENT: "Put the folder back",
+}
 
 
 class DamagedCheckpointError(ValueError):
@@ -77,6 +85,7 @@ class CheckpointFolder:
         self._files = NotedFiles(self.directory)
         self._manager: Any = None
         self._good: set[int] = set()
+        self._written: int | None = None
 
     def open(self) -> None:
         """Begins to read and write.
@@ -98,6 +107,11 @@ class CheckpointFolder:
                 options=orbax.checkpoint.CheckpointManagerOptions(
                     preservation_policy=_NewestAndBest(self),
                     cleanup_tmp_directories=True,
+                    # In the background, threads that wait for a folder which
+                    # can't be made would keep the process for 20 minutes.
+                    async_options=orbax.checkpoint.AsyncOptions(
+                        create_directories_asynchronously=False
+                    ),
                 ),
             )
 
@@ -121,14 +135,15 @@ class CheckpointFolder:
             about: Dictionary of plain values.
 
         Raises:
-            ValueError: If there is no room, or the one before could not be
-                written.
+            ValueError: If there is no room or no permission, or the one before
+                could not be written.
         """
         from orbax.checkpoint import args
 
         self.wait()
         with self._explained("write", step):
             self._check_room(arrays)
+            self._written = step
             self._manager.save(
                 step,
                 args=args.Composite(
@@ -147,7 +162,7 @@ class CheckpointFolder:
         """
         if self._manager is None:
             return
-        with self._explained("write"):
+        with self._explained("write", self._written):
             self._manager.wait_until_finished()
             self._files.note(self.steps(), self._good)
 
@@ -228,10 +243,17 @@ class CheckpointFolder:
             place = self.directory if step is None else self.path(step)
             raise ValueError(
                 f"Can't {verb} the checkpoint {str(place)!r}: "
-                f"{_first_line(error)}. Make room, or pass "
+                f"{_first_line(error)}. {self._mended(error)}, or pass "
                 f"{self.remedy.elsewhere}.{self._offer()} "
                 f"Received: directory={str(self.directory)!r}"
             ) from error
+
+    def _mended(self, error):
+        if self._manager is not None and not self.directory.is_dir():
+            # Orbax may say something else of what is not there any more.
+            return "Put the folder back"
+        known = error.errno if isinstance(error, OSError) else None
+        return _MENDED.get(known, "Make room")
 
     def _offer(self):
         if not self.steps():
@@ -243,9 +265,25 @@ class CheckpointFolder:
         )
 
     def _check_room(self, arrays):
+        """Finds out now what would else be found in the middle of writing.
+
+        One process that gave up by itself would leave the others waiting.
+        """
         needed = sum(int(array.nbytes) for array in arrays.values()) + _MARGIN
-        free = shutil.disk_usage(self.directory).free
-        # One that gave up by itself would leave the others waiting.
+        error, free = None, 0
+        try:
+            free = shutil.disk_usage(self.directory).free
+            # Permission may be lost while a training runs.
+            with tempfile.TemporaryFile(dir=self.directory):
+                pass
+        except OSError as found:
+            error = found
+        told = gathered([error.errno or errno.EIO if error else 0])
+        if error is not None:
+            raise error
+        if told.any():
+            number = int(told.max())
+            raise OSError(number, f"another process says {os.strerror(number)}")
         if gathered([free < needed]).any():
             raise OSError(
                 errno.ENOSPC,

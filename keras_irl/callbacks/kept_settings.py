@@ -4,10 +4,12 @@ import contextlib
 import json
 import warnings
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_irl.arguments import shortened
 from keras_irl.trainers import GAIL
@@ -91,34 +93,54 @@ def check_data_in_epoch(
         )
 
 
-def keep_new_rates(
-    trainer: Any, kept: dict[str, Any] | None, passed: dict[str, Any]
-) -> dict[str, tuple[Any, Any]]:
-    """Gives the optimizers of a restored trainer the rates that are new.
+def with_kept_rates(
+    trainer: Any,
+    kept: dict[str, Any] | None,
+    passed: dict[str, Any],
+    value_of: Callable[[Any], Any],
+) -> dict[str, Any]:
+    """Replaces the learning rates that are not new by those of the beginning.
 
     A learning rate is a variable, which a callback may have lowered: that goes
     on as it was, unless the trainer was compiled with another one this time.
 
     Args:
-        trainer: The trainer, with the variables of the checkpoint.
+        trainer: The trainer, which nothing was restored to yet.
         kept: The settings of the checkpoint, or `None`.
-        passed: Those of the trainer before it was restored. Rates that are not
-            new are replaced by what they once began with.
+        passed: Those of the trainer.
+        value_of: A function from a variable of an optimizer to what the
+            checkpoint has of it.
 
     Returns:
-        What `changes` returns, less the rates that are not new.
+        The settings, with what the rates once began with where they are those
+        of the checkpoint.
     """
-    changed = changes(kept, passed)
+    begun = {}
     for name, optimizer in _optimizers(trainer).items():
         rate = f"{name}.{_RATE}"
-        # That of a schedule is no variable, and the new one's already.
-        if rate not in changed or not isinstance(passed[rate], float):
-            continue
-        if optimizer.get_config()[_RATE] == passed[rate]:
-            passed[rate] = changed.pop(rate)[0]
-        else:
-            optimizer.learning_rate = passed[rate]
-    return changed
+        if rate in changes(kept, passed) and _is_number(passed[rate]):
+            restored = value_of(optimizer.learning_rate)
+            if float(ops.convert_to_numpy(restored)) == passed[rate]:
+                begun[rate] = (kept or {})[rate]
+    return passed | begun
+
+
+def take_new_rates(trainer: Any, changed: dict[str, Any]) -> None:
+    """Gives the optimizers of a restored trainer the rates that are new.
+
+    Args:
+        trainer: The trainer, with the variables of the checkpoint.
+        changed: What `changes` returned.
+    """
+    for name, optimizer in _optimizers(trainer).items():
+        _, rate = changed.get(f"{name}.{_RATE}", (None, None))
+        if _is_number(rate):
+            optimizer.learning_rate = rate
+
+
+def _is_number(rate):
+    # That of a schedule is no variable, and the new one's already.
+    return isinstance(rate, float)
 
 
 def warn_of_changes(changed: dict[str, tuple[Any, Any]], path: str) -> None:

@@ -52,6 +52,37 @@ class TrainingState(NamedTuple):
         }
 
 
+class KeptState(NamedTuple):
+    """State that was read of a checkpoint, and the variables it belongs to.
+
+    Attributes:
+        about: Its description.
+        variables: List of the variables of the trainer and its optimizer.
+        values: List of an array for each of them, and for each metric.
+    """
+
+    about: dict
+    variables: list
+    values: list
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The arrays of the metrics, whose variables may not be made yet."""
+        return self.values[len(self.variables) :]
+
+    def value_of(self, variable: Any) -> Any:
+        """Returns what a variable will be, or is where nothing was kept."""
+        for known, value in zip(self.variables, self.values, strict=False):
+            if known is variable:
+                return value
+        return variable
+
+    def assign(self) -> None:
+        """Brings the trainer and its optimizer back."""
+        for variable, value in zip(self.variables, self.values, strict=False):
+            variable.assign(value)
+
+
 def state_of(trainer: Any) -> TrainingState:
     """Lists the variables of a training.
 
@@ -105,17 +136,6 @@ def _without_numbers(described):
 def _words(described):
     path, shape, dtype = described
     return f"{path!r} of shape {tuple(shape)}, {dtype}"
-
-
-def assign(variables: list[Any], values: list[Any]) -> None:
-    """Gives variables their values.
-
-    Args:
-        variables: List of variables.
-        values: List of as many arrays.
-    """
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
 
 
 def assign_described(

@@ -8,8 +8,17 @@ from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
 from keras_irl.arguments import first_line
 from keras_irl.process_number import num_processes as num_connected
+from keras_irl.processes import agree_on_seed
 
 _PREFIX = "KERAS_DISTRIBUTION_"
+# What JAX reads of the environment, and an error may be about.
+_OF_A_STEP = "SLURM_STEP_NODELIST"
+_OF_A_CLUSTER = (
+    *("SLURM_JOB_ID", _OF_A_STEP, "SLURM_NTASKS", "SLURM_PROCID"),
+    *("SLURM_LOCALID", "OMPI_MCA_orte_hnp_uri", "OMPI_COMM_WORLD_RANK"),
+    *("KUBERNETES_SERVICE_HOST", "JAX_COORDINATOR_ADDRESS"),
+    "JAX_COORDINATOR_PORT",
+)
 
 
 def initialize(
@@ -41,7 +50,13 @@ def initialize(
     from the environment: `KERAS_DISTRIBUTION_JOB_ADDRESSES`,
     `KERAS_DISTRIBUTION_NUM_PROCESSES` and `KERAS_DISTRIBUTION_PROCESS_ID`; or
     else JAX finds out by itself, on Cloud TPU and GKE, and where SLURM, Open
-    MPI or Kubernetes started the processes.
+    MPI or Kubernetes started the processes. Under SLURM and Open MPI a process
+    sees one GPU: start one for each, or set `JAX_LOCAL_DEVICE_IDS`.
+
+    Processes that `jax.distributed.initialize` has joined already are taken as
+    they are. Call this nevertheless: unless `keras.utils.set_random_seed` was
+    called, they agree on a seed here, without which each would draw weights of
+    its own.
 
     Args:
         job_addresses: Address and port of the first process, such as
@@ -51,8 +66,9 @@ def initialize(
 
     Raises:
         ValueError: If the backend is another than JAX, an argument is wrong or
-            can't be found out, this was called before, or JAX was used
-            already, by which a process settles that it is alone.
+            can't be found out, the processes were joined already as others or
+            have different seeds, or JAX was used already, by which a process
+            settles that it is alone.
 
     Example:
     ```python
@@ -65,11 +81,13 @@ def initialize(
     count = _read("num_processes", num_processes)
     number = _read("process_id", process_id)
     _check_numbers(addresses, count, number)
-    _check_is_first_call()
-    try:
-        keras.distribution.initialize(addresses, count, number)
-    except (ValueError, RuntimeError) as error:
-        raise _explained(error, addresses, count, number) from error
+    if not _are_joined(count, number):
+        try:
+            keras.distribution.initialize(addresses, count, number)
+        # What finds out the cluster fails in ways of its own.
+        except Exception as error:
+            raise _explained(error, addresses, count, number) from error
+    agree_on_seed()
 
 
 def _check_backend():
@@ -94,13 +112,25 @@ def _explained(error, addresses, count, number):
             "alone. Call `initialize` first, before any array, device or "
             f"model is made. Received: {received}"
         )
+    environment = _environment()
+    advice = ""
+    if "SLURM_JOB_ID" in environment and _OF_A_STEP not in environment:
+        advice = "Under SLURM, start the program by `srun`. "
     return ValueError(
         "The processes could not be joined. Pass `job_addresses`, "
         f"`num_processes` and `process_id`, or set {_PREFIX}JOB_ADDRESSES, "
         f"{_PREFIX}NUM_PROCESSES and {_PREFIX}PROCESS_ID, and see that the "
-        f"first process can be reached. JAX said: {said} "
+        f"first process can be reached. {advice}JAX said: {said} "
         f"Received: {received}"
+        + "".join(f", {name}={value}" for name, value in environment.items())
     )
+
+
+def _environment():
+    """Variables of the environment by which JAX finds out a cluster."""
+    return {
+        name: os.environ[name] for name in _OF_A_CLUSTER if name in os.environ
+    }
 
 
 def _read(name, value):
@@ -146,12 +176,18 @@ def _check_numbers(addresses, count, number):
         )
 
 
-def _check_is_first_call():
+def _are_joined(count, number):
+    """Whether the processes are joined already, as it was asked for."""
     import jax
 
-    if jax.distributed.is_initialized():
+    if not jax.distributed.is_initialized():
+        return False
+    found = num_connected(), jax.process_index()
+    if count not in (None, found[0]) or number not in (None, found[1]):
         raise ValueError(
-            "The processes are joined already. Call `initialize` once, at the "
-            f"beginning. Received: a second call, of {num_connected()} "
-            "processes"
+            "The processes are joined already, as others than these. Call "
+            "`initialize` once, at the beginning. "
+            f"Received: num_processes={count} and process_id={number} in "
+            f"process {found[1]} of {found[0]} processes"
         )
+    return True

@@ -67,7 +67,10 @@ class Sharded(keras.distribution.ModelParallel):
 
     What an optimizer keeps of a weight lies where the weight does. What can't
     be divided evenly, such as one key-value head by four, is whole on every
-    device, and `report` lists it. The rows of the batches that are trained on
+    device, or with `"fsdp+tensor"` divided by the batch's axis alone, and
+    `report` lists it: a `keras.distribution.TensorLayout` has no two axes of a
+    mesh for one of an array. For a vocabulary that does not divide, `"fsdp"`
+    holds least. The rows of the batches that are trained on
     must divide; prompts that are answered need not.
 
     Args:

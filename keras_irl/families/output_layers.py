@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from keras_irl.keras_seams import updated_weight
 from keras_irl.ops import VocabularyHead
 from keras_irl.types import Policy
 
@@ -64,12 +65,17 @@ class OutputLayer:
             reason, received = obstacle
             raise ValueError(f"{reason} Received: {received}")
         kernel, axes = self.kernel(policy)
+        stored = None
+        if not isinstance(kernel, keras.Variable):
+            # With a low-rank update, it is a sum.
+            stored = updated_weight(self.layer(policy))
         return VocabularyHead(
             kernel=kernel,
             scale=self.scale(policy),
             soft_cap=self.soft_cap(policy),
             axes=axes,
             is_trained=bool(self.layer(policy).trainable_variables),
+            stored=stored,
         )
 
 

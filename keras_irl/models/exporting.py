@@ -27,8 +27,10 @@ from keras_irl.models.lora import enable_lora
 from keras_irl.models.lora import has_lora
 from keras_irl.models.lora import low_rank_updates
 from keras_irl.models.policy_model import PolicyModel
+from keras_irl.models.scratch import seeded
 from keras_irl.process_number import is_first_process
 from keras_irl.process_number import num_processes
+from keras_irl.processes import done_by_first
 from keras_irl.processes import to_numpy
 from keras_irl.types import Path
 from keras_irl.types import Policy
@@ -70,7 +72,8 @@ def export(
 
     The folder appears whole or not at all. The policy stays as it is. Of
     several processes, all must call this, and the first writes; there, the
-    weights must fit into the memory of its machine.
+    weights must fit into the memory of its machine. keras-hub's own
+    `policy.save_to_preset` can't fetch what other processes hold.
 
     Args:
         policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM`, or the trainer of
@@ -98,15 +101,17 @@ def export(
     check_language_model(policy)
     check_choice("format", format, FORMATS)
     check_flag("merge_lora", merge_lora)
-    place = _check_place(folder)
+    check_folder(folder)
+    place = pathlib.Path(os.path.abspath(check_path("folder", folder)))
+    # The others may be late, and find there what the first has written.
+    done_by_first(lambda: _check_empty(place, folder))
     if not merge_lora:
         _check_updates(policy, format)
     if format == "transformers":
         _check_transformers(policy)
     if num_processes() > 1:
         policy = _gathered(policy)
-    if is_first_process():
-        _write(policy, place, format, merge_lora)
+    done_by_first(lambda: _write(policy, place, format, merge_lora))
 
 
 def load_lora(policy: Policy, folder: Path) -> None:
@@ -145,16 +150,13 @@ def load_lora(policy: Policy, folder: Path) -> None:
         ) from error
 
 
-def _check_place(folder):
-    check_folder(folder)
-    place = pathlib.Path(os.path.abspath(check_path("folder", folder)))
+def _check_empty(place, folder):
     if place.exists() and any(place.iterdir()):
         raise ArgumentError(
             "What is in the folder would mix with what is exported. Pass the "
             f"path of a new one, or empty it. Received: folder={str(folder)!r}",
             "folder",
         )
-    return place
 
 
 def _check_updates(policy, format):
@@ -348,7 +350,7 @@ def _gathered(policy):
     distribution = keras.distribution.distribution()
     keras.distribution.set_distribution(None)
     try:
-        with keras.device("cpu:0"), without_mask_warnings():
+        with _on_its_own():
             copy = _made_alike(policy)
             if has_lora(policy):
                 updates = low_rank_updates(policy)
@@ -359,6 +361,17 @@ def _gathered(policy):
             return copy
     finally:
         keras.distribution.set_distribution(distribution)
+
+
+@contextlib.contextmanager
+def _on_its_own():
+    """Makes a copy in the memory of the machine, and draws nothing for it.
+
+    Numbers that the first process alone had drawn would be missing in what all
+    of them draw next.
+    """
+    with keras.device("cpu:0"), without_mask_warnings(), seeded(0):
+        yield
 
 
 def _made_alike(policy, **settings):
@@ -388,7 +401,7 @@ def _copied(policy, merges):
     distribution = keras.distribution.distribution()
     keras.distribution.set_distribution(None)
     try:
-        with keras.device("cpu:0"), without_mask_warnings():
+        with _on_its_own():
             dtype = policy.backbone.variable_dtype
             copy = _made_alike(policy, dtype=dtype)
             for variable, value in zip(

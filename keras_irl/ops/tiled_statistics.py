@@ -99,7 +99,7 @@ def _on_one_device(backend, tokens, arrays, head, block_size, tile_size):
         *arrays,
         ops.reshape(actions, (-1,)),
         ops.reshape(counts, (-1,)),
-        head._replace(kernel=None, bias=None),
+        head.without_arrays(),
         Tiling(head.vocabulary_size, block_size, tile_size),
     )
     return [ops.reshape(x, shape) for x in results]
@@ -110,14 +110,15 @@ def _on_devices(tokens, arrays, head, tile_size):
     from keras_irl.ops.kernels import jax_mesh
 
     hidden_states, actions, counts = tokens
+    stored = head.kernel if head.stored is None else head.stored
     return jax_mesh.statistics_on_devices(
         hidden_states,
         *arrays,
         actions,
         counts,
-        head=head._replace(kernel=None, bias=None),
+        head=head.without_arrays(),
         tile_size=tile_size,
-        place=jax_mesh.placement(head.kernel, head.axes, actions.shape[0]),
+        place=jax_mesh.placement(stored, head.axes, actions.shape[0]),
     )
 
 

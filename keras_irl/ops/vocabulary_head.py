@@ -40,6 +40,9 @@ class VocabularyHead(NamedTuple):
         axes: `"VD"` or `"DV"`, the order of the kernel's axes.
         is_trained: Whether a gradient of kernel and bias is wanted. Without,
             none is computed, which saves a quarter of the work.
+        stored: The variable that the kernel is computed from, where it is none
+            itself, such as the one that a low-rank update is added to. The
+            kernel is divided among devices as it is. Defaults to `None`.
     """
 
     kernel: Any
@@ -48,11 +51,16 @@ class VocabularyHead(NamedTuple):
     soft_cap: float | None = None
     axes: str = "VD"
     is_trained: bool = True
+    stored: Any = None
 
     @property
     def vocabulary_size(self) -> Any:
         """The number of tokens V."""
         return np.shape(self.kernel)[self.axes.index("V")]
+
+    def without_arrays(self) -> "VocabularyHead":
+        """Returns the settings alone, which are known when a step is traced."""
+        return self._replace(kernel=None, bias=None, stored=None)
 
     def q_values(self, hidden_states: Tensor) -> Tensor:
         """Computes the values of all tokens, in an array of all of them.

@@ -65,8 +65,12 @@ class DeferredSignals:
         others = [] if callbacks is None else keras.tree.flatten(callbacks)
         return [self._first, *others, self._last]
 
-    def __enter__(self):
+    def note_weights(self) -> None:
+        """Notes the weights that are put back where the first step fails."""
         self._before = [(v, v.value) for v in self._variables]
+
+    def __enter__(self):
+        self.note_weights()
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
                 handler = signal.getsignal(number)

@@ -72,7 +72,10 @@ class FittedModel(PolicyModel):
         self._resumption = resumption
         with DeferredSignals(self) as steps, resumption:
             arguments["callbacks"] = steps.around(callbacks)
-            history = super().fit(**resumption.arguments(arguments))
+            arguments = resumption.begin(arguments)
+            # Not those of before, which nothing refers to any more.
+            steps.note_weights()
+            history = super().fit(**arguments)
         self.not_finite = finite.explanation()
         if self.not_finite is None:
             warn_of_skipped(self.num_skipped - num_skipped_before)

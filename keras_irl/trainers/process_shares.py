@@ -9,10 +9,15 @@ import keras
 
 from keras_irl.arguments import shortened
 from keras_irl.data.dataset import demonstrations_of
+from keras_irl.keras_seams import random_seed
 from keras_irl.process_number import is_first_process
 from keras_irl.process_number import num_processes
 from keras_irl.processes import check_engine
 from keras_irl.processes import current_share
+
+# Callbacks of Keras that write weights, and those that write tables.
+_SAVING = (keras.callbacks.ModelCheckpoint, keras.callbacks.BackupAndRestore)
+_WRITING = (keras.callbacks.CSVLogger, keras.callbacks.TensorBoard)
 
 
 def share_among_processes(
@@ -25,16 +30,19 @@ def share_among_processes(
         data_names: The names of those that are data.
 
     Returns:
-        A dictionary of arguments; the first process alone shows progress.
+        A dictionary of arguments; the first process alone shows progress and
+        writes the tables of Keras's callbacks.
 
     Raises:
         ValueError: If another engine than `keras.distribution` divides the
-            batches, or processes would feed the same rows.
+            batches, processes would feed the same rows or draw other random
+            numbers, or all of them would write the same file.
     """
     check_engine()
     if num_processes() == 1:
         return arguments
     current_share()
+    _check_seed()
     for name in data_names:
         data = arguments.get(name)
         if data is None or _is_of_tensorflow(data):
@@ -52,9 +60,40 @@ def share_among_processes(
                 f"Received: {name}={shortened(data)} of type "
                 f"{type(data).__name__}"
             )
+    callbacks = _callbacks_of_a_process(arguments.get("callbacks"))
     if is_first_process():
         return arguments
+    if callbacks is not None:
+        arguments = {**arguments, "callbacks": callbacks}
     return {**arguments, "verbose": 0}
+
+
+def _check_seed():
+    if random_seed() is None:
+        raise ValueError(
+            "Each process would draw weights and noise of its own, as they "
+            "have no random seed in common. Call "
+            "`keras_irl.distribution.initialize()` at the beginning, which "
+            "agrees on one, or `keras.utils.set_random_seed(0)`. "
+            f"Received: {num_processes()} processes without a seed"
+        )
+
+
+def _callbacks_of_a_process(callbacks):
+    """Those of a process that is not the first; all are checked."""
+    if callbacks is None or isinstance(callbacks, keras.callbacks.CallbackList):
+        return callbacks
+    found = keras.tree.flatten(callbacks)
+    for callback in found:
+        if isinstance(callback, _SAVING):
+            raise ValueError(
+                "All processes would write the same file, each of what it "
+                "holds itself. Pass a `keras_irl.callbacks.Checkpoint`, which "
+                "keeps what all of them hold, the best epoch too by its "
+                "`monitor`. Received: callbacks with a "
+                f"{type(callback).__name__} in {num_processes()} processes"
+            )
+    return [x for x in found if not isinstance(x, _WRITING)]
 
 
 @contextlib.contextmanager

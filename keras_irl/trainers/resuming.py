@@ -38,7 +38,7 @@ class Resuming(keras.callbacks.Callback):
         epochs: int | None = None,
         data: Any = None,
     ) -> Position:
-        """Brings a trainer back to where it was, before a `fit`.
+        """Finds out where a training goes on, and changes nothing yet.
 
         Args:
             trainer: A compiled `keras_irl.Trainer`.
@@ -51,6 +51,14 @@ class Resuming(keras.callbacks.Callback):
 
         Raises:
             ValueError: If what was kept can't be used.
+        """
+        raise NotImplementedError
+
+    def bring_back(self, trainer: Any) -> None:
+        """Brings a trainer back to where it was, once nothing is refused.
+
+        Args:
+            trainer: The trainer that `resume` was given.
         """
         raise NotImplementedError
 
@@ -106,22 +114,34 @@ class Resumption:
         self.position = self.position._replace(batch=0)
         if isinstance(self._trainer.train_function, SkippedSteps):
             self._trainer.train_function = self._trainer.train_function.taken
-        if self._callback is not None:
+        if self._callback is None:
+            return
+        try:
             self._callback.close()
+        except ValueError:
+            # What could not be kept is told already, and why.
+            if not isinstance(error, ValueError):
+                raise
 
-    def arguments(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Makes the arguments of `fit` those of what is left of it.
+    def begin(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Brings the trainer back, and makes the arguments those of the rest.
 
         Args:
-            arguments: Dictionary of the arguments.
+            arguments: Dictionary of the arguments of `fit`.
 
         Returns:
             A dictionary.
 
         Raises:
             ValueError: If an execution would take batches that are trained
-                already together with others.
+                already together with others. The trainer is as it was then.
         """
+        arguments = self._of_the_rest(arguments)
+        if self._callback is not None:
+            self._callback.bring_back(self._trainer)
+        return arguments
+
+    def _of_the_rest(self, arguments):
         epoch, num_batches, _ = self.position
         arguments = dict(arguments)
         first = arguments.get("initial_epoch", 0)

@@ -1,5 +1,6 @@
 """A training that is killed anywhere ends as if nothing had happened."""
 
+import errno
 import json
 import os
 import pathlib
@@ -7,6 +8,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
+import warnings
 
 import keras
 import numpy as np
@@ -406,14 +410,31 @@ def test_a_later_epoch_begins_with_its_first_batch(tmp_path):
 
 
 @in_one_backend
-def test_an_execution_of_trained_and_other_batches_is_refused(tmp_path):
+def test_a_training_that_is_refused_is_as_it_was(tmp_path):
     data = killed_in_an_epoch(tmp_path, 1, 4)
-    trainer, _ = mle()
-    trainer.compile(keras.optimizers.Adam(1e-3), steps_per_execution=2)
-    with pytest.raises(
-        ValueError, match="divides 3.*Received: steps_per_execution=2"
-    ):
-        trainer.fit(data, verbose=0, callbacks=[Checkpoint(tmp_path, 1)])
+
+    def refused_fit(message, data, rate=1e-3, steps=1, **arguments):
+        trainer, _ = mle()
+        trainer.compile(keras.optimizers.Adam(rate), steps_per_execution=steps)
+        trainer.optimizer.build(trainer.trainable_variables)
+        variables = [*trainer.variables, *trainer.optimizer.variables]
+        before = [numpy(variable) for variable in variables]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            with pytest.raises((ValueError, UserWarning), match=message):
+                trainer.fit(
+                    data,
+                    verbose=0,
+                    callbacks=[Checkpoint(tmp_path, 1)],
+                    **arguments,
+                )
+        for variable, value in zip(variables, before, strict=True):
+            np.testing.assert_array_equal(numpy(variable), value, variable.path)
+
+    refused_fit("divides 3.*Received: steps_per_execution=2", data, steps=2)
+    refused_fit("Received: optimizer.learning_rate=0.5", data, rate=0.5)
+    stream = data[:3].batches(0, 3)
+    refused_fit("All 3 batches", stream, steps_per_epoch=6)
 
 
 @pytest.mark.backends("jax")
@@ -551,6 +572,68 @@ def test_a_full_disk_is_told_of_and_harms_nothing(tmp_path, monkeypatch):
     steps = StepLosses()
     mle()[0].fit(data, verbose=0, callbacks=[steps, Checkpoint(tmp_path, 2)])
     assert len(steps.losses) == 4
+
+
+def no_temporary_file(**arguments):
+    raise PermissionError(errno.EACCES, "Permission denied", arguments["dir"])
+
+
+def no_folder(*arguments, **keywords):
+    raise OSError(errno.EROFS, "Read-only file system", "4")
+
+
+@in_one_backend
+@pytest.mark.parametrize(
+    ("place", "function", "words"),
+    [
+        (tempfile, "TemporaryFile", "Permission denied.*Allow writing there"),
+        (os, "mkdir", "/4': Read-only file system.*Allow writing there"),
+        # That of before may be in the middle of its writing.
+        (os, "rename", "/[24]': .*Put the folder back"),
+    ],
+)
+def test_a_folder_that_can_not_be_written_any_more(
+    place, function, words, tmp_path, monkeypatch
+):
+    trainer, data = mle()
+    folder = tmp_path / "kept"
+
+    class Lose(keras.callbacks.Callback):
+        """Takes the permission, or the folder, in the middle."""
+
+        def on_train_batch_begin(self, batch, logs=None):
+            if batch != 4:
+                return
+            if function == "rename":
+                os.rename(folder, tmp_path / "elsewhere")
+            else:
+                fails = no_folder if place is os else no_temporary_file
+                monkeypatch.setattr(place, function, fails)
+
+    through = mle()[0]
+    through.fit(data[:4], verbose=0)
+    with pytest.raises(ValueError, match=words) as caught:
+        trainer.fit(data, verbose=0, callbacks=[Lose(), Checkpoint(folder, 2)])
+    monkeypatch.undo()
+    # Nothing is left that would keep the process from ending.
+    kinds = {type(thread).__name__ for thread in threading.enumerate()}
+    assert "_SignalingThread" not in kinds
+    message = str(caught.value)
+    assert f"directory={str(folder)!r}" in message
+    # The training is what it was after its last step, and can go on.
+    assert int(numpy(trainer.step)) == 4
+    for ours, theirs in zip(
+        through.get_weights(), trainer.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+    trainer.fit(data[:1], verbose=0)
+    assert int(numpy(trainer.step)) == 5
+    steps = StepLosses()
+    if function != "rename":
+        newest = str(folder / "2")
+        assert f"The newest good one is {newest!r}" in message
+    mle()[0].fit(data, verbose=0, callbacks=[steps, Checkpoint(folder, 2)])
+    assert len(steps.losses) == (6 if function == "rename" else 4)
 
 
 @in_one_backend

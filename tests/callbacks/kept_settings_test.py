@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 import pytest
 from testing import quick_start
 from testing import tiny_gpt2
@@ -7,8 +8,9 @@ import keras_irl
 from keras_irl.callbacks import Checkpoint
 from keras_irl.callbacks.kept_settings import changes
 from keras_irl.callbacks.kept_settings import check_data_in_epoch
-from keras_irl.callbacks.kept_settings import keep_new_rates
 from keras_irl.callbacks.kept_settings import settings_of
+from keras_irl.callbacks.kept_settings import take_new_rates
+from keras_irl.callbacks.kept_settings import with_kept_rates
 from keras_irl.data import demonstrations
 
 PROMPTS, RESPONSES = ["the fox", "a dog"] * 4, ["jumps", "barks"] * 4
@@ -76,20 +78,30 @@ def test_an_epoch_goes_on_with_its_own_data_alone():
 
 
 def test_a_rate_that_a_callback_has_lowered_goes_on(policy):
-    trainer = iq_learn(policy, keras.optimizers.SGD(0.5))
-    kept = settings_of(trainer)
-    # As it was when it was kept, and is restored.
-    trainer.optimizer.learning_rate = 0.25
-    passed = settings_of(iq_learn(policy, keras.optimizers.SGD(0.5)))
-    assert keep_new_rates(trainer, kept, passed) == {}
-    assert float(trainer.optimizer.learning_rate) == 0.25
+    rate = "optimizer.learning_rate"
+    kept = settings_of(iq_learn(policy, keras.optimizers.SGD(0.5)))
+
+    def found(trainer, restored=0.25):
+        passed = settings_of(trainer)
+        settings = with_kept_rates(
+            trainer, kept, passed, lambda variable: np.float32(restored)
+        )
+        take_new_rates(trainer, changes(kept, settings))
+        return settings[rate], float(trainer.optimizer.learning_rate)
+
+    # Compiled as it was in the beginning: what is restored stays.
+    assert found(iq_learn(policy, keras.optimizers.SGD(0.5))) == (0.5, 0.5)
     # The same trainer, in the same process: it is not new.
-    passed = settings_of(trainer)
-    assert keep_new_rates(trainer, kept, passed) == {}
-    assert passed["optimizer.learning_rate"] == 0.5
-    passed = settings_of(iq_learn(policy, keras.optimizers.SGD(0.125)))
-    changed = keep_new_rates(trainer, kept, passed)
-    assert changed == {"optimizer.learning_rate": (0.5, 0.125)}
+    assert found(iq_learn(policy, keras.optimizers.SGD(0.25))) == (0.5, 0.25)
+    trainer = iq_learn(policy, keras.optimizers.SGD(0.125))
+    settings = with_kept_rates(
+        trainer, kept, settings_of(trainer), lambda variable: np.float32(0.25)
+    )
+    changed = changes(kept, settings)
+    assert changed == {rate: (0.5, 0.125)}
+    # As it is when it was restored.
+    trainer.optimizer.learning_rate = 0.25
+    take_new_rates(trainer, changed)
     assert float(trainer.optimizer.learning_rate) == 0.125
 
 

@@ -11,6 +11,7 @@ from keras_irl.__main__ import main
 from keras_irl.cli.devices import check_mesh
 from keras_irl.cli.devices import divided_among_devices
 from keras_irl.cli.devices import mesh
+from keras_irl.distribution import Sharded
 
 ROWS = [{"prompt": "count", "response": "1 2 3"}] * 2
 
@@ -103,33 +104,123 @@ def test_a_distribution_is_set_for_a_while():
             raise AssertionError
 
 
-@pytest.mark.backends("jax")
-def test_rewards_are_read_on_a_mesh(tmp_path, monkeypatch):
+@pytest.fixture
+def divides(monkeypatch):
+    """Divides tiny variables too, and leaves the backend to Keras."""
     if keras.config.backend() != "jax":
         pytest.skip("Keras distributes on JAX alone.")
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    made = []
+
+    def sharded(*arguments):
+        made.append(Sharded(*arguments, min_size=256))
+        return made[-1]
+
+    monkeypatch.setattr(keras_irl.distribution, "Sharded", sharded)
+    return made
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A saved policy, and texts to read it with."""
     trainer = keras_irl.MLE(quick_start(tiny_gpt2(max_length=16)))
     trainer.compile("sgd")
     trainer.save(tmp_path / "p.keras")
     lines = "\n".join(map(json.dumps, ROWS))
     (tmp_path / "texts.jsonl").write_text(lines)
-    read = {}
-    for name, flags in (
-        ("one", []),
-        ("many", ["--mesh", "batch=4,model=2", "--strategy", "fsdp"]),
-    ):
-        done = main(
-            [
-                *("rewards", "--policy", str(tmp_path / "p.keras")),
-                *("--path", str(tmp_path / "texts.jsonl")),
-                *("--batch-size", "8", "--output", str(tmp_path / name)),
-                *flags,
-            ]
-        )
-        assert done == 0
-        read[name] = json.loads((tmp_path / name / "rewards.json").read_text())
-    for one, many in zip(*map(all_numbers, read.values()), strict=True):
-        assert many == pytest.approx(one, rel=1e-4, abs=1e-4)
+    return tmp_path
+
+
+def run_all(arguments, output, file, meshes):
+    """What a command writes to a file, on one device and on meshes."""
+    found = []
+    for number, flags in enumerate(([], *meshes)):
+        folder = output / f"{number}"
+        assert main([*arguments, "--output", str(folder), *flags]) == 0
+        assert keras.distribution.distribution() is None
+        found.append(json.loads((folder / file).read_text()))
+    return found
+
+
+FSDP = ["--mesh", "batch=4,model=2", "--strategy", "fsdp"]
+TENSOR = ["--mesh", "batch=2,model=4", "--strategy", "tensor"]
+
+
+@pytest.mark.backends("jax")
+def test_rewards_are_read_on_a_mesh(divides, saved):
+    arguments = [
+        *("rewards", "--policy", str(saved / "p.keras")),
+        *("--path", str(saved / "texts.jsonl"), "--batch-size", "8"),
+    ]
+    one, many = run_all(arguments, saved, "rewards.json", [FSDP])
+    assert "batch" in divides[0].report()
+    for ours, theirs in zip(all_numbers(one), all_numbers(many), strict=True):
+        assert theirs == pytest.approx(ours, rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.backends("jax")
+def test_policies_are_evaluated_on_a_mesh(divides, saved):
+    (saved / "texts").mkdir()
+    (saved / "texts.jsonl").rename(saved / "texts" / "test.jsonl")
+    arguments = [
+        *("evaluate", "--policy", f"p={saved / 'p.keras'}", "--task", "jsonl"),
+        *("--path", str(saved / "texts"), "--decoders", "T=1"),
+        *("--num-samples", "2", "--num-resamples", "20", "--batch-size", "4"),
+    ]
+    one, many = run_all(arguments, saved, "results.json", [FSDP])
+    assert len(divides) == 1
+    (ours,), (theirs,) = (x["objectives"]["p"][0]["rows"] for x in (one, many))
+    assert theirs["responses"] == ours["responses"]
+    assert theirs["metrics"] == pytest.approx(ours["metrics"])
+    assert theirs["entropy"] == pytest.approx(ours["entropy"], rel=1e-4)
+
+
+def compared(objectives, output, meshes, *flags):
+    """The runs of a comparison, by objective, on one device and on meshes."""
+    arguments = [
+        *("compare", "--task", "arithmetic", "--objectives", objectives),
+        *("--preset", "gpt2-scratch-tiny", "--batch-size", "8"),
+        *("--num-train", "16", "--num-test", "3", "--num-samples", "2"),
+        *("--num-validation", "0", "--td-warm-up-steps", "1"),
+        *("--learning-rate-warm-up", "1", *flags),
+    ]
+    found = run_all(arguments, output, "metrics.json", meshes)
+    return [
+        {name: runs[0] for name, runs in results["objectives"].items()}
+        for results in found
+    ]
+
+
+def check_same_runs(ours, theirs):
+    assert ours.keys() == theirs.keys()
+    for name, run in ours.items():
+        other = theirs[name]
+        for curve, losses in run["history"].items():
+            assert other["history"][curve] == pytest.approx(losses, rel=1e-4)
+        for row, same in zip(run["rows"], other["rows"], strict=True):
+            assert same["responses"] == row["responses"]
+
+
+@pytest.mark.backends("jax")
+def test_a_comparison_runs_on_a_mesh(divides, tmp_path):
+    flags = ["--steps", "2", "--evaluate-every", "1", "--temperatures", "0"]
+    one, many = compared("iqlearn", tmp_path, [FSDP], *flags)
+    assert len(divides) == 1
+    check_same_runs(one, many)
+
+
+@pytest.mark.slow
+@pytest.mark.backends("jax")
+def test_a_comparison_of_all_objectives_runs_on_meshes(divides, tmp_path):
+    one, *others = compared(
+        "mle,iqlearn,online-iqlearn,gail",
+        tmp_path,
+        [FSDP, TENSOR],
+        *("--steps", "4", "--evaluate-every", "2", "--temperatures", "0,1"),
+        *("--gail-warm-up-steps", "1", "--lora-rank", "4"),
+    )
+    for many in others:
+        check_same_runs(one, many)
 
 
 def all_numbers(found):

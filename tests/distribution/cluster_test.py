@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import two_processes
 
+from keras_irl.distribution import cluster
 from keras_irl.distribution import initialize
 
 HERE = pathlib.Path(__file__).parent
@@ -132,6 +133,12 @@ def test_processes_of_one_replica_feed_equal_rows(both):
 
 
 @on_jax
+def test_processes_of_slurm_agree_on_a_seed(both):
+    first, second = (saw["seed"] for saw in both[0])
+    assert first == second is not None
+
+
+@on_jax
 def test_only_the_first_process_writes_and_shows_progress(both):
     _, printed, folder = both
     assert (folder / "by_0.txt").exists()
@@ -145,7 +152,8 @@ def test_only_the_first_process_writes_and_shows_progress(both):
     ("moment", "words"),
     [
         ("alone", "could not be joined.*Received: job_addresses=None"),
-        ("twice", "joined already.*Received: a second call, of 2 processes"),
+        ("wrong", "JAX said.*process_id=2, SLURM_JOB_ID=1.*NTASKS=2"),
+        ("twice", "joined already.*num_processes=3.*of 2 processes"),
         ("undistributed", "Received: 2 processes and no distribution"),
         ("other", "by another distribution.*Received: demonstrations with"),
         ("indivisible", "that 8 divides. Received: batch_size=12"),
@@ -183,6 +191,17 @@ def test_the_environment_is_read_and_checked(monkeypatch):
     monkeypatch.setenv("KERAS_DISTRIBUTION_PROCESS_ID", "5")
     with pytest.raises(ValueError, match="process_id=5, num_processes=2"):
         initialize()
+
+
+@on_jax
+def test_a_job_of_slurm_that_srun_did_not_start_is_told_of(monkeypatch):
+    for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID"):
+        monkeypatch.delenv(f"KERAS_DISTRIBUTION_{name}", raising=False)
+    for name in ("SLURM_STEP_NODELIST", "KUBERNETES_SERVICE_HOST"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    error = cluster._explained(ValueError("no address"), None, None, None)
+    assert re.search("by `srun`.*no address.*SLURM_JOB_ID=12", f"{error}")
 
 
 @on_jax

@@ -42,6 +42,18 @@ def test_no_device_waits_for_another_in_the_loop_over_tiles(strategy):
     assert found and not [x.line for x in found if x.in_loop]
 
 
+@pytest.mark.parametrize(
+    "strategy",
+    ["tensor", pytest.param("fsdp", marks=pytest.mark.slow)],
+)
+def test_no_device_holds_a_head_with_a_low_rank_update(strategy):
+    layers = ("token_embedding",)
+    step, _ = compiled(strategy, is_tied=True, updated_layers=layers)
+    largest, line = step.largest_array()
+    assert largest < ENTRIES, line
+    assert not [x.line for x in step.collectives() if x.in_loop]
+
+
 def test_more_devices_hold_less_each():
     states = [compiled("fsdp", n)[0].state_bytes for n in (2, 8)]
     _, number = compiled("fsdp", 8)

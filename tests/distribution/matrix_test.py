@@ -14,7 +14,6 @@ import pytest
 if keras.config.backend() != "jax":
     pytest.skip("Keras distributes on JAX alone.", allow_module_level=True)
 
-STRATEGIES = ("data parallel", "fsdp", "tensor")
 # Every method and strategy, some families, both ways to the statistics.
 DIAGONAL = [
     ("MLE", "gpt2", "data parallel", True),
@@ -25,7 +24,7 @@ DIAGONAL = [
 WHOLE = [
     case
     for case in itertools.product(
-        matrix.METHODS, matrix.FAMILIES, STRATEGIES, (True, False)
+        matrix.METHODS, matrix.FAMILIES, matrix.STRATEGIES, (True, False)
     )
     if case not in DIAGONAL
 ]

@@ -118,6 +118,18 @@ def message(function, *arguments, **keywords):
     return None
 
 
+def slurm(process, num_processes, port):
+    """The variables of `srun`, for processes on one machine."""
+    return {
+        "SLURM_JOB_ID": "1",
+        "SLURM_STEP_NODELIST": "localhost,other",
+        "SLURM_NTASKS": f"{num_processes}",
+        "SLURM_PROCID": f"{process}",
+        "SLURM_LOCALID": f"{process}",
+        "JAX_COORDINATOR_PORT": port,
+    }
+
+
 def main(process, num_processes, port, folder):
     here = pathlib.Path(__file__).parent
     sys.path.insert(0, str(here.parent))
@@ -132,11 +144,16 @@ def main(process, num_processes, port, folder):
     import keras_irl
     from keras_irl.distribution import Sharded
     from keras_irl.distribution import initialize
+    from keras_irl.keras_seams import random_seed
     from keras_irl.reporting.atomic_files import atomic_write
 
     told = {"alone": message(initialize)}
+    os.environ.update(slurm(process, num_processes, port))
+    told["wrong"] = message(initialize, None, None, num_processes)
+    initialize()
     initialize(f"localhost:{port}", num_processes, process)
-    told["twice"] = message(initialize, f"localhost:{port}", 2, process)
+    told["twice"] = message(initialize, f"localhost:{port}", 3, process)
+    seed = random_seed()
     policy = family_policy("gpt2", max_length=40)
     late = (policy, PROMPTS, RESPONSES, BATCH_SIZE)
     told["undistributed"] = message(keras_irl.data.demonstrations, *late)
@@ -159,7 +176,7 @@ def main(process, num_processes, port, folder):
         trainer.fit, *arrays[:2], sample_weight=arrays[2], verbose=0
     )
     atomic_write({f"by_{process}.txt": "written"}, folder)
-    text = json.dumps({"told": told, **found})
+    text = json.dumps({"told": told, "seed": seed, **found})
     (pathlib.Path(folder) / f"{process}.json").write_text(text, "utf-8")
 
 

@@ -57,7 +57,8 @@ def placement(kernel: Any, axes: str, num_rows: int) -> Placement | None:
     """Tells where the current distribution puts tokens and vocabulary.
 
     Args:
-        kernel: The kernel of the head; of a variable, its layout is known.
+        kernel: The kernel of the head, or the variable that it is computed
+            from; of a variable, its layout is known.
         axes: `"VD"` or `"DV"`, the order of the kernel's axes.
         num_rows: The number of rows of the batch.
 
