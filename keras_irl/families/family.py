@@ -6,6 +6,7 @@ keras-hub renames or lacks is a family that is not known, and nothing else.
 
 import dataclasses
 from typing import Any
+from typing import NamedTuple
 
 import keras_hub
 
@@ -25,6 +26,18 @@ from keras_irl.keras_seams import KeepsWidth
 from keras_irl.types import Policy
 
 
+class TurnMarks(NamedTuple):
+    """The special tokens around the turns of a conversation.
+
+    Attributes:
+        starts: What a turn, or the name of who speaks, begins and ends with.
+        ends: What ends a turn.
+    """
+
+    starts: tuple = ()
+    ends: tuple = ()
+
+
 @dataclasses.dataclass(frozen=True)
 class Family:
     """Record of a family of language models.
@@ -40,8 +53,9 @@ class Family:
         has_attention: Whether tokens are scored by each other, head by head.
         has_expert_losses: Whether routers of experts ask for a loss of their
             own while a block is called.
-        turn_end: The token that ends a turn, besides the end of a text, or
-            `None`.
+        turns: The marks of turns of its chats.
+        stops_at_turns: Whether generation stops where a turn ends, as where a
+            text does.
         second_end: The attribute of a tokenizer for the id of a second token
             that ends a text, or `None`.
         decoding: Classes whose methods come before those of the policy while
@@ -57,7 +71,8 @@ class Family:
     blocks: tuple = ("transformer_layers",)
     has_attention: bool = True
     has_expert_losses: bool = False
-    turn_end: str | None = None
+    turns: TurnMarks = TurnMarks()
+    stops_at_turns: bool = False
     second_end: str | None = None
     decoding: tuple = ()
     generates_apart: bool = False
@@ -66,8 +81,10 @@ class Family:
 
 _TOKENS = SegmentReader(segment_readers.token_embedding)
 _SEQ2SEQ_BLOCKS = ("encoder_transformer_layers", "decoder_transformer_layers")
-_T5GEMMA = Family(T5GemmaOutputLayer(), SEQ2SEQ, blocks=())
-_OF_EXPERTS = Family(has_expert_losses=True)
+_GEMMA_TURNS = TurnMarks(("<start_of_turn>",), ("<end_of_turn>",))
+_QWEN_TURNS = TurnMarks(("<|im_start|>",), ("<|im_end|>",))
+_T5GEMMA = Family(T5GemmaOutputLayer(), SEQ2SEQ, blocks=(), turns=_GEMMA_TURNS)
+_QWEN_OF_EXPERTS = Family(has_expert_losses=True, turns=_QWEN_TURNS)
 FAMILIES = {
     "T5Seq2SeqLM": Family(
         T5OutputLayer(),
@@ -96,30 +113,43 @@ FAMILIES = {
         segments=SegmentReader(segment_readers.gpt_neo_x_embedding),
         lora_targets=("query_key_value",),
     ),
-    "GemmaCausalLM": Family(),
-    "Gemma3CausalLM": Family(turn_end="<end_of_turn>"),
+    "GemmaCausalLM": Family(turns=_GEMMA_TURNS),
+    "Gemma3CausalLM": Family(turns=_GEMMA_TURNS, stops_at_turns=True),
     "Gemma3nCausalLM": Family(
         Gemma3nOutputLayer(),
         lora_targets=("q_proj", "v_proj"),
         blocks=(),
-        turn_end="<end_of_turn>",
+        turns=_GEMMA_TURNS,
+        stops_at_turns=True,
     ),
-    "Gemma4CausalLM": Family(Gemma4OutputLayer(), turn_end="<turn|>"),
+    "Gemma4CausalLM": Family(
+        Gemma4OutputLayer(),
+        turns=TurnMarks(("<|turn>",), ("<turn|>",)),
+        stops_at_turns=True,
+    ),
     "GptOssCausalLM": Family(),
     "LlamaCausalLM": Family(segments=_TOKENS),
-    "Llama3CausalLM": Family(segments=_TOKENS, second_end="end_token2_id"),
+    "Llama3CausalLM": Family(
+        segments=_TOKENS,
+        second_end="end_token2_id",
+        turns=TurnMarks(
+            ("<|start_header_id|>", "<|end_header_id|>"), ("<|eot_id|>",)
+        ),
+    ),
     "MistralCausalLM": Family(segments=_TOKENS),
-    "MixtralCausalLM": _OF_EXPERTS,
+    "MixtralCausalLM": Family(has_expert_losses=True),
     "OPTCausalLM": Family(
         segments=SegmentReader(segment_readers.opt_embedding)
     ),
-    "Phi3CausalLM": Family(turn_end="<|end|>"),
-    "QwenCausalLM": Family(segments=_TOKENS),
-    "QwenMoeCausalLM": _OF_EXPERTS,
-    "Qwen3_5CausalLM": Family(),
-    "Qwen3_5MoeCausalLM": _OF_EXPERTS,
-    "Qwen3CausalLM": Family(segments=_TOKENS),
-    "Qwen3MoeCausalLM": _OF_EXPERTS,
+    "Phi3CausalLM": Family(
+        turns=TurnMarks(ends=("<|end|>",)), stops_at_turns=True
+    ),
+    "QwenCausalLM": Family(segments=_TOKENS, turns=_QWEN_TURNS),
+    "QwenMoeCausalLM": _QWEN_OF_EXPERTS,
+    "Qwen3_5CausalLM": Family(turns=_QWEN_TURNS),
+    "Qwen3_5MoeCausalLM": _QWEN_OF_EXPERTS,
+    "Qwen3CausalLM": Family(segments=_TOKENS, turns=_QWEN_TURNS),
+    "Qwen3MoeCausalLM": _QWEN_OF_EXPERTS,
     "RWKV7CausalLM": Family(
         RWKV7OutputLayer(),
         lora_targets=("receptance", "value"),
@@ -132,8 +162,14 @@ FAMILIES = {
             segment_readers.token_embedding, lambda backbone: backbone.norm
         ),
         lora_targets=("q_proj", "v_proj"),
+        turns=_QWEN_TURNS,
     ),
 }
+# A policy may have been taught the chats of another family.
+ALL_TURNS = TurnMarks(
+    starts=tuple(m for f in FAMILIES.values() for m in f.turns.starts),
+    ends=tuple(m for f in FAMILIES.values() for m in f.turns.ends),
+)
 # What all others have in common, by inheritance: a `Seq2SeqLM` is a `CausalLM`.
 _KINDS = {
     "Seq2SeqLM": Family(layout=SEQ2SEQ, blocks=_SEQ2SEQ_BLOCKS),
