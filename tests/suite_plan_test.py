@@ -56,7 +56,7 @@ def test_the_longest_entry_of_the_plan_counts():
     file = "trainers/gail_test.py"
     planned = suite_plan.planned_backends
     assert planned(f"{file}::test_values_learn_what_is_to_come") == ("torch",)
-    assert planned(f"{file}::test_no_gradient_flows_from") == planned(
+    assert planned(f"{file}::test_the_gradient_of_each_network") == planned(
         "ops/values_test.py::test_anything"
     )
     assert planned("clio_test.py::test_anything") == suite_plan.BACKENDS
