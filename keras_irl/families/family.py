@@ -11,6 +11,7 @@ from typing import NamedTuple
 import keras_hub
 
 from keras_irl.arguments import shortened
+from keras_irl.families import role_rules
 from keras_irl.families import segment_readers
 from keras_irl.families.layouts import CAUSAL
 from keras_irl.families.layouts import SEQ2SEQ
@@ -60,6 +61,7 @@ class Family:
             that ends a text, or `None`.
         decoding: Classes whose methods come before those of the policy while
             it generates.
+        roles: Rules that tell what its variables do under tensor parallelism.
         generates_apart: Whether generation reads prompts and responses as two.
         overflows_float16: Whether activations exceed what float16 holds.
     """
@@ -75,6 +77,7 @@ class Family:
     stops_at_turns: bool = False
     second_end: str | None = None
     decoding: tuple = ()
+    roles: tuple = role_rules.TRANSFORMER
     generates_apart: bool = False
     overflows_float16: bool = False
 
@@ -83,8 +86,16 @@ _TOKENS = SegmentReader(segment_readers.token_embedding)
 _SEQ2SEQ_BLOCKS = ("encoder_transformer_layers", "decoder_transformer_layers")
 _GEMMA_TURNS = TurnMarks(("<start_of_turn>",), ("<end_of_turn>",))
 _QWEN_TURNS = TurnMarks(("<|im_start|>",), ("<|im_end|>",))
-_T5GEMMA = Family(T5GemmaOutputLayer(), SEQ2SEQ, blocks=(), turns=_GEMMA_TURNS)
-_QWEN_OF_EXPERTS = Family(has_expert_losses=True, turns=_QWEN_TURNS)
+_T5GEMMA = Family(
+    T5GemmaOutputLayer(),
+    SEQ2SEQ,
+    blocks=(),
+    turns=_GEMMA_TURNS,
+    roles=role_rules.GATED,
+)
+_QWEN_OF_EXPERTS = Family(
+    has_expert_losses=True, turns=_QWEN_TURNS, roles=role_rules.EXPERTS
+)
 FAMILIES = {
     "T5Seq2SeqLM": Family(
         T5OutputLayer(),
@@ -92,19 +103,22 @@ FAMILIES = {
         lora_targets=("query_projector", "value_projector"),
         blocks=_SEQ2SEQ_BLOCKS,
         decoding=(KeepsWidth,),
+        roles=role_rules.T5,
         overflows_float16=True,
     ),
     "T5GemmaSeq2SeqLM": _T5GEMMA,
     "T5Gemma2Seq2SeqLM": _T5GEMMA,
     "BartSeq2SeqLM": Family(layout=SEQ2SEQ, blocks=_SEQ2SEQ_BLOCKS),
     "BloomCausalLM": Family(
-        segments=SegmentReader(segment_readers.bloom_embedding)
+        segments=SegmentReader(segment_readers.bloom_embedding),
+        roles=role_rules.BLOOM,
     ),
     "FalconCausalLM": Family(
         segments=SegmentReader(
             segment_readers.token_embedding,
             lambda backbone: backbone.final_layernorm,
-        )
+        ),
+        roles=role_rules.FALCON,
     ),
     "GPT2CausalLM": Family(
         segments=SegmentReader(segment_readers.gpt2_embedding)
@@ -112,22 +126,27 @@ FAMILIES = {
     "GPTNeoXCausalLM": Family(
         segments=SegmentReader(segment_readers.gpt_neo_x_embedding),
         lora_targets=("query_key_value",),
+        roles=role_rules.FUSED,
     ),
-    "GemmaCausalLM": Family(turns=_GEMMA_TURNS),
-    "Gemma3CausalLM": Family(turns=_GEMMA_TURNS, stops_at_turns=True),
+    "GemmaCausalLM": Family(turns=_GEMMA_TURNS, roles=role_rules.GEMMA),
+    "Gemma3CausalLM": Family(
+        turns=_GEMMA_TURNS, stops_at_turns=True, roles=role_rules.GEMMA
+    ),
     "Gemma3nCausalLM": Family(
         Gemma3nOutputLayer(),
         lora_targets=("q_proj", "v_proj"),
         blocks=(),
         turns=_GEMMA_TURNS,
         stops_at_turns=True,
+        roles=role_rules.GEMMA_3N,
     ),
     "Gemma4CausalLM": Family(
         Gemma4OutputLayer(),
         turns=TurnMarks(("<|turn>",), ("<turn|>",)),
         stops_at_turns=True,
+        roles=role_rules.GEMMA_4,
     ),
-    "GptOssCausalLM": Family(),
+    "GptOssCausalLM": Family(roles=role_rules.EXPERTS),
     "LlamaCausalLM": Family(segments=_TOKENS),
     "Llama3CausalLM": Family(
         segments=_TOKENS,
@@ -137,7 +156,7 @@ FAMILIES = {
         ),
     ),
     "MistralCausalLM": Family(segments=_TOKENS),
-    "MixtralCausalLM": Family(has_expert_losses=True),
+    "MixtralCausalLM": Family(has_expert_losses=True, roles=role_rules.EXPERTS),
     "OPTCausalLM": Family(
         segments=SegmentReader(segment_readers.opt_embedding)
     ),
@@ -146,14 +165,20 @@ FAMILIES = {
     ),
     "QwenCausalLM": Family(segments=_TOKENS, turns=_QWEN_TURNS),
     "QwenMoeCausalLM": _QWEN_OF_EXPERTS,
-    "Qwen3_5CausalLM": Family(turns=_QWEN_TURNS),
-    "Qwen3_5MoeCausalLM": _QWEN_OF_EXPERTS,
+    "Qwen3_5CausalLM": Family(
+        turns=_QWEN_TURNS, roles=role_rules.LINEAR_ATTENTION
+    ),
+    "Qwen3_5MoeCausalLM": dataclasses.replace(
+        _QWEN_OF_EXPERTS,
+        roles=(*role_rules.LINEAR_ATTENTION, *role_rules.EXPERTS),
+    ),
     "Qwen3CausalLM": Family(segments=_TOKENS, turns=_QWEN_TURNS),
     "Qwen3MoeCausalLM": _QWEN_OF_EXPERTS,
     "RWKV7CausalLM": Family(
         RWKV7OutputLayer(),
         lora_targets=("receptance", "value"),
         blocks=(),
+        roles=role_rules.RWKV_7,
         generates_apart=True,
         has_attention=False,
     ),
@@ -163,6 +188,7 @@ FAMILIES = {
         ),
         lora_targets=("q_proj", "v_proj"),
         turns=_QWEN_TURNS,
+        roles=(*role_rules.PROJECTED, *role_rules.GATED),
     ),
 }
 # A policy may have been taught the chats of another family.
