@@ -101,27 +101,23 @@ T5 = (
     RoleRule("feed-forward out", r"\w*layer_\d+/output_projector/kernel", 0),
     RoleRule("whole", r"self_attention/embeddings", None),
 )
+_WRITES_DENSE = RoleRule(
+    "attention out", r"(?:self_|cross_)?attention/output_dense/kernel", 0
+)
 FUSED = (
     *TRANSFORMER,
     RoleRule("attention in", r"query_key_value/kernel", "heads"),
     RoleRule("attention in", r"query_key_value/bias", 0),
-    RoleRule(
-        "attention out", r"(?:self_|cross_)?attention/output_dense/kernel", 0
-    ),
 )
 BLOOM = (
     *TRANSFORMER,
-    RoleRule(
-        "attention out", r"(?:self_|cross_)?attention/output_dense/kernel", 0
-    ),
+    _WRITES_DENSE,
     RoleRule("feed-forward in", r"mlp_intermediate_dense/(?:kernel|bias)", -1),
     RoleRule("feed-forward out", r"mlp_output_dense/kernel", 0),
 )
 FALCON = (
     *TRANSFORMER,
-    RoleRule(
-        "attention out", r"(?:self_|cross_)?attention/output_dense/kernel", 0
-    ),
+    _WRITES_DENSE,
     RoleRule("feed-forward in", r"dense_h_to_4h/(?:kernel|bias)", -1),
     RoleRule("feed-forward out", r"dense_4h_to_h/kernel", 0),
 )
