@@ -266,7 +266,8 @@ PLAN = {
 # What `make check` runs of the equations: the oracle of each, or an identity.
 EQUATIONS = (
     "losses/divergences_test.py::test_is_the_conjugate_of_its_generator",
-    "losses/finite_test.py::test_the_gradient_is_zero_where_an_input",
+    "losses/finite_test.py"
+    "::test_the_gradient_is_zero_where_an_input_is_not_finite",
     "losses/gail_test.py::test_is_the_binary_cross_entropy",
     "losses/gail_test.py::test_rewards_have_the_sign_of_their_form",
     "losses/garbage_test.py::test_garbage_where_tokens_count_shows",

@@ -33,6 +33,13 @@ def test_what_the_plan_names_is_there(entry):
         )
 
 
+@pytest.mark.parametrize("entry", suite_plan.EQUATIONS)
+def test_what_make_check_runs_of_an_equation_has_its_whole_name(entry):
+    # pytest is given it, and finds nothing by a beginning.
+    place, _, name = entry.partition("::")
+    assert name in names_of_tests(HERE / place)
+
+
 def test_every_entry_of_the_plan_names_backends():
     for entry, backends in suite_plan.PLAN.items():
         assert backends, entry
