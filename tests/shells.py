@@ -1,6 +1,5 @@
 """Commands as a shell runs them, in a process of their own."""
 
-import io
 import multiprocessing
 import os
 import pathlib
@@ -88,8 +87,8 @@ def _run_here(arguments, before, folder):
         os.dup2(file, number)
         os.close(file)
     # As Python makes them where nobody looks.
-    sys.stdout = io.TextIOWrapper(open(1, "wb"), "utf-8", write_through=True)
-    sys.stderr = io.TextIOWrapper(open(2, "wb"), "utf-8", write_through=True)
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = open(2, "w", 1, encoding="utf-8", closefd=False)
     exec(before, {})
     from keras_irl.__main__ import main
 
