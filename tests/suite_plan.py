@@ -94,6 +94,7 @@ PLAN = {
     "evaluation/sweeps_test.py::test_no_row_is_timed": _JAX,
     "expected_warnings_test.py": _TORCH,
     "families/family_test.py": _TORCH,
+    "families/role_rules_test.py": _TORCH,
     "families/roles_test.py": _TORCH,
     "families/segments_test.py": _TORCH_AND_JAX,
     "families/special_tokens_test.py": _TORCH,
