@@ -219,6 +219,52 @@ def token_id(tokenizer: Any, name: str) -> int | None:
     return None if found is None else int(found)
 
 
+class StepState(NamedTuple):
+    """The state that a training step of Keras's JAX trainer is called with.
+
+    Waits for: the order to be documented. It is that of Keras's JAX trainer,
+    and its first two that of `keras.Model.stateless_call`.
+
+    Attributes:
+        trainable: List of tensors, of `model.trainable_variables`.
+        non_trainable: List of tensors, of `model.non_trainable_variables`.
+        optimizer: List of tensors, of `model.optimizer.variables`.
+        metrics: List of tensors, of `model.metrics_variables`.
+    """
+
+    trainable: Any
+    non_trainable: Any
+    optimizer: Any
+    metrics: Any
+
+    @classmethod
+    def of(cls, model: Any) -> "StepState":
+        """The variables of a compiled model themselves, in this order."""
+        return cls(
+            model.trainable_variables,
+            model.non_trainable_variables,
+            model.optimizer.variables,
+            model.metrics_variables,
+        )
+
+
+def step_arguments(arguments: tuple[Any, ...]) -> tuple[Any, Any]:
+    """Tells state, `None` where there is none, and data of a step apart."""
+    *states, data = arguments
+    return (StepState(*states[0]) if states else None), data
+
+
+def step_result(result: Any) -> tuple[Any, Any]:
+    """Tells what a step has logged and its state, or `None`, apart.
+
+    The state of a `test_step` has no part of the optimizer.
+    """
+    if isinstance(result, tuple):
+        logs, state = result
+        return logs, state
+    return result, None
+
+
 class KeepsWidth:
     """Tells how many tokens the stack of a T5 was given, which it forgets.
 

@@ -252,11 +252,12 @@ def family_policy(name, max_length=48, **sizes):
     Args:
         name: One of `FAMILIES`.
         max_length: The length of its texts in tokens.
-        **sizes: Arguments of the backbone that differ; only of the families
-            that are made here.
+        **sizes: Arguments of the backbone that differ; of the families that
+            are not made here, `num_layers` alone.
     """
     if name not in MADE_HERE:
-        return testing.tiny_policy(name, max_length=max_length)
+        sizes = {"num_layers": 1, **sizes}
+        return testing.tiny_policy(name, max_length=max_length, **sizes)
     family = MADE_HERE[name]
     is_seq2seq = family.sizes is _SIDES
     task = family.name + ("Seq2SeqLM" if is_seq2seq else "CausalLM")

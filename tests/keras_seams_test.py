@@ -402,3 +402,31 @@ def test_the_states_of_generators_are_found_by_name():
     model.build((1, 2))
     (state,) = keras_seams.seed_states(model.variables)
     assert state is model.layers[1].seed_generator.state
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="Only there a step has a state."
+)
+def test_the_state_of_a_step_stands_in_the_order_of_keras():
+    seen = []
+
+    class Watched(keras.Sequential):
+        def train_step(self, *args):
+            seen.append(keras_seams.step_arguments(args))
+            result = super().train_step(*args)
+            seen.append(keras_seams.step_result(result))
+            return result
+
+    dense = keras.layers.Dense(1, use_bias=False)
+    model = Watched([keras.layers.BatchNormalization(), dense])
+    model.compile("adam", loss="mse", metrics=["mae"])
+    model.train_on_batch(np.ones((2, 1)), np.ones((2, 1)))
+    (state, data), (logs, after) = seen
+    assert data[0].shape == (2, 1) and "loss" in logs
+    expected = keras_seams.StepState.of(model)
+    for found in (state, keras_seams.StepState(*after)):
+        for name, variables in expected._asdict().items():
+            values = getattr(found, name)
+            assert [v.shape for v in values] == [v.shape for v in variables]
+    # No two have as many, so that none can stand for another.
+    assert len({len(variables) for variables in expected}) == 4

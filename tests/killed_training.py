@@ -52,7 +52,7 @@ TRAINERS = {"iq_learn": iq_learn, "online": online, "gail": gail}
 def make(name, seed=0):
     """A trainer as a new process makes it."""
     keras.utils.set_random_seed(seed)
-    policy = quick_start(tiny_t5(dropout=0.2))
+    policy = quick_start(tiny_t5(dropout=0.2, num_layers=1))
     trainer = TRAINERS[name](policy)
     optimizer = keras.optimizers.Adam(
         keras.optimizers.schedules.CosineDecay(1e-2, 20),

@@ -11,7 +11,7 @@ import time
 
 import pytest
 from shells import run
-from shells import start
+from shells import run_forked
 from testing import quick_start
 from testing import tiny_gpt2
 
@@ -37,7 +37,7 @@ def here(tmp_path, monkeypatch):
 def policies(tmp_path_factory):
     """A policy that was saved, and texts to read."""
     folder = tmp_path_factory.mktemp("policies")
-    quick_start(tiny_gpt2(max_length=48)).save(folder / "p.keras")
+    quick_start(tiny_gpt2(max_length=48, num_layers=1)).save(folder / "p.keras")
     rows = ['{"prompt": "1 + 2", "response": "3", "bleu": 1.0}\n'] * 3
     (folder / "t.jsonl").write_text("".join(rows))
     return folder
@@ -316,7 +316,7 @@ def test_reading_and_judging_stop_at_a_signal(
     arguments = job(name, policies)
     out = arguments[arguments.index("--output") + 1] = tmp_path / "out"
     before = STOPPED.format(number=int(number)) + before
-    code, _, errors = run(arguments, before)
+    code, _, errors = run_forked(arguments, before)
     assert code == 128 + number
     assert "Traceback" not in errors
     word = "Interrupted" if number == signal.SIGINT else "Stopped by SIGTERM"
@@ -325,17 +325,23 @@ def test_reading_and_judging_stop_at_a_signal(
     assert (sorted(os.listdir(out)) if out.exists() else None) == kept
 
 
+# Its output is a pipe that is closed at the other end, in ASCII.
+NOBODY_READS = """
+import os, sys
+reading, writing = os.pipe()
+os.close(reading)
+os.dup2(writing, 1)
+os.close(writing)
+sys.stdout = open(1, "w", encoding="ascii", closefd=False)
+"""
+
+
 @pytest.mark.parametrize("name", ["evaluate", "rewards"])
 def test_a_report_is_there_whoever_reads_what_is_printed(policies, name):
-    reading, writing = os.pipe()
-    os.close(reading)
     arguments = job(name, policies)
     arguments[arguments.index("--output") + 1] = policies / f"{name}-pipe"
-    process = start(
-        arguments, stdout=writing, stderr=None, PYTHONIOENCODING="ascii"
-    )
-    os.close(writing)
-    assert process.wait(timeout=300) == 0
+    code, _, errors = run_forked(arguments, NOBODY_READS)
+    assert code == 0, errors
     report = (policies / f"{name}-pipe" / "report.md").read_text("utf-8")
     assert not report.isascii()
 

@@ -94,6 +94,8 @@ PLAN = {
     "evaluation/sweeps_test.py::test_no_row_is_timed": _JAX,
     "expected_warnings_test.py": _TORCH,
     "families/family_test.py": _TORCH,
+    "families/role_rules_test.py": _TORCH,
+    "families/roles_test.py": _TORCH,
     "families/segments_test.py": _TORCH_AND_JAX,
     "families/special_tokens_test.py": _TORCH,
     "families/text_marks_test.py": _TORCH,
@@ -105,6 +107,10 @@ PLAN = {
         "torch",
         "jax",
     ),
+    # What differs is the kernel: one family is enough to see it in a policy.
+    "families/heads_test.py::test_tiled_or_not": _TORCH,
+    "families/heads_test.py::test_tiled_or_not_the_logits_and_the_first_loss"
+    "_are_the_same[t5]": _ALL,
     "families/heads_test.py::test_no_family": _TORCH,
     "families/heads_test.py::test_objectives_that_draw": _TORCH,
     "families/heads_test.py::test_the_table": _TORCH,
@@ -112,7 +118,9 @@ PLAN = {
     "fuzz": _TORCH,
     "generation/decoded_families_test.py": _TORCH_AND_JAX,
     "generation/drawing_test.py": _TORCH_AND_JAX,
-    "generation/drawing_test.py::test_a_training_step_draws": _ALL,
+    "generation/drawing_test.py::test_a_training_step_draws": _TORCH,
+    "generation/drawing_test.py::test_a_training_step_draws_with_its_weights_and"
+    "_keeps_the_noise[t5]": _ALL,
     "generation/entropies_test.py": _TORCH_AND_JAX,
     "generation/prompts_test.py": _TORCH,
     "generation/responses_test.py": _TORCH,
@@ -126,13 +134,31 @@ PLAN = {
     "generation/sampled_responses_test.py::test_warmed_up": _JAX,
     "generation/length_buckets_test.py": _TORCH,
     "guides": _TORCH,
+    # What asks Keras's layers is the same on all; `make canary` asks on two.
+    "keras_seams_test.py": _TORCH,
+    "keras_seams_test.py::test_a_second_policy": _TORCH_AND_JAX,
+    "keras_seams_test.py::test_a_validation_still": _ALL,
+    "keras_seams_test.py::test_a_variable_": _JAX,
+    "keras_seams_test.py::test_an_optimizer_knows": _ALL,
+    "keras_seams_test.py::test_clearing_is_nothing": ("tensorflow",),
+    "keras_seams_test.py::test_logits_and_states": ("torch", "tensorflow"),
+    "keras_seams_test.py::test_the_global_generator": _ALL,
+    "keras_seams_test.py::test_the_preprocessing": _TORCH_AND_JAX,
+    "keras_seams_test.py::test_the_state_of_a_step": _JAX,
+    # That padding teaches nothing is told by the gradients of each equation;
+    # the logits reach them by one path, whatever the divergence.
+    "losses/garbage_test.py::test_logits_of_padding": _TORCH_AND_JAX,
+    "losses/garbage_test.py::test_logits_of_padding_change_neither_loss_nor"
+    "_gradient[chi2]": _ALL,
+    "losses/garbage_test.py::test_logits_of_padding_change_neither_loss_nor"
+    "_gradient[mle]": _ALL,
+    "losses/garbage_test.py::test_numbers_of_functions": _TORCH,
+    "imports_test.py": _TORCH,
     "main_test.py": _TORCH,
     "models/copying_test.py": _TORCH,
     "models/exporting_test.py": _TORCH,
-    "models/exporting_test.py::test_updates": _TORCH_AND_JAX,
-    "models/exporting_test.py::test_weights_come_back": _TORCH_AND_JAX,
     "models/lora_test.py": _TORCH,
-    "models/lora_test.py::test_nothing_but_the_updates_moves": _ALL,
+    "models/lora_test.py::test_nothing_but_the_updates_moves[gpt2]": _ALL,
     "models/policy_model_test.py": _TORCH,
     "models/policy_reader_test.py": _TORCH_AND_JAX,
     "models/presets_test.py": _TORCH,
@@ -142,9 +168,14 @@ PLAN = {
     "models/scratch_test.py": _TORCH,
     "models/scratch_test.py::test_weights_are_drawn_by_numpy": _ALL,
     "models/token_scorer_test.py": _TORCH_AND_JAX,
-    "optimizers/network_optimizers_test.py": _TORCH_AND_JAX,
+    # On JAX, `GAIL` waits for its networks in tests/trainers/gail_test.py.
+    "optimizers/network_optimizers_test.py": _TORCH,
     "optimizers/network_optimizers_test.py::test_steps_without": _ALL,
-    "optimizers/network_optimizers_test.py::test_without_a_head_start": _TORCH,
+    "optimizers/network_optimizers_test.py::test_what_is_not_finite": _ALL,
+    # What it once leaked into the next training were tracers of JAX.
+    "optimizers/token_weighted_test.py::test_an_optimizer_is_left": (
+        _TORCH_AND_JAX
+    ),
     "optimizers/token_weighted_test.py::test_callbacks_of_keras": _TORCH,
     "optimizers/token_weighted_test.py::test_compiling_again": _TORCH_AND_JAX,
     "optimizers/token_weighted_test.py::test_it_is_saved": _TORCH,
@@ -156,12 +187,10 @@ PLAN = {
     "readme_test.py::test_the_lines_for_several_devices": _JAX,
     "rewards": _TORCH,
     "rewards/token_rewards_test.py::test_compiles_once": _JAX,
-    "trainers/accumulation_test.py": _TORCH_AND_JAX,
+    # Weights and norms of gradients are told by the tests of the optimizer.
+    "trainers/accumulation_test.py": _TORCH,
     "trainers/accumulation_test.py::test_accumulated_batches_are_one_large"
     "_batch[0.1-0]": _ALL,
-    "trainers/accumulation_test.py::test_an_adversary": _TORCH,
-    "trainers/accumulation_test.py::test_another_optimizer": _TORCH,
-    "trainers/accumulation_test.py::test_the_mean_of_means": _TORCH,
     "trainers/checks_test.py": _TORCH,
     "trainers/device_checks_test.py": _JAX,
     "trainers/end_on_nonfinite_test.py": _TORCH,
@@ -169,7 +198,8 @@ PLAN = {
     "trainers/end_on_nonfinite_test.py::test_a_fit_ends_at_the_first_loss_that_is"
     "_not_finite[iq_learn]": _TORCH_AND_JAX,
     "trainers/end_on_nonfinite_test.py::test_an_end_is_noticed": _ALL,
-    "trainers/fit_arguments_test.py::test_every_batch_is_trained_once": _ALL,
+    "trainers/fit_arguments_test.py::test_every_batch_is_trained_once_an_epoch"
+    "_whatever_an_execution[3]": _ALL,
     "trainers/fit_arguments_test.py::test_executions_that_would_read": _ALL,
     "trainers/end_on_nonfinite_test.py::test_overflows_that_loss_scaling": _ALL,
     "trainers/fit_arguments_test.py::test_repeated_data": _TORCH_AND_JAX,
@@ -177,9 +207,10 @@ PLAN = {
     "trainers/gail_test.py": _TORCH,
     "trainers/gail_test.py::test_each_optimizer_moves": _TORCH_AND_JAX,
     "trainers/gail_test.py::test_fits_logs_and_is_saved": _TORCH_AND_JAX,
-    "trainers/gail_test.py::test_no_gradient_flows": _ALL,
-    # On TensorFlow it compiles for two minutes what `no_gradient` and the steps
-    # of `OnlineIQLearn` compile there too.
+    "trainers/gail_test.py::test_no_gradient_flows": _TORCH_AND_JAX,
+    # On TensorFlow: its loss, networks and tape, without a step that draws,
+    # which `OnlineIQLearn` compiles there.
+    "trainers/gail_test.py::test_the_gradient_of_each_network": _ALL,
     "trainers/gail_test.py::test_steps_are_compiled_once": _TORCH_AND_JAX,
     "trainers/noise_test.py": _TORCH,
     "trainers/numbers_test.py": _TORCH,
@@ -194,19 +225,30 @@ PLAN = {
     "trainers/precision_test.py": _TORCH_AND_JAX,
     "trainers/quantization_test.py": _TORCH,
     "trainers/resume_test.py": _TORCH,
-    "trainers/resume_test.py::test_a_training_that_was_killed_ends_where_it"
-    "_would_have[iq_learn]": _TORCH_AND_JAX,
     "trainers/resuming_test.py": _TORCH,
     "trainers/rollouts_test.py": _TORCH,
-    "trainers/rollouts_test.py::test_rollouts_answer_the_prompts": (
-        _TORCH_AND_JAX
-    ),
+    "trainers/rollouts_test.py::test_rollouts_answer_the_prompts_of_the_batch"
+    "[t5]": _TORCH_AND_JAX,
     "trainers/deferred_signals_test.py": _TORCH_AND_JAX,
-    "trainers/skipped_updates_test.py": _TORCH_AND_JAX,
+    "trainers/skipped_updates_test.py": _TORCH,
     "trainers/skipped_updates_test.py::test_a_broken_batch_leaves_no_trace"
     "[2]": _ALL,
     "trainers/step_cost_test.py": _TORCH,
     "trainers/step_cost_test.py::test_a_stopwatch_takes": _ALL,
+    # Told before anything is compiled.
+    "trainers/trainer_test.py::test_a_frozen_policy": _TORCH,
+    "trainers/trainer_test.py::test_a_loss_of_its_own": _TORCH,
+    "trainers/trainer_test.py::test_says_what_it_trains": _TORCH,
+    "trainers/trainer_test.py::test_training_without_a_mask": _TORCH,
+    # PyTorch alone keeps gradients.
+    "trainers/trainer_test.py::test_gradients_of_earlier_steps": _TORCH,
+    # On TensorFlow: tests/optimizers/token_weighted_test.py.
+    "trainers/trainer_test.py::test_the_gradient_norm": _TORCH_AND_JAX,
+    "trainers/trainer_test.py::test_what_layers_ask_for": _TORCH_AND_JAX,
+    "trainers/trainer_test.py::test_iq_learn_conforms[gpt2]": (
+        "torch",
+        "tensorflow",
+    ),
     "trainers/trainer_test.py::test_a_trainer_and_a_compiled": _TORCH,
     "trainers/trainer_test.py::test_a_trainer_and_a_compiled_policy_learn_the"
     "_same[t5]": _TORCH_AND_JAX,
@@ -225,7 +267,8 @@ PLAN = {
 # What `make check` runs of the equations: the oracle of each, or an identity.
 EQUATIONS = (
     "losses/divergences_test.py::test_is_the_conjugate_of_its_generator",
-    "losses/finite_test.py::test_the_gradient_is_zero_where_an_input",
+    "losses/finite_test.py"
+    "::test_the_gradient_is_zero_where_an_input_is_not_finite",
     "losses/gail_test.py::test_is_the_binary_cross_entropy",
     "losses/gail_test.py::test_rewards_have_the_sign_of_their_form",
     "losses/garbage_test.py::test_garbage_where_tokens_count_shows",

@@ -33,6 +33,13 @@ def test_what_the_plan_names_is_there(entry):
         )
 
 
+@pytest.mark.parametrize("entry", suite_plan.EQUATIONS)
+def test_what_make_check_runs_of_an_equation_has_its_whole_name(entry):
+    # pytest is given it, and finds nothing by a beginning.
+    place, _, name = entry.partition("::")
+    assert name in names_of_tests(HERE / place)
+
+
 def test_every_entry_of_the_plan_names_backends():
     for entry, backends in suite_plan.PLAN.items():
         assert backends, entry
@@ -56,7 +63,7 @@ def test_the_longest_entry_of_the_plan_counts():
     file = "trainers/gail_test.py"
     planned = suite_plan.planned_backends
     assert planned(f"{file}::test_values_learn_what_is_to_come") == ("torch",)
-    assert planned(f"{file}::test_no_gradient_flows_from") == planned(
+    assert planned(f"{file}::test_the_gradient_of_each_network") == planned(
         "ops/values_test.py::test_anything"
     )
     assert planned("clio_test.py::test_anything") == suite_plan.BACKENDS

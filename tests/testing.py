@@ -75,11 +75,11 @@ def characters(specials):
     return {token: i for i, token in enumerate(tokens)}, ["t h"]
 
 
-def tiny_t5(max_length=12, dropout=0.0, dtype=None):
+def tiny_t5(max_length=12, dropout=0.0, dtype=None, num_layers=2):
     tokenizer = keras_hub.models.T5Tokenizer(proto=sentence_piece_proto())
     backbone = keras_hub.models.T5Backbone(
         vocabulary_size=tokenizer.vocabulary_size(),
-        num_layers=2,
+        num_layers=num_layers,
         num_heads=4,
         hidden_dim=32,
         intermediate_dim=64,
@@ -96,14 +96,14 @@ def tiny_t5(max_length=12, dropout=0.0, dtype=None):
     )
 
 
-def tiny_bart(max_length=32, dropout=0.0, dtype=None):
+def tiny_bart(max_length=32, dropout=0.0, dtype=None, num_layers=2):
     vocabulary, merges = characters(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
     tokenizer = keras_hub.models.BartTokenizer(
         vocabulary=vocabulary, merges=merges
     )
     backbone = keras_hub.models.BartBackbone(
         vocabulary_size=tokenizer.vocabulary_size(),
-        num_layers=2,
+        num_layers=num_layers,
         num_heads=4,
         hidden_dim=32,
         intermediate_dim=64,
@@ -121,7 +121,7 @@ def tiny_bart(max_length=32, dropout=0.0, dtype=None):
     )
 
 
-def tiny_gpt2(max_length=48, dropout=0.0, dtype=None):
+def tiny_gpt2(max_length=48, dropout=0.0, dtype=None, num_layers=2):
     vocabulary, merges = characters([])
     # The end token stands last, so that id 0, the padding, is a real token.
     vocabulary["<|endoftext|>"] = len(vocabulary)
@@ -130,7 +130,7 @@ def tiny_gpt2(max_length=48, dropout=0.0, dtype=None):
     )
     backbone = keras_hub.models.GPT2Backbone(
         vocabulary_size=tokenizer.vocabulary_size(),
-        num_layers=2,
+        num_layers=num_layers,
         num_heads=4,
         hidden_dim=32,
         intermediate_dim=64,

@@ -166,6 +166,23 @@ def add_initial_policy(group: Any) -> None:
     )
 
 
+def add_saved_policy(group: Any) -> None:
+    """Adds the flag of a policy that was trained before.
+
+    Args:
+        group: What `add_argument_group` returned.
+    """
+    group.add_argument(
+        "--policy",
+        required=True,
+        metavar="PATH",
+        help=(
+            "a .keras file of a trainer or of a policy, or the folder of a "
+            "keras-hub preset"
+        ),
+    )
+
+
 def add_saved_policy_lengths(group: Any) -> None:
     """Adds the flags of sequence lengths of a trained policy.
 

@@ -10,6 +10,7 @@ from keras_irl.cli.devices import divided_among_devices
 from keras_irl.cli.flags import add_command
 from keras_irl.cli.flags import add_machine
 from keras_irl.cli.flags import add_num_samples
+from keras_irl.cli.flags import add_saved_policy
 from keras_irl.cli.flags import add_saved_policy_lengths
 from keras_irl.cli.flags import not_negative
 
@@ -32,15 +33,7 @@ def add_arguments(commands: Any) -> None:
     _add_texts(parser.add_argument_group("the texts"))
     _add_decoding(parser.add_argument_group("the decoding"))
     reading = parser.add_argument_group("the policy")
-    reading.add_argument(
-        "--policy",
-        required=True,
-        metavar="PATH",
-        help=(
-            "a .keras file of a trainer or of a policy, or the folder of a "
-            "keras-hub preset"
-        ),
-    )
+    add_saved_policy(reading)
     add_saved_policy_lengths(reading)
     add_machine(reading)
     add_devices(reading)

@@ -13,6 +13,7 @@ from keras_irl.cli.flags import add_command
 from keras_irl.cli.flags import add_machine
 from keras_irl.cli.flags import add_num_resamples
 from keras_irl.cli.flags import add_output
+from keras_irl.cli.flags import add_saved_policy
 from keras_irl.cli.flags import add_saved_policy_lengths
 from keras_irl.cli.flags import add_tokenize
 from keras_irl.cli.flags import any_number
@@ -136,15 +137,7 @@ def _check_policies(options):
 
 def _add_policies(group):
     add = group.add_argument
-    add(
-        "--policy",
-        required=True,
-        metavar="PATH",
-        help=(
-            "a .keras file of a trainer or of a policy, or the folder of a "
-            "keras-hub preset"
-        ),
-    )
+    add_saved_policy(group)
     add(
         "--control",
         metavar="PATH",

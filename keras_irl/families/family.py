@@ -6,10 +6,12 @@ keras-hub renames or lacks is a family that is not known, and nothing else.
 
 import dataclasses
 from typing import Any
+from typing import NamedTuple
 
 import keras_hub
 
 from keras_irl.arguments import shortened
+from keras_irl.families import role_rules
 from keras_irl.families import segment_readers
 from keras_irl.families.layouts import CAUSAL
 from keras_irl.families.layouts import SEQ2SEQ
@@ -23,6 +25,18 @@ from keras_irl.families.output_layers import T5OutputLayer
 from keras_irl.families.segment_readers import SegmentReader
 from keras_irl.keras_seams import KeepsWidth
 from keras_irl.types import Policy
+
+
+class TurnMarks(NamedTuple):
+    """The special tokens around the turns of a conversation.
+
+    Attributes:
+        starts: What a turn, or the name of who speaks, begins and ends with.
+        ends: What ends a turn.
+    """
+
+    starts: tuple = ()
+    ends: tuple = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,12 +54,14 @@ class Family:
         has_attention: Whether tokens are scored by each other, head by head.
         has_expert_losses: Whether routers of experts ask for a loss of their
             own while a block is called.
-        turn_end: The token that ends a turn, besides the end of a text, or
-            `None`.
+        turns: The marks of turns of its chats.
+        stops_at_turns: Whether generation stops where a turn ends, as where a
+            text does.
         second_end: The attribute of a tokenizer for the id of a second token
             that ends a text, or `None`.
         decoding: Classes whose methods come before those of the policy while
             it generates.
+        roles: Rules that tell what its variables do under tensor parallelism.
         generates_apart: Whether generation reads prompts and responses as two.
         overflows_float16: Whether activations exceed what float16 holds.
     """
@@ -57,17 +73,29 @@ class Family:
     blocks: tuple = ("transformer_layers",)
     has_attention: bool = True
     has_expert_losses: bool = False
-    turn_end: str | None = None
+    turns: TurnMarks = TurnMarks()
+    stops_at_turns: bool = False
     second_end: str | None = None
     decoding: tuple = ()
+    roles: tuple = role_rules.TRANSFORMER
     generates_apart: bool = False
     overflows_float16: bool = False
 
 
 _TOKENS = SegmentReader(segment_readers.token_embedding)
 _SEQ2SEQ_BLOCKS = ("encoder_transformer_layers", "decoder_transformer_layers")
-_T5GEMMA = Family(T5GemmaOutputLayer(), SEQ2SEQ, blocks=())
-_OF_EXPERTS = Family(has_expert_losses=True)
+_GEMMA_TURNS = TurnMarks(("<start_of_turn>",), ("<end_of_turn>",))
+_QWEN_TURNS = TurnMarks(("<|im_start|>",), ("<|im_end|>",))
+_T5GEMMA = Family(
+    T5GemmaOutputLayer(),
+    SEQ2SEQ,
+    blocks=(),
+    turns=_GEMMA_TURNS,
+    roles=role_rules.GATED,
+)
+_QWEN_OF_EXPERTS = Family(
+    has_expert_losses=True, turns=_QWEN_TURNS, roles=role_rules.EXPERTS
+)
 FAMILIES = {
     "T5Seq2SeqLM": Family(
         T5OutputLayer(),
@@ -75,19 +103,22 @@ FAMILIES = {
         lora_targets=("query_projector", "value_projector"),
         blocks=_SEQ2SEQ_BLOCKS,
         decoding=(KeepsWidth,),
+        roles=role_rules.T5,
         overflows_float16=True,
     ),
     "T5GemmaSeq2SeqLM": _T5GEMMA,
     "T5Gemma2Seq2SeqLM": _T5GEMMA,
     "BartSeq2SeqLM": Family(layout=SEQ2SEQ, blocks=_SEQ2SEQ_BLOCKS),
     "BloomCausalLM": Family(
-        segments=SegmentReader(segment_readers.bloom_embedding)
+        segments=SegmentReader(segment_readers.bloom_embedding),
+        roles=role_rules.BLOOM,
     ),
     "FalconCausalLM": Family(
         segments=SegmentReader(
             segment_readers.token_embedding,
             lambda backbone: backbone.final_layernorm,
-        )
+        ),
+        roles=role_rules.FALCON,
     ),
     "GPT2CausalLM": Family(
         segments=SegmentReader(segment_readers.gpt2_embedding)
@@ -95,35 +126,59 @@ FAMILIES = {
     "GPTNeoXCausalLM": Family(
         segments=SegmentReader(segment_readers.gpt_neo_x_embedding),
         lora_targets=("query_key_value",),
+        roles=role_rules.FUSED,
     ),
-    "GemmaCausalLM": Family(),
-    "Gemma3CausalLM": Family(turn_end="<end_of_turn>"),
+    "GemmaCausalLM": Family(turns=_GEMMA_TURNS, roles=role_rules.GEMMA),
+    "Gemma3CausalLM": Family(
+        turns=_GEMMA_TURNS, stops_at_turns=True, roles=role_rules.GEMMA
+    ),
     "Gemma3nCausalLM": Family(
         Gemma3nOutputLayer(),
         lora_targets=("q_proj", "v_proj"),
         blocks=(),
-        turn_end="<end_of_turn>",
+        turns=_GEMMA_TURNS,
+        stops_at_turns=True,
+        roles=role_rules.GEMMA_3N,
     ),
-    "Gemma4CausalLM": Family(Gemma4OutputLayer(), turn_end="<turn|>"),
-    "GptOssCausalLM": Family(),
+    "Gemma4CausalLM": Family(
+        Gemma4OutputLayer(),
+        turns=TurnMarks(("<|turn>",), ("<turn|>",)),
+        stops_at_turns=True,
+        roles=role_rules.GEMMA_4,
+    ),
+    "GptOssCausalLM": Family(roles=role_rules.EXPERTS),
     "LlamaCausalLM": Family(segments=_TOKENS),
-    "Llama3CausalLM": Family(segments=_TOKENS, second_end="end_token2_id"),
+    "Llama3CausalLM": Family(
+        segments=_TOKENS,
+        second_end="end_token2_id",
+        turns=TurnMarks(
+            ("<|start_header_id|>", "<|end_header_id|>"), ("<|eot_id|>",)
+        ),
+    ),
     "MistralCausalLM": Family(segments=_TOKENS),
-    "MixtralCausalLM": _OF_EXPERTS,
+    "MixtralCausalLM": Family(has_expert_losses=True, roles=role_rules.EXPERTS),
     "OPTCausalLM": Family(
         segments=SegmentReader(segment_readers.opt_embedding)
     ),
-    "Phi3CausalLM": Family(turn_end="<|end|>"),
-    "QwenCausalLM": Family(segments=_TOKENS),
-    "QwenMoeCausalLM": _OF_EXPERTS,
-    "Qwen3_5CausalLM": Family(),
-    "Qwen3_5MoeCausalLM": _OF_EXPERTS,
-    "Qwen3CausalLM": Family(segments=_TOKENS),
-    "Qwen3MoeCausalLM": _OF_EXPERTS,
+    "Phi3CausalLM": Family(
+        turns=TurnMarks(ends=("<|end|>",)), stops_at_turns=True
+    ),
+    "QwenCausalLM": Family(segments=_TOKENS, turns=_QWEN_TURNS),
+    "QwenMoeCausalLM": _QWEN_OF_EXPERTS,
+    "Qwen3_5CausalLM": Family(
+        turns=_QWEN_TURNS, roles=role_rules.LINEAR_ATTENTION
+    ),
+    "Qwen3_5MoeCausalLM": dataclasses.replace(
+        _QWEN_OF_EXPERTS,
+        roles=(*role_rules.LINEAR_ATTENTION, *role_rules.EXPERTS),
+    ),
+    "Qwen3CausalLM": Family(segments=_TOKENS, turns=_QWEN_TURNS),
+    "Qwen3MoeCausalLM": _QWEN_OF_EXPERTS,
     "RWKV7CausalLM": Family(
         RWKV7OutputLayer(),
         lora_targets=("receptance", "value"),
         blocks=(),
+        roles=role_rules.RWKV_7,
         generates_apart=True,
         has_attention=False,
     ),
@@ -132,8 +187,15 @@ FAMILIES = {
             segment_readers.token_embedding, lambda backbone: backbone.norm
         ),
         lora_targets=("q_proj", "v_proj"),
+        turns=_QWEN_TURNS,
+        roles=(*role_rules.PROJECTED, *role_rules.GATED),
     ),
 }
+# A policy may have been taught the chats of another family.
+ALL_TURNS = TurnMarks(
+    starts=tuple(m for f in FAMILIES.values() for m in f.turns.starts),
+    ends=tuple(m for f in FAMILIES.values() for m in f.turns.ends),
+)
 # What all others have in common, by inheritance: a `Seq2SeqLM` is a `CausalLM`.
 _KINDS = {
     "Seq2SeqLM": Family(layout=SEQ2SEQ, blocks=_SEQ2SEQ_BLOCKS),

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from keras import ops
 
+from keras_irl.families.family import ALL_TURNS
 from keras_irl.families.family import layout_of
 from keras_irl.families.family import nearest_family
 from keras_irl.keras_seams import token_id
@@ -31,32 +32,14 @@ def end_token_ids(policy: Policy) -> set[Any]:
     tokenizer = policy.preprocessor.tokenizer
     family = nearest_family(policy)
     ids = {tokenizer.end_token_id, token_id(tokenizer, family.second_end)}
-    if family.turn_end is not None:
-        found = tokenizer.token_to_id(family.turn_end)
+    for mark in family.turns.ends if family.stops_at_turns else ():
+        found = tokenizer.token_to_id(mark)
         # Unknown tokens have an id too, that of another.
-        if (
-            found is not None
-            and tokenizer.id_to_token(found) == family.turn_end
-        ):
+        if found is not None and tokenizer.id_to_token(found) == mark:
             ids.add(found)
     return {int(token) for token in ids if token is not None}
 
 
-# What stands around the turns of a conversation. A prompt may be made of them.
-TURN_ENDS = (
-    "<|im_end|>",
-    "<end_of_turn>",
-    "<turn|>",
-    "<|eot_id|>",
-    "<|end|>",
-)
-_TURN_STARTS = (
-    "<|im_start|>",
-    "<start_of_turn>",
-    "<|turn>",
-    "<|start_header_id|>",
-    "<|end_header_id|>",
-)
 _PROBE_LENGTH = 8
 
 
@@ -143,8 +126,9 @@ def text_marks(policy: Policy) -> tuple[Any, ...]:
         number: _text(tokenizer.id_to_token(number))
         for number in sorted(special | ends)
     }
-    turns = {i for i in names if names[i] in (*TURN_ENDS, *_TURN_STARTS)}
-    turn_ends = {i for i in names if names[i] in TURN_ENDS}
+    turn_ends = {i for i in names if names[i] in ALL_TURNS.ends}
+    # A prompt may be made of them.
+    turns = turn_ends | {i for i in names if names[i] in ALL_TURNS.starts}
     refused = ends | (borders & special)
     frame = _frame(policy)
 

@@ -97,9 +97,11 @@ class Sampling:
             max_tokens=max_tokens,
         )
 
-    def prepare(self, sampler: Any, seed: int) -> None:
-        """Sets a sampler to this decoder, and its seed."""
-        sampler.prepare(seed, self.temperature, self.top_p)
+    def prepare(
+        self, sampler: Any, seed: int, batch: int | None = None
+    ) -> None:
+        """Sets a sampler to this decoder, and its seed for a batch."""
+        sampler.prepare(seed, self.temperature, self.top_p, batch=batch)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +175,9 @@ class BeamSearch:
             max_tokens=max_tokens,
         )
 
-    def prepare(self, sampler: Any, seed: int) -> None:
+    def prepare(
+        self, sampler: Any, seed: int, batch: int | None = None
+    ) -> None:
         """Sets a searcher to this decoder; it needs no seed."""
         sampler.prepare(self.length_penalty)
 

@@ -305,7 +305,7 @@ class ResponseSampler:
         ) as bar:
             for number, (rows, width, num_prompts) in enumerate(batches):
                 with lock_of(self.policy):
-                    decoder.prepare(compiled.sampler, seed=(seed, number))
+                    decoder.prepare(compiled.sampler, seed, batch=number)
                     found = compiled(buckets.take(rows, width, num_prompts))
                 for row, samples in zip(rows, found, strict=False):
                     tokens[row] += [

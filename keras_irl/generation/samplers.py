@@ -190,13 +190,21 @@ def _check_ids(stop_token_ids):
         ) from error
 
 
-def set_seed(seed_generator: Any, seed: int) -> None:
-    """Seeds a generator with an integer, or a tuple of them, of at least 0."""
-    parts = seed if isinstance(seed, tuple) else (seed,)
-    seed = tuple(check_integer("seed", s, most=LARGEST_SEED) for s in parts)
+def set_seed(seed_generator: Any, seed: int, batch: int | None = None) -> None:
+    """Seeds a generator, for one of the batches that share a seed.
+
+    Args:
+        seed_generator: A `keras.random.SeedGenerator`.
+        seed: Integer of at least 0.
+        batch: Number of the batch, each of which has noise of its own.
+            Defaults to `None`, for all there is.
+    """
+    entropy = [check_integer("seed", seed, most=LARGEST_SEED)]
+    if batch is not None:
+        entropy.append(check_integer("batch", batch, most=LARGEST_SEED))
     # PyTorch adds the parts of Keras's random state up, so that seeds next to
     # each other would share their streams; mixed ones do not.
-    mixed = np.random.SeedSequence(seed).generate_state(1)[0] >> 1
+    mixed = np.random.SeedSequence(entropy).generate_state(1)[0] >> 1
     seed_generator.state.assign(np.array([mixed, 0]))
 
 
@@ -266,18 +274,25 @@ class TokenSampler(BranchingSampler):
         return [*super().variables, self.temperature, *top_p]
 
     def prepare(
-        self, seed: int, temperature: float = 1.0, top_p: Any = None
+        self,
+        seed: int,
+        temperature: float = 1.0,
+        top_p: Any = None,
+        *,
+        batch: int | None = None,
     ) -> None:
         """Sets the numbers that are no constants, for the next texts.
 
         Args:
-            seed: An integer, or a tuple of them, of at least 0.
+            seed: Integer of at least 0.
             temperature: See the constructor. Defaults to 1.0.
             top_p: See the constructor; only of use to a sampler that was made
                 with one. Defaults to `None`, for all tokens.
+            batch: Number of the batch of these texts, among those that share
+                the seed. Defaults to `None`, for all there is.
         """
         temperature, _, top_p = check_sampling(temperature, None, top_p)
-        set_seed(self.seed_generator, seed)
+        set_seed(self.seed_generator, seed, batch)
         self.temperature.assign(temperature)
         if self.top_p is not None:
             self.top_p.assign(1.0 if top_p is None else top_p)

@@ -277,12 +277,7 @@ def text_of(row: dict[str, Any], column: str) -> str:
     Raises:
         LineError: If there is no such column, or no text in it.
     """
-    if column not in row:
-        raise LineError(
-            f"the column {column!r} is missing",
-            f"columns={excerpt(list(row))}",
-        )
-    return _check_text(row[column], column)
+    return _check_text(_value_of(row, column), column)
 
 
 def texts_of(row: dict[str, Any], column: str) -> list[str]:
@@ -298,18 +293,22 @@ def texts_of(row: dict[str, Any], column: str) -> list[str]:
     Raises:
         LineError: If there is no such column, or no list of texts in it.
     """
-    if column not in row:
-        raise LineError(
-            f"the column {column!r} is missing",
-            f"columns={excerpt(list(row))}",
-        )
-    texts = row[column]
+    texts = _value_of(row, column)
     if not isinstance(texts, list) or not texts:
         raise LineError(
             f"the column {column!r} must hold a list of strings, one or more",
             f"{column}={excerpt(texts)}",
         )
     return [_check_text(text, column) for text in texts]
+
+
+def _value_of(row, column):
+    if column not in row:
+        raise LineError(
+            f"the column {column!r} is missing",
+            f"columns={excerpt(list(row))}",
+        )
+    return row[column]
 
 
 def _check_text(value, column):

@@ -26,8 +26,8 @@ from keras_irl.trainers.resuming import Resumption
 from keras_irl.trainers.skipped_updates import warn_of_skipped
 
 
-class FittedModel(PolicyModel):
-    """A policy in training whose data is checked, streamed and divided.
+class FitLoop(PolicyModel):
+    """Loops of training and evaluation over data that is checked and streamed.
 
     Data is refused where training on it would be wrong or do nothing; epochs of
     demonstrations are streamed, each in its order, and by several processes

@@ -1,44 +1,21 @@
 """Arguments of a Keras training step by name, on every backend.
 
 Under JAX a step is a function of all state: Keras calls it with the values of
-the variables, and takes their new values from what it returns. In which order
-they stand is written down in no documentation; it is that of
-`keras.Model.stateless_call` and of its JAX trainer. Nothing but this file
-knows it. On other backends a step reads and writes the variables themselves.
+the variables, and takes their new values from what it returns, in an order that
+`keras_irl.keras_seams.StepState` knows. On other backends a step reads and
+writes the variables themselves.
 """
 
 import contextlib
 from collections.abc import Callable
 from collections.abc import Iterator
 from typing import Any
-from typing import NamedTuple
 
 import keras
 
-
-class StepState(NamedTuple):
-    """The values of a model's variables, in the order of Keras.
-
-    Attributes:
-        trainable: List of tensors, of `model.trainable_variables`.
-        non_trainable: List of tensors, of `model.non_trainable_variables`.
-        optimizer: List of tensors, of `model.optimizer.variables`.
-        metrics: List of tensors, of `model.metrics_variables`.
-    """
-
-    trainable: Any
-    non_trainable: Any
-    optimizer: Any
-    metrics: Any
-
-
-def _variables(model):
-    return StepState(
-        model.trainable_variables,
-        model.non_trainable_variables,
-        model.optimizer.variables,
-        model.metrics_variables,
-    )
+from keras_irl.keras_seams import StepState
+from keras_irl.keras_seams import step_arguments
+from keras_irl.keras_seams import step_result
 
 
 class TrainingStep:
@@ -57,8 +34,7 @@ class TrainingStep:
 
     def __init__(self, model: Any, arguments: tuple[Any, ...]) -> None:
         self._model = model
-        *states, self.data = arguments
-        self.state = StepState(*states[0]) if states else None
+        self.state, self.data = step_arguments(arguments)
 
     @property
     def arguments(self) -> tuple[Any, ...]:
@@ -79,7 +55,7 @@ class TrainingStep:
         if self.state is None:
             yield
             return
-        groups = _variables(self._model)
+        groups = StepState.of(self._model)
         mapping = [
             pair
             for group, values in zip(groups, self.state, strict=True)
@@ -100,10 +76,8 @@ class TrainingStep:
         Returns:
             The logs, a dictionary of tensors.
         """
-        if self.state is None:
-            return result
-        logs, state = result
-        self.state = StepState(*state)
+        logs, state = step_result(result)
+        self.state = None if state is None else StepState(*state)
         return logs
 
     def result(self, logs: Any) -> Any:
@@ -125,7 +99,5 @@ def with_logs(function: Callable[..., Any], result: Any) -> Any:
     Returns:
         The same, with other logs.
     """
-    if isinstance(result, tuple):
-        logs, state = result
-        return function(logs), state
-    return function(result)
+    logs, state = step_result(result)
+    return function(logs) if state is None else (function(logs), state)

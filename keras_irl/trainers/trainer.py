@@ -44,7 +44,7 @@ from keras_irl.trainers.checks import check_trainable
 from keras_irl.trainers.checks import check_training
 from keras_irl.trainers.checks import sequence_lengths
 from keras_irl.trainers.device_checks import check_traced_rows
-from keras_irl.trainers.fitting import FittedModel
+from keras_irl.trainers.fitting import FitLoop
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
 from keras_irl.trainers.metrics import add_tokens
@@ -58,7 +58,7 @@ from keras_irl.types import Policy
 from keras_irl.types import Tensor
 
 
-class Trainer(FittedModel):
+class Trainer(FitLoop):
     """Trains a language model on batches of `(inputs, actions, mask)`.
 
     A trainer is a `keras.Model` around the policy: `compile`, `fit`,

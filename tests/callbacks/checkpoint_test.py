@@ -33,6 +33,7 @@ from keras_irl.data import demonstrations
 from keras_irl.models import enable_lora
 
 IS_EXACT = keras.config.backend() == "jax"
+IS_COMPILED = keras.config.backend() != "torch"
 
 
 class KilledError(Exception):
@@ -83,7 +84,9 @@ def test_a_killed_training_ends_as_one_that_was_not(name, tmp_path):
     losses, expected = fit(through, Checkpoint(tmp_path / "through", 2))
     seen = []
     # Of 12 batches, the first process keeps 4, the second none, the third 4.
-    moments = (5, 1, 5, 100) if name == "iq_learn" else (5, 100)
+    # Each is compiled anew where something is: there, one is killed.
+    is_killed_thrice = name == "iq_learn" and not IS_COMPILED
+    moments = (5, 1, 5, 100) if is_killed_thrice else (5, 100)
     for seed, num_batches in enumerate(moments):
         trainer = make(name, seed)
         steps = StepLosses()
@@ -94,7 +97,7 @@ def test_a_killed_training_ends_as_one_that_was_not(name, tmp_path):
             pass
         seen.append(steps.losses)
     trained = [len(each) for each in seen]
-    assert trained == ([5, 1, 5, 4] if name == "iq_learn" else [5, 8])
+    assert trained == ([5, 1, 5, 4] if is_killed_thrice else [5, 8])
     # The last that each had trained was not kept.
     lost = [1] * (len(seen) - 1) + [0]
     curve = [
@@ -157,7 +160,7 @@ in_one_backend = pytest.mark.backends("torch")
 
 
 def mle(width=48, trainer_class=keras_irl.MLE):
-    policy = quick_start(tiny_gpt2(max_length=width))
+    policy = quick_start(tiny_gpt2(max_length=width, num_layers=1))
     trainer = trainer_class(policy)
     trainer.compile(keras.optimizers.Adam(1e-3))
     data = demonstrations(policy, PROMPTS * 2, RESPONSES * 2, 1, seed=0)

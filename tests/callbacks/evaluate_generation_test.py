@@ -29,7 +29,7 @@ DIVERSITY = {"self_bleu", "distinct_1", "distinct_2", "distinct_3"}
 
 
 def test_what_is_generated_reaches_the_logs_and_all_that_read_them(tmp_path):
-    policy = quick_start(tiny_policy("t5"))
+    policy = quick_start(tiny_policy("t5", num_layers=1))
     dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
     judge = EvaluateGeneration(
         TASK, num_samples=2, batch_size=4, output=tmp_path / "texts"
@@ -74,7 +74,7 @@ def test_what_is_generated_reaches_the_logs_and_all_that_read_them(tmp_path):
 
 
 def test_epochs_between_judgments_are_nan_under_the_same_names(tmp_path):
-    policy = quick_start(tiny_policy("t5"))
+    policy = quick_start(tiny_policy("t5", num_layers=1))
     dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
     judge = EvaluateGeneration(
         TASK, [1.0], num_samples=2, every=2, output=tmp_path / "texts"
@@ -139,7 +139,7 @@ def test_numbers_of_numpy_are_counts():
 
 
 def test_a_policy_that_is_trained_itself_is_judged_too():
-    policy = quick_start(tiny_policy("gpt2"))
+    policy = quick_start(tiny_policy("gpt2", num_layers=1))
     dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
     policy.compile("sgd", loss=keras_irl.losses.IQLearnLoss())
     decoders = [BeamSearch(num_beams=2), Sampling(0.5, top_p=0.9)]
@@ -170,7 +170,7 @@ def test_a_task_that_cannot_be_judged_is_refused_before_training():
 
 
 def test_prompts_that_cannot_be_answered_are_refused_before_the_first_step():
-    policy = tiny_policy("gpt2", max_length=24)
+    policy = tiny_policy("gpt2", max_length=24, num_layers=1)
     dataset = demonstrations(policy, ["a"], ["b"], batch_size=1)
     policy.compile("sgd", loss=keras_irl.losses.MLELoss())
     pairs = [("no room " * 9, "b")]

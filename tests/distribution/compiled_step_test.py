@@ -62,6 +62,7 @@ def test_more_devices_hold_less_each():
     assert states[0] == pytest.approx(12 * number / 2, rel=0.05)
 
 
+@functools.cache
 def losses(strategy):
     """Three losses of a policy whose head is divided."""
     keras.utils.set_random_seed(0)

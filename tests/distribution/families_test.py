@@ -38,7 +38,13 @@ def test_a_step_of_every_family(family, strategy):
 
 @pytest.mark.parametrize(
     ("family", "strategy"),
-    [("mixtral", "tensor"), ("gemma", "fsdp"), ("bart", "tensor")],
+    [
+        # Experts; the families of matrix_test.py and layouts_test.py, and the
+        # rules of all, stand for the others.
+        ("mixtral", "tensor"),
+        pytest.param("gemma", "fsdp", marks=pytest.mark.slow),
+        pytest.param("bart", "tensor", marks=pytest.mark.slow),
+    ],
 )
 def test_a_step_of_three_families(family, strategy):
     check(family, strategy)

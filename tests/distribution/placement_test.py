@@ -61,8 +61,15 @@ def check_like(networks):
     assert divided >= 2 * len(others)
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("family", ["gpt2", "t5"])
+# A T5 has two variables of one path.
+QUICK = [("t5", "fsdp"), *(("gpt2", strategy) for strategy in STRATEGIES)]
+LONG = [("t5", strategy) for strategy in STRATEGIES if strategy != "fsdp"]
+
+
+@pytest.mark.parametrize(
+    ("family", "strategy"),
+    [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in LONG)],
+)
 def test_all_networks_and_optimizers_of_gail(family, strategy):
     with distributed(strategy):
         policy = family_policy(family, max_length=24)

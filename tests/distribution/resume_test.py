@@ -34,7 +34,7 @@ def train(strategy, folder, seed=0):
     mesh = keras.distribution.DeviceMesh(*MESHES[strategy])
     sharded = Sharded(mesh, strategy, min_size=256)
     keras.distribution.set_distribution(sharded)
-    policy = quick_start(tiny_gpt2(max_length=24), seed)
+    policy = quick_start(tiny_gpt2(max_length=24, num_layers=1), seed)
     trainer = keras_irl.IQLearn(policy)
     trainer.compile(keras.optimizers.Adam(1e-2))
     data = demonstrations(policy, PROMPTS, RESPONSES, 8, seed=0)

@@ -5,6 +5,7 @@ from families import FAMILIES
 from families import shared_policy
 
 from keras_irl.families import special_tokens
+from keras_irl.families.family import ALL_TURNS
 from keras_irl.families.special_tokens import Marks
 from keras_irl.families.special_tokens import end_token_ids
 from keras_irl.families.special_tokens import text_marks
@@ -24,7 +25,7 @@ def test_no_response_may_hold_what_ends_it(family):
     assert ends <= set(responses.refused)
     assert ends <= set(responses.after)
     assert not any(mark.isspace() for mark in prompts.refused)
-    assert not set(special_tokens.TURN_ENDS).intersection(prompts.refused)
+    assert not set(ALL_TURNS.ends).intersection(prompts.refused)
 
 
 @pytest.mark.parametrize(

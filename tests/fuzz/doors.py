@@ -209,7 +209,12 @@ SAMPLER_METHODS = {
         ("is_long", {"values": {"num_tokens": IDS}}),
         (
             "prepare",
-            {"values": {"top_p": real(0.125, 1.0) if seedable else None}},
+            {
+                "values": {
+                    "top_p": real(0.125, 1.0) if seedable else None,
+                    "batch": st.none() | st.integers(0, 9),
+                }
+            },
         ),
     )
 }

@@ -334,24 +334,24 @@ def _spoiled_arrays(value):
 
 @functools.cache
 def gpt2():
-    return tiny_gpt2()
+    return tiny_gpt2(num_layers=1)
 
 
 @functools.cache
 def t5():
-    return tiny_t5(max_length=24)
+    return tiny_t5(max_length=24, num_layers=1)
 
 
 @functools.cache
 def gpt2_alone():
-    policy = tiny_gpt2()
+    policy = tiny_gpt2(num_layers=1)
     policy.preprocessor = None
     return policy
 
 
 @functools.cache
 def trainer():
-    built = keras_irl.IQLearn(tiny_gpt2())
+    built = keras_irl.IQLearn(tiny_gpt2(num_layers=1))
     built.compile("adam")
     return built
 

@@ -45,7 +45,7 @@ def arrays(variables):
 @pytest.fixture(params=testing.FAMILIES)
 def policy(request):
     keras.utils.set_random_seed(1)
-    policy = testing.tiny_policy(request.param, dropout=0.5)
+    policy = testing.tiny_policy(request.param, dropout=0.5, num_layers=1)
     return testing.quick_start(policy)
 
 
@@ -90,7 +90,9 @@ def test_a_training_step_draws_with_its_weights_and_keeps_the_noise(policy):
 
 
 def test_drawing_is_inference_and_leaves_training_on():
-    policy = testing.quick_start(testing.tiny_policy("t5", dropout=0.9))
+    policy = testing.quick_start(
+        testing.tiny_policy("t5", dropout=0.9, num_layers=1)
+    )
     inputs = encoded(policy)
     drawer = Drawer(policy, TokenSampler(temperature=0.0))
     outputs = [drawer(inputs, training=True) for _ in range(2)]

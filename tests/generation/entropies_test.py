@@ -14,7 +14,9 @@ PROMPTS = list(testing.PROMPTS)
 
 @pytest.fixture(scope="module", params=["t5", "gpt2"])
 def sampler(request):
-    policy = testing.quick_start(testing.tiny_policy(request.param))
+    policy = testing.quick_start(
+        testing.tiny_policy(request.param, num_layers=1)
+    )
     # The last of its batches is filled up.
     return ResponseSampler(policy, batch_size=3)
 
@@ -70,7 +72,7 @@ class Watch(keras.callbacks.Callback):
 
 
 def test_entropies_are_those_of_the_weights_of_the_moment_and_compiled_once():
-    policy = testing.quick_start(testing.tiny_gpt2(max_length=32))
+    policy = testing.quick_start(testing.tiny_gpt2(max_length=32, num_layers=1))
     sampler = ResponseSampler(policy, batch_size=3)
     responses = written(*[[[5, 9, 7]]] * 3)
     watch = Watch(lambda: sampler.entropies(PROMPTS, responses))
@@ -90,7 +92,7 @@ def test_entropies_are_those_of_the_weights_of_the_moment_and_compiled_once():
 
 
 def test_a_prompt_that_the_encoder_cuts_is_cut_here_too():
-    policy = testing.tiny_policy("t5", max_length=4)
+    policy = testing.tiny_policy("t5", max_length=4, num_layers=1)
     sampler = ResponseSampler(policy, batch_size=2)
     prompts = ["call me ishmael call me ishmael", ""]
     found = sampler.entropies(prompts, written([[5, 6]], [[7]]))

@@ -24,7 +24,9 @@ compiled_only = pytest.mark.skipif(
 def sampler(request):
     """One compiled sampler of a policy that no test changes."""
     keras.utils.set_random_seed(1)
-    return ResponseSampler(testing.tiny_policy(request.param), batch_size=4)
+    return ResponseSampler(
+        testing.tiny_policy(request.param, num_layers=1), batch_size=4
+    )
 
 
 @pytest.fixture
@@ -44,13 +46,13 @@ def traces(monkeypatch):
 @pytest.fixture(scope="module")
 def shared_t5():
     keras.utils.set_random_seed(1)
-    return testing.tiny_policy("t5")
+    return testing.tiny_policy("t5", num_layers=1)
 
 
 @pytest.fixture
 def t5():
     keras.utils.set_random_seed(1)
-    return testing.tiny_policy("t5")
+    return testing.tiny_policy("t5", num_layers=1)
 
 
 def window(policy, prompts, max_length=None):
@@ -157,7 +159,7 @@ def test_padding_does_not_end_a_text():
     preprocessor = keras_hub.models.GPT2CausalLMPreprocessor(
         tokenizer, sequence_length=28
     )
-    backbone = testing.tiny_gpt2().backbone
+    backbone = testing.tiny_gpt2(num_layers=1).backbone
     policy = keras_hub.models.GPT2CausalLM(backbone, preprocessor)
     responses = sample_responses(policy, PROMPTS, 1.0)
     assert responses.num_tokens.max() > 1

@@ -49,7 +49,7 @@ def test_batches_and_neighboring_seeds_have_noise_of_their_own():
     sampler = TokenSampler()
     logits = np.zeros((1, 10_000), "float32")
     for seed, batch in itertools.product(range(4), range(4)):
-        sampler.prepare(seed=(seed, batch))
+        sampler.prepare(seed, batch=batch)
         # PyTorch adds seed and step: 0 and 1 would share all but a step.
         noise += [int(drawn(sampler, logits)[0]) for _ in range(4)]
     assert len(set(noise)) > 0.95 * len(noise)
@@ -59,7 +59,7 @@ def test_a_forbidden_token_is_not_an_error_and_never_drawn():
     sampler = TokenSampler()
     logits = np.array([[0.0, -np.inf], [-np.inf, 1e4]], "float32")
     for step in range(50):
-        sampler.prepare(seed=(0, step), temperature=100.0)
+        sampler.prepare(seed=step, temperature=100.0)
         assert drawn(sampler, logits).tolist() == [0, 1]
         assert int(sampler.num_broken_states) == 0
 

@@ -16,7 +16,7 @@ from keras_irl.models import tiling as tile_vocabulary
 
 
 def test_tiled_or_not_a_policy_learns_the_same():
-    policy = quick_start(tiny_policy("t5"))
+    policy = quick_start(tiny_policy("t5", num_layers=1))
     dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=2, seed=1)
     start, ends, losses, logs = policy.get_weights(), [], [], []
     trainer = keras_irl.IQLearn(policy, td_weight=0.1)
@@ -38,7 +38,7 @@ def test_tiled_or_not_a_policy_learns_the_same():
 
 
 def test_large_vocabularies_are_tiled_by_default(monkeypatch):
-    policy = tiny_gpt2()
+    policy = tiny_gpt2(num_layers=1)
     trainer = keras_irl.MLE(policy)
     trainer.compile("sgd")
     assert not trainer.tiles_vocabulary
@@ -58,7 +58,7 @@ def test_a_family_that_is_not_known_is_trained_plainly_with_a_warning(
     class OtherGPT2(keras_hub.models.GPT2CausalLM):
         pass
 
-    tiny = tiny_gpt2()
+    tiny = tiny_gpt2(num_layers=1)
     policy = OtherGPT2(tiny.backbone, tiny.preprocessor)
     monkeypatch.setattr(tile_vocabulary, "MIN_VOCABULARY_SIZE", 10)
     trainer = keras_irl.MLE(policy)
@@ -70,7 +70,7 @@ def test_a_family_that_is_not_known_is_trained_plainly_with_a_warning(
 
 
 def test_the_choice_is_saved(tmp_path):
-    trainer = keras_irl.MLE(tiny_gpt2())
+    trainer = keras_irl.MLE(tiny_gpt2(num_layers=1))
     trainer.compile("sgd", tile_vocabulary=True)
     trainer.save(tmp_path / "trainer.keras")
     loaded = keras.saving.load_model(tmp_path / "trainer.keras")
@@ -89,11 +89,11 @@ def test_the_choice_is_saved(tmp_path):
 )
 def test_what_can_not_be_tiled_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        keras_irl.MLE(tiny_gpt2()).compile("sgd", **arguments)
+        keras_irl.MLE(tiny_gpt2(num_layers=1)).compile("sgd", **arguments)
 
 
 def test_tiles_are_not_compiled_by_xla_on_tensorflow():
-    trainer = keras_irl.MLE(tiny_gpt2())
+    trainer = keras_irl.MLE(tiny_gpt2(num_layers=1))
     arguments = {"tile_vocabulary": True, "jit_compile": True}
     if keras.config.backend() != "tensorflow":
         trainer.compile("sgd", **arguments)

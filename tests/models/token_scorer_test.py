@@ -44,7 +44,7 @@ class Fit(keras.Model):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_copy_is_equal_and_apart(family):
-    policy = tiny_policy(family)
+    policy = tiny_policy(family, num_layers=1)
     copy = copy_policy(policy)
     inputs, *_ = batch(policy)
     np.testing.assert_array_equal(numpy(copy(inputs)), numpy(policy(inputs)))
@@ -56,7 +56,7 @@ def test_a_copy_is_equal_and_apart(family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_scores_are_a_linear_function_of_the_hidden_states(family):
-    policy = tiny_policy(family)
+    policy = tiny_policy(family, num_layers=1)
     inputs, *_ = batch(policy)
     scorer = TokenScorer(policy)
     np.testing.assert_array_equal(numpy(scorer(inputs)), 0.0)
@@ -71,7 +71,7 @@ def test_scores_are_a_linear_function_of_the_hidden_states(family):
 
 
 def test_a_scorer_comes_back_from_a_file(tmp_path):
-    policy = tiny_gpt2()
+    policy = tiny_gpt2(num_layers=1)
     inputs, *_ = batch(policy)
     scorer = with_scores(TokenScorer(policy))
     scorer.save(tmp_path / "scorer.keras")
@@ -83,7 +83,7 @@ def test_a_scorer_comes_back_from_a_file(tmp_path):
 
 @pytest.mark.parametrize("family", ("t5", "gpt2"))
 def test_adapters_learn_and_leave_the_policy_alone(family):
-    policy = quick_start(tiny_policy(family, dropout=0.1))
+    policy = quick_start(tiny_policy(family, dropout=0.1, num_layers=1))
     enable_lora(policy, rank=2)
     inputs, _, mask = batch(policy)
     before = numpy(policy(inputs))
@@ -110,18 +110,18 @@ def test_adapters_learn_and_leave_the_policy_alone(family):
 
 def test_sharing_needs_low_rank_updates():
     with pytest.raises(ValueError, match="enable_lora.*Received"):
-        AdaptedScorer(tiny_gpt2())
+        AdaptedScorer(tiny_gpt2(num_layers=1))
 
 
 def test_low_rank_updates_are_not_copied():
-    policy = tiny_gpt2()
+    policy = tiny_gpt2(num_layers=1)
     enable_lora(policy, rank=2)
     with pytest.raises(ValueError, match="AdaptedScorer.*Received"):
         copy_policy(policy)
 
 
 def test_a_borrowed_backbone_is_not_saved_twice():
-    policy = tiny_gpt2()
+    policy = tiny_gpt2(num_layers=1)
     enable_lora(policy, rank=2)
     with pytest.raises(ValueError, match="policy alone.*Received"):
         AdaptedScorer(policy).get_config()
@@ -140,7 +140,7 @@ class Both(keras.Model):
 
 
 def test_scores_send_no_gradient_into_what_they_borrow():
-    policy = quick_start(tiny_gpt2(max_length=8))
+    policy = quick_start(tiny_gpt2(max_length=8, num_layers=1))
     enable_lora(policy, rank=2)
     scorer = with_scores(AdaptedScorer(policy))
     # Thawed since, so that it is read as it is, and not through the scorer.

@@ -94,7 +94,7 @@ def weights(policy):
 
 
 def test_the_policy_takes_its_first_step_when_the_head_start_is_over():
-    policy = quick_start(tiny_gpt2(max_length=8))
+    policy = quick_start(tiny_gpt2(max_length=8, num_layers=1))
     data = demonstrations(policy, ["ab", "c d"], ["e f", "g"], batch_size=2)
     trainer = trainer_of(
         policy, keras.optimizers.AdamW(1e-3, weight_decay=0.0), 4
@@ -121,7 +121,7 @@ def test_the_policy_takes_its_first_step_when_the_head_start_is_over():
 
 
 def test_without_a_head_start_nothing_is_said_of_it():
-    policy = quick_start(tiny_gpt2(max_length=8))
+    policy = quick_start(tiny_gpt2(max_length=8, num_layers=1))
     data = demonstrations(policy, ["ab", "c d"], ["e f", "g"], batch_size=2)
     trainer = trainer_of(policy, "sgd", 0)
     with warnings.catch_warnings(record=True) as caught:

@@ -181,7 +181,7 @@ def test_weights_can_be_set_from_those_of_another():
 
 
 def test_an_optimizer_is_left_as_it_was_and_used_before_and_after():
-    policy = quick_start(tiny_gpt2(max_length=32))
+    policy = quick_start(tiny_gpt2(max_length=32, num_layers=1))
     data = demonstrations(policy, PROMPTS, RESPONSES, batch_size=1)
     optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=3)
     attributes = set(vars(optimizer))
@@ -203,7 +203,7 @@ def test_an_optimizer_is_left_as_it_was_and_used_before_and_after():
 
 
 def test_callbacks_of_keras_set_the_learning_rate_of_the_optimizer_passed():
-    policy = quick_start(tiny_gpt2(max_length=32))
+    policy = quick_start(tiny_gpt2(max_length=32, num_layers=1))
     data = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
     optimizer = keras.optimizers.SGD(1.0)
     trainer = keras_irl.MLE(policy)
@@ -221,7 +221,7 @@ def test_callbacks_of_keras_set_the_learning_rate_of_the_optimizer_passed():
 
 
 def test_compiling_again_in_mid_update_keeps_its_place():
-    policy = quick_start(tiny_gpt2(max_length=32))
+    policy = quick_start(tiny_gpt2(max_length=32, num_layers=1))
     data = demonstrations(policy, PROMPTS, RESPONSES, batch_size=1)
     optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=3)
     first = keras_irl.MLE(policy)

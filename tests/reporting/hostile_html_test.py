@@ -81,7 +81,6 @@ def report_of(folder):
         notes=dict.fromkeys(HOSTILE[:3], HOSTILE),
         conclusion=" ".join(HOSTILE),
     )
-    return (folder / "report.html").read_text("utf-8")
 
 
 def heat_map_of(folder):
@@ -96,7 +95,21 @@ def heat_map_of(folder):
         quantities={HOSTILE[8]: "log_probs"},
         metrics={text: np.arange(size) % 2 for text in HOSTILE},
     )
-    return (folder / "heat_map.html").read_text("utf-8")
+
+
+def source_of(folder):
+    (page,) = folder.glob("*.html")
+    return page.read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """The folders of a report and of a heat map, which take seconds to draw."""
+    folders = {}
+    for make in (report_of, heat_map_of):
+        folders[make] = tmp_path_factory.mktemp(make.__name__)
+        make(folders[make])
+    return folders
 
 
 def test_the_browser_executes_what_is_not_escaped(tmp_path):
@@ -107,8 +120,8 @@ def test_the_browser_executes_what_is_not_escaped(tmp_path):
 
 @pytest.mark.parametrize("make", [report_of, heat_map_of])
 @pytest.mark.parametrize("protected", [True, False])
-def test_nothing_executes(make, protected, tmp_path):
-    source = make(tmp_path)
+def test_nothing_executes(make, protected, pages, tmp_path):
+    source = source_of(pages[make])
     # Without the policy against scripts, the escaping stands alone.
     page = source if protected else unprotected(source)
     found = dom_of(page, tmp_path / "page.html")
@@ -126,11 +139,11 @@ def test_nothing_executes(make, protected, tmp_path):
 
 
 @pytest.mark.parametrize("make", [report_of, heat_map_of])
-def test_no_character_steers_the_page(make, tmp_path):
-    source = make(tmp_path)
+def test_no_character_steers_the_page(make, pages):
+    source = source_of(pages[make])
     for character in "\x00\x1b\x7f\x85\u202e\u2066\u2028\ud800":
         assert character not in source
-    for path in tmp_path.iterdir():
+    for path in pages[make].iterdir():
         if path.suffix in (".md", ".txt", ".json"):
             text = path.read_text("utf-8")
             steering = "\x00\x1b\x7f\x85\u202e\u2066\u2028"

@@ -9,7 +9,7 @@ from keras_irl.rewards import RewardReader
 
 @pytest.fixture(scope="module", params=["t5", "gpt2"])
 def policy(request):
-    return quick_start(tiny_policy(request.param))
+    return quick_start(tiny_policy(request.param, num_layers=1))
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def reader(policy):
 
 @pytest.fixture(scope="module")
 def gpt2():
-    return quick_start(tiny_policy("gpt2"))
+    return quick_start(tiny_policy("gpt2", num_layers=1))
 
 
 @pytest.fixture(scope="module")

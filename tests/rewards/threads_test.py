@@ -17,7 +17,7 @@ from keras_irl.models.policy_reader import lock_of
 
 
 def test_threads_read_what_one_would_have_read_alone():
-    policy = quick_start(tiny_policy("t5", dropout=0.1))
+    policy = quick_start(tiny_policy("t5", dropout=0.1, num_layers=1))
     sampler = keras_irl.generation.ResponseSampler(policy, max_length=10)
     another = keras_irl.generation.ResponseSampler(policy, max_length=10)
     reader = keras_irl.rewards.RewardReader(policy, batch_size=3)
@@ -60,13 +60,16 @@ def test_threads_read_what_one_would_have_read_alone():
 
 
 def test_a_policy_has_one_lock_and_no_other_policy_has_it():
-    policy, other = tiny_policy("t5"), tiny_policy("t5")
+    policy, other = (
+        tiny_policy("t5", num_layers=1),
+        tiny_policy("t5", num_layers=1),
+    )
     assert lock_of(policy) is lock_of(policy)
     assert lock_of(policy) is not lock_of(other)
 
 
 def test_readers_and_samplers_can_be_copied_and_pickled():
-    policy = quick_start(tiny_policy("t5"))
+    policy = quick_start(tiny_policy("t5", num_layers=1))
     reader = keras_irl.rewards.RewardReader(policy, discount=0.5)
     sampler = keras_irl.generation.ResponseSampler(policy, max_length=10)
     prompts, responses = list(PROMPTS), list(RESPONSES)

@@ -65,7 +65,9 @@ class Machine:
     """A trainer that is compiled once, and set back for each test."""
 
     def __init__(self, prepare):
-        self.policy = quick_start(tiny_gpt2(max_length=8, dropout=0.2))
+        self.policy = quick_start(
+            tiny_gpt2(max_length=8, dropout=0.2, num_layers=1)
+        )
         prepare(self.policy)
         generator = np.random.default_rng(0)
         for variable in self.policy.trainable_variables:
@@ -186,7 +188,7 @@ def test_dropout_is_off_whatever_is_trained_or_judged(machine):
 
 
 def test_what_is_thawed_too_late_is_refused():
-    policy = tiny_gpt2(max_length=8)
+    policy = tiny_gpt2(max_length=8, num_layers=1)
     enable_lora(policy, rank=2)
     trainer = keras_irl.GAIL(policy)
     scorers = trainer.discriminator, trainer.value
@@ -196,7 +198,8 @@ def test_what_is_thawed_too_late_is_refused():
         trainer.compile()
     # Without a judge that shares its weights, the reference still does.
     own = [
-        keras_irl.models.TokenScorer(tiny_gpt2(max_length=8)) for _ in scorers
+        keras_irl.models.TokenScorer(tiny_gpt2(max_length=8, num_layers=1))
+        for _ in scorers
     ]
     norm.trainable = False
     trainer = keras_irl.GAIL(policy, *own)
@@ -206,7 +209,7 @@ def test_what_is_thawed_too_late_is_refused():
 
 
 def test_the_others_do_not_wait_for_the_batches_that_the_policy_gathers():
-    policy = quick_start(tiny_gpt2(max_length=8))
+    policy = quick_start(tiny_gpt2(max_length=8, num_layers=1))
     trainer = keras_irl.GAIL(
         policy, policy_gradient=keras_irl.PolicyGradient(warmup_steps=0)
     )

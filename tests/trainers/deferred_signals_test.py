@@ -33,7 +33,7 @@ CHILD = """
         def on_train_batch_end(self, batch, logs=None):
             pass
 
-    policy = tiny_gpt2(max_length=16)
+    policy = tiny_gpt2(max_length=16, num_layers=1)
     data = demonstrations(policy, ["a"] * 4, ["b"] * 4, 2)
     trainer = keras_irl.MLE(policy)
     trainer.compile(keras.optimizers.Adam(1e-3))
@@ -112,7 +112,7 @@ class Moment(keras.callbacks.Callback):
 
 
 def tiny():
-    policy = tiny_gpt2(max_length=32)
+    policy = tiny_gpt2(max_length=32, num_layers=1)
     trainer = keras_irl.MLE(policy)
     trainer.compile(keras.optimizers.SGD(0.1))
     return trainer, demonstrations(policy, PROMPTS, RESPONSES, 1)

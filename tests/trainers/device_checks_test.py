@@ -71,7 +71,7 @@ def trainer_of(policy):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_that_devices_can_not_divide_is_refused(kind, strategy):
     with distributed(strategy):
-        policy = tiny_policy("gpt2", max_length=24)
+        policy = tiny_policy("gpt2", max_length=24, num_layers=1)
         trainer = trainer_of(policy)
         before = [numpy(v.value) for v in policy.variables]
         with pytest.raises(ValueError, match=r"multiple of 8.*Received: "):
@@ -82,7 +82,7 @@ def test_a_batch_that_devices_can_not_divide_is_refused(kind, strategy):
 
 def test_rows_are_in_words_wherever_they_are_passed():
     with distributed("data parallel"):
-        policy = tiny_policy("gpt2", max_length=24)
+        policy = tiny_policy("gpt2", max_length=24, num_layers=1)
         trainer = trainer_of(policy)
         inputs, actions, mask = data(policy, 3)[0]
         for call in (
@@ -97,7 +97,7 @@ def test_rows_are_in_words_wherever_they_are_passed():
 
 def test_it_can_be_trained_afterwards():
     with distributed("fsdp"):
-        policy = tiny_policy("gpt2", max_length=24)
+        policy = tiny_policy("gpt2", max_length=24, num_layers=1)
         trainer = trainer_of(policy)
         with pytest.raises(ValueError, match="batch_size=6"):
             trainer.fit(data(policy, 6), verbose=0)
@@ -110,7 +110,7 @@ def test_it_can_be_trained_afterwards():
 @pytest.mark.parametrize("kind", ["demonstrations", "a stream"])
 def test_keras_hub_is_refused_it_too(kind):
     with distributed("fsdp"):
-        policy = tiny_policy("gpt2", max_length=24)
+        policy = tiny_policy("gpt2", max_length=24, num_layers=1)
         policy.compile(keras.optimizers.SGD(0.1), loss=MLELoss())
         with pytest.raises(ValueError, match="Received: batch_size=6"):
             policy.fit(**KINDS[kind](policy, 6), verbose=0)
@@ -118,7 +118,7 @@ def test_keras_hub_is_refused_it_too(kind):
 
 
 def test_a_policy_that_was_made_before_is_refused_until_it_is_moved():
-    policy = tiny_policy("gpt2", max_length=24)
+    policy = tiny_policy("gpt2", max_length=24, num_layers=1)
     with distributed("fsdp"):
         with pytest.raises(
             ValueError, match=r"distribution.distribute\(policy"
@@ -136,7 +136,7 @@ def test_a_policy_that_was_made_before_is_refused_until_it_is_moved():
 
 
 def test_so_is_a_trainer():
-    policy = tiny_policy("gpt2", max_length=24)
+    policy = tiny_policy("gpt2", max_length=24, num_layers=1)
     trainer = trainer_of(policy)
     with distributed("fsdp"):
         distribute(policy)
@@ -148,7 +148,7 @@ def test_so_is_a_trainer():
 def test_an_optimizer_that_was_made_before_is_refused():
     optimizer = keras.optimizers.Adam()
     with distributed("fsdp"):
-        policy = tiny_policy("gpt2", max_length=24)
+        policy = tiny_policy("gpt2", max_length=24, num_layers=1)
         trainer = keras_irl.MLE(policy)
         trainer.compile(optimizer)
         with pytest.raises(ValueError, match="Received: adam(_[0-9]+)?/"):

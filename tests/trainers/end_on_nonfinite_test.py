@@ -19,7 +19,7 @@ in_one_backend = pytest.mark.backends("torch")
 
 
 def tiny():
-    policy = quick_start(tiny_gpt2(max_length=32))
+    policy = quick_start(tiny_gpt2(max_length=32, num_layers=1))
     data = demonstrations(policy, PROMPTS * 2, RESPONSES * 2, 1, seed=1)
     return policy, data
 
@@ -103,7 +103,9 @@ def test_an_end_is_noticed_though_nobody_waits_for_the_steps():
     reason="XLA has no attention in float16 for processors.",
 )
 def test_overflows_that_loss_scaling_takes_care_of_end_nothing():
-    policy = quick_start(tiny_gpt2(max_length=32, dtype="mixed_float16"))
+    policy = quick_start(
+        tiny_gpt2(max_length=32, dtype="mixed_float16", num_layers=1)
+    )
     data = demonstrations(policy, PROMPTS * 2, RESPONSES * 2, 1)
     trainer = keras_irl.MLE(policy)
     sgd = keras.optimizers.SGD(0.1)

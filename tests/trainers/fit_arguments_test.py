@@ -53,7 +53,7 @@ def without_reference(policy):
 
 
 def tiny():
-    policy = quick_start(tiny_gpt2(max_length=32))
+    policy = quick_start(tiny_gpt2(max_length=32, num_layers=1))
     data = demonstrations(policy, PROMPTS * 2, RESPONSES * 2, 1, seed=1)
     return policy, data
 
@@ -204,7 +204,7 @@ def test_a_trainer_is_built_when_it_is_made(make, tmp_path):
     path = tmp_path / "trainer.weights.h5"
     trainer.save_weights(path)
     # As in a fresh process: nothing was called, let alone compiled.
-    other = make(quick_start(tiny_gpt2(max_length=32), seed=3))
+    other = make(quick_start(tiny_gpt2(max_length=32, num_layers=1), seed=3))
     assert other.built
     assert other.count_params() == trainer.count_params()
     assert other.count_params() >= policy.count_params()
@@ -338,7 +338,7 @@ def test_what_does_not_fit_the_data_is_refused(name, wrong):
 
 @pytest.mark.parametrize("make", TRAINERS)
 def test_arguments_that_no_model_takes_are_refused(make):
-    policy = tiny_gpt2(max_length=8)
+    policy = tiny_gpt2(max_length=8, num_layers=1)
     with pytest.raises(ValueError, match="`rubbish`.*Received: rubbish=3"):
         make(policy, rubbish=3)
     with pytest.raises(ValueError, match="`dtype`.*Received: dtype='x'"):
@@ -351,7 +351,7 @@ def test_arguments_that_no_model_takes_are_refused(make):
 
 
 def test_an_adversary_has_the_discount_of_its_policy_gradient():
-    policy = tiny_gpt2(max_length=8)
+    policy = tiny_gpt2(max_length=8, num_layers=1)
     for name in ("discount", "value_offset"):
         with pytest.raises(ValueError, match=f"`{name}`.*Received: {name}="):
             keras_irl.GAIL(policy, **{name: 0.5})
@@ -385,7 +385,7 @@ def test_arguments_that_a_method_does_not_have_are_refused(method):
 @pytest.mark.parametrize("make", TRAINERS)
 @pytest.mark.parametrize("wrong", ("x", 3, None, [True]))
 def test_what_says_nothing_of_xla_is_refused(make, wrong):
-    trainer = make(tiny_gpt2(max_length=8))
+    trainer = make(tiny_gpt2(max_length=8, num_layers=1))
     with pytest.raises(ValueError, match="`jit_compile`.*Received: jit"):
         trainer.compile(jit_compile=wrong)
 

@@ -64,7 +64,7 @@ def networks(trainer):
 @pytest.fixture(scope="module")
 def trained():
     """A policy that knows its demonstrations, to be copied."""
-    policy = quick_start(tiny_t5())
+    policy = quick_start(tiny_t5(num_layers=1))
     trainer = keras_irl.MLE(policy)
     trainer.compile(keras.optimizers.Adam(5e-3))
     trainer.fit(data(policy), epochs=60, verbose=0)
@@ -72,7 +72,7 @@ def trained():
 
 
 def fresh(trained):
-    policy = tiny_t5()
+    policy = tiny_t5(num_layers=1)
     for ours, theirs in zip(policy.variables, trained.variables, strict=True):
         ours.assign(numpy(theirs))
     return policy
@@ -250,7 +250,7 @@ def test_the_gradient_of_each_network_is_that_of_its_own_loss(problem):
 
 
 def test_the_head_start_is_used_with_the_default_optimizers(machine):
-    trainer = keras_irl.GAIL(tiny_t5())
+    trainer = keras_irl.GAIL(tiny_t5(num_layers=1))
     trainer.compile()
     policy, *others = trainer.optimizers
     rates = [float(policy.learning_rate)]
@@ -275,7 +275,7 @@ def test_the_head_start_is_used_with_the_default_optimizers(machine):
 
 
 def test_the_others_learn_like_the_policy_if_that_is_told_how():
-    trainer = keras_irl.GAIL(tiny_t5())
+    trainer = keras_irl.GAIL(tiny_t5(num_layers=1))
     trainer.compile(SGD(0.3), value_optimizer="adam")
     policy, discriminator, value = trainer.optimizers
     assert isinstance(discriminator, SGD) and discriminator is not policy
@@ -422,7 +422,7 @@ OPTIONS = {
 def problem():
     """A trainer, and what its networks could have said to some rollouts."""
     generator = np.random.default_rng(0)
-    trainer = keras_irl.GAIL(tiny_t5(), policy_gradient=at_once())
+    trainer = keras_irl.GAIL(tiny_t5(num_layers=1), policy_gradient=at_once())
     mask = np.ones((6, 5), "float32")
     mask[:, 4] = 0.0
     numbers = 3.0 * generator.normal(size=(5, 6, 5)).astype("float32")
@@ -524,7 +524,7 @@ def test_a_tiled_vocabulary_changes_no_number(trained):
 
 
 def test_networks_may_share_a_frozen_backbone(tmp_path):
-    policy = quick_start(tiny_gpt2())
+    policy = quick_start(tiny_gpt2(num_layers=1))
     enable_lora(policy, rank=2)
     # What likelihood taught the updates is part of where the policy starts.
     for variable in policy.trainable_variables:
@@ -571,7 +571,7 @@ def test_a_policy_that_was_not_trained_is_warned_of(machine):
 
 
 def test_networks_with_weights_in_common_are_refused():
-    policy = tiny_t5()
+    policy = tiny_t5(num_layers=1)
     with pytest.raises(ValueError, match="same weights.*Received"):
         keras_irl.GAIL(policy, TokenScorer(policy))
     scorer = TokenScorer(copy_policy(policy))
@@ -580,13 +580,13 @@ def test_networks_with_weights_in_common_are_refused():
 
 
 def test_a_network_that_scores_no_tokens_is_refused():
-    policy = tiny_t5()
+    policy = tiny_t5(num_layers=1)
     with pytest.raises(ValueError, match="TokenScorer.*Received"):
         keras_irl.GAIL(policy, discriminator=copy_policy(policy))
 
 
 def test_one_optimizer_for_two_networks_is_refused():
-    trainer = keras_irl.GAIL(tiny_t5())
+    trainer = keras_irl.GAIL(tiny_t5(num_layers=1))
     optimizer = SGD(0.1)
     with pytest.raises(ValueError, match="of its own.*Received"):
         trainer.compile(optimizer, discriminator_optimizer=optimizer)
@@ -611,14 +611,18 @@ def test_numbers_out_of_range_are_refused(name, number):
 
 def test_a_wrong_form_or_weight_is_refused():
     with pytest.raises(ValueError, match="`reward_form`.*Received"):
-        keras_irl.GAIL(tiny_t5(), reward_form="airl")
+        keras_irl.GAIL(tiny_t5(num_layers=1), reward_form="airl")
     with pytest.raises(ValueError, match="`mle_weight`.*Received"):
-        keras_irl.GAIL(tiny_t5(), mle_weight=-1.0)
+        keras_irl.GAIL(tiny_t5(num_layers=1), mle_weight=-1.0)
     with pytest.raises(ValueError, match="language model.*Received"):
         keras_irl.GAIL(keras.Sequential())
     with pytest.raises(ValueError, match="PolicyGradient.*Received"):
-        keras_irl.GAIL(tiny_t5(), policy_gradient={"clip_ratio": 0.1})
+        keras_irl.GAIL(
+            tiny_t5(num_layers=1), policy_gradient={"clip_ratio": 0.1}
+        )
     with pytest.raises(ValueError, match="Rollouts.*Received"):
-        keras_irl.GAIL(tiny_t5(), rollouts=4)
+        keras_irl.GAIL(tiny_t5(num_layers=1), rollouts=4)
     with pytest.raises(ValueError, match="past rollouts.*Received"):
-        keras_irl.GAIL(tiny_t5(), rollouts=keras_irl.Rollouts(buffer_size=8))
+        keras_irl.GAIL(
+            tiny_t5(num_layers=1), rollouts=keras_irl.Rollouts(buffer_size=8)
+        )

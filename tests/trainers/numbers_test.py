@@ -19,7 +19,7 @@ NO_INTEGERS = ("1", None, 1.5, -1, 10**400, True)
 
 @pytest.fixture(scope="module")
 def policy():
-    return tiny_t5()
+    return tiny_t5(num_layers=1)
 
 
 @pytest.mark.parametrize("wrong", NO_NUMBERS, ids=repr)
@@ -88,16 +88,16 @@ def test_numbers_of_numpy_are_numbers_and_come_back_plain(policy):
     assert type(online.mix_in) is float
     loss = IQLearnLoss(np.array(0.5), np.float32(1.0), initial_step=np.int8(4))
     assert loss.get_config()["initial_step"] == 4
-    other = tiny_gpt2()
+    other = tiny_gpt2(num_layers=1)
     assert models.enable_lora(other, rank=np.int64(2)) == (
-        models.enable_lora(tiny_gpt2(), rank=2)
+        models.enable_lora(tiny_gpt2(num_layers=1), rank=2)
     )
 
 
 @pytest.mark.parametrize("names", ("query", [1], [["query"]], [None], {}))
 def test_layers_are_named_by_a_list_of_strings(names):
     with pytest.raises(ValueError, match="Received: target_layer_names="):
-        models.enable_lora(tiny_gpt2(), target_layer_names=names)
+        models.enable_lora(tiny_gpt2(num_layers=1), target_layer_names=names)
 
 
 @pytest.mark.parametrize("wrong", ("gpt2", None, 3, keras.Sequential()))

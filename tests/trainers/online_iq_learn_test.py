@@ -28,16 +28,16 @@ def fit(policy, steps=2, seed=0, optimizer=None, trainer=None, **arguments):
 def test_learns_and_is_saved_like_every_trainer():
     run_trainer_test(
         keras_irl.OnlineIQLearn,
-        tiny_t5(),
+        tiny_t5(num_layers=1),
         td_weight=0.02,
         mix_in=0.1,
     )
 
 
 def test_without_rollouts_it_is_iq_learn():
-    ours, online = fit(quick_start(tiny_t5()), mix_in=0.0, steps=3)
+    ours, online = fit(quick_start(tiny_t5(num_layers=1)), mix_in=0.0, steps=3)
     theirs, offline = fit(
-        policy := quick_start(tiny_t5()),
+        policy := quick_start(tiny_t5(num_layers=1)),
         trainer=keras_irl.IQLearn(policy, td_weight=0.1),
         steps=3,
     )
@@ -56,7 +56,7 @@ def test_a_prompt_that_is_encoded_once_teaches_the_same(monkeypatch):
         if not shares_prompts:
             monkeypatch.setattr(online, "_shares_prompts", lambda self: False)
         history, trainer = fit(
-            quick_start(tiny_t5()),
+            quick_start(tiny_t5(num_layers=1)),
             mix_in=0.5,
             rollouts=keras_irl.Rollouts(**rollouts),
         )
@@ -89,7 +89,7 @@ def expected_loss(trainer, logits, data, td_weight):
 
 
 def test_the_loss_is_the_equation():
-    policy = quick_start(tiny_t5())
+    policy = quick_start(tiny_t5(num_layers=1))
     batch = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)[0]
     rollouts = keras_irl.Rollouts(num_samples=2)
     data = logits = None
@@ -121,7 +121,7 @@ def test_accumulated_demonstrations_are_one_large_batch(monkeypatch):
     monkeypatch.setattr(
         keras_irl.OnlineIQLearn, "rollout_loss", lambda *arguments: 0.0
     )
-    policy = quick_start(tiny_t5())
+    policy = quick_start(tiny_t5(num_layers=1))
     start = policy.get_weights()
     moves = []
     for batch_size, num_batches in ((3, None), (1, 3)):
@@ -139,7 +139,7 @@ def test_accumulated_demonstrations_are_one_large_batch(monkeypatch):
 
 def test_rollouts_come_from_the_weights_of_the_moment():
     # A policy that learns to end its texts at once writes short ones.
-    policy = quick_start(tiny_t5())
+    policy = quick_start(tiny_t5(num_layers=1))
     trainer = keras_irl.OnlineIQLearn(policy, td_weight=0.0, mix_in=0.5)
     trainer.compile(keras.optimizers.Adam(2e-2))
     data = demonstrations(policy, PROMPTS, ["a", "b", "c"], batch_size=3)
@@ -153,7 +153,9 @@ def test_rollouts_come_from_the_weights_of_the_moment():
 def test_the_buffer_and_the_noise_are_saved_with_the_trainer(tmp_path):
     arguments = {"mix_in": 0.5}
     rollouts = keras_irl.Rollouts(num_samples=2, buffer_size=8)
-    _, trainer = fit(quick_start(tiny_gpt2()), rollouts=rollouts, **arguments)
+    _, trainer = fit(
+        quick_start(tiny_gpt2(num_layers=1)), rollouts=rollouts, **arguments
+    )
     trainer.save(tmp_path / "trainer.keras")
     loaded = keras.saving.load_model(tmp_path / "trainer.keras")
     ours, theirs = trainer.rollouts.buffer, loaded.rollouts.buffer
@@ -172,7 +174,9 @@ def test_a_schedule_counts_the_steps():
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay(
         [0], [0.0, 1.0]
     )
-    history, _ = fit(quick_start(tiny_t5()), td_weight=schedule, mix_in=0.5)
+    history, _ = fit(
+        quick_start(tiny_t5(num_layers=1)), td_weight=schedule, mix_in=0.5
+    )
     assert history["td_loss"][0] == history["rollout_td_loss"][0] == 0.0
     assert history["td_loss"][1] > 0 and history["rollout_td_loss"][1] > 0
 
@@ -180,17 +184,17 @@ def test_a_schedule_counts_the_steps():
 @pytest.mark.parametrize("mix_in", (-0.1, 1.0, float("nan")))
 def test_a_share_out_of_range_is_refused(mix_in):
     with pytest.raises(ValueError, match="`mix_in`.*Received: mix_in="):
-        keras_irl.OnlineIQLearn(tiny_t5(), mix_in=mix_in)
+        keras_irl.OnlineIQLearn(tiny_t5(num_layers=1), mix_in=mix_in)
 
 
 def test_metrics_of_keras_are_refused():
-    trainer = keras_irl.OnlineIQLearn(tiny_t5())
+    trainer = keras_irl.OnlineIQLearn(tiny_t5(num_layers=1))
     with pytest.raises(ValueError, match="rollouts.*Received"):
         trainer.compile(weighted_metrics=["accuracy"])
 
 
 def test_texts_with_another_end_are_refused():
-    policy = tiny_gpt2()
+    policy = tiny_gpt2(num_layers=1)
     trainer = keras_irl.OnlineIQLearn(policy)
     trainer.compile()
     data = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
@@ -201,11 +205,11 @@ def test_texts_with_another_end_are_refused():
 
 def test_rollouts_must_be_rollouts():
     with pytest.raises(ValueError, match="`rollouts`.*Received: rollouts=4"):
-        keras_irl.OnlineIQLearn(tiny_t5(), rollouts=4)
+        keras_irl.OnlineIQLearn(tiny_t5(num_layers=1), rollouts=4)
 
 
 def test_xla_is_refused_where_it_can_not_compile_the_step():
-    trainer = keras_irl.OnlineIQLearn(tiny_t5())
+    trainer = keras_irl.OnlineIQLearn(tiny_t5(num_layers=1))
     if keras.config.backend() == "tensorflow":
         with pytest.raises(ValueError, match="XLA.*Received: jit_compile"):
             trainer.compile("adam", jit_compile=True)
@@ -226,7 +230,7 @@ def test_steps_are_compiled_once_and_their_cost_is_logged(monkeypatch):
         keras_irl.OnlineIQLearn, "compute_loss", traced_compute_loss
     )
     _, trainer = fit(
-        quick_start(tiny_t5()),
+        quick_start(tiny_t5(num_layers=1)),
         mix_in=0.5,
         steps=1,
         rollouts=keras_irl.Rollouts(num_updates=3),

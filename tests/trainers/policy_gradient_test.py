@@ -133,7 +133,7 @@ def test_what_is_no_number_in_range_is_refused(name, wrong):
 @pytest.mark.parametrize("step, weight", ((0, 0.5), (3, 0.2), (5, 0.0)))
 def test_the_weight_of_the_kl_goes_by_the_updates_so_far(step, weight):
     trainer = keras_irl.GAIL(
-        tiny_t5(),
+        tiny_t5(num_layers=1),
         policy_gradient=keras_irl.PolicyGradient(
             warmup_steps=0,
             normalize=False,
@@ -167,7 +167,7 @@ def test_the_weight_of_the_kl_goes_by_the_updates_so_far(step, weight):
 
 def test_values_learn_what_a_loop_says_also_of_a_text_that_was_cut():
     trainer = keras_irl.GAIL(
-        tiny_t5(),
+        tiny_t5(num_layers=1),
         policy_gradient=keras_irl.PolicyGradient(
             discount=0.9, gae_lambda=0.5, kl_weight=0.0
         ),

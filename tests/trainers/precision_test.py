@@ -11,7 +11,7 @@ from keras_irl.data import demonstrations
 
 
 def train(family, dtype, epochs=10, **arguments):
-    policy = quick_start(tiny_policy(family, dtype=dtype))
+    policy = quick_start(tiny_policy(family, dtype=dtype, num_layers=1))
     dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
     trainer = keras_irl.IQLearn(policy, td_weight=0.05)
     trainer.compile(keras.optimizers.Adam(5e-3), **arguments)
@@ -46,6 +46,6 @@ def test_lower_precision_learns_as_float32_does(dtype, tiles):
 
 
 def test_a_precision_in_which_nothing_is_learned_is_warned_of():
-    trainer = keras_irl.MLE(tiny_policy("gpt2", dtype="bfloat16"))
+    trainer = keras_irl.MLE(tiny_policy("gpt2", dtype="bfloat16", num_layers=1))
     with pytest.warns(UserWarning, match="beta_2 of Adam.*mixed_bfloat16"):
         trainer.compile(keras.optimizers.Adam(5e-3))

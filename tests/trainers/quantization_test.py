@@ -68,7 +68,7 @@ def adapted_gradient(family="gpt2", mode=None, is_first=False):
     `is_first` quantizes before there are adapters, else after.
     """
     keras.utils.set_random_seed(3)
-    policy = quick_start(tiny_policy(family))
+    policy = quick_start(tiny_policy(family, num_layers=1))
     dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
     # The layers of the preprocessor can't be quantized unbuilt.
     policy = type(policy)(policy.backbone, preprocessor=None)
@@ -101,7 +101,7 @@ def test_adapters_on_a_quantized_base_learn_as_on_the_full_one(
 
 
 def test_a_quantized_head_is_refused():
-    policy = quick_start(tiny_gpt2())
+    policy = quick_start(tiny_gpt2(num_layers=1))
     policy = type(policy)(policy.backbone, preprocessor=None)
     quantize(policy, "int8", lambda layer: "embed" in layer.name)
     with pytest.raises(ValueError, match="head is quantized.*Received: quanti"):

@@ -61,7 +61,7 @@ class KeepBackup(keras.callbacks.Callback):
 def train(make, folder, seed, *callbacks):
     """Trains for two epochs, or what is left of them, as a new process."""
     keras.utils.set_random_seed(seed)
-    policy = quick_start(tiny_t5())
+    policy = quick_start(tiny_t5(num_layers=1))
     trainer = make(policy)
     trainer.compile(keras.optimizers.Adam(1e-3))
     backup = keras.callbacks.BackupAndRestore(folder)
@@ -72,7 +72,17 @@ def train(make, folder, seed, *callbacks):
     return trainer, trained.epoch
 
 
-@pytest.mark.parametrize("name", TRAINERS)
+# What is kept of these is kept of the others too.
+LONG = ("mle", "mle_of_low_rank", "gail")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in LONG))
+        for name in TRAINERS
+    ],
+)
 def test_a_training_that_was_killed_ends_where_it_would_have(name, tmp_path):
     make, backup, kept = TRAINERS[name], tmp_path / "backup", tmp_path / "kept"
     through, epochs = train(make, backup, 0, KeepBackup(backup, kept))

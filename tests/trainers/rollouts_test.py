@@ -63,7 +63,7 @@ def writes(monkeypatch):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_rollouts_answer_the_prompts_of_the_batch(family):
-    policy = quick_start(tiny_policy(family))
+    policy = quick_start(tiny_policy(family, num_layers=1))
     data = inputs, _, demonstrated = batch(policy)
     found, _ = sampled(policy, data, num_samples=2)
     # Demonstrations come first, as they are.
@@ -130,7 +130,7 @@ def test_a_text_that_fills_the_width_is_cut_and_not_ended(tiny, writes):
 
 
 def test_a_text_may_end_with_the_last_action_of_the_width(writes):
-    policy = tiny_t5()
+    policy = tiny_t5(num_layers=1)
     end = policy.preprocessor.tokenizer.end_token_id
     writes([*[7] * 12, end])
     (_, actions, mask), _ = sampled(policy, batch(policy))
@@ -139,7 +139,7 @@ def test_a_text_may_end_with_the_last_action_of_the_width(writes):
 
 
 def test_rows_that_only_fill_a_batch_get_no_rollouts(writes):
-    policy = tiny_gpt2()
+    policy = tiny_gpt2(num_layers=1)
     writes([7])
     (_, _, mask), _ = sampled(policy, batch(policy, batch_size=5))
     assert (mask[:3] > 0).any(axis=1).all()
@@ -149,7 +149,7 @@ def test_rows_that_only_fill_a_batch_get_no_rollouts(writes):
 
 
 def test_each_step_draws_others_and_seeds_reproduce_them():
-    policy = quick_start(tiny_t5())
+    policy = quick_start(tiny_t5(num_layers=1))
     data = batch(policy)
     (_, first, _), rollouts = sampled(policy, data, num_samples=4)
     second = numpy(rollouts.append(policy, *data)[0][1])
@@ -161,7 +161,7 @@ def test_each_step_draws_others_and_seeds_reproduce_them():
 
 
 def test_a_buffer_gives_back_what_it_was_given(writes):
-    policy = tiny_t5()
+    policy = tiny_t5(num_layers=1)
     data = batch(policy)
     end = policy.preprocessor.tokenizer.end_token_id
     writes([7, 8, 9, end, 5])
@@ -189,14 +189,14 @@ def rows(actions, mask):
 
 
 def test_a_buffer_keeps_the_mark_of_a_text_that_was_cut(writes):
-    policy = tiny_t5()
+    policy = tiny_t5(num_layers=1)
     writes([7])
     (_, _, mask), _ = sampled(policy, batch(policy), buffer_size=3)
     assert np.signbit(mask[3:, -1]).all()
 
 
 def test_a_buffer_refuses_batches_that_do_not_fit(writes):
-    policy = tiny_t5()
+    policy = tiny_t5(num_layers=1)
     writes([7])
     with pytest.raises(ValueError, match="hold those of a batch.*Received"):
         sampled(policy, batch(policy), buffer_size=2)
@@ -206,7 +206,7 @@ def test_a_buffer_refuses_batches_that_do_not_fit(writes):
 
 
 def test_a_buffer_keeps_no_rows_that_only_fill_a_batch(writes):
-    policy = tiny_gpt2()
+    policy = tiny_gpt2(num_layers=1)
     writes([7])
     (_, _, mask), rollouts = sampled(
         policy, batch(policy, batch_size=5), buffer_size=6
@@ -218,14 +218,14 @@ def test_a_buffer_keeps_no_rows_that_only_fill_a_batch(writes):
 
 
 def test_packed_texts_are_refused_however_they_come():
-    policy = tiny_gpt2()
+    policy = tiny_gpt2(num_layers=1)
     packed = packed_demonstrations(policy, PROMPTS, RESPONSES, 1)[0]
     with pytest.raises(ValueError, match="one prompt a row.*Received"):
         sampled(policy, packed)
 
 
 def test_a_policy_without_a_position_to_spare_is_refused():
-    policy = tiny_gpt2(max_length=64)
+    policy = tiny_gpt2(max_length=64, num_layers=1)
     with pytest.raises(ValueError, match="63 at most.*Received: 64 states"):
         sampled(policy, batch(policy))
 
@@ -246,14 +246,14 @@ def test_numbers_out_of_range_are_refused(name, number):
 
 
 def test_a_policy_without_a_preprocessor_can_not_write():
-    policy = tiny_t5()
+    policy = tiny_t5(num_layers=1)
     policy.preprocessor = None
     with pytest.raises(ValueError, match="preprocessor.*Received"):
         Rollouts().prepare(policy)
 
 
 def test_a_buffer_picks_each_of_its_rollouts_as_often(writes):
-    policy = tiny_t5()
+    policy = tiny_t5(num_layers=1)
     inputs, actions, mask = batch(policy)
     buffer = ReplayBuffer(7, policy, seed=0)
     # Five rollouts in seven places, told apart by their first action.
@@ -307,7 +307,7 @@ class Traced(TokenSampler):
     "trainer_class", (keras_irl.OnlineIQLearn, keras_irl.GAIL)
 )
 def test_a_step_is_five_functions_away_from_the_sampler(trainer_class):
-    policy = tiny_t5(max_length=6)
+    policy = tiny_t5(max_length=6, num_layers=1)
     trainer = trainer_class(policy)
     trainer.rollouts.sampler = Traced(2)
     trainer.rollouts.num_samples = 2

@@ -24,7 +24,7 @@ def batches(policy, broken):
 
 def trained(broken, patience, kept=range(6), steps=1):
     """A trainer after the batches that are kept of the six."""
-    policy = quick_start(tiny_gpt2(max_length=32))
+    policy = quick_start(tiny_gpt2(max_length=32, num_layers=1))
     trainer = keras_irl.IQLearn(policy, value_offset="auto")
     adam = keras.optimizers.Adam(
         1e-3, gradient_accumulation_steps=steps if steps > 1 else None
@@ -66,7 +66,7 @@ def test_too_many_in_a_row_end_a_training():
 
 
 def test_a_patience_is_a_number_of_steps():
-    trainer = keras_irl.MLE(tiny_gpt2(max_length=8))
+    trainer = keras_irl.MLE(tiny_gpt2(max_length=8, num_layers=1))
     with pytest.raises(ValueError, match="`patience`.*Received: patience=0"):
         trainer.compile("sgd", patience=0)
     trainer.compile("sgd", patience=3)

@@ -1,11 +1,10 @@
 """Steps with state, as under JAX, and without; the same on all backends."""
 
 import keras
-import numpy as np
 import pytest
 from testing import numpy
 
-from keras_irl.trainers.stateless import StepState
+from keras_irl.keras_seams import StepState
 from keras_irl.trainers.stateless import TrainingStep
 from keras_irl.trainers.stateless import with_logs
 
@@ -99,30 +98,3 @@ def test_logs_are_changed_in_either():
 
     assert with_logs(double, {"loss": 1}) == {"loss": 2}
     assert with_logs(double, ({"loss": 1}, "state")) == ({"loss": 2}, "state")
-
-
-@pytest.mark.skipif(
-    keras.config.backend() != "jax", reason="Only there a step has a state."
-)
-def test_the_order_is_that_of_keras(model):
-    """A canary: Keras documents it nowhere."""
-    seen = []
-
-    class Watched(Model):
-        def train_step(self, *args):
-            seen.append(TrainingStep(self, args))
-            return super().train_step(*args)
-
-    watched = Watched()
-    watched.compile("sgd", loss="mse")
-    watched.weight.assign(5.0)
-    watched.count.assign(7.0)
-    watched.train_on_batch(np.ones((2, 1)), np.ones((2, 1)))
-    state = seen[0].state
-    shapes = [len(group) for group in state]
-    assert shapes == [
-        len(watched.trainable_variables),
-        len(watched.non_trainable_variables),
-        len(watched.optimizer.variables),
-        len(watched.metrics_variables),
-    ]

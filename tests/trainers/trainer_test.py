@@ -17,17 +17,21 @@ from keras_irl.losses import MLELoss
 
 
 def test_mle_conforms():
-    run_trainer_test(keras_irl.MLE, tiny_policy("gpt2"), entropy_weight=0.01)
+    run_trainer_test(
+        keras_irl.MLE, tiny_policy("gpt2", num_layers=1), entropy_weight=0.01
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_iq_learn_conforms(family):
-    run_trainer_test(keras_irl.IQLearn, tiny_policy(family), td_weight=0.05)
+    run_trainer_test(
+        keras_irl.IQLearn, tiny_policy(family, num_layers=1), td_weight=0.05
+    )
 
 
 @pytest.mark.parametrize("family", ["t5", "gpt2"])
 def test_a_trainer_and_a_compiled_policy_learn_the_same(family):
-    policy = tiny_policy(family)
+    policy = tiny_policy(family, num_layers=1)
     dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=2, seed=1)
     start = [numpy(weight) for weight in policy.weights]
     pairs = [
@@ -59,7 +63,7 @@ def test_a_trainer_and_a_compiled_policy_learn_the_same(family):
 
 
 def test_without_a_penalty_iq_learn_is_mle():
-    policy = tiny_policy("t5")
+    policy = tiny_policy("t5", num_layers=1)
     dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
     start, ends = policy.get_weights(), []
     for trainer in (
@@ -77,7 +81,7 @@ def test_without_a_penalty_iq_learn_is_mle():
 
 
 def test_metrics_are_means_over_tokens_whatever_the_batches():
-    policy = tiny_policy("t5")
+    policy = tiny_policy("t5", num_layers=1)
     logs = []
     for batch_size in (1, 2, 3):
         trainer = keras_irl.IQLearn(policy, td_weight=0.5)
@@ -97,7 +101,7 @@ def test_metrics_are_means_over_tokens_whatever_the_batches():
 
 
 def test_the_gradient_norm_is_that_of_the_gradient():
-    policy = tiny_policy("t5")
+    policy = tiny_policy("t5", num_layers=1)
     dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
     before = [numpy(variable) for variable in policy.trainable_variables]
     trainer = keras_irl.MLE(policy)
@@ -122,7 +126,7 @@ def test_the_gradient_norm_is_that_of_the_gradient():
 
 
 def test_every_epoch_has_an_order_of_its_own_and_resumes():
-    policy = tiny_policy("gpt2")
+    policy = tiny_policy("gpt2", num_layers=1)
     dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=1, seed=3)
     start = policy.get_weights()
     ends = []
@@ -142,7 +146,7 @@ def test_every_epoch_has_an_order_of_its_own_and_resumes():
 
 
 def test_validation_and_callbacks_see_the_policy_of_the_moment():
-    policy = tiny_policy("t5")
+    policy = tiny_policy("t5", num_layers=1)
     dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
     texts = []
 
@@ -168,7 +172,7 @@ def test_validation_and_callbacks_see_the_policy_of_the_moment():
 
 
 def test_says_what_it_trains_and_how():
-    policy = tiny_policy("gpt2")
+    policy = tiny_policy("gpt2", num_layers=1)
     number = f"{policy.count_params():,}"
     assert repr(keras_irl.IQLearn(policy, td_weight=0.5)) == (
         f"<IQLearn: GPT2CausalLM of {number} weights; discount=0.99, "
@@ -188,20 +192,20 @@ def test_what_is_no_language_model_is_refused():
 
 
 def test_a_loss_of_its_own_is_not_replaced():
-    trainer = keras_irl.MLE(tiny_policy("t5"))
+    trainer = keras_irl.MLE(tiny_policy("t5", num_layers=1))
     with pytest.raises(ValueError, match="brings its own loss.*Received: loss"):
         trainer.compile("adam", loss="mse")
 
 
 def test_a_frozen_policy_is_refused():
-    policy = tiny_policy("t5")
+    policy = tiny_policy("t5", num_layers=1)
     policy.trainable = False
     with pytest.raises(ValueError, match="no trainable variables"):
         keras_irl.MLE(policy).compile("adam")
 
 
 def test_training_without_a_mask_is_refused():
-    policy = tiny_policy("t5")
+    policy = tiny_policy("t5", num_layers=1)
     dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
     inputs, actions, _ = dataset[0]
     trainer = keras_irl.IQLearn(policy)
@@ -220,11 +224,11 @@ def test_training_without_a_mask_is_refused():
 )
 def test_arguments_out_of_range_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        keras_irl.IQLearn(tiny_policy("t5"), **arguments)
+        keras_irl.IQLearn(tiny_policy("t5", num_layers=1), **arguments)
 
 
 def test_a_batch_in_which_no_token_counts_shows_and_destroys_nothing():
-    policy = tiny_policy("gpt2")
+    policy = tiny_policy("gpt2", num_layers=1)
     dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
     inputs, actions, mask = dataset[0]
     trainer = keras_irl.IQLearn(policy)
@@ -241,7 +245,7 @@ def test_a_batch_in_which_no_token_counts_shows_and_destroys_nothing():
 
 
 def test_what_layers_ask_for_is_added_to_the_loss():
-    policy = tiny_policy("gpt2")
+    policy = tiny_policy("gpt2", num_layers=1)
     dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
     kernel = policy.backbone.token_embedding.embeddings
     kernel.regularizer = keras.regularizers.L2(0.1)
@@ -256,7 +260,7 @@ def test_what_layers_ask_for_is_added_to_the_loss():
 
 def test_gradients_of_earlier_steps_are_forgotten():
     # Encoder and decoder of a T5 have variables of the same path.
-    policy = quick_start(tiny_policy("t5"))
+    policy = quick_start(tiny_policy("t5", num_layers=1))
     dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
     trainer = keras_irl.MLE(policy)
     trainer.compile(keras.optimizers.SGD(0.0))

@@ -43,7 +43,7 @@ def shifted(policy):
 
 
 def test_a_shift_of_all_logits_changes_nothing():
-    policy = quick_start(tiny_gpt2())
+    policy = quick_start(tiny_gpt2(num_layers=1))
     start = policy.get_weights()
     trainer, losses, logs = train(policy, "auto")
     policy.set_weights(start)
@@ -105,7 +105,7 @@ def test_a_batch_that_pins_no_level_leaves_it_at_zero():
 
 
 def test_the_offset_is_saved_with_the_trainer(tmp_path):
-    policy = quick_start(tiny_policy("t5"))
+    policy = quick_start(tiny_policy("t5", num_layers=1))
     trainer, _, _ = train(policy, "auto")
     trainer.save(tmp_path / "trainer.keras")
     loaded = keras.saving.load_model(tmp_path / "trainer.keras")
@@ -205,7 +205,7 @@ def test_the_batches_of_an_update_are_shifted_alike_and_count_once():
 
 
 def test_what_an_optimizer_accumulates_is_one_update():
-    policy, squares = quick_start(tiny_gpt2()), []
+    policy, squares = quick_start(tiny_gpt2(num_layers=1)), []
     for batch_size, steps in ((1, len(PROMPTS)), (len(PROMPTS), None)):
         dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size)
         trainer = keras_irl.IQLearn(policy, value_offset="running")
@@ -241,7 +241,7 @@ def test_texts_that_pin_no_level_leave_a_kept_up_offset():
 
 @pytest.mark.parametrize("mode", RUNNING)
 def test_a_shift_of_all_logits_never_changes_a_kept_up_training(mode):
-    policy = quick_start(tiny_gpt2())
+    policy = quick_start(tiny_gpt2(num_layers=1))
     start = policy.get_weights()
     trainer, losses, logs = train(policy, mode)
     policy.set_weights(start)
@@ -257,7 +257,7 @@ def test_a_shift_of_all_logits_never_changes_a_kept_up_training(mode):
 
 
 def test_a_kept_up_offset_is_saved_with_its_sums_and_decay(tmp_path):
-    policy = quick_start(tiny_policy("t5"))
+    policy = quick_start(tiny_policy("t5", num_layers=1))
     given = ValueOffset("running", decay=0.5)
     trainer, _, _ = train(policy, given)
     # The one that was passed may serve another trainer.
@@ -273,7 +273,7 @@ def test_a_kept_up_offset_is_saved_with_its_sums_and_decay(tmp_path):
 
 
 def test_rewards_are_read_with_the_offset_that_was_found():
-    policy = quick_start(tiny_gpt2())
+    policy = quick_start(tiny_gpt2(num_layers=1))
     trainer, _, _ = train(policy, "running")
     texts = (PROMPTS[:1], RESPONSES[:1])
 

@@ -3,6 +3,7 @@
 Eight simulated devices: `conftest.py` asks XLA for them.
 """
 
+import functools
 import re
 
 import keras
@@ -102,7 +103,7 @@ class Program:
             hidden = keras.distribution.distribute_tensor(hidden, layout)
         given = (hidden, self.kernel.value)
         self.compiled = step.lower(*given).compile()
-        (_, self.found), self.gradients = step(*given)
+        (_, self.found), self.gradients = self.compiled(*given)
 
     def numbers(self):
         return [np.asarray(x) for x in (*self.found, *self.gradients)]
@@ -117,19 +118,25 @@ class Program:
                     yield kind, int(np.prod(sizes)), line
 
 
-@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
-@pytest.mark.parametrize("mesh", MESHES.values(), ids=MESHES)
+@functools.cache
+def program(head, mesh=None, **sizes):
+    """The program of a head, a mesh and their sizes, compiled once."""
+    return Program(HEADS[head], mesh and MESHES[mesh], **sizes)
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("mesh", MESHES)
 def test_devices_compute_what_one_does(mesh, head):
-    expected = Program(head).numbers()
-    found = Program(head, mesh).numbers()
+    expected = program(head).numbers()
+    found = program(head, mesh).numbers()
     for one, many in zip(expected, found, strict=True):
         np.testing.assert_allclose(many, one, atol=3e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("mesh", MESHES.values(), ids=MESHES)
+@pytest.mark.parametrize("mesh", MESHES)
 def test_rows_that_do_not_divide_are_on_every_device(mesh):
-    expected = Program({}, num_rows=3).numbers()
-    found = Program({}, mesh, num_rows=3).numbers()
+    expected = program("VD", num_rows=3).numbers()
+    found = program("VD", mesh, num_rows=3).numbers()
     for one, many in zip(expected, found, strict=True):
         np.testing.assert_allclose(many, one, atol=3e-5, rtol=1e-5)
 
@@ -139,9 +146,10 @@ def test_rows_that_do_not_divide_are_on_every_device(mesh):
     [*(("fsdp", head) for head in HEADS), ("another axis", "bias")],
 )
 def test_a_vocabulary_that_does_not_divide_is_exchanged(mesh, head):
-    head, mesh = HEADS[head], EXCHANGED[mesh]
-    expected = Program(head, size=V - 3).numbers()
-    found = Program(head, mesh, size=V - 3, along="D").numbers()
+    expected = program(head, size=V - 3).numbers()
+    found = Program(
+        HEADS[head], EXCHANGED[mesh], size=V - 3, along="D"
+    ).numbers()
     for one, many in zip(expected, found, strict=True):
         np.testing.assert_allclose(many, one, atol=3e-5, rtol=1e-5)
 
@@ -159,37 +167,37 @@ def test_devices_without_an_entry_add_nothing():
 
 @pytest.mark.parametrize("name", EXCHANGED)
 def test_an_exchanged_head_is_on_no_device_as_a_whole(name):
-    program = Program({}, EXCHANGED[name], size=V - 3, along="D")
-    text = program.compiled.as_text()
+    exchanged = Program({}, EXCHANGED[name], size=V - 3, along="D")
+    text = exchanged.compiled.as_text()
     for size in (V - 3, V):
         assert f"[{size},{D}]" not in text and f"[{D},{size}]" not in text
-    found = list(program.collectives())
+    found = list(exchanged.collectives())
     assert "all-to-all" in {kind for kind, _, _ in found}
     lines = [line for _, _, line in found]
     assert [line for line in lines if "while/body" in line] == []
-    layout = program.kernel.value.sharding
-    assert program.gradients[1].sharding.is_equivalent_to(layout, 2)
+    layout = exchanged.kernel.value.sharding
+    assert exchanged.gradients[1].sharding.is_equivalent_to(layout, 2)
 
 
 @pytest.mark.parametrize("name", ["fsdp", "tensor", "fsdp of two axes"])
 def test_a_divided_head_is_never_put_together(name):
-    program = Program({}, MESHES[name])
-    text = program.compiled.as_text()
+    found = program("VD", name)
+    text = found.compiled.as_text()
     assert f"[{V},{D}]" not in text and f"[{D},{V}]" not in text
     # Rows are divided besides, so that gradients of a part are added up.
     num_parts = {"fsdp": 8, "tensor": 4, "fsdp of two axes": 2}[name]
-    largest = max(size for _, size, _ in program.collectives())
+    largest = max(size for _, size, _ in found.collectives())
     assert largest <= max(B * T * D, V * D // num_parts)
-    layout = program.kernel.value.sharding
-    assert program.gradients[1].sharding.is_equivalent_to(layout, 2)
+    layout = found.kernel.value.sharding
+    assert found.gradients[1].sharding.is_equivalent_to(layout, 2)
 
 
-@pytest.mark.parametrize("mesh", MESHES.values(), ids=MESHES)
+@pytest.mark.parametrize("mesh", MESHES)
 def test_no_device_waits_for_another_within_the_tiles(mesh):
     # The name of an operation tells the loops that it was traced in.
-    program = Program({}, mesh)
-    assert "while/body" in program.compiled.as_text()
-    lines = [line for _, _, line in program.collectives()]
+    found = program("VD", mesh)
+    assert "while/body" in found.compiled.as_text()
+    lines = [line for _, _, line in found.collectives()]
     assert [line for line in lines if "while/body" in line] == []
 
 
@@ -197,7 +205,7 @@ def test_what_stands_on_padding_reaches_nothing():
     broken = HIDDEN.copy()
     broken[MASK == 0] = np.nan
     broken[3, 7] = HIDDEN[3, 7]  # The state in which a text was cut.
-    expected = Program({}).numbers()
+    expected = program("VD").numbers()
     found = Program({}, MESHES["tensor"], hidden=broken).numbers()
     for one, many in zip(expected, found, strict=True):
         np.testing.assert_allclose(many, one, atol=3e-5, rtol=1e-5)

@@ -1,0 +1,50 @@
+"""What an import of the package, and of each of its modules, must not do."""
+
+import pathlib
+import subprocess
+import sys
+import textwrap
+
+import keras_irl
+
+# Ends at the first step into the network, and takes all families away.
+CODE = """
+    import os, socket
+
+    def refuse(*args, **kwargs):
+        print("network access:", args[1:] or args, flush=True)
+        os._exit(3)
+
+    socket.socket.connect = socket.socket.connect_ex = refuse
+    socket.getaddrinfo = socket.gethostbyname = refuse
+
+    import importlib, pathlib
+    import keras_hub
+    bases = {"CausalLM", "Seq2SeqLM", "Task", "Backbone", "Tokenizer"}
+    for name in set(vars(keras_hub.models)) - bases:
+        if not name.startswith("_"):
+            delattr(keras_hub.models, name)
+    import keras_irl
+    for name in keras_irl.__all__:
+        getattr(keras_irl, name)
+    root = pathlib.Path(keras_irl.__file__).parents[1]
+    for path in sorted((root / "keras_irl").rglob("*.py")):
+        if path.stem in ("__main__", "decoding"):
+            continue
+        if path.parent.name == "kernels":
+            continue
+        parts = path.relative_to(root).with_suffix("").parts
+        importlib.import_module(".".join(parts).removesuffix(".__init__"))
+    print("imported")
+"""
+
+
+def test_an_import_reaches_no_network_and_asks_for_no_class_of_a_family():
+    # A rename of any of them breaks what needs it, and no import.
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(CODE)],
+        cwd=pathlib.Path(keras_irl.__file__).parents[1],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.endswith("imported\n"), done.stdout + done.stderr[-2000:]
