@@ -200,6 +200,8 @@ def _compared(policy, first, draws):
     }
     if policy is first:
         return found
+    if policy.points is None and policy.reason == first.reason:
+        return found  # What is so of both is said once.
     for other in (policy, first):
         if other.points is None:
             return found | {"reason": f"of {other.name}, {other.reason}"}

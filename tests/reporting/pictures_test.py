@@ -185,7 +185,8 @@ def test_alt_texts_tell_who_is_where():
 
 def test_names_are_cut_to_the_room_they_have():
     assert drawable("mle", 100) == "mle"
-    assert drawable("a\nb\u202e", 100) == "a▯b⟨U+202E⟩"
+    assert drawable("a\n\tb\u202e", 100) == "a↵⇥b⟨U+202E⟩"
+    assert drawable("a\x00", 100) == "a▯"
     assert drawable("\N{CJK UNIFIED IDEOGRAPH-6F22}", 100) == "▯"
     cut = drawable("W" * 500, 100)
     assert cut.endswith("W…") and 80 < width_of(cut) <= 100
