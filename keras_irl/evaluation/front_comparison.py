@@ -81,6 +81,13 @@ def compare_fronts(
     Raises:
         ValueError: If there are no rows, no such metric, or a number is out of
             its range.
+
+    Example:
+    ```python
+    rows = keras_irl.evaluation.sweep(policies, task, num_samples=4)
+    _, front = keras_irl.evaluation.compare_fronts(rows, task)
+    front["difference"], front["difference_low"], front["difference_high"]
+    ```
     """
     check_attributes("task", task, ("prompts", "metrics"))
     metric = next(iter(task.metrics), None) if metric is None else metric

@@ -68,6 +68,12 @@ def heat_map(
     Raises:
         ValueError: If there are no texts or more than two policies, lists
             disagree in length, or a quantity or `max_texts` is out of range.
+
+    Example:
+    ```python
+    texts = keras_irl.rewards.token_rewards(policy, prompts, responses)
+    page, picture = keras_irl.rewards.heat_map(texts, "heat", prompts)
+    ```
     """
     files = heat_map_files(
         policies,
