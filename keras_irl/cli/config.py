@@ -226,7 +226,7 @@ def found_from_anywhere(name: str, value: Any) -> Any:
 
 
 def _absolute_policy(text):
-    """What was passed as NAME=PATH or PATH."""
+    """A policy, NAME=PATH or PATH, with an absolute path."""
     if os.path.exists(text):
         return os.path.abspath(text)
     name, equals, path = text.partition("=")
@@ -234,7 +234,7 @@ def _absolute_policy(text):
 
 
 def _absolute_metric(text):
-    """What was passed as FILE.py:FUNCTION, MODULE:FUNCTION or a name."""
+    """A metric, FILE.py:FUNCTION if a file here holds it."""
     where, _, function = text.rpartition(":")
     if where.isidentifier() and os.path.isfile(f"{where}.py"):
         where = f"{where}.py"  # A module that was found here.

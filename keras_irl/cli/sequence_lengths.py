@@ -110,7 +110,7 @@ class _Measured(NamedTuple):
     has_encoder: bool
 
     def longest(self):
-        """Where the longest text stands, that text, and what cuts it."""
+        """The longest text, with its place."""
         group = int(np.argmax([x[:, self.side].max() for x in self.lengths]))
         place = int(np.argmax(self.lengths[group][:, self.side]))
         pair = self.groups[group]
@@ -172,7 +172,7 @@ def _most_tokens(policy: Policy, preset: str) -> int:
 
 
 def _place(column, row, which):
-    """Where a text stands, as its owner finds it."""
+    """The place of a text, as its owner finds it."""
     while isinstance(column, SelectedRows):
         column, row = column.column, int(column.rows[row])
     if isinstance(column, PairColumn):

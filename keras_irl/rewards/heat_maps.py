@@ -340,7 +340,7 @@ class _Canvas:
         return line + 1
 
     def drawable(self, text):
-        """What the font can draw of a text."""
+        """The characters of a text that the font has."""
         return with_glyphs(text[:_MAX_CHARACTERS], self._font)
 
 
