@@ -50,7 +50,7 @@ def check_policy_path(path: Path) -> None:
         )
     found = _policies_inside(pathlib.Path(path))
     if found:
-        which = "that" if len(found) == 1 else "one of those"
+        which = "the one" if len(found) == 1 else "one of those"
         listed = ", ".join(map(str, found[:_MOST_LISTED]))
         if len(found) > _MOST_LISTED:
             listed += f" and {len(found) - _MOST_LISTED} more"

@@ -54,7 +54,7 @@ def test_of_the_folder_of_a_run_the_policies_in_it_are_named(tmp_path, number):
     (tmp_path / "policies").mkdir()
     for seed in range(number):
         (tmp_path / "policies" / f"mle-{seed}.keras").write_bytes(b"")
-    which = "that" if number == 1 else "one of those"
+    which = "the one" if number == 1 else "one of those"
     first = re.escape(str(tmp_path / "policies" / "mle-0.keras"))
     rest = r".* and 4 more\." if number == 9 else ""
     message = f"holds trained policies. Pass {which} in it: {first}{rest}"
