@@ -123,9 +123,9 @@ def warnings_in_words() -> Iterator[Any]:
     """Shows warnings to users as lines, without the code that they are from."""
     before = warnings.formatwarning
 
-    def formatted(message, category, *place, **line):
+    def formatted(message, category, *place):
         if not issubclass(category, UserWarning):
-            return before(message, category, *place, **line)
+            return before(message, category, *place)
         return f"keras-irl: warning: {' '.join(str(message).split())}\n"
 
     warnings.formatwarning = formatted
