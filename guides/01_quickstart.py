@@ -58,6 +58,11 @@ import keras_irl
 
 print("Backend:", keras.backend.backend())
 
+# %% tags=["size"]
+# The project's tests run this with small numbers, by this variable. What a
+# small training can't show is asserted where the size is full.
+FULL_SIZE = "KERAS_IRL_SMALL_GUIDES" not in os.environ
+
 # %% [markdown]
 """
 ## Texts to imitate
@@ -167,7 +172,7 @@ it is a loss like any other of Keras.
 """
 
 # %%
-EPOCHS = 18
+EPOCHS = 18 if FULL_SIZE else 1
 
 
 def make_optimizer():
@@ -179,13 +184,14 @@ policy.compile(
 )
 by_loss = policy.fit(dataset, epochs=EPOCHS, verbose=0)
 print("loss:", [round(loss, 2) for loss in by_loss.history["loss"]])
-assert by_loss.history["loss"][-1] < 0.2 * by_loss.history["loss"][0]
+if FULL_SIZE:
+    assert by_loss.history["loss"][-1] < 0.2 * by_loss.history["loss"][0]
 
 # %%
 prompt = test.prompts[0]
 written = policy.generate([prompt])[0].removeprefix(prompt)
 print(repr(prompt), "->", written)
-assert written in test.references[0]
+assert written in test.references[0] or not FULL_SIZE
 
 # %% [markdown]
 """
@@ -247,7 +253,8 @@ compares nothing: we need quality **and** diversity, at several temperatures.
 """
 
 # %%
-rows = keras_irl.evaluation.sweep(policies, test, num_samples=4)
+judged = test if FULL_SIZE else test.first(2)
+rows = keras_irl.evaluation.sweep(policies, judged, num_samples=4)
 for row in rows:
     self_bleu = row["self_bleu"]
     diversity = "" if self_bleu is None else f"Self-BLEU {self_bleu:5.1f}"
@@ -256,7 +263,8 @@ for row in rows:
         f"{row['policy']:<8} {row['decoder']:<7} {quality:5.1f} % {diversity}"
     )
 greedy = [row for row in rows if row["decoder"] == "greedy"]
-assert all(row["metrics"]["exact_match"] > 90 for row in greedy)
+if FULL_SIZE:
+    assert all(row["metrics"]["exact_match"] > 90 for row in greedy)
 
 # %% [markdown]
 """
@@ -299,14 +307,17 @@ prompts.
 """
 
 # %%
-_, front = keras_irl.evaluation.compare_fronts(rows, test, "exact_match")
-print(
-    f"iqlearn - mle: {front['difference']:+.1f} points of exact_match, "
-    f"95 % {front['difference_low']:+.1f} to {front['difference_high']:+.1f}, "
-    f"at Self-BLEU {front['self_bleu_low']:.0f} to "
-    f"{front['self_bleu_high']:.0f}"
-)
-assert front["difference_low"] < front["difference"] < front["difference_high"]
+_, front = keras_irl.evaluation.compare_fronts(rows, judged, "exact_match")
+if FULL_SIZE:  # Of fewer than ten prompts, there is no interval.
+    difference, low, high = (
+        front[f"difference{end}"] for end in ("", "_low", "_high")
+    )
+    print(
+        f"iqlearn - mle: {difference:+.1f} points of exact_match, 95 % "
+        f"{low:+.1f} to {high:+.1f}, at Self-BLEU "
+        f"{front['self_bleu_low']:.0f} to {front['self_bleu_high']:.0f}"
+    )
+    assert low < difference < high
 
 # %% [markdown]
 """
@@ -330,7 +341,7 @@ wrong = right.replace(food, next(f for f in FOODS if f != food))
 texts = keras_irl.rewards.token_rewards(trainer, [prompt] * 2, [right, wrong])
 for text in texts:
     print(f"{text.total:8.2f} nats:", "".join(text.tokens))
-assert texts[0].total > texts[1].total
+assert texts[0].total > texts[1].total or not FULL_SIZE
 
 # %% [markdown]
 """

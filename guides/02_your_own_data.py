@@ -57,6 +57,11 @@ import keras_irl
 
 FOLDER = pathlib.Path(tempfile.mkdtemp())
 
+# %% tags=["size"]
+# The project's tests run this with small numbers, by this variable. What a
+# small training can't show is asserted where the size is full.
+FULL_SIZE = "KERAS_IRL_SMALL_GUIDES" not in os.environ
+
 # %% [markdown]
 """
 ## A file of prompts and responses
@@ -275,15 +280,16 @@ trainer = keras_irl.IQLearn(policy, td_weight=0.1)
 trainer.compile(keras.optimizers.Adam(5e-3))
 history = trainer.fit(
     dataset,
-    epochs=10,
+    epochs=10 if FULL_SIZE else 2,
     validation_data=validation,
     callbacks=[judge, stop, keep, log],
     verbose=0,
 ).history
 for name in ("loss", "val_negative_log_likelihood", "bleu_t0", "finished_t0"):
     print(f"{name:<28}", [round(number, 2) for number in history[name]])
-assert history["bleu_t0"][-1] > 50 > history["bleu_t0"][0]
-assert len((FOLDER / "log.csv").read_text().splitlines()) > 3
+if FULL_SIZE:
+    assert history["bleu_t0"][-1] > 50 > history["bleu_t0"][0]
+assert len((FOLDER / "log.csv").read_text().splitlines()) > 2
 
 # %% [markdown]
 """
@@ -293,7 +299,7 @@ from it writes the same.
 
 # %%
 best = keras.saving.load_model(FOLDER / "best.keras")
-print(best.policy.generate(list(test.prompts[:2])))
+print(best.policy.generate(test.prompts[:2]))
 
 # %% [markdown]
 """
@@ -394,7 +400,7 @@ if SCALE_UP:
 
 # %% [markdown]
 """
-From a shell, the same without Python: `keras-irl doctor --task jsonl --path
+From a shell, the same without Python: `keras-irl doctor --path
 my.jsonl --preset gpt2_base_en`, and `keras-irl compare` in its place trains
 likelihood and IQLearn and writes a report.
 """

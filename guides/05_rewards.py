@@ -57,6 +57,11 @@ import numpy as np
 import keras_irl
 from keras_irl import rewards
 
+# %% tags=["size"]
+# The project's tests run this with small numbers, by this variable. What a
+# small training can't show is asserted where the size is full.
+FULL_SIZE = "KERAS_IRL_SMALL_GUIDES" not in os.environ
+
 # %% [markdown]
 """
 ## Two policies
@@ -117,7 +122,7 @@ def fit(trainer_class, seed, **arguments):
     )
     trainer = trainer_class(policy, **arguments)
     trainer.compile(keras.optimizers.Adam(5e-3))
-    trainer.fit(dataset, epochs=14, verbose=0)
+    trainer.fit(dataset, epochs=14 if FULL_SIZE else 1, verbose=0)
     return trainer
 
 
@@ -207,7 +212,7 @@ found = {
 }
 for name, share in found.items():
     print(f"{name:<24} {share:5.1f} % of pairs")
-assert min(found.values()) > 80
+assert min(found.values()) > 80 or not FULL_SIZE
 
 # %% [markdown]
 """
@@ -249,19 +254,24 @@ pass token ids, so that texts are rewarded just as they were written.
 """
 
 # %%
+sampled_prompts = test.prompts if FULL_SIZE else test.prompts[:12]
 responses = keras_irl.generation.sample_responses(
-    iqlearn.policy, test.prompts, temperature=1.0, num_samples=8
+    iqlearn.policy, sampled_prompts, temperature=1.0, num_samples=8
 )
 ids = [tokens for samples in responses.token_ids for tokens in samples]
 written = [text for samples in responses.texts for text in samples]
-asked = [prompt for prompt in test.prompts for _ in range(8)]
-references = [r for r in test.references for _ in range(8)]
+asked = [prompt for prompt in sampled_prompts for _ in range(8)]
+references = [
+    test.references[row]
+    for row in range(len(sampled_prompts))
+    for _ in range(8)
+]
 is_right = [
     100.0 * (text.strip() in accepted)
     for text, accepted in zip(written, references, strict=True)
 ]
 print(f"{np.mean(is_right):.0f} % of {len(written)} samples are right")
-assert 5 < np.mean(is_right) < 95
+assert 5 < np.mean(is_right) < 95 or not FULL_SIZE
 
 sampled, sampled_control = read(asked, ids), read_control(asked, ids)
 correlations = rewards.correlation(
@@ -295,7 +305,7 @@ for score, estimate in by_score.items():
         f"{score:<24} {estimate.value:+.2f} "
         f"[{estimate.low:+.2f}, {estimate.high:+.2f}]"
     )
-assert by_score["reward"].value > 0
+assert by_score["reward"].value > 0 or not FULL_SIZE
 assert len(by_score) > 1  # The control is there.
 
 # %% [markdown]
@@ -310,8 +320,10 @@ the *oracle*, which looks at the metric and which nobody can beat.
 # %%
 best = rewards.best_of_n(sampled, is_right, asked)
 print(rewards.format_best_of_n(best))
-assert best[-1].random < best[-1].reward <= best[-1].oracle
-assert abs(best[-1].reward - best[-1].log_likelihood) < 20
+assert best[-1].reward <= best[-1].oracle
+if FULL_SIZE:
+    assert best[-1].random < best[-1].reward
+    assert abs(best[-1].reward - best[-1].log_likelihood) < 20
 
 # %% [markdown]
 """
@@ -330,7 +342,7 @@ score = rewards.as_scorer(iqlearn)
 scores = score(prompts=prompts[:2], completions=[right[0], wrong[1]])
 print([round(number, 2) for number in scores])
 np.testing.assert_allclose(scores[0], texts[0].total, atol=1e-3)
-assert scores[0] > scores[1]
+assert scores[0] > scores[1] or not FULL_SIZE
 
 # %% [markdown]
 """

@@ -58,6 +58,11 @@ import numpy as np
 
 import keras_irl
 
+# %% tags=["size"]
+# The project's tests run this with small numbers, by this variable. What a
+# small training can't show is asserted where the size is full.
+FULL_SIZE = "KERAS_IRL_SMALL_GUIDES" not in os.environ
+
 # %% [markdown]
 """
 ## A preset
@@ -114,7 +119,7 @@ mle.compile(keras.optimizers.Adam(5e-3))
 some = keras_irl.data.demonstrations(
     pretrained, train.prompts, train.responses, batch_size=32, seed=0
 )
-mle.fit(some, epochs=6, verbose=0)
+mle.fit(some, epochs=6 if FULL_SIZE else 1, verbose=0)
 pretrained.save_to_preset(str(FOLDER / "preset"))
 print(sorted(path.name for path in (FOLDER / "preset").iterdir()))
 
@@ -258,7 +263,7 @@ def logits_of(model):
 
 np.testing.assert_allclose(logits_of(apart), logits_of(merged), atol=1e-3)
 merged.preprocessor.sequence_length = 20
-print(merged.generate(list(test.prompts[:2])))
+print(merged.generate(test.prompts[:2]))
 
 # %% [markdown]
 """

@@ -17,6 +17,7 @@ from keras_irl.cli.stopping import Stop
 from keras_irl.cli.terminal import expected_warnings_hidden
 from keras_irl.cli.terminal import shown_safely
 from keras_irl.cli.terminal import start_up_lines_hidden
+from keras_irl.cli.terminal import warnings_in_words
 
 
 def main(arguments: Sequence[str] | None = None) -> Any:
@@ -74,7 +75,7 @@ def _run(options, stop):
 
     command = COMMANDS[options.job]
     command.check(options)
-    with expected_warnings_hidden(), progress_shown():
+    with expected_warnings_hidden(), warnings_in_words(), progress_shown():
         with stop.at_once(), start_up_lines_hidden():
             # What takes seconds, and now: Keras reads its backend at import.
             importlib.import_module("keras_irl.trainers")

@@ -297,6 +297,7 @@ EQUATIONS = (
 EXAMPLES = ("t5", "gpt2", "llama")
 # Those that take longest begin first: no worker is left alone with them.
 SLOWEST = (
+    "guides_test.py",
     "public_callables_test.py",
     "compare_test.py",
     "gail_test.py",

@@ -58,6 +58,23 @@ EQUATIONS = {
         r"H\bigl(\pi(\cdot \mid s_t)\bigr)"
         r" = V(s_t) - \sum_a \pi(a \mid s_t)\, Q(s_t, a)"
     ),
+    "losses.normalize_advantages": (
+        r"\frac{A_t - \bar{A}}"
+        r"{\max\bigl(\mathrm{min\_std},\; \mathrm{std}(A)\bigr)}"
+    ),
+    "losses.explained_variance": (
+        r"1 - \frac{\mathrm{Var}(\mathrm{target} - V)}"
+        r"{\mathrm{Var}(\mathrm{target})}"
+    ),
+    "ops.discounted_returns": r"G_t = \sum_k \gamma^k\, r_{t+k}",
+    "ops.generalized_advantages": (
+        r"\delta_t = r_t + \gamma V(s_{t+1}) - V(s_t), \qquad"
+        r" A_t = \sum_k (\gamma \lambda)^k\, \delta_{t+k}"
+    ),
+    "ops.VocabularyHead": (
+        r"Q(s, \cdot) = c\, \tanh\Bigl("
+        r"\frac{\alpha W h + b}{c}\Bigr)"
+    ),
     "ops.implicit_rewards": _REWARD,
     "ops.log_probs": r"\log \pi(a_t \mid s_t) = Q(s_t, a_t) - V(s_t)",
     "trainers.MLE": _MLE,
@@ -72,6 +89,23 @@ EQUATIONS = {
     ),
     "trainers.ValueOffset": (
         r"c = -\frac{\sum k_t r_t}{\sum k_t^2}, \qquad r_t(c) = r_t + c\, k_t"
+    ),
+    "rewards.token_rewards": _REWARD,
+    "optimizers.TokenWeightedOptimizer": (
+        r"M_j = \frac{N_{j-1}}{N_j}\, M_{j-1} + \frac{n_j}{N_j}\, g_j"
+    ),
+    "generation.TokenSampler": (
+        r"a = \arg\max_i\, (\mathrm{logits}_i + \tau g_i)"
+        r" \;\sim\; \mathrm{softmax}(\mathrm{logits} / \tau)"
+    ),
+    "generation.BeamSearcher": (
+        r"\log \pi(\mathrm{text} \mid \mathrm{prompt})"
+        r" \Big/ \Bigl(\frac{5 + L}{6}\Bigr)^{\alpha}"
+    ),
+    "evaluation.area_under_front": (
+        r"100 \cdot \frac{\mathrm{area}\bigl(\bigcup_i"
+        r" [q_0, q_i] \times [d_0, d_i]\bigr)}"
+        r"{(100 - q_0)(100 - d_0)}"
     ),
     "metrics.self_bleu": (
         r"\mathrm{BLEU} = \min\bigl(1, e^{1 - r / c}\bigr)\,"

@@ -125,6 +125,12 @@ def _prompt_of(line):
     if row.get("messages") is None:
         return text_of(row, "prompt")
     messages = row["messages"]
+    if messages == []:
+        raise LineError(
+            "the conversation in the column 'messages' has no turns; write "
+            'what is to be answered, {"role": "user", "content": ...}',
+            f"messages={excerpt(messages)}",
+        )
     if isinstance(messages, list) and not _ends_with_answer(messages):
         # A turn to be answered, which the prompt goes up to.
         answer = {"role": "assistant", "content": "?"}

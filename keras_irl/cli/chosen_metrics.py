@@ -19,6 +19,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
+from keras_irl.cli.config import found_from_anywhere
 from keras_irl.cli.flags import several
 
 METRICS = ("bleu", "chrf", "rouge", "exact")
@@ -114,7 +115,7 @@ def metric_sources(names: Sequence[str] | None) -> dict[str, str]:
         or nothing where all metrics are ours.
     """
     found = []
-    for name in names or ():
+    for name in found_from_anywhere("metrics", names) or ():
         where = name.rpartition(":")[0]
         if name in METRICS or not where:
             continue
@@ -224,6 +225,9 @@ def _module(where, name):
 
 def _from_file(path):
     path = path.resolve()
+    # As for a script: it may import what lies beside it.
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

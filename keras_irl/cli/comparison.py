@@ -10,6 +10,7 @@ from keras_irl.cli.chosen_metrics import metric_sources
 from keras_irl.cli.chosen_metrics import with_chosen_metrics
 from keras_irl.cli.config import CONFIG
 from keras_irl.cli.config import config_text
+from keras_irl.cli.config import plain_options
 from keras_irl.cli.decoders import make_decoders
 from keras_irl.cli.fine_tuning import savable
 from keras_irl.cli.fine_tuning import start_from
@@ -26,6 +27,7 @@ from keras_irl.cli.splits import FEWEST_PROMPTS
 from keras_irl.cli.splits import first_pairs
 from keras_irl.cli.splits import hold_out
 from keras_irl.cli.splits import spread_pairs
+from keras_irl.cli.splits import warn_of_shared_pairs
 from keras_irl.cli.training import DivergedError
 from keras_irl.cli.training import evaluation_interval
 from keras_irl.cli.training import summarize
@@ -46,8 +48,8 @@ from keras_irl.trainers import MLE
 # What the results are told apart by, and not how they are stored or shown.
 _NOT_SETTINGS = (
     *("job", "output", "overwrite", "seeds", "objectives", "arguments"),
-    # Devices compute the same, however many there are.
-    *("mesh", "strategy"),
+    # Devices compute the same, however many, and from wherever compiled.
+    *("mesh", "strategy", "compilation_cache"),
 )
 
 
@@ -104,6 +106,7 @@ class Comparison:
         self.test_task = test_task.first(options.num_test)
         check_task(self.test_task)
         self.test_pairs = spread_pairs(test_task.pairs, 4 * options.num_test)
+        warn_of_shared_pairs(self.train_pairs, self.test_pairs)
         # What is looked at on the way; the tests, where there is nothing else.
         self.held_out = self.test_pairs
         if self.num_validation:
@@ -197,11 +200,8 @@ class Comparison:
         return self.num_validation > 0 and keep != "last"
 
     def _told_apart_by(self):
-        told = {
-            name: value
-            for name, value in vars(self.options).items()
-            if name not in _NOT_SETTINGS
-        }
+        names = vars(self.options).keys() - set(_NOT_SETTINGS)
+        told = plain_options(self.options, sorted(names))
         told |= metric_sources(self.options.metrics)
         backend = keras.config.backend()
         return told | {"backend": backend, "texts": self.digest}

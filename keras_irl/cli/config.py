@@ -8,6 +8,7 @@ import argparse
 import datetime
 import difflib
 import math
+import os
 import pathlib
 import re
 import tomllib
@@ -29,6 +30,15 @@ _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 # Flags that are given once for each of several values; of others, commas
 # separate them.
 REPEATED = {"evaluate": ("policy",), "rewards": ("metric",)}
+# Flags of several values, which commas separate; a list for another is a
+# mistake, and not a text with commas.
+LISTS = (
+    *("td_weight", "value_offset", "objectives", "metrics"),
+    *("temperatures", "decoders", "mesh"),
+)
+# Flags of files and folders, which a run writes so that they are found from
+# anywhere.
+_PATHS = ("path", "output", "prompts", "control", "compilation_cache")
 # What says how a command is run, and not what comes of it.
 _NOT_WRITTEN = ("job", "arguments", "overwrite")
 
@@ -93,10 +103,13 @@ def with_config(
         flag = flag_of(key)
         if flag not in takes_value:
             raise _unknown(job, key, takes_value, path)
-        is_repeated = key.replace("-", "_") in REPEATED.get(job, ())
+        name = key.replace("-", "_")
+        is_repeated = name in REPEATED.get(job, ())
         if is_repeated and any(_sets(text, flag) for text in given):
             continue
         try:
+            if not (is_repeated or name in LISTS):
+                _check_single(value)
             texts = _texts(value, takes_value[flag], is_repeated)
         except ConfigError as error:
             raise ConfigError(
@@ -156,19 +169,77 @@ def config_text(
             none.
 
     Returns:
-        String, in YAML.
+        String, in YAML. Paths are absolute: the same run can be made from
+        another folder.
     """
     import yaml
 
+    names = [
+        name for name in vars(options) if name not in {*_NOT_WRITTEN, *left_out}
+    ]
     values = {
         name.replace("_", "-"): _plain(value)
-        for name, value in vars(options).items()
-        if name not in {*_NOT_WRITTEN, *left_out} and value is not None
+        for name, value in plain_options(options, names).items()
     }
     values["backend"] = backend
     command = f"keras-irl {options.job} {FLAG} {CONFIG}"
     body = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     return f"# {command}\n{body}"
+
+
+def plain_options(
+    options: argparse.Namespace, names: Sequence[str]
+) -> dict[str, Any]:
+    """Returns some options, as they are found from any folder.
+
+    Args:
+        options: What `parse_arguments` returns.
+        names: Names of options.
+
+    Returns:
+        Dictionary from the names to values with absolute paths.
+    """
+    given = vars(options)
+    return {name: found_from_anywhere(name, given[name]) for name in names}
+
+
+def found_from_anywhere(name: str, value: Any) -> Any:
+    """Returns the value of an option, its paths made absolute.
+
+    Args:
+        name: Name of the option.
+        value: What it is.
+
+    Returns:
+        The same, or with absolute paths in it.
+    """
+    if name in _PATHS:
+        return None if value is None else os.path.abspath(value)
+    if name == "policy" and isinstance(value, list):
+        return list(map(_absolute_policy, value))
+    if name in ("policy", "preset"):
+        # A preset of keras-hub has a name, and lies in no folder here.
+        return os.path.abspath(value) if os.path.exists(value) else value
+    if name == "metrics" and value is not None:
+        return list(map(_absolute_metric, value))
+    return value
+
+
+def _absolute_policy(text):
+    """A policy, NAME=PATH or PATH, with an absolute path."""
+    if os.path.exists(text):
+        return os.path.abspath(text)
+    name, equals, path = text.partition("=")
+    return f"{name}{equals}{os.path.abspath(path)}" if equals else text
+
+
+def _absolute_metric(text):
+    """A metric, FILE.py:FUNCTION if a file here holds it."""
+    where, _, function = text.rpartition(":")
+    if where.isidentifier() and os.path.isfile(f"{where}.py"):
+        where = f"{where}.py"  # A module that was found here.
+    is_file = where.endswith(".py")
+    return f"{os.path.abspath(where)}:{function}" if is_file else text
 
 
 def _usage(parser):
@@ -190,6 +261,12 @@ def _unknown(job, key, flags, path):
         f"In {str(path)!r} stands a key that is no flag of `{job}`; {hint} "
         f"Received: {key!r}"
     )
+
+
+def _check_single(value):
+    if isinstance(value, list | dict):
+        kind = "list" if isinstance(value, list) else "table"
+        raise ConfigError(f"this flag takes one value, and no {kind}.")
 
 
 def _texts(value, takes_value, is_repeated):

@@ -98,6 +98,27 @@ def decoder_spec(text: str) -> Any:
     return first
 
 
+def all_specs(temperatures: Any, specs: Any) -> list[Any]:
+    """Puts temperatures before other decoders.
+
+    Args:
+        temperatures: List of numbers, or `None`.
+        specs: What `decoder_specs` returns, or `None`.
+
+    Returns:
+        A list of `DecoderSpec`s, those of `DECODERS` where both are `None`. A
+        decoder that is one of the temperatures stands there once.
+    """
+    if temperatures is None:
+        return decoder_specs(DECODERS) if specs is None else specs
+    first = [
+        _read_spec(f"T={number}".removesuffix(".0") if number else "greedy")
+        for number in temperatures
+    ]
+    arguments = [spec.arguments for spec in first]
+    return [*first, *(s for s in specs or () if s.arguments not in arguments)]
+
+
 def make_decoders(specs: Any, temperatures: Sequence[Any] = ()) -> list[Any]:
     """Makes the decoders that `keras_irl.evaluation.sweep` goes through.
 

@@ -61,12 +61,17 @@ def run(options: argparse.Namespace) -> int:
     """
     from keras_irl.cli.sequence_lengths import SequenceLengths
     from keras_irl.cli.splits import first_pairs
+    from keras_irl.cli.splits import warn_of_shared_pairs
     from keras_irl.data import demonstrations
     from keras_irl.diagnosis import doctor
     from keras_irl.tasks import load_task
 
     task = load_task(options.task, "train", options.path)
     pairs = first_pairs(task.pairs, options.num_train)
+    if options.task == "jsonl":
+        # Of the user's own making; the others are published so.
+        test = load_task(options.task, "test", options.path)
+        warn_of_shared_pairs(pairs, test.pairs)
     policy = SequenceLengths(options, pairs).load_policy(seed=0)
     prompts, responses = pairs
     dataset = demonstrations(

@@ -5,6 +5,7 @@ from typing import Any
 
 from keras_irl.cli.chosen_metrics import add_metrics
 from keras_irl.cli.decoders import DECODERS
+from keras_irl.cli.decoders import all_specs
 from keras_irl.cli.decoders import decoder_specs
 from keras_irl.cli.devices import add_devices
 from keras_irl.cli.devices import check_mesh
@@ -17,7 +18,9 @@ from keras_irl.cli.flags import add_output
 from keras_irl.cli.flags import add_saved_policy_lengths
 from keras_irl.cli.flags import add_tokenize
 from keras_irl.cli.flags import positive
+from keras_irl.cli.flags import several
 from keras_irl.cli.flags import size
+from keras_irl.cli.flags import temperature
 from keras_irl.cli.output_lock import run_alone
 
 
@@ -55,7 +58,8 @@ def check(options: argparse.Namespace) -> None:
     """Checks what can be checked without Keras.
 
     Args:
-        options: What `parse_arguments` returns.
+        options: What `parse_arguments` returns. The decoders are made those
+            of both flags.
 
     Raises:
         ValueError: If a flag, a file or the output folder is wrong.
@@ -66,6 +70,9 @@ def check(options: argparse.Namespace) -> None:
     early_checks.check_encoding(options)
     early_checks.check_task_flags(options.task, options.path, (options.split,))
     named_paths(options.policy)
+    # From here on, temperatures are decoders like others.
+    options.decoders = all_specs(options.temperatures, options.decoders)
+    options.temperatures = None
     check_mesh(options)
     early_checks.check_output_path(options.output)
 
@@ -127,13 +134,22 @@ def _add_policies(group):
 def _add_decoding(group):
     add = group.add_argument
     add(
+        "--temperatures",
+        type=several(temperature),
+        metavar="NUMBERS",
+        help=(
+            "comma-separated, as of `compare`; 0 is greedy decoding (default: "
+            "what --decoders says)"
+        ),
+    )
+    add(
         "--decoders",
         type=decoder_specs,
-        default=DECODERS,
         metavar="LIST",
         help=(
-            "comma-separated: greedy, T=0.5, top-k=40, T=0.7+top-p=0.9, "
-            "beam=4, beam=4+length-penalty=1"
+            "besides the temperatures, comma-separated: greedy, T=0.5, "
+            "top-k=40, T=0.7+top-p=0.9, beam=4, beam=4+length-penalty=1 "
+            f"(default: {DECODERS}, or the temperatures alone)"
         ),
     )
     add_num_samples(group)

@@ -11,6 +11,7 @@ from keras_irl.cli.chosen_metrics import metric_sources
 from keras_irl.cli.chosen_metrics import with_chosen_metrics
 from keras_irl.cli.config import CONFIG
 from keras_irl.cli.config import config_text
+from keras_irl.cli.config import plain_options
 from keras_irl.cli.decoders import make_decoders
 from keras_irl.cli.output_folder import check_output
 from keras_irl.cli.output_folder import write_output
@@ -118,7 +119,7 @@ def _metric(name, task):
 
 
 def _folder(options, task):
-    told_apart_by = {name: vars(options)[name] for name in _SETTINGS}
+    told_apart_by = plain_options(options, _SETTINGS)
     told_apart_by["texts"] = digest_of_texts(task.prompts, task.references)
     told_apart_by["backend"] = keras.config.backend()
     told_apart_by |= metric_sources(options.metrics)

@@ -93,19 +93,17 @@ def add_command(commands: Any, job: str, summary: Any, description: Any) -> Any:
     return parser
 
 
-def add_data(group: Any, task: str | None = None) -> None:
+def add_data(group: Any) -> None:
     """Adds the flags of a task and its data.
 
     Args:
         group: An argument group of `argparse`.
-        task: The task where none is named. Defaults to `None`: one must be.
     """
     add = group.add_argument
     add(
         "--task",
         type=lambda name: _OLD_NAMES.get(name, name),
-        required=task is None,
-        default=task,
+        default="jsonl",
         metavar="NAME",
         help=f"one of {', '.join(TASKS)}",
     )
@@ -120,14 +118,13 @@ def add_data(group: Any, task: str | None = None) -> None:
     )
 
 
-def add_training_data(group: Any, task: str | None = None) -> None:
+def add_training_data(group: Any) -> None:
     """Adds the flags of a task and the rows that are learned.
 
     Args:
         group: An argument group of `argparse`.
-        task: See `add_data`. Defaults to `None`.
     """
-    add_data(group, task)
+    add_data(group)
     add = group.add_argument
     add(
         "--num-train",

@@ -20,6 +20,7 @@ import keras
 from keras_irl.cli.decoders import DecoderSpec
 from keras_irl.cli.flags import JSONL_SPLIT
 from keras_irl.cli.splits import FEWEST_PROMPTS
+from keras_irl.progress import progress_bar
 from keras_irl.types import Path
 from keras_irl.version import __version__
 
@@ -119,7 +120,8 @@ def digest_of_texts(*columns: Any) -> str:
     digest = hashlib.sha256()
     for column in columns:
         digest.update(f"{len(column)} rows\n".encode())
-        for row in range(len(column)):
+        rows = range(len(column))
+        for row in progress_bar(rows, "Reading texts", unit="row"):
             # One line a row, whatever stands in it.
             digest.update(f"{json.dumps(column[row])}\n".encode())
     return digest.hexdigest()[:_DIGEST_LENGTH]

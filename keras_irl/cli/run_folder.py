@@ -21,6 +21,7 @@ from keras_irl.cli.checkpoints import RunCheckpoint
 from keras_irl.cli.checkpoints import json_text
 from keras_irl.cli.checkpoints import save_whole
 from keras_irl.cli.config import CONFIG
+from keras_irl.cli.config import found_from_anywhere
 from keras_irl.cli.error_messages import raise_if_too_small
 from keras_irl.cli.objectives import OBJECTIVES
 from keras_irl.cli.output_folder import FILES
@@ -169,7 +170,7 @@ class ResultFolder:
         names = sorted(
             name
             for name in before.keys() | now.keys()
-            if before.get(name) != now.get(name)
+            if not _are_same(name, before.get(name), now.get(name))
         )
         if names:
             changes = "; ".join(
@@ -182,6 +183,13 @@ class ResultFolder:
                 "`--overwrite` to replace it. "
                 f"Received: output={self.folder}, {changes}"
             )
+
+
+def _are_same(name, before, now):
+    # Older versions kept paths as they were written.
+    if isinstance(before, str) and name in ("path", "preset"):
+        before = found_from_anywhere(name, before)
+    return before == now
 
 
 class EvaluationFolder(ResultFolder):

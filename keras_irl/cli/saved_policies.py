@@ -16,6 +16,8 @@ from keras_irl.types import Path
 
 # In tokens; the keys and values of a longer text fit no machine.
 _LONGEST = 2**20
+# Of policies in a folder.
+_MOST_LISTED = 5
 
 
 class SavedPolicy(NamedTuple):
@@ -46,6 +48,25 @@ def check_policy_path(path: Path) -> None:
             "Expected a .keras file, or the folder of a keras-hub preset, and "
             f"found nothing there. Received: path={shortened(str(path))}"
         )
+    found = _policies_inside(pathlib.Path(path))
+    if found:
+        which = "the one" if len(found) == 1 else "one of those"
+        listed = ", ".join(map(str, found[:_MOST_LISTED]))
+        if len(found) > _MOST_LISTED:
+            listed += f" and {len(found) - _MOST_LISTED} more"
+        raise ValueError(
+            f"This folder is no preset, but holds trained policies. Pass "
+            f"{which} in it: {listed}. "
+            f"Received: path={shortened(str(path))}"
+        )
+
+
+def _policies_inside(path):
+    """Policies in the folder of a run, or none of a preset."""
+    if not path.is_dir() or (path / "config.json").exists():
+        return []
+    folders = (path, path / "policies")
+    return sorted(file for f in folders for file in f.glob("*.keras"))
 
 
 def named_paths(texts: Sequence[Any]) -> dict[str, Any]:

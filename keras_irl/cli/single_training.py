@@ -9,6 +9,7 @@ from keras_irl.cli import provenance
 from keras_irl.cli.chosen_metrics import metric_sources
 from keras_irl.cli.comparison import Comparison
 from keras_irl.cli.config import config_text
+from keras_irl.cli.config import plain_options
 from keras_irl.cli.objectives import find_objectives
 from keras_irl.cli.output_folder import check_output
 from keras_irl.cli.run_folder import check_comparison_run
@@ -133,8 +134,7 @@ class SingleTraining(Comparison):
 
     def _judging(self):
         """Settings of the judging, as a file keeps them."""
-        options = vars(self.options)
-        found = {name: options[name] for name in _JUDGING}
+        found = plain_options(self.options, _JUDGING)
         decoders = self.options.decoders or []
         found |= metric_sources(self.options.metrics)
         return found | {"decoders": [spec.text for spec in decoders]}

@@ -2,12 +2,14 @@
 
 import collections.abc
 import hashlib
+import warnings
 from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
 import numpy as np
 
+from keras_irl.progress import progress_bar
 from keras_irl.types import Tensor
 
 SHARE = 0.1
@@ -51,7 +53,10 @@ def hold_out(
         ValueError: If no prompt would be left to train on.
     """
     prompts, _ = pairs
-    hashes = [_hash(prompts[row]) for row in range(len(prompts))]
+    hashes = [
+        _hash(prompts[row])
+        for row in progress_bar(range(len(prompts)), "Splitting", unit="row")
+    ]
     hashes = np.array(hashes, "uint64")
     different = np.unique(hashes)
     if num_validation is None:
@@ -83,9 +88,43 @@ def first_pairs(pairs: Any, num_pairs: Any) -> Any:
 
 def spread_pairs(pairs: Any, num_pairs: Any) -> Any:
     """Returns at most so many pairs, evenly spread over all of them."""
-    size = len(pairs[0])
-    rows = np.linspace(0, size - 1, min(size, num_pairs)).round().astype(int)
+    rows = spread_rows(len(pairs[0]), num_pairs)
     return tuple([column[int(row)] for row in rows] for column in pairs)
+
+
+def spread_rows(size: int, num_rows: int) -> Tensor:
+    """Returns at most so many row numbers below a size, evenly spread."""
+    return np.linspace(0, size - 1, min(size, num_rows)).round().astype(int)
+
+
+def warn_of_shared_pairs(train_pairs: Any, test_pairs: Any) -> int:
+    """Warns where test pairs are trained on, prompt and response.
+
+    Args:
+        train_pairs: Tuple of prompts and responses.
+        test_pairs: Those that are judged by.
+
+    Returns:
+        The number of test pairs that are among the training pairs.
+    """
+    found = _hashes(test_pairs)
+    shared = set(found) & set(_hashes(train_pairs))
+    number = sum(pair in shared for pair in found)
+    if number:
+        warnings.warn(
+            f"{number} of {len(found)} test pairs are among the training pairs "
+            "too, prompt and response: of them the test tells what was learned "
+            "by heart. Take them out of one of both, or pass a single file, "
+            "which is split by its prompts.",
+            stacklevel=2,
+        )
+    return number
+
+
+def _hashes(pairs):
+    prompts, responses = pairs
+    rows = progress_bar(range(len(prompts)), "Comparing splits", unit="row")
+    return [hash((prompts[row], responses[row])) for row in rows]
 
 
 class SelectedRows(collections.abc.Sequence):

@@ -119,6 +119,23 @@ def expected_warnings_hidden() -> Iterator[Any]:
 
 
 @contextlib.contextmanager
+def warnings_in_words() -> Iterator[Any]:
+    """Shows warnings to users as lines, without the code that they are from."""
+    before = warnings.formatwarning
+
+    def formatted(message, category, *place):
+        if not issubclass(category, UserWarning):
+            return before(message, category, *place)
+        return f"keras-irl: warning: {' '.join(str(message).split())}\n"
+
+    warnings.formatwarning = formatted
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
+
+
+@contextlib.contextmanager
 def start_up_lines_hidden() -> Iterator[Any]:
     """Hides some lines that libraries write at their import, past Python.
 

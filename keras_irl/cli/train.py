@@ -29,7 +29,7 @@ def add_arguments(commands: Any) -> None:
         "report is written; the same command with --judge does so later. "
         "Interrupted, the same command continues.",
     )
-    add_training_data(parser.add_argument_group("the task"), "jsonl")
+    add_training_data(parser.add_argument_group("the task"))
     policy = parser.add_argument_group("the policy")
     add_initial_policy(policy)
     add_fine_tuning(policy)

@@ -184,6 +184,12 @@ def layout_map(
     Raises:
         ValueError: If an argument is not what it should be, or no rule says
             what a large variable does.
+
+    Example:
+    ```python
+    mesh = keras.distribution.DeviceMesh((2, 4), ["batch", "model"])
+    layouts = keras_irl.distribution.layout_map(policy, mesh, "tensor")
+    ```
     """
     check_language_model(policy)
     rules = _Rules(device_mesh, strategy, min_size)
@@ -211,6 +217,12 @@ def distribute(model: Any) -> Any:
 
     Raises:
         ValueError: If no distribution is set.
+
+    Example:
+    ```python
+    keras.distribution.set_distribution(Sharded(mesh))
+    keras_irl.distribution.distribute(trainer)
+    ```
     """
     if not isinstance(model, PolicyModel):
         check_language_model(model)

@@ -81,6 +81,13 @@ def compare_fronts(
     Raises:
         ValueError: If there are no rows, no such metric, or a number is out of
             its range.
+
+    Example:
+    ```python
+    rows = keras_irl.evaluation.sweep(policies, task, num_samples=4)
+    _, front = keras_irl.evaluation.compare_fronts(rows, task)
+    front["difference"], front["difference_low"], front["difference_high"]
+    ```
     """
     check_attributes("task", task, ("prompts", "metrics"))
     metric = next(iter(task.metrics), None) if metric is None else metric
@@ -200,6 +207,8 @@ def _compared(policy, first, draws):
     }
     if policy is first:
         return found
+    if policy.points is None and policy.reason == first.reason:
+        return found  # What is so of both is said once.
     for other in (policy, first):
         if other.points is None:
             return found | {"reason": f"of {other.name}, {other.reason}"}

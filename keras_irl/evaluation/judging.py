@@ -9,6 +9,7 @@ from typing import runtime_checkable
 
 import numpy as np
 
+from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import check_attributes
 from keras_irl.arguments import shortened
 from keras_irl.metrics.bootstrap import resampled_variance
@@ -197,6 +198,8 @@ def _explained(name, metric, texts, references):
         return metric(texts, references)
     # A metric may be anybody's, and fails in its own way.
     except Exception as error:
+        if isinstance(error, ArgumentError) and "metrics" in error.arguments:
+            raise  # It names the metric, and how it was asked for.
         raise ValueError(
             f"The metric {name!r} does not fit the task: {error} "
             f"({type(error).__name__}) Received: metric={name!r}"

@@ -167,6 +167,13 @@ def pick_samples(rows: Any, task: Any, num_prompts: int = 10) -> list[Any]:
 
     Raises:
         ValueError: If a row or the task is none, or `num_prompts` no count.
+
+    Example:
+    ```python
+    rows = keras_irl.evaluation.sweep({"mle": policy}, task)
+    first, *_ = keras_irl.evaluation.pick_samples(rows, task)
+    first["prompt"], first["responses"][0]["texts"]
+    ```
     """
     require_task(task)
     check_kind("rows", rows, list)

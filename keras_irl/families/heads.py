@@ -67,6 +67,13 @@ def hidden_states(
     Raises:
         ValueError: If the family is not known, or the inputs are no
             dictionary.
+
+    Example:
+    ```python
+    states = keras_irl.models.hidden_states(policy, inputs)
+    head = keras_irl.models.vocabulary_head(policy)
+    logits = head.q_values(states)  # Those of policy(inputs).
+    ```
     """
     layer = family_of(policy).output_layer
     training = False if training is None else check_flag("training", training)

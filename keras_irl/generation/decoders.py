@@ -190,6 +190,10 @@ def as_decoder(decoder: Any) -> Any:
 
     Returns:
         A `Sampling` or `BeamSearch`.
+
+    Example:
+    >>> as_decoder(0.7) == Sampling(0.7)
+    True
     """
     if isinstance(decoder, (Sampling, BeamSearch)):
         return decoder

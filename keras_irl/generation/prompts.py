@@ -17,6 +17,10 @@ from keras_irl.families.special_tokens import left_out
 from keras_irl.families.special_tokens import text_marks
 from keras_irl.types import Policy
 
+# Of texts that are longer, their beginning is looked at first.
+_CHARACTERS_PER_TOKEN = 32
+_MARGIN = 64
+
 
 def encode_prompts(
     policy: Policy, prompts: Sequence[str], max_length: int | None
@@ -48,7 +52,8 @@ def encode_prompts(
     layout = layout_of(policy)
     if layout.has_encoder:
         _warn_of_cut_prompts(policy, prompts)
-    inputs = layout.encode(policy.preprocessor, prompts, max_length)
+    read = _heads(policy, prompts, max_length)
+    inputs = layout.encode(policy.preprocessor, read, max_length)
     full = ops.convert_to_numpy(inputs[layout.padding_mask]).all(axis=1)
     if full.any():
         row = int(full.argmax())
@@ -60,6 +65,30 @@ def encode_prompts(
             "max_length",
         )
     return {name: ops.convert_to_numpy(v) for name, v in inputs.items()}
+
+
+def _heads(policy, prompts, max_length):
+    """As much of each prompt as has more tokens than the policy reads.
+
+    keras-hub packs ids one by one, a minute for 10 MB; its tokenizers take
+    seconds.
+    """
+    layout, preprocessor = layout_of(policy), policy.preprocessor
+    lengths = [*layout.sequence_lengths(preprocessor).values(), max_length]
+    longest = max(length for length in lengths if length is not None)
+    tokenizer = preprocessor.tokenizer
+    return [_head(tokenizer, prompt, longest) for prompt in prompts]
+
+
+def _head(tokenizer, text, num_tokens):
+    size = _CHARACTERS_PER_TOKEN * num_tokens
+    while size < len(text):
+        (tokens,) = tokenizer([text[:size]])
+        # Where a text is cut, the tokens before may be others.
+        if len(tokens) > 2 * num_tokens + _MARGIN:
+            return text[:size]
+        size *= 4
+    return text
 
 
 def num_cut_prompts(policy: Policy, prompts: Sequence[str]) -> int:
@@ -82,7 +111,8 @@ def _are_cut(policy, prompts):
     layout, preprocessor = layout_of(policy), policy.preprocessor
     # One position more than the encoder reads shows which prompts it cuts.
     width = layout.sequence_lengths(preprocessor)[layout.prompt_length_name] + 1
-    wider = layout.encode(preprocessor, prompts, None, width)
+    read = _heads(policy, prompts, width)
+    wider = layout.encode(preprocessor, read, None, width)
     return ops.convert_to_numpy(wider[layout.prompt_padding_mask])[:, -1]
 
 

@@ -133,6 +133,10 @@ def concave_reward(rewards: Tensor, divergence: str = "chi2") -> Tensor:
 
     Raises:
         ValueError: If there is no such divergence.
+
+    Example:
+    >>> float(concave_reward(3.0, "chi2"))  # r − r²
+    -6.0
     """
     check_divergence(divergence)
     rewards = ops.cast(as_tensor("rewards", rewards), "float32")

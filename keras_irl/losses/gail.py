@@ -114,6 +114,10 @@ def discriminator_entropies(demonstration_logits: Tensor) -> Tensor:
 
     Returns:
         Float32 tensor of the same shape, in nats: log 2 at most.
+
+    Example:
+    >>> round(float(discriminator_entropies([[0.0]])[0, 0]), 4)
+    0.6931
     """
     logits = as_tensor("demonstration_logits", demonstration_logits)
     return where_finite(

@@ -125,6 +125,11 @@ def td_penalty(
 
     Raises:
         ValueError: As in `iq_learn_loss`.
+
+    Example:
+    >>> # The text ends here: r = Q − 0.
+    >>> float(td_penalty([[3.0]], [[5.0]], [[1.0]])[0, 0])
+    9.0
     """
     if check_flag("stop_value_gradient", stop_value_gradient):
         values = ops.stop_gradient(as_tensor("values", values))

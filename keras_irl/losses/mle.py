@@ -30,6 +30,10 @@ def mle_loss(action_values: Tensor, values: Tensor) -> Tensor:
 
     Raises:
         ValueError: If the shapes disagree.
+
+    Example:
+    >>> float(mle_loss([[1.0]], [[1.5]])[0, 0])
+    0.5
     """
     return -log_probs(action_values, values)
 
@@ -51,6 +55,10 @@ def entropy_loss(entropies: Tensor, entropy_weight: float) -> Tensor:
     Raises:
         ValueError: If the weight is a number and negative, or the entropies
             have another rank.
+
+    Example:
+    >>> round(float(entropy_loss([[2.0]], 0.1)[0, 0]), 4)
+    -0.2
 
     References:
         - [Wulfmeier et al., 2024](https://arxiv.org/abs/2409.01369), eq. 18,

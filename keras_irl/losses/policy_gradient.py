@@ -41,6 +41,10 @@ def policy_gradient_loss(
     Raises:
         ValueError: If the shapes disagree, or `clip_ratio` is negative.
 
+    Example:
+    >>> float(policy_gradient_loss([[0.0]], [[0.0]], [[2.0]])[0, 0])
+    -2.0
+
     References:
         - [Schulman et al., 2017](https://arxiv.org/abs/1707.06347), eq. 7.
     """
@@ -75,6 +79,11 @@ def is_clipped(
 
     Raises:
         ValueError: If the shapes disagree, or `clip_ratio` is negative.
+
+    Example:
+    >>> # 1.65 times as likely as when it was sampled, and it was good.
+    >>> bool(is_clipped([[0.5]], [[0.0]], [[1.0]])[0, 0])
+    True
     """
     clip_ratio = check_number("clip_ratio", clip_ratio, least=0.0)
     new, old, advantages = _tensors(
@@ -118,6 +127,10 @@ def kl_loss(log_probs: Tensor, reference_log_probs: Tensor) -> Tensor:
 
     Raises:
         ValueError: If the shapes disagree.
+
+    Example:
+    >>> float(kl_loss([[-1.0]], [[-2.0]])[0, 0])
+    0.5
     """
     return where_finite(
         lambda new, reference: 0.5 * ops.square(new - reference),
@@ -141,6 +154,10 @@ def kl_estimates(log_probs: Any, reference_log_probs: Any) -> Tensor:
 
     Raises:
         ValueError: If the shapes disagree.
+
+    Example:
+    >>> round(float(kl_estimates([[-1.0]], [[-2.0]])[0, 0]), 4)
+    0.3679
     """
 
     def estimate(new, reference):
@@ -172,6 +189,10 @@ def value_loss(values: Tensor, targets: Tensor) -> Tensor:
 
     Raises:
         ValueError: If the shapes disagree.
+
+    Example:
+    >>> float(value_loss([[1.0]], [[3.0]])[0, 0])
+    2.0
     """
     values, targets = _tensors(values=values, targets=targets)
     return where_finite(
@@ -205,6 +226,11 @@ def normalize_advantages(
 
     Raises:
         ValueError: If the shapes disagree, or `min_std` is not positive.
+
+    Example:
+    >>> found = normalize_advantages([[4.0, 0.0]], [[1, 1]])
+    >>> [float(number) for number in found[0]]
+    [1.0, -1.0]
     """
     min_std = check_number("min_std", min_std, above=0.0)
     advantages, mask = _masked("advantages", advantages, mask)
@@ -230,6 +256,10 @@ def explained_variance(values: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
 
     Raises:
         ValueError: If the shapes disagree.
+
+    Example:
+    >>> float(explained_variance([[1.0, 2.0]], [[1.0, 2.0]], [[1, 1]]))
+    1.0
     """
     values, mask = _masked("values", values, mask)
     targets, mask = _masked("targets", targets, mask)

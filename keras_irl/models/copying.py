@@ -25,6 +25,12 @@ def copy_policy(policy: Policy) -> Any:
     Raises:
         ValueError: If the policy is no language model of keras-hub, or has
             low-rank updates.
+
+    Example:
+    ```python
+    reference = keras_irl.models.copy_policy(policy)
+    reference.trainable = False
+    ```
     """
     check_language_model(policy)
     if has_lora(policy):

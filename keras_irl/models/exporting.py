@@ -125,6 +125,12 @@ def load_lora(policy: Policy, folder: Path) -> None:
     Raises:
         ValueError: If there are no updates in the folder, or they are those of
             another policy.
+
+    Example:
+    ```python
+    policy = keras_hub.models.CausalLM.from_preset("apart")
+    keras_irl.models.load_lora(policy, "apart")
+    ```
     """
     check_language_model(policy)
     path = check_path("folder", folder)

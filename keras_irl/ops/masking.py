@@ -71,6 +71,10 @@ def is_cut(mask: Tensor) -> Tensor:
 
     Raises:
         ValueError: If it has another rank.
+
+    Example:
+    >>> [bool(found) for found in is_cut([[0.0, 1.0, -0.0]])[0]]
+    [False, False, True]
     """
     (mask,) = check_shapes(mask=(mask, "BT"))
     mask = ops.cast(mask, "float32")
@@ -88,6 +92,10 @@ def is_action(mask: Tensor) -> Tensor:
 
     Raises:
         ValueError: If it has another rank.
+
+    Example:
+    >>> [bool(found) for found in is_action([[0.0, 1.0, -0.0]])[0]]
+    [False, True, False]
     """
     (mask,) = check_shapes(mask=(mask, "BT"))
     return ops.cast(mask, "float32") > 0
@@ -104,6 +112,10 @@ def continues(mask: Tensor) -> Tensor:
 
     Raises:
         ValueError: If it has another rank.
+
+    Example:
+    >>> [bool(found) for found in continues([[0.0, 1.0, -0.0]])[0]]
+    [False, True, True]
     """
     return ops.logical_or(is_action(mask), is_cut(mask))
 
@@ -119,6 +131,10 @@ def is_start(mask: Tensor) -> Tensor:
 
     Raises:
         ValueError: If it has another rank.
+
+    Example:
+    >>> [bool(found) for found in is_start([[0.0, 1.0, 1.0]])[0]]
+    [False, True, False]
     """
     actions = is_action(mask)
     before = ops.pad(actions[:, :-1], [[0, 0], [1, 0]])
@@ -140,6 +156,10 @@ def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
 
     Raises:
         ValueError: If the shapes disagree.
+
+    Example:
+    >>> float(masked_sum([[1.0, 5.0, 9.0]], [[1, 1, 0]]))
+    6.0
     """
     values, mask = check_shapes(values=(values, "BT"), mask=(mask, "BT"))
     counts = is_action(mask)

@@ -87,6 +87,13 @@ def generalized_advantages(
     Raises:
         ValueError: If the shapes disagree, or a number lies outside `[0, 1]`.
 
+    Example:
+    >>> found = generalized_advantages(
+    ...     [[1.0, 1.0]], [[0.0, 0.0]], [[1, 1]], 0.5, gae_lambda=1.0
+    ... )
+    >>> [float(advantage) for advantage in found[0]]
+    [1.5, 1.0]
+
     References:
         - [Schulman et al., 2015](https://arxiv.org/abs/1506.02438), eq. 16.
 

@@ -67,6 +67,13 @@ def implicit_rewards(
         ValueError: If the shapes disagree, or the discount lies outside
             `[0, 1]`.
 
+    Example:
+    >>> found = implicit_rewards(
+    ...     [[3.0, 2.0]], [[5.0, 4.0]], [[1, 1]], discount=0.5
+    ... )
+    >>> [float(reward) for reward in found[0]]
+    [1.0, 2.0]
+
     References:
         - [Wulfmeier et al., 2024](https://arxiv.org/abs/2409.01369), sec. 3.4.
     """
@@ -97,6 +104,10 @@ def log_probs(action_values: Tensor, values: Tensor) -> Tensor:
 
     Raises:
         ValueError: If the shapes disagree.
+
+    Example:
+    >>> float(log_probs([[1.0]], [[1.5]])[0, 0])
+    -0.5
     """
     action_values, values = check_shapes(
         action_values=(action_values, "BT"), values=(values, "BT")

@@ -22,6 +22,8 @@ _OFFSETS = [
     for distance in (7, 11, 16, 22, 29, 37, 46)
     for right, up in ((1, 1), (-1, 1), (1, -1), (-1, -1), (0, 1), (0, -1))
 ] + [(12, 0), (-12, 0), (28, 0), (-28, 0)]
+# Signs that fonts have; they lack those of Unicode for control characters.
+_BREAKS = {ord("\n"): "↵", ord("\t"): "⇥"}
 # Between the right edge and the labels beside it, in points.
 _GAP = 14
 
@@ -55,14 +57,29 @@ def drawable(text: str, points: Any, size: Any = SIZE) -> str:
         String of one line.
     """
     font = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
-    shown = "".join(
-        c if font.get_char_index(ord(c)) else "▯" for c in visible(text)[:200]
-    )
+    shown = with_glyphs(text[:200], font)[:200]
     if width_of(shown, size) <= points:
         return shown
     while shown and width_of(f"{shown}…", size) > points:
         shown = shown[:-1]
     return f"{shown}…"
+
+
+def with_glyphs(text: str, font: Any) -> str:
+    r"""A text of the characters that a font has a picture of.
+
+    Args:
+        text: String.
+        font: A font of Matplotlib, which warns of every other character.
+
+    Returns:
+        String of one line, with `"↵"` for a line break, `"⇥"` for a tab, and
+        `"▯"` for what the font lacks.
+    """
+    return "".join(
+        c if font.get_char_index(ord(c)) else "▯"
+        for c in visible(text.translate(_BREAKS))
+    )
 
 
 def width_of(text: str, size: Any = SIZE) -> Any:

@@ -236,7 +236,9 @@ def _front_table(fronts, results):
         "beats. Greedy decoding and beam search have one sample a prompt and "
         "are no points."
     )
-    reasons = dict.fromkeys(f["reason"] for f in fronts if f["reason"])
+    # The first is compared with nothing, unless it is alone.
+    told = fronts[1:] or fronts
+    reasons = dict.fromkeys(f["reason"] for f in told if f["reason"])
     note = " ".join([note, *(f"Missing: {reason}." for reason in reasons)])
     header = [
         "objective",

@@ -153,6 +153,12 @@ def format_correlations(rows: Any) -> str:
 
     Raises:
         ValueError: If it is no such list.
+
+    Example:
+    ```python
+    rows = keras_irl.rewards.correlation(scores, metrics, prompt_ids)
+    print(keras_irl.rewards.format_correlations(rows))
+    ```
     """
     rows = check_rows(rows, Correlation)
     coefficients = list(dict.fromkeys(row.coefficient for row in rows))

@@ -18,7 +18,7 @@ from keras_irl.arguments import shortened
 from keras_irl.columns import column
 from keras_irl.reporting.atomic_files import atomic_write
 from keras_irl.reporting.escaping import render
-from keras_irl.reporting.escaping import visible
+from keras_irl.reporting.picture_labels import with_glyphs
 from keras_irl.rewards.heat_map_columns import QUANTITIES
 from keras_irl.rewards.heat_map_columns import color
 from keras_irl.rewards.heat_map_columns import columns_of
@@ -68,6 +68,12 @@ def heat_map(
     Raises:
         ValueError: If there are no texts or more than two policies, lists
             disagree in length, or a quantity or `max_texts` is out of range.
+
+    Example:
+    ```python
+    texts = keras_irl.rewards.token_rewards(policy, prompts, responses)
+    page, picture = keras_irl.rewards.heat_map(texts, "heat", prompts)
+    ```
     """
     files = heat_map_files(
         policies,
@@ -244,6 +250,7 @@ _COLUMNS = {1: 100, 2: 58}
 _GAP = 4
 _MAX_TEXTS = 6
 _MAX_LINES = 12
+_MAX_CHARACTERS = 2000
 _SOFT = "#666666"
 
 
@@ -268,7 +275,7 @@ def draw_heat_map(
     top = 2
     for row in range(num_shown):
         said = f" {', '.join(judged[row])}" if judged[row] else ""
-        canvas.write(_cut(visible(titles[row]), 0.9 * width), 0, top)
+        canvas.write(_cut(canvas.drawable(titles[row]), 0.9 * width), 0, top)
         if said:
             top += 1
             canvas.write(_cut(said.strip(), width), 0, top, _SOFT)
@@ -276,7 +283,9 @@ def draw_heat_map(
         for place, shown in enumerate(columns):
             left = place * (canvas.width + _GAP)
             summary = f": {shown.summary(row).split(',')[0]}"
-            name = _cut(visible(shown.name), canvas.width - len(summary))
+            name = _cut(
+                canvas.drawable(shown.name), canvas.width - len(summary)
+            )
             canvas.write(f"{name}{summary}", left, top + 1, _SOFT)
             bottoms.append(canvas.write_tokens(shown, row, left, top + 2))
         top = max(bottoms) + 1
@@ -308,14 +317,14 @@ class _Canvas:
         self._font = font_manager.get_font(path)
 
     def write(self, text, left, line, ink="#000000"):
-        self.texts.append(_Text(left, line, self._drawable(text), ink))
+        self.texts.append(_Text(left, line, self.drawable(text), ink))
 
     def write_tokens(self, column, row, left, line):
         """Writes the tokens of a text, and returns the line after it."""
         place, first = 0, line
         tokens = column.texts[row].tokens
         for token, number in zip(tokens, column.numbers(row), strict=True):
-            string = _cut(self._drawable(token), self.width)
+            string = _cut(self.drawable(token), self.width)
             if place + len(string) > self.width:
                 place, line = 0, line + 1
             if line - first >= _MAX_LINES:
@@ -330,12 +339,9 @@ class _Canvas:
                 place, line = 0, line + 1
         return line + 1
 
-    def _drawable(self, text):
-        # The font has no picture of a missing character but warns of each.
-        return "".join(
-            c if self._font.get_char_index(ord(c)) else "▯"
-            for c in visible(text)
-        )
+    def drawable(self, text):
+        """The characters of a text that the font has."""
+        return with_glyphs(text[:_MAX_CHARACTERS], self._font)
 
 
 def _png(canvas, width, height, scales):

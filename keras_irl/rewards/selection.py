@@ -141,6 +141,12 @@ def format_best_of_n(rows: Sequence[Any]) -> str:
 
     Raises:
         ValueError: If it is no such list.
+
+    Example:
+    ```python
+    rows = keras_irl.rewards.best_of_n(texts, metric, prompt_ids)
+    print(keras_irl.rewards.format_best_of_n(rows))
+    ```
     """
     rows = check_rows(rows, BestOfN)
     header = [

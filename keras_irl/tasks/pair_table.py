@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_irl.progress import progress_bar
 from keras_irl.tasks.json_lines import LineError
 from keras_irl.tasks.json_lines import numbered_lines
 from keras_irl.tasks.json_lines import parse_pairs
@@ -48,7 +49,7 @@ class PairTable:
         self.num_blank_lines = 0
         offsets, places = array.array("q"), array.array("i")
         keys = array.array("Q")
-        for number, offset, line in numbered_lines(self.path):
+        for number, offset, line in _shown(self.path):
             if not line.strip():
                 self.num_blank_lines += 1
                 continue
@@ -107,6 +108,16 @@ class PairTable:
         self._last = (offset, row)
         return row
 
+    def place(self, index: int) -> str:
+        """Names the line that a pair stands in, for who looks for it."""
+        end = int(self.offsets[index])
+        if self._content is not None:
+            number = self._content.count(b"\n", 0, end)
+        else:
+            with open(self.path, "rb") as file:
+                number = file.read(end).count(b"\n")
+        return f"{self.path}, line {number + 1}"
+
 
 class PairColumn(collections.abc.Sequence):
     """The prompts, or the responses, of some pairs of a table.
@@ -127,9 +138,14 @@ class PairColumn(collections.abc.Sequence):
 
     def __getitem__(self, index):
         if isinstance(index, slice):
-            return PairColumn(self._table, self._indices[index], self._side)
+            # A list: `policy.generate` takes no other sequence.
+            return [self[i] for i in range(*index.indices(len(self)))]
         index = self._indices[operator.index(index)]
         return self._table.pair(index)[self._side]
+
+    def place(self, index: int) -> str:
+        """Names the line of the file that a row stands in."""
+        return self._table.place(self._indices[index])
 
     def __repr__(self):
         what = ("prompts", "responses")[self._side]
@@ -208,6 +224,16 @@ def task_from_table(
         metrics=metrics,
         num_blank_lines=table.num_blank_lines,
     )
+
+
+def _shown(path):
+    """The lines of a file; a bar says how much of it is read."""
+    size = os.path.getsize(path) if path.is_file() else None
+    what = f"Reading {path.name}"
+    with progress_bar(what=what, unit="B", total=size) as bar:
+        for line in numbered_lines(path):
+            yield line
+            bar.update(len(line.data))
 
 
 def _hash(prompt):

@@ -92,7 +92,8 @@ def test_a_function_is_told_by_the_file_that_holds_it(task, tmp_path):
     other = tmp_path / "other.py"
     other.write_text("def f(responses, references): return 1.0")
     before = metric_sources(names)["metric_sources"]
-    assert "my_metrics:share " in before and "other.py:f " in before
+    assert f"{tmp_path}/my_metrics.py:share " in before
+    assert f"{tmp_path}/other.py:f " in before
     other.write_text("def f(responses, references): return 99.0")
     after = metric_sources(names)["metric_sources"]
     changed = [
@@ -100,7 +101,7 @@ def test_a_function_is_told_by_the_file_that_holds_it(task, tmp_path):
         for one, two in zip(before.split(", "), after.split(", "), strict=True)
         if one != two
     ]
-    assert changed == ["other.py:f"]
+    assert changed == [f"{tmp_path}/other.py:f"]
 
 
 def test_words_are_separated_as_for_the_other_metrics(task):
@@ -147,6 +148,22 @@ def test_what_is_no_metric_is_refused_before_the_work(task, name, message):
     names = ["bleu", name] if name.endswith(":bleu") else [name]
     with pytest.raises(ValueError, match=f"{message}.*Received: "):
         judged(task, *names)
+
+
+def test_what_fails_later_is_named_once(task, tmp_path):
+    """On the first texts it was right, which is all that is tried before."""
+    (tmp_path / "late_metrics.py").write_text(
+        "def f(responses, references):\n"
+        "    assert len(responses) < 3, 'too many'\n"
+        "    return 1.0\n"
+    )
+    rows = [{"prompt": p, "response": "r"} for p in "abcd"]
+    write_json_lines(tmp_path, *rows, name="test.jsonl")
+    task = load_task("jsonl", "test", tmp_path)
+    with pytest.raises(ValueError, match="The metric failed: Asser") as raised:
+        judged(task, "late_metrics:f")
+    assert str(raised.value).count("late_metrics:f") == 1
+    assert str(raised.value).count("Received: ") == 1
 
 
 @pytest.mark.parametrize("text", ["blue", ":f", "m:", "m:f g", "m:1"])

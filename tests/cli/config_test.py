@@ -3,17 +3,19 @@ import re
 import pytest
 
 from keras_irl.cli import parser
+from keras_irl.cli.config import LISTS
 from keras_irl.cli.config import REPEATED
 from keras_irl.cli.config import ConfigError
 from keras_irl.cli.config import config_text
+from keras_irl.cli.config import found_from_anywhere
 from keras_irl.cli.config import read_config
 from keras_irl.cli.parser import parse_arguments
 
 # As short as a command line may be.
 NEEDED = {
-    "compare": ["--task=jsonl"],
-    "doctor": ["--task=jsonl"],
-    "evaluate": ["--task=jsonl", "--policy=a.keras"],
+    "compare": ["--path=my.jsonl"],
+    "doctor": ["--path=my.jsonl"],
+    "evaluate": ["--path=my.jsonl", "--policy=a.keras"],
     "generate": ["--prompts=p.jsonl", "--policy=a.keras"],
     "rewards": ["--policy=a.keras"],
     "train": ["--path=my.jsonl"],
@@ -120,7 +122,10 @@ def test_flags_that_are_repeated_are_known():
         ("steps: true", "neither true nor false.*steps=True"),
         ("overwrite: 1", "true or false.*overwrite=1"),
         ("steps: 2020-01-01", "not a date.*steps"),
-        ("steps: {a: [1]}", "a text, a number or a list"),
+        ("steps: {a: [1]}", "one value, and no table.*steps"),
+        ("path: [a.jsonl, b.jsonl]", "one value, and no list.*path="),
+        ("preset: [t5]", "one value, and no list.*preset="),
+        ("mesh: {batch: [1]}", "a text, a number or a list.*mesh"),
         ("td-weight: [[1]]", "not a list.*td-weight"),
         ("learning-rate: .inf", "not finite"),
         ("backend: numpy", "argument --backend: invalid choice"),
@@ -172,18 +177,81 @@ def test_a_file_is_there_and_can_be_read(
 
 
 @pytest.mark.parametrize("job", parser.COMMANDS)
-def test_what_a_run_writes_back_means_the_same(tmp_path, job):
+def test_what_a_run_writes_back_means_the_same(tmp_path, monkeypatch, job):
+    """From any folder, and with all flags, also those that nobody set."""
     given = [job, *NEEDED[job]]
     if job == "compare":
         given = COMMAND
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    for folder in (here, elsewhere):
+        folder.mkdir()
+    monkeypatch.chdir(here)
+    (here / "a.keras").touch()
     options = parse_arguments(given)
     path = write(tmp_path, config_text(options, "torch"))
     expected = parsed(*given) | {"backend": "torch"}
-    if job == "compare":
-        # To replace what is there is asked for anew each time.
-        expected["overwrite"] = False
-    assert parsed(job, "--config", path) == expected
-    assert path.endswith("config.yaml") and read_config(path)["backend"]
+    # To replace what is there is asked for anew each time.
+    expected.pop("overwrite", None)
+    for name in ("path", "output", "prompts", "policy"):
+        value = expected.get(name)
+        if isinstance(value, list):
+            expected[name] = [str(here / text) for text in value]
+        elif value is not None:
+            expected[name] = str(here / value)
+    monkeypatch.chdir(elsewhere)
+    found = parsed(job, "--config", path)
+    assert not found.pop("overwrite", False)
+    assert found == expected
+    names = {key.replace("-", "_") for key in read_config(path)}
+    assert names == expected.keys() - {"job"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        (
+            "policy",
+            ["mle=a.keras", "a.keras"],
+            ["mle={}/a.keras", "{}/a.keras"],
+        ),
+        ("policy", "a.keras", "{}/a.keras"),
+        ("preset", "t5-scratch-tiny", "t5-scratch-tiny"),
+        ("preset", "saved", "{}/saved"),
+        (
+            "metrics",
+            ["bleu", "mine:f", "mine.py:f", "pkg.mine:f", "other:f"],
+            ["bleu", "{}/mine.py:f", "{}/mine.py:f", "pkg.mine:f", "other:f"],
+        ),
+        ("path", None, None),
+        ("metrics", None, None),
+        ("task", "saved", "saved"),
+    ],
+)
+def test_paths_are_found_from_anywhere(
+    tmp_path, monkeypatch, name, value, found
+):
+    monkeypatch.chdir(tmp_path)
+    for file in ("a.keras", "mine.py"):
+        (tmp_path / file).touch()
+    (tmp_path / "saved").mkdir()
+    if isinstance(found, list):
+        expected = [text.format(tmp_path) for text in found]
+    else:
+        expected = None if found is None else found.format(tmp_path)
+    assert found_from_anywhere(name, value) == expected
+
+
+def test_flags_that_take_lists_are_known():
+    """For each flag, two values are those of a list, or one text."""
+    for job, needed in NEEDED.items():
+        options = vars(parse_arguments([job, *needed]))
+        for name in LISTS:
+            if name in options:
+                assert options[name] is None or isinstance(options[name], list)
+        del options["arguments"]
+        for name, value in options.items():
+            is_known = name in LISTS or name in REPEATED.get(job, ())
+            assert is_known or not isinstance(value, list | dict), name
 
 
 def test_an_empty_file_says_nothing(tmp_path):

@@ -4,6 +4,7 @@ import pytest
 
 from keras_irl.cli import flags
 from keras_irl.cli.decoders import DECODERS
+from keras_irl.cli.decoders import all_specs
 from keras_irl.cli.decoders import decoder_specs
 from keras_irl.cli.decoders import make_decoders
 from keras_irl.generation import BeamSearch
@@ -25,6 +26,18 @@ def test_reads_every_kind_of_decoder():
     ((_, kind, arguments),) = decoder_specs("beam=2+length-penalty=1")
     assert kind == "BeamSearch"
     assert arguments == {"num_beams": 2, "length_penalty": 1.0}
+
+
+def test_temperatures_are_decoders_like_others():
+    others = decoder_specs("T=0.5,top-k=4,T=0.5+top-p=0.9")
+    found = all_specs([0.0, 0.5, 1.0], others)
+    names = "greedy T=0.5 T=1 top-k=4 T=0.5+top-p=0.9".split()
+    assert [spec.text for spec in found] == names
+    assert [spec.text for spec in all_specs([0.1], None)] == ["T=0.1"]
+    assert all_specs(None, others) == others
+    assert all_specs(None, None) == decoder_specs(DECODERS)
+    # All of them can be made, and none stands there twice.
+    assert len(make_decoders(found)) == 5
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,15 @@ def test_exits_with_1_where_training_would_be_wrong(path, capsys):
     assert "ERROR (no-end-token)" in capsys.readouterr().out
 
 
+def test_a_test_that_is_trained_on_is_told_of(path):
+    folder = path.parent / "both"
+    folder.mkdir()
+    for split in ("train", "test"):
+        (folder / f"{split}.jsonl").write_bytes(path.read_bytes())
+    with pytest.warns(UserWarning, match="9 of 9 test pairs are among the"):
+        assert doctor(folder) == 0
+
+
 def test_exits_with_2_and_one_line_where_the_input_is_wrong(path, capsys):
     assert doctor(path.with_name("missing")) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1

@@ -95,7 +95,7 @@ def test_no_character_is_lost_on_another_terminal(folder, monkeypatch):
         ('"\\ud800"', "line 2: .*half a surrogate pair"),
         ('{"text": "x"}', "line 2: the column 'prompt' is missing"),
         ('{"prompt": null}', "line 2: .*'prompt' must hold a string"),
-        ('{"messages": []}', "line 2: in the column 'messages', "),
+        ('{"messages": []}', "line 2: .*'messages' has no turns; write what"),
         ('{"messages": "x"}', "line 2: in the column 'messages', "),
         ('{"messages": [{"role": "bot", "content": "x"}]}', "line 2: .*bot"),
         (json.dumps("x" * 99), "line 2: .*fills the window.*Received"),

@@ -8,6 +8,7 @@ import textwrap
 import pytest
 
 from keras_irl.__main__ import main
+from keras_irl.cli.decoders import all_specs
 from keras_irl.cli.flags import TASKS
 from keras_irl.cli.flags import TOKENIZERS
 from keras_irl.cli.objectives import DIVERGENCES
@@ -74,7 +75,8 @@ def test_lists_have_defaults():
 
 def test_policies_are_judged_at_five_temperatures_unless_told_otherwise():
     options = parse_arguments("evaluate --task e2e --policy a".split())
-    names = [text for text, *_ in options.decoders]
+    specs = all_specs(options.temperatures, options.decoders)
+    names = [text for text, *_ in specs]
     assert names == "greedy T=0.25 T=0.5 T=0.75 T=1 T=1.25".split()
     assert TEMPERATURES == (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
     assert inspect.signature(sweep).parameters["temperatures"].default is None
@@ -327,7 +329,6 @@ _COUNTS = {
         ("generate --policy a --prompts b --decoder T=1,T=2", "one is needed"),
         ("compare --task jsonl --metrics belu", "did you mean bleu.*: belu"),
         ("compare --task jsonl --metrics a:b-c", "MODULE:FUNCTION.*: a:b-c"),
-        ("compare", "required: --task"),
         ("compare --task e2e --steps 0", "--steps: .*at least 1.*Received: 0"),
         (
             "compare --task e2e --batch-size many",

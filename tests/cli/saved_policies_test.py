@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from testing import tiny_gpt2
 
@@ -44,6 +46,26 @@ def test_a_policy_stands_somewhere(paths):
     for wrong in ("/nowhere", "a" * 5000, "\0"):
         with pytest.raises(ValueError, match="found nothing there"):
             check_policy_path(wrong)
+
+
+@pytest.mark.parametrize("number", [1, 2, 9])
+def test_of_the_folder_of_a_run_the_policies_in_it_are_named(tmp_path, number):
+    """It is what one has at hand, and keras-hub would call it damaged."""
+    (tmp_path / "policies").mkdir()
+    for seed in range(number):
+        (tmp_path / "policies" / f"mle-{seed}.keras").write_bytes(b"")
+    which = "the one" if number == 1 else "one of those"
+    first = re.escape(str(tmp_path / "policies" / "mle-0.keras"))
+    rest = r".* and 4 more\." if number == 9 else ""
+    message = f"holds trained policies. Pass {which} in it: {first}{rest}"
+    for folder in (tmp_path, tmp_path / "policies"):
+        with pytest.raises(ValueError, match=f"{message}.*Received: path="):
+            check_policy_path(folder)
+        with pytest.raises(ValueError, match=message):
+            named_paths([f"m={folder}"])
+    # A preset is one, whatever else lies there.
+    (tmp_path / "config.json").write_text("{}")
+    check_policy_path(tmp_path)
 
 
 def test_a_path_is_one_however_it_is_spelled(tmp_path):

@@ -1,3 +1,9 @@
+import re
+
+import pytest
+from testing import write_json_lines
+
+from keras_irl.cli import sequence_lengths
 from keras_irl.cli.parser import parse_arguments
 from keras_irl.cli.sequence_lengths import SequenceLengths
 from keras_irl.data import load_task
@@ -34,6 +40,59 @@ def test_an_encoder_and_its_decoder_have_their_own_lengths():
         TRAIN,
     )
     assert (made.max_prompt_length, made.max_length) == (7, 9)
+
+
+MANY = [{"prompt": f"say {i}", "response": f"{i} it is"} for i in range(200)]
+
+
+@pytest.mark.parametrize(
+    ("preset", "huge", "remedy"),
+    [
+        ("gpt2-scratch-tiny", {"response": "z " * 900}, "--max-length {}`, by"),
+        ("t5-scratch-tiny", {"response": "z " * 900}, "--max-length {}`, by"),
+        (
+            "gpt2-scratch-tiny",
+            {"prompt": "z " * 900},
+            "--max-length {} --on-invalid drop`, which",
+        ),
+        (
+            "t5-scratch-tiny",
+            {"prompt": "z " * 900},
+            "--max-prompt-length {} --on-invalid drop`, which",
+        ),
+    ],
+)
+def test_a_row_that_is_much_longer_is_told_of(
+    tmp_path, monkeypatch, preset, huge, remedy
+):
+    """One row makes all batches as long, or more than any policy reads."""
+    rows = [*MANY[:40], MANY[40] | huge, *MANY[41:]]
+    write_json_lines(tmp_path, *rows)
+    write_json_lines(tmp_path, *MANY[:2], name="test.jsonl")
+    pairs = load_task("jsonl", "train", tmp_path).pairs
+    flags = f"--preset {preset}"
+    place = re.escape(f"{tmp_path}/train.jsonl, line 41: ")
+    told = f"99 in 100 need .* Pass `{remedy.format('(8|16)')}"
+    told = rf"{place}.* needs 9\d\d tokens.*; {told}"
+    with pytest.warns(UserWarning, match=told):
+        lengths_of(flags, pairs)
+    monkeypatch.setattr(sequence_lengths, "MAX_LENGTH", 512)
+    with pytest.raises(
+        ValueError,
+        match=f"{told}.*Received: '.*of 1800 characters",
+    ) as raised:
+        lengths_of(flags, pairs)
+    name = "max_prompt_length" if "prompt-l" in remedy else "max_length"
+    assert raised.value.arguments == (name,)
+    # A length that was passed is what somebody wants.
+    given = f"{flags} --{name.replace('_', '-')} 16"
+    assert vars(lengths_of(given, pairs))[name] == 16
+
+
+def test_rows_of_lists_are_named_by_their_number(monkeypatch):
+    monkeypatch.setattr(sequence_lengths, "MAX_LENGTH", 40)
+    with pytest.raises(ValueError, match="Row 0 of the test pairs: "):
+        lengths_of("--preset gpt2-scratch-tiny", TRAIN, LONG)
 
 
 def test_a_task_of_its_first_prompts_is_a_copy():

@@ -63,6 +63,21 @@ def test_a_policy_is_trained_and_saved(folder, data, capsys, monkeypatch):
     assert main(["train", "--config", str(folder / "config.yaml")]) == 0
 
 
+def test_its_config_makes_it_again_from_another_folder(
+    folder, data, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Comparison, "_train", refuse)
+    # However its path is written, it is the same training.
+    monkeypatch.chdir(data.parent)
+    assert train(data.name, folder) == 0
+    assert train(f"./{data.name}", folder) == 0
+    config = (folder / "config.yaml").read_text()
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--config", str(folder / "config.yaml")]) == 0
+    assert (folder / "config.yaml").read_text() == config
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_config_reproduces_a_run(folder, tmp_path):
     again = tmp_path / "again"
     config = ["--config", str(folder / "config.yaml")]

@@ -7,6 +7,7 @@ from keras_irl.cli.splits import SelectedRows
 from keras_irl.cli.splits import first_pairs
 from keras_irl.cli.splits import hold_out
 from keras_irl.cli.splits import spread_pairs
+from keras_irl.cli.splits import warn_of_shared_pairs
 
 
 def pairs_of(num_prompts, num_responses=2):
@@ -62,6 +63,17 @@ def test_prompts_are_left_to_train_on():
     message = "has 5 different ones. Received: num_validation=5"
     with pytest.raises(ValueError, match=message):
         hold_out(pairs_of(5), 5)
+
+
+def test_a_test_that_is_trained_on_is_told_of(recwarn):
+    train = (["a", "a", "b"], ["1", "2", "3"])
+    # Another answer to the same prompt is no leak, nor is another prompt's.
+    assert warn_of_shared_pairs(train, (["a", "c"], ["3", "1"])) == 0
+    assert not recwarn.list
+    message = "2 of 3 test pairs are among the training pairs"
+    with pytest.warns(UserWarning, match=message):
+        shared = warn_of_shared_pairs(train, (["b", "x", "a"], ["3", "x", "2"]))
+    assert shared == 2
 
 
 def test_rows_are_read_when_they_are_asked_for():

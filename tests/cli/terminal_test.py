@@ -12,6 +12,7 @@ from shells import environment
 from keras_irl.cli.terminal import Shown
 from keras_irl.cli.terminal import expected_warnings_hidden
 from keras_irl.cli.terminal import start_up_lines_hidden
+from keras_irl.cli.terminal import warnings_in_words
 
 
 def ascii_stream():
@@ -115,3 +116,14 @@ def test_exactly_what_is_expected_is_hidden():
     assert [str(w.message) for w in seen] == [
         "`shuffle=True` is something else"
     ]
+
+
+def test_warnings_are_lines_for_users():
+    place = ("some/file.py", 7, "code()")
+    before = warnings.formatwarning
+    with warnings_in_words():
+        told = warnings.formatwarning("one\n  two", UserWarning, *place)
+        ours = warnings.formatwarning("old", DeprecationWarning, *place)
+    assert told == "keras-irl: warning: one two\n"
+    assert "some/file.py:7: DeprecationWarning: old" in ours
+    assert warnings.formatwarning is before

@@ -262,6 +262,11 @@ def test_says_why_there_is_no_difference_or_interval():
     front, sentence = found_with(single, line_task())
     assert front["difference"] is None
     assert "T=1 alone is a point, and no curve" in sentence
+    # Of both, it is said once.
+    both = [row for row in rows if row["decoder"] == "T=1"]
+    fronts = compare_fronts([*both, *line_rows("gail")], line_task())
+    assert fronts[1]["reason"] == "T=1 alone is a point, and no curve"
+    assert fronts[2]["reason"] == f"of mle, {fronts[1]['reason']}"
     for row in single:
         if row["policy"] == "iqlearn":
             row["self_bleu"] = row["prompt_self_bleu"] = None

@@ -15,20 +15,33 @@ BACKENDS = {
     "01_quickstart": ("jax", "tensorflow", "torch"),
     "02_your_own_data": ("jax", "tensorflow", "torch"),
 }
-# The others train for half a minute to two, which is for `make nightly`.
+# These take seconds as they are. In `make test` the others train a little and
+# judge a few texts; what needs more is asserted in `make nightly`.
+SMALL = "KERAS_IRL_SMALL_GUIDES"
 QUICK = ("03_the_method", "10_paper")
 
 
-def runs():
-    for name in SCRIPTS:
+def runs(names, *others):
+    for name in names:
         marks = [pytest.mark.backends(*BACKENDS.get(name, ("jax",)))]
-        if name not in QUICK:
-            marks.append(pytest.mark.slow)
-        yield pytest.param(name, marks=marks, id=name)
+        yield pytest.param(name, marks=[*marks, *others], id=name)
 
 
-@pytest.mark.parametrize("name", runs())
+@pytest.mark.parametrize("name", runs(SCRIPTS))
+def test_runs_with_small_numbers(name, tmp_path, monkeypatch):
+    monkeypatch.setenv(SMALL, "1")
+    run(name, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "name", runs([n for n in SCRIPTS if n not in QUICK], pytest.mark.slow)
+)
 def test_runs_as_it_is(name, tmp_path, monkeypatch):
+    monkeypatch.delenv(SMALL, raising=False)
+    run(name, tmp_path, monkeypatch)
+
+
+def run(name, tmp_path, monkeypatch):
     if keras.backend.backend() not in BACKENDS.get(name, ("jax",)):
         pytest.skip("JAX tells it.")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -38,6 +51,13 @@ def test_runs_as_it_is(name, tmp_path, monkeypatch):
     finally:
         if keras.backend.backend() == "jax":
             keras.distribution.set_distribution(None)
+
+
+SIZE = f"""
+# The project's tests run this with small numbers, by this variable. What a
+# small training can't show is asserted where the size is full.
+FULL_SIZE = "{SMALL}" not in os.environ
+""".strip()
 
 
 def cells(name):
@@ -86,6 +106,20 @@ def test_all_begin_alike(tag):
     assert all(
         sum(tag in marks for marks, _ in cells(name)) == 1 for name in SCRIPTS
     )
+
+
+def test_the_size_is_read_alike():
+    """Nothing but the variable makes a guide smaller."""
+    for name in SCRIPTS:
+        found = [body for marks, body in cells(name) if '"size"' in marks]
+        text = SCRIPTS[name].read_text("utf-8")
+        if name in QUICK:
+            assert not found and "FULL_SIZE" not in text
+            continue
+        (body,) = found
+        assert body == SIZE
+        # The cell, and what is smaller.
+        assert text.count("FULL_SIZE") > 1
 
 
 @pytest.mark.parametrize("found", [[], ["tensorflow", "torch"], ["torch"]])

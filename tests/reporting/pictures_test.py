@@ -5,8 +5,6 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from keras_irl.reporting.picture_labels import drawable
-from keras_irl.reporting.picture_labels import width_of
 from keras_irl.reporting.pictures import draw_learning_curves
 from keras_irl.reporting.pictures import draw_quality_vs_diversity
 from keras_irl.reporting.pictures import learning_curves_in_words
@@ -181,11 +179,3 @@ def test_alt_texts_tell_who_is_where():
         "mle: 4.000 at step 0, 1.149 at step 30, lowest 1.149 at step 30. "
         "gail: 4.040 at step 0," in said
     )
-
-
-def test_names_are_cut_to_the_room_they_have():
-    assert drawable("mle", 100) == "mle"
-    assert drawable("a\nb\u202e", 100) == "a▯b⟨U+202E⟩"
-    assert drawable("\N{CJK UNIFIED IDEOGRAPH-6F22}", 100) == "▯"
-    cut = drawable("W" * 500, 100)
-    assert cut.endswith("W…") and 80 < width_of(cut) <= 100

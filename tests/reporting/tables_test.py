@@ -49,6 +49,26 @@ def test_the_table_of_one_seed_has_no_standard_errors(results):
     assert "±" not in format_table(results)
 
 
+def test_what_is_missing_is_said_once(results):
+    """With one sampling decoder, no policy has a curve."""
+    reason = "T=1 alone is a point, and no curve"
+    front = {
+        **dict.fromkeys(
+            ("difference", "difference_low", "difference_high"), None
+        ),
+        **{"self_bleu_low": None, "self_bleu_high": None, "warning": ""},
+        **{"points": ["T=1"], "runs": 1},
+    }
+    first = front | {"policy": "mle", "reason": reason}
+    for others in (reason, f"of mle, {reason}"):
+        other = front | {"policy": "iqlearn", "reason": others}
+        shown = format_table(results | {"fronts": [first, other]})
+        assert shown.count("Missing: ") == 1
+        assert f"Missing: {others}." in shown
+    alone = format_table(results | {"fronts": [first]})
+    assert f"Missing: {reason}." in alone
+
+
 def test_the_columns_of_the_table_are_aligned(results):
     for table in format_table(results).split("\n\n"):
         lines = table.splitlines()
