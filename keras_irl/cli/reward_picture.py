@@ -44,17 +44,15 @@ def reward_pictures(comparison: Any, runs: dict[str, Any]) -> list[Picture]:
         A list of one `Picture`; of none where no text was asked for, or no
         policy learns rewards.
     """
+    learners = [
+        name
+        for name in runs
+        if _LEARNS_REWARDS in comparison.objectives[name].settings
+    ]
     number = comparison.options.heat_map
-    name = next(
-        (
-            n
-            for n in runs
-            if _LEARNS_REWARDS in comparison.objectives[n].settings
-        ),
-        None,
-    )
-    if not number or name is None:
+    if not number or not learners:
         return []
+    name, *_ = learners
     run = runs[name][0]
     texts = pick_texts(run["rows"], comparison.test_task, number)
     if not texts.responses:
