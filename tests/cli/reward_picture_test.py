@@ -3,6 +3,7 @@
 import argparse
 import types
 
+import keras
 import pytest
 from testing import tiny_gpt2
 
@@ -104,10 +105,8 @@ def test_draws_rewards_beside_the_likelihood_of_the_control(saved, monkeypatch):
     )
     assert "right by exact match" in picture.alt
     # With the discount and the offset that it was trained with.
-    trainer = keras_irl.IQLearn(
-        tiny_gpt2(max_length=24), discount=0.9, value_offset=-3.0
-    )
-    trainer.load_weights(saved / "iqlearn-5.keras")
+    trainer = keras.saving.load_model(saved / "iqlearn-5.keras", compile=False)
+    assert trainer.discount == 0.9 and trainer.value_offset == -3.0
     expected = keras_irl.rewards.token_rewards(
         trainer, ["a", "a"], ["right", "no"]
     )
