@@ -141,8 +141,8 @@ def learning_rate(steps, warm_up=50):
 def table(done):
     """What came out, and the difference to likelihood of the same seed."""
     lines = [
-        "| size | objective | seed | NLL, end (least) | valid, greedy | T = 1 | "
-        "different and right, at best | at equal Self-BLEU |",
+        "| size | objective | seed | NLL, end (least) | valid, greedy | "
+        "T = 1 | different and right, at best | at equal Self-BLEU |",
         "| --- " * 8 + "|",
     ]
     for (size, name, seed), found in done.items():

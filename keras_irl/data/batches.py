@@ -141,10 +141,10 @@ def _read(element, number, layout):
     segments = inputs.get("segment_ids")
     if segments is None:
         segments = np.zeros(actions.shape, "int32")
-    return Batch(
-        *(*arrays[:2], actions, mask, np.asarray(segments)),
-        *(arrays[2:] or (None, None)),
-        {name: np.asarray(array) for name, array in inputs.items()},
+    segments = np.asarray(segments)
+    batch = Batch(*arrays[:2], actions, mask, segments, *arrays[2:])
+    return batch._replace(
+        inputs={name: np.asarray(array) for name, array in inputs.items()}
     )
 
 

@@ -178,12 +178,13 @@ def read_description(text: Any) -> Description | None:
     said, sizes = [], []
     for number, sentence in enumerate(sentences):
         subject, _, listed = sentence.partition(" ")
-        if subject != (_SUBJECT if number else name):
-            return None
         phrases = _unlisted(listed)
+        is_ours = all(phrase in _SAID for phrase in phrases)
+        if subject != (_SUBJECT if number else name) or not is_ours:
+            return None
         sizes.append(len(phrases))
-        said += [_SAID.get(phrase) for phrase in phrases]
-    if None in said or sorted(s.fact for s in said) != sorted(FACTS):
+        said += [_SAID[phrase] for phrase in phrases]
+    if sorted(s.fact for s in said) != sorted(FACTS):
         return None
     values = {s.fact: s.value for s in said}
     facts, phrases = (tuple(s[i] for s in said) for i in (0, 2))
