@@ -113,7 +113,8 @@ def without_filling(batch: Any, is_made_here: bool) -> Batch:
     if inputs is not None:
         inputs = {name: array[is_text] for name, array in inputs.items()}
     return Batch(
-        *(None if array is None else array[is_text] for array in arrays), inputs
+        *(None if array is None else array[is_text] for array in arrays),
+        inputs=inputs,
     )
 
 
