@@ -109,13 +109,15 @@ def without_filling(batch: Any, is_made_here: bool) -> Batch:
             [(c == c[:1]).all(axis=1) for c in columns if c is not None], axis=0
         )
         is_text |= ~is_copy
-    *arrays, inputs = batch
+    arrays = batch._asdict()
+    inputs = arrays.pop("inputs")
     if inputs is not None:
         inputs = {name: array[is_text] for name, array in inputs.items()}
-    return Batch(
-        *(None if array is None else array[is_text] for array in arrays),
-        inputs=inputs,
-    )
+    kept = {
+        name: None if array is None else array[is_text]
+        for name, array in arrays.items()
+    }
+    return Batch(**kept, inputs=inputs)
 
 
 def _read(element, number, layout):
