@@ -33,7 +33,7 @@ suite nightly: export KERAS_IRL_RECORD := .cache/suite
 demo: $(VENV)/.demo
 	KERAS_BACKEND=jax $(BIN)/keras-irl compare --task restaurants \
 		--preset t5-scratch-tiny --objectives mle,iqlearn \
-		--td-weight 0.3 --value-offset running --seeds 4 --steps 250 \
+		--td-weight 0.3 --value-offset running --seeds 3 --steps 250 \
 		--batch-size 16 --learning-rate 3e-3 --learning-rate-warm-up 50 \
 		--final-learning-rate 0.1 --evaluate-every 50 \
 		--num-validation 0 --num-test 200 --num-samples 4 \

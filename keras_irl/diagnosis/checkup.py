@@ -117,7 +117,6 @@ def doctor(
         *unknown_issues(policy, batches, known, _NUM_TEXTS),
     ]
     if not any(issue.is_error for issue in issues):
-        # Now it can be read.
         issues += _level_issues(policy, trainer, batches[0])
     issues.sort(key=lambda issue: not issue.is_error)
     tiles = _tiles(policy, trainer)
@@ -139,6 +138,7 @@ def doctor(
 
 
 def _level_issues(policy, trainer, batch):
+    """What only a policy and a batch tell that can be read."""
     if trainer is None:
         return level_issues(policy, batch)
     if trainer.finds_value_offset or not trainer.penalizes_rewards:
