@@ -27,15 +27,15 @@ suite nightly: export KERAS_IRL_RECORD := .cache/suite
 	docs guides lock clean
 .DELETE_ON_ERROR:
 
-# Many right answers, and few shown: five trainings of each, in turn from the
-# same weights. benchmarks/demo.md says how its settings were chosen. What is
+# Many right answers, and few shown: three trainings of each from the same
+# weights. benchmarks/demo.md says how its settings were chosen. What is
 # compiled is kept for the trainings that follow.
 demo: $(VENV)/.demo
 	KERAS_BACKEND=jax $(BIN)/keras-irl compare --task restaurants \
 		--preset t5-scratch-tiny --objectives mle,iqlearn \
-		--td-weight 0.3 --value-offset running --seeds 3 --steps 250 \
+		--td-weight 0.1 --value-offset running --seeds 3 --steps 400 \
 		--batch-size 16 --learning-rate 3e-3 --learning-rate-warm-up 50 \
-		--final-learning-rate 0.1 --evaluate-every 50 \
+		--final-learning-rate 0.1 --evaluate-every 100 \
 		--num-validation 0 --num-test 200 --num-samples 4 \
 		--temperatures 0,0.25,0.5,0.75,1 --heat-map 4 \
 		--compilation-cache .cache/jax --output runs/demo --overwrite
