@@ -23,15 +23,42 @@ check suite nightly coverage canary: export XLA_FLAGS := \
 # Where each run of the suite notes what it ran and left to other backends.
 suite nightly: export KERAS_IRL_RECORD := .cache/suite
 
-.PHONY: demo check test lint suite nightly mutate fuzz coverage canary bench \
+.PHONY: demo demo-sums check test lint suite nightly mutate fuzz coverage canary bench \
 	docs guides lock clean
 .DELETE_ON_ERROR:
 
+# Many right answers, and few shown: three trainings of each from the same
+# weights. benchmarks/demo.md says how its settings were chosen. What is
+# compiled is kept for the trainings that follow.
 demo: $(VENV)/.demo
+	KERAS_BACKEND=jax $(BIN)/keras-irl compare --task restaurants \
+		--preset t5-scratch-tiny --objectives mle,iqlearn \
+		--td-weight 0.1 --value-offset running --seeds 3 --steps 400 \
+		--batch-size 16 --learning-rate 3e-3 --learning-rate-warm-up 50 \
+		--final-learning-rate 0.1 --evaluate-every 100 \
+		--num-validation 0 --num-test 200 --num-samples 4 \
+		--temperatures 0,0.25,0.5,0.75,1 --heat-map 4 \
+		--compilation-cache .cache/jax --output runs/demo --overwrite
+	@$(call OFFER,runs/demo/report.html)
+
+# One right answer only: sums, on which likelihood is better.
+demo-sums: $(VENV)/.demo
 	KERAS_BACKEND=jax $(BIN)/keras-irl compare --task arithmetic \
 		--preset t5-scratch-tiny --objectives mle,iqlearn --steps 1500 \
 		--learning-rate 3e-3 --final-learning-rate 0.05 --num-test 240 \
-		--output runs/demo --overwrite
+		--output runs/demo-sums --overwrite
+	@$(call OFFER,runs/demo-sums/report.html)
+
+# Says where the page is and, on a terminal, offers to open it.
+define OFFER
+echo "The page: file://$(CURDIR)/$(1)"; \
+	if [ -t 0 ] && [ -t 1 ]; then \
+		printf "Open it in the browser? [y/N] "; read answer; \
+		case "$$answer" in \
+			[yY]*) $(BIN)/python -m webbrowser "file://$(CURDIR)/$(1)" ;; \
+		esac; \
+	fi
+endef
 
 # Under 90 seconds: what needs no backend, one test for each equation, and the
 # tests of what you changed.
@@ -162,7 +189,7 @@ guides: $(VENV)/.test
 	$(BIN)/python guides/make_notebooks.py
 
 clean:
-	rm -rf .venv .venv-* runs/demo build dist *.egg-info
+	rm -rf .venv .venv-* runs/demo runs/demo-sums build dist *.egg-info
 	rm -rf docs/build docs/made
 	rm -rf .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

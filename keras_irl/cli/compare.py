@@ -145,6 +145,17 @@ def add_evaluation(group: Any, output: str) -> None:
     add_metrics(group)
     add = group.add_argument
     add(
+        "--heat-map",
+        type=not_negative,
+        default=0,
+        metavar="N",
+        help=(
+            "texts of the first policy that learns rewards to show in the "
+            "report, token by token colored by them, every second one a good "
+            "sample and the next a bad one to the same prompt"
+        ),
+    )
+    add(
         "--num-test",
         type=positive,
         default=200,

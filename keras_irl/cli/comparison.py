@@ -19,6 +19,7 @@ from keras_irl.cli.objectives import find_objectives
 from keras_irl.cli.optimizer import optimizer_in_words
 from keras_irl.cli.output_folder import check_output
 from keras_irl.cli.output_folder import write_output
+from keras_irl.cli.reward_picture import reward_pictures
 from keras_irl.cli.run_folder import RunFolder
 from keras_irl.cli.run_folder import check_comparison_run
 from keras_irl.cli.run_folder import first_stage
@@ -48,6 +49,7 @@ from keras_irl.trainers import MLE
 # What the results are told apart by, and not how they are stored or shown.
 _NOT_SETTINGS = (
     *("job", "output", "overwrite", "seeds", "objectives", "arguments"),
+    "heat_map",
     # Devices compute the same, however many, and from wherever compiled.
     *("mesh", "strategy", "compilation_cache"),
 )
@@ -178,6 +180,7 @@ class Comparison:
                 results,
                 settings=self.settings(judged),
                 notes=self.notes(runs),
+                pictures=reward_pictures(self, judged),
             )
             files[CONFIG] = config
             # Written first: a terminal may be gone, or know no such characters.
@@ -374,14 +377,13 @@ class Comparison:
         Returns:
             A dictionary from names to texts.
         """
-        which = "best" if self.keeps_best else "last"
         options = self.options
         found = {
             "evaluate_every": evaluation_interval(options),
             "gail_steps": options.gail_steps or options.steps,
             "num_train": len(self.train_pairs[0]),
             "num_validation": self.num_validation,
-            "keep": which,
+            "keep": "best" if self.keeps_best else "last",
             "held out": provenance.held_out_note(
                 self.num_validation, options.num_validation
             ),
@@ -457,10 +459,9 @@ class Comparison:
         )
 
     def _fronts(self, objectives):
-        groups = objectives.values()
         rows = [
             row | {"replica": run["seed"]}
-            for runs in groups
+            for runs in objectives.values()
             for run in runs
             for row in run["rows"]
         ]

@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 from keras_irl.arguments import shortened
+from keras_irl.cli.flags import GENERATED_TASKS
 from keras_irl.cli.flags import TASKS
 from keras_irl.cli.flags import flag_of
 from keras_irl.cli.output_lock import check_unlocked
@@ -73,10 +74,10 @@ def check_task_flags(name: str, path: Path, splits: Any) -> None:
                 f"The task '{name}' has the splits {', '.join(_SPLITS[name])}."
                 f" Received: split={split!r}"
             )
-    if name == "arithmetic":
+    if name in GENERATED_TASKS:
         if path is not None:
             raise ValueError(
-                "The task 'arithmetic' is generated and reads no files; leave "
+                f"The task '{name}' is generated and reads no files; leave "
                 f"`--path` out. Received: path={path!r}"
             )
     elif path is None:

@@ -27,8 +27,11 @@ _MOST_RESAMPLES = 100_000
 _SHOWN = 60
 
 TASKS = (
-    "arithmetic gsm8k e2e e2e-delexicalized xsum scitldr tldr wmt22 jsonl"
+    "restaurants arithmetic gsm8k e2e e2e-delexicalized xsum scitldr tldr "
+    "wmt22 jsonl"
 ).split()
+# Those that read no files.
+GENERATED_TASKS = ("restaurants", "arithmetic")
 # How `rewards` samples of a task; without one, they would say nothing.
 REWARD_SAMPLING = {
     "split": "test",

@@ -12,7 +12,7 @@ from keras_irl.reporting.report import REPORT_FILES
 from keras_irl.types import Path
 
 FILES = {
-    "compare": (*REPORT_FILES, "metrics.json", CONFIG),
+    "compare": (*REPORT_FILES, "heat_map.png", "metrics.json", CONFIG),
     "evaluate": (*REPORT_FILES, "results.json", CONFIG),
     "rewards": (
         *("heat_map.html", "heat_map.png", "report.md", "rewards.json"),

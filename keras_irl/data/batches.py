@@ -36,6 +36,7 @@ class Batch(NamedTuple):
         prompt_ids: Integer array of shape `(B, S)`, what an encoder reads, or
             `None`.
         prompt_mask: Boolean array of shape `(B, S)`, or `None`.
+        inputs: Dictionary of arrays, all that the policy is given, or `None`.
     """
 
     token_ids: Any
@@ -45,6 +46,7 @@ class Batch(NamedTuple):
     segment_ids: Any
     prompt_ids: Any = None
     prompt_mask: Any = None
+    inputs: Any = None
 
 
 def read_batches(policy: Policy, dataset: Any, num_batches: int) -> list[Any]:
@@ -107,9 +109,15 @@ def without_filling(batch: Any, is_made_here: bool) -> Batch:
             [(c == c[:1]).all(axis=1) for c in columns if c is not None], axis=0
         )
         is_text |= ~is_copy
-    return Batch(
-        *(None if array is None else array[is_text] for array in batch)
-    )
+    arrays = batch._asdict()
+    inputs = arrays.pop("inputs")
+    if inputs is not None:
+        inputs = {name: array[is_text] for name, array in inputs.items()}
+    kept = {
+        name: None if array is None else array[is_text]
+        for name, array in arrays.items()
+    }
+    return Batch(**kept, inputs=inputs)
 
 
 def _read(element, number, layout):
@@ -136,7 +144,11 @@ def _read(element, number, layout):
     segments = inputs.get("segment_ids")
     if segments is None:
         segments = np.zeros(actions.shape, "int32")
-    return Batch(*arrays[:2], actions, mask, np.asarray(segments), *arrays[2:])
+    segments = np.asarray(segments)
+    batch = Batch(*arrays[:2], actions, mask, segments, *arrays[2:])
+    return batch._replace(
+        inputs={name: np.asarray(array) for name, array in inputs.items()}
+    )
 
 
 def _check_shapes(number, *arrays):

@@ -12,6 +12,7 @@ from keras_irl.data.batches import known_ends
 from keras_irl.data.batches import read_batches
 from keras_irl.data.batches import without_filling
 from keras_irl.data.dataset import demonstrations_of
+from keras_irl.diagnosis.level_checks import level_issues
 from keras_irl.diagnosis.marked_text import marked_texts
 from keras_irl.diagnosis.memory import memory_estimate
 from keras_irl.diagnosis.memory import num_weights
@@ -115,6 +116,8 @@ def doctor(
         *vocabulary_issues(batches, policy),
         *unknown_issues(policy, batches, known, _NUM_TEXTS),
     ]
+    if not any(issue.is_error for issue in issues):
+        issues += _level_issues(policy, trainer, batches[0])
     issues.sort(key=lambda issue: not issue.is_error)
     tiles = _tiles(policy, trainer)
     memory = memory_estimate(
@@ -132,6 +135,16 @@ def doctor(
     if is_first_process():
         print(report)
     return Diagnosis(issues, counts, memory, report)
+
+
+def _level_issues(policy, trainer, batch):
+    """What only a policy and a batch tell that can be read."""
+    if trainer is None:
+        return level_issues(policy, batch)
+    if trainer.finds_value_offset or not trainer.penalizes_rewards:
+        return ()
+    numbers = trainer.discount, trainer.value_offset
+    return level_issues(policy, batch, *numbers)
 
 
 def _check_policy(policy):

@@ -15,6 +15,9 @@ class PolicyModel(keras.Model):
         tiles_vocabulary: Whether its logits are computed tile by tile.
         discount: The discount factor γ of its rewards.
         value_offset: What is added to all of its values, in nats.
+        finds_value_offset: Whether it finds that number in training.
+        penalizes_rewards: Whether its loss depends on the level of the logits,
+            as one that keeps rewards small does.
     """
 
     # No value: on PyTorch, a layer is looked for behind what the class has.
@@ -22,6 +25,8 @@ class PolicyModel(keras.Model):
     tiles_vocabulary: bool = False
     discount: float = 0.99
     value_offset: float = 0.0
+    finds_value_offset: bool = False
+    penalizes_rewards: bool = False
 
     def predict_step(self, *args: Any) -> Any:
         return fetched_by_all(super().predict_step(*args))

@@ -198,6 +198,7 @@ def report_files(
     settings: Any = None,
     notes: Any = None,
     conclusion: Any = None,
+    pictures: Sequence[Any] = (),
 ) -> dict[str, Any]:
     """Makes the files of `write_report`.
 
@@ -207,6 +208,7 @@ def report_files(
         settings: See `write_report`.
         notes: See `write_report`.
         conclusion: See `write_report`.
+        pictures: List of `Picture`, shown after the report's own.
 
     Returns:
         Dictionary from the names of files to strings or bytes.
@@ -218,11 +220,10 @@ def report_files(
     said = remarks(results, settings, notes, conclusion)
     results = _with_decoders(results)
     plain, not_finite = finite(without_texts(results))
-    pictures = {
+    drawn = {
         "quality_vs_diversity.png": draw_quality_vs_diversity(results),
         "learning_curves.png": draw_learning_curves(results),
     }
-    pictures = {name: data for name, data in pictures.items() if data}
     summary = result_sentences(results)
     if not_finite:
         summary.append(f"Some numbers are not finite: {'; '.join(not_finite)}.")
@@ -237,10 +238,12 @@ def report_files(
     }
     shown = [
         Picture(name, captions[name], alts[name], data)
-        for name, data in pictures.items()
+        for name, data in drawn.items()
+        if data
     ]
+    shown += pictures
     files = {
-        **pictures,
+        **{picture.name: picture.png for picture in shown},
         "samples.txt": _samples(results),
         "report.md": _report(results, said, not_finite, shown),
         "report.html": comparison_page(results, said, summary, shown),

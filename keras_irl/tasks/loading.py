@@ -11,6 +11,7 @@ from keras_irl.tasks.e2e import load_e2e
 from keras_irl.tasks.e2e import load_e2e_delexicalized
 from keras_irl.tasks.gsm8k import load_gsm8k
 from keras_irl.tasks.jsonl import load_jsonl
+from keras_irl.tasks.restaurants import load_restaurants
 from keras_irl.tasks.scitldr import load_scitldr
 from keras_irl.tasks.task import Task
 from keras_irl.tasks.tldr import load_tldr
@@ -21,6 +22,7 @@ from keras_irl.types import Path
 __all__ = ["TASKS", "Task", "load_task"]
 
 TASKS = {
+    "restaurants": load_restaurants,
     "arithmetic": load_arithmetic,
     "gsm8k": load_gsm8k,
     "e2e": load_e2e,
@@ -45,6 +47,8 @@ def load_task(
 
     | name                | what is learned             | files            |
     |---------------------|-----------------------------|------------------|
+    | `restaurants`       | facts, with many right ways | none, generated  |
+    |                     | to say them, and few shown  |                  |
     | `arithmetic`        | sums with several solutions | none, generated  |
     | `gsm8k`             | grade-school problems       | `train.jsonl`    |
     | `e2e`               | descriptions of restaurants | `devset.csv`     |
@@ -57,9 +61,9 @@ def load_task(
 
     Args:
         name: String, one of the above.
-        split: String, `"train"` or `"test"`; of `xsum`, `scitldr`, `tldr` and
-            `wmt22`, and of `e2e` with a `trainset.csv` or from the hub, also
-            `"validation"`. Defaults to `"train"`.
+        split: String, `"train"` or `"test"`; of `restaurants`, `xsum`,
+            `scitldr`, `tldr` and `wmt22`, and of `e2e` with a `trainset.csv`
+            or from the hub, also `"validation"`. Defaults to `"train"`.
         path: Path of the data, unless the task is generated. Without it, all
             but `jsonl` are read from the Hugging Face hub, with the library
             `datasets`.

@@ -70,6 +70,7 @@ class IQLearn(Trainer):
     """
 
     loss_names = ("negative_log_likelihood", "td_loss")
+    penalizes_rewards = True
 
     @renamed_arguments("0.3", **OLD_NAMES)
     def __init__(

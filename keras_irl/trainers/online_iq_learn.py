@@ -68,6 +68,7 @@ class OnlineIQLearn(OnlineTrainer):
     """
 
     loss_names = ("negative_log_likelihood", "td_loss")
+    penalizes_rewards = True
     rollout_names = (
         *OnlineTrainer.rollout_names,
         "rollout_td_loss",

@@ -51,6 +51,7 @@ from keras_irl.trainers.metrics import add_tokens
 from keras_irl.trainers.skipped_updates import SkippedUpdates
 from keras_irl.trainers.stateless import TrainingStep
 from keras_irl.trainers.update_counter import UpdateCounter
+from keras_irl.trainers.value_offset import MODES
 from keras_irl.trainers.value_offset import ValueOffset
 from keras_irl.trainers.value_offset import value_offset_of
 from keras_irl.types import Path
@@ -167,6 +168,11 @@ class Trainer(FitLoop):
     def value_offset(self) -> float:
         """The value offset of now, in nats, whether given or found."""
         return float(ops.convert_to_numpy(self.offset.offset))
+
+    @property
+    def finds_value_offset(self) -> bool:
+        """Whether the value offset is found in training."""
+        return self.offset.value_offset in MODES
 
     def compile(
         self,

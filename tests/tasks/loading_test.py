@@ -16,16 +16,19 @@ from keras_irl.tasks import calculator
 from keras_irl.tasks import gsm8k
 from keras_irl.tasks import load_task
 from keras_irl.tasks import loading
+from keras_irl.tasks import restaurant_grammar
+from keras_irl.tasks import restaurants
 from keras_irl.tasks import task
 from tests.testing import shared_data
 
-NAMES = ("arithmetic", "gsm8k", "e2e")
+GENERATED = ("restaurants", "arithmetic")
+NAMES = (*GENERATED, "gsm8k", "e2e")
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_texts_are_aligned(name, split):
-    path = None if name == "arithmetic" else shared_data(name)
+    path = None if name in GENERATED else shared_data(name)
     loaded = load_task(name, split, path)
     assert isinstance(loaded, Task)
     assert (loaded.name, loaded.split) == (name, split)
@@ -43,7 +46,7 @@ def test_texts_are_aligned(name, split):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_metrics_are_percentages(name):
-    path = None if name == "arithmetic" else shared_data(name)
+    path = None if name in GENERATED else shared_data(name)
     loaded = load_task(name, "test", path)
     references = loaded.references[:20]
     for metric in loaded.metrics.values():
@@ -54,15 +57,20 @@ def test_metrics_are_percentages(name):
 @pytest.mark.parametrize("name", ["sums", "", None, "GSM8K"])
 def test_an_unknown_name_lists_the_tasks(name):
     message = (
-        "The tasks are arithmetic, gsm8k, e2e, e2e-delexicalized, xsum, "
-        "scitldr, tldr, wmt22, jsonl. Received: name="
+        "The tasks are restaurants, arithmetic, gsm8k, e2e, "
+        "e2e-delexicalized, xsum, scitldr, tldr, wmt22, jsonl. "
+        "Received: name="
     )
     with pytest.raises(ValueError, match=message):
         load_task(name)
 
 
 @pytest.mark.parametrize(
-    "module", [arithmetic, calculator, gsm8k, loading, task, quality]
+    "module",
+    [
+        *(arithmetic, calculator, gsm8k, loading, task, quality),
+        *(restaurant_grammar, restaurants),
+    ],
 )
 def test_the_examples_in_docstrings_run(module):
     results = doctest.testmod(module)
@@ -70,7 +78,7 @@ def test_the_examples_in_docstrings_run(module):
     assert results.failed == 0
 
 
-@pytest.mark.parametrize("name", ["arithmetic", "gsm8k", "e2e-delexicalized"])
+@pytest.mark.parametrize("name", [*GENERATED, "gsm8k", "e2e-delexicalized"])
 def test_a_task_can_be_copied_and_sent(name):
     path = {"gsm8k": "gsm8k", "e2e-delexicalized": "e2e"}.get(name)
     loaded = load_task(name, "test", path and shared_data(path)).first(8)
@@ -110,6 +118,7 @@ def mean_length(prompts, responses, references):
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "0", None, 2**32])
-def test_a_seed_of_the_sums_is_checked(seed):
-    with pytest.raises(ValueError, match="Received: seed="):
-        arithmetic.load_arithmetic(seed=seed)
+def test_a_seed_of_what_is_generated_is_checked(seed):
+    for load in (arithmetic.load_arithmetic, restaurants.load_restaurants):
+        with pytest.raises(ValueError, match="Received: seed="):
+            load(seed=seed)

@@ -1,0 +1,249 @@
+"""The restaurants task: little data, and a great many right answers.
+
+A prompt tells five facts of a restaurant, and any sentences that say all of
+them, and nothing else, are right:
+
+    name: Alto, food: Thai, price: low, near: park, stars: four
+    ->  Alto has four stars, cooks Thai dishes and is near the park. It has low
+        prices.
+
+There are 15,552 right answers to each prompt, of which a training prompt shows
+one: whoever learns these 400 by heart answers no other prompt. Whether a text
+is right is known exactly, see `keras_irl.tasks.restaurant_grammar`, and so are
+quality (is it right?) and diversity (how many different right ones are there
+among several?). A demonstration holds 9.3 nats of choice, the least that its
+negative log-likelihood can be in the long run.
+"""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from keras_irl.arguments import LARGEST_SEED
+from keras_irl.arguments import ArgumentError
+from keras_irl.arguments import check_integer
+from keras_irl.arguments import shortened
+from keras_irl.columns import column_of_lists
+from keras_irl.metrics.answers import answer_metrics
+from keras_irl.metrics.quality import bleu
+from keras_irl.metrics.quality import words
+from keras_irl.metrics.text_metrics import check_references
+from keras_irl.metrics.text_metrics import mean_over_texts
+from keras_irl.tasks.restaurant_grammar import NUM_TEMPLATES
+from keras_irl.tasks.restaurant_grammar import all_meanings
+from keras_irl.tasks.restaurant_grammar import draw_template
+from keras_irl.tasks.restaurant_grammar import read_description
+from keras_irl.tasks.task import Task
+from keras_irl.tasks.task import check_split
+from keras_irl.types import Path
+
+# How many meanings each split has, none of which is in another.
+SPLITS = {"train": 400, "validation": 200, "test": 400}
+_NUM_REFERENCES = 8
+
+
+def load_restaurants(
+    split: str = "train", path: Path | None = None, seed: int = 0
+) -> Task:
+    """Generates a split of the restaurants; nothing is read.
+
+    Args:
+        split: `"train"` (400 prompts, an answer each), `"validation"` (200
+            other prompts) or `"test"` (400 others). Defaults to `"train"`.
+        path: Always `None`.
+        seed: Integer that all draws follow from. Defaults to 0.
+
+    Returns:
+        A `Task`. The references of a prompt are eight right answers as the
+        demonstrations are drawn, few of all there are: `valid` accepts every
+        other, and BLEU compares with these. On the validation and test splits
+        each is a pair too.
+
+    Raises:
+        ValueError: If there is no such split, or a path is given.
+    """
+    check_split("restaurants", split, tuple(SPLITS))
+    if path is not None:
+        raise ArgumentError(
+            "The task 'restaurants' is generated and reads no files; leave "
+            f"`path` out. Received: path={str(path)!r}",
+            "path",
+        )
+    seed = check_integer("seed", seed, most=LARGEST_SEED)
+    prompts, references = _texts(split, seed)
+    responses = [texts[0] for texts in references]
+    pairs = (prompts, responses)
+    if split != "train":
+        pairs = (
+            [prompt for prompt in prompts for _ in range(_NUM_REFERENCES)],
+            [text for texts in references for text in texts],
+        )
+    return Task(
+        "restaurants",
+        split,
+        rows=(prompts, responses, references),
+        pairs=pairs,
+        metrics={"valid": valid, "bleu": bleu},
+        sample_metrics={
+            "coverage": coverage,
+            "templates": templates,
+            **answer_metrics(meaning_of),
+        },
+    )
+
+
+def meaning_of(text: str) -> Any:
+    """Finds what a text says of a restaurant.
+
+    Args:
+        text: String.
+
+    Returns:
+        A tuple of its name and facts, or `None` if the text is not well-formed.
+
+    Example:
+    >>> said = "Kite is near the river. It cooks Thai dishes. It has two stars"
+    >>> meaning_of(f"{said} and has low prices.").stars
+    'two'
+    >>> meaning_of(f"{said}.") is None
+    True
+    """
+    found = read_description(text)
+    return None if found is None else found.meaning
+
+
+@mean_over_texts
+def valid(
+    responses: Sequence[str], references: Sequence[Sequence[str]]
+) -> list[float]:
+    """Percentage of the responses that are right.
+
+    A response is, if it is well-formed and says the name and every fact as the
+    references do: each once, nothing wrong and nothing besides, in whatever
+    way. A metric as `keras_irl.metrics.quality` has them, which also raises a
+    `ValueError` if a reference is not well-formed.
+    """
+    meanings = _meanings(references)
+    return [
+        100.0 * (meaning_of(text) == meaning)
+        for text, meaning in zip(responses, meanings, strict=True)
+    ]
+
+
+def coverage(
+    samples: Sequence[Any], references: Sequence[Sequence[str]]
+) -> float:
+    """Percentage of the samples that are right, and not said before.
+
+    Of `n` samples of a prompt all may be right and different, as there are
+    15,552 right answers. The share of right ones among them, each counted
+    once, is averaged over prompts: it falls by a wrong answer as by a repeated
+    one.
+
+    Args:
+        samples: List with a list of sampled responses for each prompt.
+        references: List of lists of strings, right answers.
+
+    Returns:
+        Float in `[0, 100]`.
+
+    Raises:
+        ValueError: If the lists are empty, their lengths differ, or a
+            reference is not well-formed.
+
+    Example:
+    >>> text = "Kite has two stars, serves Thai food and is near the {}."
+    >>> low = "It has low prices."
+    >>> right, wrong = (f"{text.format(x)} {low}" for x in ("park", "river"))
+    >>> coverage([[right, right, wrong, f"{low} {right}"]], [[right]])
+    25.0
+    """
+    shares = []
+    for texts, meaning in _rows(samples, references):
+        right = {words(text) for text in texts if meaning_of(text) == meaning}
+        shares.append(len(right) / len(texts))
+    return 100.0 * sum(shares) / len(shares)
+
+
+def templates(
+    samples: Sequence[Any], references: Sequence[Sequence[str]]
+) -> float:
+    """Percentage of the ways to say something that right samples use.
+
+    A way is an order of the facts, a division into sentences and a phrase for
+    each fact, whatever the restaurant. Of `n` samples of all prompts together,
+    at most `min(n, 15552)` ways can be different, of which this is the share
+    that right ones use.
+
+    Args:
+        samples: See `coverage`.
+        references: See `coverage`.
+
+    Returns:
+        Float in `[0, 100]`.
+
+    Raises:
+        ValueError: See `coverage`.
+    """
+    used, num_samples = set(), 0
+    for texts, meaning in _rows(samples, references):
+        num_samples += len(texts)
+        found = map(read_description, texts)
+        used |= {f.template for f in found if f and f.meaning == meaning}
+    return 100.0 * len(used) / min(num_samples, NUM_TEMPLATES)
+
+
+def _texts(split, seed):
+    """Prompts and the references of each."""
+    meanings = all_meanings()
+    random.Random(seed).shuffle(meanings)
+    first = 0
+    for name, size in SPLITS.items():
+        if name == split:
+            break
+        first += size
+    # A split's answers do not depend on how many meanings others have.
+    generator = random.Random(f"{seed} {split}")
+    prompts, references = [], []
+    for meaning in meanings[first : first + SPLITS[split]]:
+        prompts.append(meaning.prompt)
+        references.append(
+            [
+                draw_template(generator).text(meaning)
+                for _ in range(_NUM_REFERENCES)
+            ]
+        )
+    return prompts, references
+
+
+def _meanings(references):
+    found = []
+    for row, texts in enumerate(references):
+        meanings = set(map(meaning_of, texts))
+        if None in meanings or len(meanings) > 1:
+            raise ValueError(
+                "The references of a prompt are right answers, which all say "
+                "the same of one restaurant. "
+                f"Received: references[{row}]={shortened(texts)}"
+            )
+        found.append(meanings.pop())
+    return found
+
+
+def _rows(samples, references):
+    """The samples of each prompt, and the meaning that right ones have."""
+    samples = column_of_lists(
+        "samples",
+        samples,
+        meaning="Each prompt needs a list of at least one sample, a string.",
+    )
+    for row, texts in enumerate(samples):
+        if not texts or not all(isinstance(text, str) for text in texts):
+            raise ValueError(
+                "Each prompt needs a list of at least one sample, a string. "
+                f"Received: samples[{row}]={shortened(texts)}"
+            )
+    _, references = check_references(
+        [texts[0] for texts in samples], references
+    )
+    return zip(samples, _meanings(references), strict=True)
