@@ -74,6 +74,8 @@ _HEADS_FIRST = re.compile(r"decoder_block_\d+/attention/")
 _ROLES = (
     ("vocabulary", _VOCABULARY, 0),
     ("vocabulary", r"reverse_embeddings|head/kernel", -1),
+    # As the table that it updates, whose gradient would be gathered for it.
+    ("vocabulary", r"lora_embeddings_a", 0),
     ("attention in", _READS_ATTENTION, "heads"),
     ("attention in", _READS_ATTENTION_BIAS, 0),
     ("attention in", r"linear_attn/(?:in_proj\w*|qkv\w*)/kernel", -1),
