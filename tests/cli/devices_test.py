@@ -143,7 +143,6 @@ def run_all(arguments, output, file, meshes):
 
 
 FSDP = ["--mesh", "batch=4,model=2", "--strategy", "fsdp"]
-TENSOR = ["--mesh", "batch=2,model=4", "--strategy", "tensor"]
 
 
 @pytest.mark.backends("jax")
@@ -202,26 +201,13 @@ def check_same_runs(ours, theirs):
             assert same["entropy"] == pytest.approx(row["entropy"], rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.backends("jax")
 def test_a_comparison_runs_on_a_mesh(divides, tmp_path):
     flags = ["--steps", "2", "--evaluate-every", "1", "--temperatures", "0"]
     one, many = compared("iqlearn", tmp_path, [FSDP], *flags)
     assert len(divides) == 1
     check_same_runs(one, many)
-
-
-@pytest.mark.slow
-@pytest.mark.backends("jax")
-def test_a_comparison_of_all_objectives_runs_on_meshes(divides, tmp_path):
-    one, *others = compared(
-        "mle,iqlearn,online-iqlearn,gail",
-        tmp_path,
-        [FSDP, TENSOR],
-        *("--steps", "4", "--evaluate-every", "2", "--temperatures", "0,1"),
-        *("--gail-warm-up-steps", "1", "--lora-rank", "4"),
-    )
-    for many in others:
-        check_same_runs(one, many)
 
 
 def all_numbers(found):
