@@ -44,7 +44,11 @@ ORDER = (
 )
 # What is added to any family: low-rank updates, what quantization and
 # optimizers keep, of which no weight is alike.
-_ADDED = RoleRule("whole", r"lora_\w+|replay\w*/\w+|adafactor\w*/\w+", None)
+_ADDED = (
+    # As the table that it updates, whose gradient would be gathered for it.
+    RoleRule("vocabulary", r"lora_embeddings_a", 0),
+    RoleRule("whole", r"lora_\w+|replay\w*/\w+|adafactor\w*/\w+", None),
+)
 
 
 @functools.cache
@@ -52,7 +56,8 @@ def _known_rules():
     """Every rule once, compiled: a path tells nothing of its family."""
     rules = [rule for family in FAMILIES.values() for rule in family.roles]
     unique = sorted(
-        dict.fromkeys([*rules, _ADDED]), key=lambda rule: ORDER.index(rule.role)
+        dict.fromkeys([*rules, *_ADDED]),
+        key=lambda rule: ORDER.index(rule.role),
     )
     return [
         (rule, re.compile(rf"(?:.*/)?(?:{rule.pattern})")) for rule in unique
