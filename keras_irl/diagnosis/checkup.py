@@ -138,7 +138,7 @@ def doctor(
 
 
 def _level_issues(policy, trainer, batch):
-    """What only a policy and a batch tell that can be read."""
+    """Issues of the logits, where a policy and a batch can be read."""
     if trainer is None:
         return level_issues(policy, batch)
     if trainer.finds_value_offset or not trainer.penalizes_rewards:

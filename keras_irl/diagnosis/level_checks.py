@@ -45,14 +45,15 @@ def level_issues(
         `Issue`s.
     """
     reader = _RewardReader(policy, discount, value_offset)
-    rewards, is_last, counts = reader.predict_on_batch(
+    found = reader.predict_on_batch(
         {
             "inputs": {k: x[:_NUM_ROWS] for k, x in batch.inputs.items()},
             "actions": batch.actions[:_NUM_ROWS],
             "mask": batch.mask[:_NUM_ROWS],
         }
     )
-    counts = counts.astype("bool")
+    rewards = found["rewards"]
+    is_last, counts = (found[x].astype("bool") for x in ("is_last", "counts"))
     last, others = rewards[counts & is_last], rewards[counts & ~is_last]
     if not last.size:
         return
@@ -93,7 +94,11 @@ class _RewardReader(PolicyReader):
         action_values, values = (x + self.value_offset for x in statistics[:2])
         rewards = implicit_rewards(action_values, values, mask, self.discount)
         after = next_values(ops.ones_like(values), mask)
-        return rewards, ops.equal(after, 0.0), is_action(mask)
+        return {
+            "rewards": rewards,
+            "is_last": ops.equal(after, 0.0),
+            "counts": is_action(mask),
+        }
 
 
 def _root_mean_square(numbers):

@@ -50,7 +50,7 @@ _SUBJECT = "It"
 
 
 class Meaning(NamedTuple):
-    """What is to be said of a restaurant.
+    """A restaurant's name and the facts to be said of it.
 
     Attributes:
         name: One of `NAMES`.
@@ -68,7 +68,7 @@ class Meaning(NamedTuple):
 
     @property
     def prompt(self) -> str:
-        """What a policy is told."""
+        """The prompt that tells them to a policy."""
         return ", ".join(
             f"{key}: {value}" for key, value in self._asdict().items()
         )
@@ -110,7 +110,7 @@ class Template(NamedTuple):
 
 
 class Description(NamedTuple):
-    """What a well-formed text says.
+    """The meaning of a well-formed text, and its template.
 
     Attributes:
         meaning: A `Meaning`.

@@ -85,7 +85,7 @@ def load_restaurants(
         pairs=pairs,
         metrics={"valid": valid, "bleu": bleu},
         sample_metrics={
-            "coverage": coverage,
+            "coverage": share_of_different,
             "templates": templates,
             **answer_metrics(meaning_of),
         },
@@ -130,7 +130,7 @@ def valid(
     ]
 
 
-def coverage(
+def share_of_different(
     samples: Sequence[Any], references: Sequence[Sequence[str]]
 ) -> float:
     """Percentage of the samples that are right, and not said before.
@@ -155,7 +155,7 @@ def coverage(
     >>> text = "Kite has two stars, serves Thai food and is near the {}."
     >>> low = "It has low prices."
     >>> right, wrong = (f"{text.format(x)} {low}" for x in ("park", "river"))
-    >>> coverage([[right, right, wrong, f"{low} {right}"]], [[right]])
+    >>> share_of_different([[right, right, wrong, f"{low} {right}"]], [[right]])
     25.0
     """
     shares = []
@@ -176,14 +176,14 @@ def templates(
     that right ones use.
 
     Args:
-        samples: See `coverage`.
-        references: See `coverage`.
+        samples: See `share_of_different`.
+        references: See `share_of_different`.
 
     Returns:
         Float in `[0, 100]`.
 
     Raises:
-        ValueError: See `coverage`.
+        ValueError: See `share_of_different`.
     """
     used, num_samples = set(), 0
     for texts, meaning in _rows(samples, references):

@@ -8,9 +8,9 @@ from keras_irl.data import load_task
 from keras_irl.evaluation import pass_at_k
 from keras_irl.tasks.restaurant_grammar import PHRASE_WEIGHTS
 from keras_irl.tasks.restaurants import SPLITS
-from keras_irl.tasks.restaurants import coverage
 from keras_irl.tasks.restaurants import load_restaurants
 from keras_irl.tasks.restaurants import meaning_of
+from keras_irl.tasks.restaurants import share_of_different
 from keras_irl.tasks.restaurants import templates
 from keras_irl.tasks.restaurants import valid
 
@@ -102,8 +102,8 @@ def test_coverage_counts_right_answers_once():
         ([RIGHT, OTHER_WAY, WRONG, WRONG], 50),
         ([WRONG, WRONG, RIGHT, RIGHT], 25),
     ]:
-        assert coverage([samples], [[RIGHT]]) == expected
-    assert coverage([[RIGHT], [WRONG]], [[RIGHT], [RIGHT]]) == 50
+        assert share_of_different([samples], [[RIGHT]]) == expected
+    assert share_of_different([[RIGHT], [WRONG]], [[RIGHT], [RIGHT]]) == 50
 
 
 def test_templates_are_counted_over_all_prompts():
@@ -133,7 +133,7 @@ def test_several_samples_are_tried_and_vote():
     assert task.sample_metrics["pass_at_8"](samples, references) is None
 
 
-@pytest.mark.parametrize("metric", [valid, coverage, templates])
+@pytest.mark.parametrize("metric", [valid, share_of_different, templates])
 def test_refuses_what_it_cannot_judge(metric):
     is_of_samples = metric is not valid
     with pytest.raises(ValueError, match="at least one"):
@@ -146,7 +146,7 @@ def test_refuses_what_it_cannot_judge(metric):
             metric(texts, [wrong])
 
 
-@pytest.mark.parametrize("metric", [coverage, templates])
+@pytest.mark.parametrize("metric", [share_of_different, templates])
 @pytest.mark.parametrize("samples", [["a"], [[]], [[1]]])
 def test_sample_metrics_need_samples(metric, samples):
     with pytest.raises(ValueError, match=r"at least one sample.*samples\[0\]"):
