@@ -1,12 +1,10 @@
 """Private parts of Keras and keras-hub, all that are used, in one file.
 
 Each function names what it waits for, with the issue of Keras or keras-hub
-where there is one, and `tests/keras_seams_test.py` checks
-what it relies on, so that a run against a nightly build tells beforehand. No
-other file touches what is private to Keras or keras-hub, and none, this one
-included, replaces a method of theirs for good or behind the user's back: a
-policy is as it was after each use, except for `wrap_call`, which the user asks
-for with `keras_irl.models.rematerialize`.
+where there is one, and `tests/keras_seams_test.py` checks what it relies on,
+against nightly builds too. No other file touches what is private to them, and
+none replaces a method of theirs for good, except for `wrap_call`, which the
+user asks for with `keras_irl.models.rematerialize`.
 """
 
 import contextlib
@@ -222,8 +220,7 @@ def token_id(tokenizer: Any, name: str) -> int | None:
 class StepState(NamedTuple):
     """The state that a training step of Keras's JAX trainer is called with.
 
-    Waits for: the order to be documented. It is that of Keras's JAX trainer,
-    and its first two that of `keras.Model.stateless_call`.
+    Waits for: the order to be documented, as `keras.Model.stateless_call` is.
 
     Attributes:
         trainable: List of tensors, of `model.trainable_variables`.
