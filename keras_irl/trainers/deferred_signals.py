@@ -6,14 +6,31 @@ would be lost, or the interruption would.
 """
 
 import signal
+import sys
 import threading
 from typing import Any
+from typing import NamedTuple
 
 import keras
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Functions of Keras that drop whatever is raised in them, between steps too.
+# What Python drops, in finalizers, it hands to a hook.
 _DROPPING = ("pythonify_logs", "_symbolic_build")
+
+
+class _Signal(NamedTuple):
+    """A signal: its number, and the frame in which it came."""
+
+    number: int
+    frame: Any
+
+
+class _Raised(NamedTuple):
+    """What a handler has raised, and on which signal."""
+
+    error: BaseException
+    signal: _Signal
 
 
 class DeferredSignals:
@@ -24,9 +41,9 @@ class DeferredSignals:
     ended, to whatever would have handled it: by default, Ctrl-C then raises
     `KeyboardInterrupt`. A second one is handed on at once. Between steps, and
     before the first, signals are what they are elsewhere, but for the moments
-    in which Keras would drop them. So a program that wants to end well on a
-    signal installs a handler as ever, with `signal.signal`, before it calls
-    `fit`.
+    in which Keras or a finalizer would drop what their handler raises: it is
+    raised when those are over. So a program that wants to end well on a signal
+    installs a handler as ever, with `signal.signal`, before it calls `fit`.
 
     Handlers belong to the main thread: in another one nothing is held back.
     What has no handler in Python, such as `SIGTERM` by default, is left alone.
@@ -46,6 +63,8 @@ class DeferredSignals:
         self._handlers = {}
         self._is_running = False
         self._held = None
+        self._raised = None
+        self._hook = None
         self._before = None
 
     def around(self, callbacks: Any) -> Any:
@@ -77,11 +96,16 @@ class DeferredSignals:
                 if callable(handler):
                     self._handlers[number] = handler
                     signal.signal(number, self._handle)
+            self._hook = sys.unraisablehook
+            sys.unraisablehook = self._hold_again
         return self
 
     def __exit__(self, kind, error, traceback):
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
+        if self._hook is not None:
+            sys.unraisablehook = self._hook
+        self._raised = None
         if kind is None:
             self.end_step()
             return
@@ -104,9 +128,8 @@ class DeferredSignals:
         """A step has ended, or there will be none for a while."""
         self._is_running = False
         if self._held is not None:
-            number, frame = self._held
-            self._held = None
-            self._handlers[number](number, frame)
+            held, self._held = self._held, None
+            self._hand_on(held)
 
     def keep_no_weights(self) -> None:
         """From the first step on, Keras itself brings the weights back."""
@@ -115,9 +138,24 @@ class DeferredSignals:
     def _handle(self, number, frame):
         waits = self._is_running or _is_dropped(frame)
         if waits and self._held is None:
-            self._held = (number, frame)
+            self._held = _Signal(number, frame)
         else:
-            self._handlers[number](number, frame)
+            self._hand_on(_Signal(number, frame))
+
+    def _hand_on(self, held):
+        try:
+            self._handlers[held.number](held.number, held.frame)
+        except BaseException as error:
+            self._raised = _Raised(error, held)
+            raise
+
+    def _hold_again(self, unraisable):
+        """Hears of what Python drops: from finalizers and weak references."""
+        raised = self._raised
+        if raised is None or unraisable.exc_value is not raised.error:
+            self._hook(unraisable)
+        else:
+            self._held = raised.signal
 
 
 def _is_dropped(frame):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import keras
 import numpy as np
@@ -168,6 +169,46 @@ def test_no_moment_in_which_keras_turns_logs_into_numbers_drops_a_signal(
         with pytest.raises(KeyboardInterrupt):
             fit()
         assert len(moments) >= moment
+
+
+class Finalized:
+    def __del__(self):
+        interrupt()
+
+
+class Broken:
+    def __del__(self):
+        raise OSError("It can't be closed.")
+
+
+def finalize():
+    Finalized()
+
+
+def call_back():
+    thing = Moment("on_train_end", lambda: None)
+    kept = weakref.ref(thing, lambda _: interrupt())
+    del thing
+    assert kept() is None
+
+
+@pytest.mark.parametrize("drop", [finalize, call_back])
+@pytest.mark.parametrize("moment", ["on_train_batch_end", "on_epoch_end"])
+def test_no_finalizer_drops_a_signal(drop, moment):
+    trainer, data = tiny()
+    hook, told = sys.unraisablehook, []
+    sys.unraisablehook = told.append
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            trainer.fit(data, verbose=0, callbacks=[Moment(moment, drop)])
+        assert told == []
+        # What else is dropped is told to whoever listened before.
+        with FewSteps().steps:
+            Broken()
+        assert [type(one.exc_value) for one in told] == [OSError]
+        assert sys.unraisablehook == told.append
+    finally:
+        sys.unraisablehook = hook
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
