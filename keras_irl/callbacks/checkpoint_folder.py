@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from typing import Any
 from typing import NamedTuple
@@ -25,6 +26,39 @@ _MENDED = {
     errno.EROFS: "Allow writing there",
     errno.ENOENT: "Put the folder back",
 }
+
+
+def wait_for_writers(
+    directory: pathlib.Path, pause: float = 0.1, most: float = 30.0
+) -> None:
+    """Waits until nothing changes any more in what is half written.
+
+    Where one array can't be written, Orbax says so while others still are: who
+    writes the same checkpoint again at once would meet their files.
+
+    Args:
+        directory: Path of the folder of checkpoints.
+        pause: Seconds between two looks, of which four in a row see the same.
+        most: Seconds after which it waits no longer.
+    """
+    end = time.monotonic() + most
+    before, num_equal = None, 0
+    while num_equal < 3 and time.monotonic() < end:
+        found = _half_written(directory)
+        num_equal = num_equal + 1 if found == before else 0
+        before = found
+        time.sleep(pause)
+
+
+def _half_written(directory):
+    """The files of unfinished checkpoints, with sizes and times."""
+    found = set()
+    for path in directory.glob("*tmp*/**/*"):
+        # Files come and go.
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            found.add((str(path), status.st_size, status.st_mtime_ns))
+    return found
 
 
 class DamagedCheckpointError(ValueError):
@@ -240,6 +274,8 @@ class CheckpointFolder:
         try:
             yield
         except Exception as error:
+            if verb == "write":
+                wait_for_writers(self.directory)
             place = self.directory if step is None else self.path(step)
             raise ValueError(
                 f"Can't {verb} the checkpoint {str(place)!r}: "

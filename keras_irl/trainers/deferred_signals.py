@@ -27,7 +27,7 @@ class _Signal(NamedTuple):
 
 
 class _Raised(NamedTuple):
-    """What a handler has raised, and on which signal."""
+    """An exception that a handler has raised, with its signal."""
 
     error: BaseException
     signal: _Signal

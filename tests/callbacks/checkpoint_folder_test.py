@@ -1,11 +1,14 @@
 import concurrent.futures
 import errno
+import threading
+import time
 
 import numpy as np
 import pytest
 
 from keras_irl.callbacks.checkpoint_folder import CheckpointFolder
 from keras_irl.callbacks.checkpoint_folder import DamagedCheckpointError
+from keras_irl.callbacks.checkpoint_folder import wait_for_writers
 
 
 def test_the_newest_are_kept_and_read_as_they_were(tmp_path):
@@ -81,3 +84,36 @@ def test_a_disk_that_fills_in_the_background_harms_no_older_one(
     again.open()
     assert again.steps() == [1] and again.about(1)["step"] == 1
     again.close()
+
+
+def test_a_failed_write_is_over_when_nothing_changes_any_more(tmp_path):
+    folder = tmp_path / "2.orbax-checkpoint-tmp" / "arrays" / "d"
+    folder.mkdir(parents=True)
+    stop = threading.Event()
+
+    def write(path):
+        number = 0
+        while not stop.wait(0.01):
+            number += 1
+            path.write_bytes(b"x" * number)
+
+    def waited(path, most):
+        stop.clear()
+        thread = threading.Thread(target=write, args=[path])
+        thread.start()
+        timer = threading.Timer(0.4, stop.set)
+        timer.start()
+        start = time.monotonic()
+        wait_for_writers(tmp_path, pause=0.05, most=most)
+        took, is_over = time.monotonic() - start, stop.is_set()
+        stop.set()
+        thread.join()
+        timer.cancel()
+        return took, is_over
+
+    took, is_over = waited(folder / "data", most=20.0)
+    assert is_over and took < 10.0
+    # Not for ever, and not for what is whole.
+    assert waited(folder / "data", most=0.1)[1] is False
+    (tmp_path / "1").mkdir()
+    assert waited(tmp_path / "1" / "data", most=20.0)[1] is False

@@ -118,7 +118,7 @@ from keras_irl.cli.run_folder import RunFolder
 folder = RunFolder(sys.argv[1], {"steps": 3})
 checkpoint = folder.checkpoint("mle", 0)
 trainer, _ = fit(checkpoint, 1)
-for size in (100_000, 5_000):
+for size in (50_000, 5_000):
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
     try:
         fit(checkpoint, 2)
