@@ -114,9 +114,12 @@ class FitLoop(PolicyModel):
         arguments = check_fit_arguments(
             arguments, self.steps_per_execution, OF_EVALUATE
         )
+        check_data_on_devices(self, arguments, OF_EVALUATE)
         if isinstance(arguments.get("x"), Demonstrations):
             arguments["x"], arguments["steps"] = stream_once(
                 arguments["x"], arguments.get("steps")
             )
-        with own_rows_are_read(arguments), rows_in_words():
-            return super().predict(**arguments)
+        # Where a step fails, it brings the weights back that Keras took away.
+        with own_rows_are_read(arguments), DeferredSignals(self):
+            with rows_in_words():
+                return super().predict(**arguments)

@@ -347,7 +347,7 @@ def test_what_fails_right_after_a_step_leaves_all_weights(batch):
     assert np.isfinite(trainer.fit(data, verbose=0).history["loss"][0])
 
 
-@pytest.mark.parametrize("method", ["fit", "evaluate"])
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
 def test_a_first_step_that_fails_leaves_the_weights(method):
     trainer, data = tiny()
     before = trainer.get_weights()
