@@ -167,18 +167,44 @@ def _sample_lists(samples_per_prompt):
     )
 
 
+def check_samples(
+    samples: Any, references: Any, name: str = "samples_per_prompt"
+) -> tuple[Any, Any]:
+    """Checks samples and references: lists of strings, one for each prompt.
+
+    Args:
+        samples: A column of lists of at least one string.
+        references: As many lists of right texts.
+        name: What the samples are called in errors.
+
+    Returns:
+        The samples and the references, as lists of lists.
+
+    Raises:
+        ValueError: If they are something else.
+    """
+    samples = column_of_lists(
+        name,
+        samples,
+        meaning="Each prompt needs a list of at least one sample, a string.",
+    )
+    for row, texts in enumerate(samples):
+        if not texts or not all(isinstance(text, str) for text in texts):
+            raise ValueError(
+                "Each prompt needs a list of at least one sample, a string. "
+                f"Received: {name}[{row}]={shortened(texts)}"
+            )
+    _, references = check_references(
+        [texts[0] for texts in samples], references
+    )
+    return samples, references
+
+
 def _answers(samples_per_prompt, references, answer):
     """The answers of the samples, and the right ones, of each prompt."""
     check_function("answer", answer)
-    samples_per_prompt = _sample_lists(samples_per_prompt)
-    for row, samples in enumerate(samples_per_prompt):
-        if not samples or not all(isinstance(text, str) for text in samples):
-            raise ValueError(
-                "Each prompt needs a list of at least one sample, a string. "
-                f"Received: samples_per_prompt[{row}]={shortened(samples)}"
-            )
-    _, references = check_references(
-        [samples[0] for samples in samples_per_prompt], references
+    samples_per_prompt, references = check_samples(
+        samples_per_prompt, references
     )
     right = []
     for row, texts in enumerate(references):

@@ -22,11 +22,10 @@ from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
-from keras_irl.columns import column_of_lists
 from keras_irl.metrics.answers import answer_metrics
+from keras_irl.metrics.answers import check_samples
 from keras_irl.metrics.quality import exact_match
 from keras_irl.metrics.quality import words
-from keras_irl.metrics.text_metrics import check_references
 from keras_irl.metrics.text_metrics import mean_over_texts
 from keras_irl.tasks.task import Task
 from keras_irl.tasks.task import check_split
@@ -172,20 +171,7 @@ def coverage(
     >>> coverage([[solutions[0], solutions[0], "1 + 2 = 4"]], [solutions])
     50.0
     """
-    samples = column_of_lists(
-        "samples",
-        samples,
-        meaning="Each prompt needs a list of at least one sample, a string.",
-    )
-    for row, texts in enumerate(samples):
-        if not texts or not all(isinstance(text, str) for text in texts):
-            raise ValueError(
-                "Each prompt needs a list of at least one sample, a string. "
-                f"Received: samples[{row}]={texts!r}"
-            )
-    _, references = check_references(
-        [texts[0] for texts in samples], references
-    )
+    samples, references = check_samples(samples, references, "samples")
     shares = []
     for texts, solutions in zip(samples, references, strict=True):
         found = set(map(words, texts)) & set(solutions)

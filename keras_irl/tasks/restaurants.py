@@ -23,11 +23,10 @@ from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
-from keras_irl.columns import column_of_lists
 from keras_irl.metrics.answers import answer_metrics
+from keras_irl.metrics.answers import check_samples
 from keras_irl.metrics.quality import bleu
 from keras_irl.metrics.quality import words
-from keras_irl.metrics.text_metrics import check_references
 from keras_irl.metrics.text_metrics import mean_over_texts
 from keras_irl.tasks.restaurant_grammar import NUM_TEMPLATES
 from keras_irl.tasks.restaurant_grammar import all_meanings
@@ -232,18 +231,5 @@ def _meanings(references):
 
 def _rows(samples, references):
     """The samples of each prompt, and the meaning that right ones have."""
-    samples = column_of_lists(
-        "samples",
-        samples,
-        meaning="Each prompt needs a list of at least one sample, a string.",
-    )
-    for row, texts in enumerate(samples):
-        if not texts or not all(isinstance(text, str) for text in texts):
-            raise ValueError(
-                "Each prompt needs a list of at least one sample, a string. "
-                f"Received: samples[{row}]={shortened(texts)}"
-            )
-    _, references = check_references(
-        [texts[0] for texts in samples], references
-    )
+    samples, references = check_samples(samples, references, "samples")
     return zip(samples, _meanings(references), strict=True)
