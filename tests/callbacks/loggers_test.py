@@ -18,7 +18,6 @@ def fitted(tmp_path_factory):
     """Folder in which every logger that is installed has logged a training."""
     folder = tmp_path_factory.mktemp("logs")
     patch = pytest.MonkeyPatch()
-    patch.setenv("WANDB_MODE", "offline")
     patch.setenv("WANDB_SILENT", "true")
     patch.setenv("WANDB_DIR", str(folder))
     callbacks = [keras.callbacks.CSVLogger(folder / "log.csv")]
@@ -29,7 +28,10 @@ def fitted(tmp_path_factory):
         import wandb
         from wandb.integration.keras import WandbMetricsLogger
 
-        run = wandb.init(project="test", dir=folder)
+        # Said to `init`: what others in this process set up before us, no
+        # longer reads the environment.
+        wandb.setup()
+        run = wandb.init(project="test", dir=folder, mode="offline")
         callbacks.append(WandbMetricsLogger())
     trainer = keras_irl.IQLearn(quick_start(tiny_policy("gpt2")))
     trainer.compile("sgd")
