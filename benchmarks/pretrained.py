@@ -25,9 +25,9 @@ from studies import Comparison
 from studies import run_study
 from studies import validation_folder
 
-# What each method is trained with; gail goes on from mle, in its folder.
+# What each method is trained with, but for gail, which goes on from mle.
 METHODS = {
-    "mle": "--objectives mle,gail",
+    "mle": "--objectives mle",
     "mle-entropy": "--objectives mle-entropy --entropy-weight 0.1",
     "iqlearn 0.1": "--objectives iqlearn --td-weight 0.1",
     "iqlearn 0.5": "--objectives iqlearn --td-weight 0.5",
@@ -37,9 +37,9 @@ METHODS = {
 OFFSET = "--value-offset running"
 SIZES = {
     "cpu": (
-        "--backend torch --lora-rank 8 --dtype mixed_bfloat16 --batch-size 8 "
-        "--steps 40 --num-train 600 --learning-rate-warm-up 5 --num-test 16 "
-        "--evaluate-every 20 --gail-warm-up-steps 10"
+        "--backend torch --lora-rank 8 --dtype mixed_bfloat16 --batch-size "
+        "16 --steps 40 --num-train 600 --learning-rate-warm-up 5 --num-test 48 "
+        "--num-validation 64 --evaluate-every 20 --gail-warm-up-steps 10"
     ),
     "gpu": (
         "--backend jax --dtype mixed_bfloat16 --optimizer adamw --batch-size "
@@ -47,9 +47,10 @@ SIZES = {
         "--evaluate-every 100 --gail-warm-up-steps 100"
     ),
 }
-RATES = {"cpu": ("3e-4", "1e-3"), "gpu": ("1e-5", "5e-5")}
-JUDGED = {"cpu": (16, 2), "gpu": (200, 4)}  # Test prompts, samples of each.
-DECODERS = "greedy,T=0.5,T=0.75,T=1,beam=4"
+RATES = {"cpu": ("1e-3", "3e-3"), "gpu": ("1e-5", "5e-5")}
+# Test prompts, samples of each, and texts of a batch.
+JUDGED = {"cpu": (48, 2, 48), "gpu": (200, 4, 200)}
+DECODERS = "greedy,T=0.25,T=0.5,T=0.75,T=1,beam=4"
 # Little data, seen many times.
 SMALL = "--num-train 64 --keep last"
 SMALL_METHODS = ("mle", "iqlearn 0.1")
@@ -109,8 +110,25 @@ def parse():
     add("--output", default="runs/pretrained")
     add("--size", choices=SIZES, default="cpu")
     add("--seeds", type=int, default=3)
+    add(
+        "--methods",
+        default=",".join([*METHODS, "gail"]),
+        help="what is trained, mle among it (default: all)",
+    )
+    add(
+        "--skip",
+        default="",
+        help="what to leave out, of little-data and rewards",
+    )
     add("--flags", default="", help="further flags of `keras-irl compare`")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.methods = options.methods.split(",")
+    known = [*METHODS, "gail"]
+    if not {"mle"} <= set(options.methods) <= set(known):
+        parser.error(f"--methods must be mle and others of {known}")
+    options.goes_on = "gail" in options.methods
+    options.methods = [name for name in options.methods if name != "gail"]
+    return options
 
 
 def data_of(options):
@@ -119,13 +137,15 @@ def data_of(options):
 
 def comparison(options, name, data, method, rate, *more):
     flags = f"{SIZES[options.size]} {OFFSET} {METHODS[method]}".split()
+    has_gail = method == "mle" and options.goes_on
     return Comparison(
         name,
         [
             *("--task", options.task, "--path", str(data)),
             *("--preset", options.preset, "--learning-rate", rate),
-            *("--num-samples", "1", "--temperatures", "0,1"),
+            *("--num-samples", "1", "--temperatures", "0"),
             *flags,
+            *(("--objectives", "mle,gail") if has_gail else ()),
             *options.flags.split(),
             *more,
         ],
@@ -144,7 +164,7 @@ def chosen_rates(options, folder):
     found = run_study(
         [
             comparison(options, f"{method} at {rate}", data, method, rate)
-            for method in METHODS
+            for method in options.methods
             for rate in rates
         ],
         folder / "search",
@@ -154,7 +174,7 @@ def chosen_rates(options, folder):
         method: max(
             rates, key=lambda rate: quality(found[f"{method} at {rate}"])
         )
-        for method in METHODS
+        for method in options.methods
     }
     path.write_text(json.dumps(chosen, indent=1), "utf-8")
     return chosen
@@ -170,9 +190,11 @@ def quality(results):
 def trained(options, folder, rates):
     """Trains all methods on the task; results by name."""
     data = data_of(options)
+    # `evaluated` judges them.
+    hardly = ("--num-test", "16")
     normal = [
-        comparison(options, method, data, method, rates[method])
-        for method in METHODS
+        comparison(options, method, data, method, rates[method], *hardly)
+        for method in options.methods
     ]
     small = [
         comparison(
@@ -186,6 +208,7 @@ def trained(options, folder, rates):
             *("--objectives", method.split()[0]),
         )
         for method in SMALL_METHODS
+        if "little-data" not in options.skip
     ]
     return run_study([*normal, *small], folder / "train", options.seeds)
 
@@ -204,10 +227,10 @@ def policy_paths(folder, rates, num_seeds):
 
 def task_flags(options):
     flags = ["--task", options.task, "--path", str(data_of(options))]
-    num_test, num_samples = JUDGED[options.size]
+    num_test, num_samples, batch_size = JUDGED[options.size]
     if options.size == "cpu":
         flags += ["--backend", "torch"]
-    flags += ["--num-test", str(num_test)]
+    flags += ["--num-test", str(num_test), "--batch-size", str(batch_size)]
     return [*flags, "--num-samples", str(num_samples)]
 
 
@@ -234,7 +257,7 @@ def rewards_of(options, folder, name, paths):
     """The correlations of a method's first policy, likelihood the control."""
     from keras_irl.__main__ import main as keras_irl
 
-    if name in ("mle-entropy", "gail"):
+    if name in ("mle-entropy", "gail") or "rewards" in options.skip:
         return None
     output = folder / "rewards" / name.replace(" ", "-")
     if not (output / "rewards.json").exists():

@@ -13,6 +13,7 @@ from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
 from keras_irl.arguments import shortened
+from keras_irl.generation.cast_weights import cast_once
 from keras_irl.ops.shapes import as_tensor
 from keras_irl.types import Tensor
 
@@ -124,6 +125,8 @@ class BranchingSampler(keras_hub.samplers.Sampler):
         variables = self.variables
         weights = [] if model is None else model.variables
         fixed = keras.StatelessScope([(v, v.value) for v in weights])
+        if model is not None:
+            cast_once(fixed, model)
 
         def stateless_cond(state, *loop_vars):
             return cond(*loop_vars)
