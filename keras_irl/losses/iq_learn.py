@@ -18,6 +18,7 @@ from keras_irl.losses.schedules import Schedule
 from keras_irl.losses.schedules import StepCounter
 from keras_irl.losses.token_loss import TokenLoss
 from keras_irl.ops import implicit_rewards
+from keras_irl.ops import offset_sums
 from keras_irl.ops.shapes import as_tensor
 from keras_irl.ops.shapes import check_scalar
 from keras_irl.types import Tensor
@@ -178,6 +179,13 @@ class IQLearnLoss(TokenLoss):
             `False`.
         warmup_steps: Number of first batches in which the loss is that of
             maximum likelihood. Defaults to 0.
+        value_offset: A number of nats that is added to all values, as the
+            level of a policy's logits says nothing; or `"batch"`, for the
+            number that keeps the rewards of a batch smallest (see
+            `keras_irl.ops.offset_sums`), without gradient: then no constant
+            that is added to all logits changes the loss. `keras_irl.IQLearn`
+            finds it over many batches; a loss is told of one. Defaults to 0.0,
+            the paper's form.
         initial_step: Number of batches trained on before, when training is
             resumed. A loss has no place in a checkpoint, so it must be told;
             `keras_irl.IQLearn` keeps count in its weights. Defaults to 0.
@@ -207,6 +215,7 @@ class IQLearnLoss(TokenLoss):
         stop_value_gradient: bool = False,
         *,
         warmup_steps: int = 0,
+        value_offset: float | str = 0.0,
         initial_step: int = 0,
         name: str = "iq_learn_loss",
     ) -> None:
@@ -218,6 +227,15 @@ class IQLearnLoss(TokenLoss):
         self.stop_value_gradient = check_flag(
             "stop_value_gradient", stop_value_gradient
         )
+        if value_offset != "batch":
+            value_offset = check_number(
+                "value_offset",
+                value_offset,
+                meaning='It must be a number of nats, or "batch" to find it on '
+                "each batch. To keep it up over batches, train by "
+                '`keras_irl.IQLearn(policy, value_offset="running")`.',
+            )
+        self.value_offset = value_offset
         self.steps = StepCounter(initial_step)
 
     def token_losses(self, statistics: Any, mask: Tensor) -> Any:
@@ -226,9 +244,13 @@ class IQLearnLoss(TokenLoss):
         if td_weight is None:
             action_values, step = self.steps.count(action_values)
             td_weight = self.td_weight(step)
+        offset = self.value_offset
+        if offset == "batch":
+            sums = offset_sums(action_values, values, mask, self.discount)
+            offset = sums.offset
         return iq_learn_loss(
-            action_values,
-            values,
+            action_values + offset,
+            values + offset,
             mask,
             self.discount,
             td_weight=td_weight,
@@ -242,6 +264,7 @@ class IQLearnLoss(TokenLoss):
             "discount": self.discount,
             "divergence": self.divergence,
             "stop_value_gradient": self.stop_value_gradient,
+            "value_offset": self.value_offset,
             "initial_step": self.steps.initial_step,
             "name": self.name,
         }

@@ -19,9 +19,11 @@ from keras_irl.ops.statistics import token_statistics as token_statistics
 from keras_irl.ops.tiled_statistics import (
     tiled_token_statistics as tiled_token_statistics,
 )
+from keras_irl.ops.values import OffsetSums as OffsetSums
 from keras_irl.ops.values import implicit_rewards as implicit_rewards
 from keras_irl.ops.values import log_probs as log_probs
 from keras_irl.ops.values import next_values as next_values
+from keras_irl.ops.values import offset_sums as offset_sums
 from keras_irl.ops.vocabulary_head import VocabularyHead as VocabularyHead
 
 __getattr__ = _offer(

@@ -1,12 +1,14 @@
 """Soft values: next values, implicit rewards, log-probabilities."""
 
 from typing import Any
+from typing import NamedTuple
 
 from keras import ops
 
 from keras_irl.arguments import check_number
 from keras_irl.ops.masking import continues
 from keras_irl.ops.masking import is_action
+from keras_irl.ops.masking import masked_sum
 from keras_irl.ops.shapes import check_scalar
 from keras_irl.ops.shapes import check_shapes
 from keras_irl.types import Tensor
@@ -137,4 +139,68 @@ def check_share(name: str, number: Any) -> Any:
         1.0,
         meaning="It must lie in [0, 1], or the values of long texts grow "
         "without bound. To weigh all tokens of a text alike, pass 1.0.",
+    )
+
+
+class OffsetSums(NamedTuple):
+    """Sums of which the offset that keeps rewards smallest is the quotient.
+
+    Attributes:
+        products: Scalar, Σ kₜ rₜ.
+        squares: Scalar, Σ kₜ².
+    """
+
+    products: Any
+    squares: Any
+
+    @property
+    def offset(self) -> Any:
+        """Scalar −Σ kₜ rₜ / Σ kₜ², 0 where no action pins a level."""
+        return -ops.divide_no_nan(self.products, self.squares)
+
+
+def offset_sums(
+    action_values: Tensor,
+    values: Tensor,
+    mask: Tensor,
+    discount: float = 0.99,
+    *,
+    last_only: bool = False,
+) -> OffsetSums:
+    """Sums over rewards, for the number that values lack.
+
+    With a number c added to all values, rₜ(c) = rₜ + c kₜ, where kₜ is 1 after
+    the last action of a text and 1 − γ elsewhere. The derivative of Σ rₜ(c)² is
+    zero at
+
+        c = −Σ kₜ rₜ / Σ kₜ²
+
+    Args:
+        action_values: As in `implicit_rewards`, like all arguments.
+        values: As in `implicit_rewards`.
+        mask: As in `implicit_rewards`.
+        discount: As in `implicit_rewards`.
+        last_only: Whether kₜ is 0 but after last actions. Defaults to `False`.
+
+    Returns:
+        `OffsetSums`, without gradient.
+
+    Raises:
+        ValueError: As in `implicit_rewards`.
+
+    Example:
+    >>> # The one text ends with r = 3 - 0.
+    >>> float(offset_sums([[3.0]], [[5.0]], [[1]]).offset)
+    -3.0
+    """
+    rewards = ops.stop_gradient(
+        implicit_rewards(action_values, values, mask, discount)
+    )
+    after = next_values(ops.ones_like(rewards), mask)
+    # What one more nat in every value adds to each reward.
+    slopes = 1.0 - (1.0 if last_only else discount) * after
+    counts = ops.cast(is_action(mask), "float32")
+    return OffsetSums(
+        masked_sum(slopes * rewards, counts),
+        masked_sum(ops.square(slopes), counts),
     )

@@ -7,10 +7,7 @@ from keras import ops
 
 from keras_irl.arguments import check_number
 from keras_irl.ops import TokenStatistics
-from keras_irl.ops import implicit_rewards
-from keras_irl.ops import is_action
-from keras_irl.ops import masked_sum
-from keras_irl.ops import next_values
+from keras_irl.ops import offset_sums
 from keras_irl.types import Tensor
 
 CALIBRATION_STEPS = 10
@@ -143,31 +140,21 @@ class ValueOffset(keras.layers.Layer):
         if self.value_offset == 0.0:
             return statistics
         if training and self.value_offset in MODES:
-            products, squares = self._sums(statistics, mask, discount)
+            sums = offset_sums(
+                *statistics[:2],
+                mask,
+                discount,
+                last_only=self.value_offset == "running_last",
+            )
             if self.value_offset == "auto":
-                self._calibrate(products, squares, step)
+                self._calibrate(*sums, step)
             else:
-                self._keep_up(products, squares, num_waiting)
+                self._keep_up(*sums, num_waiting)
         return TokenStatistics(
             statistics.action_values + self.offset,
             statistics.values + self.offset,
             statistics.entropies,
             statistics.is_argmax,
-        )
-
-    def _sums(self, statistics, mask, discount):
-        """Σ kₜ rₜ and Σ kₜ² of a batch, without the offset."""
-        action_values, values = map(ops.stop_gradient, statistics[:2])
-        rewards = implicit_rewards(action_values, values, mask, discount)
-        after = next_values(ops.ones_like(values), mask)
-        # What one more nat in every value adds to each reward.
-        slopes = 1.0 - discount * after
-        if self.value_offset == "running_last":
-            slopes = 1.0 - after
-        counts = ops.cast(is_action(mask), "float32")
-        return (
-            masked_sum(slopes * rewards, counts),
-            masked_sum(ops.square(slopes), counts),
         )
 
     def _calibrate(self, products, squares, step):

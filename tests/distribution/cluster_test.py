@@ -1,17 +1,13 @@
 """Two processes of four devices each, and what they are told."""
 
-import json
-import os
 import pathlib
 import re
-import socket
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 import two_processes
+from joined_processes import run_both
 
 from keras_irl.distribution import cluster
 from keras_irl.distribution import initialize
@@ -25,46 +21,13 @@ on_jax = pytest.mark.skipif(
 )
 
 
-def free_port():
-    with socket.socket() as found:
-        found.bind(("localhost", 0))
-        return found.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def both(tmp_path_factory):
     """What each of two processes saw, what it printed, and where it wrote."""
     folder = tmp_path_factory.mktemp("processes")
-    flags = os.environ.get("XLA_FLAGS", "").split()
-    flags = [flag for flag in flags if "device_count" not in flag]
-    environment = {
-        **os.environ,
-        "XLA_FLAGS": " ".join(flags),
-        "KERAS_BACKEND": "jax",
-    }
-    port = free_port()
-    processes = [
-        subprocess.Popen(
-            [
-                sys.executable,
-                str(HERE / "two_processes.py"),
-                *map(str, (number, 2, port, folder)),
-            ],
-            cwd=HERE.parents[1],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for number in range(2)
-    ]
-    try:
-        printed = [p.communicate(timeout=SECONDS)[0] for p in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert all(p.returncode == 0 for p in processes), "\n".join(printed)[-9000:]
-    saw = [json.loads((folder / f"{i}.json").read_text()) for i in range(2)]
+    saw, printed = run_both(
+        "two_processes.py", folder, two_processes.NUM_DEVICES
+    )
     return saw, printed, folder
 
 

@@ -6,7 +6,6 @@ It writes what it saw to FOLDER, for `judging_test.py`.
 """
 
 import json
-import os
 import pathlib
 import sys
 import time
@@ -75,12 +74,6 @@ def message(function, *arguments, **keywords):
 
 
 def main(process, num_processes, port, folder):
-    sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-    os.environ["XLA_FLAGS"] = (
-        os.environ.get("XLA_FLAGS", "")
-        + " --xla_force_host_platform_device_count="
-        + str(NUM_DEVICES // num_processes)
-    )
     import jax
     import keras
 

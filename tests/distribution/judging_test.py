@@ -1,56 +1,16 @@
 """Two processes judge and export as one does."""
 
-import json
-import os
-import pathlib
-import socket
-import subprocess
-import sys
-
 import judging_processes
 import keras
 import keras_hub
 import numpy as np
 import pytest
+from joined_processes import run_both
 
 from keras_irl.models import load_lora
 
-HERE = pathlib.Path(__file__).parent
-SECONDS = 400
-
 if keras.config.backend() != "jax":
     pytest.skip("Keras joins processes on JAX.", allow_module_level=True)
-
-
-def run_both(folder):
-    """Runs two processes; what each of them saw."""
-    with socket.socket() as found:
-        found.bind(("localhost", 0))
-        port = found.getsockname()[1]
-    flags = os.environ.get("XLA_FLAGS", "").split()
-    flags = [flag for flag in flags if "device_count" not in flag]
-    given = {"XLA_FLAGS": " ".join(flags), "KERAS_BACKEND": "jax"}
-    processes = [
-        subprocess.Popen(
-            [
-                *(sys.executable, str(HERE / "judging_processes.py")),
-                *map(str, (number, 2, port, folder)),
-            ],
-            cwd=HERE.parents[1],
-            env={**os.environ, **given},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for number in range(2)
-    ]
-    try:
-        printed = [p.communicate(timeout=SECONDS)[0] for p in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert all(p.returncode == 0 for p in processes), "\n".join(printed)[-9000:]
-    return [json.loads((folder / f"{i}.json").read_text()) for i in range(2)]
 
 
 def weights(folder):
@@ -67,7 +27,9 @@ def assert_close(ours, theirs):
 def test_two_processes_judge_and_export_as_one_does(tmp_path):
     keras.distribution.set_distribution(None)
     alone = judging_processes.judged(tmp_path / "alone")
-    first, second = run_both(tmp_path)
+    (first, second), _ = run_both(
+        "judging_processes.py", tmp_path, judging_processes.NUM_DEVICES
+    )
     assert first["seed"] == second["seed"] is not None
     found = first["judged"]
     for saw in (found, second["judged"]):

@@ -46,12 +46,6 @@ def train(folder, seed, *callbacks):
 
 
 def main(process, num_processes, port, folder):
-    sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-    os.environ["XLA_FLAGS"] = (
-        os.environ.get("XLA_FLAGS", "")
-        + " --xla_force_host_platform_device_count="
-        + str(NUM_DEVICES // num_processes)
-    )
     import keras
 
     from keras_irl.callbacks import agreed_stop

@@ -11,6 +11,7 @@ import pathlib
 import sys
 
 NUM_DEVICES = 8
+NUM_DEVICES = 8
 PROMPTS = [f"the fox {letter}" for letter in "abcdefghijklmnopqrst"]
 RESPONSES = [f"{letter} jumps" for letter in "abcdefghijklmnopqrst"]
 BATCH_SIZE = 8
@@ -131,13 +132,6 @@ def slurm(process, num_processes, port):
 
 
 def main(process, num_processes, port, folder):
-    here = pathlib.Path(__file__).parent
-    sys.path.insert(0, str(here.parent))
-    os.environ["XLA_FLAGS"] = (
-        os.environ.get("XLA_FLAGS", "")
-        + " --xla_force_host_platform_device_count="
-        + str(NUM_DEVICES // num_processes)
-    )
     import keras
     from families import family_policy
 

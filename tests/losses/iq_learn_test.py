@@ -205,6 +205,42 @@ def test_the_pure_function_gives_one_loss_per_token():
         )
 
 
+@pytest.mark.parametrize("discount", [0.9, 1.0])
+def test_the_offset_of_a_batch_makes_its_rewards_smallest(discount):
+    q_values, actions, mask = ragged_batch(extra=1)
+    arguments = {"discount": discount, "td_weight": 0.5}
+    loss = IQLearnLoss(**arguments, value_offset="batch")
+    found = float(numpy(loss(actions, q_values, mask)))
+    levels = np.linspace(-30.0, 30.0, 12_001)
+    # A parabola, of which three points tell the whole.
+    points = [
+        mean_oracle(q_values + level, actions, mask, **arguments)
+        for level in (-1.0, 0.0, 1.0)
+    ]
+    parabola = np.polyfit([-1.0, 0.0, 1.0], points, 2)
+    assert found == pytest.approx(np.polyval(parabola, levels).min(), rel=1e-5)
+    best = levels[np.polyval(parabola, levels).argmin()]
+    given = IQLearnLoss(**arguments, value_offset=float(best))
+    assert numpy(given(actions, q_values, mask)) == pytest.approx(found)
+
+
+def test_a_shift_of_all_logits_changes_nothing_with_the_offset_of_a_batch():
+    q_values, actions, mask = ragged_batch(extra=1)
+    loss = IQLearnLoss(td_weight=0.5, value_offset="batch")
+
+    def mean(logits):
+        return loss(actions, logits, mask)
+
+    near, far = (gradient(mean, q_values + level)[0] for level in (0.0, 25.0))
+    np.testing.assert_allclose(far, near, atol=2e-6)
+    # The paper's form sees the level.
+    (plain,) = gradient(
+        lambda logits: IQLearnLoss(td_weight=0.5)(actions, logits, mask),
+        q_values + 25.0,
+    )
+    assert np.abs(plain - near).max() > 0.1
+
+
 def test_survives_a_config_round_trip():
     loss = IQLearnLoss(
         keras.optimizers.schedules.PolynomialDecay(0.0, 100, 0.5),
@@ -212,6 +248,7 @@ def test_survives_a_config_round_trip():
         divergence="reverse_kl",
         stop_value_gradient=True,
         warmup_steps=3,
+        value_offset="batch",
         initial_step=50,
     )
     config = keras.saving.serialize_keras_object(loss)
@@ -230,6 +267,8 @@ def test_survives_a_config_round_trip():
         ({"td_weight": -1.0}, r"at least 0.*Received: td_weight=-1.0"),
         ({"divergence": "kl"}, r"chi2, hellinger.*Received: divergence='kl'"),
         ({"warmup_steps": -1}, r"Received: warmup_steps=-1"),
+        ({"value_offset": "auto"}, r"batch.*Received: value_offset='auto'"),
+        ({"value_offset": None}, r"number.*Received: value_offset=None"),
     ],
 )
 def test_arguments_out_of_range_are_refused(arguments, message):

@@ -8,6 +8,7 @@ from keras_irl.ops import CONTINUES
 from keras_irl.ops import implicit_rewards
 from keras_irl.ops import log_probs
 from keras_irl.ops import next_values
+from keras_irl.ops import offset_sums
 from keras_irl.ops import token_statistics
 
 
@@ -26,6 +27,31 @@ def test_rewards_match_a_loop_over_tokens(discount):
             action_values[row, :length], values[row, :length], discount
         )
         np.testing.assert_allclose(rewards[row, :length], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("last_only", [False, True])
+@pytest.mark.parametrize("discount", [0.0, 0.9, 1.0])
+def test_sums_for_an_offset_match_a_loop_over_tokens(discount, last_only):
+    action_values, values, mask = statistics_of(extra=2)
+    expected = np.zeros(2)
+    for row, length in enumerate(mask.sum(axis=1).astype(int)):
+        slopes = np.full(length, 0.0 if last_only else 1.0 - discount)
+        slopes[-1] = 1.0
+        rewards = oracles.rewards(
+            action_values[row, :length], values[row, :length], discount
+        )
+        expected += np.sum(slopes * rewards), np.sum(slopes**2)
+    sums = offset_sums(
+        action_values, values, mask, discount, last_only=last_only
+    )
+    np.testing.assert_allclose(list(map(numpy, sums)), expected, rtol=1e-5)
+    assert numpy(sums.offset) == pytest.approx(-expected[0] / expected[1])
+
+
+def test_where_no_action_pins_a_level_the_offset_is_zero():
+    action_values, values, mask = statistics_of()
+    sums = offset_sums(action_values, values, np.zeros_like(mask))
+    assert numpy(sums.offset) == 0.0
 
 
 def test_the_value_after_the_end_is_zero_and_not_that_of_padding():
