@@ -89,7 +89,8 @@ suite: $(VENV)/.test
 	$(if $(filter-out $(BACKENDS),$(ALL_BACKENDS)),, \
 		$(BIN)/python tests/suite_plan.py)
 
-# Hours: every test on every backend, also those that take minutes.
+# Hours: every test on each backend that can tell something by it, also those
+# that take minutes.
 nightly: export KERAS_IRL_EVERY_BACKEND := 1
 nightly: lint mutate
 	@$(call RUN_ALL,-m "slow or not slow")

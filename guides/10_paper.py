@@ -159,7 +159,7 @@ for name, call in CALLS.items():
 ## GSM8k: accuracy and diversity
 
 Accuracy without and with a calculator that corrects the sums (both are metrics
-of the task `gsm8k`), and Self-BLEU, in per cent, as the paper reports them:
+of the task `gsm8k`), and Self-BLEU, in percent, as the paper reports them:
 
 | | T5-base | T5-large | T5-XL |
 |---|---|---|---|

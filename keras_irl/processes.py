@@ -197,7 +197,7 @@ def to_numpy(tensor: Any) -> Tensor:
     return keras.ops.convert_to_numpy(tensor)
 
 
-def on_all_processes(tensors: Any) -> Any:
+def replicated(tensors: Any) -> Any:
     """Copies what a compiled step returns to all processes, to be fetched.
 
     Args:
@@ -218,7 +218,7 @@ def on_all_processes(tensors: Any) -> Any:
     return keras.tree.map_structure(copy, tensors)
 
 
-def gathered(numbers: Sequence[int]) -> np.ndarray:
+def all_gather(numbers: Sequence[int]) -> np.ndarray:
     """Tells all processes some numbers of each. All of them must call it.
 
     It waits for the steps before it, and for the slowest of the processes.
@@ -230,7 +230,7 @@ def gathered(numbers: Sequence[int]) -> np.ndarray:
         Integer array of shape `(num_processes, len(numbers))`.
 
     Example:
-    >>> gathered([3, 5]).tolist()
+    >>> all_gather([3, 5]).tolist()
     [[3, 5]]
     """
     values = np.asarray(numbers, "int32")
@@ -245,7 +245,7 @@ def gathered(numbers: Sequence[int]) -> np.ndarray:
 _MESSAGE = 2**12
 
 
-def told_by_first(text: str | None) -> str | None:
+def broadcast(text: str | None) -> str | None:
     """Tells all processes what the first one says. All of them must call it.
 
     Args:
@@ -256,18 +256,18 @@ def told_by_first(text: str | None) -> str | None:
         That of the first process.
 
     Example:
-    >>> told_by_first("all is well")
+    >>> broadcast("all is well")
     'all is well'
     """
     if num_processes() == 1:
         return text
     found = (text or "").encode("utf-8", "replace")[:_MESSAGE]
-    rows = gathered([*found, *bytes(_MESSAGE - len(found))])
+    rows = all_gather([*found, *bytes(_MESSAGE - len(found))])
     said = bytes(rows[0].tolist()).rstrip(b"\0").decode("utf-8", "ignore")
     return said or None
 
 
-def done_by_first(work: Callable[[], Any]) -> None:
+def done_on_first(work: Callable[[], Any]) -> None:
     """Lets the first process do something, and all wait for its end.
 
     All of them must call it.
@@ -288,7 +288,7 @@ def done_by_first(work: Callable[[], Any]) -> None:
             work()
         except Exception as found:
             error, mine = found, f"{type(found).__name__}: {found}"
-    said = told_by_first(mine)
+    said = broadcast(mine)
     if error is not None:
         raise error
     if said is not None:
@@ -311,7 +311,7 @@ def agree_on_seed() -> None:
         return
     # More than 32 bits are gathered in two numbers.
     halves = [-1, -1] if seed is None else divmod(int(seed) % 2**62, 2**31)
-    known = gathered([*halves, secrets.randbelow(2**31)])
+    known = all_gather([*halves, secrets.randbelow(2**31)])
     if (known[:, 0] < 0).any():
         keras.utils.set_random_seed(int(known[0, 2]))
     elif (known[:, :2] != known[0, :2]).any():
@@ -335,7 +335,7 @@ def fetched_by_all(found: Any) -> Any:
     if num_processes() == 1:
         return found
     outputs, state = found
-    return on_all_processes(outputs), state
+    return replicated(outputs), state
 
 
 def check_engine(policy: Any = None) -> None:

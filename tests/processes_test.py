@@ -14,8 +14,8 @@ from keras_irl.processes import WHOLE
 from keras_irl.processes import Share
 from keras_irl.processes import agree_on_seed
 from keras_irl.processes import check_engine
-from keras_irl.processes import done_by_first
-from keras_irl.processes import on_all_processes
+from keras_irl.processes import done_on_first
+from keras_irl.processes import replicated
 from keras_irl.processes import share_of_batch
 from keras_irl.processes import share_of_parts
 from keras_irl.processes import to_numpy
@@ -54,22 +54,22 @@ def test_all_are_told_of_what_the_first_could_not_do(is_first, monkeypatch):
         raise OSError("no room")
 
     with pytest.raises(OSError, match="no room"):
-        done_by_first(fail)
+        done_on_first(fail)
     told = []
     monkeypatch.setattr(processes, "num_processes", lambda: 2)
     monkeypatch.setattr(processes, "is_first_process", lambda: is_first)
     monkeypatch.setattr(
         processes,
-        "told_by_first",
+        "broadcast",
         lambda text: told.append(text) or "OSError: no room",
     )
     kind = OSError if is_first else ValueError
     with pytest.raises(kind, match="no room"):
-        done_by_first(fail)
+        done_on_first(fail)
     assert told == ["OSError: no room" if is_first else None]
     done = []
-    monkeypatch.setattr(processes, "told_by_first", lambda text: text)
-    done_by_first(lambda: done.append(1))
+    monkeypatch.setattr(processes, "broadcast", lambda text: text)
+    done_on_first(lambda: done.append(1))
     assert done == [1] * is_first
 
 
@@ -122,9 +122,9 @@ def test_outputs_of_a_step_are_copied_to_all_processes():
     array = np.arange(16.0, dtype="float32").reshape(8, 2)
 
     def step(tensor):
-        return on_all_processes({"found": tensor + 1.0})
+        return replicated({"found": tensor + 1.0})
 
-    assert on_all_processes(array) is array
+    assert replicated(array) is array
     mesh = keras.distribution.DeviceMesh((8,), ["batch"])
     with keras.distribution.DataParallel(mesh).scope():
         layout = keras.distribution.TensorLayout(("batch", None), mesh)

@@ -101,6 +101,14 @@ def test_spelling_is_american(path):
     assert sorted(found) == []
 
 
+@pytest.mark.parametrize(
+    "path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix()
+)
+def test_shares_are_in_percent(path):
+    if path != pathlib.Path(__file__):
+        assert "per cent" not in path.read_text("utf-8").lower()
+
+
 def test_old_names_are_excepted_as_names_alone():
     assert "normalised" not in words('offer("normalised")')
     assert "normalised" in words("advantages are normalised")

@@ -4,7 +4,7 @@ import time
 
 from keras_irl.callbacks.held_signals import HeldSignals
 from keras_irl.process_number import num_processes
-from keras_irl.processes import gathered
+from keras_irl.processes import all_gather
 
 # After how many seconds, about, a signal to one process is known to all.
 _SECONDS = 2.0
@@ -72,7 +72,7 @@ class AgreedStop:
         now = time.monotonic()
         num_steps, seconds = step - self._asked_step, now - self._asked_at
         gap = int(_SECONDS * num_steps / seconds) if seconds else 1
-        answers = gathered([self._signals.number or 0, max(1, gap)])
+        answers = all_gather([self._signals.number or 0, max(1, gap)])
         self._number = int(answers[:, 0].max()) or None
         self._asked_step, self._asked_at = step, now
         self._next_step = step + int(answers[:, 1].min())

@@ -26,7 +26,7 @@ from keras_irl.callbacks.kept_settings import warn_of_changes
 from keras_irl.callbacks.kept_settings import with_kept_rates
 from keras_irl.callbacks.random_generators import random_states
 from keras_irl.callbacks.random_generators import restore_random_states
-from keras_irl.callbacks.training_state import KeptState
+from keras_irl.callbacks.training_state import CheckpointState
 from keras_irl.callbacks.training_state import assign_described
 from keras_irl.callbacks.training_state import described_targets
 from keras_irl.callbacks.training_state import scalars_of
@@ -39,7 +39,7 @@ from keras_irl.version import __version__
 
 
 class Checkpoint(Resuming):
-    """Keeps a training as it is, so that a `fit` goes on exactly from there.
+    """Checkpoints of the whole training state, to resume `fit` exactly.
 
     A script that is killed, at whatever moment, is started again: the same
     `fit` goes on from the newest checkpoint in `directory`, in the middle of an
@@ -121,7 +121,7 @@ class Checkpoint(Resuming):
         self._folder = CheckpointFolder(directory, self.keep, self.remedy)
         self._best: Any = None
         self._about: Any = None
-        self._kept: KeptState | None = None
+        self._kept: CheckpointState | None = None
         self._changed: dict[str, Any] = {}
         self._metrics: Any = None
         self._sums: Any = None
@@ -412,7 +412,9 @@ class Checkpoint(Resuming):
         )
         arrays = self._folder.arrays(step, targets)
         values = [arrays[name] for name in sorted(arrays)]
-        return KeptState(about, [*state.trained, *state.optimizer], values)
+        return CheckpointState(
+            about, [*state.trained, *state.optimizer], values
+        )
 
     def _refuse(self, error, trainer, newest, older):
         """Says what is wrong with a checkpoint, and which older one is good."""

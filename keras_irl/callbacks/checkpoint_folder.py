@@ -12,9 +12,9 @@ from typing import Any
 from typing import NamedTuple
 
 from keras_irl.arguments import first_line
-from keras_irl.callbacks.noted_files import NotedFiles
+from keras_irl.callbacks.file_digests import FileDigests
 from keras_irl.folders import check_folder
-from keras_irl.processes import gathered
+from keras_irl.processes import all_gather
 from keras_irl.types import Path
 
 # What Orbax writes besides the numbers, in bytes.
@@ -116,7 +116,7 @@ class CheckpointFolder:
         self.keep = keep
         self.remedy = remedy
         self.best_step: int | None = None
-        self._files = NotedFiles(self.directory)
+        self._files = FileDigests(self.directory)
         self._manager: Any = None
         self._good: set[int] = set()
         self._written: int | None = None
@@ -314,13 +314,13 @@ class CheckpointFolder:
                 pass
         except OSError as found:
             error = found
-        told = gathered([error.errno or errno.EIO if error else 0])
+        told = all_gather([error.errno or errno.EIO if error else 0])
         if error is not None:
             raise error
         if told.any():
             number = int(told.max())
             raise OSError(number, f"another process says {os.strerror(number)}")
-        if gathered([free < needed]).any():
+        if all_gather([free < needed]).any():
             raise OSError(
                 errno.ENOSPC,
                 f"the disk is full: {needed / 1e6:.1f} MB are needed, and "

@@ -33,10 +33,10 @@ class EvaluateGeneration(keras.callbacks.Callback):
     | name                | meaning                                            |
     |---------------------|----------------------------------------------------|
     | `bleu_t0.5`         | a metric of the task; likewise its others          |
-    | `self_bleu_t0.5`    | in per cent, where there are several samples       |
+    | `self_bleu_t0.5`    | in percent, where there are several samples       |
     | `distinct_1_t0.5`   | likewise, different words; and of n-grams to 3     |
     | `entropy_t0.5`      | of the policy at its samples, in nats a token      |
-    | `finished_t0.5`     | texts that the policy ended itself, in per cent    |
+    | `finished_t0.5`     | texts that the policy ended itself, in percent    |
     | `length_t0.5`       | mean length in tokens, over the demonstrations'    |
 
     The diversity is that of `num_samples` responses a prompt; it and the

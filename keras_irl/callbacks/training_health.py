@@ -30,7 +30,7 @@ class WindowedMeans:
         (n M − l L) / (n − l)
 
     It is exact for what weighs all batches alike. In means over tokens, what
-    has changed since the last look counts a few per cent too much or too little
+    has changed since the last look counts a few percent too much or too little
     where batches are longer or shorter than on average.
     """
 

@@ -52,7 +52,7 @@ class TrainingState(NamedTuple):
         }
 
 
-class KeptState(NamedTuple):
+class CheckpointState(NamedTuple):
     """State that was read of a checkpoint, and the variables it belongs to.
 
     Attributes:

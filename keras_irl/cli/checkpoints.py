@@ -94,7 +94,9 @@ class _OfCommand(Checkpoint):
     remedy = Remedy("the same command", "another `--output`")
 
 
-def save_whole(save: Callable[..., Any], path: Path, trainer: Any) -> None:
+def atomic_save_weights(
+    save: Callable[..., Any], path: Path, trainer: Any
+) -> None:
     """Saves weights to a file that is whole or not there.
 
     Args:

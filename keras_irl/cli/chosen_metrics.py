@@ -1,4 +1,4 @@
-"""Metrics that the command line names: ours, or functions of the user's own.
+"""Metrics of the command line: built in, or functions of the user's own.
 
 Names are read without Keras; functions are imported when a task is judged.
 """
@@ -82,7 +82,8 @@ def with_chosen_metrics(
     Args:
         task: A `Task`.
         names: List of names, see `metric_name`, or `None` for the task's own.
-        tokenize: What separates the words of ours, see `Task.tokenized_by`.
+        tokenize: What separates the words of those built in, see
+            `Task.tokenized_by`.
 
     Returns:
         A `Task`.
@@ -112,7 +113,7 @@ def metric_sources(names: Sequence[str] | None) -> dict[str, str]:
 
     Returns:
         A setting by which results are told apart, `{"metric_sources": ...}`,
-        or nothing where all metrics are ours.
+        or nothing where all metrics are built in.
     """
     found = []
     for name in found_from_anywhere("metrics", names) or ():
@@ -134,14 +135,14 @@ def _metrics(name, task):
     from keras_irl import metrics
     from keras_irl.metrics.rouge import ROUGE
 
-    ours = {
+    built_in = {
         "bleu": {"bleu": metrics.bleu},
         "chrf": {"chrf": metrics.chrf},
         "rouge": ROUGE,
         "exact": {"exact_match": metrics.exact_match},
     }
-    if name in ours:
-        return ours[name]
+    if name in built_in:
+        return built_in[name]
     function = _function(name)
     if isinstance(function, metrics.TextMetric):
         return {name.rpartition(":")[2]: function}

@@ -58,7 +58,7 @@ def decoder_specs(text: str) -> list[Any]:
     | `greedy`                  | the likeliest token                         |
     | `T=0.5`, `0.5`            | sampling at a temperature                   |
     | `top-k=40`                | at 1, from the 40 likeliest tokens          |
-    | `T=0.7+top-p=0.9`         | from the likeliest that hold 90 per cent    |
+    | `T=0.7+top-p=0.9`         | from the likeliest that hold 90 percent    |
     | `beam=4`                  | beam search                                 |
     | `beam=4+length-penalty=1` | with its penalty                            |
 

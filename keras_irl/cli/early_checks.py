@@ -99,7 +99,7 @@ def _check_hub(name):
         raise ValueError(
             f"The task '{name}' is read from a folder; give it as `--path`. To "
             "read it from the hub instead, "
-            '`pip install "keras-irl[datasets]"`. Received: path=None'
+            "`pip install datasets`. Received: path=None"
         )
 
 

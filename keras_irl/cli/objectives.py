@@ -19,6 +19,7 @@ from keras_irl.cli.flags import several
 from keras_irl.cli.flags import share
 from keras_irl.cli.flags import share_below_one
 from keras_irl.cli.flags import size
+from keras_irl.families.positions import num_positions
 from keras_irl.types import Policy
 
 # Of `keras_irl.trainers.ValueOffset`, besides numbers.
@@ -99,8 +100,7 @@ def check_objectives(objectives: Any, policy: Policy) -> None:
 
 
 def _check_positions(policy):
-    # Only backbones that embed positions have a limit.
-    limit = policy.backbone.get_config().get("max_sequence_length")
+    limit = num_positions(policy)
     length = policy.preprocessor.sequence_length
     if limit is not None and length >= limit:
         raise ValueError(

@@ -18,8 +18,8 @@ from keras_irl.arguments import shortened
 from keras_irl.cli.checkpoints import OLDER
 from keras_irl.cli.checkpoints import STEPS
 from keras_irl.cli.checkpoints import RunCheckpoint
+from keras_irl.cli.checkpoints import atomic_save_weights
 from keras_irl.cli.checkpoints import json_text
-from keras_irl.cli.checkpoints import save_whole
 from keras_irl.cli.config import CONFIG
 from keras_irl.cli.config import found_from_anywhere
 from keras_irl.cli.error_messages import raise_if_too_small
@@ -255,7 +255,7 @@ class RunFolder(ResultFolder):
         def save(part):
             atomic_save(trainer.save, path, part)
 
-        save_whole(save, partial, trainer)
+        atomic_save_weights(save, partial, trainer)
 
     def saved_policy(self, name: str, seed: int) -> Any:
         """Returns a policy that was kept, or `None`.

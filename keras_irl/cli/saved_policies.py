@@ -12,6 +12,7 @@ from typing import NamedTuple
 from keras_irl.arguments import first_line
 from keras_irl.arguments import shortened
 from keras_irl.cli.error_messages import raise_if_too_small
+from keras_irl.families.positions import num_positions
 from keras_irl.types import Path
 
 # In tokens; the keys and values of a longer text fit no machine.
@@ -183,7 +184,7 @@ def _check_lengths(policy, path):
     layout = layout_of(policy)
     flags = {layout.prompt_length_name: "`--max-prompt-length`"}
     flags[layout.length_name] = "`--max-length`"
-    limit = policy.backbone.get_config().get("max_sequence_length")
+    limit = num_positions(policy)
     limit = _LONGEST if limit is None else min(limit, _LONGEST)
     for name, length in layout.sequence_lengths(policy.preprocessor).items():
         if length is None:

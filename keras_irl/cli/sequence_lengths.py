@@ -16,6 +16,7 @@ from keras_irl.cli.splits import SelectedRows
 from keras_irl.cli.splits import spread_pairs
 from keras_irl.cli.splits import spread_rows
 from keras_irl.families.family import layout_of
+from keras_irl.families.positions import num_positions
 from keras_irl.models import load_policy
 from keras_irl.tasks.pair_table import PairColumn
 from keras_irl.types import Policy
@@ -165,7 +166,7 @@ def _check_longest(measured, most):
 
 def _most_tokens(policy: Policy, preset: str) -> int:
     """The most tokens that a policy reads, for whatever is made for it."""
-    limit = policy.backbone.get_config().get("max_sequence_length")
+    limit = num_positions(policy)
     # A scratch policy is made with as many positions as it needs.
     is_made = "-scratch" in preset and "/" not in preset
     return MAX_LENGTH if limit is None or is_made else min(limit, MAX_LENGTH)

@@ -20,6 +20,7 @@ from keras_irl.data.validation import report_left_out
 from keras_irl.data.validation import report_truncated
 from keras_irl.data.validation import survey
 from keras_irl.families.layouts import CAUSAL
+from keras_irl.families.positions import num_positions
 from keras_irl.families.segments import check_segments
 from keras_irl.types import Policy
 
@@ -193,7 +194,7 @@ def _read_batch(packer, prompts, responses, groups, batch_size, indices):
 
 
 def _check_positions(policy, max_length):
-    limit = policy.backbone.get_config().get("max_sequence_length")
+    limit = num_positions(policy)
     if limit is not None and max_length > limit:
         raise ValueError(
             f"The policy has {limit} positions, and a text may be as long as a "

@@ -37,7 +37,7 @@ def activation_bytes(
     Not known are what a compiler fuses, a flash attention, which keeps no
     scores, and experts, whose weights are no dense layers; frozen layers count
     as if they were trained. For T5, BART, GPT-2, Llama and Gemma it was within
-    20 per cent of what XLA reserves on a CPU; expect a factor of two.
+    20 percent of what XLA reserves on a CPU; expect a factor of two.
 
     Args:
         policy: The language model.

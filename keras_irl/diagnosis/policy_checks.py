@@ -110,9 +110,9 @@ def _precision(policy, optimizer):
     in_float16 = policy.backbone.dtype_policy.compute_dtype == "float16"
     if in_float16 and nearest_family(policy).overflows_float16:
         yield error(
-            "float16-on-t5",
-            "The activations of a T5 exceed what float16 holds: the loss "
-            "becomes NaN.",
+            "float16-overflow",
+            f"The activations of a {type(policy).__name__} exceed what float16 "
+            "holds: the loss becomes NaN.",
             'Load the policy with `dtype="mixed_bfloat16"`.',
         )
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_irl.diagnosis.policy_checks import error
 from keras_irl.diagnosis.policy_checks import warning
+from keras_irl.families.positions import num_positions
 from keras_irl.types import Policy
 
 _NUM_SHOWN = 8
@@ -320,7 +321,7 @@ def vocabulary_issues(batches: Sequence[Any], policy: Policy) -> Iterator[Any]:
                 "padding an id of its vocabulary.",
             )
     # As in `keras_irl.models.load_policy`.
-    limit = policy.backbone.get_config().get("max_sequence_length")
+    limit = num_positions(policy)
     for name in ("token_ids", "prompt_ids"):
         length = max((a.shape[1] for a in _columns(batches, name)), default=0)
         if limit is not None and length > limit:

@@ -1,6 +1,6 @@
 """Pareto fronts of quality and diversity.
 
-A point is a pair `(quality, diversity)`, both in per cent and both better the
+A point is a pair `(quality, diversity)`, both in percent and both better the
 higher. Self-BLEU is a cost: the diversity that goes with it is
 `100 - self_bleu`. The points of a policy are those of its temperatures.
 """
@@ -46,7 +46,7 @@ class AreaDifference:
     """The difference of two areas, with its bootstrap interval.
 
     Attributes:
-        value: The difference, in per cent of the largest area there can be.
+        value: The difference, in percent of the largest area there can be.
         low: Lower end of the bootstrap interval.
         high: Upper end of it.
     """
@@ -148,7 +148,7 @@ def _front(points):
 
 
 def area_under_front(points: Any, reference: Any = (0.0, 0.0)) -> float:
-    """Computes the share of all pairs of quality and diversity that is reached.
+    """Computes the area under a Pareto front, its hypervolume.
 
     A point (q, d) reaches the rectangle between itself and the reference
     point (q₀, d₀), the worst that counts. The area is that of the union of
@@ -164,7 +164,7 @@ def area_under_front(points: Any, reference: Any = (0.0, 0.0)) -> float:
 
     Args:
         points: Numbers of shape `(num_points, 2)`, quality and diversity in
-            per cent.
+            percent.
         reference: The pair (q₀, d₀), below 100. Defaults to `(0.0, 0.0)`.
 
     Returns:
@@ -267,7 +267,7 @@ def areas(points: Tensor, reference: Any = (0.0, 0.0)) -> Tensor:
         reference: See `area_under_front`. Defaults to `(0.0, 0.0)`.
 
     Returns:
-        Float array of shape `(...)`, in per cent.
+        Float array of shape `(...)`, in percent.
     """
     reference = np.asarray(reference)
     # From the most diverse on, the best quality so far is the height of the
@@ -293,7 +293,7 @@ def _check_points(name, points, ndim, largest=np.inf):
     if len(wrong):
         *place, side = wrong[0].tolist()
         raise ValueError(
-            "Quality and diversity are finite, and in per cent where they "
+            "Quality and diversity are finite, and in percent where they "
             "span an area; leave points without them out, such as greedy "
             f"decoding. Received: {name}{[*place, side]}="
             f"{array[tuple(wrong[0])]}"

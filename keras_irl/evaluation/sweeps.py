@@ -51,11 +51,11 @@ def sweep(
     | `num_samples`       | responses per prompt; 1 where none is random      |
     | `metrics`           | the task's metrics by name, its main one first    |
     | `sample_metrics`    | those of its metrics that need several samples    |
-    | `self_bleu`         | in per cent; the lower, the more diverse          |
-    | `distinct_1`, ...   | different n-grams, in per cent of all, n to 3     |
+    | `self_bleu`         | in percent; the lower, the more diverse          |
+    | `distinct_1`, ...   | different n-grams, in percent of all, n to 3     |
     | `tokenize`          | what separated the words that were counted        |
     | `entropy`           | of the policy, in nats a token, over its samples  |
-    | `finished`          | texts that the policy ended itself, in per cent   |
+    | `finished`          | texts that the policy ended itself, in percent   |
     | `num_tokens`        | mean length, the end token included               |
     | `tokens_per_second` | of all rows of a batch, compiling excluded        |
     | `cut_prompts`       | how many prompts the encoder's window cut         |

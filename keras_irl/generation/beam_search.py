@@ -49,7 +49,7 @@ class _Candidates(NamedTuple):
 
 
 class BeamSearcher(BranchingSampler):
-    """Searches the likeliest texts, their length allowed for.
+    """Beam search with a length penalty, as a keras-hub sampler.
 
     A text of L drawn tokens, its stop token among them, scores
 

@@ -18,7 +18,7 @@ from keras_irl.generation.samplers import check_sampling
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    """Draws tokens at a temperature, of all or of the likelier ones.
+    """Temperature sampling with optional top-k and top-p truncation.
 
     Attributes:
         temperature: What the logits are divided by; 0 is greedy decoding.
@@ -106,7 +106,7 @@ class Sampling:
 
 @dataclasses.dataclass(frozen=True)
 class BeamSearch:
-    """Searches the likeliest texts, their length allowed for.
+    """Beam search with a length penalty.
 
     Several samples of a prompt are its best texts, the best one first.
 

@@ -105,7 +105,7 @@ def adversarial_rewards(
 
 
 def discriminator_entropies(demonstration_logits: Tensor) -> Tensor:
-    """Computes how undecided the discriminator is about every token.
+    """Computes the Bernoulli entropy of the discriminator at every token.
 
         H = −σ(D) log σ(D) − (1 − σ(D)) log(1 − σ(D)) = softplus(D) − σ(D) D
 

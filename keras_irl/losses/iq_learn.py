@@ -1,5 +1,6 @@
 """The loss of inverse soft-Q learning (IQ-Learn)."""
 
+from collections.abc import Callable
 from typing import Any
 from typing import Self
 
@@ -209,7 +210,7 @@ class IQLearnLoss(TokenLoss):
     @renamed_arguments("0.3", **OLD_NAMES)
     def __init__(
         self,
-        td_weight: float = 0.1,
+        td_weight: float | Callable[..., Any] = 0.1,
         discount: float = 0.99,
         divergence: str = "chi2",
         stop_value_gradient: bool = False,

@@ -39,7 +39,7 @@ def mle_loss(action_values: Tensor, values: Tensor) -> Tensor:
 
 
 def entropy_loss(entropies: Tensor, entropy_weight: float) -> Tensor:
-    """Computes the bonus for staying undecided, as a loss.
+    """Computes the entropy bonus, as a loss: the negative entropy, weighted.
 
         lossₜ = −w H(π(· | sₜ))
 

@@ -54,7 +54,7 @@ def self_bleu(
             `keras_irl.metrics.word_tokenizers`. Defaults to `"13a"`.
 
     Returns:
-        A float in per cent, `[0, 100]`.
+        A float in percent, `[0, 100]`.
 
     Raises:
         ValueError: If there are no prompts, a prompt has fewer than two
@@ -127,7 +127,7 @@ def distinct_n(
         tokenize: See `self_bleu`. Defaults to `"13a"`.
 
     Returns:
-        A float in per cent, `[0, 100]`: 100 if no n-gram occurs twice.
+        A float in percent, `[0, 100]`: 100 if no n-gram occurs twice.
 
     Raises:
         ValueError: If there are no prompts or samples, `n` is out of its

@@ -30,7 +30,7 @@ from keras_irl.models.policy_model import PolicyModel
 from keras_irl.models.scratch import seeded
 from keras_irl.process_number import is_first_process
 from keras_irl.process_number import num_processes
-from keras_irl.processes import done_by_first
+from keras_irl.processes import done_on_first
 from keras_irl.processes import to_numpy
 from keras_irl.types import Path
 from keras_irl.types import Policy
@@ -104,14 +104,14 @@ def export(
     check_folder(folder)
     place = pathlib.Path(os.path.abspath(check_path("folder", folder)))
     # The others may be late, and find there what the first has written.
-    done_by_first(lambda: _check_empty(place, folder))
+    done_on_first(lambda: _check_empty(place, folder))
     if not merge_lora:
         _check_updates(policy, format)
     if format == "transformers":
         _check_transformers(policy)
     if num_processes() > 1:
         policy = _gathered(policy)
-    done_by_first(lambda: _write(policy, place, format, merge_lora))
+    done_on_first(lambda: _write(policy, place, format, merge_lora))
 
 
 def load_lora(policy: Policy, folder: Path) -> None:
@@ -223,7 +223,7 @@ def _write(policy, place, format, merge_lora):
         elif merge_lora:
             whole.save_to_preset(str(part))
         else:
-            _write_apart(policy, whole, part)
+            _write_unmerged(policy, whole, part)
         part.chmod(0o755)  # As any other folder, and not as a temporary one.
         os.replace(part, place)
     finally:
@@ -328,7 +328,7 @@ def _is_mixed(policy):
     return not is_one_type and not _quantized_layers(policy)
 
 
-def _write_apart(policy, whole, part):
+def _write_unmerged(policy, whole, part):
     updates = low_rank_updates(policy)
     policy.backbone.save_lora_weights(str(part / UPDATES))
     names = sorted({update.layer.name for update in updates})

@@ -112,7 +112,7 @@ def default_lora_targets(policy: Policy) -> list[str]:
 
 
 def restart_lora(policy: Policy) -> None:
-    """Brings low-rank updates back to life that were loaded as zeros.
+    """Reinitializes low-rank updates (LoRA) that were loaded as zeros.
 
     Keras saves W + A B in place of W, and loads zeros for A and B, which then
     have no gradient any more. Here A is drawn anew where both are zero: the

@@ -11,6 +11,7 @@ from keras_irl.arguments import check_integer
 from keras_irl.arguments import first_line
 from keras_irl.arguments import shortened
 from keras_irl.families.family import layout_of
+from keras_irl.families.positions import num_positions
 from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.models.scratch import FAMILIES
 from keras_irl.models.scratch import SIZES
@@ -142,8 +143,7 @@ def set_lengths(
     if layout.has_encoder:
         lengths[layout.prompt_length_name] = max_prompt_length
     lengths = {n: int(k) for n, k in lengths.items() if k is not None}
-    # Policies with relative positions have no such limit.
-    limit = policy.backbone.get_config().get("max_sequence_length")
+    limit = num_positions(policy)
     for length in lengths.values():
         if limit is not None and length > limit:
             raise ArgumentError(

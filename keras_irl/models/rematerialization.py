@@ -12,7 +12,7 @@ from keras_irl.types import Policy
 
 
 def rematerialize(policy: Policy) -> int:
-    """Lets the blocks of a policy forget what they computed, until it is due.
+    """Rematerializes blocks: the backward pass computes activations anew.
 
     The backward pass needs the activations of every layer. After this, only
     what goes into each block is kept, and the block is computed once more when

@@ -413,7 +413,7 @@ def _scale(variable, backbone):
     """The standard deviation of a weight, None for biases and norms."""
     width = backbone.hidden_dim
     is_table = variable is backbone.token_embedding.embeddings
-    if is_table and _is_untied(backbone):
+    if is_table and not backbone.token_embedding.tie_weights:
         return 1.0
     kind = weight_kind(variable)
     if kind == "embeddings":
@@ -427,7 +427,3 @@ def _scale(variable, backbone):
         # T5 does not divide its attention scores by the width of a head.
         fan_in *= width // backbone.num_heads
     return fan_in**-0.5
-
-
-def _is_untied(backbone):
-    return isinstance(backbone, keras_hub.models.T5Backbone)

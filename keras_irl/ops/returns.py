@@ -61,7 +61,7 @@ def generalized_advantages(
     *,
     gae_lambda: float = 0.95,
 ) -> Tensor:
-    """Computes how much better each action was than the value of its state.
+    """Computes generalized advantage estimates (GAE).
 
         δₜ = rₜ + γ V(sₜ₊₁) − V(sₜ)
         Aₜ = Σₖ (γ λ)ᵏ δₜ₊ₖ,    over the actions of the text

@@ -92,7 +92,7 @@ def implicit_rewards(
 
 
 def log_probs(action_values: Tensor, values: Tensor) -> Tensor:
-    """Computes how likely the policy is to take the tokens that were taken.
+    """Computes the log-probabilities of the tokens that were taken.
 
         log π(aₜ | sₜ) = Q(sₜ, aₜ) − V(sₜ)
 
@@ -143,7 +143,7 @@ def check_share(name: str, number: Any) -> Any:
 
 
 class OffsetSums(NamedTuple):
-    """Sums of which the offset that keeps rewards smallest is the quotient.
+    """Sufficient statistics of the least-squares value offset.
 
     Attributes:
         products: Scalar, Σ kₜ rₜ.
@@ -167,7 +167,7 @@ def offset_sums(
     *,
     last_only: bool = False,
 ) -> OffsetSums:
-    """Sums over rewards, for the number that values lack.
+    """Sums over a batch of which a value offset is the quotient.
 
     With a number c added to all values, rₜ(c) = rₜ + c kₜ, where kₜ is 1 after
     the last action of a text and 1 − γ elsewhere. The derivative of Σ rₜ(c)² is

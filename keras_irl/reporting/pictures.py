@@ -71,9 +71,9 @@ def draw_quality_vs_diversity(results: Any) -> Any:
         return None
     axes.invert_xaxis()
     bars = wrapped(f"bars: standard error over {error_source(results)}")
-    axes.set_xlabel(f"Self-BLEU, per cent (to the right: more diverse)\n{bars}")
+    axes.set_xlabel(f"Self-BLEU, percent (to the right: more diverse)\n{bars}")
     metric = drawable(results["metric"], _NAME, size=10)
-    label = f"{metric}, per cent (higher is better)"
+    label = f"{metric}, percent (higher is better)"
     axes.set_ylabel(label, parse_math=False)
     return _finished(axes, results, curves, beside, labels)
 
@@ -296,7 +296,7 @@ def quality_vs_diversity_in_words(results: Any) -> str:
         A text of sentences.
     """
     metric = results["metric"]
-    sentences = [f"{metric} against Self-BLEU, both in per cent."]
+    sentences = [f"{metric} against Self-BLEU, both in percent."]
     for name, runs in results["objectives"].items():
         points, levels = _points_and_levels(runs, metric)
         found = [

@@ -31,7 +31,7 @@ def color_limit(texts: Iterable[Any]) -> float:
         texts: Iterable of arrays, a number for each token of a text.
 
     Returns:
-        Float above 0, in nats. Two per cent of the tokens may lie beyond it.
+        Float above 0, in nats. Two percent of the tokens may lie beyond it.
     """
     numbers = np.abs(np.concatenate(list(texts)))
     return max(float(np.percentile(numbers, _PERCENTILE)), 1e-6)

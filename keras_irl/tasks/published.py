@@ -153,7 +153,7 @@ def _datasets(published):
             f"The task '{published.name}' is read from a folder with "
             f"{published.files}; give it as `path`. To read "
             f"{published.repository} from the hub instead, "
-            '`pip install "keras-irl[datasets]"` '
+            "`pip install datasets` "
             f"({error}). Received: path=None",
             "path",
         ) from error

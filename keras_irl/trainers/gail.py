@@ -90,7 +90,7 @@ class RolloutRecord(NamedTuple):
 
 @keras.saving.register_keras_serializable(package="keras_irl")
 class GAIL(OnlineTrainer):
-    """Learns from a discriminator that tells rollouts from demonstrations.
+    """Generative adversarial imitation learning, by policy gradients.
 
     Three networks are trained in one compiled step, each by an optimizer of
     its own, and no gradient flows from one to another:
@@ -218,7 +218,7 @@ class GAIL(OnlineTrainer):
     def compile(
         self,
         optimizer: Any = None,
-        tile_vocabulary: str = "auto",
+        tile_vocabulary: bool | str = "auto",
         discriminator_optimizer: Any = None,
         value_optimizer: Any = None,
         **kwargs: Any,
@@ -303,7 +303,7 @@ class GAIL(OnlineTrainer):
         texts = self._take_rollouts(record.texts)
         logits = self.discriminator(texts, training=False)[:, 1:]
         values = self.value(texts, training=False)[:, :-1]
-        return self.judge(logits, values, self.split(record.mask)[1])
+        return self.judged(logits, values, self.split(record.mask)[1])
 
     def _rollouts_of(self, batch):
         """The `Texts` of a batch that the policy wrote."""
@@ -390,7 +390,7 @@ class GAIL(OnlineTrainer):
         values = ops.where(continues(mask), y_pred["values"], 0.0)
         judgment = record.judgment
         if judgment is None:
-            judgment = self.judge(self.split(logits)[1], values, mask)
+            judgment = self.judged(self.split(logits)[1], values, mask)
         log_probs = self._action_log_probs(statistics, record)
         self._log_discriminator(logits, record.mask)
         self._log_learning(judgment, values, log_probs, mask)
@@ -404,7 +404,7 @@ class GAIL(OnlineTrainer):
             "discriminator_loss": self._discriminator_loss(logits, record.mask),
         }
 
-    def judge(self, logits: Tensor, values: Tensor, mask: Tensor) -> Judgment:
+    def judged(self, logits: Tensor, values: Tensor, mask: Tensor) -> Judgment:
         """Computes rewards, advantages and value targets of rollouts.
 
         Args:

@@ -1,5 +1,6 @@
 """Inverse soft-Q learning (IQ-Learn) from demonstrations alone."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -76,7 +77,7 @@ class IQLearn(Trainer):
     def __init__(
         self,
         policy: Policy,
-        td_weight: float = 0.1,
+        td_weight: float | Callable[..., Any] = 0.1,
         discount: float = 0.99,
         divergence: str = "chi2",
         *,

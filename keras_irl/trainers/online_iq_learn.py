@@ -1,5 +1,6 @@
 """Inverse soft-Q learning (IQ-Learn) from demonstrations and rollouts."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -78,7 +79,7 @@ class OnlineIQLearn(OnlineTrainer):
     def __init__(
         self,
         policy: Policy,
-        td_weight: float = 0.1,
+        td_weight: float | Callable[..., Any] = 0.1,
         discount: float = 0.99,
         mix_in: float = 0.1,
         *,

@@ -28,7 +28,7 @@ from keras_irl.types import Tensor
 
 
 class OnlineTrainer(Trainer):
-    """Trains on demonstrations, and on what the policy writes meanwhile.
+    """Base of trainers on demonstrations and on-policy rollouts.
 
     Each training step lets the policy of that moment answer the prompts of its
     batch, and appends these rollouts to the demonstrations. All of it is one
@@ -99,7 +99,7 @@ class OnlineTrainer(Trainer):
     def compile(
         self,
         optimizer: Any = "adam",
-        tile_vocabulary: str = "auto",
+        tile_vocabulary: bool | str = "auto",
         **kwargs: Any,
     ) -> None:
         if any(kwargs.get(name) for name in ("metrics", "weighted_metrics")):

@@ -1,5 +1,6 @@
 """Policy gradient updates (PPO): advantages, clipping and KL control."""
 
+from collections.abc import Callable
 from typing import Any
 from typing import Self
 
@@ -27,7 +28,7 @@ _OLD_NAMES = {"trace_decay": "gae_lambda", **OLD_NAMES}
 
 @keras.saving.register_keras_serializable(package="keras_irl")
 class PolicyGradient:
-    """The policy's part of the loss of `keras_irl.GAIL`.
+    """Clipped policy gradient (PPO) with GAE and a KL penalty, of `GAIL`.
 
         lossₜ = −min(ρₜ Aₜ, clip(ρₜ, 1 − ε, 1 + ε) Aₜ) − w H(π(· | sₜ))
                 + β ½ (log π(aₜ | sₜ) − log π_ref(aₜ | sₜ))²
@@ -74,12 +75,12 @@ class PolicyGradient:
     def __init__(
         self,
         clip_ratio: float = 0.2,
-        kl_weight: float | None = None,
+        kl_weight: float | Callable[..., Any] | None = None,
         entropy_weight: float = 0.0,
         discount: float = 0.99,
         *,
         gae_lambda: float = 0.95,
-        normalize: bool = True,
+        normalize: bool | str = True,
         warmup_steps: int = 200,
     ) -> None:
         discount = check_discount(discount)

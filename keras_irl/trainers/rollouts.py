@@ -11,6 +11,7 @@ from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.families.family import layout_of
 from keras_irl.families.family import nearest_family
+from keras_irl.families.positions import num_positions
 from keras_irl.generation import TokenSampler
 from keras_irl.generation import draw
 from keras_irl.ops import is_action
@@ -367,8 +368,7 @@ def _check_inputs(policy, inputs, width):
             "`keras_irl.data.demonstrations(...)`. "
             "Received: packed demonstrations"
         )
-    # Only backbones that embed positions have a limit.
-    limit = policy.backbone.get_config().get("max_sequence_length")
+    limit = num_positions(policy)
     if limit is not None and width >= limit:
         raise ValueError(
             "Rollouts need one position more than the states of a batch, and "

@@ -18,7 +18,7 @@ MODES = ("auto", "running", "running_last")
 
 @keras.saving.register_keras_serializable(package="keras_irl")
 class ValueOffset(keras.layers.Layer):
-    """Adds a number to all values, which leaves the policy as it is.
+    """Value offset: a constant added to soft values, not to the policy.
 
     A softmax ignores what is added to all logits alike, so the level of a
     pretrained model's logits is arbitrary. Rewards do depend on it: with
@@ -141,7 +141,8 @@ class ValueOffset(keras.layers.Layer):
             return statistics
         if training and self.value_offset in MODES:
             sums = offset_sums(
-                *statistics[:2],
+                statistics.action_values,
+                statistics.values,
                 mask,
                 discount,
                 last_only=self.value_offset == "running_last",

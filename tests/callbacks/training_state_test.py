@@ -5,7 +5,7 @@ from testing import numpy
 from testing import tiny_t5
 
 import keras_irl
-from keras_irl.callbacks.training_state import KeptState
+from keras_irl.callbacks.training_state import CheckpointState
 from keras_irl.callbacks.training_state import described_targets
 from keras_irl.callbacks.training_state import difference
 from keras_irl.callbacks.training_state import state_of
@@ -51,7 +51,7 @@ def test_variables_are_given_their_values():
     count = keras.Variable(0, dtype="int32", trainable=False)
     variables = [keras.Variable(np.zeros(2)), count]
     values = [np.array([1.0, 2.0]), np.array(3), np.array(5.0)]
-    kept = KeptState({}, variables, values)
+    kept = CheckpointState({}, variables, values)
     assert kept.value_of(count) is values[1]
     assert kept.metrics == values[2:]
     other = keras.Variable(0.5)

@@ -91,7 +91,7 @@ def test_finds_that_a_t5_overflows_in_float16(monkeypatch):
     dtype = keras.DTypePolicy("mixed_float16")
     monkeypatch.setattr(type(policy.backbone), "dtype_policy", dtype)
     names = [issue.name for issue in policy_issues(policy, None)]
-    assert names == ["float16-on-t5"]
+    assert names == ["float16-overflow"]
 
 
 def test_finds_that_no_gradient_passes_an_int8_head(dataset):

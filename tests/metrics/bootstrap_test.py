@@ -267,7 +267,7 @@ def share_missed(case, num_trials):
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_a_true_difference_of_zero_is_missed_in_five_per_cent(case):
-    """Of 2,000 trials, 5 per cent are 6.5 at most, at three deviations."""
+    """Of 2,000 trials, 5 percent are 6.5 at most, at three deviations."""
     assert share_missed(case, 2000) <= 0.065
 
 
@@ -279,7 +279,7 @@ QUICK = [
 
 @pytest.mark.parametrize("case", QUICK)
 def test_a_true_difference_of_zero_is_rarely_missed(case):
-    # The percentile interval misses in 10 per cent at 10 prompts.
+    # The percentile interval misses in 10 percent at 10 prompts.
     num_trials = 60 if "fronts" in case or "correlation" in case else 400
     assert share_missed(case, num_trials) <= 0.05 + 3 * math.sqrt(
         0.05 * 0.95 / num_trials

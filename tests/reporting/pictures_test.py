@@ -170,7 +170,7 @@ def test_all_numbers_of_a_picture_have_the_same_minus(drawn):
 def test_alt_texts_tell_who_is_where():
     results = compared(mle=run(), gail=run(2.0))
     said = quality_vs_diversity_in_words(results)
-    assert said.startswith("bleu against Self-BLEU, both in per cent. mle: T=")
+    assert said.startswith("bleu against Self-BLEU, both in percent. mle: T=")
     assert "T=1 35.0 at Self-BLEU 50.0" in said
     assert "gail: T=0.25 55.8 at Self-BLEU 85.8" in said
     assert "greedy 60.0, beam=4 61.0. gail:" in said

@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from keras_irl.callbacks.noted_files import NotedFiles
+from keras_irl.callbacks.file_digests import FileDigests
 
 
 @pytest.fixture
@@ -16,14 +16,14 @@ def folder(tmp_path):
 
 
 def noted(folder, *steps):
-    files = NotedFiles(folder)
+    files = FileDigests(folder)
     files.open()
     files.note([*steps], {*steps})
     files.finish()
 
 
 def damage(folder, step):
-    files = NotedFiles(folder)
+    files = FileDigests(folder)
     files.open()
     return files.damage(step)
 
@@ -34,7 +34,7 @@ def test_what_is_as_it_was_is_not_damaged(folder):
 
 
 def test_what_somebody_else_has_left_may_be_damaged_already(folder):
-    files = NotedFiles(folder)
+    files = FileDigests(folder)
     files.note([1, 2], {2})
     files.finish()
     assert json.loads((folder / "sizes.json").read_text()).keys() == {"2"}
@@ -84,7 +84,7 @@ def test_notes_that_nobody_can_read_say_nothing(content, folder):
 
 
 def test_what_could_not_be_written_is_told_by_the_next(folder):
-    files = NotedFiles(folder)
+    files = FileDigests(folder)
     (folder / "sizes.json").mkdir()
     files.note([1], {1})
     with pytest.raises(ValueError, match="sizes.json"):

@@ -39,19 +39,21 @@ def cast_weights(policy: Policy) -> list[tuple[Any, Tensor]]:
     Returns:
         Pairs of a variable and its value, without gradient.
     """
-    found = {}
+    weights: dict[int, Any] = {}
+    dtypes: dict[int, set[str]] = {}
     for layer in layers_inside(policy):
-        dtype = layer.compute_dtype
         inner = [w for sub in layers_inside(layer)[1:] for w in sub.weights]
-        inner = set(map(id, inner))
+        inner_ids = set(map(id, inner))
         for weight in layer.weights:
-            if id(weight) not in inner:
-                found.setdefault(id(weight), (weight, set()))[1].add(dtype)
-    by_dtype = {}
-    for weight, dtypes in found.values():
+            if id(weight) not in inner_ids:
+                weights[id(weight)] = weight
+                dtypes.setdefault(id(weight), set()).add(layer.compute_dtype)
+    by_dtype: dict[str, list[Any]] = {}
+    for key, weight in weights.items():
+        dtype, *others = dtypes[key]
         # One that layers of different types share, each casts for itself.
-        if len(dtypes) == 1 and _is_narrowed(weight, *dtypes):
-            by_dtype.setdefault(*dtypes, []).append(weight)
+        if not others and _is_narrowed(weight, dtype):
+            by_dtype.setdefault(dtype, []).append(weight)
     return [
         pair
         for dtype, weights in by_dtype.items()

@@ -7,7 +7,7 @@ from keras import ops
 from keras_irl.generation import BeamSearch
 from keras_irl.generation import ResponseSampler
 from keras_irl.generation import samplers
-from keras_irl.generation.cast_weights import cast_weights
+from keras_irl.generation.weight_casts import cast_weights
 
 IS_EAGER = keras.config.backend() == "torch"
 PROMPTS = list(testing.PROMPTS)

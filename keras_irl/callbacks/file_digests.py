@@ -8,14 +8,14 @@ import zlib
 from typing import Any
 
 from keras_irl.process_number import is_first_process
-from keras_irl.processes import told_by_first
+from keras_irl.processes import broadcast
 from keras_irl.reporting.atomic_files import atomic_write
 
 _NOTES = "sizes.json"
 _CHUNK = 2**20
 
 
-class NotedFiles:
+class FileDigests:
     """Notes the files of finished checkpoints, and finds those that changed.
 
     The notes are a CRC-32 of each file and its size, in `sizes.json`. They are
@@ -89,7 +89,7 @@ class NotedFiles:
         """
         if step not in self._found:
             found = self._damage(step) if is_first_process() else None
-            self._found[step] = told_by_first(found)
+            self._found[step] = broadcast(found)
         return self._found[step]
 
     def _damage(self, step):

@@ -1,0 +1,16 @@
+import pytest
+import testing
+
+from keras_irl.families.positions import num_positions
+
+
+@pytest.mark.parametrize(("family", "number"), [("gpt2", 64), ("t5", None)])
+def test_only_policies_that_embed_positions_have_a_number_of_them(
+    family, number
+):
+    policy = testing.tiny_policy(family, num_layers=1)
+    assert num_positions(policy) == number
+    if number is not None:
+        # It is that of the table.
+        shapes = {tuple(weight.shape) for weight in policy.backbone.weights}
+        assert (number, policy.backbone.hidden_dim) in shapes
