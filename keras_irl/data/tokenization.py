@@ -21,6 +21,8 @@ from keras_irl.arguments import check_integer
 from keras_irl.families.family import layout_of
 from keras_irl.families.layouts import CAUSAL
 from keras_irl.families.layouts import SEQ2SEQ
+from keras_irl.families.positions import POSITION_IDS
+from keras_irl.families.positions import reads_positions
 from keras_irl.families.special_tokens import Marks
 from keras_irl.families.special_tokens import text_marks
 from keras_irl.ops import mark_cut
@@ -62,8 +64,7 @@ def text_packer(policy: Policy, max_length: int | None = None) -> Any:
         )
     packer = packer_class(preprocessor, max_length)
     packer.prompt_marks, packer.response_marks = text_marks(policy)
-    # Gemma4 alone asks where its tokens stand.
-    packer.reads_positions = "position_ids" in policy.input
+    packer.reads_positions = reads_positions(policy)
     return packer
 
 
@@ -234,7 +235,7 @@ class CausalPacker(TextPacker):
         }
         if self.reads_positions:
             positions = np.arange(token_ids.shape[1], dtype="int32")
-            inputs["position_ids"] = np.tile(positions, (len(token_ids), 1))
+            inputs[POSITION_IDS] = np.tile(positions, (len(token_ids), 1))
         return inputs
 
 

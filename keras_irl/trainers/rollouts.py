@@ -11,7 +11,10 @@ from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.families.family import layout_of
 from keras_irl.families.family import nearest_family
+from keras_irl.families.positions import POSITION_IDS
 from keras_irl.families.positions import num_positions
+from keras_irl.families.positions import one_position_more
+from keras_irl.families.positions import reads_positions
 from keras_irl.generation import TokenSampler
 from keras_irl.generation import draw
 from keras_irl.ops import is_action
@@ -149,8 +152,8 @@ def _inputs(policy):
             inputs[name] = (prompt_width,), "int32"
     for name in (layout.token_ids, layout.padding_mask):
         inputs[name] = (width,), "int32"
-    if "position_ids" in policy.input:
-        inputs["position_ids"] = (width,), "int32"
+    if reads_positions(policy):
+        inputs[POSITION_IDS] = (width,), "int32"
     return inputs, width
 
 
@@ -323,11 +326,7 @@ class Rollouts(keras.layers.Layer):
         tokens = self._layout.token_ids
         prompts = {**inputs, key: ops.pad(is_given, wider)}
         prompts[tokens] = ops.pad(ops.cast(inputs[tokens], "int32"), wider)
-        if "position_ids" in inputs:
-            positions = inputs["position_ids"]
-            last = positions[:, -1:] + 1
-            prompts["position_ids"] = ops.concatenate([positions, last], axis=1)
-        return prompts, first
+        return prompts | one_position_more(inputs), first
 
     def _masks(self, actions, first):
         """Masks of the positions that are actions, and of the states."""

@@ -5,6 +5,7 @@ from typing import Any
 from keras import ops
 
 from keras_irl.families.layouts import layout_of_inputs
+from keras_irl.families.positions import one_position_more
 from keras_irl.ops import is_action
 from keras_irl.types import Tensor
 
@@ -43,9 +44,4 @@ def state_action_texts(
     texts[mask_key] = ops.concatenate(
         [is_state[:, :1], ops.logical_or(acts, is_next)], axis=1
     )
-    if "position_ids" in inputs:
-        positions = inputs["position_ids"]
-        texts["position_ids"] = ops.concatenate(
-            [positions, positions[:, -1:] + 1], axis=1
-        )
-    return texts
+    return texts | one_position_more(inputs)
