@@ -46,16 +46,10 @@ def without_mask_warnings() -> Iterator[Any]:
 
 
 def layers_inside(layer: Any) -> list[Any]:
-    """Lists a layer and all layers inside it, at any depth.
+    """Lists a layer and all layers inside it, at any depth, itself first.
 
     Waits for: a public walk over layers. `keras.Model.layers` lists those of a
     model and goes no deeper, and a `keras.layers.Layer` has no such list.
-
-    Args:
-        layer: A `keras.layers.Layer`.
-
-    Returns:
-        A list of layers, the given one first.
     """
     return list(layer._flatten_layers())
 
@@ -153,12 +147,6 @@ def trained_by(optimizer: Any) -> list[Any]:
     Waits for: a public name of them. A wrapper is asked to apply gradients
     without their variables, as Keras's `LossScaleOptimizer` is, which reads
     the same attribute.
-
-    Args:
-        optimizer: A `keras.optimizers.Optimizer` that is built.
-
-    Returns:
-        A list of `keras.Variable`s.
     """
     return optimizer._trainable_variables
 
@@ -169,14 +157,22 @@ def batch_count(optimizer: Any) -> Any:
     Waits for: a public name of it. `iterations` is that of updates: where
     gradients are accumulated, only this one tells which batch of an update
     comes next.
-
-    Args:
-        optimizer: A `keras.optimizers.Optimizer`.
-
-    Returns:
-        An integer variable.
     """
     return optimizer._iterations
+
+
+# Functions of Keras that drop whatever is raised in them, a signal's handler
+# too. Waits for: functions that drop what they expect.
+DROPPING = ("pythonify_logs", "_symbolic_build")
+
+
+def build_metrics(model: Any, batch: Any) -> None:
+    """Makes the metrics of a compiled model, from a batch `(x, y, weight)`.
+
+    Waits for: a public name. Keras makes them in the first step, and where it
+    must know of them before, by this method.
+    """
+    model._symbolic_build(data_batch=batch)
 
 
 # The argument with which Keras's `fit` calls `evaluate` after an epoch, and
@@ -190,12 +186,6 @@ def state_without_model(callback: Any) -> dict[str, Any]:
 
     Waits for: `keras.callbacks.Callback`s that are copied without the model
     that they watch. The setter of `model` is called by Keras.
-
-    Args:
-        callback: A `keras.callbacks.Callback`.
-
-    Returns:
-        A dictionary of its attributes.
     """
     return {**vars(callback), "_model": None}
 

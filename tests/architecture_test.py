@@ -264,6 +264,7 @@ def test_what_is_private_to_others_is_touched_in_one_file_alone():
 PRIVATE = {
     *("_flatten_layers", "_build_cache", "_layers", "_kernel", "_tracker"),
     *("_trainable_variables", "_iterations", "_use_cached_eval_dataset"),
+    *("_symbolic_build", "pythonify_logs"),
 }
 
 

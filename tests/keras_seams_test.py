@@ -307,6 +307,27 @@ def test_an_optimizer_knows_its_variables_and_every_batch():
         assert int(optimizer.iterations) == count // 3
 
 
+def test_keras_still_drops_what_is_raised_where_it_did():
+    pythonify, build = keras_seams.DROPPING
+
+    class Log:
+        def __float__(self):
+            raise KeyboardInterrupt
+
+    logs = {"loss": Log()}
+    assert getattr(keras.src.utils.python_utils, pythonify)(logs) == logs
+    assert build in vars(keras.src.trainers.trainer.Trainer)
+
+
+def test_metrics_are_made_from_a_batch_before_the_first_step():
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=["mae"])
+    x, y = np.ones((2, 3), "float32"), np.ones((2, 1), "float32")
+    count = len(model.metrics_variables)
+    keras_seams.build_metrics(model, (x, y, None))
+    assert len(model.metrics_variables) > count
+
+
 def test_a_validation_still_asks_with_an_argument_of_its_own():
     asked = []
 

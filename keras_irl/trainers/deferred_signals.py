@@ -13,10 +13,9 @@ from typing import NamedTuple
 
 import keras
 
+from keras_irl.keras_seams import DROPPING
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# Functions of Keras that drop whatever is raised in them, between steps too.
-# What Python drops, in finalizers, it hands to a hook.
-_DROPPING = ("pythonify_logs", "_symbolic_build")
 
 
 class _Signal(NamedTuple):
@@ -161,7 +160,7 @@ class DeferredSignals:
 def _is_dropped(frame):
     """Tells whether Keras would drop what is raised in a frame of the stack."""
     while frame is not None:
-        if frame.f_code.co_name in _DROPPING:
+        if frame.f_code.co_name in DROPPING:
             return True
         frame = frame.f_back
     return False

@@ -9,6 +9,7 @@ import keras
 from keras_irl.data.dataset import Demonstrations
 from keras_irl.devices import rows_in_words
 from keras_irl.keras_seams import OF_A_VALIDATION
+from keras_irl.keras_seams import build_metrics
 from keras_irl.models.policy_model import PolicyModel
 from keras_irl.optimizers.unwrapping import wrapper_of
 from keras_irl.trainers.deferred_signals import DeferredSignals
@@ -85,7 +86,7 @@ class FitLoop(PolicyModel):
         super().make_train_function(force)
         if self._resumption is not None:
             self.train_function = self._resumption.skip(
-                self.train_function, self._symbolic_build
+                self.train_function, functools.partial(build_metrics, self)
             )
         return self.train_function
 

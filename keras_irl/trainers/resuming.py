@@ -10,6 +10,7 @@ import keras
 
 from keras_irl.arguments import shortened
 from keras_irl.data.dataset import DemonstrationStream
+from keras_irl.keras_seams import step_arguments
 from keras_irl.trainers.fit_arguments import EpochStream
 
 
@@ -194,7 +195,7 @@ class Resumption:
 
         Args:
             train_function: What `keras.Model.make_train_function` made.
-            build: A function of a `data_batch`, by which Keras makes metrics.
+            build: A function of a batch, by which Keras makes metrics.
         """
         if isinstance(train_function, SkippedSteps) or not self.position.batch:
             return train_function
@@ -233,7 +234,7 @@ class SkippedSteps:
             data: an iterator, or under PyTorch a list of batches.
         num_batches: The number of batches to skip.
         steps_per_execution: The number of batches of a call.
-        build: A function of a `data_batch`, by which Keras makes metrics where
+        build: A function of a batch, by which Keras makes metrics where
             it else does so only in the first step.
     """
 
@@ -253,17 +254,17 @@ class SkippedSteps:
     def __call__(self, *arguments):
         if self._num_left <= 0:
             return self.taken(*arguments)
-        *state, data = arguments
+        state, data = step_arguments(arguments)
         self._num_left -= self._steps_per_execution
         if not isinstance(data, list):
             for _ in range(self._steps_per_execution):
                 batch = next(data)
-            if not state and not self._is_built:
+            if state is None and not self._is_built:
                 # TensorFlow, where there are no sums to go on with otherwise.
-                self._build(data_batch=batch)
+                self._build(batch)
                 self._is_built = True
         # Under JAX a step is a function of its state, and returns it.
-        return ({}, *state) if state else {}
+        return {} if state is None else ({}, state)
 
 
 class SkippingCallbacks(keras.callbacks.CallbackList):
