@@ -304,12 +304,10 @@ def rows_of(method, judged, runs, rewards):
         return [of_rows(name, decoder, read) for name in ("mle", method)]
 
     def gains(name):
-        pairs = zip(
-            of_rows(name, "beam=4", lambda row: row["metrics"][metric]),
-            of_rows(name, "greedy", lambda row: row["metrics"][metric]),
-            strict=True,
-        )
-        return [beam - greedy for beam, greedy in pairs]
+        # None where no beams were judged.
+        beams = of_rows(name, "beam=4", lambda row: row["metrics"][metric])
+        greedy = of_rows(name, "greedy", lambda row: row["metrics"][metric])
+        return [a - b for a, b in zip(beams, greedy, strict=False)]
 
     found = {
         QUALITY: measured("greedy", lambda row: row["metrics"][metric]),

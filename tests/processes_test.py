@@ -43,7 +43,7 @@ def test_processes_agree_on_a_seed(told, seed, monkeypatch):
     agree_on_seed()
     keras.utils.set_random_seed(3)
     monkeypatch.setattr(processes, "num_processes", lambda: 2)
-    monkeypatch.setattr(processes, "gathered", lambda _: np.array(told))
+    monkeypatch.setattr(processes, "all_gather", lambda _: np.array(told))
     agree_on_seed()
     assert random_seed() == seed
 
@@ -77,7 +77,7 @@ def test_processes_with_different_seeds_are_refused(monkeypatch):
     keras.utils.set_random_seed(2**31 + 3)
     monkeypatch.setattr(processes, "num_processes", lambda: 2)
     monkeypatch.setattr(
-        processes, "gathered", lambda mine: np.array([mine, [0, 3, 8]])
+        processes, "all_gather", lambda mine: np.array([mine, [0, 3, 8]])
     )
     with pytest.raises(ValueError, match="Received: seed=2147483651"):
         agree_on_seed()

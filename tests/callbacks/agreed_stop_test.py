@@ -26,7 +26,7 @@ class Others:
     def __init__(self, monkeypatch):
         self.answer, self.asked = [0, 100], []
         monkeypatch.setattr(agreed_stop, "num_processes", lambda: 2)
-        monkeypatch.setattr(agreed_stop, "gathered", self.gathered)
+        monkeypatch.setattr(agreed_stop, "all_gather", self.all_gather)
 
     def all_gather(self, numbers):
         self.asked.append(numbers)
