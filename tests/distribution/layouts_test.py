@@ -67,7 +67,7 @@ def slow(*case):
     ("family", "strategy"),
     [
         # Those of matrix_test.py, and a policy that is moved, stand for others.
-        ("t5", "fsdp+tensor"),
+        slow("t5", "fsdp+tensor"),
         slow("gpt2", "fsdp"),
         slow("llama", "tensor"),
         slow("t5", "fsdp"),

@@ -232,7 +232,7 @@ WORK = {
     "mesh",
     [
         "fsdp",
-        "tensor",
+        pytest.param("tensor", marks=pytest.mark.slow),
         pytest.param("data parallel", marks=pytest.mark.slow),
         pytest.param("tensor, head whole", marks=pytest.mark.slow),
     ],
