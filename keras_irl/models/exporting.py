@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
+import keras_hub
 import numpy as np
 
 from keras_irl.arguments import ArgumentError
@@ -238,6 +239,56 @@ def _write_for_transformers(policy, part):
     except ValueError as error:
         raise _cannot_write(policy, f"keras-hub said: {error}") from error
     check_is_complete(policy, part)
+    if isinstance(policy, keras_hub.models.Qwen3_5CausalLM):
+        _write_tokenizer(policy, part)
+
+
+def _write_tokenizer(policy, part):
+    """Writes the one file that Hugging Face reads of some tokenizers.
+
+    keras-hub writes vocabulary and merges of a Qwen3.5 apart, as of a Qwen;
+    `transformers` looks for neither, and would make a tokenizer of no tokens.
+    """
+    if policy.preprocessor is None:
+        return
+    merges = (part / "merges.txt").read_text("utf-8").splitlines()
+    # Texts are cut as by keras-hub, with which the policy was trained.
+    of_bytes = {
+        "type": "ByteLevel",
+        "add_prefix_space": False,
+        "trim_offsets": True,
+        "use_regex": True,
+    }
+    about = {
+        "version": "1.0",
+        "added_tokens": _special_tokens(policy.preprocessor.tokenizer),
+        "pre_tokenizer": of_bytes,
+        "decoder": of_bytes,
+        "model": {
+            "type": "BPE",
+            "vocab": json.loads((part / "vocab.json").read_text("utf-8")),
+            "merges": [merge.split(" ") for merge in merges if merge],
+        },
+    }
+    text = json.dumps(about, ensure_ascii=False)
+    (part / "tokenizer.json").write_text(text, "utf-8")
+
+
+def _special_tokens(tokenizer):
+    """Tokens that no text is cut into, as Hugging Face lists them."""
+    found = [
+        {
+            "id": int(tokenizer.token_to_id(token)),
+            "content": token,
+            "single_word": False,
+            "lstrip": False,
+            "rstrip": False,
+            "normalized": False,
+            "special": True,
+        }
+        for token in tokenizer.special_tokens
+    ]
+    return sorted(found, key=lambda token: token["id"])
 
 
 def check_is_complete(policy: Policy, folder: Path) -> None:

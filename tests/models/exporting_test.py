@@ -48,13 +48,19 @@ def first_gemma():
     )
 
 
-def policy_of(family):
-    return family_policy(family, max_length=24)
+def policy_of(family, **sizes):
+    return family_policy(family, max_length=24, **sizes)
 
 
 def updated(family):
     """A policy whose low-rank updates say something."""
-    policy = first_gemma() if family == "gemma" else policy_of(family)
+    if family == "gemma":
+        policy = first_gemma()
+    elif family == "gemma3":
+        # As the pretrained ones, whose logits have no cap.
+        policy = policy_of(family, final_logit_soft_cap=None)
+    else:
+        policy = policy_of(family)
     enable_lora(policy, rank=2)
     generator = np.random.default_rng(SEED)
     for update in lora.low_rank_updates(policy):
@@ -164,7 +170,13 @@ def test_keras_hub_alone_reads_it(tmp_path):
     )
 
 
-@pytest.mark.parametrize("family", ["gpt2", "llama3", "gemma"])
+# Those whose tokenizers Hugging Face reads; of the others, ours are of whole
+# words, which it does not.
+OF_CHARACTERS = ("gpt2", "llama3", "qwen", "qwen3_5")
+OF_WORDS = ("gemma", "gemma3", "gemma4", "mistral")
+
+
+@pytest.mark.parametrize("family", [*OF_CHARACTERS, *OF_WORDS])
 def test_transformers_computes_the_same_logits(family, tmp_path):
     import torch
     import transformers
@@ -182,13 +194,13 @@ def test_transformers_computes_the_same_logits(family, tmp_path):
         ).logits.numpy()
     real = inputs["padding_mask"]
     np.testing.assert_allclose(found[real], logits(policy)[real], atol=1e-4)
-    if family == "gemma":
-        return  # Hugging Face reads no tokenizer of whole words, as ours is.
-    tokenizer = transformers.AutoTokenizer.from_pretrained(
-        tmp_path / "exported"
-    )
-    ids = tokenizer("the fox", add_special_tokens=False)["input_ids"]
-    assert ids == list(map(int, policy.preprocessor.tokenizer("the fox")))
+    if family in OF_CHARACTERS:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            tmp_path / "exported"
+        )
+        ids = tokenizer("the fox", add_special_tokens=False)["input_ids"]
+        assert ids == list(map(int, policy.preprocessor.tokenizer("the fox")))
+        assert tokenizer.decode(ids) == "the fox"
 
 
 def test_weights_come_back_from_the_files_of_hugging_face(tmp_path):
@@ -208,7 +220,12 @@ def test_weights_come_back_from_the_files_of_hugging_face(tmp_path):
 
 @pytest.mark.parametrize(
     ("family", "reason"),
-    [("t5", "T5Backbone"), ("llama", "LlamaBackbone"), ("gemma", "soft_cap")],
+    [
+        ("t5", "T5Backbone"),
+        ("llama", "LlamaBackbone"),
+        ("gemma", "soft_cap"),
+        ("gemma3", "soft_cap"),
+    ],
 )
 def test_what_keras_hub_cannot_write_is_refused(family, reason, tmp_path):
     policy = shared_policy(family, 24)
