@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
-import keras_hub
 import numpy as np
 
 from keras_irl.arguments import ArgumentError
@@ -239,8 +238,7 @@ def _write_for_transformers(policy, part):
     except ValueError as error:
         raise _cannot_write(policy, f"keras-hub said: {error}") from error
     check_is_complete(policy, part)
-    if isinstance(policy, keras_hub.models.Qwen3_5CausalLM):
-        _write_tokenizer(policy, part)
+    _write_tokenizer(policy, part)
 
 
 def _write_tokenizer(policy, part):
@@ -249,7 +247,8 @@ def _write_tokenizer(policy, part):
     keras-hub writes vocabulary and merges of a Qwen3.5 apart, as of a Qwen;
     `transformers` looks for neither, and would make a tokenizer of no tokens.
     """
-    if policy.preprocessor is None:
+    kind = json.loads((part / "config.json").read_text("utf-8"))["model_type"]
+    if policy.preprocessor is None or not kind.startswith("qwen3_5"):
         return
     merges = (part / "merges.txt").read_text("utf-8").splitlines()
     # Texts are cut as by keras-hub, with which the policy was trained.
@@ -302,8 +301,9 @@ def check_is_complete(policy: Policy, folder: Path) -> None:
         folder: Where its files are.
 
     Raises:
-        ValueError: If there are fewer numbers than it has, or the cap of its
-            logits is not among the settings.
+        ValueError: If there are fewer numbers than it has, the cap of its
+            logits is not among the settings, or it lacks a norm that all have
+            there.
     """
     folder = pathlib.Path(folder)
     written = sum(map(math.prod, _shapes(folder / "model.safetensors")))
@@ -317,10 +317,22 @@ def check_is_complete(policy: Policy, folder: Path) -> None:
             policy,
             f"Of {policy_size} parameters, it would write {written}.",
         )
-    told = (folder / "config.json").read_text("utf-8")
-    for name, value in policy.backbone.get_config().items():
+    _check_settings(policy, (folder / "config.json").read_text("utf-8"))
+
+
+# What every Gemma 3 of Hugging Face has, and draws where it is not written.
+_GEMMA_3_NORMS = ("use_post_ffw_norm", "use_post_attention_norm")
+
+
+def _check_settings(policy, told):
+    config = policy.backbone.get_config()
+    for name, value in config.items():
         if "soft_cap" in name and value and "softcap" not in told:
             raise _cannot_write(policy, f"It would lose {name}={value}.")
+    if "use_query_key_norm" in config:
+        for name in _GEMMA_3_NORMS:
+            if not config[name]:
+                raise _cannot_write(policy, f"It would lose {name}=False.")
 
 
 def _shapes(path):

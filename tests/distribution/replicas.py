@@ -53,8 +53,16 @@ def told_by_tensorflow():
     found["policy of a scope"] = told(keras_irl.MLE(mirrored).compile, "adam")
     found["trainer of a scope"] = told(replicated.compile, "adam")
     mirrored.compile("sgd", loss=loss, weighted_metrics=[])
+    inputs, actions, mask = data[0]
+    # Replicas add up no booleans.
+    inputs["padding_mask"] = inputs["padding_mask"].astype("int32")
     found["loss in a replica"] = told(
-        keras.Model.fit, mirrored, *data[0][:2], verbose=0
+        keras.Model.fit,
+        mirrored,
+        inputs,
+        actions,
+        sample_weight=mask,
+        verbose=0,
     )
     return found
 

@@ -48,6 +48,14 @@ def first_gemma():
     )
 
 
+# As the pretrained ones.
+OF_GEMMA_3 = {
+    "final_logit_soft_cap": None,
+    "use_post_ffw_norm": True,
+    "use_post_attention_norm": True,
+}
+
+
 def policy_of(family, **sizes):
     return family_policy(family, max_length=24, **sizes)
 
@@ -57,8 +65,7 @@ def updated(family):
     if family == "gemma":
         policy = first_gemma()
     elif family == "gemma3":
-        # As the pretrained ones, whose logits have no cap.
-        policy = policy_of(family, final_logit_soft_cap=None)
+        policy = policy_of(family, **OF_GEMMA_3)
     else:
         policy = policy_of(family)
     enable_lora(policy, rank=2)
@@ -230,6 +237,16 @@ def test_weights_come_back_from_the_files_of_hugging_face(tmp_path):
 def test_what_keras_hub_cannot_write_is_refused(family, reason, tmp_path):
     policy = shared_policy(family, 24)
     with pytest.raises(ValueError, match=f"can't write.*{reason}.*Received: f"):
+        export(policy, tmp_path / "exported", "transformers")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "norm", ["use_post_ffw_norm", "use_post_attention_norm"]
+)
+def test_a_norm_that_hugging_face_would_add_is_refused(norm, tmp_path):
+    policy = policy_of("gemma3", **OF_GEMMA_3 | {norm: False})
+    with pytest.raises(ValueError, match=f"would lose {norm}=False.*Received"):
         export(policy, tmp_path / "exported", "transformers")
     assert list(tmp_path.iterdir()) == []
 
