@@ -1,14 +1,18 @@
+import io
 import json
 import os
 import subprocess
 import sys
 import textwrap
 
+import families
 import keras_hub
 import numpy as np
 import pytest
+import sentencepiece
 from families import family_policy
 from families import shared_policy
+from testing import CORPUS
 from testing import PROMPTS
 from testing import RESPONSES
 from testing import is_causal
@@ -177,10 +181,12 @@ def test_keras_hub_alone_reads_it(tmp_path):
     )
 
 
-# Those whose tokenizers Hugging Face reads; of the others, ours are of whole
-# words, which it does not.
+# Hugging Face reads no tokenizer of whole words, as those of the others are.
 OF_CHARACTERS = ("gpt2", "llama3", "qwen", "qwen3_5")
 OF_WORDS = ("gemma", "gemma3", "gemma4", "mistral")
+GEMMA_PIECES = ("pad", "eos", "bos", "unk")
+MARKS = ("<start_of_image>", "<end_of_image>", "<start_of_turn>")
+MARKS += ("<end_of_turn>", "<img>")
 
 
 @pytest.mark.parametrize("family", [*OF_CHARACTERS, *OF_WORDS])
@@ -208,6 +214,61 @@ def test_transformers_computes_the_same_logits(family, tmp_path):
         ids = tokenizer("the fox", add_special_tokens=False)["input_ids"]
         assert ids == list(map(int, policy.preprocessor.tokenizer("the fox")))
         assert tokenizer.decode(ids) == "the fox"
+
+
+def tokenizer_of_pieces(family):
+    """A function that makes one as the pretrained have, of pairs and bytes."""
+    names = ("unk", "bos", "eos") if family == "mistral" else GEMMA_PIECES
+    marks = MARKS if family == "gemma3" else ()
+    model = io.BytesIO()
+    specials = dict.fromkeys(("pad_id", "unk_id", "bos_id", "eos_id"), -1)
+    for i, name in enumerate(names):
+        specials |= {f"{name}_id": i, f"{name}_piece": f"<{name}>"}
+    if family == "mistral":
+        specials |= {"bos_piece": "<s>", "eos_piece": "</s>"}
+    else:
+        # They cut texts as they stand, without a space before them.
+        specials |= {"add_dummy_prefix": False}
+        specials |= {"normalization_rule_name": "identity"}
+        specials |= {"remove_extra_whitespaces": False}
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(CORPUS),
+        model_writer=model,
+        vocab_size=360,
+        model_type="BPE",
+        hard_vocab_limit=False,
+        byte_fallback=True,
+        minloglevel=2,
+        user_defined_symbols=list(marks),
+        **specials,
+    )
+    settings = {}
+    if family == "gemma4":
+        settings = {"has_vision_tokens": False, "has_video_tokens": False}
+    return lambda kind: kind(proto=model.getvalue(), **settings)
+
+
+@pytest.mark.parametrize("family", OF_WORDS)
+def test_transformers_cuts_texts_into_the_same_pieces(
+    family, tmp_path, monkeypatch
+):
+    import transformers
+
+    made = families.MADE_HERE[family]
+    made = made._replace(tokenizer=tokenizer_of_pieces(family))
+    monkeypatch.setitem(families.MADE_HERE, family, made)
+    sizes = OF_GEMMA_3 if family == "gemma3" else {}
+    if family == "gemma":
+        sizes = {"final_logit_soft_cap": None}
+    policy = policy_of(family, **sizes)
+    export(policy, tmp_path / "exported", "transformers")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(
+        tmp_path / "exported"
+    )
+    for text in ("the fox", "Hello, wörld 12"):
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert ids == list(map(int, policy.preprocessor.tokenizer(text)))
+        assert tokenizer.decode(ids) == text
 
 
 def test_weights_come_back_from_the_files_of_hugging_face(tmp_path):
