@@ -338,7 +338,7 @@ def fetched_by_all(found: Any) -> Any:
     return replicated(outputs), state
 
 
-def check_engine(policy: Any = None) -> None:
+def check_engine(*models: Any) -> None:
     """Checks that nothing but `keras.distribution` divides a training.
 
     `tf.distribute` and `torchrun` would do so behind the back of a loss that
@@ -346,14 +346,15 @@ def check_engine(policy: Any = None) -> None:
     its own, or train a policy of its own.
 
     Args:
-        policy: A `keras.Model` that is trained, or `None`.
+        *models: Each a `keras.Model` that is trained or trains, which may have
+            been made within the scope of a strategy.
 
     Raises:
         ValueError: If there are several replicas.
     """
     backend = keras.config.backend()
     if backend == "tensorflow":
-        _check_tensorflow(policy)
+        _check_tensorflow(models)
     elif backend == "torch":
         _check_torch()
 
@@ -364,13 +365,11 @@ _INSTEAD = (
 )
 
 
-def _check_tensorflow(policy):
+def _check_tensorflow(models):
     import tensorflow
 
-    strategies = [tensorflow.distribute.get_strategy()]
-    if isinstance(policy, keras.Model):
-        strategies.append(policy.distribute_strategy)
-    for strategy in strategies:
+    strategies = [model.distribute_strategy for model in models]
+    for strategy in [tensorflow.distribute.get_strategy(), *strategies]:
         if strategy.num_replicas_in_sync > 1:
             raise ValueError(
                 "`tf.distribute` is not supported: each replica would average "

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from families import family_policy
 from family_table import NO_DEMONSTRATIONS
+from meshes import assert_divided
 from meshes import distributed
 from testing import StepLosses
 from testing import quick_start
@@ -37,7 +38,8 @@ def losses(method, family, strategy, tiled=True, num_steps=10):
     """The losses of each of some steps; one device where there is no strategy.
 
     Rollouts are drawn with the same noise, and a start of real weights keeps
-    apart what tokens are likely, so that rounding chooses no other.
+    apart what tokens are likely, so that rounding chooses no other. Devices
+    hold parts of the policy in the end, as the strategy says.
     """
     keras.utils.set_random_seed(0)
     with distributed(strategy):
@@ -57,7 +59,8 @@ def losses(method, family, strategy, tiled=True, num_steps=10):
             data = demonstrations(policy, PROMPTS, RESPONSES, 8)
             stream = data.batches(0, num_steps)
             trainer.fit(stream, steps_per_epoch=num_steps, **options)
-            return own_losses(steps.losses)
+            steps.losses = own_losses(steps.losses)
+        assert_divided(policy, strategy)
     return steps.losses
 
 

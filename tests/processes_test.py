@@ -1,7 +1,14 @@
+import json
+import pathlib
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
+import shells
 from families import shared_policy
+from joined_processes import free_port
 from testing import PROMPTS
 from testing import RESPONSES
 
@@ -184,3 +191,41 @@ def test_a_group_of_processes_is_refused_however_it_was_made(monkeypatch):
     monkeypatch.setattr(distributed, "get_world_size", lambda: 4)
     with pytest.raises(ValueError, match="Received: 4 processes"):
         check_engine()
+
+
+def told_to_replicas(folder, *launcher):
+    """What each replica of a script was told."""
+    script = pathlib.Path(__file__).parent / "distribution" / "replicas.py"
+    done = subprocess.run(
+        [sys.executable, *launcher, str(script), str(folder)],
+        env=shells.environment(),
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stderr[-9000:]
+    return [json.loads(path.read_text()) for path in folder.iterdir()]
+
+
+@pytest.mark.slow
+@on_tensorflow
+def test_a_mirrored_strategy_is_refused_in_its_scope_and_after(tmp_path):
+    (told,) = told_to_replicas(tmp_path)
+    assert len(told) == 6
+    for moment, words in told.items():
+        assert "`tf.distribute` is not supported" in words, moment
+        assert "MirroredStrategy of 2 replicas" in words, moment
+
+
+@pytest.mark.slow
+@on_torch
+def test_processes_that_torchrun_started_are_refused(tmp_path):
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    launcher += ["--master-addr", "127.0.0.1", "--master-port"]
+    replicas = told_to_replicas(tmp_path, *launcher, f"{free_port()}")
+    assert len(replicas) == 2
+    for told in replicas:
+        assert len(told) == 3
+        for moment, words in told.items():
+            assert "`torchrun` and `torch.distributed` are not" in words, moment
+            assert "Received: 2 processes" in words, moment

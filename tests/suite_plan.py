@@ -181,6 +181,7 @@ PLAN = {
     "optimizers/token_weighted_test.py::test_it_is_saved": _TORCH,
     "optimizers/unwrapping_test.py": _TORCH,
     "processes_test.py": _TORCH,
+    "processes_test.py::test_a_mirrored_strategy": ("tensorflow",),
     "processes_test.py::test_outputs_of_a_step": _JAX,
     "processes_test.py::test_replicas_of_tensorflow": ("tensorflow",),
     "readme_test.py": _TORCH,

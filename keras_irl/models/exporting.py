@@ -238,6 +238,56 @@ def _write_for_transformers(policy, part):
     except ValueError as error:
         raise _cannot_write(policy, f"keras-hub said: {error}") from error
     check_is_complete(policy, part)
+    _write_tokenizer(policy, part)
+
+
+def _write_tokenizer(policy, part):
+    """Writes the one file that Hugging Face reads of some tokenizers.
+
+    keras-hub writes vocabulary and merges of a Qwen3.5 apart, as of a Qwen;
+    `transformers` looks for neither, and would make a tokenizer of no tokens.
+    """
+    kind = json.loads((part / "config.json").read_text("utf-8"))["model_type"]
+    if policy.preprocessor is None or not kind.startswith("qwen3_5"):
+        return
+    merges = (part / "merges.txt").read_text("utf-8").splitlines()
+    # Texts are cut as by keras-hub, with which the policy was trained.
+    of_bytes = {
+        "type": "ByteLevel",
+        "add_prefix_space": False,
+        "trim_offsets": True,
+        "use_regex": True,
+    }
+    about = {
+        "version": "1.0",
+        "added_tokens": _special_tokens(policy.preprocessor.tokenizer),
+        "pre_tokenizer": of_bytes,
+        "decoder": of_bytes,
+        "model": {
+            "type": "BPE",
+            "vocab": json.loads((part / "vocab.json").read_text("utf-8")),
+            "merges": [merge.split(" ") for merge in merges if merge],
+        },
+    }
+    text = json.dumps(about, ensure_ascii=False)
+    (part / "tokenizer.json").write_text(text, "utf-8")
+
+
+def _special_tokens(tokenizer):
+    """Tokens that no text is cut into, as Hugging Face lists them."""
+    found = [
+        {
+            "id": int(tokenizer.token_to_id(token)),
+            "content": token,
+            "single_word": False,
+            "lstrip": False,
+            "rstrip": False,
+            "normalized": False,
+            "special": True,
+        }
+        for token in tokenizer.special_tokens
+    ]
+    return sorted(found, key=lambda token: token["id"])
 
 
 def check_is_complete(policy: Policy, folder: Path) -> None:
@@ -251,8 +301,9 @@ def check_is_complete(policy: Policy, folder: Path) -> None:
         folder: Where its files are.
 
     Raises:
-        ValueError: If there are fewer numbers than it has, or the cap of its
-            logits is not among the settings.
+        ValueError: If there are fewer numbers than it has, the cap of its
+            logits is not among the settings, or it lacks a norm that all have
+            there.
     """
     folder = pathlib.Path(folder)
     written = sum(map(math.prod, _shapes(folder / "model.safetensors")))
@@ -266,10 +317,22 @@ def check_is_complete(policy: Policy, folder: Path) -> None:
             policy,
             f"Of {policy_size} parameters, it would write {written}.",
         )
-    told = (folder / "config.json").read_text("utf-8")
-    for name, value in policy.backbone.get_config().items():
+    _check_settings(policy, (folder / "config.json").read_text("utf-8"))
+
+
+# What every Gemma 3 of Hugging Face has, and draws where it is not written.
+_GEMMA_3_NORMS = ("use_post_ffw_norm", "use_post_attention_norm")
+
+
+def _check_settings(policy, told):
+    config = policy.backbone.get_config()
+    for name, value in config.items():
         if "soft_cap" in name and value and "softcap" not in told:
             raise _cannot_write(policy, f"It would lose {name}={value}.")
+    if "use_query_key_norm" in config:
+        for name in _GEMMA_3_NORMS:
+            if not config[name]:
+                raise _cannot_write(policy, f"It would lose {name}=False.")
 
 
 def _shapes(path):

@@ -217,7 +217,7 @@ class Trainer(FitLoop):
                 "steps_per_execution", steps, least=1
             )
         check_trainable(self.policy)
-        check_engine(self.policy)
+        check_engine(self.policy, self)
         self.tiles_vocabulary = tiles_vocabulary(
             self.policy, tile_vocabulary, kwargs
         )

@@ -21,12 +21,18 @@ from keras_irl.evaluation import exact_match
 from keras_irl.evaluation import sweep
 from keras_irl.generation import BeamSearch
 from keras_irl.generation import ResponseSampler
+from keras_irl.generation import TokenSampler
+from keras_irl.generation import draw
 from keras_irl.generation import encode_prompts
+from keras_irl.models.policy_reader import PolicyReader
 from keras_irl.rewards import token_rewards
 from keras_irl.tasks.task import task_from_pairs
+from keras_irl.trainers import rollouts
 
 if keras.config.backend() != "jax":
     pytest.skip("Keras distributes on JAX alone.", allow_module_level=True)
+
+import jax  # noqa: E402
 
 PROMPTS = ["the fox", "the brown dog", "the quick fox", "a dog"] * 2
 RESPONSES = ["jumps", "is lazy", "over the dog", "barks"] * 2
@@ -124,13 +130,106 @@ def test_devices_judge_what_one_does(family, strategy):
         assert many["entropy"] == pytest.approx(one["entropy"], rel=1e-4)
 
 
-@pytest.mark.parametrize("strategy", ["fsdp", "tensor"])
+# Parts that the rows of a batch are divided into.
+PARTS = {"data": 8, "fsdp": 8, "tensor": 2}
+EACH = [
+    "fsdp",
+    pytest.param("data", marks=pytest.mark.slow),
+    pytest.param("tensor", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("strategy", EACH)
 def test_each_device_writes_its_rows(strategy):
     with distributed(strategy):
         policy = family_policy("gpt2", max_length=16)
         rows = place_rows(encode_prompts(policy, PROMPTS, 16))
         policy.compile(sampler="greedy")
         tokens = policy.make_generate_function()(rows)["token_ids"]
-    num_parts = 8 if strategy == "fsdp" else 2
     shapes = {shard.data.shape for shard in tokens.addressable_shards}
-    assert shapes == {(8 // num_parts, 16)}
+    assert shapes == {(8 // PARTS[strategy], 16)}
+
+
+@pytest.mark.parametrize("strategy", EACH)
+def test_each_device_reads_its_rows(strategy, monkeypatch):
+    found = []
+    compiled = PolicyReader.make_predict_function
+
+    def seen(reader, force=False):
+        compiled(reader, force)
+        read = reader.predict_function
+
+        def read_and_look(*args):
+            outputs, state = read(*args)
+            found.extend(keras.tree.flatten(outputs))
+            return outputs, state
+
+        reader.predict_function = read_and_look
+
+    monkeypatch.setattr(PolicyReader, "make_predict_function", seen)
+    with distributed(strategy):
+        policy = family_policy("gpt2", max_length=24)
+        token_rewards(policy, PROMPTS[:3], RESPONSES[:3], batch_size=3)
+    # They are filled up to as many as divide, and each device has its own.
+    num_rows = {"data": 1, "fsdp": 1, "tensor": 2}[strategy]
+    assert len(found) == 3
+    for array in found:
+        shapes = {shard.data.shape for shard in array.addressable_shards}
+        assert shapes == {(num_rows, array.shape[1])}
+
+
+def test_each_device_draws_its_rows():
+    with distributed("fsdp"):
+        policy = family_policy("gpt2", max_length=16)
+        sampler = TokenSampler(num_samples=2, stop_token_ids=[1])
+
+        @jax.jit
+        def step(rows):
+            with keras.StatelessScope():
+                return draw(policy, rows, sampler)
+
+        tokens = step(place_rows(encode_prompts(policy, PROMPTS, 16)))
+    shapes = {shard.data.shape for shard in tokens.addressable_shards}
+    assert shapes == {(2, 16)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_samples", [1, 2])
+@pytest.mark.parametrize("strategy", PARTS)
+def test_each_device_draws_its_rollouts_within_a_step(
+    strategy, num_samples, monkeypatch
+):
+    found = {}
+
+    def look(name, tokens):
+        shape = tokens.shape
+        jax.debug.inspect_array_sharding(
+            tokens,
+            callback=lambda sharding: found.update(
+                {name: (shape[0], sharding.shard_shape(shape)[0])}
+            ),
+        )
+        return tokens
+
+    append = keras_irl.Rollouts.append
+
+    def append_and_look(self, *arguments):
+        batch, seconds = append(self, *arguments)
+        return batch._replace(actions=look("batch", batch.actions)), seconds
+
+    monkeypatch.setattr(
+        rollouts, "draw", lambda *arguments: look("drawn", draw(*arguments))
+    )
+    monkeypatch.setattr(keras_irl.Rollouts, "append", append_and_look)
+    with distributed(strategy):
+        policy = family_policy("gpt2", max_length=24)
+        trainer = keras_irl.OnlineIQLearn(
+            policy, rollouts=keras_irl.Rollouts(num_samples=num_samples)
+        )
+        trainer.compile(keras.optimizers.SGD(1e-3))
+        data = demonstrations(policy, PROMPTS, RESPONSES, 8)
+        trainer.fit(data, verbose=0)
+    parts = PARTS[strategy]
+    num_rows = 8 * num_samples
+    assert found["drawn"] == (num_rows, num_rows // parts)
+    assert found["batch"] == (num_rows + 8, (num_rows + 8) // parts)

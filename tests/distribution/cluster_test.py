@@ -168,6 +168,22 @@ def test_a_job_of_slurm_that_srun_did_not_start_is_told_of(monkeypatch):
 
 
 @on_jax
+def test_an_error_lists_what_a_pod_and_a_process_were_told(monkeypatch):
+    told = {
+        "TPU_WORKER_ID": "1",
+        "TPU_WORKER_HOSTNAMES": "a,b",
+        "MEGASCALE_SLICE_ID": "3",
+        "JAX_LOCAL_DEVICE_IDS": "0,1",
+    }
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SECRET_OF_THE_USER", "12")
+    error = f"{cluster._explained(ValueError('no'), None, None, None)}"
+    assert all(f", {name}={value}" in error for name, value in told.items())
+    assert "SECRET" not in error
+
+
+@on_jax
 def test_it_is_too_late_once_jax_was_used():
     keras.distribution.list_devices()
     with pytest.raises(ValueError, match="JAX was used before.*process_id=0"):

@@ -8,6 +8,7 @@ import pytest
 from families import FAMILIES
 from families import family_policy
 from families import shared_policy
+from meshes import assert_divided
 
 import keras_irl
 from keras_irl.data import demonstrations
@@ -66,7 +67,7 @@ def slow(*case):
     ("family", "strategy"),
     [
         # Those of matrix_test.py, and a policy that is moved, stand for others.
-        ("t5", "fsdp+tensor"),
+        slow("t5", "fsdp+tensor"),
         slow("gpt2", "fsdp"),
         slow("llama", "tensor"),
         slow("t5", "fsdp"),
@@ -93,14 +94,43 @@ def test_a_policy_that_was_made_before_can_be_moved():
     assert not kernel.is_fully_replicated
 
 
+@pytest.mark.parametrize("strategy", ["fsdp", "tensor", "fsdp+tensor"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_large_variable_has_a_rule(family):
+def test_a_map_lays_every_variable_out_alike(family, strategy):
     policy = shared_policy(family, 24)
     # Tiny policies have few heads and experts.
     pairs = keras.distribution.DeviceMesh((4, 2), ["batch", "model"])
-    layouts = layout_map(policy, pairs, "tensor", min_size=64)
-    paths = [v.path for v in policy.variables if layouts[v.path] is not None]
-    assert len(paths) >= 2
+    # It raises where a large variable has no rule.
+    plain = keras.distribution.ModelParallel(
+        layout_map=layout_map(policy, pairs, strategy, min_size=64),
+        batch_dim_name="batch",
+    )
+    sharded = Sharded(pairs, strategy, min_size=64)
+    divided = set()
+    for variable in policy.variables:
+        axes = sharded.get_variable_layout(variable).axes
+        found = plain.get_variable_layout(variable).axes
+        assert tuple(found) == tuple(axes), variable.path
+        if any(axes):
+            divided.add(variable.path)
+    assert len(divided) >= 2
+
+
+def test_a_policy_made_by_a_map_lies_as_one_made_by_rules():
+    # A T5 has two variables of one path.
+    sharded = Sharded(mesh("tensor"), "fsdp+tensor", min_size=256)
+    keras.distribution.set_distribution(sharded)
+    expected = family_policy("t5", max_length=24)
+    layouts = layout_map(expected, mesh("tensor"), "fsdp+tensor", min_size=256)
+    keras.distribution.set_distribution(
+        keras.distribution.ModelParallel(
+            layout_map=layouts, batch_dim_name="batch"
+        )
+    )
+    found = family_policy("t5", max_length=24)
+    for ours, theirs in zip(expected.variables, found.variables, strict=True):
+        assert theirs.value.sharding == ours.value.sharding, ours.path
+    assert_divided(found, sharded)
 
 
 def test_what_belongs_to_a_weight_lies_as_it_does():

@@ -5,6 +5,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
+from meshes import assert_divided
 from testing import StepLosses
 from testing import quick_start
 from testing import tiny_gpt2
@@ -19,7 +20,12 @@ if keras.config.backend() != "jax":
 
 PROMPTS = ["the fox", "the brown dog", "the quick fox", "a dog"] * 8
 RESPONSES = ["jumps", "is lazy", "over the dog", "barks"] * 8
-MESHES = {"fsdp": ((8,), ["batch"]), "tensor": ((2, 4), ["batch", "model"])}
+# A strategy, and the devices that it begins or goes on with.
+MESHES = {
+    "fsdp": ((8,), ["batch"]),
+    "tensor": ((2, 4), ["batch", "model"]),
+    "fsdp of four": ((4,), ["batch"]),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -28,12 +34,19 @@ def no_distribution_is_left():
     keras.distribution.set_distribution(None)
 
 
-def train(strategy, folder, seed=0):
+def distribution(name):
+    if name is None:
+        return None
+    shape, axes = MESHES[name]
+    devices = keras.distribution.list_devices()[: np.prod(shape)]
+    mesh = keras.distribution.DeviceMesh(shape, axes, devices)
+    return Sharded(mesh, name.split()[0], min_size=256)
+
+
+def train(name, folder, seed=0):
     """The losses of the batches that are trained, and the policy."""
     keras.utils.set_random_seed(seed)
-    mesh = keras.distribution.DeviceMesh(*MESHES[strategy])
-    sharded = Sharded(mesh, strategy, min_size=256)
-    keras.distribution.set_distribution(sharded)
+    keras.distribution.set_distribution(distribution(name))
     policy = quick_start(tiny_gpt2(max_length=24, num_layers=1), seed)
     trainer = keras_irl.IQLearn(policy)
     trainer.compile(keras.optimizers.Adam(1e-2))
@@ -43,13 +56,29 @@ def train(strategy, folder, seed=0):
     return steps.losses, policy
 
 
+def kill(folder, after):
+    """Leaves a folder as a training that was killed after a step of eight."""
+    for step in range(after + 1, 9):
+        shutil.rmtree(folder / f"{step}")
+
+
 def test_a_training_goes_on_on_another_mesh(tmp_path):
     expected, _ = train("fsdp", tmp_path)
-    # As if it had been killed in its second batch of four.
-    for step in range(2, 9):
-        shutil.rmtree(tmp_path / f"{step}")
+    kill(tmp_path, after=1)
     # Nothing of what it begins with is left.
     found, policy = train("tensor", tmp_path, seed=1)
     np.testing.assert_allclose(found, expected[1:], rtol=1e-5)
-    divided = [v for v in policy.variables if not v.value.is_fully_replicated]
-    assert len(divided) >= 3
+    assert_divided(policy, distribution("tensor"))
+
+
+@pytest.mark.slow
+def test_a_training_goes_on_with_fewer_devices_and_with_more(tmp_path):
+    expected, _ = train("fsdp", tmp_path)
+    # In mid-epoch, of four batches, and between the two.
+    for seed, (name, after) in enumerate(
+        [("fsdp of four", 1), (None, 4), ("tensor", 5)], start=1
+    ):
+        kill(tmp_path, after)
+        found, policy = train(name, tmp_path, seed)
+        np.testing.assert_allclose(found, expected[after:], rtol=1e-5)
+        assert_divided(policy, distribution(name))

@@ -1,14 +1,18 @@
+import io
 import json
 import os
 import subprocess
 import sys
 import textwrap
 
+import families
 import keras_hub
 import numpy as np
 import pytest
+import sentencepiece
 from families import family_policy
 from families import shared_policy
+from testing import CORPUS
 from testing import PROMPTS
 from testing import RESPONSES
 from testing import is_causal
@@ -48,13 +52,26 @@ def first_gemma():
     )
 
 
-def policy_of(family):
-    return family_policy(family, max_length=24)
+# As the pretrained ones.
+OF_GEMMA_3 = {
+    "final_logit_soft_cap": None,
+    "use_post_ffw_norm": True,
+    "use_post_attention_norm": True,
+}
+
+
+def policy_of(family, **sizes):
+    return family_policy(family, max_length=24, **sizes)
 
 
 def updated(family):
     """A policy whose low-rank updates say something."""
-    policy = first_gemma() if family == "gemma" else policy_of(family)
+    if family == "gemma":
+        policy = first_gemma()
+    elif family == "gemma3":
+        policy = policy_of(family, **OF_GEMMA_3)
+    else:
+        policy = policy_of(family)
     enable_lora(policy, rank=2)
     generator = np.random.default_rng(SEED)
     for update in lora.low_rank_updates(policy):
@@ -164,7 +181,15 @@ def test_keras_hub_alone_reads_it(tmp_path):
     )
 
 
-@pytest.mark.parametrize("family", ["gpt2", "llama3", "gemma"])
+# Hugging Face reads no tokenizer of whole words, as those of the others are.
+OF_CHARACTERS = ("gpt2", "llama3", "qwen", "qwen3_5")
+OF_WORDS = ("gemma", "gemma3", "gemma4", "mistral")
+GEMMA_PIECES = ("pad", "eos", "bos", "unk")
+MARKS = ("<start_of_image>", "<end_of_image>", "<start_of_turn>")
+MARKS += ("<end_of_turn>", "<img>")
+
+
+@pytest.mark.parametrize("family", [*OF_CHARACTERS, *OF_WORDS])
 def test_transformers_computes_the_same_logits(family, tmp_path):
     import torch
     import transformers
@@ -182,13 +207,68 @@ def test_transformers_computes_the_same_logits(family, tmp_path):
         ).logits.numpy()
     real = inputs["padding_mask"]
     np.testing.assert_allclose(found[real], logits(policy)[real], atol=1e-4)
+    if family in OF_CHARACTERS:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            tmp_path / "exported"
+        )
+        ids = tokenizer("the fox", add_special_tokens=False)["input_ids"]
+        assert ids == list(map(int, policy.preprocessor.tokenizer("the fox")))
+        assert tokenizer.decode(ids) == "the fox"
+
+
+def tokenizer_of_pieces(family):
+    """A function that makes one as the pretrained have, of pairs and bytes."""
+    names = ("unk", "bos", "eos") if family == "mistral" else GEMMA_PIECES
+    marks = MARKS if family == "gemma3" else ()
+    model = io.BytesIO()
+    specials = dict.fromkeys(("pad_id", "unk_id", "bos_id", "eos_id"), -1)
+    for i, name in enumerate(names):
+        specials |= {f"{name}_id": i, f"{name}_piece": f"<{name}>"}
+    if family == "mistral":
+        specials |= {"bos_piece": "<s>", "eos_piece": "</s>"}
+    else:
+        # They cut texts as they stand, without a space before them.
+        specials |= {"add_dummy_prefix": False}
+        specials |= {"normalization_rule_name": "identity"}
+        specials |= {"remove_extra_whitespaces": False}
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(CORPUS),
+        model_writer=model,
+        vocab_size=360,
+        model_type="BPE",
+        hard_vocab_limit=False,
+        byte_fallback=True,
+        minloglevel=2,
+        user_defined_symbols=list(marks),
+        **specials,
+    )
+    settings = {}
+    if family == "gemma4":
+        settings = {"has_vision_tokens": False, "has_video_tokens": False}
+    return lambda kind: kind(proto=model.getvalue(), **settings)
+
+
+@pytest.mark.parametrize("family", OF_WORDS)
+def test_transformers_cuts_texts_into_the_same_pieces(
+    family, tmp_path, monkeypatch
+):
+    import transformers
+
+    made = families.MADE_HERE[family]
+    made = made._replace(tokenizer=tokenizer_of_pieces(family))
+    monkeypatch.setitem(families.MADE_HERE, family, made)
+    sizes = OF_GEMMA_3 if family == "gemma3" else {}
     if family == "gemma":
-        return  # Hugging Face reads no tokenizer of whole words, as ours is.
+        sizes = {"final_logit_soft_cap": None}
+    policy = policy_of(family, **sizes)
+    export(policy, tmp_path / "exported", "transformers")
     tokenizer = transformers.AutoTokenizer.from_pretrained(
         tmp_path / "exported"
     )
-    ids = tokenizer("the fox", add_special_tokens=False)["input_ids"]
-    assert ids == list(map(int, policy.preprocessor.tokenizer("the fox")))
+    for text in ("the fox", "Hello, wörld 12"):
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert ids == list(map(int, policy.preprocessor.tokenizer(text)))
+        assert tokenizer.decode(ids) == text
 
 
 def test_weights_come_back_from_the_files_of_hugging_face(tmp_path):
@@ -208,11 +288,26 @@ def test_weights_come_back_from_the_files_of_hugging_face(tmp_path):
 
 @pytest.mark.parametrize(
     ("family", "reason"),
-    [("t5", "T5Backbone"), ("llama", "LlamaBackbone"), ("gemma", "soft_cap")],
+    [
+        ("t5", "T5Backbone"),
+        ("llama", "LlamaBackbone"),
+        ("gemma", "soft_cap"),
+        ("gemma3", "soft_cap"),
+    ],
 )
 def test_what_keras_hub_cannot_write_is_refused(family, reason, tmp_path):
     policy = shared_policy(family, 24)
     with pytest.raises(ValueError, match=f"can't write.*{reason}.*Received: f"):
+        export(policy, tmp_path / "exported", "transformers")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "norm", ["use_post_ffw_norm", "use_post_attention_norm"]
+)
+def test_a_norm_that_hugging_face_would_add_is_refused(norm, tmp_path):
+    policy = policy_of("gemma3", **OF_GEMMA_3 | {norm: False})
+    with pytest.raises(ValueError, match=f"would lose {norm}=False.*Received"):
         export(policy, tmp_path / "exported", "transformers")
     assert list(tmp_path.iterdir()) == []
 

@@ -13,6 +13,7 @@ import pytest
 from keras_irl.ops import CONTINUES
 from keras_irl.ops import VocabularyHead
 from keras_irl.ops import tiled_token_statistics
+from keras_irl.ops.kernels import jax_mesh
 
 if keras.config.backend() != "jax":
     pytest.skip("Keras distributes on JAX alone.", allow_module_level=True)
@@ -61,7 +62,13 @@ class Program:
     """Statistics and gradients of a batch, compiled for a mesh or none."""
 
     def __init__(
-        self, head, mesh=None, num_rows=B, hidden=HIDDEN, size=V, along="V"
+        self,
+        head,
+        mesh=None,
+        num_rows=B,
+        hidden=HIDDEN,
+        size=V,
+        along="V",
     ):
         axes = head.get("axes", "VD")
         if mesh is not None:
@@ -82,13 +89,13 @@ class Program:
         self.kernel = keras.Variable(kernel, name="kernel")
         rows = slice(0, num_rows)
 
-        def loss(hidden, kernel):
+        def loss(hidden, kernel, mask):
             with keras.StatelessScope([(self.kernel, kernel)]):
                 found = tiled_token_statistics(
                     hidden,
                     VocabularyHead(self.kernel, **head),
                     ACTIONS[rows] % size,
-                    MASK[rows],
+                    mask,
                     tile_size=64,
                 )
             weighed = zip(found[:3], UPSTREAM[:, rows], strict=True)
@@ -101,9 +108,10 @@ class Program:
                 ("batch", None, None), device_mesh
             )
             hidden = keras.distribution.distribute_tensor(hidden, layout)
-        given = (hidden, self.kernel.value)
+        given = (hidden, self.kernel.value, MASK[rows])
         self.compiled = step.lower(*given).compile()
         (_, self.found), self.gradients = self.compiled(*given)
+        self.given = given[:2]
 
     def numbers(self):
         return [np.asarray(x) for x in (*self.found, *self.gradients)]
@@ -209,3 +217,61 @@ def test_what_stands_on_padding_reaches_nothing():
     found = Program({}, MESHES["tensor"], hidden=broken).numbers()
     for one, many in zip(expected, found, strict=True):
         np.testing.assert_allclose(many, one, atol=3e-5, rtol=1e-5)
+
+
+# Parts of the vocabulary, and the tokens of a device, of 96 in all.
+WORK = {
+    "data parallel": (1, 12),
+    "fsdp": (8, 96),
+    "tensor": (4, 48),
+    "tensor, head whole": (1, 48),
+}
+
+
+@pytest.mark.parametrize(
+    "mesh",
+    [
+        "fsdp",
+        pytest.param("tensor", marks=pytest.mark.slow),
+        pytest.param("data parallel", marks=pytest.mark.slow),
+        pytest.param("tensor, head whole", marks=pytest.mark.slow),
+    ],
+)
+def test_devices_walk_past_the_tokens_that_count_and_no_others(
+    mesh, monkeypatch
+):
+    num_parts, num_tokens = WORK[mesh]
+    num_tiles = -(-(V // num_parts) // 64)
+    one_a_row = np.zeros((B, T))
+    one_a_row[:, 0] = 1.0
+    num_rows = num_tokens // T
+    # Blocks of four tokens each.
+    cases = [
+        (np.ones((B, T)), num_tokens // 4),
+        (one_a_row, -(-num_rows // 4)),
+        (np.zeros((B, T)), 0),
+    ]
+    monkeypatch.setattr(jax_mesh, "block_size_of", lambda _: 4)
+    monkeypatch.setattr(jax_mesh.kernels, "HeadTiles", CountingTiles)
+    found = Program({}, MESHES[mesh])
+    for mask, num_blocks in cases:
+        jax.effects_barrier()
+        CountingTiles.count = 0
+        found.compiled(*found.given, mask.astype("float32"))
+        jax.effects_barrier()
+        # Forwards and backwards, on each of eight devices.
+        assert CountingTiles.count == 2 * 8 * num_tiles * num_blocks
+
+
+class CountingTiles(jax_mesh.kernels.HeadTiles):
+    """A head that counts the tiles whose logits are computed."""
+
+    count = 0
+
+    def logits(self, hidden, number):
+        jax.debug.callback(self.visit)
+        return super().logits(hidden, number)
+
+    @staticmethod
+    def visit():
+        CountingTiles.count += 1
