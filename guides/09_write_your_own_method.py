@@ -56,11 +56,11 @@ import numpy as np
 from keras import ops
 
 import keras_irl
+from keras_irl.losses import TokenLoss
 from keras_irl.losses import entropy_loss
 from keras_irl.losses import iq_learn_loss
 from keras_irl.losses import mle_loss
 from keras_irl.losses import td_penalty
-from keras_irl.losses.token_loss import TokenLoss
 
 # %% tags=["size"]
 # The project's tests run this with small numbers, by this variable. What a

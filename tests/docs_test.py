@@ -1,6 +1,7 @@
 """What the site is made of; `make docs` builds it."""
 
 import pathlib
+import re
 
 import check_links
 import docstrings
@@ -70,6 +71,19 @@ def test_every_room_has_a_page():
     index = (ROOT / "docs" / "index.md").read_text("utf-8")
     for room in made_pages.ROOMS:
         assert f"made/api/{room}\n" in index
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("docs/*.md")))
+def test_a_page_links_to_nothing_that_has_no_page(path):
+    found = re.findall(r"\]\(\.\./([^)#\s]+)", path.read_text("utf-8"))
+    assert set(found) <= set(made_pages.PAGES), path.name
+
+
+def test_every_file_that_is_made_a_page_is_listed():
+    index = (ROOT / "docs" / "index.md").read_text("utf-8")
+    for file, page in made_pages.PAGES.items():
+        assert (ROOT / file).exists()
+        assert f"made/{page.removesuffix('.md')}\n" in index
 
 
 def test_a_link_that_leads_nowhere_is_found(tmp_path):
