@@ -416,9 +416,9 @@ trainings of each. **Expect** for a T5 of 2 layers 0.09 s a step on two CPU
 cores
 ([measured](https://github.com/keras-irl/keras_irl/blob/main/benchmarks/README.md)),
 so nine minutes for the twelve trainings of 500 steps. Judging was not measured;
-it writes 630 test prompts × (1 greedy text + 5 temperatures × 4 samples) × 12
-policies, some 160,000 texts of about 30 tokens. A policy has less than a
-million weights: with gradients and moments, 16 bytes each, some MB.
+it writes 200 test prompts × (1 greedy text + 5 temperatures × 4 samples) × 12
+policies, some 50,000 texts of about 30 tokens. Weights, gradients and moments
+take some MB, 16 bytes a weight.
 """
 
 # %% tags=["scale-up"]
