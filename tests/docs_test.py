@@ -1,5 +1,6 @@
 """What the site is made of; `make docs` builds it."""
 
+import inspect
 import pathlib
 import re
 
@@ -12,6 +13,11 @@ import pytest
 import keras_irl
 
 ROOT = pathlib.Path(__file__).parents[1]
+# Bases, what draws, and what says yes or no; the divergences have a table.
+WITHOUT_EQUATION = {
+    *("TokenLoss", "is_clipped", "concave_reward", "divergence_penalty"),
+    *("Trainer", "Rollouts"),
+}
 
 
 def converted(text, equation=None):
@@ -63,6 +69,44 @@ def test_every_equation_has_a_docstring_where_it_stands(name):
     assert latex.count("{") == latex.count("}")
     found = docstrings.as_restructured_text(lines, latex)
     assert f"    {latex}" in found, name
+
+
+# What functions return or make is shown where these are.
+RECORDS = (
+    *("Alert", "AreaDifference", "BestOfN", "Correlation", "Diagnosis"),
+    *("Issue", "OffsetSums", "QualityDifference", "Demonstrations"),
+)
+
+
+@pytest.mark.parametrize("room", made_pages.ROOMS)
+def test_everything_that_is_offered_has_an_example(room):
+    door = vars(vars(keras_irl)["__getattr__"](room))
+    without = [
+        name
+        for name, value in door.items()
+        if not name.startswith("_")
+        and (inspect.isclass(value) or inspect.isfunction(value))
+        and not re.search(r">>> |```python", f"{value.__doc__}")
+    ]
+    assert set(without) <= set(RECORDS)
+
+
+def test_every_loss_and_trainer_has_its_equation():
+    """A class of exceptions or of numbers has none."""
+    for room in ("losses", "trainers"):
+        door = vars(vars(keras_irl)["__getattr__"](room))
+        offered = {
+            name
+            for name, value in door.items()
+            if not name.startswith("_")
+            and (inspect.isclass(value) or inspect.isfunction(value))
+        }
+        known = {
+            name.partition(".")[2]
+            for name in equations.EQUATIONS
+            if name.startswith(f"{room}.")
+        }
+        assert offered - known <= WITHOUT_EQUATION, room
 
 
 def test_every_room_has_a_page():

@@ -92,6 +92,13 @@ class RolloutRecord(NamedTuple):
 class GAIL(OnlineTrainer):
     """Learns from a discriminator that tells rollouts from demonstrations.
 
+        discriminator: −log σ(D) on demonstrations, −log(1 − σ(D)) on rollouts
+        policy:        −min(ρ A, clip(ρ, 1 − ε, 1 + ε) A) + β ½ d²
+        values:        ½ (V − target)²
+
+    with advantages A of the rewards r(D), and d, the difference of the policy's
+    log-probabilities to those at first.
+
     Three networks are trained in one compiled step, each by an optimizer of
     its own, and no gradient flows from one to another:
 
