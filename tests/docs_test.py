@@ -74,7 +74,7 @@ def test_every_equation_has_a_docstring_where_it_stands(name):
 # What functions return or make is shown where these are.
 RECORDS = (
     *("Alert", "AreaDifference", "BestOfN", "Correlation", "Diagnosis"),
-    *("Issue", "OffsetSums", "QualityDifference", "Demonstrations"),
+    *("Estimate", "Issue", "OffsetSums", "Demonstrations"),
 )
 
 
@@ -92,7 +92,6 @@ def test_everything_that_is_offered_has_an_example(room):
 
 
 def test_every_loss_and_trainer_has_its_equation():
-    """A class of exceptions or of numbers has none."""
     for room in ("losses", "trainers"):
         door = vars(vars(keras_irl)["__getattr__"](room))
         offered = {

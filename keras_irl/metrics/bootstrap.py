@@ -264,10 +264,6 @@ class Estimate:
         low: Lower end of the 95 % interval; NaN where there is none.
         high: Upper end of it.
         reason: Why a number is NaN, else an empty string.
-
-    Example:
-    >>> Estimate(value=0.4, low=0.1, high=0.7).low > 0
-    True
     """
 
     value: float
