@@ -411,6 +411,12 @@ class GreedySampler(TokenSampler):
         stop_token_ids: Ids of the tokens that end a text. Defaults to none.
         max_tokens: Tokens of a text at most. Defaults to `None`, for what the
             window holds.
+
+    Example:
+    ```python
+    sampler = GreedySampler(stop_token_ids=[1], max_tokens=20)
+    tokens = draw(policy, encode_prompts(policy, prompts, 64), sampler)
+    ```
     """
 
     def __init__(

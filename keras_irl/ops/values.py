@@ -17,7 +17,7 @@ from keras_irl.types import Tensor
 def next_values(values: Tensor, mask: Tensor) -> Tensor:
     """Computes the value of the state that each action leads to.
 
-    The next state is the next position:
+    The next state is the next position, and its value
 
         V(sₜ₊₁), or 0 after the last action of a text
 
