@@ -129,7 +129,7 @@ def test_what_stands_beside_keras_hub_runs():
         ("t5", (encoder_decoder, ours)),
     ):
         for example in examples:
-            policy = tiny_policy(family, max_length=32)
+            policy = tiny_policy(family)
             before = policy.get_weights()
             exec(example, {**given, "policy": policy})
             assert any(
