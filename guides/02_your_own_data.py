@@ -334,14 +334,19 @@ if has_wandb:
 """
 The file of `ModelCheckpoint` holds the whole trainer, policy and all, and a
 trainer that is read from it writes the same as ours, which has taken back the
-weights of that epoch.
+weights of that epoch: greedily, since `policy.generate` of this family draws.
 """
 
 # %%
 best = keras.saving.load_model(FOLDER / "best.keras")
-written = best.policy.generate(test.prompts[:2])
-print(written)
-assert written == trainer.policy.generate(test.prompts[:2])
+by_best, by_ours = (
+    keras_irl.generation.sample_responses(
+        policy, test.prompts[:2], temperature=0.0
+    ).texts
+    for policy in (best.policy, trainer.policy)
+)
+print(by_best)
+assert by_best == by_ours
 
 # %% [markdown]
 """
