@@ -139,20 +139,23 @@ def doctor(
     memory = memory_estimate(
         policy, optimizer, shape, tiles, prompt_shape=prompt_shape
     )
-    shown = batches[0], tokenizer, _NUM_ROWS
     report = "\n".join(
         [
-            *_describe_batch(*shown),
+            *_describe_batch(batches[0], tokenizer),
             *_describe_texts(counts, known),
             *_describe_policy(policy),
             _describe_memory(memory, shape),
             *_describe_issues(issues),
         ]
     )
+    _show(report)
+    marked = marked_texts(batches[0], tokenizer, _NUM_ROWS, HTML)
+    return Diagnosis(issues, counts, memory, report, tuple(marked))
+
+
+def _show(report):
     if is_first_process():
         print(report)
-    marked = tuple(marked_texts(*shown, HTML))
-    return Diagnosis(issues, counts, memory, report, marked)
 
 
 def _level_issues(policy, trainer, batch):
@@ -182,12 +185,12 @@ def _tiles(policy, trainer):
         return tiles_vocabulary(policy, "auto", {})
 
 
-def _describe_batch(batch, tokenizer, num_rows):
+def _describe_batch(batch, tokenizer):
     in_color = sys.stdout.isatty()
     where = "color" if in_color else "brackets"
     yield f"First batch, trained tokens in {where}:"
     marks = COLORS if in_color else BRACKETS
-    for text in marked_texts(batch, tokenizer, num_rows, marks):
+    for text in marked_texts(batch, tokenizer, _NUM_ROWS, marks):
         yield f"  {text}"
 
 
