@@ -236,11 +236,12 @@ assert int(trainer.step.value) == 3 * len(dataset) // 2
 
 - `trainer.save("run.keras")` keeps the trainer, its offset and the number of
   steps. Read again, low-rank updates are part of the weights, and it says so: to
-  train on in low rank, enable it and compile anew. (To go on exactly where a
-  training stopped, moments of the optimizer and all, is what
+  train on in low rank, enable it and compile anew. Keras adds them in the
+  precision that the policy computes in. (To go on exactly where a training
+  stopped, moments of the optimizer and all, is what
   `keras_irl.callbacks.Checkpoint` of guide 2 is for.)
 - `export` writes a preset. Low-rank updates are **merged**, W + A B, so that
-  whoever loads it needs neither this library nor LoRA.
+  whoever loads it needs neither this library nor LoRA; here in float32.
 - `merge_lora=False` leaves the weights of before, and puts the updates beside
   them, in a file that is as small as they are.
 - `format="transformers"` writes what Hugging Face reads.
@@ -275,8 +276,9 @@ def load(folder):
 merged, apart = load(FOLDER / "merged"), load(FOLDER / "apart")
 for one, other in zip(kept, apart.get_weights(), strict=True):
     np.testing.assert_array_equal(one, other)
+# A number in bfloat16 has eight bits.
 for one, other in zip(with_updates, merged.get_weights(), strict=True):
-    np.testing.assert_allclose(one, other, atol=1e-5)
+    np.testing.assert_allclose(one, other, rtol=2**-8, atol=1e-6)
 keras_irl.models.load_lora(apart, FOLDER / "apart")
 
 inputs, actions, mask = dataset[0]
