@@ -14,8 +14,8 @@ from keras_irl.ops import is_cut
 _MAX_CHARACTERS = 240
 
 
-class Marks(NamedTuple):
-    """What stands around trained text.
+class Markup(NamedTuple):
+    """Markup around the trained parts of a text.
 
     Attributes:
         before: String before it.
@@ -29,10 +29,10 @@ class Marks(NamedTuple):
     written: Callable[[str], str] = str
 
 
-BRACKETS = Marks("[", "]")
-COLORS = Marks("\033[1;32m", "\033[0m")
+BRACKETS = Markup("[", "]")
+COLORS = Markup("\033[1;32m", "\033[0m")
 # A color that is seen on white and on black, and leaves the letters theirs.
-HTML = Marks(
+HTML = Markup(
     '<mark style="background: rgba(0, 158, 115, 0.3); color: inherit">',
     "</mark>",
     html.escape,
@@ -40,7 +40,7 @@ HTML = Marks(
 
 
 def marked_texts(
-    batch: Any, tokenizer: Any, num_rows: int, marks: Marks
+    batch: Any, tokenizer: Any, num_rows: int, marks: Markup
 ) -> list[str]:
     """Decodes the texts of a batch, and marks what is trained.
 
