@@ -99,8 +99,8 @@ class GAIL(OnlineTrainer):
     Three networks are trained in one compiled step, each by an optimizer of
     its own, and no gradient flows from one to another: the discriminator, whose
     logit D is positive where a token looks demonstrated; the policy, on rewards
-    r(D), held near what it was at first, see `keras_irl.PolicyGradient`; and the
-    value function, the baseline of the gradients.
+    r(D), held near what it was at first, see `keras_irl.PolicyGradient`; and
+    the value function, the baseline of the gradients.
 
     Start from a policy that was trained on the demonstrations by likelihood.
     Dropout is off in all three networks: the policy must be the one that wrote
