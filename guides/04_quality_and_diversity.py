@@ -238,7 +238,8 @@ table(rows)
 """
 Temperature and λ both buy diversity with quality, so neither can be chosen
 alone. Say what you need, and take the best that has it. We want samples that
-differ, with Self-BLEU of 88 at most, and as many right ones as possible.
+differ, with Self-BLEU of 88 at most, and as many right ones as possible; of
+equally good ones, the more diverse.
 """
 
 # %%
@@ -247,7 +248,9 @@ diverse = [
     for row in rows
     if row["self_bleu"] is not None and row["self_bleu"] <= 88
 ]
-best = max(diverse, key=lambda row: row["metrics"]["exact_match"])
+best = max(
+    diverse, key=lambda row: (row["metrics"]["exact_match"], -row["self_bleu"])
+)
 print("Chosen:", best["policy"], best["decoder"])
 assert best["metrics"]["exact_match"] > 50 or not FULL_SIZE
 
