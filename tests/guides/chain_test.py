@@ -136,10 +136,10 @@ def test_acting_helps_where_one_can_recover_and_only_there():
 
 
 def intervals(text):
-    """Every `15 [14, 16]`, as three numbers."""
+    """Every `15 [14, 16]` or `15 points [14, 16]`, as three numbers."""
     text = re.sub(r"\s+", " ", text).replace("−", "-")
     number = r"(-?\d+(?:\.\d+)?)"
-    found = re.findall(rf"{number} \[{number}, {number}\]", text)
+    found = re.findall(rf"{number}(?: points)? \[{number}, {number}\]", text)
     return np.array(found, float)
 
 
