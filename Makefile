@@ -132,7 +132,8 @@ bench: $(VENV)/.test
 	KERAS_BACKEND=jax $(BIN)/python benchmarks/bench.py $(BENCH)
 
 # The site, into docs/build/html: any warning of Sphinx, and any link within it
-# that leads nowhere, is an error. KERAS_IRL_RUN_GUIDES=cache runs the guides.
+# that leads nowhere, is an error. Guides that changed are run for their outputs,
+# in the minutes that each says; KERAS_IRL_RUN_GUIDES=off leaves them as they are.
 docs: $(VENV)/.docs
 	KERAS_BACKEND=jax $(BIN)/sphinx-build --fail-on-warning --keep-going \
 		--quiet --fresh-env --builder html docs docs/build/html

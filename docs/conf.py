@@ -37,8 +37,8 @@ nitpicky = False
 
 myst_enable_extensions = ["colon_fence", "dollarmath", "deflist"]
 myst_heading_anchors = 4
-# `off` shows the outputs that a notebook has; `cache` makes them.
-nb_execution_mode = os.environ.get("KERAS_IRL_RUN_GUIDES", "off")
+# `cache` runs the guides that changed, for their outputs; `off` runs none.
+nb_execution_mode = os.environ.get("KERAS_IRL_RUN_GUIDES", "cache")
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 

@@ -331,7 +331,8 @@ and where it is not.
 
 What likelihood does not have: each token of any text has a reward,
 r = Q(s, a) − γ V(s'), the value of the token less what the next state is still
-worth. Here of a right sentence, and of one that says another food.
+worth. γ is the *discount*, 0.99 here: what comes a token later counts that much
+of what comes now. Here of a right sentence, and of one that says another food.
 """
 
 # %%
@@ -342,12 +343,17 @@ texts = keras_irl.rewards.token_rewards(trainer, [prompt] * 2, [right, wrong])
 for text in texts:
     print(f"{text.total:8.2f} nats:", "".join(text.tokens))
 assert texts[0].total > texts[1].total or not FULL_SIZE
+control = keras_irl.rewards.token_rewards(
+    likelihood, [prompt] * 2, [right, wrong]
+)
+for text in control:
+    print(f"{text.log_likelihood:8.2f} nats of likelihood")
+assert control[0].log_likelihood > control[1].log_likelihood or not FULL_SIZE
 
 # %% [markdown]
 """
-The wrong sentence has the lower reward. It is also less likely, so a policy
-trained by likelihood would have told as much; guide 5 asks when a reward knows
-more.
+The wrong sentence has the lower reward. It is also less likely: the policy that
+likelihood trained tells as much. Guide 5 asks when a reward knows more.
 
 ## Another backend
 
@@ -367,8 +373,10 @@ print("First weights:", keras.ops.convert_to_numpy(table)[0, :3].round(4))
 ## Scale it up
 
 The same with a pretrained GPT-2 and the problems of GSM8k from the Hugging Face
-hub. A preset's logits have a level of their own; `value_offset="auto"` finds
-one at which rewards start small.
+hub. A preset's logits have a level of their own; `value_offset="running"` finds
+one at which rewards start small, and keeps it up. A loss for `policy.compile`
+has no place to keep it in: there, `IQLearnLoss(value_offset="batch")` finds it
+on each batch anew.
 
 **Expect**, for GPT-2 of 124 million weights at 4 texts of 128 tokens a batch:
 3.3 GiB of memory and 3.3 s a step on two CPU cores
@@ -390,7 +398,7 @@ if SCALE_UP:
     problems = keras_irl.data.demonstrations(
         large, gsm8k.prompts, gsm8k.responses, 4, seed=0, on_invalid="drop"
     )
-    trainer = keras_irl.IQLearn(large, td_weight=0.1, value_offset="auto")
+    trainer = keras_irl.IQLearn(large, td_weight=0.1, value_offset="running")
     trainer.compile(keras.optimizers.Adam(1e-4))
     trainer.fit(problems, epochs=1)
 

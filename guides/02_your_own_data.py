@@ -162,13 +162,17 @@ them.
 ## What is trained on
 
 The **doctor** reads the first batches, shows one with its trained tokens
-marked (colored in a terminal, in brackets elsewhere), estimates memory, and
-names what is wrong with its fix. `fit` runs its quick checks by itself.
+marked, estimates memory, and names what is wrong with its fix. `fit` runs its
+quick checks by itself. What it prints has colors in a terminal and brackets
+elsewhere; what it returns is shown in color by a notebook.
 """
 
 # %%
 diagnosis = keras_irl.doctor(policy, dataset)
 assert diagnosis.is_healthy
+assert len(diagnosis.marked) == 4
+assert all("<mark" in row for row in diagnosis.marked)
+diagnosis
 
 # %% [markdown]
 """
@@ -209,12 +213,13 @@ conversations = [
 ]
 talker = make_policy(max_length=96)
 chats = keras_irl.data.chat_demonstrations(talker, conversations, batch_size=1)
-keras_irl.doctor(talker, chats)
+of_chats = keras_irl.doctor(talker, chats)
 _, chat_actions, chat_mask = chats[0]
 imitated = chat_actions[0][chat_mask[0] > 0]
 print("Imitated:", talker.preprocessor.tokenizer.detokenize(imitated[:-1]))
 last_turn = "Please bring tea and soup to the bar."
 assert len(imitated) == len(talker.preprocessor.tokenizer(last_turn)) + 1
+of_chats
 
 # %% [markdown]
 """
@@ -253,7 +258,26 @@ The loss says little about what a policy *writes*. `EvaluateGeneration` answers
 some prompts after each epoch and adds their metrics to the logs, where the
 callbacks after it can read them: `bleu_t0` is BLEU of greedy answers, at a
 temperature of 0.
+
+TensorBoard and Weights & Biases are callbacks too: that of TensorBoard is in
+Keras and needs TensorFlow and `tensorboard`, that of Weights & Biases is in
+`wandb`. They read the logs as they are, generation metrics included, if they
+stand behind `EvaluateGeneration`. `mode="offline"` writes files and asks for no
+account.
 """
+
+# %%
+loggers = [keras.callbacks.CSVLogger(FOLDER / "log.csv")]
+if all(map(importlib.util.find_spec, ("tensorflow", "tensorboard"))):
+    loggers.append(keras.callbacks.TensorBoard(FOLDER / "tensorboard"))
+has_wandb = bool(importlib.util.find_spec("wandb"))
+if has_wandb:
+    import wandb
+    from wandb.integration.keras import WandbMetricsLogger
+
+    run = wandb.init(project="orders", mode="offline", dir=str(FOLDER))
+    loggers.append(WandbMetricsLogger())
+print([type(logger).__name__ for logger in loggers])
 
 # %%
 validation = keras_irl.data.demonstrations(
@@ -274,7 +298,6 @@ keep = keras.callbacks.ModelCheckpoint(
     mode="min",
     save_best_only=True,
 )
-log = keras.callbacks.CSVLogger(FOLDER / "log.csv")
 
 trainer = keras_irl.IQLearn(policy, td_weight=0.1)
 trainer.compile(keras.optimizers.Adam(5e-3))
@@ -282,45 +305,48 @@ history = trainer.fit(
     dataset,
     epochs=10 if FULL_SIZE else 2,
     validation_data=validation,
-    callbacks=[judge, stop, keep, log],
+    callbacks=[judge, stop, keep, *loggers],
     verbose=0,
 ).history
 for name in ("loss", "val_negative_log_likelihood", "bleu_t0", "finished_t0"):
     print(f"{name:<28}", [round(number, 2) for number in history[name]])
 if FULL_SIZE:
     assert history["bleu_t0"][-1] > 50 > history["bleu_t0"][0]
-assert len((FOLDER / "log.csv").read_text().splitlines()) > 2
 
 # %% [markdown]
 """
-The file holds the whole trainer, policy and all, and a trainer that is read
-from it writes the same.
+All of them have written what the policy's texts are worth.
+"""
+
+# %%
+header, *lines = (FOLDER / "log.csv").read_text().splitlines()
+assert "bleu_t0" in header.split(",") and len(lines) == len(history["loss"])
+events = (FOLDER / "tensorboard" / "train").glob("events.*")
+for event_file in events:  # None, where it is not installed.
+    assert b"epoch_bleu_t0" in event_file.read_bytes()
+if has_wandb:
+    np.testing.assert_allclose(
+        run.summary["epoch/bleu_t0"], history["bleu_t0"][-1]
+    )
+    run.finish()
+
+# %% [markdown]
+"""
+The file of `ModelCheckpoint` holds the whole trainer, policy and all, and a
+trainer that is read from it writes the same as ours, which has taken back the
+weights of that epoch: greedily, since `policy.generate` of this family draws.
 """
 
 # %%
 best = keras.saving.load_model(FOLDER / "best.keras")
-print(best.policy.generate(test.prompts[:2]))
-
-# %% [markdown]
-"""
-## TensorBoard, and Weights & Biases
-
-They are callbacks too: TensorBoard's is in Keras and needs TensorFlow and
-`tensorboard`, that of Weights & Biases is in `wandb`. Both read the logs as
-they are, generation metrics included.
-"""
-
-# %%
-loggers = []
-if all(map(importlib.util.find_spec, ("tensorflow", "tensorboard"))):
-    loggers.append(keras.callbacks.TensorBoard(FOLDER / "tensorboard"))
-if importlib.util.find_spec("wandb"):
-    import wandb
-    from wandb.integration.keras import WandbMetricsLogger
-
-    wandb.init(project="orders", mode="offline", dir=str(FOLDER))
-    loggers.append(WandbMetricsLogger())
-print([type(logger).__name__ for logger in loggers] or "neither is installed")
+by_best, by_ours = (
+    keras_irl.generation.sample_responses(
+        policy, test.prompts[:2], temperature=0.0
+    ).texts
+    for policy in (best.policy, trainer.policy)
+)
+print(by_best)
+assert by_best == by_ours
 
 # %% [markdown]
 """
@@ -348,7 +374,7 @@ class PressCtrlC(keras.callbacks.Callback):
 def train_orders(*callbacks):
     fresh = keras_irl.IQLearn(make_policy(), td_weight=0.1)
     fresh.compile(keras.optimizers.Adam(5e-3))
-    fresh.fit(dataset, epochs=2, callbacks=[*callbacks, *loggers], verbose=0)
+    fresh.fit(dataset, epochs=2, callbacks=list(callbacks), verbose=0)
     return fresh
 
 
@@ -393,7 +419,7 @@ if SCALE_UP:
     data = keras_irl.data.demonstrations(
         large, yours.prompts, yours.responses, 4, max_length=128, seed=0
     )
-    trainer = keras_irl.IQLearn(large, value_offset="auto")
+    trainer = keras_irl.IQLearn(large, value_offset="running")
     trainer.compile(keras.optimizers.Adam(1e-4))
     checkpoint = keras_irl.callbacks.Checkpoint("checkpoints", every=500)
     trainer.fit(data, epochs=3, callbacks=[checkpoint])

@@ -323,13 +323,15 @@ print(rewards.format_best_of_n(best))
 assert best[-1].reward <= best[-1].oracle
 if FULL_SIZE:
     assert best[-1].random < best[-1].reward
-    assert abs(best[-1].reward - best[-1].log_likelihood) < 20
+    for row in best:  # At every n, in points of exact match.
+        assert abs(row.reward - row.log_likelihood) < 5
 
 # %% [markdown]
 """
 Picking by reward is much better than picking at random; whether it is better
 than picking by likelihood is the last column, with its interval. By the sum
-above, do not expect much: when we ran it, both picked equally well at every n.
+above, do not expect much: here both pick equally well at every n, within 5
+points.
 
 ## A reward function for another library
 
@@ -368,11 +370,21 @@ say what we measured instead.
 
 ## Scale it up
 
-A reward function in TRL, as the project's benchmark has it: 300 steps of
-IQLearn make the scorer, and GRPO trains another policy on it for 100 steps of
-32 completions. **Expect** the reward to rise for the wrong reason: in the
-benchmark texts ended after 1.6 tokens. Time and memory of it were not
-recorded.
+A reward function in TRL, with the settings of the project's benchmark,
+`benchmarks/scorer_in_trl.py`: 300 steps of IQLearn on sums make the scorer, and
+GRPO trains another policy on it for 100 steps of 32 completions. TRL says which
+tokens a completion has, and so whether it was cut: of a text that was cut, no
+end is rewarded. Start Python with `KERAS_BACKEND=torch` for it, as JAX would
+keep a GPU's memory to itself.
+
+**Expect** the reward to rise for the wrong reason: in the benchmark, whose
+learner was a small GPT-2 with a token for each character, texts ended after 1.6
+tokens. Here the learner is the GPT-2 of 124 million weights, for which nothing
+was measured. By counting: 2 GB for weights, gradients and moments (16 bytes
+each), and on two CPU cores at least 18 minutes, since transformers trains 188
+tokens a second there
+([measured](https://github.com/keras-irl/keras_irl/blob/main/benchmarks/README.md))
+and 100 steps are up to 32 × 64 tokens each; writing them comes on top.
 """
 
 # %% tags=["scale-up"]
@@ -380,13 +392,45 @@ SCALE_UP = False
 
 if SCALE_UP:
     import datasets
+    import transformers
     from trl import GRPOConfig
     from trl import GRPOTrainer
 
+    sums = keras_irl.tasks.load_task("arithmetic", "train")
+    texts = [*sums.prompts[:1000], *sums.responses[:1000]]
+    teacher = keras_irl.IQLearn(
+        keras_irl.models.scratch_policy(
+            "gpt2-scratch-tiny", texts, max_length=64, vocabulary_size=300
+        ),
+        discount=0.9,
+    )
+    teacher.compile(keras.optimizers.Adam(3e-3))
+    batches = keras_irl.data.demonstrations(
+        teacher.policy, *sums.pairs, batch_size=32, seed=0
+    )
+    teacher.fit(batches.batches(0, 300), steps_per_epoch=300, verbose=0)
+    score = rewards.as_scorer(teacher)
+    # Any model of Hugging Face.
+    tokenizer = transformers.AutoTokenizer.from_pretrained("gpt2")
+
+    def minding_cuts(prompts, completions, completion_ids, **columns):
+        ended = [ids[-1] == tokenizer.eos_token_id for ids in completion_ids]
+        return score(prompts, completions, finished=ended)
+
     grpo = GRPOTrainer(
-        "gpt2",  # Any model of Hugging Face.
-        reward_funcs=[score],
-        args=GRPOConfig(max_steps=100, learning_rate=1e-5),
-        train_dataset=datasets.Dataset.from_dict({"prompt": train.prompts}),
+        "gpt2",
+        reward_funcs=[minding_cuts],
+        args=GRPOConfig(
+            output_dir=str(FOLDER / "grpo"),
+            max_steps=100,
+            per_device_train_batch_size=32,
+            num_generations=8,
+            max_completion_length=44,
+            learning_rate=1e-3,
+            logging_steps=1,
+            report_to="none",
+        ),
+        train_dataset=datasets.Dataset.from_dict({"prompt": sums.prompts}),
+        processing_class=tokenizer,
     )
     grpo.train()

@@ -479,17 +479,22 @@ CHANGES = {
 
 
 def compare_settings(setting):
-    """Prints the gap, where one thing is changed at a time."""
+    """Prints and returns the gap, where one thing is changed at a time."""
     print(f"\nAfter {setting.num_steps} steps\n{HEADER}")
+    gaps = {}
     for name, (chain, change) in CHANGES.items():
-        pair = offline_and_online(chain, setting._replace(**change))
-        print(format_row(name, pair[0][-1], pair[1][-1]))
+        (offline,), (online,) = offline_and_online(
+            chain, setting._replace(**change)
+        )
+        print(format_row(name, offline, online))
+        gaps[name] = interval(online - offline)
+    return gaps
 
 
 # %% [markdown]
 """
 These are gaps after 500 steps and 30 seeds, in points; the scale-up below makes
-them again.
+them again, and asserts them.
 
 | changed              | gap               | why                               |
 |----------------------|-------------------|-----------------------------------|
@@ -681,5 +686,12 @@ on. **Expect** a minute on one core and some MB of memory. On texts, a step of
 SCALE_UP = False
 
 if SCALE_UP:
-    compare_chains(FOLDER / "chain.png", Setting(num_steps=2000))
-    compare_settings(Setting())
+    curves = compare_chains(FOLDER / "chain.png", Setting(num_steps=2000))
+    offline, online = curves["return"]
+    assert 0.14 < np.mean(online[-1] - offline[-1]) < 0.16
+    gaps = {
+        name: 100 * gap
+        for name, (gap, _, _) in compare_settings(Setting()).items()
+    }
+    told = (15, 17, 7, 7, 12, 7, 24, 0.9)
+    np.testing.assert_allclose(list(gaps.values()), told, atol=1.0)

@@ -18,13 +18,15 @@ minutes. In earnest, GPUs or TPUs.
 
 # %% [markdown]
 """
-JAX reads this once, before it is imported: the CPU shall look like eight
-devices. On a machine with GPUs or TPUs, leave the cell out.
+JAX reads this once, before it is imported: it shall leave GPUs and TPUs alone,
+and the CPU look like eight devices. So the guide runs alike on every machine.
+What uses real devices, the last cell, is a program of its own.
 """
 
 # %%
 import os
 
+os.environ["JAX_PLATFORMS"] = "cpu"
 flags = os.environ.get("XLA_FLAGS", "")
 if "device_count" not in flags:
     flags += " --xla_force_host_platform_device_count=8"
@@ -328,23 +330,39 @@ says more of starting them.
 
 ## Scale it up
 
-Gemma 2B by fsdp on a v5e-256 or on 64 H100. **Expect**, by the count in
+Gemma 2B, by `"fsdp"` on a v5e-256, and by `"fsdp+tensor"` on 64 H100, each
+machine of eight of which holds the model once, as their network is slow beside
+the links within a machine. **Expect**, by the count in
 [scaling.md](https://github.com/keras-irl/keras_irl/blob/main/benchmarks/scaling.md),
-1.0 or 1.5 GB a device for weights, moments and gradients, and at least 0.42 or
-0.39 s a step of 4,096 tokens a device; what is reached in practice is about
-half of the makers' peak. Nothing of it was run on more than one real device.
+1.0 or 3.1 GB a device for weights, moments, gradients and the states between
+blocks, and at least 0.42 or 0.08 s a step of 4,096 tokens a device; by `"fsdp"`
+the 64 H100 would need 0.39 s. What is reached in practice is about half of the
+makers' peak. Nothing of it was run on more than one real device.
+
+It is a program of its own, started on all hosts as above, without the first
+cell of this guide.
 """
 
 # %% tags=["scale-up"]
 SCALE_UP = False
 
 if SCALE_UP:
+    import keras
     import keras_hub
+
+    import keras_irl
+    from keras_irl.distribution import Sharded
 
     keras_irl.distribution.initialize()
     devices = keras.distribution.list_devices()
-    mesh = keras.distribution.DeviceMesh((len(devices),), ["batch"])
-    keras.distribution.set_distribution(Sharded(mesh, "fsdp"))
+    if "gpu" in devices[0]:  # By machines of eight.
+        mesh = keras.distribution.DeviceMesh(
+            (len(devices) // 8, 8), ["batch", "model"]
+        )
+        keras.distribution.set_distribution(Sharded(mesh, "fsdp+tensor"))
+    else:
+        mesh = keras.distribution.DeviceMesh((len(devices),), ["batch"])
+        keras.distribution.set_distribution(Sharded(mesh, "fsdp"))
     policy = keras_hub.models.CausalLM.from_preset(
         "gemma_2b_en", dtype="mixed_bfloat16"
     )
@@ -353,7 +371,7 @@ if SCALE_UP:
     dataset = keras_irl.data.demonstrations(
         policy, gsm8k.prompts, gsm8k.responses, 4 * len(devices), seed=0
     )
-    trainer = keras_irl.IQLearn(policy, value_offset="auto")
+    trainer = keras_irl.IQLearn(policy, value_offset="running")
     trainer.compile(keras.optimizers.Adam(1e-4))
     keep = keras_irl.callbacks.Checkpoint("checkpoints", every=500)
     trainer.fit(dataset, epochs=1, callbacks=[keep])

@@ -56,11 +56,11 @@ import numpy as np
 from keras import ops
 
 import keras_irl
+from keras_irl.losses import TokenLoss
 from keras_irl.losses import entropy_loss
 from keras_irl.losses import iq_learn_loss
 from keras_irl.losses import mle_loss
 from keras_irl.losses import td_penalty
-from keras_irl.losses.token_loss import TokenLoss
 
 # %% tags=["size"]
 # The project's tests run this with small numbers, by this variable. What a
@@ -230,11 +230,18 @@ np.testing.assert_allclose(
     * mask,
     rtol=1e-5,
 )
+without_both = entropic_iq_learn_losses(statistics, mask, 0.0, 0.9, 0.0)
+np.testing.assert_allclose(
+    ops.convert_to_numpy(sum(without_both.values())) * mask,
+    ops.convert_to_numpy(mle_loss(*statistics[:2])) * mask,
+    rtol=1e-5,
+)
 
 # %% [markdown]
 """
-Would these tests find a mistake? Try one: forget that the next value is 0
-after an end, or take the sign of the bonus the other way round.
+Would these tests find a mistake? Try two: take the sign of the bonus the other
+way round, and forget that the next value is 0 after an end, as one does who
+reads it off whatever stands behind.
 """
 
 # %%
@@ -242,6 +249,16 @@ wrong_sign = entropic_iq_learn_losses(statistics, mask, 0.3, 0.9, 0.0)
 wrong_sign["entropy_loss"] = 0.2 * statistics.entropies
 wrong = ops.convert_to_numpy(sum(wrong_sign.values()))
 assert not np.allclose(wrong[0, :5], expected[0], rtol=1e-2)
+
+values = ops.convert_to_numpy(statistics.values)
+rewards = ops.convert_to_numpy(statistics.action_values).copy()
+rewards[:, :-1] -= 0.9 * values[:, 1:]  # Of padding as well.
+wrong = ops.convert_to_numpy(without_both["negative_log_likelihood"])
+wrong = (
+    wrong + 0.3 * rewards**2 - 0.2 * ops.convert_to_numpy(statistics.entropies)
+)
+np.testing.assert_allclose(wrong[0, :4], expected[0][:4], rtol=1e-4)
+assert not np.allclose(wrong[0, 4], expected[0][4], rtol=1e-2)  # The end.
 
 # %% [markdown]
 """
@@ -351,7 +368,7 @@ if SCALE_UP:
     data = keras_irl.data.demonstrations(
         large, gsm8k.prompts, gsm8k.responses, 4, max_length=128, seed=0
     )
-    trainer = EntropicIQLearn(large, value_offset="auto")
+    trainer = EntropicIQLearn(large, value_offset="running")
     trainer.compile(keras.optimizers.Adam(1e-4))
     trainer.fit(data, epochs=1)
 

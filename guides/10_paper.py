@@ -80,19 +80,26 @@ of a prompt are: lower is more diverse (guide 4).
 | runs | 3 seeds | `--seeds 3` |
 | λ | 0.1, 0.5, 1 on T5; 0 to 0.9 on WMT22 | `--td-weight 0.1,0.5,1` |
 | γ | **open** | 0.99, IQ-Learn's; `--discount` |
-| level of the logits | **open** | `--value-offset auto`, and numbers |
+| level of the logits | **open** | `--value-offset running`, and numbers |
 | steps | **open** | `--steps`; the commands say 10,000 |
 
 ## The calls
 
 Each is the command behind `keras-irl`, and its flags are checked in the next
-cell. They download preset and data set from their hubs.
+cell. They download preset and data set from their hubs. Experiments are called
+by what they ask, as the paper's tables and figures were read without their
+numbers. Two have no such command:
+
+| experiment | the call |
+|---|---|
+| the toy chain | guide 6, `SCALE_UP = True`: `compare_chains`, `compare_settings` |
+| cost of a step | `python benchmarks/training_step.py`, and `online_step.py` for those that sample |
 """
 
 # %%
 COMMON = (
     "--learning-rate 1e-4 --learning-rate-warm-up 2000 --seeds 3 "
-    "--value-offset auto --steps 10000"
+    "--value-offset running --steps 10000"
 )
 GEMMA = "--preset gemma_2b_en --batch-size 16 --mesh batch=8"
 CALLS = {
@@ -138,6 +145,15 @@ CALLS = {
         "--td-weight 0.05,0.1,0.2,0.5,0.9 --mix-in 0.1 "
         f"{COMMON} --output runs/wmt22-online"
     ),
+    "GSM8k, online, T5-base": (
+        "compare --task gsm8k --preset t5_base_multi --batch-size 32 "
+        "--objectives mle,iqlearn,online-iqlearn --td-weight 0.1 "
+        f"--mix-in 0.5 {COMMON} --output runs/gsm8k-online"
+    ),
+    "TLDR, online, Gemma": (
+        f"compare --task tldr {GEMMA} --objectives mle,online-iqlearn "
+        f"--td-weight 0.5 --mix-in 0.1 {COMMON} --output runs/tldr-online"
+    ),
     "Entropy bonus": (
         "compare --task gsm8k --preset t5_base_multi "
         "--objectives mle,mle-entropy --entropy-weight 0.05 "
@@ -145,14 +161,37 @@ CALLS = {
     ),
     "Rewards, WMT22": (
         "rewards --task wmt22 --policy runs/wmt22-online/policies/"
-        "online-iqlearn-0.keras --control runs/wmt22-online/policies/"
+        "online-iqlearn-0.1-0.keras --control runs/wmt22-online/policies/"
         "mle-0.keras --output runs/wmt22-rewards"
+    ),
+    "Rewards, TLDR": (
+        "rewards --task tldr --policy runs/tldr-online/policies/"
+        "online-iqlearn-0.keras --control runs/tldr-online/policies/"
+        "mle-0.keras --output runs/tldr-rewards"
+    ),
+    "Rewards, GSM8k": (
+        "rewards --task gsm8k --policy runs/gsm8k-online/policies/"
+        "online-iqlearn-0.keras --control runs/gsm8k-online/policies/"
+        "mle-0.keras --output runs/gsm8k-rewards"
     ),
 }
 for name, call in CALLS.items():
     options = parse_arguments(call.split())
     print(f"{name:<28} {options.job}: {options.task}")
     assert options.output and options.task
+
+# What is rewarded was trained: its file is named by the objective, by λ where
+# there are several, and by the seed.
+trained = set()
+for options in map(parse_arguments, map(str.split, CALLS.values())):
+    if options.job == "compare":
+        for objective in options.objectives:
+            weighs = "iqlearn" in objective and len(options.td_weight) > 1
+            for weight in options.td_weight if weighs else [None]:
+                name = f"{objective}-{weight}" if weighs else objective
+                trained.add(f"{options.output}/policies/{name}-0.keras")
+    else:
+        assert {options.policy, options.control} <= trained
 
 # %% [markdown]
 """
@@ -396,7 +435,9 @@ online IQLearn 2.5 offline steps, where the paper's T5-base needs 3.3.
 Any of the calls. **Expect**, for T5-base with 223 million weights, 3.6 GB for
 weights, gradients and moments (16 bytes a weight) and the paper's 189 ms a
 step on its accelerators, so half an hour for each objective and seed of 10,000
-steps there; GAIL has three networks that learn. Not measured here.
+steps there (10,000 × 0.189 s), and six hours for the twelve trainings of the
+call below that are not GAIL's, judging not counted. GAIL has three networks
+that learn and a frozen one, 52 bytes a weight, 12 GB. Not measured here.
 """
 
 # %% tags=["scale-up"]

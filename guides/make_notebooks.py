@@ -30,7 +30,6 @@ def notebook(script):
         cell.metadata.pop("cell_marker", None)
     made.metadata = nbformat.from_dict(
         {
-            "accelerator": "GPU",
             "colab": {"name": script.stem, "toc_visible": True},
             "kernelspec": {
                 "display_name": "Python 3",

@@ -1,6 +1,8 @@
 """What the site is made of; `make docs` builds it."""
 
+import inspect
 import pathlib
+import re
 
 import check_links
 import docstrings
@@ -11,6 +13,11 @@ import pytest
 import keras_irl
 
 ROOT = pathlib.Path(__file__).parents[1]
+# Bases, what draws, and what says yes or no; the divergences have a table.
+WITHOUT_EQUATION = {
+    *("TokenLoss", "is_clipped", "concave_reward", "divergence_penalty"),
+    *("Trainer", "Rollouts"),
+}
 
 
 def converted(text, equation=None):
@@ -64,12 +71,62 @@ def test_every_equation_has_a_docstring_where_it_stands(name):
     assert f"    {latex}" in found, name
 
 
+# What functions return or make is shown where these are.
+RECORDS = (
+    *("Alert", "AreaDifference", "BestOfN", "Correlation", "Diagnosis"),
+    *("Estimate", "Issue", "OffsetSums", "Demonstrations"),
+)
+
+
+@pytest.mark.parametrize("room", made_pages.ROOMS)
+def test_everything_that_is_offered_has_an_example(room):
+    door = vars(vars(keras_irl)["__getattr__"](room))
+    without = [
+        name
+        for name, value in door.items()
+        if not name.startswith("_")
+        and (inspect.isclass(value) or inspect.isfunction(value))
+        and not re.search(r">>> |```python", f"{value.__doc__}")
+    ]
+    assert set(without) <= set(RECORDS)
+
+
+def test_every_loss_and_trainer_has_its_equation():
+    for room in ("losses", "trainers"):
+        door = vars(vars(keras_irl)["__getattr__"](room))
+        offered = {
+            name
+            for name, value in door.items()
+            if not name.startswith("_")
+            and (inspect.isclass(value) or inspect.isfunction(value))
+        }
+        known = {
+            name.partition(".")[2]
+            for name in equations.EQUATIONS
+            if name.startswith(f"{room}.")
+        }
+        assert offered - known <= WITHOUT_EQUATION, room
+
+
 def test_every_room_has_a_page():
     rooms = {path.parent.name for path in ROOT.glob("keras_irl/*/__init__.py")}
     assert set(made_pages.ROOMS) | {"cli"} == rooms
     index = (ROOT / "docs" / "index.md").read_text("utf-8")
     for room in made_pages.ROOMS:
         assert f"made/api/{room}\n" in index
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("docs/*.md")))
+def test_a_page_links_to_nothing_that_has_no_page(path):
+    found = re.findall(r"\]\(\.\./([^)#\s]+)", path.read_text("utf-8"))
+    assert set(found) <= set(made_pages.PAGES), path.name
+
+
+def test_every_file_that_is_made_a_page_is_listed():
+    index = (ROOT / "docs" / "index.md").read_text("utf-8")
+    for file, page in made_pages.PAGES.items():
+        assert (ROOT / file).exists()
+        assert f"made/{page.removesuffix('.md')}\n" in index
 
 
 def test_a_link_that_leads_nowhere_is_found(tmp_path):

@@ -3,8 +3,6 @@
 import pathlib
 import re
 import runpy
-import subprocess
-import sys
 import tempfile
 
 import keras
@@ -77,23 +75,25 @@ def run_line(line, given):
         return runpy.run_path(str(file), init_globals=given)
 
 
-def test_the_flags_of_the_commands_exist():
-    jobs = {}
-    for command in commands():
-        match = re.search(r"(?:keras-irl|-m keras_irl) +(\w+)(.*)", command)
-        if match:
-            flags = re.findall(r"(?<=\s)--[\w-]+", match[2])
-            jobs.setdefault(match[1], set()).update(flags)
-    assert jobs, "The README shows no `keras-irl` command."
-    for job, flags in jobs.items():
-        shown = subprocess.run(
-            [sys.executable, "-m", "keras_irl", job, "--help"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        assert flags <= set(re.findall(r"--[\w-]+", shown))
+@pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="Keras distributes on JAX alone."
+)
+def test_the_lines_for_several_processes_run(monkeypatch):
+    _of_devices, example = blocks("py")
+    joined = []
+    # Processes are joined by tests/processes_test.py.
+    monkeypatch.setattr(
+        keras_irl.distribution, "initialize", lambda: joined.append(True)
+    )
+    try:
+        run_line(example, {})
+        distribution = keras.distribution.distribution()
+    finally:
+        keras.distribution.set_distribution(None)
+    assert joined
+    assert isinstance(distribution, keras_irl.distribution.Sharded)
+    devices = len(keras.distribution.list_devices())
+    assert distribution.device_mesh.shape == (devices,)
 
 
 def test_the_targets_of_make_exist():

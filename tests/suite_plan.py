@@ -184,8 +184,10 @@ PLAN = {
     "processes_test.py::test_a_mirrored_strategy": ("tensorflow",),
     "processes_test.py::test_outputs_of_a_step": _JAX,
     "processes_test.py::test_replicas_of_tensorflow": ("tensorflow",),
+    "pages_test.py": _TORCH,
     "readme_test.py": _TORCH,
-    "readme_test.py::test_the_lines_for_several_devices": _JAX,
+    "readme_test.py::test_the_lines_for_several": _JAX,
+    "readme_test.py::test_the_python_examples": _JAX,
     "rewards": _TORCH,
     "rewards/token_rewards_test.py::test_compiles_once": _JAX,
     # Weights and norms of gradients are told by the tests of the optimizer.

@@ -39,6 +39,10 @@ EQUATIONS = {
         r" = \mathrm{softplus}(D) - \sigma(D)\, D"
     ),
     "losses.policy_gradient_loss": _CLIPPED,
+    "losses.td_penalty": rf"\mathrm{{penalty}}_t = r_t^2, \qquad {_REWARD}",
+    "losses.adversarial_rewards": (
+        r"r(D) = -\log\bigl(1 - \sigma(D)\bigr) = \log\bigl(1 + e^D\bigr)"
+    ),
     "losses.kl_loss": (
         r"\mathrm{loss}_t = \tfrac{1}{2} d_t^2, \qquad"
         r"\mathbb{E}[\nabla \mathrm{loss}_t]"
@@ -76,6 +80,11 @@ EQUATIONS = {
         r"\frac{\alpha W h + b}{c}\Bigr)"
     ),
     "ops.implicit_rewards": _REWARD,
+    "ops.next_values": (
+        r"V(s_{t+1}), \quad\text{or } 0"
+        r" \text{ after the last action of a text}"
+    ),
+    "ops.offset_sums": r"c = -\frac{\sum k_t r_t}{\sum k_t^2}",
     "ops.log_probs": r"\log \pi(a_t \mid s_t) = Q(s_t, a_t) - V(s_t)",
     "trainers.MLE": _MLE,
     "trainers.IQLearn": _IQ_LEARN,
@@ -83,6 +92,16 @@ EQUATIONS = {
         r"\mathrm{loss} = \mathbb{E}[-\log \pi(a_t \mid s_t)]"
         r" + \lambda \bigl\{(1 - \alpha)\, \mathbb{E}[r_t^2]"
         rf" + \alpha\, \mathbb{{E}}'[r_t^2]\bigr\}}, \qquad {_REWARD}"
+    ),
+    "trainers.GAIL": (
+        r"\begin{gathered}"
+        r"\mathrm{loss}_D = \begin{cases}"
+        r"-\log \sigma(D_t) & \text{on demonstrations} \\"
+        r"-\log\bigl(1 - \sigma(D_t)\bigr) & \text{on rollouts}\end{cases}"
+        rf" \\ {_CLIPPED} + \tfrac{{\beta}}{{2}}\, d_t^2 \\"
+        r"\mathrm{loss}_V = \tfrac{1}{2}"
+        r"\bigl(V(s_t) - \mathrm{target}_t\bigr)^2"
+        r"\end{gathered}"
     ),
     "trainers.PolicyGradient": (
         rf"{_CLIPPED} - w\, H\bigl(\pi(\cdot \mid s_t)\bigr)"

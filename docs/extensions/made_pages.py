@@ -12,6 +12,13 @@ import re
 import shutil
 
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
+# Where a page of the site stands for a file of the repository.
+PAGES = {
+    "benchmarks/README.md": "benchmarks.md",
+    "benchmarks/demo.md": "demo.md",
+    "benchmarks/scaling.md": "scaling.md",
+    "CHANGELOG.md": "changelog.md",
+}
 ROOMS = (
     *("losses", "trainers", "data", "tasks", "generation", "metrics"),
     *("evaluation", "rewards", "reporting", "callbacks", "diagnosis"),
@@ -30,28 +37,16 @@ def make_pages(docs, root, repository):
     made = docs / "made"
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir()
-    for source, name in (
-        ("benchmarks/README.md", "benchmarks"),
-        ("benchmarks/scaling.md", "scaling"),
-        ("CHANGELOG.md", "changelog"),
-    ):
+    for source, page in PAGES.items():
         path = root / source
         text = path.read_text("utf-8")
         text = _with_links(text, path, root, made, repository)
-        (made / f"{name}.md").write_text(text, "utf-8")
+        (made / page).write_text(text, "utf-8")
     (made / "families.md").write_text(_families(root), "utf-8")
     (made / "api").mkdir()
     for room in ROOMS:
         (made / "api" / f"{room}.md").write_text(_room(room), "utf-8")
     _guides(root, made / "guides", repository)
-
-
-# Where a page of the site stands for a file of the repository.
-_PAGES = {
-    "benchmarks/README.md": "benchmarks.md",
-    "benchmarks/scaling.md": "scaling.md",
-    "CHANGELOG.md": "changelog.md",
-}
 
 
 def _with_links(text, path, root, made, repository):
@@ -66,9 +61,9 @@ def _with_links(text, path, root, made, repository):
         if not file.is_relative_to(root.resolve()):
             return words
         inside = file.relative_to(root.resolve()).as_posix()
-        if inside in _PAGES:
+        if inside in PAGES:
             up = "../" * (made.name == "guides")
-            return f"[{words}]({up}{_PAGES[inside]}{mark}{anchor})"
+            return f"[{words}]({up}{PAGES[inside]}{mark}{anchor})"
         if is_image:
             shutil.copy(file, made / inside.replace("/", "-"))
             return f"![{words}]({inside.replace('/', '-')})"
@@ -86,7 +81,7 @@ def link_to_pages(app, docname, source):
         source: List of its text, changed in place.
     """
     if not docname.startswith("made/"):
-        for file, page in _PAGES.items():
+        for file, page in PAGES.items():
             source[0] = source[0].replace(f"(../{file}", f"(made/{page}")
 
 

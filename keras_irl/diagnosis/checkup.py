@@ -1,5 +1,6 @@
 """`keras_irl.doctor`: a diagnosis of policy and data before training."""
 
+import html
 import sys
 import warnings
 from typing import Any
@@ -13,6 +14,9 @@ from keras_irl.data.batches import read_batches
 from keras_irl.data.batches import without_filling
 from keras_irl.data.dataset import demonstrations_of
 from keras_irl.diagnosis.level_checks import level_issues
+from keras_irl.diagnosis.marked_text import BRACKETS
+from keras_irl.diagnosis.marked_text import COLORS
+from keras_irl.diagnosis.marked_text import HTML
 from keras_irl.diagnosis.marked_text import marked_texts
 from keras_irl.diagnosis.memory import memory_estimate
 from keras_irl.diagnosis.memory import num_weights
@@ -42,17 +46,29 @@ class Diagnosis(NamedTuple):
         counts: A `Counts` of the batches that were read.
         memory: A dictionary from parts to estimated bytes.
         report: What was printed.
+        marked: The rows of the first batch that the report shows, as HTML.
+            Notebooks show these and the issues of a diagnosis.
     """
 
     issues: list
     counts: NamedTuple
     memory: dict
     report: str
+    marked: tuple[str, ...] = ()
 
     @property
     def is_healthy(self) -> bool:
         """Whether there is no error among the issues."""
         return not any(issue.is_error for issue in self.issues)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<li><code>{row}</code></li>" for row in self.marked)
+        said = "".join(
+            f"<p>{html.escape(line)}</p>"
+            for line in _describe_issues(self.issues)
+        )
+        trained = f"{HTML.before}trained tokens{HTML.after}"
+        return f"<p>First batch, {trained} marked:</p><ul>{rows}</ul>{said}"
 
     @property
     def findings(self) -> list:
@@ -132,9 +148,14 @@ def doctor(
             *_describe_issues(issues),
         ]
     )
+    _show(report)
+    marked = marked_texts(batches[0], tokenizer, _NUM_ROWS, HTML)
+    return Diagnosis(issues, counts, memory, report, tuple(marked))
+
+
+def _show(report):
     if is_first_process():
         print(report)
-    return Diagnosis(issues, counts, memory, report)
 
 
 def _level_issues(policy, trainer, batch):
@@ -168,7 +189,8 @@ def _describe_batch(batch, tokenizer):
     in_color = sys.stdout.isatty()
     where = "color" if in_color else "brackets"
     yield f"First batch, trained tokens in {where}:"
-    for text in marked_texts(batch, tokenizer, _NUM_ROWS, in_color):
+    marks = COLORS if in_color else BRACKETS
+    for text in marked_texts(batch, tokenizer, _NUM_ROWS, marks):
         yield f"  {text}"
 
 

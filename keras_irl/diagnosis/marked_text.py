@@ -1,7 +1,10 @@
 """Decoded batches with their trained tokens marked."""
 
+import html
 import itertools
+from collections.abc import Callable
 from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from keras import ops
@@ -9,12 +12,35 @@ from keras import ops
 from keras_irl.ops import is_cut
 
 _MAX_CHARACTERS = 240
-_BRACKETS = ("[", "]")
-_COLORS = ("\033[1;32m", "\033[0m")
+
+
+class Markup(NamedTuple):
+    """Markup around the trained parts of a text.
+
+    Attributes:
+        before: String before it.
+        after: String behind it.
+        written: Function of a piece of any text, which returns it as it is
+            written where the marks are read.
+    """
+
+    before: str
+    after: str
+    written: Callable[[str], str] = str
+
+
+BRACKETS = Markup("[", "]")
+COLORS = Markup("\033[1;32m", "\033[0m")
+# A color that is seen on white and on black, and leaves the letters theirs.
+HTML = Markup(
+    '<mark style="background: rgba(0, 158, 115, 0.3); color: inherit">',
+    "</mark>",
+    html.escape,
+)
 
 
 def marked_texts(
-    batch: Any, tokenizer: Any, num_rows: int, in_color: bool
+    batch: Any, tokenizer: Any, num_rows: int, marks: Markup
 ) -> list[str]:
     """Decodes the texts of a batch, and marks what is trained.
 
@@ -22,13 +48,11 @@ def marked_texts(
         batch: A `Batch`.
         tokenizer: The tokenizer of the policy; `None` shows ids.
         num_rows: The number of rows at most.
-        in_color: Whether marks are colors of a terminal. Otherwise they are
-            brackets.
+        marks: `BRACKETS`, `COLORS` of a terminal, or `HTML`.
 
     Returns:
         A list of strings, one for each row.
     """
-    marks = _COLORS if in_color else _BRACKETS
     return [
         _marked_row(batch, row, tokenizer, marks)
         for row in range(min(num_rows, len(batch.mask)))
@@ -45,7 +69,9 @@ def _marked_row(batch, row, tokenizer, marks):
     ids = [batch.token_ids[row, start], *batch.actions[row, start:stop]]
     pieces = _pieces(ids, [False, *trained[start:stop]], tokenizer)
     text = "".join(
-        f"{marks[0]}{piece}{marks[1]}" if is_trained else piece
+        f"{marks.before}{marks.written(piece)}{marks.after}"
+        if is_trained
+        else marks.written(piece)
         for piece, is_trained in pieces
     )
     if ops.convert_to_numpy(is_cut(batch.mask[row : row + 1])).any():
@@ -53,12 +79,12 @@ def _marked_row(batch, row, tokenizer, marks):
     if batch.prompt_ids is not None:
         prompt_ids = batch.prompt_ids[row][batch.prompt_mask[row]]
         prompt = "".join(
-            piece
+            marks.written(piece)
             for piece, _ in _pieces(
                 prompt_ids, [False] * len(prompt_ids), tokenizer
             )
         )
-        text = f"{prompt} -> {text}"
+        text = f"{prompt}{marks.written(' -> ')}{text}"
     return text
 
 

@@ -44,6 +44,12 @@ def vocabulary_head(policy: Policy) -> Any:
     Raises:
         ValueError: If the family is not known, or its head can't be written as
             one: it is quantized, or caps the logits twice.
+
+    Example:
+    ```python
+    head = keras_irl.models.vocabulary_head(policy)
+    logits = head.q_values(keras_irl.models.hidden_states(policy, inputs))
+    ```
     """
     return family_of(policy).output_layer.head(policy)
 

@@ -76,6 +76,12 @@ class BeamSearcher(BranchingSampler):
         ValueError: If `num_beams` or `max_tokens` is below 1, or the penalty
             below 0.
 
+    Example:
+    ```python
+    searcher = BeamSearcher(num_beams=4, stop_token_ids=[1])
+    tokens = draw(policy, encode_prompts(policy, prompts, 64), searcher)
+    ```
+
     References:
         - [Wu et al., 2016](https://arxiv.org/abs/1609.08144), eq. 14, without
           the penalty on coverage.

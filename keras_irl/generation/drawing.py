@@ -93,6 +93,12 @@ def drawn_mask(tokens: Tensor, inputs: dict[str, Any], sampler: Any) -> Tensor:
 
     Raises:
         ValueError: If an argument is of another kind or shape.
+
+    Example:
+    ```python
+    tokens = draw(policy, inputs, sampler)
+    num_tokens = ops.sum(drawn_mask(tokens, inputs, sampler), axis=1)
+    ```
     """
     _check(inputs, sampler, needs_tokens=False)
     given = prefix_mask(inputs)

@@ -44,6 +44,11 @@ def encode_prompts(
             of them is no string or holds a special token, or one leaves no
             room for a response. The encoder of a `Seq2SeqLM` cuts prompts that
             are too long: this warns, with their number.
+
+    Example:
+    ```python
+    inputs = keras_irl.generation.encode_prompts(policy, ["2 + 3 ="], 64)
+    ```
     """
     check_language_model(policy, needs_preprocessor=True)
     if max_length is not None:

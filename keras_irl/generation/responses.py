@@ -48,6 +48,12 @@ class Responses:
             it; a stop is no end token. The texts alone do not tell these:
             other tokens may spell the same text. Defaults to `None`, not
             known.
+
+    Example:
+    >>> found = Responses([["5", "6"]], np.array([[True, False]]),
+    ...                   np.array([[2, 8]]), seconds=0.5)
+    >>> found.tokens_per_second
+    20.0
     """
 
     texts: list

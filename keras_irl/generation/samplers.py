@@ -244,6 +244,12 @@ class TokenSampler(BranchingSampler):
         ValueError: If `num_samples`, `top_k` or `max_tokens` is below 1,
             `top_p` outside (0, 1], or the temperature below 0.
 
+    Example:
+    ```python
+    sampler = TokenSampler(num_samples=4, temperature=0.7, stop_token_ids=[1])
+    tokens = draw(policy, encode_prompts(policy, prompts, 64), sampler)
+    ```
+
     References:
         - [Holtzman et al., 2020](https://arxiv.org/abs/1904.09751), `top_p`.
     """
@@ -405,6 +411,12 @@ class GreedySampler(TokenSampler):
         stop_token_ids: Ids of the tokens that end a text. Defaults to none.
         max_tokens: Tokens of a text at most. Defaults to `None`, for what the
             window holds.
+
+    Example:
+    ```python
+    sampler = GreedySampler(stop_token_ids=[1], max_tokens=20)
+    tokens = draw(policy, encode_prompts(policy, prompts, 64), sampler)
+    ```
     """
 
     def __init__(

@@ -29,6 +29,7 @@ from keras_irl.losses.policy_gradient import (
     policy_gradient_loss as policy_gradient_loss,
 )
 from keras_irl.losses.policy_gradient import value_loss as value_loss
+from keras_irl.losses.token_loss import TokenLoss as TokenLoss
 
 __getattr__ = _offer(
     __name__,

@@ -71,6 +71,10 @@ def adversarial_rewards(
 ) -> Tensor:
     """Computes the reward of every token from what the discriminator says.
 
+        r(D) = −log(1 − σ(D)) = log(1 + exp D)
+
+    by default, and by name:
+
     | form          | r(D)              | sign     | draws a policy to       |
     |---------------|-------------------|----------|-------------------------|
     | `softplus`    | −log(1 − σ(D))    | positive | go on: each token pays  |

@@ -113,6 +113,10 @@ def td_penalty(
 ) -> Tensor:
     """Computes the temporal-difference term of `iq_learn_loss`, unweighted.
 
+        penaltyₜ = rₜ²,    rₜ = Q(sₜ, aₜ) − γ V(sₜ₊₁)
+
+    under the χ² divergence, and r − φ(r) under another.
+
     Args:
         action_values: As in `iq_learn_loss`, like all arguments.
         values: As in `iq_learn_loss`.

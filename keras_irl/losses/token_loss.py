@@ -44,6 +44,21 @@ class TokenLoss(keras.losses.Loss):
     Unlike the losses of Keras it keeps the actions integers whatever the
     floating-point precision, computes in float32, and divides by the number
     of tokens that count instead of the number of positions.
+
+    Args:
+        name: Name of the loss.
+
+    Raises:
+        ValueError: If it is called without a mask, or the shapes disagree.
+
+    Example:
+    ```python
+    class Surprise(keras_irl.losses.TokenLoss):
+        def token_losses(self, statistics, mask):
+            return statistics.values - statistics.action_values
+
+    policy.compile(optimizer="adam", loss=Surprise("surprise"))
+    ```
     """
 
     def __init__(self, name: str) -> None:

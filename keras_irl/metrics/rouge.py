@@ -44,7 +44,12 @@ def rouge_1(
 def rouge_2(
     responses: Sequence[str], references: Sequence[Sequence[str]], tokenize: str
 ) -> Any:
-    """Computes ROUGE-2, the mean F₁ score of pairs of words; see `rouge_1`."""
+    """Computes ROUGE-2, the mean F₁ score of pairs of words; see `rouge_1`.
+
+    Example:
+    >>> rouge_2(["a small cat"], [["a small dog"]])
+    50.0
+    """
     return _f1("rouge2", responses, references, tokenize)
 
 

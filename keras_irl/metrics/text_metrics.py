@@ -37,6 +37,12 @@ class TextMetric:
             one number or, with a `score`, a list of as many for each.
         score: Function from the sums of these numbers over texts to a
             percentage. Defaults to `None`: the metric is their mean.
+
+    Example:
+    >>> def is_short(responses, references):
+    ...     return [100.0 * (len(text) < 4) for text in responses]
+    >>> TextMetric(is_short)(["yes", "I think so"], [["yes"], ["no"]])
+    50.0
     """
 
     def __init__(

@@ -28,6 +28,12 @@ class TokenStatistics(NamedTuple):
         entropies: H(π(· | sₜ)), the entropy of the policy, in nats.
         is_argmax: 1 where no other token has a higher value than the one
             taken, else 0.
+
+    Example:
+    >>> # Two tokens that are alike, the first of which was taken.
+    >>> found = token_statistics([[[0.0, 0.0]]], [[0]])
+    >>> round(float(found.values[0, 0]), 4), float(found.is_argmax[0, 0])
+    (0.6931, 1.0)
     """
 
     action_values: Any

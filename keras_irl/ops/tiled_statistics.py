@@ -57,6 +57,13 @@ def tiled_token_statistics(
     Raises:
         ValueError: If the shapes disagree, or a size is no positive integer.
 
+    Example:
+    ```python
+    head = keras_irl.models.vocabulary_head(policy)
+    states = keras_irl.models.hidden_states(policy, inputs)
+    found = tiled_token_statistics(states, head, actions, mask)
+    ```
+
     Departures from the paper:
         - It does not say how its losses are computed. Tiles whose entries hold
           less than 1e-7 of the probability, all together, get no gradient.

@@ -17,8 +17,11 @@ from keras_irl.types import Tensor
 def next_values(values: Tensor, mask: Tensor) -> Tensor:
     """Computes the value of the state that each action leads to.
 
-    The next state is the next position, V(sₜ₊₁). After the last action of a
-    text there is nothing left to win: the state is terminal, and its value 0.
+    The next state is the next position, and its value
+
+        V(sₜ₊₁), or 0 after the last action of a text
+
+    There, nothing is left to win: the state is terminal, and its value 0.
     That is after the end token, wherever padding begins, not at the end of the
     array. A text that was cut by length goes on; `keras_irl.ops.mark_cut` marks
     the state after its last action in the mask, and its value counts.

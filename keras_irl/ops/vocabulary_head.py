@@ -43,6 +43,12 @@ class VocabularyHead(NamedTuple):
         stored: The variable that the kernel is computed from, where it is none
             itself, such as the one that a low-rank update is added to. The
             kernel is divided among devices as it is. Defaults to `None`.
+
+    Example:
+    >>> # One state of two numbers, and three tokens.
+    >>> head = VocabularyHead(np.eye(3, 2, dtype="float32"), scale=2.0)
+    >>> [float(q) for q in head.q_values(np.array([[[1.0, 3.0]]]))[0, 0]]
+    [2.0, 6.0, 0.0]
     """
 
     kernel: Any

@@ -44,6 +44,11 @@ def inner_optimizer(optimizer: Any) -> Any:
 
     Args:
         optimizer: A `keras.optimizers.Optimizer`, or `None`.
+
+    Example:
+    >>> adam = keras.optimizers.Adam()
+    >>> inner_optimizer(keras.optimizers.LossScaleOptimizer(adam)) is adam
+    True
     """
     while isinstance(optimizer, _WRAPPERS):
         optimizer = optimizer.inner_optimizer

@@ -145,6 +145,12 @@ def format_table(results: Any) -> str:
 
     Raises:
         ValueError: If results, an objective or a run are incomplete.
+
+    Example:
+    ```python
+    results = json.loads(pathlib.Path("runs/one/metrics.json").read_text())
+    print(keras_irl.reporting.format_table(results))
+    ```
     """
     parts = []
     for table in result_tables(results):

@@ -35,6 +35,16 @@ class TextRewards:
         action_values: Q(sₜ, aₜ), in nats.
         values: V(sₜ), in nats.
         finished: Whether the text ended; if not, it was cut and goes on.
+
+    Example:
+    >>> text = TextRewards(
+    ...     tokens=["5", "<end>"],
+    ...     rewards=np.array([1.5, 0.5]),
+    ...     action_values=np.array([2.0, 0.5]),
+    ...     values=np.array([2.5, 0.6]),
+    ... )
+    >>> text.total, round(text.log_likelihood, 1)
+    (2.0, -0.6)
     """
 
     tokens: list

@@ -92,14 +92,15 @@ class RolloutRecord(NamedTuple):
 class GAIL(OnlineTrainer):
     """Generative adversarial imitation learning, by policy gradients.
 
-    Three networks are trained in one compiled step, each by an optimizer of
-    its own, and no gradient flows from one to another:
+        discriminator: −log σ(D) on demonstrations, −log(1 − σ(D)) on rollouts
+        policy:        −min(ρ A, clip(ρ, 1 − ε, 1 + ε) A) + β ½ d²
+        values:        ½ (V − target)²
 
-    - the discriminator, by binary cross-entropy, a logit D a token that is
-      positive where the token looks demonstrated;
-    - the policy, by clipped policy gradients on rewards r(D), held near what
-      it was at first; see `keras_irl.PolicyGradient`;
-    - the value function, by squared error, the baseline of the gradients.
+    Three networks are trained in one compiled step, each by an optimizer of
+    its own, and no gradient flows from one to another: the discriminator, whose
+    logit D is positive where a token looks demonstrated; the policy, on rewards
+    r(D), held near what it was at first, see `keras_irl.PolicyGradient`; and
+    the value function, the baseline of the gradients.
 
     Start from a policy that was trained on the demonstrations by likelihood.
     Dropout is off in all three networks: the policy must be the one that wrote

@@ -59,6 +59,12 @@ class PolicyGradient:
     Raises:
         ValueError: If a number is out of its range.
 
+    Example:
+    ```python
+    update = keras_irl.PolicyGradient(kl_weight=0.05, warmup_steps=100)
+    trainer = keras_irl.GAIL(policy, policy_gradient=update)
+    ```
+
     References:
         - [Wulfmeier et al., 2024](https://arxiv.org/abs/2409.01369), appendix
           A.1.3.

@@ -208,6 +208,12 @@ class Rollouts(keras.layers.Layer):
     Raises:
         ValueError: If a number is no integer, or out of its bounds.
 
+    Example:
+    ```python
+    rollouts = keras_irl.Rollouts(num_samples=4, buffer_size=256)
+    trainer = keras_irl.OnlineIQLearn(policy, rollouts=rollouts)
+    ```
+
     Departures from the paper:
         - It leaves the number of samples open, and mentions no buffer.
     """

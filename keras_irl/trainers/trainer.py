@@ -108,6 +108,16 @@ class Trainer(FitLoop):
     Raises:
         ValueError: If `policy` is not a language model of keras-hub, or a
             number is out of its range.
+
+    Example:
+    ```python
+    class Likelihood(keras_irl.Trainer):
+        loss_names = ("negative_log_likelihood",)
+
+        def token_losses(self, statistics, mask):
+            losses = statistics.values - statistics.action_values
+            return {"negative_log_likelihood": losses}
+    ```
     """
 
     def __init__(

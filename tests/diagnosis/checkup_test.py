@@ -1,3 +1,6 @@
+import html
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -70,6 +73,28 @@ def test_marks_by_color_on_a_terminal(policy, dataset, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     report = keras_irl.doctor(policy, dataset).report
     assert "\033[1;32mder schnelle" in report
+
+
+def test_a_notebook_marks_what_is_trained_and_runs_nothing(policy):
+    soup = ["<script>fox</script>", "a & b"]
+    hostile = demonstrations(policy, soup, [*RESPONSES][:2], batch_size=2)
+    page = keras_irl.doctor(policy, hostile)._repr_html_()
+    marked = re.findall(r"<mark[^>]*>(.*?)</mark>", page)
+    # The legend, and each row from the response to its end token.
+    assert len(marked) == 3 and marked[0] == "trained tokens"
+    assert html.unescape(marked[1]).startswith(RESPONSES[0])
+    assert "<script" not in page and "&lt;script" in page
+    assert "a &amp; b" in page
+
+
+def test_a_notebook_tells_the_issues(policy, dataset):
+    inputs, actions, mask = by_hand(dataset)
+    batch = inputs, actions, np.ones_like(mask)
+    diagnosis = keras_irl.doctor(policy, [batch])
+    page = diagnosis._repr_html_()
+    for issue in diagnosis.issues:
+        assert html.escape(issue.problem) in page
+    assert diagnosis.issues
 
 
 def test_takes_batches_from_anywhere(policy, dataset):

@@ -158,6 +158,7 @@ OPS = {
     "losses.value_loss": Door(check=like("values")),
     "losses.IQLearnLoss": Door(values={"name": st.sampled_from(("a", "b_1"))}),
     "losses.MLELoss": Door(values={"name": st.sampled_from(("a", "b_1"))}),
+    "losses.TokenLoss": Door(values={"name": st.sampled_from(("a", "b_1"))}),
     **{
         f"losses.{name}.__call__": Door(
             of=of,

@@ -135,6 +135,38 @@ def test_acting_helps_where_one_can_recover_and_only_there():
     assert max(-low, high) < offline_error
 
 
+def intervals(text):
+    """Every `15 [14, 16]` or `15 points [14, 16]`, as three numbers."""
+    text = re.sub(r"\s+", " ", text).replace("−", "-")
+    number = r"(-?\d+(?:\.\d+)?)"
+    found = re.findall(rf"{number}(?: points)? \[{number}, {number}\]", text)
+    return np.array(found, float)
+
+
+@pytest.mark.slow
+def test_the_table_of_what_the_gap_depends_on_is_so():
+    told = intervals(PATH.read_text("utf-8").partition("| changed")[2])
+    gaps = guide.compare_settings(guide.Setting())
+    assert len(told) == len(guide.CHANGES)
+    # Written to a whole point, but for the last.
+    rounded = np.append(np.full(len(told) - 1, 0.6), 0.15)[:, None]
+    found = 100 * np.array(list(gaps.values()))
+    assert (abs(found - told) < rounded).all(), found
+
+
+@pytest.mark.slow
+def test_the_chains_end_as_the_text_says(tmp_path):
+    text = PATH.read_text("utf-8").partition("After 2,000 steps")[2]
+    gap, *ends = intervals(text.partition("In the bottom row")[0])
+    curves = guide.compare_chains(
+        tmp_path / "chain.png", guide.Setting(num_steps=2000)
+    )
+    offline, online = (curve[-1] for curve in curves["return"])
+    assert abs(100 * np.array(guide.interval(online - offline)) - gap).max() < 1
+    found = [guide.interval(curve[-1]) for curve in curves["onward"]]
+    np.testing.assert_allclose(100 * np.array(found), ends, atol=0.15)
+
+
 def test_the_tables_and_the_picture_are_made(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(
         guide,

@@ -1,5 +1,6 @@
 """Every guide runs as it is, and its notebook holds what it says."""
 
+import json
 import pathlib
 import re
 import runpy
@@ -45,6 +46,8 @@ def run(name, tmp_path, monkeypatch):
     if keras.backend.backend() not in BACKENDS.get(name, ("jax",)):
         pytest.skip("JAX tells it.")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    # Guide 8 sets it, which the tests after it shall not find.
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     monkeypatch.chdir(tmp_path)
     try:
         runpy.run_path(str(SCRIPTS[name]), run_name="__main__")
@@ -75,6 +78,20 @@ def test_the_notebook_is_that_of_the_script(name):
     )
 
 
+def test_no_notebook_asks_for_hardware_that_its_guide_needs_not():
+    for script in SCRIPTS.values():
+        notebook = json.loads(make_notebooks.notebook(script))
+        assert "**Accelerator:** none" in script.read_text("utf-8")
+        assert "accelerator" not in notebook["metadata"]
+
+
+def test_simulated_devices_are_simulated_beside_real_ones():
+    names = [body for marks, body in cells("08_scale") if not marks]
+    assert 'os.environ["JAX_PLATFORMS"] = "cpu"' in names[0]
+    code = "\n".join(body for marks, body in cells("08_scale"))
+    assert code.index("JAX_PLATFORMS") < code.index("import jax")
+
+
 def test_no_notebook_is_left_over():
     found = {path.stem for path in (ROOT / "guides/notebooks").iterdir()}
     assert found == set(SCRIPTS)
@@ -92,6 +109,11 @@ def test_has_what_each_guide_has(name):
     ]
     assert len(marked) == 1
     assert marked[0][1].startswith("SCALE_UP = False\n\nif SCALE_UP:\n")
+    before = cells(name)[cells(name).index(marked[0]) - 1]
+    assert before[0] == "[markdown]"
+    expected = before[1].partition("**Expect**")[2]
+    assert re.search(r"\b(s|minutes?|hours?)\b", expected), "The time."
+    assert re.search(r"\b([GM]i?B)\b", expected), "The memory."
 
 
 @pytest.mark.parametrize("tag", ["install", "backend"])

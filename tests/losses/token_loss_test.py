@@ -5,7 +5,7 @@ import pytest
 from testing import numpy
 from testing import ragged_batch
 
-from keras_irl.losses.token_loss import TokenLoss
+from keras_irl.losses import TokenLoss
 from keras_irl.losses.token_loss import require_mask
 
 
