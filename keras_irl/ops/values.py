@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from keras import ops
 
+from keras_irl.arguments import check_flag
 from keras_irl.arguments import check_number
 from keras_irl.ops.masking import continues
 from keras_irl.ops.masking import is_action
@@ -189,7 +190,7 @@ def offset_sums(
         `OffsetSums`, without gradient.
 
     Raises:
-        ValueError: As in `implicit_rewards`.
+        ValueError: As in `implicit_rewards`, or if `last_only` is no boolean.
 
     Example:
     >>> # The one text ends with r = 3 - 0.
@@ -201,7 +202,9 @@ def offset_sums(
     )
     after = next_values(ops.ones_like(rewards), mask)
     # What one more nat in every value adds to each reward.
-    slopes = 1.0 - (1.0 if last_only else discount) * after
+    if check_flag("last_only", last_only):
+        discount = 1.0
+    slopes = 1.0 - discount * after
     counts = ops.cast(is_action(mask), "float32")
     return OffsetSums(
         masked_sum(slopes * rewards, counts),

@@ -124,6 +124,10 @@ OPS = {
     "ops.implicit_rewards": Door(check=like("mask")),
     "ops.log_probs": Door(check=like("values")),
     "ops.next_values": Door(check=like("values")),
+    "ops.offset_sums": Door(
+        values={"last_only": st.booleans()},
+        check=lambda result, _: scalar(result.offset, _),
+    ),
     "ops.VocabularyHead.q_values": Door(
         of=lambda: keras_irl.ops.VocabularyHead(np.ones((5, 2), "float32")),
         values={
@@ -156,7 +160,12 @@ OPS = {
     "losses.normalize_advantages": Door(check=like("mask")),
     "losses.policy_gradient_loss": Door(check=like("advantages")),
     "losses.value_loss": Door(check=like("values")),
-    "losses.IQLearnLoss": Door(values={"name": st.sampled_from(("a", "b_1"))}),
+    "losses.IQLearnLoss": Door(
+        values={
+            "name": st.sampled_from(("a", "b_1")),
+            "value_offset": st.one_of(real(-10.0, 10.0), st.just("batch")),
+        }
+    ),
     "losses.MLELoss": Door(values={"name": st.sampled_from(("a", "b_1"))}),
     "losses.TokenLoss": Door(values={"name": st.sampled_from(("a", "b_1"))}),
     **{
@@ -706,6 +715,7 @@ MODELS = {
     "models.AdaptedScorer": Door(
         values={"policy": OWN}, share=0.1, strict=False
     ),
+    "families.family_of": Door(check=is_a(keras_irl.families.Family)),
     "models.TokenScorer": Door(share=0.25),
     "models.copy_policy": Door(share=0.1),
     "models.hidden_states": Door(
@@ -888,6 +898,8 @@ LEFT_OUT = {
     "evaluation.AreaDifference": _RECORD,
     "evaluation.QualityDifference": _RECORD,
     "generation.Responses": _RECORD,
+    "families.Family": _RECORD,
+    "ops.OffsetSums": _RECORD,
     "ops.TokenStatistics": _RECORD,
     "ops.VocabularyHead": _RECORD,
     "rewards.BestOfN": _RECORD,
