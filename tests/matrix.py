@@ -24,11 +24,20 @@ from keras_irl.data import demonstrations
 
 PROMPTS = ["the fox", "the brown dog", "the quick fox", "a dog"] * 2
 RESPONSES = ["jumps", "is lazy", "over the dog", "barks"] * 2
+
+
+def _gail(policy):
+    # Of ten steps the policy is to be trained in nine.
+    return keras_irl.GAIL(
+        policy, policy_gradient=keras_irl.PolicyGradient(warmup_steps=1)
+    )
+
+
 METHODS = {
     "MLE": keras_irl.MLE,
     "IQLearn": keras_irl.IQLearn,
     "OnlineIQLearn": keras_irl.OnlineIQLearn,
-    "GAIL": keras_irl.GAIL,
+    "GAIL": _gail,
 }
 FAMILIES = ("t5", "bart", "gpt2", "gemma", "llama")
 STRATEGIES = ("data parallel", "fsdp", "tensor")

@@ -1,9 +1,5 @@
 """Positions of tokens: how many a policy has, and those that it is told."""
 
-from typing import Any
-
-from keras import ops
-
 from keras_irl.types import Policy
 
 # What Gemma4 reads beside its tokens.
@@ -26,20 +22,3 @@ def num_positions(policy: Policy) -> int | None:
 def reads_positions(policy: Policy) -> bool:
     """Whether a policy is told where its tokens stand."""
     return POSITION_IDS in policy.input
-
-
-def one_position_more(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Continues the positions of inputs that become one token wider.
-
-    Args:
-        inputs: Dictionary of tensors `(B, T)`, what a policy reads.
-
-    Returns:
-        Dictionary of the positions, int tensor `(B, T + 1)`; empty where the
-        inputs have none.
-    """
-    if POSITION_IDS not in inputs:
-        return {}
-    positions = inputs[POSITION_IDS]
-    last = positions[:, -1:] + 1
-    return {POSITION_IDS: ops.concatenate([positions, last], axis=1)}

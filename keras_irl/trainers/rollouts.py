@@ -13,12 +13,12 @@ from keras_irl.families.family import layout_of
 from keras_irl.families.family import nearest_family
 from keras_irl.families.positions import POSITION_IDS
 from keras_irl.families.positions import num_positions
-from keras_irl.families.positions import one_position_more
 from keras_irl.families.positions import reads_positions
 from keras_irl.generation import TokenSampler
 from keras_irl.generation import draw
 from keras_irl.ops import is_action
 from keras_irl.ops import mark_cut
+from keras_irl.trainers.state_actions import one_position_more
 from keras_irl.trainers.step_cost import Stopwatch
 from keras_irl.types import Policy
 from keras_irl.types import Tensor

@@ -5,7 +5,7 @@ from typing import Any
 from keras import ops
 
 from keras_irl.families.layouts import layout_of_inputs
-from keras_irl.families.positions import one_position_more
+from keras_irl.families.positions import POSITION_IDS
 from keras_irl.ops import is_action
 from keras_irl.types import Tensor
 
@@ -45,3 +45,20 @@ def state_action_texts(
         [is_state[:, :1], ops.logical_or(acts, is_next)], axis=1
     )
     return texts | one_position_more(inputs)
+
+
+def one_position_more(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Continues the positions of inputs that become one token wider.
+
+    Args:
+        inputs: Dictionary of tensors `(B, T)`, what a policy reads.
+
+    Returns:
+        Dictionary of the positions, int tensor `(B, T + 1)`; empty where the
+        inputs have none.
+    """
+    if POSITION_IDS not in inputs:
+        return {}
+    positions = inputs[POSITION_IDS]
+    last = positions[:, -1:] + 1
+    return {POSITION_IDS: ops.concatenate([positions, last], axis=1)}

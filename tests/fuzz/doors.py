@@ -715,7 +715,6 @@ MODELS = {
     "models.AdaptedScorer": Door(
         values={"policy": OWN}, share=0.1, strict=False
     ),
-    "families.family_of": Door(check=is_a(keras_irl.families.Family)),
     "models.TokenScorer": Door(share=0.25),
     "models.copy_policy": Door(share=0.1),
     "models.hidden_states": Door(
@@ -898,7 +897,6 @@ LEFT_OUT = {
     "evaluation.AreaDifference": _RECORD,
     "evaluation.QualityDifference": _RECORD,
     "generation.Responses": _RECORD,
-    "families.Family": _RECORD,
     "ops.OffsetSums": _RECORD,
     "ops.TokenStatistics": _RECORD,
     "ops.VocabularyHead": _RECORD,

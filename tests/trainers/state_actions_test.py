@@ -7,6 +7,7 @@ from testing import tiny_gpt2
 from testing import tiny_t5
 
 from keras_irl.data import demonstrations
+from keras_irl.trainers.state_actions import one_position_more
 from keras_irl.trainers.state_actions import state_action_texts
 
 
@@ -31,3 +32,11 @@ def test_texts_hold_every_state_and_the_last_action():
             np.testing.assert_array_equal(
                 ids[row][is_real[row]], [*given, last]
             )
+
+
+def test_positions_go_on_where_there_are_any():
+    positions = np.array([[0, 1, 2], [4, 5, 6]], "int32")
+    inputs = {"token_ids": positions + 7, "position_ids": positions}
+    (found,) = one_position_more(inputs).values()
+    np.testing.assert_array_equal(numpy(found), [[0, 1, 2, 3], [4, 5, 6, 7]])
+    assert one_position_more({"token_ids": positions}) == {}
