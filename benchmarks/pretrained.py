@@ -49,8 +49,9 @@ SIZES = {
 }
 RATES = {"cpu": ("1e-3", "3e-3"), "gpu": ("1e-5", "5e-5")}
 # Test prompts, samples of each, and texts of a batch.
-JUDGED = {"cpu": (48, 2, 48), "gpu": (200, 4, 200)}
-DECODERS = "greedy,T=0.25,T=0.5,T=0.75,T=1,beam=4"
+JUDGED = {"cpu": (32, 2, 64), "gpu": (200, 4, 200)}
+TEMPERATURES = "greedy,T=0.25,T=0.5,T=0.75,T=1"
+DECODERS = {"cpu": TEMPERATURES, "gpu": f"{TEMPERATURES},beam=4"}
 # Little data, seen many times.
 SMALL = "--num-train 64 --keep last"
 SMALL_METHODS = ("mle", "iqlearn 0.1")
@@ -246,7 +247,7 @@ def evaluated(options, folder, paths):
         for flag in ("--policy", f"{name}={path}")
     ]
     command = ["evaluate", *task_flags(options), *policies]
-    command += ["--decoders", DECODERS, "--output", str(output)]
+    command += ["--decoders", DECODERS[options.size], "--output", str(output)]
     code = keras_irl(command)
     if code:
         raise SystemExit(code)
