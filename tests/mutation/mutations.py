@@ -30,6 +30,13 @@ MUTATIONS = [
                 ("ops.where(continues(mask),", "ops.where(mask == mask,"),
                 ("discount * next_values", "next_values"),
                 (", 0.0) - after", ", 0.0) + after"),
+                ("1.0 - discount * after", "1.0 + discount * after"),
+                ("    discount = 1.0\n", "    discount = 0.0\n"),
+                ("return -ops.divide", "return ops.divide"),
+                (
+                    "        masked_sum(slopes * rewards",
+                    "        masked_sum(rewards",
+                ),
             ),
         ),
         (
@@ -219,11 +226,6 @@ MUTATIONS = [
             "trainers/value_offset.py",
             "trainers/value_offset_test.py",
             (
-                (
-                    "1.0 - discount * after",
-                    "1.0 + discount * after",
-                ),
-                ("slopes = 1.0 - after", "slopes = after"),
                 ("step < CALIBRATION_STEPS", "step < 10 * CALIBRATION_STEPS"),
                 ("offset.assign(-ops.divide", "offset.assign(ops.divide"),
                 ("level = -ops.divide", "level = ops.divide"),
