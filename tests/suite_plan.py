@@ -294,6 +294,7 @@ EQUATIONS = (
     "ops/statistics_test.py::test_matches_a_loop_over_tokens",
     "ops/tiled_statistics_test.py::test_equals_the_plain_path",
     "ops/values_test.py::test_rewards_match_a_loop_over_tokens",
+    "ops/vocabulary_head_test.py::test_values_match_the_equation",
 )
 # Of the families, these stand for the others where compiling takes long: an
 # encoder-decoder, a decoder of absolute and one of relative positions.

@@ -152,7 +152,7 @@ def test_says_how_to_install_what_is_missing(monkeypatch, task):
     monkeypatch.setitem(sys.modules, "datasets", None)
     message = (
         rf"'{task}' is read from a folder with (train\.jsonl|devset\.csv).*"
-        r'pip install "keras-irl\[datasets\]".*Received: path=None'
+        r"pip install datasets.*Received: path=None"
     )
     with pytest.raises(ValueError, match=message):
         load_task(task, "test")
