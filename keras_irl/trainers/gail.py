@@ -110,9 +110,8 @@ class GAIL(OnlineTrainer):
     and its optimizer counts no steps. To update the discriminator n times for
     each update of the policy, give the policy's optimizer
     `gradient_accumulation_steps=n`; those of the others, where you pass none,
-    are like it but accumulate nothing. Such an update is the mean of n
-    gradients, each a mean over the tokens of its batch: the batches count
-    alike, however many tokens they have.
+    are like it but accumulate nothing. Such an update is the mean of the n
+    means over tokens: batches count alike, however many tokens they have.
 
     Besides what every `OnlineTrainer` logs there are the losses of the three
     and what `keras_irl.callbacks.TrainingHealth` explains. `gradient_norm` is

@@ -234,9 +234,9 @@ def test_a_shift_of_all_logits_changes_nothing_with_the_offset_of_a_batch():
     near, far = (gradient(mean, q_values + level)[0] for level in (0.0, 25.0))
     np.testing.assert_allclose(far, near, atol=2e-6)
     # The paper's form sees the level.
+    given = IQLearnLoss(td_weight=0.5)
     (plain,) = gradient(
-        lambda logits: IQLearnLoss(td_weight=0.5)(actions, logits, mask),
-        q_values + 25.0,
+        lambda logits: given(actions, logits, mask), q_values + 25.0
     )
     assert np.abs(plain - near).max() > 0.1
 
