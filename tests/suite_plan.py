@@ -201,9 +201,15 @@ PLAN = {
     "trainers/end_on_nonfinite_test.py::test_a_fit_ends_at_the_first_loss_that_is"
     "_not_finite[iq_learn]": _TORCH_AND_JAX,
     "trainers/end_on_nonfinite_test.py::test_an_end_is_noticed": _ALL,
+    # Keras has no `steps_per_execution` on PyTorch.
     "trainers/fit_arguments_test.py::test_every_batch_is_trained_once_an_epoch"
-    "_whatever_an_execution[3]": _ALL,
-    "trainers/fit_arguments_test.py::test_executions_that_would_read": _ALL,
+    "_whatever_an_execution": _JAX,
+    "trainers/fit_arguments_test.py::test_every_batch_is_trained_once_an_epoch"
+    "_whatever_an_execution[3]": ("jax", "tensorflow"),
+    "trainers/fit_arguments_test.py::test_executions_that_would_read": (
+        "jax",
+        "tensorflow",
+    ),
     "trainers/end_on_nonfinite_test.py::test_overflows_that_loss_scaling": _ALL,
     "trainers/fit_arguments_test.py::test_repeated_data": _TORCH_AND_JAX,
     "trainers/default_networks_test.py": _TORCH,
