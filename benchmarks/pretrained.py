@@ -22,6 +22,7 @@ import pathlib
 from typing import NamedTuple
 
 from studies import Comparison
+from studies import drawn_folder
 from studies import run_study
 from studies import validation_folder
 
@@ -29,7 +30,11 @@ from studies import validation_folder
 METHODS = {
     "mle": "--objectives mle",
     "mle-entropy": "--objectives mle-entropy --entropy-weight 0.1",
+    "iqlearn 0.01": "--objectives iqlearn --td-weight 0.01",
     "iqlearn 0.1": "--objectives iqlearn --td-weight 0.1",
+    "iqlearn 0.1 offset 0": (
+        "--objectives iqlearn --td-weight 0.1 --value-offset 0"
+    ),
     "iqlearn 0.5": "--objectives iqlearn --td-weight 0.5",
     "online-iqlearn 0.1": "--objectives online-iqlearn --mix-in 0.1",
     "online-iqlearn 0.5": "--objectives online-iqlearn --mix-in 0.5",
@@ -112,6 +117,10 @@ def parse():
     add("--size", choices=SIZES, default="cpu")
     add("--seeds", type=int, default=3)
     add(
+        "--rates",
+        help="learning rates that are searched; one alone is taken as it is",
+    )
+    add(
         "--methods",
         default=",".join([*METHODS, "gail"]),
         help="what is trained, mle among it (default: all)",
@@ -133,7 +142,12 @@ def parse():
 
 
 def data_of(options):
-    return pathlib.Path(options.data) / options.task.split("-")[0]
+    """The task's data in an order that is drawn, as a part of it is read."""
+    return drawn_folder(
+        options.task,
+        pathlib.Path(options.data) / options.task.split("-")[0],
+        pathlib.Path(options.output) / options.task / "data",
+    )
 
 
 def comparison(options, name, data, method, rate, *more):
@@ -158,10 +172,14 @@ def chosen_rates(options, folder):
     path = folder / "rates.json"
     if path.exists():
         return json.loads(path.read_text("utf-8"))
+    rates = RATES[options.size]
+    if options.rates is not None:
+        rates = options.rates.split(",")
+    if len(rates) == 1:
+        return dict.fromkeys(options.methods, rates[0])
     data = validation_folder(
         options.task, data_of(options), folder / "validation"
     )
-    rates = RATES[options.size]
     found = run_study(
         [
             comparison(options, f"{method} at {rate}", data, method, rate)

@@ -19,6 +19,14 @@ from typing import NamedTuple
 import numpy as np
 
 NUM_VALIDATION = 200
+E2E_FILES = ("devset.csv", "testset_w_refs.csv")
+# What the tasks read, in their folders.
+FILES = {
+    "e2e": E2E_FILES,
+    "e2e-delexicalized": E2E_FILES,
+    "gsm8k": ("train.jsonl", "test.jsonl"),
+    "scitldr": ("train.jsonl", "dev.jsonl", "test.jsonl"),
+}
 
 
 class Comparison(NamedTuple):
@@ -195,6 +203,39 @@ def validation_folder(task, data, folder, num_prompts=NUM_VALIDATION):
         kept, held = _split([row[0] for row in rows], rows, num_prompts)
         _write_csv(folder / "devset.csv", header, kept)
         _write_csv(folder / "testset_w_refs.csv", header, held)
+    return folder
+
+
+def drawn_folder(task, data, folder, seed=0):
+    """Makes a folder of a task whose rows stand in an order that is drawn.
+
+    Loaders take the first rows, and those of E2E are sorted by meaning: its
+    first 600 pairs tell of few restaurants.
+
+    Args:
+        task: Name of a task, as for `validation_folder`.
+        data: Path of the task's own folder.
+        folder: Path of the folder to make.
+        seed: Integer that the order is drawn with.
+
+    Returns:
+        Path of the folder.
+    """
+    data, folder = pathlib.Path(data), pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in FILES[task]:
+        rng = np.random.default_rng(seed)
+        if name.endswith(".csv"):
+            with (data / name).open(encoding="utf-8", newline="") as file:
+                header, *rows = csv.reader(file)
+            order = rng.permutation(len(rows))
+            _write_csv(folder / name, header, [rows[i] for i in order])
+        else:
+            lines = (data / name).read_text("utf-8").split("\n")
+            lines = [line for line in lines if line.strip()]
+            order = rng.permutation(len(lines))
+            text = "\n".join([*(lines[i] for i in order), ""])
+            _write_whole(folder / name, text)
     return folder
 
 
