@@ -431,6 +431,68 @@ def test_no_two_modules_define_one_name():
     assert {n: found for n, found in places.items() if len(found) > 1} == {}
 
 
+def commands():
+    """Names of the commands, as the parser lists them."""
+    tree = TREES[PACKAGE / "cli" / "parser.py"]
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            if ast.unparse(node.targets[0]) == "COMMANDS":
+                return [ast.literal_eval(key) for key in node.value.keys]
+    return []
+
+
+def test_a_command_is_a_file_of_its_name_with_its_flags_and_its_work():
+    assert len(commands()) > 5
+    for name in commands():
+        found = dict(public_functions(TREES[PACKAGE / "cli" / f"{name}.py"]))
+        assert SHARED_NAMES <= found.keys(), name
+        # Help comes at once: what takes seconds to import, functions do.
+        for module in imports_at_once(TREES[PACKAGE / "cli" / f"{name}.py"]):
+            room_of_it = module.split(".")[:2]
+            assert room_of_it == ["keras_irl", "cli"] or (
+                module in sys.stdlib_module_names
+                or module == "keras_irl.types"
+                or module.split(".")[0] in sys.stdlib_module_names
+            ), f"{name} imports {module}"
+
+
+def imports_at_once(tree):
+    """Modules that an import of this one imports."""
+    return imports(ast.Module([n for n in tree.body if is_import(n)], []))
+
+
+def is_import(node):
+    return isinstance(node, (ast.Import, ast.ImportFrom))
+
+
+# Where a flag is defined: by the command that has it, or with those that are
+# shared by all commands, or by those that train.
+FLAGS = {"flags.py", "training_flags.py"}
+
+
+def test_flags_are_defined_by_a_command_or_with_the_shared_ones():
+    allowed = FLAGS | {f"{name}.py" for name in commands()}
+
+    def check(path, tree):
+        if path.name in allowed or place(path) == "cli/config.py":
+            return  # A config finds its own flag before the parser does.
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute):
+                if node.attr in ("add_argument", "add_argument_group"):
+                    yield f"line {node.lineno}: {ast.unparse(node)}"
+
+    assert violations(check) == []
+
+
+def test_messages_of_the_command_line_are_not_rewritten():
+    # An error names its arguments, and the command line the flags of these.
+    for name in ("error_messages.py", "early_checks.py", "../__main__.py"):
+        tree = TREES[(PACKAGE / "cli" / name).resolve()]
+        calls = [c for c in called(tree) if c.endswith((".replace", ".sub"))]
+        # The name of a flag, made from that of an option, is no message.
+        assert calls == [], name
+
+
 # What keras-hub calls, and its own method returns.
 OF_THEIRS = ("keras_seams.py: call_decoder_with_cache",)
 

@@ -20,23 +20,6 @@ _VARIABLES = {
 }
 
 
-def add_compilation_cache(group: Any) -> None:
-    """Adds the flag of the folder.
-
-    Args:
-        group: An argument group of `argparse`.
-    """
-    group.add_argument(
-        "--compilation-cache",
-        metavar="FOLDER",
-        help=(
-            "where JAX keeps what it compiles, so that the next run begins "
-            "sooner; only for folders that nobody else may write to "
-            "(default: nowhere)"
-        ),
-    )
-
-
 def use_compilation_cache(folder: Any, backend: Any) -> None:
     """Lets JAX keep what it compiles; call it before JAX is imported.
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
-from keras_irl.cli import flags
+from keras_irl.cli import flag_values
 
 _EXAMPLES = (
     "a decoder is such as greedy, T=0.5, T=0.7+top-p=0.9, top-k=40 or beam=4"
@@ -40,12 +40,12 @@ class _Word(NamedTuple):
 
 
 _WORDS = {
-    "T": _Word("temperature", flags.temperature, "Sampling"),
-    "top-k": _Word("top_k", flags.size, "Sampling"),
-    "top-p": _Word("top_p", flags.probability, "Sampling"),
-    "beam": _Word("num_beams", flags.num_beams, "BeamSearch"),
+    "T": _Word("temperature", flag_values.temperature, "Sampling"),
+    "top-k": _Word("top_k", flag_values.size, "Sampling"),
+    "top-p": _Word("top_p", flag_values.probability, "Sampling"),
+    "beam": _Word("num_beams", flag_values.num_beams, "BeamSearch"),
     "length-penalty": _Word(
-        "length_penalty", flags.number_from_zero, "BeamSearch"
+        "length_penalty", flag_values.number_from_zero, "BeamSearch"
     ),
 }
 
@@ -72,7 +72,7 @@ def decoder_specs(text: str) -> list[Any]:
         argparse.ArgumentTypeError: If it is not such a text, or a number is
             out of its range.
     """
-    found = [_read_spec(item) for item in flags.names(text)]
+    found = [_read_spec(item) for item in flag_values.names(text)]
     if not found:
         raise argparse.ArgumentTypeError(
             f"at least one decoder is needed, such as {DECODERS}. Received: "

@@ -6,7 +6,7 @@ import os
 import tempfile
 from typing import Any
 
-from keras_irl.cli.flags import flag_of
+from keras_irl.cli.flag_values import flag_of
 
 # Set to anything, it shows where an error came from.
 TRACEBACK = "KERAS_IRL_TRACEBACK"

@@ -1,6 +1,7 @@
 """Provenance of results: settings, versions and notes on the training.
 
-Whoever reads a report can make it again.
+Whoever reads a report can make it again. Keras is imported once it is asked
+for, as help needs none of it.
 """
 
 import argparse
@@ -15,12 +16,8 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-import keras
-
 from keras_irl.cli.decoders import DecoderSpec
 from keras_irl.cli.flags import JSONL_SPLIT
-from keras_irl.cli.splits import FEWEST_PROMPTS
-from keras_irl.progress import progress_bar
 from keras_irl.types import Path
 from keras_irl.version import __version__
 
@@ -55,6 +52,8 @@ def made_now() -> dict[str, Any]:
     Returns:
         A dictionary of two texts.
     """
+    import keras
+
     packages = ["keras", "keras-hub", keras.config.backend(), "numpy"]
     found = {"keras-irl": __version__}
     for package in packages:
@@ -80,6 +79,8 @@ def settings(
     Returns:
         A dictionary from names to texts.
     """
+    import keras
+
     backend = keras.config.backend()
     command = ["keras-irl", *options.arguments]
     if options.backend is None:
@@ -117,6 +118,8 @@ def digest_of_texts(*columns: Any) -> str:
     Returns:
         A string.
     """
+    from keras_irl.progress import progress_bar
+
     digest = hashlib.sha256()
     for column in columns:
         digest.update(f"{len(column)} rows\n".encode())
@@ -164,6 +167,8 @@ def held_out_note(num_validation: int, asked: int | None) -> str:
             f"{num_validation} training prompts, of which the validation loss "
             "is, and by which the best weights are chosen"
         )
+    from keras_irl.tasks.splits import FEWEST_PROMPTS
+
     why = "" if asked == 0 else f": there are fewer than {FEWEST_PROMPTS}"
     return f"no training prompts{why}; the curves are the test loss"
 

@@ -10,15 +10,17 @@ import numpy as np
 from keras_irl.arguments import MAX_LENGTH
 from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import shortened
-from keras_irl.cli.fine_tuning import adapt
-from keras_irl.cli.flags import flag_of
-from keras_irl.cli.splits import SelectedRows
-from keras_irl.cli.splits import spread_pairs
-from keras_irl.cli.splits import spread_rows
+from keras_irl.cli.flag_values import flag_of
 from keras_irl.families.family import layout_of
 from keras_irl.families.positions import num_positions
 from keras_irl.models import load_policy
+from keras_irl.models.lora import enable_lora
+from keras_irl.models.rematerialization import rematerialize
+from keras_irl.models.scratch import seeded
 from keras_irl.tasks.pair_table import PairColumn
+from keras_irl.tasks.splits import SelectedRows
+from keras_irl.tasks.splits import spread_pairs
+from keras_irl.tasks.splits import spread_rows
 from keras_irl.types import Policy
 
 # What the tokenizer of a scratch policy and the lengths are learned from.
@@ -89,7 +91,7 @@ class SequenceLengths:
             seed=seed,
             dtype=self._options.dtype,
         )
-        adapt(policy, self._options, seed)
+        _adapt(policy, self._options, seed)
         return policy
 
 
@@ -200,3 +202,21 @@ def _count_tokens(tokenizer, texts):
             for tokens in tokenizer(list(texts[start : start + _CHUNK]))
         ]
     )
+
+
+def _adapt(policy: Policy, options: argparse.Namespace, seed: int) -> None:
+    """Makes of a policy what the flags ask for.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM`.
+        options: What `parse_arguments` returns.
+        seed: Seed of what is random in low-rank updates.
+
+    Raises:
+        ValueError: If it has no layers or blocks for that.
+    """
+    if options.lora_rank is not None:
+        with seeded(seed):
+            enable_lora(policy, options.lora_rank)
+    if options.rematerialize:
+        rematerialize(policy)

@@ -14,7 +14,8 @@ import keras
 import tqdm
 from keras import ops
 
-from keras_irl.cli.optimizer import make_optimizer
+from keras_irl.cli.training_flags import DECAY_OF_ADAMW
+from keras_irl.cli.training_flags import OPTIMIZERS
 
 _CURVES = ("negative_log_likelihood", "entropy", "token_accuracy")
 
@@ -289,3 +290,62 @@ class Watch(keras.callbacks.Callback):
             problem = "a gradient or the learning rate is not finite"
         if problem is not None:
             raise StoppedError(problem)
+
+
+def make_optimizer(options: argparse.Namespace) -> Any:
+    """Makes the optimizer of a training.
+
+    Args:
+        options: What `parse_arguments` returns.
+
+    Returns:
+        A `keras.optimizers.Optimizer`.
+    """
+    settings = {"global_clipnorm": 1.0}
+    if options.accumulation_steps > 1:
+        settings["gradient_accumulation_steps"] = options.accumulation_steps
+    decay = options.weight_decay
+    if decay is None and options.optimizer == "adamw":
+        decay = DECAY_OF_ADAMW
+    if decay:
+        settings["weight_decay"] = decay
+    if options.optimizer == "adafactor":
+        # Or its steps would shrink besides what the schedule says.
+        settings["relative_step"] = False
+    kind = vars(keras.optimizers)[OPTIMIZERS[options.optimizer]]
+    return kind(learning_rate(options), **settings)
+
+
+def learning_rate(options: argparse.Namespace) -> Any:
+    """Makes the schedule of the learning rate, a function of the updates.
+
+    Args:
+        options: What `parse_arguments` returns.
+
+    Returns:
+        A `keras.optimizers.schedules.LearningRateSchedule`.
+    """
+    peak, warm_up = options.learning_rate, options.learning_rate_warm_up
+    num_updates = options.steps // options.accumulation_steps
+    return keras.optimizers.schedules.CosineDecay(
+        0.0 if warm_up else peak,
+        decay_steps=max(1, num_updates - warm_up),
+        alpha=options.final_learning_rate,
+        warmup_target=peak if warm_up else None,
+        warmup_steps=warm_up,
+    )
+
+
+def optimizer_in_words(options: argparse.Namespace) -> str:
+    """Names the optimizer as reports do.
+
+    Args:
+        options: What `parse_arguments` returns.
+
+    Returns:
+        A text.
+    """
+    text = OPTIMIZERS[options.optimizer]
+    if options.accumulation_steps > 1:
+        text += f" on {options.accumulation_steps} batches an update"
+    return f"{text}, gradients clipped to a global norm of 1"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_irl.arguments import ArgumentError
 from keras_irl.progress import progress_bar
 from keras_irl.types import Tensor
 
@@ -64,10 +65,11 @@ def hold_out(
         num_validation = int(SHARE * len(different)) if is_enough else 0
         num_validation = min(num_validation, LARGEST)
     elif num_validation >= len(different):
-        raise ValueError(
-            "`--num-validation` must leave prompts to train on, and the "
+        raise ArgumentError(
+            "`num_validation` must leave prompts to train on, and the "
             f"training split has {len(different)} different ones. "
-            f"Received: num_validation={num_validation}"
+            f"Received: num_validation={num_validation}",
+            "num_validation",
         )
     if num_validation == 0:
         return Splits(pairs, ([], []), 0)
