@@ -17,9 +17,13 @@ import pathlib
 import sys
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import Any
 
 from keras_irl.cli.config import found_from_anywhere
+
+if TYPE_CHECKING:
+    from keras_irl.tasks import Task
 
 METRICS = ("bleu", "chrf", "rouge", "exact")
 _MEANING = (
@@ -54,8 +58,8 @@ def metric_name(text: str) -> str:
 
 
 def with_chosen_metrics(
-    task: Any, names: Sequence[str] | None, tokenize: str
-) -> Any:
+    task: "Task", names: Sequence[str] | None, tokenize: str
+) -> "Task":
     """Returns a task with the metrics that were chosen in place of its own.
 
     Args:

@@ -8,6 +8,7 @@ from keras_irl.cli import provenance
 from keras_irl.cli.config import CONFIG
 from keras_irl.cli.config import config_text
 from keras_irl.cli.devices import check_mesh
+from keras_irl.cli.flags import Commands
 from keras_irl.cli.flags import add_command
 from keras_irl.cli.flags import add_initial_policy
 from keras_irl.cli.flags import add_training_data
@@ -18,12 +19,13 @@ from keras_irl.cli.training_flags import add_fine_tuning
 from keras_irl.cli.training_flags import add_objectives
 from keras_irl.cli.training_flags import add_optimization
 from keras_irl.cli.training_flags import check_optimizer_flags
+from keras_irl.types import Run
 
 if TYPE_CHECKING:
     from keras_irl.cli.training_runs import TrainingRuns
 
 
-def add_arguments(commands: Any) -> None:
+def add_arguments(commands: Commands) -> None:
     """Adds the command to those there are.
 
     Args:
@@ -110,7 +112,9 @@ def compare_policies(options: argparse.Namespace) -> dict[str, Any] | None:
 
 
 def report_runs(
-    comparison: "TrainingRuns", runs: dict[str, list[Any]], config: str
+    comparison: "TrainingRuns",
+    runs: dict[str, list[Run]],
+    config: str,
 ) -> dict[str, Any] | None:
     """Writes the report of all policies that did not diverge.
 
@@ -228,7 +232,7 @@ def _notes(comparison, objectives):
 
 
 def tell_divergence(
-    comparison: "TrainingRuns", all_runs: dict[str, list[Any]]
+    comparison: "TrainingRuns", all_runs: dict[str, list[Run]]
 ) -> None:
     """Ends the command with an error if a policy diverged.
 

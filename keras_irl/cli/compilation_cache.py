@@ -9,7 +9,8 @@ own variables do the same, set before JAX is imported:
 """
 
 import os
-from typing import Any
+
+from keras_irl.types import Path
 
 _BACKEND = "jax"
 # JAX leaves out what took less than a second, or is small: together, the many
@@ -20,7 +21,7 @@ _VARIABLES = {
 }
 
 
-def use_compilation_cache(folder: Any, backend: Any) -> None:
+def use_compilation_cache(folder: Path | None, backend: str | None) -> None:
     """Lets JAX keep what it compiles; call it before JAX is imported.
 
     Args:

@@ -1,9 +1,10 @@
-"""Decoders as flags of the command line, such as `T=0.7+top-p=0.9`.
+"""Decoders as the command line writes them, such as `T=0.7+top-p=0.9`.
 
 They are read without Keras, and made once it is imported.
 """
 
 import argparse
+from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
@@ -28,14 +29,14 @@ class DecoderSpec(NamedTuple):
 
     text: str
     kind: str
-    arguments: dict
+    arguments: dict[str, float]
 
 
 class _Word(NamedTuple):
     """Argument of a decoder that a word sets, and the reader of its value."""
 
     argument: str
-    read: Any
+    read: Callable[[str], float]
     kind: str
 
 
@@ -50,7 +51,7 @@ _WORDS = {
 }
 
 
-def decoder_specs(text: str) -> list[Any]:
+def decoder_specs(text: str) -> list[DecoderSpec]:
     """Reads decoders that commas separate.
 
     | text                      | meaning                                     |
@@ -80,7 +81,7 @@ def decoder_specs(text: str) -> list[Any]:
     return found
 
 
-def decoder_spec(text: str) -> Any:
+def decoder_spec(text: str) -> DecoderSpec:
     """Reads a single decoder, see `decoder_specs`.
 
     Args:
@@ -98,7 +99,9 @@ def decoder_spec(text: str) -> Any:
     return first
 
 
-def all_specs(temperatures: Any, specs: Any) -> list[Any]:
+def all_specs(
+    temperatures: Sequence[float] | None, specs: list[DecoderSpec] | None
+) -> list[DecoderSpec]:
     """Puts temperatures before other decoders.
 
     Args:
@@ -119,7 +122,9 @@ def all_specs(temperatures: Any, specs: Any) -> list[Any]:
     return [*first, *(s for s in specs or () if s.arguments not in arguments)]
 
 
-def make_decoders(specs: Any, temperatures: Sequence[Any] = ()) -> list[Any]:
+def make_decoders(
+    specs: Sequence[DecoderSpec], temperatures: Sequence[float] = ()
+) -> list[Any]:
     """Makes the decoders that `keras_irl.evaluation.sweep` goes through.
 
     Args:
@@ -173,7 +178,7 @@ class _Setting(NamedTuple):
     """The argument that a part sets, its value, and for which decoder."""
 
     argument: str
-    value: Any
+    value: float
     kind: str
 
 

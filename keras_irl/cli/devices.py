@@ -1,11 +1,10 @@
-"""Flags of the mesh of devices that a policy is divided among."""
+"""The mesh of devices that a policy is divided among, as flags describe it."""
 
 import argparse
 import contextlib
 import math
 import os
 from collections.abc import Iterator
-from typing import Any
 
 from keras_irl.cli.flag_values import LARGEST_SIZE
 
@@ -95,7 +94,7 @@ def check_mesh(options: argparse.Namespace) -> None:
 
 
 @contextlib.contextmanager
-def divided_among_devices(options: argparse.Namespace) -> Iterator[Any]:
+def divided_among_devices(options: argparse.Namespace) -> Iterator[None]:
     """Makes everything on the mesh that the flags say, for a while.
 
     Args:

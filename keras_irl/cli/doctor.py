@@ -1,8 +1,8 @@
 """`keras-irl doctor`: a diagnosis of policy and data, without training."""
 
 import argparse
-from typing import Any
 
+from keras_irl.cli.flags import Commands
 from keras_irl.cli.flags import add_command
 from keras_irl.cli.flags import add_initial_policy
 from keras_irl.cli.flags import add_machine
@@ -10,7 +10,7 @@ from keras_irl.cli.flags import add_training_data
 from keras_irl.cli.training_flags import add_fine_tuning
 
 
-def add_arguments(commands: Any) -> None:
+def add_arguments(commands: Commands) -> None:
     """Adds the command to those there are.
 
     Args:

@@ -8,7 +8,7 @@ import importlib.util
 import os
 import pathlib
 import sys
-from typing import Any
+from collections.abc import Sequence
 
 from keras_irl.arguments import shortened
 from keras_irl.cli.flag_values import flag_of
@@ -53,7 +53,7 @@ def check_encoding(options: argparse.Namespace) -> None:
                 ) from None
 
 
-def check_task_flags(name: str, path: Path, splits: Any) -> None:
+def check_task_flags(name: str, path: Path, splits: Sequence[str]) -> None:
     """Checks that there is a task, with files that it is read from.
 
     Args:

@@ -19,6 +19,7 @@ from keras_irl.cli.flag_values import positive
 from keras_irl.cli.flag_values import several
 from keras_irl.cli.flag_values import size
 from keras_irl.cli.flag_values import temperature
+from keras_irl.cli.flags import Commands
 from keras_irl.cli.flags import add_command
 from keras_irl.cli.flags import add_data
 from keras_irl.cli.flags import add_devices
@@ -39,7 +40,7 @@ _SETTINGS = (
 )
 
 
-def add_arguments(commands: Any) -> None:
+def add_arguments(commands: Commands) -> None:
     """Adds the command to those there are.
 
     Args:

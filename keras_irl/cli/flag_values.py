@@ -8,7 +8,7 @@ import argparse
 import math
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 # Beyond these, no array of any backend holds what a flag asks for.
 LARGEST_COUNT = 2**31 - 1
@@ -22,6 +22,7 @@ LARGEST_TEMPERATURE = 1e30
 MOST_BEAMS = 10_000
 _MOST_RESAMPLES = 100_000
 _SHOWN = 60
+Value = TypeVar("Value")
 
 
 def flag_of(name: str) -> str:
@@ -29,57 +30,57 @@ def flag_of(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def names(text: str) -> list[Any]:
+def names(text: str) -> list[str]:
     """Reads names that commas separate."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def positive(text: str) -> Any:
+def positive(text: str) -> int:
     """Reads a whole number of at least 1."""
     return _whole(text, least=1)
 
 
-def not_negative(text: str) -> Any:
+def not_negative(text: str) -> int:
     """Reads a whole number of at least 0."""
     return _whole(text, least=0)
 
 
-def at_least_two(text: str) -> Any:
+def at_least_two(text: str) -> int:
     """Reads a whole number of at least 2, such as of resamples."""
     return _whole(text, least=2, most=_MOST_RESAMPLES)
 
 
-def size(text: str) -> Any:
+def size(text: str) -> int:
     """Reads a whole number of at least 1, the size of an array's axis."""
     return _whole(text, least=1, most=LARGEST_SIZE)
 
 
-def any_number(text: str) -> Any:
+def any_number(text: str) -> float:
     """Reads a finite number."""
     return _number(text, least=-LARGEST_NUMBER)
 
 
-def number_from_zero(text: str) -> Any:
+def number_from_zero(text: str) -> float:
     """Reads a finite number of at least 0, such as a weight."""
     return _number(text, least=0.0)
 
 
-def number_above_zero(text: str) -> Any:
+def number_above_zero(text: str) -> float:
     """Reads a finite number above 0, such as a learning rate."""
     return _number(text, above=0.0)
 
 
-def share(text: str) -> Any:
+def share(text: str) -> float:
     """Reads a number from 0 to 1."""
     return _number(text, least=0.0, most=1.0)
 
 
-def share_below_one(text: str) -> Any:
+def share_below_one(text: str) -> float:
     """Reads a number from 0 to below 1."""
     return _number(text, least=0.0, below=1.0)
 
 
-def number_or(*words: str) -> Callable[..., Any]:
+def number_or(*words: str) -> Callable[[str], float | str]:
     """Makes a reader of a finite number, or of one of several words.
 
     Args:
@@ -95,22 +96,22 @@ def number_or(*words: str) -> Callable[..., Any]:
     return read
 
 
-def temperature(text: str) -> Any:
+def temperature(text: str) -> float:
     """Reads a temperature of sampling; 0 is greedy decoding."""
     return _number(text, least=0.0, most=LARGEST_TEMPERATURE)
 
 
-def probability(text: str) -> Any:
+def probability(text: str) -> float:
     """Reads a number above 0 and at most 1."""
     return _number(text, above=0.0, most=1.0)
 
 
-def num_beams(text: str) -> Any:
+def num_beams(text: str) -> int:
     """Reads how many texts a beam search continues."""
     return _whole(text, least=1, most=MOST_BEAMS)
 
 
-def several(kind: Callable[..., Any]) -> Callable[..., Any]:
+def several(kind: Callable[[str], Value]) -> Callable[[str], list[Value]]:
     """Makes a reader of different values that commas separate.
 
     Args:
@@ -141,7 +142,7 @@ def _as_told_apart(value):
     return struct.unpack("f", struct.pack("f", value))[0]
 
 
-def one_of(*choices: Any) -> Callable[..., Any]:
+def one_of(*choices: str) -> Callable[[str], str]:
     """Makes a reader of one of several words.
 
     Args:

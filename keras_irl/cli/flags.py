@@ -6,6 +6,7 @@ are told at once.
 
 import argparse
 from typing import Any
+from typing import Protocol
 
 from keras_irl.cli.chosen_metrics import METRICS
 from keras_irl.cli.chosen_metrics import metric_name
@@ -16,7 +17,6 @@ from keras_irl.cli.flag_values import at_least_two
 from keras_irl.cli.flag_values import positive
 from keras_irl.cli.flag_values import several
 from keras_irl.cli.flag_values import size
-from keras_irl.types import Path
 
 TASKS = (
     "restaurants arithmetic gsm8k e2e e2e-delexicalized xsum scitldr tldr "
@@ -43,6 +43,29 @@ JSONL_SPLIT = (
 TOKENIZERS = ("13a", "intl", "zh", "ja-mecab", "char", "none")
 
 
+class Commands(Protocol):
+    """Commands of a parser, as `add_subparsers` of `argparse` returns them."""
+
+    def add_parser(
+        self,
+        name: str,
+        *,
+        help: str,
+        description: str,
+        formatter_class: type[argparse.HelpFormatter],
+    ) -> argparse.ArgumentParser:
+        """Adds a command."""
+        ...
+
+
+class FlagGroup(Protocol):
+    """A parser, or a group of its flags with a title of their own."""
+
+    def add_argument(self, *names: str, **settings: Any) -> argparse.Action:
+        """Adds a flag."""
+        ...
+
+
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Shows the defaults of those flags that have one."""
 
@@ -53,7 +76,9 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return super()._get_help_string(action)
 
 
-def add_command(commands: Any, job: str, summary: Any, description: Any) -> Any:
+def add_command(
+    commands: Commands, job: str, summary: str, description: str
+) -> argparse.ArgumentParser:
     """Adds a command to those there are.
 
     Args:
@@ -83,7 +108,7 @@ def add_command(commands: Any, job: str, summary: Any, description: Any) -> Any:
     return parser
 
 
-def add_data(group: Any) -> None:
+def add_data(group: FlagGroup) -> None:
     """Adds the flags of a task and its data.
 
     Args:
@@ -108,7 +133,7 @@ def add_data(group: Any) -> None:
     )
 
 
-def add_training_data(group: Any) -> None:
+def add_training_data(group: FlagGroup) -> None:
     """Adds the flags of a task and the rows that are learned.
 
     Args:
@@ -133,7 +158,7 @@ def add_training_data(group: Any) -> None:
     )
 
 
-def add_initial_policy(group: Any) -> None:
+def add_initial_policy(group: FlagGroup) -> None:
     """Adds the flags of the policy that is trained.
 
     Args:
@@ -153,7 +178,7 @@ def add_initial_policy(group: Any) -> None:
     )
 
 
-def add_saved_policy(group: Any) -> None:
+def add_saved_policy(group: FlagGroup) -> None:
     """Adds the flag of a policy that was trained before.
 
     Args:
@@ -170,7 +195,7 @@ def add_saved_policy(group: Any) -> None:
     )
 
 
-def add_saved_policy_lengths(group: Any) -> None:
+def add_saved_policy_lengths(group: FlagGroup) -> None:
     """Adds the flags of sequence lengths of a trained policy.
 
     Args:
@@ -198,7 +223,7 @@ def _add_lengths(group, default, rest=""):
     )
 
 
-def add_machine(group: Any) -> None:
+def add_machine(group: FlagGroup) -> None:
     """Adds the flags of the backend, its cache and the batch size.
 
     Args:
@@ -214,7 +239,7 @@ def add_machine(group: Any) -> None:
     add_compilation_cache(group)
 
 
-def add_tokenize(group: Any, default: str = "13a") -> None:
+def add_tokenize(group: FlagGroup, default: str | None = "13a") -> None:
     """Adds the flag of the tokenizer of words.
 
     Args:
@@ -232,7 +257,7 @@ def add_tokenize(group: Any, default: str = "13a") -> None:
     )
 
 
-def add_num_samples(group: Any, default: int = 8) -> None:
+def add_num_samples(group: FlagGroup, default: int = 8) -> None:
     """Adds the flag of the number of samples a prompt.
 
     Args:
@@ -248,7 +273,7 @@ def add_num_samples(group: Any, default: int = 8) -> None:
     )
 
 
-def add_num_resamples(group: Any) -> None:
+def add_num_resamples(group: FlagGroup) -> None:
     """Adds the flag of the number of bootstrap resamples.
 
     Args:
@@ -263,7 +288,9 @@ def add_num_resamples(group: Any) -> None:
     )
 
 
-def add_output(group: Any, default: Path, content: Any, replaced: Any) -> None:
+def add_output(
+    group: FlagGroup, default: str, content: str, replaced: str
+) -> None:
     """Adds the flags of the output folder.
 
     Args:
@@ -282,7 +309,7 @@ def add_output(group: Any, default: Path, content: Any, replaced: Any) -> None:
     add("--overwrite", action="store_true", help=f"replace {replaced}")
 
 
-def add_devices(group: Any) -> None:
+def add_devices(group: FlagGroup) -> None:
     """Adds the flags of a mesh of devices and its strategy.
 
     Args:
@@ -309,7 +336,7 @@ def add_devices(group: Any) -> None:
     )
 
 
-def add_metrics(group: Any) -> None:
+def add_metrics(group: FlagGroup) -> None:
     """Adds the flag of the metrics of a task.
 
     Args:
@@ -329,7 +356,7 @@ def add_metrics(group: Any) -> None:
     )
 
 
-def add_compilation_cache(group: Any) -> None:
+def add_compilation_cache(group: FlagGroup) -> None:
     """Adds the flag of the folder.
 
     Args:

@@ -6,13 +6,13 @@ import os
 import pathlib
 import re
 import sys
-from typing import Any
 
 from keras_irl.cli.decoders import decoder_spec
 from keras_irl.cli.decoders import make_decoders
 from keras_irl.cli.devices import check_mesh
 from keras_irl.cli.devices import divided_among_devices
 from keras_irl.cli.flag_values import not_negative
+from keras_irl.cli.flags import Commands
 from keras_irl.cli.flags import add_command
 from keras_irl.cli.flags import add_devices
 from keras_irl.cli.flags import add_machine
@@ -28,7 +28,7 @@ _LONGEST_LINE = 2**24
 _ROW = re.compile(r"prompts\[([0-9]+)\]")
 
 
-def add_arguments(commands: Any) -> None:
+def add_arguments(commands: Commands) -> None:
     """Adds the command to those there are.
 
     Args:

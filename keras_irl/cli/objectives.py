@@ -1,16 +1,21 @@
-"""Training objectives of a comparison: their flags and their trainers.
+"""Training objectives: their names, their settings and their trainers.
 
-The flags are read without Keras, which the first trainer that is made imports.
+Keras is imported by the first trainer that is made.
 """
 
 import argparse
 import itertools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import NamedTuple
 
 import keras_irl
 from keras_irl.families.positions import num_positions
 from keras_irl.types import Policy
+
+if TYPE_CHECKING:
+    from keras_irl.trainers import Trainer
 
 # Of `keras_irl.trainers.ValueOffset`, besides numbers.
 VALUE_OFFSETS = ("auto", "running", "running_last")
@@ -39,15 +44,15 @@ class Objective(NamedTuple):
             far it has come.
     """
 
-    make_trainer: Any
-    options: Any
-    settings: dict
+    make_trainer: Callable[[Policy, int], "Trainer"]
+    options: argparse.Namespace
+    settings: dict[str, Any]
     is_second_stage: bool = False
     has_rollouts: bool = False
     keeps_last: bool = False
 
 
-def find_objectives(options: argparse.Namespace) -> dict[str, Any]:
+def find_objectives(options: argparse.Namespace) -> dict[str, Objective]:
     """Tells how to train the policies of a comparison.
 
     Args:
@@ -65,7 +70,7 @@ def find_objectives(options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def check_objectives(objectives: Any, policy: Policy) -> None:
+def check_objectives(objectives: dict[str, Objective], policy: Policy) -> None:
     """Checks that every objective can train a policy, before the first does.
 
     Args:

@@ -18,7 +18,9 @@ from typing import Any
 
 from keras_irl.cli.decoders import DecoderSpec
 from keras_irl.cli.flags import JSONL_SPLIT
+from keras_irl.cli.objectives import Objective
 from keras_irl.types import Path
+from keras_irl.types import Run
 from keras_irl.version import __version__
 
 # What is said otherwise, or says nothing of the results.
@@ -41,12 +43,12 @@ _NOT_GIVEN = {
 _DIGEST_LENGTH = 16
 
 
-def data_name(options: argparse.Namespace) -> Any:
+def data_name(options: argparse.Namespace) -> str:
     """The name of the data for titles, or `""`."""
     return pathlib.Path(options.path).name if options.path else ""
 
 
-def made_now() -> dict[str, Any]:
+def made_now() -> dict[str, str]:
     """The versions and the date of what is made now.
 
     Returns:
@@ -67,8 +69,10 @@ def made_now() -> dict[str, Any]:
 
 
 def settings(
-    options: argparse.Namespace, found: dict[str, Any], made: Sequence[Any]
-) -> dict[str, Any]:
+    options: argparse.Namespace,
+    found: dict[str, Any],
+    made: Sequence[Run],
+) -> dict[str, str]:
     """Lists command, settings, data and versions of a result.
 
     Args:
@@ -106,7 +110,7 @@ def settings(
     }
 
 
-def digest_of_texts(*columns: Any) -> str:
+def digest_of_texts(*columns: Sequence[str | Sequence[str]]) -> str:
     """Tells the texts of a task from those of another.
 
     A path says where texts are read, and not whether they are the same as
@@ -173,7 +177,7 @@ def held_out_note(num_validation: int, asked: int | None) -> str:
     return f"no training prompts{why}; the curves are the test loss"
 
 
-def training_note(run: Any, objective: Any, validates: bool) -> str:
+def training_note(run: Run, objective: Objective, validates: bool) -> str:
     """Tells in a sentence whether a policy was trained for too long.
 
     Args:
@@ -204,7 +208,7 @@ def training_note(run: Any, objective: Any, validates: bool) -> str:
     )
 
 
-def divergence_note(run: Any) -> str:
+def divergence_note(run: Run) -> str:
     """Tells in two sentences why a run is not judged.
 
     Args:

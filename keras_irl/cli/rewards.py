@@ -22,6 +22,7 @@ from keras_irl.cli.flag_values import temperature
 from keras_irl.cli.flags import JSONL_SPLIT
 from keras_irl.cli.flags import REWARD_SAMPLING
 from keras_irl.cli.flags import TASKS
+from keras_irl.cli.flags import Commands
 from keras_irl.cli.flags import add_command
 from keras_irl.cli.flags import add_devices
 from keras_irl.cli.flags import add_machine
@@ -36,7 +37,7 @@ from keras_irl.cli.output_lock import run_alone
 _CONTROL = "control"
 
 
-def add_arguments(commands: Any) -> None:
+def add_arguments(commands: Commands) -> None:
     """Adds the command to those there are.
 
     Args:
@@ -130,9 +131,7 @@ def read_rewards(options: argparse.Namespace) -> dict[str, Any]:
     check_unread(options.output, options.overwrite)
     # Before the policies: what is wrong with texts is found out sooner.
     task = load_prompts(options) if options.task else None
-    texts: Any = None
-    if not task:
-        texts = read_texts(options.path, options.metric or [])
+    texts = None if task else read_texts(options.path, options.metric or [])
     saved = _load(options)
     numbers = _numbers(saved, options)
     readers = _readers(saved, numbers, options)

@@ -1,8 +1,7 @@
-"""The sequence lengths that a policy needs for the texts of a task."""
+"""Sequence lengths of a task's texts, and the initial policy that has them."""
 
 import argparse
 import warnings
-from typing import Any
 from typing import NamedTuple
 
 import numpy as np
@@ -18,10 +17,12 @@ from keras_irl.models.lora import enable_lora
 from keras_irl.models.rematerialization import rematerialize
 from keras_irl.models.scratch import seeded
 from keras_irl.tasks.pair_table import PairColumn
+from keras_irl.tasks.splits import Pairs
 from keras_irl.tasks.splits import SelectedRows
 from keras_irl.tasks.splits import spread_pairs
 from keras_irl.tasks.splits import spread_rows
 from keras_irl.types import Policy
+from keras_irl.types import Tensor
 
 # What the tokenizer of a scratch policy and the lengths are learned from.
 _NUM_MEASURED = 20_000
@@ -52,8 +53,8 @@ class SequenceLengths:
     def __init__(
         self,
         options: argparse.Namespace,
-        train_pairs: tuple[Any, ...],
-        *test_pairs: Any,
+        train_pairs: Pairs,
+        *test_pairs: Pairs,
     ) -> None:
         self._options = options
         self.preset = options.preset
@@ -81,7 +82,7 @@ class SequenceLengths:
         self.max_prompt_length = found["max_prompt_length"]
         self.max_length = found["max_length"]
 
-    def load_policy(self, seed: int) -> Any:
+    def load_policy(self, seed: int) -> Policy:
         """Loads the policy as it is before training, with these lengths."""
         policy = load_policy(
             self.preset,
@@ -108,8 +109,8 @@ class _Measured(NamedTuple):
 
     name: str
     side: int
-    groups: tuple
-    lengths: list
+    groups: tuple[Pairs, ...]
+    lengths: list[Tensor]
     has_encoder: bool
 
     def longest(self):

@@ -6,6 +6,7 @@ from typing import Any
 
 from keras_irl.cli import compare
 from keras_irl.cli.config import config_text
+from keras_irl.cli.flags import Commands
 from keras_irl.cli.flags import add_command
 from keras_irl.cli.flags import add_initial_policy
 from keras_irl.cli.flags import add_training_data
@@ -15,12 +16,13 @@ from keras_irl.cli.training_flags import add_evaluation
 from keras_irl.cli.training_flags import add_fine_tuning
 from keras_irl.cli.training_flags import add_objective
 from keras_irl.cli.training_flags import add_optimization
+from keras_irl.types import Run
 
 if TYPE_CHECKING:
     from keras_irl.cli.training_runs import TrainingRuns
 
 
-def add_arguments(commands: Any) -> None:
+def add_arguments(commands: Commands) -> None:
     """Adds the command to those there are.
 
     Args:
@@ -113,7 +115,7 @@ def train_one(options: argparse.Namespace) -> dict[str, Any] | None:
     return runs
 
 
-def _table(training: "TrainingRuns", runs: dict[str, list[Any]]) -> str:
+def _table(training: "TrainingRuns", runs: dict[str, list[Run]]) -> str:
     """Losses of what was trained, in Markdown, and where it was saved."""
     from keras_irl.reporting.tables import Table
     from keras_irl.reporting.tables import markdown_table

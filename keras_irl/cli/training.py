@@ -1,4 +1,4 @@
-"""Training with progress, validation losses and checkpoints.
+"""Training with an optimizer, progress, validation losses and checkpoints.
 
 A training that was stopped goes on from its checkpoint; one that diverges ends
 with its last finite weights.
@@ -14,8 +14,11 @@ import keras
 import tqdm
 from keras import ops
 
+from keras_irl.cli.checkpoints import RunCheckpoint
 from keras_irl.cli.training_flags import DECAY_OF_ADAMW
 from keras_irl.cli.training_flags import OPTIMIZERS
+from keras_irl.data import Demonstrations
+from keras_irl.trainers import Trainer
 
 _CURVES = ("negative_log_likelihood", "entropy", "token_accuracy")
 
@@ -31,7 +34,7 @@ class DivergedError(Exception):
         kept_step: The step after which the policy was as it is left.
     """
 
-    def __init__(self, problem: Any, step: Any, kept_step: Any) -> None:
+    def __init__(self, problem: str, step: int, kept_step: int) -> None:
         super().__init__(f"{problem} at step {step}")
         self.problem = problem
         self.step = step
@@ -39,12 +42,12 @@ class DivergedError(Exception):
 
 
 def train(
-    trainer: Any,
-    demonstrations: Any,
-    held_out: Any,
+    trainer: Trainer,
+    demonstrations: Demonstrations,
+    held_out: Demonstrations,
     options: argparse.Namespace,
     *,
-    checkpoint: Any,
+    checkpoint: RunCheckpoint,
     keeps_best: bool = False,
 ) -> dict[str, Any]:
     """Trains a policy for a number of steps.
@@ -141,7 +144,7 @@ def evaluation_interval(options: argparse.Namespace) -> int:
 
 
 def summarize(
-    trainer: Any, demonstrations: Any, progress: Any
+    trainer: Trainer, demonstrations: Demonstrations, progress: dict[str, Any]
 ) -> dict[str, Any]:
     """Tells how a training ended.
 
@@ -220,7 +223,7 @@ class Watch(keras.callbacks.Callback):
         problem: What is wrong with the loss of the next, or `None`.
     """
 
-    def __init__(self, bar: Any, every: int, first: Any = None) -> None:
+    def __init__(self, bar: tqdm.tqdm, every: int, first: Any = None) -> None:
         super().__init__()
         self.bar = bar
         self.every = every
@@ -229,7 +232,7 @@ class Watch(keras.callbacks.Callback):
         self.problem: str | None = None
         self._epoch = 0
         self._times: list[float] = []
-        self._last: Any = None
+        self._last: float | None = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch
@@ -292,7 +295,7 @@ class Watch(keras.callbacks.Callback):
             raise StoppedError(problem)
 
 
-def make_optimizer(options: argparse.Namespace) -> Any:
+def make_optimizer(options: argparse.Namespace) -> keras.optimizers.Optimizer:
     """Makes the optimizer of a training.
 
     Args:
@@ -316,7 +319,9 @@ def make_optimizer(options: argparse.Namespace) -> Any:
     return kind(learning_rate(options), **settings)
 
 
-def learning_rate(options: argparse.Namespace) -> Any:
+def learning_rate(
+    options: argparse.Namespace,
+) -> keras.optimizers.schedules.LearningRateSchedule:
     """Makes the schedule of the learning rate, a function of the updates.
 
     Args:

@@ -4,7 +4,6 @@
 """
 
 import argparse
-from typing import Any
 
 from keras_irl.cli.decoders import decoder_specs
 from keras_irl.cli.flag_values import not_negative
@@ -18,6 +17,7 @@ from keras_irl.cli.flag_values import share
 from keras_irl.cli.flag_values import share_below_one
 from keras_irl.cli.flag_values import size
 from keras_irl.cli.flag_values import temperature
+from keras_irl.cli.flags import FlagGroup
 from keras_irl.cli.flags import add_devices
 from keras_irl.cli.flags import add_machine
 from keras_irl.cli.flags import add_metrics
@@ -43,7 +43,7 @@ DECAY_OF_ADAMW = 0.004
 DTYPES = ("float32", "mixed_bfloat16", "bfloat16", "mixed_float16")
 
 
-def add_objectives(group: Any) -> None:
+def add_objectives(group: FlagGroup) -> None:
     """Adds the flags of objectives and their hyperparameters.
 
     Args:
@@ -63,7 +63,7 @@ def add_objectives(group: Any) -> None:
     add_hyperparameters(group)
 
 
-def add_objective(group: Any) -> None:
+def add_objective(group: FlagGroup) -> None:
     """Adds the flags of one objective and its hyperparameters.
 
     Args:
@@ -79,7 +79,7 @@ def add_objective(group: Any) -> None:
     add_hyperparameters(group)
 
 
-def add_hyperparameters(group: Any) -> None:
+def add_hyperparameters(group: FlagGroup) -> None:
     """Adds the flags of the hyperparameters of all objectives.
 
     Args:
@@ -222,7 +222,7 @@ def _add_gail(group):
     )
 
 
-def add_fine_tuning(group: Any) -> None:
+def add_fine_tuning(group: FlagGroup) -> None:
     """Adds the flags of what is trained of a policy.
 
     Args:
@@ -259,7 +259,7 @@ def add_fine_tuning(group: Any) -> None:
     )
 
 
-def add_optimization(group: Any) -> None:
+def add_optimization(group: FlagGroup) -> None:
     """Adds the flags of steps, learning rates and the machine.
 
     Args:
@@ -282,7 +282,7 @@ def add_optimization(group: Any) -> None:
     add_devices(group)
 
 
-def add_optimizer(group: Any) -> None:
+def add_optimizer(group: FlagGroup) -> None:
     """Adds the flags of the optimizer and its learning rate.
 
     Args:
@@ -379,7 +379,7 @@ def check_optimizer_flags(options: argparse.Namespace) -> None:
             )
 
 
-def add_evaluation(group: Any, output: str) -> None:
+def add_evaluation(group: FlagGroup, output: str) -> None:
     """Adds the flags of what is judged, kept and written.
 
     Args:

@@ -6,7 +6,6 @@ the output folder: the same command goes on where it was stopped.
 """
 
 import argparse
-from typing import Any
 
 import keras
 
@@ -15,6 +14,7 @@ from keras_irl.cli.chosen_metrics import metric_sources
 from keras_irl.cli.chosen_metrics import with_chosen_metrics
 from keras_irl.cli.config import plain_options
 from keras_irl.cli.decoders import make_decoders
+from keras_irl.cli.objectives import Objective
 from keras_irl.cli.objectives import check_objectives
 from keras_irl.cli.run_folder import RunFolder
 from keras_irl.cli.run_folder import check_comparison_run
@@ -40,7 +40,9 @@ from keras_irl.tasks.splits import spread_pairs
 from keras_irl.tasks.splits import warn_of_shared_pairs
 from keras_irl.trainers import GAIL
 from keras_irl.trainers import MLE
+from keras_irl.trainers import Trainer
 from keras_irl.types import Policy
+from keras_irl.types import Run
 
 # What the results are told apart by, and not how they are stored or shown.
 _NOT_SETTINGS = (
@@ -79,7 +81,9 @@ class TrainingRuns:
             policy, or the output folder holds something else.
     """
 
-    def __init__(self, options: argparse.Namespace, objectives: Any) -> None:
+    def __init__(
+        self, options: argparse.Namespace, objectives: dict[str, Objective]
+    ) -> None:
         self.options = options
         self.objectives = objectives
         self.decoders = make_decoders(
@@ -119,7 +123,7 @@ class TrainingRuns:
             options.output, self._told_apart_by(), options.overwrite
         )
 
-    def all_runs(self, config: str) -> dict[str, Any]:
+    def all_runs(self, config: str) -> dict[str, list[Run]]:
         """Trains and judges all policies that were not before.
 
         Args:
@@ -153,7 +157,7 @@ class TrainingRuns:
                 self.folder.check_policy(name, seed)
                 self.folder.check_checkpoints(name, seed)
 
-    def run(self, name: str, objective: Any, seed: int) -> Any:
+    def run(self, name: str, objective: Objective, seed: int) -> Run:
         """Trains and judges one policy, or finds that this was done.
 
         Args:
@@ -191,7 +195,7 @@ class TrainingRuns:
         self.folder.finish_run(name, seed, run)
         return run
 
-    def check_whole(self, run: Any) -> None:
+    def check_whole(self, run: Run) -> None:
         """Checks that a run that was read from a file is one of these.
 
         Args:
@@ -314,7 +318,7 @@ class SeparatelyJudgedRuns(TrainingRuns):
     See `TrainingRuns`.
     """
 
-    def run(self, name: str, objective: Any, seed: int) -> Any:
+    def run(self, name: str, objective: Objective, seed: int) -> Run:
         """Trains a policy, or finds that this was done, and judges it.
 
         A policy that was trained before, and not judged so, is read from its
@@ -329,7 +333,7 @@ class SeparatelyJudgedRuns(TrainingRuns):
         self.folder.finish_run(name, seed, run)
         return run
 
-    def check_whole(self, run: Any) -> None:
+    def check_whole(self, run: Run) -> None:
         """See `TrainingRuns`: a run that was not judged is whole too."""
         check_comparison_run(run)
         if run["rows"]:
@@ -378,7 +382,7 @@ def start_from(policy: Policy, trained: Policy) -> None:
         variable.assign(value)
 
 
-def savable(trainer: Any) -> Any:
+def savable(trainer: Trainer) -> Trainer:
     """Finds what of a trainer can be saved whole.
 
     Args:
