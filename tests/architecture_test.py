@@ -444,25 +444,34 @@ def commands():
 def test_a_command_is_a_file_of_its_name_with_its_flags_and_its_work():
     assert len(commands()) > 5
     for name in commands():
-        found = dict(public_functions(TREES[PACKAGE / "cli" / f"{name}.py"]))
+        tree = TREES[PACKAGE / "cli" / f"{name}.py"]
+        found = dict(public_functions(tree))
         assert SHARED_NAMES <= found.keys(), name
         # Help comes at once: what takes seconds to import, functions do.
-        for module in imports_at_once(TREES[PACKAGE / "cli" / f"{name}.py"]):
-            room_of_it = module.split(".")[:2]
-            assert room_of_it == ["keras_irl", "cli"] or (
-                module in sys.stdlib_module_names
-                or module == "keras_irl.types"
-                or module.split(".")[0] in sys.stdlib_module_names
-            ), f"{name} imports {module}"
-
-
-def imports_at_once(tree):
-    """Modules that an import of this one imports."""
-    return imports(ast.Module([n for n in tree.body if is_import(n)], []))
+        at_once = ast.Module([n for n in tree.body if is_import(n)], [])
+        for module in imports(at_once):
+            first, *rest = module.split(".")
+            is_light = rest[:1] == ["cli"] or module == "keras_irl.types"
+            assert first in sys.stdlib_module_names or is_light, module
 
 
 def is_import(node):
     return isinstance(node, (ast.Import, ast.ImportFrom))
+
+
+def test_nothing_but_the_parser_imports_a_command():
+    # From a flag on, the walk goes down: what commands share is no command.
+    def check(path, tree):
+        if room(path) != "cli" or path.stem == "parser":
+            return
+        modules = {f"keras_irl.cli.{name}" for name in commands()}
+        if path.stem == "train":
+            # A training is reported as a comparison of one policy.
+            modules -= {"keras_irl.cli.compare"}
+        for module in modules.intersection(imported_names(tree)):
+            yield f"imports {module}"
+
+    assert violations(check) == []
 
 
 # Where a flag is defined: by the command that has it, or with those that are
@@ -489,7 +498,6 @@ def test_messages_of_the_command_line_are_not_rewritten():
     for name in ("error_messages.py", "early_checks.py", "../__main__.py"):
         tree = TREES[(PACKAGE / "cli" / name).resolve()]
         calls = [c for c in called(tree) if c.endswith((".replace", ".sub"))]
-        # The name of a flag, made from that of an option, is no message.
         assert calls == [], name
 
 

@@ -118,27 +118,22 @@ def read_rewards(options: argparse.Namespace) -> dict[str, Any]:
         ValueError: If a file, a text or a number is wrong. Nothing is written
             then.
     """
-    from keras_irl.cli.judged_texts import judge_samples
     from keras_irl.cli.judged_texts import load_prompts
     from keras_irl.cli.judged_texts import read_texts
     from keras_irl.cli.output_folder import check_output
     from keras_irl.cli.output_folder import check_unread
     from keras_irl.metrics.bootstrap import check_num_resamples
-    from keras_irl.rewards.scorer import check_prompts
 
     check_num_resamples(options.num_resamples)
     check_output("rewards", options.output)
     check_unread(options.output, options.overwrite)
     # Before the policies: what is wrong with texts is found out sooner.
     task = load_prompts(options) if options.task else None
-    texts = None if task else read_texts(options.path, options.metric or [])
+    given = None if task else read_texts(options.path, options.metric or [])
     saved = _load(options)
     numbers = _numbers(saved, options)
     readers = _readers(saved, numbers, options)
-    if task:
-        for known in saved.values():
-            check_prompts(known.policy, list(task.prompts))
-        texts = judge_samples(saved["policy"].policy, task, options)
+    texts = given or _sampled_texts(saved, task, options)
     read = {
         name: reader(texts.prompts, texts.responses, texts.finished)
         for name, reader in readers.items()
@@ -227,6 +222,15 @@ def _readers(saved, numbers, options):
         )
         for name, known in saved.items()
     }
+
+
+def _sampled_texts(saved, task, options):
+    from keras_irl.cli.judged_texts import judge_samples
+    from keras_irl.rewards.scorer import check_prompts
+
+    for known in saved.values():
+        check_prompts(known.policy, list(task.prompts))
+    return judge_samples(saved["policy"].policy, task, options)
 
 
 def _results(read, texts, options):

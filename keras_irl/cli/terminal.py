@@ -8,7 +8,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import BinaryIO
 from typing import TextIO
 
 # What libraries say at their import, in C++, where no filter of Python is.
@@ -52,7 +52,9 @@ class Shown(io.TextIOBase):
         return self._stream.encoding if self._stream else "utf-8"
 
     @property
-    def buffer(self) -> Any:
+    def buffer(self) -> BinaryIO:
+        if self._stream is None:
+            raise io.UnsupportedOperation("The process has no such stream.")
         return self._stream.buffer
 
     def fileno(self) -> int:

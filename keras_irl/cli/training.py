@@ -232,7 +232,7 @@ class Watch(keras.callbacks.Callback):
         self.problem: str | None = None
         self._epoch = 0
         self._times: list[float] = []
-        self._last: float | None = None
+        self._last: Any = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch

@@ -86,13 +86,13 @@ def first_pairs(pairs: Pairs, num_pairs: int | None) -> Pairs:
     """Returns the first pairs, or all for `None`."""
     if num_pairs is None or num_pairs >= len(pairs[0]):
         return pairs
-    return tuple([column[i] for i in range(num_pairs)] for column in pairs)
+    return _read_rows(pairs, range(num_pairs))
 
 
 def spread_pairs(pairs: Pairs, num_pairs: int) -> Pairs:
     """Returns at most so many pairs, evenly spread over all of them."""
     rows = spread_rows(len(pairs[0]), num_pairs)
-    return tuple([column[int(row)] for row in rows] for column in pairs)
+    return _read_rows(pairs, rows)
 
 
 def spread_rows(size: int, num_rows: int) -> Tensor:
@@ -122,6 +122,10 @@ def warn_of_shared_pairs(train_pairs: Pairs, test_pairs: Pairs) -> int:
             stacklevel=2,
         )
     return number
+
+
+def _read_rows(pairs, rows):
+    return tuple([column[int(row)] for row in rows] for column in pairs)
 
 
 def _hashes(pairs):
