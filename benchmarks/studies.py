@@ -240,7 +240,7 @@ def drawn_folder(task, data, folder, seed=0):
 
 
 def _split(prompts, rows, num_prompts):
-    from keras_irl.cli.splits import hold_out
+    from keras_irl.tasks.splits import hold_out
 
     splits = hold_out((prompts, rows), num_prompts)
     return list(splits.training[1]), list(splits.held_out[1])

@@ -8,6 +8,8 @@ from typing import TypeAlias
 # Of whichever backend, and what it is made of: arrays and lists of numbers.
 Tensor: TypeAlias = Any
 Path: TypeAlias = str | os.PathLike[str]
+# A training or evaluation as JSON keeps it, see `evaluation/results.py`.
+Run: TypeAlias = dict[str, Any]
 if TYPE_CHECKING:
     import keras_hub
 

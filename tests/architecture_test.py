@@ -431,6 +431,76 @@ def test_no_two_modules_define_one_name():
     assert {n: found for n, found in places.items() if len(found) > 1} == {}
 
 
+def commands():
+    """Names of the commands, as the parser lists them."""
+    tree = TREES[PACKAGE / "cli" / "parser.py"]
+    for node in tree.body:
+        if isinstance(node, ast.Assign):
+            if ast.unparse(node.targets[0]) == "COMMANDS":
+                return [ast.literal_eval(key) for key in node.value.keys]
+    return []
+
+
+def test_a_command_is_a_file_of_its_name_with_its_flags_and_its_work():
+    assert len(commands()) > 5
+    for name in commands():
+        tree = TREES[PACKAGE / "cli" / f"{name}.py"]
+        found = dict(public_functions(tree))
+        assert SHARED_NAMES <= found.keys(), name
+        # Help comes at once: what takes seconds to import, functions do.
+        at_once = ast.Module([n for n in tree.body if is_import(n)], [])
+        for module in imports(at_once):
+            first, *rest = module.split(".")
+            is_light = rest[:1] == ["cli"] or module == "keras_irl.types"
+            assert first in sys.stdlib_module_names or is_light, module
+
+
+def is_import(node):
+    return isinstance(node, (ast.Import, ast.ImportFrom))
+
+
+def test_nothing_but_the_parser_imports_a_command():
+    # From a flag on, the walk goes down: what commands share is no command.
+    def check(path, tree):
+        if room(path) != "cli" or path.stem == "parser":
+            return
+        modules = {f"keras_irl.cli.{name}" for name in commands()}
+        if path.stem == "train":
+            # A training is reported as a comparison of one policy.
+            modules -= {"keras_irl.cli.compare"}
+        for module in modules.intersection(imported_names(tree)):
+            yield f"imports {module}"
+
+    assert violations(check) == []
+
+
+# Where a flag is defined: by the command that has it, or with those that are
+# shared by all commands, or by those that train.
+FLAGS = {"flags.py", "training_flags.py"}
+
+
+def test_flags_are_defined_by_a_command_or_with_the_shared_ones():
+    allowed = FLAGS | {f"{name}.py" for name in commands()}
+
+    def check(path, tree):
+        if path.name in allowed or place(path) == "cli/config.py":
+            return  # A config finds its own flag before the parser does.
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute):
+                if node.attr in ("add_argument", "add_argument_group"):
+                    yield f"line {node.lineno}: {ast.unparse(node)}"
+
+    assert violations(check) == []
+
+
+def test_messages_of_the_command_line_are_not_rewritten():
+    # An error names its arguments, and the command line the flags of these.
+    for name in ("error_messages.py", "early_checks.py", "../__main__.py"):
+        tree = TREES[(PACKAGE / "cli" / name).resolve()]
+        calls = [c for c in called(tree) if c.endswith((".replace", ".sub"))]
+        assert calls == [], name
+
+
 # What keras-hub calls, and its own method returns.
 OF_THEIRS = ("keras_seams.py: call_decoder_with_cache",)
 

@@ -17,10 +17,10 @@ from testing import tiny_gpt2
 
 from keras_irl.__main__ import main
 from keras_irl.arguments import ArgumentError
-from keras_irl.cli import comparison
+from keras_irl.cli import compare
 from keras_irl.cli import doctor
-from keras_irl.cli import evaluation
-from keras_irl.cli import reward_reading
+from keras_irl.cli import evaluate
+from keras_irl.cli import rewards
 
 COMPARE = "compare --task arithmetic --output out".split()
 
@@ -54,13 +54,13 @@ def job(name, folder):
 
 
 COMMANDS = {
-    "compare": (comparison, "compare", COMPARE),
+    "compare": (compare, "compare_policies", COMPARE),
     "evaluate": (
-        *(evaluation, "run_evaluation"),
+        *(evaluate, "evaluate_policies"),
         "evaluate --task arithmetic --policy p.keras --output out".split(),
     ),
     "rewards": (
-        *(reward_reading, "read_rewards"),
+        *(rewards, "read_rewards"),
         "rewards --path t.jsonl --policy p.keras --output out".split(),
     ),
     "doctor": (doctor, "run", "doctor --task arithmetic".split()),
@@ -187,7 +187,7 @@ def test_an_interrupt_that_a_library_swallows_comes_again(
         signal.pause()
         raise AssertionError("It did not come again.")
 
-    monkeypatch.setattr(comparison, "compare", swallow)
+    monkeypatch.setattr(compare, "compare_policies", swallow)
     start = time.perf_counter()
     assert main(COMPARE) == 143
     assert len(swallowed) == 1
@@ -215,7 +215,7 @@ def test_an_interrupt_waits_for_the_end_of_a_collection_of_garbage(
         raise AssertionError("It did not come again at once.")
 
     monkeypatch.setattr(sys, "unraisablehook", swallowed.append)
-    monkeypatch.setattr(comparison, "compare", work)
+    monkeypatch.setattr(compare, "compare_policies", work)
     assert main(COMPARE) == 143
     assert swallowed == []
 
@@ -227,7 +227,7 @@ def test_an_interrupt_that_was_swallowed_at_the_end_is_told_of(
         with contextlib.suppress(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(comparison, "compare", swallow)
+    monkeypatch.setattr(compare, "compare_policies", swallow)
     assert main(COMPARE) == 130
     assert "\nInterrupted, after all was done.\n" in capsys.readouterr().err
 
@@ -245,7 +245,7 @@ def test_an_interrupt_does_not_disturb_its_own_cleaning_up(
             cleaned.append(True)
 
     monkeypatch.setattr("keras_irl.cli.stopping._AGAIN", 0.1)
-    monkeypatch.setattr(comparison, "compare", clean)
+    monkeypatch.setattr(compare, "compare_policies", clean)
     assert main(COMPARE) == 130
     assert cleaned == [True]
 

@@ -45,8 +45,12 @@ def run(arguments, before="", **named):
 # What the commands import, which takes ten times as long as most of them.
 _IMPORTED = (
     "keras_irl.__main__",
-    "keras_irl.cli.evaluation",
-    "keras_irl.cli.reward_reading",
+    "keras_irl.cli.judged_texts",
+    "keras_irl.cli.run_folder",
+    "keras_irl.evaluation",
+    "keras_irl.reporting",
+    "keras_irl.rewards.heat_maps",
+    "keras_irl.trainers",
 )
 
 

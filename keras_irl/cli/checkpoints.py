@@ -5,6 +5,7 @@ import errno
 import json
 import math
 import os
+import pathlib
 import re
 import sys
 from collections.abc import Callable
@@ -14,7 +15,8 @@ import keras
 
 from keras_irl.callbacks import Checkpoint
 from keras_irl.callbacks.checkpoint_folder import Remedy
-from keras_irl.types import Path
+from keras_irl.cli.output_folder import Manifest
+from keras_irl.trainers import Trainer
 
 # What HDF5 writes besides the numbers, and for each variable, in bytes.
 _HEADER, _ENTRY = 2**14, 1536
@@ -36,7 +38,11 @@ class RunCheckpoint:
     """
 
     def __init__(
-        self, name: str, folder: Any, seed: int, manifest: Any
+        self,
+        name: str,
+        folder: pathlib.Path,
+        seed: int,
+        manifest: Manifest,
     ) -> None:
         self.name = name
         self.folder = folder
@@ -95,7 +101,7 @@ class _OfCommand(Checkpoint):
 
 
 def atomic_save_weights(
-    save: Callable[..., Any], path: Path, trainer: Any
+    save: Callable[[pathlib.Path], None], path: pathlib.Path, trainer: Trainer
 ) -> None:
     """Saves weights to a file that is whole or not there.
 

@@ -17,10 +17,13 @@ import pathlib
 import sys
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import Any
 
 from keras_irl.cli.config import found_from_anywhere
-from keras_irl.cli.flags import several
+
+if TYPE_CHECKING:
+    from keras_irl.tasks import Task
 
 METRICS = ("bleu", "chrf", "rouge", "exact")
 _MEANING = (
@@ -28,26 +31,6 @@ _MEANING = (
     "and for each of them a list of references, and returns a number for each "
     "response, or one for all."
 )
-
-
-def add_metrics(group: Any) -> None:
-    """Adds the flag of the metrics of a task.
-
-    Args:
-        group: An argument group of `argparse`.
-    """
-    group.add_argument(
-        "--metrics",
-        type=several(metric_name),
-        metavar="LIST",
-        help=(
-            "in place of the task's: comma-separated, of "
-            f"{', '.join(METRICS)}, and MODULE:FUNCTION or FILE.py:FUNCTION "
-            "of your own, called as function(responses, references), which "
-            "returns a number for each response, or one for all; the first "
-            "is drawn and compared"
-        ),
-    )
 
 
 def metric_name(text: str) -> str:
@@ -75,8 +58,8 @@ def metric_name(text: str) -> str:
 
 
 def with_chosen_metrics(
-    task: Any, names: Sequence[str] | None, tokenize: str
-) -> Any:
+    task: "Task", names: Sequence[str] | None, tokenize: str
+) -> "Task":
     """Returns a task with the metrics that were chosen in place of its own.
 
     Args:

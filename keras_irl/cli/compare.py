@@ -1,33 +1,31 @@
 """`keras-irl compare`: one policy per objective, trained and compared."""
 
 import argparse
+from typing import TYPE_CHECKING
 from typing import Any
 
-from keras_irl.cli.chosen_metrics import add_metrics
-from keras_irl.cli.decoders import decoder_specs
-from keras_irl.cli.devices import add_devices
+from keras_irl.cli import provenance
+from keras_irl.cli.config import CONFIG
+from keras_irl.cli.config import config_text
 from keras_irl.cli.devices import check_mesh
-from keras_irl.cli.fine_tuning import add_fine_tuning
+from keras_irl.cli.flags import Commands
 from keras_irl.cli.flags import add_command
 from keras_irl.cli.flags import add_initial_policy
-from keras_irl.cli.flags import add_machine
-from keras_irl.cli.flags import add_num_samples
-from keras_irl.cli.flags import add_output
-from keras_irl.cli.flags import add_tokenize
 from keras_irl.cli.flags import add_training_data
-from keras_irl.cli.flags import not_negative
-from keras_irl.cli.flags import one_of
-from keras_irl.cli.flags import positive
-from keras_irl.cli.flags import several
-from keras_irl.cli.flags import size
-from keras_irl.cli.flags import temperature
-from keras_irl.cli.objectives import add_objectives
-from keras_irl.cli.optimizer import add_optimizer
-from keras_irl.cli.optimizer import check_optimizer_flags
+from keras_irl.cli.objectives import find_objectives
 from keras_irl.cli.output_lock import run_alone
+from keras_irl.cli.training_flags import add_evaluation
+from keras_irl.cli.training_flags import add_fine_tuning
+from keras_irl.cli.training_flags import add_objectives
+from keras_irl.cli.training_flags import add_optimization
+from keras_irl.cli.training_flags import check_optimizer_flags
+from keras_irl.types import Run
+
+if TYPE_CHECKING:
+    from keras_irl.cli.training_runs import TrainingRuns
 
 
-def add_arguments(commands: Any) -> None:
+def add_arguments(commands: Commands) -> None:
     """Adds the command to those there are.
 
     Args:
@@ -79,126 +77,207 @@ def run(options: argparse.Namespace) -> int:
         The exit code.
 
     Raises:
-        ValueError: See `keras_irl.cli.comparison.compare`.
+        ValueError: See `compare_policies`.
     """
-    from keras_irl.cli.comparison import compare
-
-    return run_alone(compare, options)
+    return run_alone(compare_policies, options)
 
 
-def add_optimization(group: Any) -> None:
-    """Adds the flags of steps, learning rates and the machine.
+def compare_policies(options: argparse.Namespace) -> dict[str, Any] | None:
+    """Trains, judges and reports one policy per objective.
+
+    A policy that diverges does not keep the others from being judged.
 
     Args:
-        group: An argument group of `argparse`.
+        options: What `parse_arguments` returns.
+
+    Returns:
+        The results, as `keras_irl.reporting.write_report` takes them, or
+        `None` where all diverged.
+
+    Raises:
+        ValueError: If a task, path, preset or objective is wrong, or the
+            output folder holds another comparison; and, when all is written,
+            if a policy diverged.
     """
-    add = group.add_argument
-    add("--steps", type=positive, default=1500, metavar="N", help="batches")
-    add_optimizer(group)
-    add(
-        "--seeds",
-        type=size,
-        default=1,
-        metavar="N",
-        help=(
-            "training runs of each policy, with the seeds 0 to N - 1; more "
-            "may be added later"
-        ),
-    )
-    add_machine(group)
-    add_devices(group)
+    import keras
+
+    from keras_irl.cli.output_folder import check_output
+    from keras_irl.cli.training_runs import TrainingRuns
+
+    objectives = find_objectives(options)
+    check_output("compare", options.output)
+    comparison = TrainingRuns(options, objectives)
+    config = config_text(options, keras.config.backend())
+    return report_runs(comparison, comparison.all_runs(config), config)
 
 
-def _add_decoding(group):
-    add = group.add_argument
-    add(
-        "--temperatures",
-        type=several(temperature),
-        default="0,0.25,0.5,0.75,1,1.25",
-        metavar="NUMBERS",
-        help=(
-            "comma-separated; 0 is greedy decoding; policies are compared at "
-            "equal diversity, which several temperatures must reach"
-        ),
-    )
-    add(
-        "--decoders",
-        type=decoder_specs,
-        metavar="LIST",
-        help=(
-            "besides the temperatures, comma-separated: top-k=40, "
-            "T=0.7+top-p=0.9, beam=4, beam=4+length-penalty=1"
-        ),
-    )
-    add_num_samples(group)
-
-
-def add_evaluation(group: Any, output: str) -> None:
-    """Adds the flags of what is judged, kept and written.
+def report_runs(
+    comparison: "TrainingRuns",
+    runs: dict[str, list[Run]],
+    config: str,
+) -> dict[str, Any] | None:
+    """Writes the report of all policies that did not diverge.
 
     Args:
-        group: An argument group of `argparse`.
-        output: The output folder, if none is named.
+        comparison: What was trained.
+        runs: What its `all_runs` returned.
+        config: The flags of the command.
+
+    Returns:
+        The results, or `None` where all diverged.
+
+    Raises:
+        ValueError: When all is written, if a policy diverged.
     """
-    _add_decoding(group)
-    add_tokenize(group)
-    add_metrics(group)
-    add = group.add_argument
-    add(
-        "--heat-map",
-        type=not_negative,
-        default=0,
-        metavar="N",
-        help=(
-            "texts of the first policy that learns rewards to show in the "
-            "report, token by token colored by them, every second one a good "
-            "sample and the next a bad one to the same prompt"
+    from keras_irl.cli.output_folder import write_output
+    from keras_irl.cli.reward_picture import reward_pictures
+    from keras_irl.reporting import format_table
+    from keras_irl.reporting.report import report_files
+
+    judged = {
+        name: [run for run in of_one if "failed" not in run]
+        for name, of_one in runs.items()
+    }
+    judged = {name: of_one for name, of_one in judged.items() if of_one}
+    results = None
+    if judged:
+        results = _results(comparison, judged)
+        files = report_files(
+            results,
+            settings=_settings(comparison, judged),
+            notes=_notes(comparison, runs),
+            pictures=reward_pictures(comparison, judged),
+        )
+        files[CONFIG] = config
+        # Written first: a terminal may be gone, or know no such characters.
+        shown = format_table(results)
+        write_output("compare", files, comparison.options.output, shown)
+    tell_divergence(comparison, runs)
+    return results
+
+
+def _results(comparison, objectives):
+    """Puts runs together, see `keras_irl/evaluation/results.py`."""
+    import keras
+
+    options, lengths = comparison.options, comparison.lengths
+    return {
+        "task": options.task,
+        "data": provenance.data_name(options),
+        "metric": next(iter(comparison.test_task.metrics)),
+        "curve": "validation" if comparison.num_validation else "test",
+        "policy": options.preset,
+        "backend": keras.config.backend(),
+        "steps": options.steps,
+        "batch_size": options.batch_size,
+        "learning_rate": options.learning_rate,
+        "seeds": options.seeds,
+        "tokenize": options.tokenize,
+        "train_pairs": len(comparison.train_pairs[0]),
+        "validation_prompts": comparison.num_validation,
+        "validation_pairs": (
+            len(comparison.held_out[0]) if comparison.num_validation else 0
         ),
-    )
-    add(
-        "--num-test",
-        type=positive,
-        default=200,
-        metavar="N",
-        help="test prompts to generate from, and test pairs times four",
-    )
-    _add_held_out(group)
-    add(
-        "--evaluate-every",
-        type=positive,
-        metavar="N",
-        help=(
-            "steps between validation losses and checkpoints (default: a tenth)"
+        "test_prompts": len(comparison.test_task.prompts),
+        "test_pairs": len(comparison.test_pairs[0]),
+        "max_prompt_length": lengths.max_prompt_length,
+        "max_length": lengths.max_length,
+        "objectives": objectives,
+        "fronts": _fronts(comparison, objectives),
+    }
+
+
+def _settings(comparison, objectives):
+    """Settings that another comparison needs to come out alike."""
+    from keras_irl.cli.training import evaluation_interval
+    from keras_irl.cli.training import optimizer_in_words
+
+    options = comparison.options
+    found = {
+        "evaluate_every": evaluation_interval(options),
+        "gail_steps": options.gail_steps or options.steps,
+        "num_train": len(comparison.train_pairs[0]),
+        "num_validation": comparison.num_validation,
+        "keep": "best" if comparison.keeps_best else "last",
+        "held out": provenance.held_out_note(
+            comparison.num_validation, options.num_validation
         ),
-    )
-    add_output(
-        group,
-        output,
-        "report, runs and checkpoints",
-        "what another comparison left in the folder",
+        "max_prompt_length": comparison.lengths.max_prompt_length or "none",
+        "max_length": comparison.lengths.max_length,
+        "data digest": comparison.digest,
+        "dtype": comparison.dtype,
+        "optimizer": optimizer_in_words(options),
+        "schedule": (
+            "linear warm-up from 0, then a cosine to final_learning_rate; "
+            "gail's stays where the warm-up ends"
+        ),
+    }
+    runs = [run for of_one in objectives.values() for run in of_one]
+    return provenance.settings(comparison.options, found, runs)
+
+
+def _notes(comparison, objectives):
+    """Sentences on each policy, also on those that diverged, by its name."""
+    return {
+        name: [
+            provenance.divergence_note(run)
+            if "failed" in run
+            else provenance.training_note(
+                run, comparison.objectives[name], comparison.num_validation > 0
+            )
+            for run in runs
+        ]
+        for name, runs in objectives.items()
+    }
+
+
+def tell_divergence(
+    comparison: "TrainingRuns", all_runs: dict[str, list[Run]]
+) -> None:
+    """Ends the command with an error if a policy diverged.
+
+    Args:
+        comparison: What was trained.
+        all_runs: Dictionary from names to lists of runs.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    runs = [
+        (name, run)
+        for name, of_one in all_runs.items()
+        for run in of_one
+        if "failed" in run
+    ]
+    if not runs:
+        return
+    told = [f"{name}: {provenance.divergence_note(run)}" for name, run in runs]
+    paths = [
+        comparison.folder.run_path(name, run["seed"]) for name, run in runs
+    ]
+    received = [
+        f"objective={name!r}, seed={run['seed']}, "
+        f"step={run['failed']['step']}"
+        + "".join(f", {k}={v}" for k, v in run["failed"]["settings"].items())
+        for name, run in runs
+    ]
+    raise ValueError(
+        f"{' '.join(told)} All others are reported. Lower the weight or "
+        "the learning rate, in another `--output`; to train it again as it "
+        f"was, remove {', '.join(map(str, paths))}. "
+        f"Received: {'; '.join(received)}"
     )
 
 
-def _add_held_out(group):
-    add = group.add_argument
-    add(
-        "--num-validation",
-        type=not_negative,
-        metavar="N",
-        help=(
-            "training prompts that are held out to see what training does: "
-            "those with the smallest hashes (default: a tenth, at most 500, "
-            "and none of fewer than 100 prompts); 0 trains on all"
-        ),
-    )
-    add(
-        "--keep",
-        type=one_of("best", "last"),
-        metavar="WHICH",
-        help=(
-            "weights that are judged: best, of the step with the least "
-            "validation loss, or last (default: best where prompts are held "
-            "out); gail's are always the last, for likelihood is not what it "
-            "improves"
-        ),
-    )
+def _fronts(comparison, objectives):
+    from keras_irl.evaluation import compare_fronts
+
+    rows = [
+        row | {"replica": run["seed"]}
+        for runs in objectives.values()
+        for run in runs
+        for row in run["rows"]
+    ]
+    # Runs of older versions lack what is known of each text.
+    known = all("statistics" in row for row in rows)
+    return compare_fronts(rows, comparison.test_task) if known else []

@@ -9,7 +9,8 @@ own variables do the same, set before JAX is imported:
 """
 
 import os
-from typing import Any
+
+from keras_irl.types import Path
 
 _BACKEND = "jax"
 # JAX leaves out what took less than a second, or is small: together, the many
@@ -20,24 +21,7 @@ _VARIABLES = {
 }
 
 
-def add_compilation_cache(group: Any) -> None:
-    """Adds the flag of the folder.
-
-    Args:
-        group: An argument group of `argparse`.
-    """
-    group.add_argument(
-        "--compilation-cache",
-        metavar="FOLDER",
-        help=(
-            "where JAX keeps what it compiles, so that the next run begins "
-            "sooner; only for folders that nobody else may write to "
-            "(default: nowhere)"
-        ),
-    )
-
-
-def use_compilation_cache(folder: Any, backend: Any) -> None:
+def use_compilation_cache(folder: Path | None, backend: str | None) -> None:
     """Lets JAX keep what it compiles; call it before JAX is imported.
 
     Args:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_irl.cli.decoders import DecoderSpec
-from keras_irl.cli.flags import flag_of
+from keras_irl.cli.flag_values import flag_of
 from keras_irl.types import Path
 
 # What a run writes back.

@@ -1,14 +1,15 @@
-"""Decoders as flags of the command line, such as `T=0.7+top-p=0.9`.
+"""Decoders as the command line writes them, such as `T=0.7+top-p=0.9`.
 
 They are read without Keras, and made once it is imported.
 """
 
 import argparse
+from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
-from keras_irl.cli import flags
+from keras_irl.cli import flag_values
 
 _EXAMPLES = (
     "a decoder is such as greedy, T=0.5, T=0.7+top-p=0.9, top-k=40 or beam=4"
@@ -28,29 +29,29 @@ class DecoderSpec(NamedTuple):
 
     text: str
     kind: str
-    arguments: dict
+    arguments: dict[str, float]
 
 
 class _Word(NamedTuple):
     """Argument of a decoder that a word sets, and the reader of its value."""
 
     argument: str
-    read: Any
+    read: Callable[[str], float]
     kind: str
 
 
 _WORDS = {
-    "T": _Word("temperature", flags.temperature, "Sampling"),
-    "top-k": _Word("top_k", flags.size, "Sampling"),
-    "top-p": _Word("top_p", flags.probability, "Sampling"),
-    "beam": _Word("num_beams", flags.num_beams, "BeamSearch"),
+    "T": _Word("temperature", flag_values.temperature, "Sampling"),
+    "top-k": _Word("top_k", flag_values.size, "Sampling"),
+    "top-p": _Word("top_p", flag_values.probability, "Sampling"),
+    "beam": _Word("num_beams", flag_values.num_beams, "BeamSearch"),
     "length-penalty": _Word(
-        "length_penalty", flags.number_from_zero, "BeamSearch"
+        "length_penalty", flag_values.number_from_zero, "BeamSearch"
     ),
 }
 
 
-def decoder_specs(text: str) -> list[Any]:
+def decoder_specs(text: str) -> list[DecoderSpec]:
     """Reads decoders that commas separate.
 
     | text                      | meaning                                     |
@@ -72,7 +73,7 @@ def decoder_specs(text: str) -> list[Any]:
         argparse.ArgumentTypeError: If it is not such a text, or a number is
             out of its range.
     """
-    found = [_read_spec(item) for item in flags.names(text)]
+    found = [_read_spec(item) for item in flag_values.names(text)]
     if not found:
         raise argparse.ArgumentTypeError(
             f"at least one decoder is needed, such as {DECODERS}. Received: "
@@ -80,7 +81,7 @@ def decoder_specs(text: str) -> list[Any]:
     return found
 
 
-def decoder_spec(text: str) -> Any:
+def decoder_spec(text: str) -> DecoderSpec:
     """Reads a single decoder, see `decoder_specs`.
 
     Args:
@@ -98,7 +99,9 @@ def decoder_spec(text: str) -> Any:
     return first
 
 
-def all_specs(temperatures: Any, specs: Any) -> list[Any]:
+def all_specs(
+    temperatures: Sequence[float] | None, specs: list[DecoderSpec] | None
+) -> list[DecoderSpec]:
     """Puts temperatures before other decoders.
 
     Args:
@@ -119,7 +122,9 @@ def all_specs(temperatures: Any, specs: Any) -> list[Any]:
     return [*first, *(s for s in specs or () if s.arguments not in arguments)]
 
 
-def make_decoders(specs: Any, temperatures: Sequence[Any] = ()) -> list[Any]:
+def make_decoders(
+    specs: Sequence[DecoderSpec], temperatures: Sequence[float] = ()
+) -> list[Any]:
     """Makes the decoders that `keras_irl.evaluation.sweep` goes through.
 
     Args:
@@ -173,7 +178,7 @@ class _Setting(NamedTuple):
     """The argument that a part sets, its value, and for which decoder."""
 
     argument: str
-    value: Any
+    value: float
     kind: str
 
 

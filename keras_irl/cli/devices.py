@@ -1,13 +1,12 @@
-"""Flags of the mesh of devices that a policy is divided among."""
+"""The mesh of devices that a policy is divided among, as flags describe it."""
 
 import argparse
 import contextlib
 import math
 import os
 from collections.abc import Iterator
-from typing import Any
 
-from keras_irl.cli.flags import LARGEST_SIZE
+from keras_irl.cli.flag_values import LARGEST_SIZE
 
 AXES = ("batch", "model")
 DATA_PARALLEL = "data"
@@ -15,33 +14,6 @@ STRATEGIES = (DATA_PARALLEL, "fsdp", "tensor", "fsdp+tensor")
 _BACKEND = "jax"
 # That of the flags alone; what Keras has in a file is known once it is there.
 _ELSEWHERE = "KERAS_BACKEND"
-
-
-def add_devices(group: Any) -> None:
-    """Adds the flags of a mesh of devices and its strategy.
-
-    Args:
-        group: An argument group of `argparse`.
-    """
-    add = group.add_argument
-    add(
-        "--mesh",
-        type=mesh,
-        metavar="AXES",
-        help=(
-            "divide the work among devices, on JAX: batch=8, or "
-            "batch=4,model=2 for eight of them, four times two"
-        ),
-    )
-    add(
-        "--strategy",
-        choices=STRATEGIES,
-        help=(
-            "what a device of the mesh holds of the policy: all of it "
-            f"({DATA_PARALLEL}), a part by the axis batch (fsdp), by the axis "
-            "model (tensor), or by both (default with --mesh: fsdp)"
-        ),
-    )
 
 
 def mesh(text: str) -> dict[str, int]:
@@ -122,7 +94,7 @@ def check_mesh(options: argparse.Namespace) -> None:
 
 
 @contextlib.contextmanager
-def divided_among_devices(options: argparse.Namespace) -> Iterator[Any]:
+def divided_among_devices(options: argparse.Namespace) -> Iterator[None]:
     """Makes everything on the mesh that the flags say, for a while.
 
     Args:

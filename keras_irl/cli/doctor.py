@@ -1,16 +1,16 @@
 """`keras-irl doctor`: a diagnosis of policy and data, without training."""
 
 import argparse
-from typing import Any
 
-from keras_irl.cli.fine_tuning import add_fine_tuning
+from keras_irl.cli.flags import Commands
 from keras_irl.cli.flags import add_command
 from keras_irl.cli.flags import add_initial_policy
 from keras_irl.cli.flags import add_machine
 from keras_irl.cli.flags import add_training_data
+from keras_irl.cli.training_flags import add_fine_tuning
 
 
-def add_arguments(commands: Any) -> None:
+def add_arguments(commands: Commands) -> None:
     """Adds the command to those there are.
 
     Args:
@@ -60,11 +60,11 @@ def run(options: argparse.Namespace) -> int:
             imitated.
     """
     from keras_irl.cli.sequence_lengths import SequenceLengths
-    from keras_irl.cli.splits import first_pairs
-    from keras_irl.cli.splits import warn_of_shared_pairs
     from keras_irl.data import demonstrations
     from keras_irl.diagnosis import doctor
     from keras_irl.tasks import load_task
+    from keras_irl.tasks.splits import first_pairs
+    from keras_irl.tasks.splits import warn_of_shared_pairs
 
     task = load_task(options.task, "train", options.path)
     pairs = first_pairs(task.pairs, options.num_train)

@@ -8,12 +8,12 @@ import importlib.util
 import os
 import pathlib
 import sys
-from typing import Any
+from collections.abc import Sequence
 
 from keras_irl.arguments import shortened
+from keras_irl.cli.flag_values import flag_of
 from keras_irl.cli.flags import GENERATED_TASKS
 from keras_irl.cli.flags import TASKS
-from keras_irl.cli.flags import flag_of
 from keras_irl.cli.output_lock import check_unlocked
 from keras_irl.folders import check_folder
 from keras_irl.types import Path
@@ -53,7 +53,7 @@ def check_encoding(options: argparse.Namespace) -> None:
                 ) from None
 
 
-def check_task_flags(name: str, path: Path, splits: Any) -> None:
+def check_task_flags(name: str, path: Path, splits: Sequence[str]) -> None:
     """Checks that there is a task, with files that it is read from.
 
     Args:

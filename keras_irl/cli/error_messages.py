@@ -4,9 +4,8 @@ import argparse
 import errno
 import os
 import tempfile
-from typing import Any
 
-from keras_irl.cli.flags import flag_of
+from keras_irl.cli.flag_values import flag_of
 
 # Set to anything, it shows where an error came from.
 TRACEBACK = "KERAS_IRL_TRACEBACK"
@@ -23,7 +22,7 @@ _SYNONYMS = {
 }
 
 
-def explain(error: Any, options: argparse.Namespace) -> str | None:
+def explain(error: Exception, options: argparse.Namespace) -> str | None:
     """Explains an error that is no fault of this library.
 
     Args:
@@ -39,7 +38,7 @@ def explain(error: Any, options: argparse.Namespace) -> str | None:
     return _flags_of(error, options) + " ".join(message.split())
 
 
-def raise_if_too_small(error: Any) -> None:
+def raise_if_too_small(error: Exception) -> None:
     """Raises again what was no fault of the file that was read.
 
     Keras unpacks a file before it reads it, for which the disk may lack room.

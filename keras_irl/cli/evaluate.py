@@ -2,29 +2,45 @@
 
 import argparse
 from typing import Any
+from typing import NamedTuple
 
-from keras_irl.cli.chosen_metrics import add_metrics
+from keras_irl.cli import provenance
+from keras_irl.cli.chosen_metrics import metric_sources
+from keras_irl.cli.chosen_metrics import with_chosen_metrics
+from keras_irl.cli.config import CONFIG
+from keras_irl.cli.config import config_text
+from keras_irl.cli.config import plain_options
 from keras_irl.cli.decoders import DECODERS
 from keras_irl.cli.decoders import all_specs
 from keras_irl.cli.decoders import decoder_specs
-from keras_irl.cli.devices import add_devices
+from keras_irl.cli.decoders import make_decoders
 from keras_irl.cli.devices import check_mesh
+from keras_irl.cli.flag_values import positive
+from keras_irl.cli.flag_values import several
+from keras_irl.cli.flag_values import size
+from keras_irl.cli.flag_values import temperature
+from keras_irl.cli.flags import Commands
 from keras_irl.cli.flags import add_command
 from keras_irl.cli.flags import add_data
+from keras_irl.cli.flags import add_devices
 from keras_irl.cli.flags import add_machine
+from keras_irl.cli.flags import add_metrics
 from keras_irl.cli.flags import add_num_resamples
 from keras_irl.cli.flags import add_num_samples
 from keras_irl.cli.flags import add_output
 from keras_irl.cli.flags import add_saved_policy_lengths
 from keras_irl.cli.flags import add_tokenize
-from keras_irl.cli.flags import positive
-from keras_irl.cli.flags import several
-from keras_irl.cli.flags import size
-from keras_irl.cli.flags import temperature
 from keras_irl.cli.output_lock import run_alone
 
+# What the answers depend on.
+_SETTINGS = (
+    *("task", "path", "split", "num_test", "max_prompt_length", "max_length"),
+    *("batch_size", "decoders", "num_samples", "seeds", "tokenize"),
+    "metrics",
+)
 
-def add_arguments(commands: Any) -> None:
+
+def add_arguments(commands: Commands) -> None:
     """Adds the command to those there are.
 
     Args:
@@ -87,11 +103,211 @@ def run(options: argparse.Namespace) -> int:
         The exit code.
 
     Raises:
-        ValueError: See `keras_irl.cli.evaluation.run_evaluation`.
+        ValueError: See `evaluate_policies`.
     """
-    from keras_irl.cli.evaluation import run_evaluation
+    return run_alone(evaluate_policies, options)
 
-    return run_alone(run_evaluation, options)
+
+def evaluate_policies(options: argparse.Namespace) -> dict[str, Any]:
+    """Lets saved policies answer prompts, judges and reports them.
+
+    What a policy wrote is kept in the output folder as soon as it is judged:
+    the same command continues with the next one.
+
+    Args:
+        options: What `parse_arguments` returns.
+
+    Returns:
+        The results, see `keras_irl/evaluation/results.py`.
+
+    Raises:
+        ValueError: If a task, path, policy, decoder or metric is wrong, or the
+            output folder holds another evaluation. No report is written then.
+    """
+    import keras
+
+    from keras_irl.cli.output_folder import check_output
+    from keras_irl.cli.saved_policies import named_paths
+    from keras_irl.evaluation.judging import check_task
+    from keras_irl.metrics.bootstrap import check_num_resamples
+    from keras_irl.tasks import load_task
+
+    check_output("evaluate", options.output)
+    check_num_resamples(options.num_resamples)
+    groups = {
+        name: [PolicyFile(name, *numbered) for numbered in enumerate(paths)]
+        for name, paths in named_paths(options.policy).items()
+    }
+    decoders = make_decoders(options.decoders)
+    task = load_task(
+        options.task, options.split, options.path, options.tokenize
+    )
+    task = with_chosen_metrics(task, options.metrics, options.tokenize)
+    task = task.first(options.num_test)
+    metric = _metric(options.metric, task)
+    check_task(task)
+    folder = _folder(options, task)
+    config = config_text(options, keras.config.backend())
+    folder.keep_config(config)
+    for files in groups.values():
+        for file in files:
+            # What is damaged is found out before hours of judging.
+            folder.finished_run(file.name, file.replica, _check_run)
+    objectives = {
+        name: [_run(folder, file, task, decoders, options) for file in files]
+        for name, files in groups.items()
+    }
+    results = _results(objectives, task, metric, options)
+    _write(results, task, config, options)
+    return results
+
+
+class PolicyFile(NamedTuple):
+    """A policy to judge.
+
+    Attributes:
+        name: What reports call it.
+        replica: Its number among the training runs of this name.
+        path: Where it is.
+    """
+
+    name: str
+    replica: int
+    path: str
+
+
+def _metric(name, task):
+    if name is None:
+        return next(iter(task.metrics))
+    if name not in task.metrics:
+        raise ValueError(
+            f"The metrics of the task '{task.name}' are "
+            f"{', '.join(task.metrics)}. Received: metric={name!r}"
+        )
+    return name
+
+
+def _folder(options, task):
+    import keras
+
+    from keras_irl.cli.run_folder import EvaluationFolder
+
+    told_apart_by = plain_options(options, _SETTINGS)
+    told_apart_by["texts"] = provenance.digest_of_texts(
+        task.prompts, task.references
+    )
+    told_apart_by["backend"] = keras.config.backend()
+    told_apart_by |= metric_sources(options.metrics)
+    return EvaluationFolder(options.output, told_apart_by, options.overwrite)
+
+
+def _run(folder, file, task, decoders, options):
+    """Judges a policy, or finds that this was done."""
+    from keras_irl.cli.saved_policies import load_saved
+    from keras_irl.evaluation import pick_samples
+    from keras_irl.evaluation import sweep
+
+    name, replica, path = file
+    digest = provenance.digest_of_files(path)
+    run = folder.finished_run(name, replica, _check_run)
+    if run is not None:
+        if run["digest"] != digest:
+            raise ValueError(
+                f"Another policy was judged as {name!r}, number {replica}. "
+                "Pass another `--output`, or `--overwrite` to forget what was "
+                f"judged there. Received: policy={path!r}, before "
+                f"{run['path']!r}"
+            )
+        print(f"{name}, {path}: judged before.")
+        return run
+    print(f"{name}, {path}")
+    saved = load_saved(path, options.max_prompt_length, options.max_length)
+    rows = sweep(
+        {name: saved.policy},
+        task,
+        decoders,
+        options.num_samples,
+        batch_size=options.batch_size,
+        num_seeds=options.seeds,
+    )
+    run = {
+        "path": path,
+        "digest": digest,
+        "rows": [row | {"replica": replica} for row in rows],
+        "samples": pick_samples(rows, task),
+        **provenance.made_now(),
+    }
+    folder.finish_run(name, replica, run)
+    return run
+
+
+def _results(objectives, task, metric, options):
+    import keras
+
+    from keras_irl.evaluation import compare_fronts
+
+    rows = [
+        row
+        for runs in objectives.values()
+        for run in runs
+        for row in run["rows"]
+    ]
+    fronts = compare_fronts(rows, task, metric, options.num_resamples)
+    paths = [run["path"] for runs in objectives.values() for run in runs]
+    return {
+        "task": options.task,
+        "data": provenance.data_name(options),
+        "split": options.split,
+        "metric": metric,
+        "policies": ", ".join(paths),
+        "backend": keras.config.backend(),
+        "test_prompts": len(task.prompts),
+        "num_samples": options.num_samples,
+        "seeds": options.seeds,
+        "tokenize": options.tokenize,
+        "num_resamples": options.num_resamples,
+        "objectives": objectives,
+        "fronts": fronts,
+    }
+
+
+def _settings(objectives, task, options):
+    """Settings that another evaluation needs to come out alike."""
+    runs = [run for of_one in objectives.values() for run in of_one]
+    digests = [f"{run['path']} {run['digest'][:16]}" for run in runs]
+    found = {
+        "num_test": len(task.prompts),
+        "metric": options.metric or next(iter(task.metrics)),
+        "data digest": provenance.digest_of_texts(
+            task.prompts, task.references
+        ),
+        "policy digests": ", ".join(digests),
+    }
+    return provenance.settings(options, found, runs)
+
+
+def _check_run(run):
+    from keras_irl.arguments import shortened
+    from keras_irl.evaluation.results import check_run
+
+    check_run(run)
+    for name in ("path", "digest"):
+        if not isinstance(run.get(name), str):
+            raise ValueError(
+                f"It has no {name}. "
+                f"Received: {name}={shortened(run.get(name), 100)}"
+            )
+
+
+def _write(results, task, config, options):
+    from keras_irl.cli.output_folder import write_output
+    from keras_irl.reporting import format_table
+    from keras_irl.reporting.report import report_files
+
+    settings = _settings(results["objectives"], task, options)
+    report = report_files(results, "results.json", settings=settings)
+    report[CONFIG] = config
+    write_output("evaluate", report, options.output, format_table(results))
 
 
 def _add_task(group):

@@ -5,26 +5,18 @@ are told at once.
 """
 
 import argparse
-import math
-import struct
-from collections.abc import Callable
 from typing import Any
+from typing import Protocol
 
-from keras_irl.cli.compilation_cache import add_compilation_cache
-from keras_irl.types import Path
-
-# Beyond these, no array of any backend holds what a flag asks for.
-LARGEST_COUNT = 2**31 - 1
-LARGEST_SIZE = 2**20
-# The largest number of float32, which losses are computed in.
-LARGEST_NUMBER = 3.4e38
-_LARGEST_FLOAT32 = 3.4028235e38
-_SMALLEST_FLOAT32 = 1.2e-38  # Of those that no device flushes to 0.
-# Beyond, what the noise is multiplied by were infinite in float32.
-LARGEST_TEMPERATURE = 1e30
-MOST_BEAMS = 10_000
-_MOST_RESAMPLES = 100_000
-_SHOWN = 60
+from keras_irl.cli.chosen_metrics import METRICS
+from keras_irl.cli.chosen_metrics import metric_name
+from keras_irl.cli.devices import DATA_PARALLEL
+from keras_irl.cli.devices import STRATEGIES
+from keras_irl.cli.devices import mesh
+from keras_irl.cli.flag_values import at_least_two
+from keras_irl.cli.flag_values import positive
+from keras_irl.cli.flag_values import several
+from keras_irl.cli.flag_values import size
 
 TASKS = (
     "restaurants arithmetic gsm8k e2e e2e-delexicalized xsum scitldr tldr "
@@ -51,6 +43,29 @@ JSONL_SPLIT = (
 TOKENIZERS = ("13a", "intl", "zh", "ja-mecab", "char", "none")
 
 
+class Commands(Protocol):
+    """Commands of a parser, as `add_subparsers` of `argparse` returns them."""
+
+    def add_parser(
+        self,
+        name: str,
+        *,
+        help: str,
+        description: str,
+        formatter_class: type[argparse.HelpFormatter],
+    ) -> argparse.ArgumentParser:
+        """Adds a command."""
+        ...
+
+
+class FlagGroup(Protocol):
+    """A parser, or a group of its flags with a title of their own."""
+
+    def add_argument(self, *names: str, **settings: Any) -> argparse.Action:
+        """Adds a flag."""
+        ...
+
+
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Shows the defaults of those flags that have one."""
 
@@ -61,12 +76,9 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return super()._get_help_string(action)
 
 
-def flag_of(name: str) -> str:
-    """Returns the flag that sets an option, as it is written."""
-    return f"--{name.replace('_', '-')}"
-
-
-def add_command(commands: Any, job: str, summary: Any, description: Any) -> Any:
+def add_command(
+    commands: Commands, job: str, summary: str, description: str
+) -> argparse.ArgumentParser:
     """Adds a command to those there are.
 
     Args:
@@ -96,7 +108,7 @@ def add_command(commands: Any, job: str, summary: Any, description: Any) -> Any:
     return parser
 
 
-def add_data(group: Any) -> None:
+def add_data(group: FlagGroup) -> None:
     """Adds the flags of a task and its data.
 
     Args:
@@ -121,7 +133,7 @@ def add_data(group: Any) -> None:
     )
 
 
-def add_training_data(group: Any) -> None:
+def add_training_data(group: FlagGroup) -> None:
     """Adds the flags of a task and the rows that are learned.
 
     Args:
@@ -146,7 +158,7 @@ def add_training_data(group: Any) -> None:
     )
 
 
-def add_initial_policy(group: Any) -> None:
+def add_initial_policy(group: FlagGroup) -> None:
     """Adds the flags of the policy that is trained.
 
     Args:
@@ -166,7 +178,7 @@ def add_initial_policy(group: Any) -> None:
     )
 
 
-def add_saved_policy(group: Any) -> None:
+def add_saved_policy(group: FlagGroup) -> None:
     """Adds the flag of a policy that was trained before.
 
     Args:
@@ -183,7 +195,7 @@ def add_saved_policy(group: Any) -> None:
     )
 
 
-def add_saved_policy_lengths(group: Any) -> None:
+def add_saved_policy_lengths(group: FlagGroup) -> None:
     """Adds the flags of sequence lengths of a trained policy.
 
     Args:
@@ -211,7 +223,7 @@ def _add_lengths(group, default, rest=""):
     )
 
 
-def add_machine(group: Any) -> None:
+def add_machine(group: FlagGroup) -> None:
     """Adds the flags of the backend, its cache and the batch size.
 
     Args:
@@ -227,7 +239,7 @@ def add_machine(group: Any) -> None:
     add_compilation_cache(group)
 
 
-def add_tokenize(group: Any, default: str = "13a") -> None:
+def add_tokenize(group: FlagGroup, default: str | None = "13a") -> None:
     """Adds the flag of the tokenizer of words.
 
     Args:
@@ -245,7 +257,7 @@ def add_tokenize(group: Any, default: str = "13a") -> None:
     )
 
 
-def add_num_samples(group: Any, default: int = 8) -> None:
+def add_num_samples(group: FlagGroup, default: int = 8) -> None:
     """Adds the flag of the number of samples a prompt.
 
     Args:
@@ -261,7 +273,7 @@ def add_num_samples(group: Any, default: int = 8) -> None:
     )
 
 
-def add_num_resamples(group: Any) -> None:
+def add_num_resamples(group: FlagGroup) -> None:
     """Adds the flag of the number of bootstrap resamples.
 
     Args:
@@ -276,7 +288,9 @@ def add_num_resamples(group: Any) -> None:
     )
 
 
-def add_output(group: Any, default: Path, content: Any, replaced: Any) -> None:
+def add_output(
+    group: FlagGroup, default: str, content: str, replaced: str
+) -> None:
     """Adds the flags of the output folder.
 
     Args:
@@ -295,175 +309,65 @@ def add_output(group: Any, default: Path, content: Any, replaced: Any) -> None:
     add("--overwrite", action="store_true", help=f"replace {replaced}")
 
 
-def names(text: str) -> list[Any]:
-    """Reads names that commas separate."""
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def positive(text: str) -> Any:
-    """Reads a whole number of at least 1."""
-    return _whole(text, least=1)
-
-
-def not_negative(text: str) -> Any:
-    """Reads a whole number of at least 0."""
-    return _whole(text, least=0)
-
-
-def at_least_two(text: str) -> Any:
-    """Reads a whole number of at least 2, such as of resamples."""
-    return _whole(text, least=2, most=_MOST_RESAMPLES)
-
-
-def size(text: str) -> Any:
-    """Reads a whole number of at least 1, the size of an array's axis."""
-    return _whole(text, least=1, most=LARGEST_SIZE)
-
-
-def any_number(text: str) -> Any:
-    """Reads a finite number."""
-    return _number(text, least=-LARGEST_NUMBER)
-
-
-def number_from_zero(text: str) -> Any:
-    """Reads a finite number of at least 0, such as a weight."""
-    return _number(text, least=0.0)
-
-
-def number_above_zero(text: str) -> Any:
-    """Reads a finite number above 0, such as a learning rate."""
-    return _number(text, above=0.0)
-
-
-def share(text: str) -> Any:
-    """Reads a number from 0 to 1."""
-    return _number(text, least=0.0, most=1.0)
-
-
-def share_below_one(text: str) -> Any:
-    """Reads a number from 0 to below 1."""
-    return _number(text, least=0.0, below=1.0)
-
-
-def number_or(*words: str) -> Callable[..., Any]:
-    """Makes a reader of a finite number, or of one of several words.
+def add_devices(group: FlagGroup) -> None:
+    """Adds the flags of a mesh of devices and its strategy.
 
     Args:
-        *words: The words.
-
-    Returns:
-        Function from a text to the number or word.
+        group: An argument group of `argparse`.
     """
-
-    def read(text):
-        return text if text in words else any_number(text)
-
-    return read
-
-
-def temperature(text: str) -> Any:
-    """Reads a temperature of sampling; 0 is greedy decoding."""
-    return _number(text, least=0.0, most=LARGEST_TEMPERATURE)
-
-
-def probability(text: str) -> Any:
-    """Reads a number above 0 and at most 1."""
-    return _number(text, above=0.0, most=1.0)
-
-
-def num_beams(text: str) -> Any:
-    """Reads how many texts a beam search continues."""
-    return _whole(text, least=1, most=MOST_BEAMS)
-
-
-def several(kind: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes a reader of different values that commas separate.
-
-    Args:
-        kind: Function that reads one of them.
-
-    Returns:
-        Function from a text to a list of at least one value.
-    """
-
-    def read(text):
-        values = [kind(item) for item in names(text)]
-        if not values:
-            raise _error("at least one is needed, commas separate them", text)
-        told = [_as_told_apart(value) for value in values]
-        for place, value in enumerate(told):
-            if value in told[:place]:
-                # Two policies would be one, and the second a second opinion.
-                raise _error(f"{names(text)[place]} stands there twice", text)
-        return values
-
-    return read
-
-
-def _as_told_apart(value):
-    """Two numbers are one to a policy whose weights have 32 bits."""
-    if not isinstance(value, float) or abs(value) > _LARGEST_FLOAT32:
-        return value
-    return struct.unpack("f", struct.pack("f", value))[0]
-
-
-def one_of(*choices: Any) -> Callable[..., Any]:
-    """Makes a reader of one of several words.
-
-    Args:
-        *choices: The words.
-
-    Returns:
-        Function from a text to the word.
-    """
-
-    def read(text):
-        if text not in choices:
-            raise _error(f"it must be one of {', '.join(choices)}", text)
-        return text
-
-    return read
-
-
-def _whole(text, least, most=LARGEST_COUNT):
-    try:
-        number = int(text)
-    except ValueError:
-        number = None
-    if number is None or not least <= number <= most:
-        raise _error(
-            f"a whole number of at least {least} and at most {most} is needed",
-            text,
-        )
-    return number
-
-
-def _number(text, least=None, most=LARGEST_NUMBER, *, above=None, below=None):
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    is_within = (
-        abs(number) <= LARGEST_NUMBER
-        # Where 0 is something else, what 32 bits make 0 of is nothing.
-        and (number == 0 or abs(number) >= _SMALLEST_FLOAT32)
-        and number <= most
-        and (least is None or number >= least)
-        and (above is None or number > above)
-        and (below is None or number < below)
+    add = group.add_argument
+    add(
+        "--mesh",
+        type=mesh,
+        metavar="AXES",
+        help=(
+            "divide the work among devices, on JAX: batch=8, or "
+            "batch=4,model=2 for eight of them, four times two"
+        ),
     )
-    if not is_within:
-        bounds = {"at least": least, "above": above, "below": below}
-        if below is None:
-            bounds["at most"] = most
-        said = [f"{k} {v:g}" for k, v in bounds.items() if v is not None]
-        if 0 < abs(number) < _SMALLEST_FLOAT32:
-            said.append(f"of a size of at least {_SMALLEST_FLOAT32:g}")
-        raise _error(f"a number {' and '.join(said)} is needed", text)
-    return number
+    add(
+        "--strategy",
+        choices=STRATEGIES,
+        help=(
+            "what a device of the mesh holds of the policy: all of it "
+            f"({DATA_PARALLEL}), a part by the axis batch (fsdp), by the axis "
+            "model (tensor), or by both (default with --mesh: fsdp)"
+        ),
+    )
 
 
-def _error(reason, text):
-    if len(text) > _SHOWN:
-        text = f"{text[:_SHOWN]}... of {len(text)} characters"
-    return argparse.ArgumentTypeError(f"{reason}. Received: {text}")
+def add_metrics(group: FlagGroup) -> None:
+    """Adds the flag of the metrics of a task.
+
+    Args:
+        group: An argument group of `argparse`.
+    """
+    group.add_argument(
+        "--metrics",
+        type=several(metric_name),
+        metavar="LIST",
+        help=(
+            "in place of the task's: comma-separated, of "
+            f"{', '.join(METRICS)}, and MODULE:FUNCTION or FILE.py:FUNCTION "
+            "of your own, called as function(responses, references), which "
+            "returns a number for each response, or one for all; the first "
+            "is drawn and compared"
+        ),
+    )
+
+
+def add_compilation_cache(group: FlagGroup) -> None:
+    """Adds the flag of the folder.
+
+    Args:
+        group: An argument group of `argparse`.
+    """
+    group.add_argument(
+        "--compilation-cache",
+        metavar="FOLDER",
+        help=(
+            "where JAX keeps what it compiles, so that the next run begins "
+            "sooner; only for folders that nobody else may write to "
+            "(default: nowhere)"
+        ),
+    )

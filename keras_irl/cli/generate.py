@@ -1,21 +1,34 @@
 """`keras-irl generate`: lets a trained policy answer the prompts of a file."""
 
 import argparse
-from typing import Any
+import json
+import os
+import pathlib
+import re
+import sys
 
 from keras_irl.cli.decoders import decoder_spec
-from keras_irl.cli.devices import add_devices
+from keras_irl.cli.decoders import make_decoders
 from keras_irl.cli.devices import check_mesh
 from keras_irl.cli.devices import divided_among_devices
+from keras_irl.cli.flag_values import not_negative
+from keras_irl.cli.flags import Commands
 from keras_irl.cli.flags import add_command
+from keras_irl.cli.flags import add_devices
 from keras_irl.cli.flags import add_machine
 from keras_irl.cli.flags import add_num_samples
 from keras_irl.cli.flags import add_saved_policy
 from keras_irl.cli.flags import add_saved_policy_lengths
-from keras_irl.cli.flags import not_negative
+from keras_irl.types import Path
+
+# The columns of a line, by which a file is known to be ours.
+COLUMNS = ("prompt", "responses", "finished")
+_LONGEST_LINE = 2**24
+# How errors name the prompt that they are about.
+_ROW = re.compile(r"prompts\[([0-9]+)\]")
 
 
-def add_arguments(commands: Any) -> None:
+def add_arguments(commands: Commands) -> None:
     """Adds the command to those there are.
 
     Args:
@@ -49,7 +62,6 @@ def check(options: argparse.Namespace) -> None:
         ValueError: If a flag or a file is wrong.
     """
     from keras_irl.cli import early_checks
-    from keras_irl.cli.response_file import check_response_file
     from keras_irl.cli.saved_policies import check_policy_path
 
     early_checks.check_encoding(options)
@@ -71,13 +83,116 @@ def run(options: argparse.Namespace) -> int:
         The exit code.
 
     Raises:
-        ValueError: See `keras_irl.cli.answers.answer_prompts`.
+        ValueError: See `answer_prompts`.
     """
-    from keras_irl.cli.answers import answer_prompts
-
     with divided_among_devices(options):
         answer_prompts(options)
     return 0
+
+
+def answer_prompts(options: argparse.Namespace) -> None:
+    """Writes the responses of a saved policy to the prompts of a file.
+
+    Args:
+        options: What `parse_arguments` returns.
+
+    Raises:
+        ValueError: If a line holds no prompt, a prompt leaves no room for a
+            response, or the policy can't be loaded. Nothing is written then.
+    """
+    from keras_irl.cli.saved_policies import load_saved
+    from keras_irl.generation import ResponseSampler
+    from keras_irl.tasks.prompt_lines import read_prompts
+
+    prompts = read_prompts(options.prompts)
+    saved = load_saved(
+        options.policy, options.max_prompt_length, options.max_length
+    )
+    # Before anything is compiled, with the line of what does not fit.
+    _check_prompts(saved.policy, prompts, options.prompts)
+    (decoder,) = make_decoders([options.decoder])
+    sampler = ResponseSampler(saved.policy, batch_size=options.batch_size)
+    found = sampler(
+        prompts.texts,
+        num_samples=options.num_samples,
+        seed=options.seed,
+        decoder=decoder,
+    )
+    _write(_lines(prompts.texts, found), options.output)
+    print(
+        f"{found.finished.size} responses to {len(prompts.texts)} prompts, "
+        f"{100 * found.finished.mean():.0f} % of which ended; "
+        f"{found.tokens_per_second:.0f} tokens per second.",
+        file=sys.stderr,
+    )
+
+
+def check_response_file(path: Path, overwrite: bool, prompts: Path) -> None:
+    """Checks that responses can be written to a file, and replace nothing.
+
+    Args:
+        path: Path of the file.
+        overwrite: Whether a file of earlier responses may be replaced.
+        prompts: Path of the file of prompts.
+
+    Raises:
+        ValueError: If there is a folder or somebody else's file, or no folder
+            can be made.
+    """
+    path = pathlib.Path(path)
+    if path.is_dir():
+        raise _error("`--output` is a file here, and this is a folder.", path)
+    if os.path.lexists(path):
+        _check_replaced(path, overwrite, prompts)
+    folder = pathlib.Path(os.path.abspath(path)).parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise _error(f"{str(folder)!r} is a file, and no folder.", path)
+    if not os.access(folder, os.W_OK):
+        raise _error(f"Nothing can be written to {str(folder)!r}.", path)
+
+
+def _check_replaced(path, overwrite, prompts):
+    if os.path.realpath(path) == os.path.realpath(prompts):
+        raise _error("The prompts themselves would be replaced.", path)
+    if not path.is_file():
+        raise _error(
+            "This is no file. Leave `--output` out for the standard output.",
+            path,
+        )
+    if not _is_ours(path):
+        raise _error(
+            "`generate` did not write this file, and replaces no other.", path
+        )
+    if not overwrite:
+        raise _error(
+            "The file holds responses from before. Pass `--overwrite` to "
+            "replace them.",
+            path,
+        )
+
+
+def _is_ours(path):
+    """Whether the first line of a file is one of responses."""
+    with path.open("rb") as file:
+        line = file.readline(_LONGEST_LINE)
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(row, dict) and tuple(row) == COLUMNS
+
+
+def _error(reason, path):
+    from keras_irl.arguments import ArgumentError
+    from keras_irl.arguments import shortened
+
+    return ArgumentError(
+        f"{reason} Pass another `--output`. "
+        f"Received: output={shortened(str(path))}",
+        "output",
+    )
 
 
 def _check_decoder(options):
@@ -98,6 +213,45 @@ def _check_decoder(options):
             f"T=0.7`. Received: decoder={decoder.text}, num_samples={number}",
             "num_samples",
         )
+
+
+def _check_prompts(policy, prompts, path):
+    """Names the line of a prompt that can't be answered."""
+    from keras_irl.arguments import ArgumentError
+    from keras_irl.generation import encode_prompts
+
+    try:
+        encode_prompts(
+            policy, prompts.texts, policy.preprocessor.sequence_length
+        )
+    except ValueError as error:
+        row = _ROW.search(str(error))
+        if row is None:
+            raise
+        place = f"{path}, line {prompts.lines[int(row[1])]}: "
+        raise ArgumentError(f"{place}{error}", "prompts") from None
+
+
+def _lines(prompts, found):
+    rows = zip(prompts, found.texts, found.finished.tolist(), strict=True)
+    return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+
+
+def _write(rows, path):
+    from keras_irl.process_number import is_first_process
+    from keras_irl.reporting.atomic_files import atomic_write
+
+    name = (sys.stdout.encoding or "utf-8").lower().replace("-", "")
+    # Elsewhere a terminal would replace characters, and data be lost.
+    is_ascii = path is None and name != "utf8"
+    text = "".join(
+        f"{json.dumps(row, ensure_ascii=is_ascii)}\n" for row in rows
+    )
+    if path is not None:
+        path = pathlib.Path(path)
+        atomic_write({path.name: text}, path.parent)
+    elif is_first_process():
+        sys.stdout.write(text)
 
 
 def _add_texts(group):

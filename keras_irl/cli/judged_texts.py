@@ -4,8 +4,8 @@ import argparse
 import dataclasses
 import math
 import sys
+from collections.abc import Callable
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from keras_irl.metrics import TextMetric
 from keras_irl.metrics import chrf
 from keras_irl.progress import progress_bar
 from keras_irl.rewards.scorer import ResponseTruncator
+from keras_irl.tasks import Task
 from keras_irl.tasks import load_task
 from keras_irl.tasks.json_lines import LineError
 from keras_irl.tasks.json_lines import conversation_pair
@@ -40,13 +41,13 @@ class JudgedTexts:
         metrics: Dictionary from names to lists of floats.
     """
 
-    prompts: list
-    responses: list
-    finished: list
-    metrics: dict
+    prompts: list[str]
+    responses: list[str]
+    finished: list[bool]
+    metrics: dict[str, list[float]]
 
 
-def read_texts(path: Path, metrics: Sequence[str]) -> Any:
+def read_texts(path: Path, metrics: Sequence[str]) -> JudgedTexts:
     """Reads a file of `{"prompt": ..., "response": ...}` lines.
 
     A line may hold a conversation instead, see
@@ -79,7 +80,7 @@ def read_texts(path: Path, metrics: Sequence[str]) -> Any:
     return texts
 
 
-def load_prompts(options: argparse.Namespace) -> Any:
+def load_prompts(options: argparse.Namespace) -> Task:
     """Loads the task whose prompts are answered, with its text metrics.
 
     Args:
@@ -115,7 +116,7 @@ def load_prompts(options: argparse.Namespace) -> Any:
 
 
 def judge_samples(
-    policy: Policy, task: Any, options: argparse.Namespace
+    policy: Policy, task: Task, options: argparse.Namespace
 ) -> JudgedTexts:
     """Lets a policy answer prompts, and judges every single answer.
 
@@ -157,7 +158,9 @@ def judge_samples(
 
 
 def text_numbers(
-    metric: Any, samples: Any, references: Sequence[Sequence[str]]
+    metric: TextMetric | Callable[..., float],
+    samples: Sequence[Sequence[str]],
+    references: Sequence[Sequence[str]],
 ) -> Tensor:
     """Computes a metric of every text alone.
 

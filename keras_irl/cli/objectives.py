@@ -1,26 +1,21 @@
-"""Training objectives of a comparison: their flags and their trainers.
+"""Training objectives: their names, their settings and their trainers.
 
-The flags are read without Keras, which the first trainer that is made imports.
+Keras is imported by the first trainer that is made.
 """
 
 import argparse
 import itertools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import NamedTuple
 
 import keras_irl
-from keras_irl.cli.flags import not_negative
-from keras_irl.cli.flags import number_above_zero
-from keras_irl.cli.flags import number_from_zero
-from keras_irl.cli.flags import number_or
-from keras_irl.cli.flags import one_of
-from keras_irl.cli.flags import positive
-from keras_irl.cli.flags import several
-from keras_irl.cli.flags import share
-from keras_irl.cli.flags import share_below_one
-from keras_irl.cli.flags import size
 from keras_irl.families.positions import num_positions
 from keras_irl.types import Policy
+
+if TYPE_CHECKING:
+    from keras_irl.trainers import Trainer
 
 # Of `keras_irl.trainers.ValueOffset`, besides numbers.
 VALUE_OFFSETS = ("auto", "running", "running_last")
@@ -49,15 +44,15 @@ class Objective(NamedTuple):
             far it has come.
     """
 
-    make_trainer: Any
-    options: Any
-    settings: dict
+    make_trainer: Callable[[Policy, int], "Trainer"]
+    options: argparse.Namespace
+    settings: dict[str, Any]
     is_second_stage: bool = False
     has_rollouts: bool = False
     keeps_last: bool = False
 
 
-def find_objectives(options: argparse.Namespace) -> dict[str, Any]:
+def find_objectives(options: argparse.Namespace) -> dict[str, Objective]:
     """Tells how to train the policies of a comparison.
 
     Args:
@@ -75,7 +70,7 @@ def find_objectives(options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def check_objectives(objectives: Any, policy: Policy) -> None:
+def check_objectives(objectives: dict[str, Objective], policy: Policy) -> None:
     """Checks that every objective can train a policy, before the first does.
 
     Args:
@@ -248,182 +243,3 @@ def _warmed_up(td_weight, warmup_steps):
 
 def _rollouts(options, seed):
     return keras_irl.Rollouts(num_samples=options.num_rollouts, seed=seed)
-
-
-def add_objectives(group: Any) -> None:
-    """Adds the flags of objectives and their hyperparameters.
-
-    Args:
-        group: An argument group of `argparse`.
-    """
-    add = group.add_argument
-    add(
-        "--objectives",
-        type=several(one_of(*OBJECTIVES)),
-        default="mle,iqlearn",
-        metavar="NAMES",
-        help=(
-            f"comma-separated, of {', '.join(OBJECTIVES)}; gail goes on from "
-            "what mle has trained"
-        ),
-    )
-    add_hyperparameters(group)
-
-
-def add_objective(group: Any) -> None:
-    """Adds the flags of one objective and its hyperparameters.
-
-    Args:
-        group: An argument group of `argparse`.
-    """
-    group.add_argument(
-        "--objective",
-        type=one_of(*OBJECTIVES),
-        default="iqlearn",
-        metavar="NAME",
-        help=f"of {', '.join(OBJECTIVES)}; gail trains by mle first",
-    )
-    add_hyperparameters(group)
-
-
-def add_hyperparameters(group: Any) -> None:
-    """Adds the flags of the hyperparameters of all objectives.
-
-    Args:
-        group: An argument group of `argparse`.
-    """
-    add = group.add_argument
-    add(
-        "--entropy-weight",
-        type=number_from_zero,
-        default=0.1,
-        metavar="NUMBER",
-        help="weight of mle-entropy's bonus",
-    )
-    _add_iq_learn(group)
-    _add_rollouts(group)
-    _add_gail(group)
-
-
-def _add_iq_learn(group):
-    add = group.add_argument
-    add(
-        "--td-weight",
-        type=several(number_from_zero),
-        default="0.1",
-        metavar="NUMBERS",
-        help=(
-            "weight of the TD term of iqlearn and online-iqlearn; several, "
-            "which commas separate, give a policy each"
-        ),
-    )
-    add(
-        "--discount",
-        type=share,
-        default=0.99,
-        metavar="SHARE",
-        help="of all but likelihood, from 0 to 1",
-    )
-    add(
-        "--divergence",
-        type=one_of(*DIVERGENCES),
-        default="chi2",
-        metavar="NAME",
-        help=f"what iqlearn minimizes, of {', '.join(DIVERGENCES)}",
-    )
-    add(
-        "--td-warm-up-steps",
-        type=not_negative,
-        default=0,
-        metavar="N",
-        help=(
-            "first steps in which iqlearn and online-iqlearn are maximum "
-            "likelihood"
-        ),
-    )
-    _add_value_offset(group)
-
-
-def _add_value_offset(group):
-    add = group.add_argument
-    add(
-        "--value-offset",
-        type=several(number_or(*VALUE_OFFSETS)),
-        default="0",
-        metavar="NUMBERS",
-        help=(
-            "nats that iqlearn and online-iqlearn add to all values inside "
-            "their loss; `auto` finds them on the first batches, `running` "
-            "keeps them up on all, `running_last` on the ends of texts alone; "
-            "several, such as --value-offset=-20,0,running, give a policy each"
-        ),
-    )
-    add(
-        "--value-offset-decay",
-        type=share_below_one,
-        default=0.95,
-        metavar="SHARE",
-        help=(
-            "what earlier updates weigh, from one to the next, in an offset "
-            "that is kept up"
-        ),
-    )
-
-
-def _add_rollouts(group):
-    add = group.add_argument
-    add(
-        "--num-rollouts",
-        type=size,
-        default=1,
-        metavar="N",
-        help="texts that online-iqlearn and gail write for each prompt",
-    )
-    add(
-        "--mix-in",
-        type=share_below_one,
-        default=0.1,
-        metavar="SHARE",
-        help="of the rollouts in the TD term of online-iqlearn, below 1",
-    )
-
-
-def _add_gail(group):
-    add = group.add_argument
-    add(
-        "--gail-steps",
-        type=positive,
-        metavar="N",
-        help="batches of gail, after those of mle (default: as many)",
-    )
-    add(
-        "--gail-warm-up-steps",
-        type=not_negative,
-        default=200,
-        metavar="N",
-        help="first steps in which gail's policy is left alone",
-    )
-    add(
-        "--gail-learning-rate",
-        type=number_above_zero,
-        default=1e-4,
-        metavar="NUMBER",
-        help="of gail's three networks, constant after the warm-up",
-    )
-    add(
-        "--reward-form",
-        type=one_of(*REWARD_FORMS),
-        default="logit",
-        metavar="NAME",
-        help=(
-            f"gail's reward, of {', '.join(REWARD_FORMS)}; the paper's, "
-            "softplus, pays for length"
-        ),
-    )
-    add(
-        "--mle-weight",
-        type=number_from_zero,
-        default=0.0,
-        metavar="NUMBER",
-        help="weight of the likelihood in gail",
-    )

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import shutil
+from collections.abc import Iterable
 from typing import Any
 
 from keras_irl.cli.config import CONFIG
@@ -92,7 +93,7 @@ def check_unread(folder: Path, overwrite: bool) -> None:
         raise foreign_manifest(manifest)
 
 
-def foreign_manifest(manifest: Any) -> Any:
+def foreign_manifest(manifest: "Manifest") -> ValueError:
     """Says that the file by which a folder is known is not ours.
 
     Args:
@@ -108,7 +109,9 @@ def foreign_manifest(manifest: Any) -> Any:
     )
 
 
-def write_output(job: str, files: Any, folder: Path, shown: str = "") -> None:
+def write_output(
+    job: str, files: dict[str, str | bytes], folder: Path, shown: str = ""
+) -> None:
     """Writes what a command found, in the place of what it found before.
 
     It is shown only once it is written: a terminal may fail.
@@ -131,7 +134,7 @@ def write_output(job: str, files: Any, folder: Path, shown: str = "") -> None:
     print("Written:", *paths, sep="\n  ")
 
 
-def read_object(path: Path, remedy: Any) -> dict[str, Any]:
+def read_object(path: Path, remedy: str) -> dict[str, Any]:
     """Reads a JSON object that an earlier command kept.
 
     Args:
@@ -160,7 +163,7 @@ def read_object(path: Path, remedy: Any) -> dict[str, Any]:
     return value
 
 
-def damaged(path: Path, reason: str, remedy: Any) -> Any:
+def damaged(path: Path, reason: str, remedy: str) -> ValueError:
     """Says which kept file is damaged.
 
     Args:
@@ -193,11 +196,11 @@ class Manifest:
         ValueError: If there is such a file, and it is damaged.
     """
 
-    def __init__(self, folder: Path, name: str, what: Any) -> None:
+    def __init__(self, folder: Path, name: str, what: str) -> None:
         self.folder = pathlib.Path(folder)
         self.path = self.folder / name
         self.what = what
-        self.content = None
+        self.content: dict[str, Any] | None = None
         self.written = set()
         self.is_listed = False
         if self.path.exists() or self.path.is_symlink():
@@ -216,7 +219,7 @@ class Manifest:
         self.is_listed = written is not None
         self.written = set(written or ())
 
-    def adopt(self, paths: Any) -> None:
+    def adopt(self, paths: Iterable[pathlib.Path]) -> None:
         """Takes files for ours that were written before there was a list.
 
         Args:
@@ -233,7 +236,7 @@ class Manifest:
         self.content = content
         self._write()
 
-    def add(self, *paths: Any) -> None:
+    def add(self, *paths: pathlib.Path) -> None:
         """Lists files, before they are written.
 
         Args:
@@ -254,7 +257,7 @@ class Manifest:
             self.written |= names
             self._write()
 
-    def knows(self, path: Path) -> Any:
+    def knows(self, path: Path) -> bool:
         """Tells whether a file is ours, or a folder with all that is in it.
 
         Args:
@@ -263,7 +266,7 @@ class Manifest:
         name = self._relative(path)
         return path == self.path or bool({name, name + "/"} & self.written)
 
-    def refuse_foreign(self, *paths: Any) -> None:
+    def refuse_foreign(self, *paths: pathlib.Path) -> None:
         """Checks that nothing of somebody else's would be replaced.
 
         Args:
@@ -281,7 +284,7 @@ class Manifest:
                     f"Received: output={str(self.folder)!r}"
                 )
 
-    def delete(self, *folders: Any) -> None:
+    def delete(self, *folders: str) -> None:
         """Deletes what is listed in some folders, and these, if empty then.
 
         Args:
@@ -301,7 +304,7 @@ class Manifest:
             self._remove_empty(parent)
         self.written -= names
 
-    def forget(self, *paths: Any) -> None:
+    def forget(self, *paths: pathlib.Path) -> None:
         """Deletes some files or folders, without writing that they are gone.
 
         Args:

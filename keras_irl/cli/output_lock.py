@@ -1,12 +1,12 @@
 """A lock that gives an output folder to one process at a time."""
 
+import argparse
 import contextlib
 import os
 import pathlib
 import time
 from collections.abc import Callable
 from collections.abc import Iterator
-from typing import Any
 
 from keras_irl.cli.devices import divided_among_devices
 from keras_irl.types import Path
@@ -20,7 +20,7 @@ NAME = ".keras-irl.lock"
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[Any]:
+def locked(folder: Path) -> Iterator[None]:
     """Keeps other commands out of an output folder.
 
     The system itself forgets the lock of a process that ended, in whatever
@@ -75,7 +75,9 @@ def check_unlocked(folder: Path) -> None:
             os.close(file)
 
 
-def run_alone(work: Callable[[Any], Any], options: Any) -> int:
+def run_alone(
+    work: Callable[[argparse.Namespace], object], options: argparse.Namespace
+) -> int:
     """Runs a command on its devices, alone in its output folder.
 
     Args:

@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import Any
 from typing import NoReturn
 
 from keras_irl.cli import compare
@@ -28,7 +27,9 @@ COMMANDS = {
 }
 
 
-def parse_arguments(arguments: Sequence[str] | None = None) -> Any:
+def parse_arguments(
+    arguments: Sequence[str] | None = None,
+) -> argparse.Namespace:
     """Reads the command line; explains and exits where it is wrong.
 
     Args:
@@ -61,7 +62,7 @@ class CommandParser(argparse.ArgumentParser):
         config: Path of this file, or `None`.
     """
 
-    config: Any = None
+    config: str | None = None
 
     def error(self, message: str) -> NoReturn:
         if self.config is not None:

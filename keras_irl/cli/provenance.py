@@ -1,6 +1,7 @@
 """Provenance of results: settings, versions and notes on the training.
 
-Whoever reads a report can make it again.
+Whoever reads a report can make it again. Keras is imported once it is asked
+for, as help needs none of it.
 """
 
 import argparse
@@ -15,13 +16,11 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-import keras
-
 from keras_irl.cli.decoders import DecoderSpec
 from keras_irl.cli.flags import JSONL_SPLIT
-from keras_irl.cli.splits import FEWEST_PROMPTS
-from keras_irl.progress import progress_bar
+from keras_irl.cli.objectives import Objective
 from keras_irl.types import Path
+from keras_irl.types import Run
 from keras_irl.version import __version__
 
 # What is said otherwise, or says nothing of the results.
@@ -44,17 +43,19 @@ _NOT_GIVEN = {
 _DIGEST_LENGTH = 16
 
 
-def data_name(options: argparse.Namespace) -> Any:
+def data_name(options: argparse.Namespace) -> str:
     """The name of the data for titles, or `""`."""
     return pathlib.Path(options.path).name if options.path else ""
 
 
-def made_now() -> dict[str, Any]:
+def made_now() -> dict[str, str]:
     """The versions and the date of what is made now.
 
     Returns:
         A dictionary of two texts.
     """
+    import keras
+
     packages = ["keras", "keras-hub", keras.config.backend(), "numpy"]
     found = {"keras-irl": __version__}
     for package in packages:
@@ -68,8 +69,10 @@ def made_now() -> dict[str, Any]:
 
 
 def settings(
-    options: argparse.Namespace, found: dict[str, Any], made: Sequence[Any]
-) -> dict[str, Any]:
+    options: argparse.Namespace,
+    found: dict[str, Any],
+    made: Sequence[Run],
+) -> dict[str, str]:
     """Lists command, settings, data and versions of a result.
 
     Args:
@@ -80,6 +83,8 @@ def settings(
     Returns:
         A dictionary from names to texts.
     """
+    import keras
+
     backend = keras.config.backend()
     command = ["keras-irl", *options.arguments]
     if options.backend is None:
@@ -105,7 +110,7 @@ def settings(
     }
 
 
-def digest_of_texts(*columns: Any) -> str:
+def digest_of_texts(*columns: Sequence[str | Sequence[str]]) -> str:
     """Tells the texts of a task from those of another.
 
     A path says where texts are read, and not whether they are the same as
@@ -117,6 +122,8 @@ def digest_of_texts(*columns: Any) -> str:
     Returns:
         A string.
     """
+    from keras_irl.progress import progress_bar
+
     digest = hashlib.sha256()
     for column in columns:
         digest.update(f"{len(column)} rows\n".encode())
@@ -164,11 +171,13 @@ def held_out_note(num_validation: int, asked: int | None) -> str:
             f"{num_validation} training prompts, of which the validation loss "
             "is, and by which the best weights are chosen"
         )
+    from keras_irl.tasks.splits import FEWEST_PROMPTS
+
     why = "" if asked == 0 else f": there are fewer than {FEWEST_PROMPTS}"
     return f"no training prompts{why}; the curves are the test loss"
 
 
-def training_note(run: Any, objective: Any, validates: bool) -> str:
+def training_note(run: Run, objective: Objective, validates: bool) -> str:
     """Tells in a sentence whether a policy was trained for too long.
 
     Args:
@@ -199,7 +208,7 @@ def training_note(run: Any, objective: Any, validates: bool) -> str:
     )
 
 
-def divergence_note(run: Any) -> str:
+def divergence_note(run: Run) -> str:
     """Tells in two sentences why a run is not judged.
 
     Args:

@@ -1,15 +1,19 @@
 """The heat map of a comparison: rewards that a policy has learned, drawn."""
 
+from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
 from keras_irl.cli.judged_texts import text_numbers
 from keras_irl.cli.saved_policies import load_saved
+from keras_irl.cli.training_runs import TrainingRuns
 from keras_irl.reporting.report import Picture
 from keras_irl.rewards import RewardReader
 from keras_irl.rewards.heat_map_columns import columns_of
 from keras_irl.rewards.heat_map_columns import summary_of
 from keras_irl.rewards.heat_maps import heat_map_files
+from keras_irl.tasks import Task
+from keras_irl.types import Run
 
 _NAME = "heat_map"
 _LEARNS_REWARDS = "td_weight"
@@ -25,19 +29,21 @@ class ShownTexts(NamedTuple):
         numbers: List of floats, what the task's main metric says of each.
     """
 
-    prompts: list
-    responses: list
-    numbers: list
+    prompts: list[str]
+    responses: list[str]
+    numbers: list[float]
 
 
-def reward_pictures(comparison: Any, runs: dict[str, Any]) -> list[Picture]:
+def reward_pictures(
+    comparison: TrainingRuns, runs: dict[str, list[Run]]
+) -> list[Picture]:
     """Draws texts under the first policy of a comparison that learns rewards.
 
     Beside its rewards stand the log-probabilities of the policy that was
     trained by likelihood, if there is one.
 
     Args:
-        comparison: A `Comparison`.
+        comparison: What was trained.
         runs: Dictionary from the names of objectives to lists of runs.
 
     Returns:
@@ -80,7 +86,9 @@ def reward_pictures(comparison: Any, runs: dict[str, Any]) -> list[Picture]:
     return [Picture(f"{_NAME}.png", caption, alt, png)]
 
 
-def pick_texts(rows: Any, task: Any, number: int) -> ShownTexts:
+def pick_texts(
+    rows: Sequence[dict[str, Any]], task: Task, number: int
+) -> ShownTexts:
     """Picks samples of the first prompts to which they are good and bad.
 
     Args:

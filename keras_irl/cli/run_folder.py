@@ -33,7 +33,10 @@ from keras_irl.cli.output_folder import read_object
 from keras_irl.folders import check_folder
 from keras_irl.reporting.atomic_files import atomic_save
 from keras_irl.reporting.atomic_files import atomic_write
+from keras_irl.trainers import Trainer
 from keras_irl.types import Path
+from keras_irl.types import Policy
+from keras_irl.types import Run
 
 _SAFE = re.compile(r"[^A-Za-z0-9._-]")
 # What an objective is called, and what was trained before it.
@@ -60,9 +63,9 @@ class ResultFolder:
             file, or what somebody else wrote.
     """
 
-    job: Any = None
-    results_name: Any = None
-    other_names = ()
+    job: str
+    results_name: str
+    other_names: tuple[str, ...] = ()
     # What results are with that are older than a setting.
     added_settings: ClassVar[dict[str, Any]] = {}
 
@@ -87,8 +90,11 @@ class ResultFolder:
         self.manifest.replace(settings)
 
     def finished_run(
-        self, name: str, seed: int, check: Callable[..., Any] | None = None
-    ) -> dict[str, Any] | None:
+        self,
+        name: str,
+        seed: int,
+        check: Callable[[Run], None] | None = None,
+    ) -> Run | None:
         """Reads a run that was finished before.
 
         Args:
@@ -119,7 +125,7 @@ class ResultFolder:
             raise damaged(path, f"{error}", _DAMAGED_RUN) from None
         return run
 
-    def finish_run(self, name: str, seed: int, run: Any) -> None:
+    def finish_run(self, name: str, seed: int, run: Run) -> None:
         """Keeps a finished run."""
         path = self.run_path(name, seed)
         self.manifest.add(path)
@@ -132,7 +138,7 @@ class ResultFolder:
         self.manifest.add(path)
         atomic_write({path.name: text}, self.folder)
 
-    def run_path(self, name: str, seed: int) -> Any:
+    def run_path(self, name: str, seed: int) -> pathlib.Path:
         """Returns the path of a finished run."""
         return (
             self.folder / self.results_name / f"{_file_name(name, seed)}.json"
@@ -240,13 +246,13 @@ class RunFolder(ResultFolder):
         "value_offset_decay": 0.95,
     }
 
-    def finish_run(self, name: str, seed: int, run: Any) -> None:
+    def finish_run(self, name: str, seed: int, run: Run) -> None:
         """Keeps a finished run, and drops the checkpoints of its stages."""
         super().finish_run(name, seed, run)
         for stage in (name, first_stage(name)):
             self.checkpoint(stage, seed).delete()
 
-    def save_policy(self, name: str, seed: int, trainer: Any) -> None:
+    def save_policy(self, name: str, seed: int, trainer: Trainer) -> None:
         """Keeps a trained policy; `keras.saving.load_model` reads it."""
         path = self.policy_path(name, seed)
         partial = path.with_name(f"partial-{path.name}")
@@ -257,7 +263,7 @@ class RunFolder(ResultFolder):
 
         atomic_save_weights(save, partial, trainer)
 
-    def saved_policy(self, name: str, seed: int) -> Any:
+    def saved_policy(self, name: str, seed: int) -> Policy | None:
         """Returns a policy that was kept, or `None`.
 
         Raises:
@@ -326,7 +332,7 @@ class RunFolder(ResultFolder):
             self.manifest,
         )
 
-    def policy_path(self, name: str, seed: int) -> Any:
+    def policy_path(self, name: str, seed: int) -> pathlib.Path:
         """Returns the path of the policy of a run."""
         return self.folder / "policies" / f"{_file_name(name, seed)}.keras"
 
@@ -387,7 +393,7 @@ def _damage_of(path):
     return None if part is None else f"{part} in it is not as it was written"
 
 
-def check_comparison_run(run: Any) -> None:
+def check_comparison_run(run: Run) -> None:
     """Checks that a run that was read from a file can be told of.
 
     Args:

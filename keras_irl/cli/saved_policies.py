@@ -6,7 +6,6 @@ Paths are checked without Keras, which is imported to load a policy.
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 from typing import NamedTuple
 
 from keras_irl.arguments import first_line
@@ -14,6 +13,7 @@ from keras_irl.arguments import shortened
 from keras_irl.cli.error_messages import raise_if_too_small
 from keras_irl.families.positions import num_positions
 from keras_irl.types import Path
+from keras_irl.types import Policy
 
 # In tokens; the keys and values of a longer text fit no machine.
 _LONGEST = 2**20
@@ -30,7 +30,7 @@ class SavedPolicy(NamedTuple):
         value_offset: What is added to its values, in nats.
     """
 
-    policy: Any
+    policy: Policy
     discount: float = 0.99
     value_offset: float = 0.0
 
@@ -70,7 +70,7 @@ def _policies_inside(path):
     return sorted(file for f in folders for file in f.glob("*.keras"))
 
 
-def named_paths(texts: Sequence[Any]) -> dict[str, Any]:
+def named_paths(texts: Sequence[str]) -> dict[str, list[str]]:
     """Finds the paths of policies by name.
 
     Args:
@@ -84,7 +84,8 @@ def named_paths(texts: Sequence[Any]) -> dict[str, Any]:
         ValueError: If there is no such file or folder, a name is missing, or
             two policies can't be told apart.
     """
-    groups, named = {}, set()
+    groups: dict[str, list[str]] = {}
+    named: set[str] = set()
     for text in texts:
         name, path, is_given = _name_and_path(text)
         others = groups.setdefault(name, [])
@@ -106,14 +107,16 @@ def named_paths(texts: Sequence[Any]) -> dict[str, Any]:
     return groups
 
 
-def is_same_path(path: Path, other: Any) -> Any:
+def is_same_path(path: Path, other: Path) -> bool:
     """Tells whether two paths, which may be spelled differently, are one."""
     return os.path.realpath(path) == os.path.realpath(other)
 
 
 def load_saved(
-    path: Path, max_prompt_length: Any = None, max_length: int | None = None
-) -> Any:
+    path: Path,
+    max_prompt_length: int | None = None,
+    max_length: int | None = None,
+) -> SavedPolicy:
     """Loads a policy, or that of a trainer.
 
     Args:

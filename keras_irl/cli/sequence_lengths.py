@@ -1,8 +1,7 @@
-"""The sequence lengths that a policy needs for the texts of a task."""
+"""Sequence lengths of a task's texts, and the initial policy that has them."""
 
 import argparse
 import warnings
-from typing import Any
 from typing import NamedTuple
 
 import numpy as np
@@ -10,16 +9,20 @@ import numpy as np
 from keras_irl.arguments import MAX_LENGTH
 from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import shortened
-from keras_irl.cli.fine_tuning import adapt
-from keras_irl.cli.flags import flag_of
-from keras_irl.cli.splits import SelectedRows
-from keras_irl.cli.splits import spread_pairs
-from keras_irl.cli.splits import spread_rows
+from keras_irl.cli.flag_values import flag_of
 from keras_irl.families.family import layout_of
 from keras_irl.families.positions import num_positions
 from keras_irl.models import load_policy
+from keras_irl.models.lora import enable_lora
+from keras_irl.models.rematerialization import rematerialize
+from keras_irl.models.scratch import seeded
 from keras_irl.tasks.pair_table import PairColumn
+from keras_irl.tasks.splits import Pairs
+from keras_irl.tasks.splits import SelectedRows
+from keras_irl.tasks.splits import spread_pairs
+from keras_irl.tasks.splits import spread_rows
 from keras_irl.types import Policy
+from keras_irl.types import Tensor
 
 # What the tokenizer of a scratch policy and the lengths are learned from.
 _NUM_MEASURED = 20_000
@@ -50,8 +53,8 @@ class SequenceLengths:
     def __init__(
         self,
         options: argparse.Namespace,
-        train_pairs: tuple[Any, ...],
-        *test_pairs: Any,
+        train_pairs: Pairs,
+        *test_pairs: Pairs,
     ) -> None:
         self._options = options
         self.preset = options.preset
@@ -79,7 +82,7 @@ class SequenceLengths:
         self.max_prompt_length = found["max_prompt_length"]
         self.max_length = found["max_length"]
 
-    def load_policy(self, seed: int) -> Any:
+    def load_policy(self, seed: int) -> Policy:
         """Loads the policy as it is before training, with these lengths."""
         policy = load_policy(
             self.preset,
@@ -89,7 +92,7 @@ class SequenceLengths:
             seed=seed,
             dtype=self._options.dtype,
         )
-        adapt(policy, self._options, seed)
+        _adapt(policy, self._options, seed)
         return policy
 
 
@@ -106,8 +109,8 @@ class _Measured(NamedTuple):
 
     name: str
     side: int
-    groups: tuple
-    lengths: list
+    groups: tuple[Pairs, ...]
+    lengths: list[Tensor]
     has_encoder: bool
 
     def longest(self):
@@ -200,3 +203,21 @@ def _count_tokens(tokenizer, texts):
             for tokens in tokenizer(list(texts[start : start + _CHUNK]))
         ]
     )
+
+
+def _adapt(policy: Policy, options: argparse.Namespace, seed: int) -> None:
+    """Makes of a policy what the flags ask for.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM`.
+        options: What `parse_arguments` returns.
+        seed: Seed of what is random in low-rank updates.
+
+    Raises:
+        ValueError: If it has no layers or blocks for that.
+    """
+    if options.lora_rank is not None:
+        with seeded(seed):
+            enable_lora(policy, options.lora_rank)
+    if options.rematerialize:
+        rematerialize(policy)

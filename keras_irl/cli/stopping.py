@@ -8,7 +8,6 @@ import sys
 import threading
 import types
 from collections.abc import Iterator
-from typing import Any
 
 # After how many seconds an interrupt that did not end the command, because a
 # library swallowed it, is made again.
@@ -27,12 +26,12 @@ class Stop:
     """
 
     def __init__(self) -> None:
-        self.signal = None
+        self.signal: int | None = None
         self._is_begun = False
         self._terminal = 2
 
     @property
-    def exit_code(self) -> Any:
+    def exit_code(self) -> int:
         """Exit code of a process that a signal ended, as shells expect."""
         return 128 + (self.signal or signal.SIGINT)
 
@@ -44,7 +43,7 @@ class Stop:
         return f"Stopped by {signal.Signals(self.signal).name}"
 
     @contextlib.contextmanager
-    def heeded(self) -> Iterator[Any]:
+    def heeded(self) -> Iterator[None]:
         """Listens while a command runs, in the main thread."""
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -67,7 +66,7 @@ class Stop:
                     signal.signal(number, handler)
 
     @contextlib.contextmanager
-    def at_once(self) -> Iterator[Any]:
+    def at_once(self) -> Iterator[None]:
         """Ends the process at a signal, while there is nothing to keep.
 
         What is raised in the midst of imports may be swallowed, or fill the

@@ -8,7 +8,8 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import BinaryIO
+from typing import TextIO
 
 # What libraries say at their import, in C++, where no filter of Python is.
 _START_UP = re.compile(
@@ -40,24 +41,26 @@ class Shown(io.TextIOBase):
             was closed is none.
     """
 
-    def __init__(self, stream: Any, errors: str = "replace") -> None:
+    def __init__(self, stream: TextIO | None, errors: str = "replace") -> None:
         super().__init__()
         self._stream = stream
         self._errors = errors
-        self.failure = None
+        self.failure: OSError | None = None
 
     @property
-    def encoding(self) -> Any:
+    def encoding(self) -> str:
         return self._stream.encoding if self._stream else "utf-8"
 
     @property
-    def buffer(self) -> Any:
+    def buffer(self) -> BinaryIO:
+        if self._stream is None:
+            raise io.UnsupportedOperation("The process has no such stream.")
         return self._stream.buffer
 
-    def fileno(self) -> Any:
+    def fileno(self) -> int:
         return self._stream.fileno() if self._stream else super().fileno()
 
-    def isatty(self) -> Any:
+    def isatty(self) -> bool:
         return self._stream is not None and self._stream.isatty()
 
     def writable(self) -> bool:
@@ -94,7 +97,7 @@ def _give_up(stream):
 
 
 @contextlib.contextmanager
-def shown_safely() -> Iterator[Any]:
+def shown_safely() -> Iterator[Shown]:
     """Shows what is printed as far as the terminal can.
 
     Yields:
@@ -110,7 +113,7 @@ def shown_safely() -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def expected_warnings_hidden() -> Iterator[Any]:
+def expected_warnings_hidden() -> Iterator[None]:
     """Hides a few warnings of Keras that say nothing to a user."""
     with warnings.catch_warnings():
         for message in _WARNINGS:
@@ -119,7 +122,7 @@ def expected_warnings_hidden() -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def warnings_in_words() -> Iterator[Any]:
+def warnings_in_words() -> Iterator[None]:
     """Shows warnings to users as lines, without the code that they are from."""
     before = warnings.formatwarning
 
@@ -136,7 +139,7 @@ def warnings_in_words() -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def start_up_lines_hidden() -> Iterator[Any]:
+def start_up_lines_hidden() -> Iterator[None]:
     """Hides some lines that libraries write at their import, past Python.
 
     All other lines appear as they come.

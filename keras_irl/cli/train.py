@@ -1,20 +1,28 @@
 """`keras-irl train`: one policy, trained and saved without a comparison."""
 
 import argparse
+from typing import TYPE_CHECKING
 from typing import Any
 
 from keras_irl.cli import compare
-from keras_irl.cli.compare import add_evaluation
-from keras_irl.cli.compare import add_optimization
-from keras_irl.cli.fine_tuning import add_fine_tuning
+from keras_irl.cli.config import config_text
+from keras_irl.cli.flags import Commands
 from keras_irl.cli.flags import add_command
 from keras_irl.cli.flags import add_initial_policy
 from keras_irl.cli.flags import add_training_data
-from keras_irl.cli.objectives import add_objective
+from keras_irl.cli.objectives import find_objectives
 from keras_irl.cli.output_lock import run_alone
+from keras_irl.cli.training_flags import add_evaluation
+from keras_irl.cli.training_flags import add_fine_tuning
+from keras_irl.cli.training_flags import add_objective
+from keras_irl.cli.training_flags import add_optimization
+from keras_irl.types import Run
+
+if TYPE_CHECKING:
+    from keras_irl.cli.training_runs import TrainingRuns
 
 
-def add_arguments(commands: Any) -> None:
+def add_arguments(commands: Commands) -> None:
     """Adds the command to those there are.
 
     Args:
@@ -66,8 +74,71 @@ def run(options: argparse.Namespace) -> int:
         The exit code.
 
     Raises:
-        ValueError: See `keras_irl.cli.single_training.train_one`.
+        ValueError: See `train_one`.
     """
-    from keras_irl.cli.single_training import train_one
-
     return run_alone(train_one, options)
+
+
+def train_one(options: argparse.Namespace) -> dict[str, Any] | None:
+    """Trains one policy, and judges it where that is asked for.
+
+    The policies are kept as `compare` keeps them, and an interrupted training
+    goes on likewise.
+
+    Args:
+        options: What `parse_arguments` returns.
+
+    Returns:
+        The results, as `keras_irl.reporting.write_report` takes them, where
+        the policy was judged, or a dictionary of lists of runs.
+
+    Raises:
+        ValueError: If a task, path, preset or objective is wrong, or the
+            output folder holds another training; and, when all is written, if
+            the policy diverged.
+    """
+    import keras
+
+    from keras_irl.cli.output_folder import check_output
+    from keras_irl.cli.training_runs import SeparatelyJudgedRuns
+
+    config = config_text(options, keras.config.backend())
+    options.objectives = [options.objective]
+    objectives = find_objectives(options)
+    check_output("compare", options.output)
+    training = SeparatelyJudgedRuns(options, objectives)
+    runs = training.all_runs(config)
+    print(_table(training, runs))
+    if options.judge:
+        return compare.report_runs(training, runs, config)
+    compare.tell_divergence(training, runs)
+    return runs
+
+
+def _table(training: "TrainingRuns", runs: dict[str, list[Run]]) -> str:
+    """Losses of what was trained, in Markdown, and where it was saved."""
+    from keras_irl.reporting.tables import Table
+    from keras_irl.reporting.tables import markdown_table
+
+    loss = "validation loss" if training.num_validation else "test loss"
+    header = ["policy", "seed", "weights of step", f"least {loss}"]
+    header += ["test loss", "token accuracy", "token entropy"]
+    numbers = (
+        *("best_negative_log_likelihood", "negative_log_likelihood"),
+        *("token_accuracy", "token_entropy"),
+    )
+    named = [(name, run) for name, of_one in runs.items() for run in of_one]
+    lines = [
+        [
+            *(name, str(run["seed"]), str(run["kept_step"])),
+            *(f"{run[number]:.4f}" for number in numbers),
+        ]
+        for name, run in named
+        if "failed" not in run
+    ]
+    paths = "".join(
+        f"\n  {training.folder.policy_path(name, run['seed'])}"
+        for name, run in named
+    )
+    table = f"{markdown_table(Table(header, lines))}\n" if lines else ""
+    return f"{table}Saved:{paths}"

@@ -1,4 +1,4 @@
-"""Training with progress, validation losses and checkpoints.
+"""Training with an optimizer, progress, validation losses and checkpoints.
 
 A training that was stopped goes on from its checkpoint; one that diverges ends
 with its last finite weights.
@@ -14,7 +14,11 @@ import keras
 import tqdm
 from keras import ops
 
-from keras_irl.cli.optimizer import make_optimizer
+from keras_irl.cli.checkpoints import RunCheckpoint
+from keras_irl.cli.training_flags import DECAY_OF_ADAMW
+from keras_irl.cli.training_flags import OPTIMIZERS
+from keras_irl.data import Demonstrations
+from keras_irl.trainers import Trainer
 
 _CURVES = ("negative_log_likelihood", "entropy", "token_accuracy")
 
@@ -30,7 +34,7 @@ class DivergedError(Exception):
         kept_step: The step after which the policy was as it is left.
     """
 
-    def __init__(self, problem: Any, step: Any, kept_step: Any) -> None:
+    def __init__(self, problem: str, step: int, kept_step: int) -> None:
         super().__init__(f"{problem} at step {step}")
         self.problem = problem
         self.step = step
@@ -38,12 +42,12 @@ class DivergedError(Exception):
 
 
 def train(
-    trainer: Any,
-    demonstrations: Any,
-    held_out: Any,
+    trainer: Trainer,
+    demonstrations: Demonstrations,
+    held_out: Demonstrations,
     options: argparse.Namespace,
     *,
-    checkpoint: Any,
+    checkpoint: RunCheckpoint,
     keeps_best: bool = False,
 ) -> dict[str, Any]:
     """Trains a policy for a number of steps.
@@ -140,7 +144,7 @@ def evaluation_interval(options: argparse.Namespace) -> int:
 
 
 def summarize(
-    trainer: Any, demonstrations: Any, progress: Any
+    trainer: Trainer, demonstrations: Demonstrations, progress: dict[str, Any]
 ) -> dict[str, Any]:
     """Tells how a training ended.
 
@@ -219,7 +223,7 @@ class Watch(keras.callbacks.Callback):
         problem: What is wrong with the loss of the next, or `None`.
     """
 
-    def __init__(self, bar: Any, every: int, first: Any = None) -> None:
+    def __init__(self, bar: tqdm.tqdm, every: int, first: Any = None) -> None:
         super().__init__()
         self.bar = bar
         self.every = every
@@ -289,3 +293,64 @@ class Watch(keras.callbacks.Callback):
             problem = "a gradient or the learning rate is not finite"
         if problem is not None:
             raise StoppedError(problem)
+
+
+def make_optimizer(options: argparse.Namespace) -> keras.optimizers.Optimizer:
+    """Makes the optimizer of a training.
+
+    Args:
+        options: What `parse_arguments` returns.
+
+    Returns:
+        A `keras.optimizers.Optimizer`.
+    """
+    settings = {"global_clipnorm": 1.0}
+    if options.accumulation_steps > 1:
+        settings["gradient_accumulation_steps"] = options.accumulation_steps
+    decay = options.weight_decay
+    if decay is None and options.optimizer == "adamw":
+        decay = DECAY_OF_ADAMW
+    if decay:
+        settings["weight_decay"] = decay
+    if options.optimizer == "adafactor":
+        # Or its steps would shrink besides what the schedule says.
+        settings["relative_step"] = False
+    kind = vars(keras.optimizers)[OPTIMIZERS[options.optimizer]]
+    return kind(learning_rate(options), **settings)
+
+
+def learning_rate(
+    options: argparse.Namespace,
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Makes the schedule of the learning rate, a function of the updates.
+
+    Args:
+        options: What `parse_arguments` returns.
+
+    Returns:
+        A `keras.optimizers.schedules.LearningRateSchedule`.
+    """
+    peak, warm_up = options.learning_rate, options.learning_rate_warm_up
+    num_updates = options.steps // options.accumulation_steps
+    return keras.optimizers.schedules.CosineDecay(
+        0.0 if warm_up else peak,
+        decay_steps=max(1, num_updates - warm_up),
+        alpha=options.final_learning_rate,
+        warmup_target=peak if warm_up else None,
+        warmup_steps=warm_up,
+    )
+
+
+def optimizer_in_words(options: argparse.Namespace) -> str:
+    """Names the optimizer as reports do.
+
+    Args:
+        options: What `parse_arguments` returns.
+
+    Returns:
+        A text.
+    """
+    text = OPTIMIZERS[options.optimizer]
+    if options.accumulation_steps > 1:
+        text += f" on {options.accumulation_steps} batches an update"
+    return f"{text}, gradients clipped to a global norm of 1"

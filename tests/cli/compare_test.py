@@ -17,8 +17,9 @@ import pytest
 
 import keras_irl
 from keras_irl.__main__ import main
-from keras_irl.cli import comparison
+from keras_irl.cli import compare as command
 from keras_irl.cli import training
+from keras_irl.cli import training_runs
 from keras_irl.cli.output_folder import WRITTEN
 from keras_irl.cli.parser import parse_arguments
 from keras_irl.data import load_task
@@ -215,7 +216,7 @@ def test_finished_runs_are_reported_again_and_not_trained(
 ):
     names = ("report.md", "metrics.json", "samples.txt")
     before = [(folder / name).read_text() for name in names]
-    monkeypatch.setattr(comparison, "train", refuse_to_train)
+    monkeypatch.setattr(training_runs, "train", refuse_to_train)
     assert compare(folder, "--objectives", ",".join(OBJECTIVES)) == 0
     assert capsys.readouterr().out.count("finished before") == 5
     assert [(folder / name).read_text() for name in names] == before
@@ -264,7 +265,7 @@ def test_a_policy_that_diverges_is_named_and_the_others_are_reported(
     assert compare(likelihood, "--objectives", "mle", *steps) == 0
     assert_equal_weights(weights, saved_weights(likelihood, "mle"))
     # The same command says the same again, and nothing is in its way.
-    monkeypatch.setattr(comparison, "train", refuse_to_train)
+    monkeypatch.setattr(training_runs, "train", refuse_to_train)
     capsys.readouterr()
     assert compare(output, *DIVERGES) == 2
     printed = capsys.readouterr()
@@ -281,7 +282,7 @@ def test_what_diverges_at_once_leaves_the_first_weights(tmp_path, capsys):
     assert not list((tmp_path / "checkpoints").iterdir())
     weights = saved_weights(tmp_path, "iqlearn")
     options = parse_arguments([*ARITHMETIC, "--objectives", "iqlearn"])
-    lengths = comparison.Comparison(
+    lengths = training_runs.TrainingRuns(
         argparse.Namespace(
             **{**vars(options), "output": str(tmp_path / "other")}
         ),
@@ -310,14 +311,14 @@ def test_gail_is_not_trained_on_from_what_diverged(tmp_path, capsys):
 def test_a_policy_whose_logits_overflow_on_the_tests_is_named(
     tmp_path, monkeypatch, capsys
 ):
-    sweep = comparison.sweep
+    sweep = training_runs.sweep
 
     def broken(policies, *args, **kwargs):
         if "iqlearn" in policies:
             raise NotFiniteError("Its logits. Received: num_broken_states=1")
         return sweep(policies, *args, **kwargs)
 
-    monkeypatch.setattr(comparison, "sweep", broken)
+    monkeypatch.setattr(training_runs, "sweep", broken)
     assert compare(tmp_path, "--objectives", "mle,iqlearn") == 2
     error = last_line(capsys)
     assert "iqlearn: Seed 0 diverged at step" in error
@@ -415,14 +416,14 @@ def test_held_out_prompts_are_neither_trained_on_nor_tests(
     class SeenError(Exception):
         pass
 
-    made = comparison.demonstrations
+    made = training_runs.demonstrations
 
     def remember(policy, prompts, responses, *args, **kwargs):
         seen[len(seen)] = list(prompts)
         return made(policy, prompts, responses, *args, **kwargs)
 
-    monkeypatch.setattr(comparison, "demonstrations", remember)
-    monkeypatch.setattr(comparison, "train", look)
+    monkeypatch.setattr(training_runs, "demonstrations", remember)
+    monkeypatch.setattr(training_runs, "train", look)
     with pytest.raises(SeenError):
         compare(tmp_path, "--num-validation", "30")
     training_prompts, held_out = map(set, seen.values())
@@ -452,14 +453,15 @@ def test_held_out_prompts_are_neither_trained_on_nor_tests(
         ),
         (
             "--num-validation 7750",
-            "`--num-validation` must leave.*has 7750 different ones.*=7750",
+            "argument --num-validation: `num_validation` must leave.*has 7750 "
+            "different ones.*=7750",
         ),
     ],
 )
 def test_what_can_not_be_held_out_is_refused(
     arguments, message, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(comparison, "train", refuse_to_train)
+    monkeypatch.setattr(training_runs, "train", refuse_to_train)
     assert compare(tmp_path / "output", *arguments.split()) == 2
     assert re.search(message, one_line(capsys))
     assert not (tmp_path / "output").exists()
@@ -563,7 +565,7 @@ def test_every_objective_is_checked_before_the_first_is_trained(
 ):
     policy = scratch_policy("gpt2-scratch-tiny", ["1 + 2 = 3 ,"], 8, 127)
     policy.save_to_preset(tmp_path / "preset")
-    monkeypatch.setattr(comparison, "train", refuse_to_train)
+    monkeypatch.setattr(training_runs, "train", refuse_to_train)
     arguments = ["--preset", str(tmp_path / "preset"), "--max-length", "128"]
     arguments += ["--objectives", "mle,gail"]
     assert compare(tmp_path / "output", *arguments) == 2
@@ -586,7 +588,7 @@ def test_several_value_offsets_are_told_apart_in_the_report(tmp_path):
 def test_another_setting_in_the_same_folder_is_refused(
     folder, monkeypatch, capsys
 ):
-    monkeypatch.setattr(comparison, "train", refuse_to_train)
+    monkeypatch.setattr(training_runs, "train", refuse_to_train)
     for _ in range(2):
         assert compare(folder, "--steps", "8") == 2
         error = one_line(capsys)
@@ -652,7 +654,7 @@ def test_a_decoder_learns_from_a_file_and_replaces_another_comparison(
     ]
     assert not (output / "runs" / "mle-0.json").exists()
     # What is finished is known again, and other decoders are other settings.
-    monkeypatch.setattr(comparison, "train", refuse_to_train)
+    monkeypatch.setattr(training_runs, "train", refuse_to_train)
     assert main(arguments) == 0
     capsys.readouterr()
     assert main([*arguments, "--decoders", "beam=2"]) == 2
@@ -698,7 +700,7 @@ def refuse_to_load(*args):
 def test_what_does_not_go_together_is_refused_before_any_work(
     arguments, message, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(comparison, "load_task", refuse_to_load)
+    monkeypatch.setattr(training_runs, "load_task", refuse_to_load)
     assert compare(tmp_path / "output", *arguments.split()) == 2
     assert re.search(message, one_line(capsys))
     assert not (tmp_path / "output").exists()
@@ -736,7 +738,7 @@ def test_what_does_not_fit_is_refused_before_the_training(
     arguments, message, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(comparison, "train", refuse_to_train)
+    monkeypatch.setattr(training_runs, "train", refuse_to_train)
     assert compare("output", *arguments.split()) == 2
     assert re.search(message, one_line(capsys))
 
@@ -789,7 +791,7 @@ def test_an_overwriting_command_is_to_be_continued_without(
     def interrupt(options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(comparison, "compare", interrupt)
+    monkeypatch.setattr(command, "compare_policies", interrupt)
     assert compare(tmp_path, "--overwrite") == 130
     assert "without `--overwrite`, goes on" in capsys.readouterr().err
 
@@ -826,7 +828,7 @@ def test_a_policy_that_is_lost_beside_its_run_is_noticed(
 ):
     folder = shutil.copytree(folder, tmp_path / "copy")
     damage(folder / "policies" / "iqlearn-0.keras")
-    monkeypatch.setattr(comparison, "train", refuse_to_train)
+    monkeypatch.setattr(training_runs, "train", refuse_to_train)
     arguments = ("--objectives", "mle,iqlearn")
     assert compare(folder, *arguments) == 2
     error = one_line(capsys)

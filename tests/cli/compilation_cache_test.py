@@ -9,8 +9,8 @@ import textwrap
 import pytest
 
 from keras_irl.__main__ import main
-from keras_irl.cli.compilation_cache import add_compilation_cache
 from keras_irl.cli.compilation_cache import use_compilation_cache
+from keras_irl.cli.flags import add_compilation_cache
 
 NAMES = (
     "JAX_COMPILATION_CACHE_DIR",

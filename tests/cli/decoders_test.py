@@ -2,7 +2,7 @@ import argparse
 
 import pytest
 
-from keras_irl.cli import flags
+from keras_irl.cli import flag_values
 from keras_irl.cli.decoders import DECODERS
 from keras_irl.cli.decoders import all_specs
 from keras_irl.cli.decoders import decoder_specs
@@ -83,7 +83,7 @@ def test_the_bounds_are_those_of_the_decoders(text):
 
 
 def test_no_decoder_takes_what_the_command_line_refuses():
-    beyond = flags.LARGEST_TEMPERATURE * 1.1
+    beyond = flag_values.LARGEST_TEMPERATURE * 1.1
     for make, number in ((Sampling, beyond), (BeamSearch, MOST_BEAMS + 1)):
         with pytest.raises(ValueError, match="Received: "):
             make(number)

@@ -13,7 +13,7 @@ from testing import tiny_gpt2
 
 import keras_irl
 from keras_irl.__main__ import main
-from keras_irl.cli import evaluation
+from keras_irl.cli import saved_policies
 from keras_irl.cli.output_folder import WRITTEN
 from keras_irl.cli.parser import parse_arguments
 from keras_irl.cli.provenance import digest_of_texts
@@ -168,7 +168,7 @@ def test_the_page_is_whole_and_interprets_nothing(output):
 def test_what_was_judged_is_not_judged_again(
     folder, output, monkeypatch, capsys
 ):
-    monkeypatch.setattr(evaluation, "load_saved", None)
+    monkeypatch.setattr(saved_policies, "load_saved", None)
     before = (output / "report.md").read_text("utf-8")
     assert main(command(folder, *POLICIES, "--seeds", "2")) == 0
     assert capsys.readouterr().out.count("judged before") == 3
@@ -210,7 +210,7 @@ def test_an_interrupted_evaluation_goes_on(folder, tmp_path, monkeypatch):
     arguments = command(folder, "a=mle-0.keras", "b=mle-1.keras")
     arguments += ["--num-test", "2", "--decoders", "greedy,top-p=0.9"]
     judged = []
-    sweep = evaluation.sweep
+    sweep = keras_irl.evaluation.sweep
 
     def interrupted(policies, *rest, **named):
         judged.append(*policies)
@@ -218,7 +218,7 @@ def test_an_interrupted_evaluation_goes_on(folder, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return sweep(policies, *rest, **named)
 
-    monkeypatch.setattr(evaluation, "sweep", interrupted)
+    monkeypatch.setattr(keras_irl.evaluation, "sweep", interrupted)
     assert main(arguments) == 130
     assert not (folder / "output" / "report.html").exists()
     assert main(arguments) == 0
@@ -279,7 +279,7 @@ def test_what_is_wrong_is_refused_before_any_work(
     folder, arguments, message, monkeypatch, capsys
 ):
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(evaluation, "load_saved", refuse_to_load)
+    monkeypatch.setattr(saved_policies, "load_saved", refuse_to_load)
     whole = [*"evaluate --task jsonl --path . --output new".split()]
     assert main([*whole, *arguments.split()]) == 2
     error = capsys.readouterr().err
@@ -327,7 +327,7 @@ def test_a_damaged_file_is_named_before_any_work(
 ):
     shutil.copytree(output, tmp_path / "out")
     (tmp_path / "out" / name).write_text(content)
-    monkeypatch.setattr(evaluation, "load_saved", refuse_to_load)
+    monkeypatch.setattr(saved_policies, "load_saved", refuse_to_load)
     arguments = command(folder, *POLICIES, "--seeds", "2")
     assert main([*arguments, "--output", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
@@ -377,7 +377,7 @@ def test_a_run_that_was_not_written_here_is_in_the_way(
     shutil.copytree(output, out)
     run = out / "evaluations" / "mle-0.json"
     shutil.copy(run, out / "evaluations" / "new-0.json")
-    monkeypatch.setattr(evaluation, "load_saved", refuse_to_load)
+    monkeypatch.setattr(saved_policies, "load_saved", refuse_to_load)
     arguments = command(folder, "mle=mle-0.keras", "new=mle-1.keras")
     arguments += ["--seeds", "2", "--output", str(out)]
     assert main(arguments) == 2

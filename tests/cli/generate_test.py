@@ -9,8 +9,8 @@ from testing import quick_start
 from testing import tiny_gpt2
 
 from keras_irl.__main__ import main
-from keras_irl.cli.answers import read_prompts
-from keras_irl.cli.response_file import COLUMNS
+from keras_irl.cli.generate import COLUMNS
+from keras_irl.cli.generate import check_response_file
 
 LINES = [
     '"one"',
@@ -40,12 +40,6 @@ def generate(folder, *arguments, prompts="prompts.jsonl"):
             *arguments,
         ]
     )
-
-
-def test_prompts_of_every_kind_are_read(folder):
-    prompts = read_prompts(folder / "prompts.jsonl")
-    assert prompts.texts == TEXTS
-    assert prompts.lines == [1, 3, 4, 5]
 
 
 def test_every_prompt_is_answered_on_a_line(folder, capsys):
@@ -139,3 +133,58 @@ def test_a_file_without_prompts_is_refused(folder, capsys):
     (folder / "empty.jsonl").write_text("\n \n")
     assert generate(folder, prompts="empty.jsonl") == 2
     assert "--prompts: The file holds no prompts" in capsys.readouterr().err
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    row = {"prompt": "x", "responses": ["y"]}
+    (tmp_path / "prompts.jsonl").write_text(json.dumps("x"))
+    (tmp_path / "theirs.jsonl").write_text(json.dumps(row))
+    (tmp_path / "text").write_text("no JSON")
+    ours = dict.fromkeys(COLUMNS, [])
+    (tmp_path / "ours.jsonl").write_text(json.dumps(ours) + "\n")
+    (tmp_path / "link").symlink_to("nowhere")
+    return tmp_path
+
+
+def check(path, overwrite=False):
+    check_response_file(path, overwrite, "prompts.jsonl")
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        (".", "this is a folder"),
+        ("theirs.jsonl", "did not write this file"),
+        ("text", "did not write this file"),
+        ("./prompts.jsonl", "prompts themselves would be replaced"),
+        ("text/x", "is a file, and no folder"),
+        ("/dev/null", "Leave `--output` out"),
+        ("link", "This is no file"),
+    ],
+)
+def test_what_is_not_ours_is_never_replaced(here, path, message, overwrite):
+    before = {p.name: p.lstat().st_size for p in here.iterdir()}
+    with pytest.raises(ValueError, match=f"{message}.*Received: output="):
+        check(path, overwrite)
+    assert {p.name: p.lstat().st_size for p in here.iterdir()} == before
+
+
+def test_ours_is_replaced_where_that_is_asked_for(here):
+    with pytest.raises(ValueError, match="--overwrite.*Received: output="):
+        check("ours.jsonl")
+    check("ours.jsonl", overwrite=True)
+    check("new/folder/out.jsonl")
+    assert not (here / "new").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="Root may write everywhere.")
+def test_a_folder_that_is_closed_is_refused(here):
+    here.chmod(0o500)
+    try:
+        with pytest.raises(ValueError, match="Nothing can be written"):
+            check("new.jsonl")
+    finally:
+        here.chmod(0o700)

@@ -15,10 +15,10 @@ from testing import tiny_gpt2
 import keras_irl
 from keras_irl.__main__ import main
 from keras_irl.cli import judged_texts
-from keras_irl.cli import reward_reading
 from keras_irl.cli.parser import parse_arguments
 from keras_irl.cli.provenance import digest_of_files
 from keras_irl.cli.provenance import digest_of_texts
+from keras_irl.rewards import heat_maps
 
 TEXTS = [("count", "1 2 3"), ("count", "1 2"), ("say", "yes"), ("say", "no")]
 FILES = {
@@ -188,8 +188,8 @@ def test_what_is_wrong_is_told_in_one_line(
     if "dense" in arguments:
         dense = keras.Sequential([keras.Input([1]), keras.layers.Dense(1)])
         dense.save("dense.keras")
-    monkeypatch.setattr(reward_reading, "heat_map_files", refuse_to_read)
-    monkeypatch.setattr(reward_reading, "judge_samples", refuse_to_read)
+    monkeypatch.setattr(heat_maps, "heat_map_files", refuse_to_read)
+    monkeypatch.setattr(judged_texts, "judge_samples", refuse_to_read)
     output = ["--output", "nothing", *arguments.split()]
     assert re.search(message, error_of(command(folder, *output), capsys))
     assert not (folder / "nothing").exists()

@@ -11,13 +11,13 @@ from values import TEXTS
 from values import Inside
 from values import whole
 
-from keras_irl.cli.answers import read_prompts
 from keras_irl.cli.config import read_config
 from keras_irl.cli.judged_texts import read_texts
 from keras_irl.cli.output_folder import MANIFESTS
 from keras_irl.cli.run_folder import EvaluationFolder
 from keras_irl.cli.run_folder import RunFolder
 from keras_irl.data import load_task
+from keras_irl.tasks.prompt_lines import read_prompts
 
 # The files that each task looks for, and the columns of one.
 TASKS = {

@@ -6,12 +6,16 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
+from typing import TypeAlias
 
 import numpy as np
 
+from keras_irl.arguments import ArgumentError
 from keras_irl.progress import progress_bar
 from keras_irl.types import Tensor
 
+# Prompts and responses, aligned; read when they are asked for.
+Pairs: TypeAlias = tuple[Sequence[str], Sequence[str]]
 SHARE = 0.1
 LARGEST = 500
 # A tenth of fewer prompts would tell chance.
@@ -27,14 +31,12 @@ class Splits(NamedTuple):
         num_held_out: The number of different prompts among the latter.
     """
 
-    training: Any
-    held_out: Any
+    training: Pairs
+    held_out: Pairs
     num_held_out: int
 
 
-def hold_out(
-    pairs: tuple[Any, ...], num_validation: int | None = None
-) -> Splits:
+def hold_out(pairs: Pairs, num_validation: int | None = None) -> Splits:
     """Splits the training pairs of a task by their prompts.
 
     The prompts with the smallest hashes are held out, with all their
@@ -64,10 +66,11 @@ def hold_out(
         num_validation = int(SHARE * len(different)) if is_enough else 0
         num_validation = min(num_validation, LARGEST)
     elif num_validation >= len(different):
-        raise ValueError(
-            "`--num-validation` must leave prompts to train on, and the "
+        raise ArgumentError(
+            "`num_validation` must leave prompts to train on, and the "
             f"training split has {len(different)} different ones. "
-            f"Received: num_validation={num_validation}"
+            f"Received: num_validation={num_validation}",
+            "num_validation",
         )
     if num_validation == 0:
         return Splits(pairs, ([], []), 0)
@@ -79,17 +82,17 @@ def hold_out(
     )
 
 
-def first_pairs(pairs: Any, num_pairs: Any) -> Any:
+def first_pairs(pairs: Pairs, num_pairs: int | None) -> Pairs:
     """Returns the first pairs, or all for `None`."""
     if num_pairs is None or num_pairs >= len(pairs[0]):
         return pairs
-    return tuple([column[i] for i in range(num_pairs)] for column in pairs)
+    return _read_rows(pairs, range(num_pairs))
 
 
-def spread_pairs(pairs: Any, num_pairs: Any) -> Any:
+def spread_pairs(pairs: Pairs, num_pairs: int) -> Pairs:
     """Returns at most so many pairs, evenly spread over all of them."""
     rows = spread_rows(len(pairs[0]), num_pairs)
-    return tuple([column[int(row)] for row in rows] for column in pairs)
+    return _read_rows(pairs, rows)
 
 
 def spread_rows(size: int, num_rows: int) -> Tensor:
@@ -97,7 +100,7 @@ def spread_rows(size: int, num_rows: int) -> Tensor:
     return np.linspace(0, size - 1, min(size, num_rows)).round().astype(int)
 
 
-def warn_of_shared_pairs(train_pairs: Any, test_pairs: Any) -> int:
+def warn_of_shared_pairs(train_pairs: Pairs, test_pairs: Pairs) -> int:
     """Warns where test pairs are trained on, prompt and response.
 
     Args:
@@ -119,6 +122,10 @@ def warn_of_shared_pairs(train_pairs: Any, test_pairs: Any) -> int:
             stacklevel=2,
         )
     return number
+
+
+def _read_rows(pairs, rows):
+    return tuple([column[int(row)] for row in rows] for column in pairs)
 
 
 def _hashes(pairs):

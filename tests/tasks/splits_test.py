@@ -3,11 +3,11 @@ import hashlib
 import numpy as np
 import pytest
 
-from keras_irl.cli.splits import SelectedRows
-from keras_irl.cli.splits import first_pairs
-from keras_irl.cli.splits import hold_out
-from keras_irl.cli.splits import spread_pairs
-from keras_irl.cli.splits import warn_of_shared_pairs
+from keras_irl.tasks.splits import SelectedRows
+from keras_irl.tasks.splits import first_pairs
+from keras_irl.tasks.splits import hold_out
+from keras_irl.tasks.splits import spread_pairs
+from keras_irl.tasks.splits import warn_of_shared_pairs
 
 
 def pairs_of(num_prompts, num_responses=2):

@@ -4,59 +4,73 @@ import keras
 import numpy as np
 import pytest
 from testing import numpy
+from testing import write_json_lines
 
 from keras_irl.__main__ import main
-from keras_irl.cli.fine_tuning import DTYPES
-from keras_irl.cli.fine_tuning import start_from
+from keras_irl.cli import training_runs
+from keras_irl.cli.compare import compare_policies
 from keras_irl.cli.parser import parse_arguments
 from keras_irl.cli.sequence_lengths import SequenceLengths
-from keras_irl.keras_seams import blocks_of
-from keras_irl.models.lora import low_rank_updates
-from keras_irl.models.lora import low_rank_variables
-from keras_irl.models.rematerialization import is_rematerialized
+from keras_irl.cli.training_runs import TrainingRuns
+from keras_irl.cli.training_runs import start_from
+
+
+def refuse(*args, **kwargs):
+    raise AssertionError("Something heavy has begun.")
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("def size(responses, references):\n    return None", "nor one for"),
+        ("def size(responses):\n    return 1.0", "failed: TypeError"),
+        ("", "There is no 'size'"),
+    ],
+)
+def test_a_metric_that_judges_nothing_is_refused_before_the_policy_is_made(
+    tmp_path, monkeypatch, code, message
+):
+    rows = [{"prompt": text, "response": text} for text in "abc"]
+    write_json_lines(tmp_path, *rows, name="my.jsonl")
+    (tmp_path / "mine.py").write_text(code)
+    monkeypatch.setattr(training_runs, "SequenceLengths", refuse)
+    options = parse_arguments(
+        [
+            *("compare", "--task=jsonl", f"--path={tmp_path / 'my.jsonl'}"),
+            *("--metrics", f"bleu,{tmp_path / 'mine.py'}:size"),
+            f"--output={tmp_path / 'out'}",
+        ]
+    )
+    with pytest.raises(ValueError, match=f"{message}.*Received: metrics="):
+        compare_policies(options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_was_not_judged_is_not_whole():
+    unjudged = {
+        **{"seed": 0, "rows": [], "samples": [], "best_step": 1},
+        **{"negative_log_likelihood": 1.0, "kept_step": 1},
+        "best_negative_log_likelihood": 1.0,
+        "history": {"step": [1], "negative_log_likelihood": [1.0]},
+    }
+    whole = object.__new__(TrainingRuns)
+    with pytest.raises(ValueError, match=r"at least one row.*rows=\[\]"):
+        whole.check_whole(unjudged)
+    failed = {
+        **dict.fromkeys(("problem", "policy"), ""),
+        **dict.fromkeys(("step", "kept_step", "learning_rate"), 1),
+        "settings": {},
+    }
+    whole.check_whole({"seed": 0, "rows": [], "samples": [], "failed": failed})
+
 
 PAIRS = (["a b", "a b c"], ["d e", "d"])
-T5, GPT2 = "--preset t5-scratch-tiny", "--preset gpt2-scratch-tiny"
+GPT2 = "--preset gpt2-scratch-tiny"
 
 
 def policy_of(flags, seed=0):
     options = parse_arguments(["compare", "--task=e2e", *flags.split()])
     return SequenceLengths(options, PAIRS).load_policy(seed)
-
-
-def test_low_rank_updates_alone_are_trained():
-    policy = policy_of(f"{T5} --lora-rank 2")
-    trained = {id(variable) for variable in policy.trainable_variables}
-    assert trained == {id(v) for v in low_rank_variables(policy)} != set()
-    assert {update.a.shape[-1] for update in low_rank_updates(policy)} == {2}
-
-
-def test_low_rank_updates_follow_from_the_seed():
-    flags = f"{GPT2} --lora-rank 2"
-    one, same, other = (
-        [numpy(v) for v in low_rank_variables(policy_of(flags, seed))]
-        for seed in (0, 0, 1)
-    )
-    for ours, theirs in zip(one, same, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    assert any((a != b).any() for a, b in zip(one, other, strict=True))
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_a_policy_has_the_dtype_it_was_asked_for(dtype):
-    backbone = policy_of(f"{GPT2} --dtype {dtype}").backbone
-    assert backbone.dtype_policy.name == dtype
-    expected = "bfloat16" if dtype == "bfloat16" else "float32"
-    found = {keras.backend.standardize_dtype(v.dtype) for v in backbone.weights}
-    assert found == {expected}
-
-
-def test_the_blocks_are_computed_once_more_if_that_is_asked_for():
-    for flag, expected in (("", False), ("--rematerialize", True)):
-        policy = policy_of(f"{GPT2} {flag}")
-        blocks = blocks_of(policy.backbone, ("transformer_layers",))
-        assert blocks
-        assert {is_rematerialized(block) for block in blocks} == {expected}
 
 
 def test_a_policy_goes_on_from_what_low_rank_updates_were_added_to():
