@@ -14,6 +14,7 @@ import signal
 import keras
 import numpy as np
 import pytest
+from testing import scratch_of_one_layer
 
 import keras_irl
 from keras_irl.__main__ import main
@@ -23,7 +24,6 @@ from keras_irl.cli.output_folder import WRITTEN
 from keras_irl.cli.parser import parse_arguments
 from keras_irl.data import load_task
 from keras_irl.generation.drawing import NotFiniteError
-from keras_irl.models import scratch
 from keras_irl.models import scratch_policy
 
 SMALL = (
@@ -40,10 +40,7 @@ OBJECTIVES = ["mle", "mle-entropy", "iqlearn", "online-iqlearn", "gail"]
 
 @pytest.fixture(scope="module", autouse=True)
 def one_layer():
-    """Makes policies of one layer, which are trained and judged as others."""
-    tiny = {**scratch.SIZES["tiny"], "num_layers": 1}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(scratch.SIZES, "tiny", tiny)
+    with scratch_of_one_layer():
         yield
 
 
