@@ -150,7 +150,7 @@ def test_learns_generates_and_is_saved(family, tmp_path):
     )
 
 
-# Of the others decoded_families_test.py tells that they write, and the test above
+# Of the others decoded_families_test.py tells that they write, the test above
 # that they learn.
 @pytest.mark.backends("torch")
 @pytest.mark.parametrize(
