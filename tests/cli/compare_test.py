@@ -152,6 +152,9 @@ def test_objectives_start_alike_and_differ_in_the_end(folder):
     assert abs(curves["gail"][-1] - curves["gail"][0]) > 1e-6
 
 
+# In `make test`, two interruptions of another kind stand for it: between two
+# evaluations, and where the best weights are judged.
+@pytest.mark.slow
 def test_an_interrupted_comparison_continues(
     folder, tmp_path, monkeypatch, capsys
 ):
@@ -571,6 +574,9 @@ def test_every_objective_is_checked_before_the_first_is_trained(
     )
 
 
+# Their names are tested in objectives_test.py, what a report does with names in
+# tests/reporting.
+@pytest.mark.slow
 def test_several_value_offsets_are_told_apart_in_the_report(tmp_path):
     arguments = ["--objectives", "iqlearn", "--value-offset=-2,auto"]
     assert compare(tmp_path, *arguments) == 0
