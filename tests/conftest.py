@@ -24,17 +24,17 @@ os.environ["XLA_FLAGS"] = (
 import gc  # noqa: E402
 import json  # noqa: E402
 
-import keras  # noqa: E402
 import pytest  # noqa: E402
 import suite_plan  # noqa: E402
 from suite_plan import QUICKEST  # noqa: E402
 
 HERE = pathlib.Path(__file__).parent
-BACKEND = keras.config.backend()
+# Keras is imported by those who need it: who hands out the tests to others, who
+# wait for it meanwhile, does not.
+BACKEND = os.environ["KERAS_BACKEND"]
 # What this process ran and left to others, of the tests of a whole suite.
 RAN, LEFT = pytest.StashKey[set](), pytest.StashKey[set]()
 # Tracing makes so many objects that looking for garbage takes a tenth of it.
-gc.freeze()
 gc.set_threshold(200_000, 20, 100)
 
 
@@ -160,4 +160,6 @@ def nothing_is_kept_of_a_file():
 @pytest.fixture(autouse=True)
 def seeded():
     """Every test starts from the same random numbers, alone or in a suite."""
+    import keras
+
     keras.utils.set_random_seed(0)

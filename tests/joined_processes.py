@@ -13,7 +13,7 @@ HERE = pathlib.Path(__file__).parent / "distribution"
 SECONDS = 400
 
 
-def run_both(script, folder, num_devices):
+def run_both(script, folder, num_devices, *arguments):
     """Runs two processes with half of the devices each.
 
     Args:
@@ -22,6 +22,7 @@ def run_both(script, folder, num_devices):
             and writes what it saw to `<number>.json` in that folder.
         folder: A `pathlib.Path`.
         num_devices: Of both.
+        *arguments: What the script takes besides.
 
     Returns:
         Two lists: what each saw, and what it printed.
@@ -34,7 +35,7 @@ def run_both(script, folder, num_devices):
         subprocess.Popen(
             [
                 *(sys.executable, str(HERE / script)),
-                *map(str, (number, 2, port, folder)),
+                *map(str, (number, 2, port, folder, *arguments)),
             ],
             cwd=HERE.parents[1],
             env=shells.environment(

@@ -9,6 +9,7 @@ import keras
 import pytest
 from testing import PROMPTS
 from testing import RESPONSES
+from testing import scratch_of_one_layer
 from testing import tiny_policy
 
 import keras_irl
@@ -34,10 +35,11 @@ def test_the_python_examples_run_one_after_the_other(tmp_path, monkeypatch):
     examples = blocks("python")
     assert examples, "The README shows no Python."
     namespace = {}
-    for i, example in enumerate(examples):
-        file = tmp_path / f"example_{i}.py"
-        file.write_text(example, "utf-8")
-        namespace = runpy.run_path(str(file), init_globals=namespace)
+    with scratch_of_one_layer():
+        for i, example in enumerate(examples):
+            file = tmp_path / f"example_{i}.py"
+            file.write_text(example, "utf-8")
+            namespace = runpy.run_path(str(file), init_globals=namespace)
     # The one that has a head start leaves it behind, and moves the policy.
     norms = namespace["gail"].history.history["gradient_norm"]
     assert norms[0] == 0.0 and norms[-1] > 0.0

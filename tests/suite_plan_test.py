@@ -69,13 +69,16 @@ def test_the_longest_entry_of_the_plan_counts():
     assert planned("clio_test.py::test_anything") == suite_plan.BACKENDS
 
 
-def test_a_family_is_tested_everywhere_if_it_stands_for_others():
+def test_a_family_is_tested_everywhere_if_it_stands_for_others(monkeypatch):
     planned, test = suite_plan.planned_backends, "families/any_test.py::test_a"
     assert planned(test, "bloom") == (suite_plan.QUICKEST,)
     assert planned(test, "llama") == suite_plan.BACKENDS
     named = "families/heads_test.py::test_learns_generates_and_is_saved"
-    assert "jax" in planned(f"{named}[mixtral]", "mixtral")
+    assert "jax" in planned(f"{named}[llama]", "llama")
     assert "jax" not in planned(f"{named}[t5]", "t5")
+    assert planned(f"{test}[bloom]", "bloom") == (suite_plan.QUICKEST,)
+    monkeypatch.setitem(suite_plan.PLAN, f"{test}[bloom]", suite_plan.BACKENDS)
+    assert planned(f"{test}[bloom]", "bloom") == suite_plan.BACKENDS
 
 
 def test_what_was_left_to_a_backend_that_did_not_run_it_is_found(tmp_path):

@@ -1,5 +1,6 @@
 """Tiny policies and data that the tests share; nothing is downloaded."""
 
+import contextlib
 import functools
 import io
 import json
@@ -14,6 +15,7 @@ import pytest
 import sentencepiece
 
 from keras_irl.data import demonstrations
+from keras_irl.models import scratch
 from keras_irl.trainers.online_trainer import OnlineTrainer
 
 CORPUS = (
@@ -149,6 +151,24 @@ def tiny_gpt2(max_length=48, dropout=0.0, dtype=None, num_layers=2):
 def tiny_policy(family, **kwargs):
     builders = {"t5": tiny_t5, "bart": tiny_bart, "gpt2": tiny_gpt2}
     return builders[family](**kwargs)
+
+
+@contextlib.contextmanager
+def scratch_of_one_layer():
+    """Makes policies `…-scratch-tiny` of one layer, trained as any others."""
+    tiny = {**scratch.SIZES["tiny"], "num_layers": 1}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(scratch.SIZES, "tiny", tiny)
+        yield
+
+
+def compiled(function):
+    """Compiles a function as a whole, where JAX compiles each operation."""
+    if keras.config.backend() != "jax":
+        return function
+    import jax
+
+    return jax.jit(function)
 
 
 def value_and_gradient(function):

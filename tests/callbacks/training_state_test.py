@@ -13,7 +13,7 @@ from keras_irl.callbacks.training_state import state_of
 
 @pytest.fixture(scope="module")
 def trainer():
-    found = keras_irl.GAIL(tiny_t5(dropout=0.1))
+    found = keras_irl.GAIL(tiny_t5(dropout=0.1, num_layers=1))
     found.compile("adam")
     found.optimizer.build(found.trainable_variables)
     return found

@@ -14,6 +14,7 @@ import signal
 import keras
 import numpy as np
 import pytest
+from testing import scratch_of_one_layer
 
 import keras_irl
 from keras_irl.__main__ import main
@@ -24,7 +25,6 @@ from keras_irl.cli.output_folder import WRITTEN
 from keras_irl.cli.parser import parse_arguments
 from keras_irl.data import load_task
 from keras_irl.generation.drawing import NotFiniteError
-from keras_irl.models import scratch
 from keras_irl.models import scratch_policy
 
 SMALL = (
@@ -41,10 +41,7 @@ OBJECTIVES = ["mle", "mle-entropy", "iqlearn", "online-iqlearn", "gail"]
 
 @pytest.fixture(scope="module", autouse=True)
 def one_layer():
-    """Makes policies of one layer, which are trained and judged as others."""
-    tiny = {**scratch.SIZES["tiny"], "num_layers": 1}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(scratch.SIZES, "tiny", tiny)
+    with scratch_of_one_layer():
         yield
 
 
@@ -156,6 +153,9 @@ def test_objectives_start_alike_and_differ_in_the_end(folder):
     assert abs(curves["gail"][-1] - curves["gail"][0]) > 1e-6
 
 
+# In `make test`, two interruptions of another kind stand for it: between two
+# evaluations, and where the best weights are judged.
+@pytest.mark.slow
 def test_an_interrupted_comparison_continues(
     folder, tmp_path, monkeypatch, capsys
 ):
@@ -576,6 +576,9 @@ def test_every_objective_is_checked_before_the_first_is_trained(
     )
 
 
+# Their names are tested in objectives_test.py, what a report does with names in
+# tests/reporting.
+@pytest.mark.slow
 def test_several_value_offsets_are_told_apart_in_the_report(tmp_path):
     arguments = ["--objectives", "iqlearn", "--value-offset=-2,auto"]
     assert compare(tmp_path, *arguments) == 0

@@ -3,7 +3,6 @@ import pytest
 from testing import numpy
 from testing import quick_start
 from testing import tiny_gpt2
-from testing import tiny_policy
 
 import keras_irl
 from keras_irl.cli.objectives import check_objectives
@@ -19,7 +18,7 @@ def objectives(arguments):
 
 def made(arguments, seed=0):
     """A trainer of each policy."""
-    policy = quick_start(tiny_policy("t5"))
+    policy = quick_start(tiny_gpt2(num_layers=1))
     return {
         name: objective.make_trainer(policy, seed)
         for name, objective in objectives(arguments).items()

@@ -68,7 +68,7 @@ def test_fit_and_evaluate_of_keras_hub_see_these_batches(
 
 
 def test_fit_of_keras_sees_what_keras_hub_sees(monkeypatch):
-    policy = tiny_policy("t5")
+    policy = tiny_policy("t5", num_layers=1)
     dataset = dataset_of(policy)
     recorder = Recorder(policy, monkeypatch)
     keras.Model.fit(
@@ -92,7 +92,7 @@ def test_fit_of_keras_sees_what_keras_hub_sees(monkeypatch):
     ],
 )
 def test_what_is_made_of_it_is_not_preprocessed_again(derive, monkeypatch):
-    policy = tiny_policy("t5")
+    policy = tiny_policy("t5", num_layers=1)
     recorder = Recorder(policy, monkeypatch)
     dataset = derive(dataset_of(policy))
     policy.evaluate(dataset, verbose=0)
@@ -124,7 +124,7 @@ def test_a_map_of_a_namesake_is_applied():
 
 @pytest.mark.filterwarnings("ignore:Dropped 1 of 5 rows")
 def test_says_how_much_it_holds():
-    policy = tiny_policy("t5")
+    policy = tiny_policy("t5", num_layers=1)
     responses = ["b", CORPUS[0] * 9, "d", None, "e"]
     dataset = demonstrations(policy, ["a"] * 5, responses, 3, on_invalid="drop")
     (reason,) = dataset.dropped
@@ -157,7 +157,7 @@ def test_training_on_a_bad_row_names_it(monkeypatch):
             self.reads += 1
             return super().__getitem__(row) if self.reads < 20 else None
 
-    policy = tiny_policy("t5")
+    policy = tiny_policy("t5", num_layers=1)
     prompts = Fading(["a"] * 4)
     dataset = demonstrations(policy, prompts, ["b"] * 4, 2)
     Recorder(policy, monkeypatch)
@@ -312,7 +312,7 @@ def test_rejects_epochs_that_do_not_exist(num_epochs, initial_epoch):
 
 
 def test_an_order_is_asked_for_by_a_flag_or_a_seed():
-    policy = tiny_policy("t5")
+    policy = tiny_policy("t5", num_layers=1)
 
     def orders(**arguments):
         data = demonstrations(

@@ -18,6 +18,14 @@ STRATEGIES = ["fsdp", "tensor", "fsdp+tensor"]
 compiled = functools.cache(scaling.compiled)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_layer():
+    """What is asked of the head and of all weights, a block more repeats."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scaling, "NUM_LAYERS", 1)
+        yield
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_no_device_holds_a_head_that_is_divided(strategy):
     step, _ = compiled(strategy)

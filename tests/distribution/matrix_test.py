@@ -20,7 +20,7 @@ DIAGONAL = [
     ("IQLearn", "llama", "tensor", True),
     ("IQLearn", "t5", "fsdp+tensor", True),
     ("OnlineIQLearn", "gemma", "fsdp", False),
-    ("GAIL", "gpt2", "tensor", True),
+    ("GAIL", "gpt2", "tensor", False),
 ]
 # Compiling a BART takes longest.
 SLOW = ("MLE", "bart", "fsdp", True)

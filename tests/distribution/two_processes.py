@@ -1,6 +1,6 @@
 """A training by several processes, each of which runs this file.
 
-    python two_processes.py PROCESS NUM_PROCESSES PORT FOLDER
+    python two_processes.py PROCESS NUM_PROCESSES PORT FOLDER STRATEGY
 
 It writes what it saw to FOLDER, for `cluster_test.py`.
 """
@@ -10,7 +10,6 @@ import os
 import pathlib
 import sys
 
-NUM_DEVICES = 8
 NUM_DEVICES = 8
 PROMPTS = [f"the fox {letter}" for letter in "abcdefghijklmnopqrst"]
 RESPONSES = [f"{letter} jumps" for letter in "abcdefghijklmnopqrst"]
@@ -131,7 +130,7 @@ def slurm(process, num_processes, port):
     }
 
 
-def main(process, num_processes, port, folder):
+def main(process, num_processes, port, folder, name):
     import keras
     from families import family_policy
 
@@ -158,11 +157,11 @@ def main(process, num_processes, port, folder):
     found["own"] = shares(policy, strategies()["fsdp"])
     told["other"] = message(data.check_share)
     told["indivisible"] = message(keras_irl.data.demonstrations, *late[:3], 12)
-    for name, distribution in strategies().items():
-        keras.distribution.set_distribution(distribution)
-        # Replicated weights are the easier case.
-        found[name] = train(reads=name == "fsdp")
-        assert distribution.auto_shard_dataset
+    distribution = strategies()[name]
+    keras.distribution.set_distribution(distribution)
+    # Replicated weights are the easier case.
+    found[name] = train(reads=name == "fsdp")
+    assert distribution.auto_shard_dataset
     trainer = keras_irl.MLE(family_policy("gpt2", max_length=40))
     trainer.compile("adam")
     arrays = data[0]
@@ -175,4 +174,4 @@ def main(process, num_processes, port, folder):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4])
+    main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

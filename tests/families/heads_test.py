@@ -6,6 +6,7 @@ import keras
 import keras_hub
 import numpy as np
 import pytest
+from families import EXAMPLES
 from families import FAMILIES
 from families import LINEAR_ATTENTION
 from families import family_policy
@@ -149,8 +150,16 @@ def test_learns_generates_and_is_saved(family, tmp_path):
     )
 
 
+# Of the others decoded_families_test.py tells that they write, the test above
+# that they learn.
 @pytest.mark.backends("torch")
-@pytest.mark.parametrize("family", ONLINE)
+@pytest.mark.parametrize(
+    "family",
+    [
+        name if name in EXAMPLES else pytest.param(name, marks=pytest.mark.slow)
+        for name in ONLINE
+    ],
+)
 def test_objectives_that_draw_texts_of_their_own_move_the_policy(family):
     policy = quick_start(family_policy(family, LENGTH))
     inputs, actions, mask = batch_of(policy, family)

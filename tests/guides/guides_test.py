@@ -9,6 +9,7 @@ import tempfile
 import keras
 import make_notebooks
 import pytest
+from testing import scratch_of_one_layer
 
 ROOT = pathlib.Path(__file__).parents[2]
 SCRIPTS = {script.stem: script for script in make_notebooks.scripts()}
@@ -31,7 +32,12 @@ def runs(names, *others):
 @pytest.mark.parametrize("name", runs(SCRIPTS))
 def test_runs_with_small_numbers(name, tmp_path, monkeypatch):
     monkeypatch.setenv(SMALL, "1")
-    run(name, tmp_path, monkeypatch)
+    if name in QUICK:
+        run(name, tmp_path, monkeypatch)
+        return
+    # A second layer is compiled as the first is.
+    with scratch_of_one_layer():
+        run(name, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import numpy as np
 import oracles
 import pytest
 from keras import ops
+from testing import compiled
 from testing import gradient
 from testing import numpy
 from testing import ragged_batch
@@ -105,7 +106,7 @@ def test_gradient_matches_finite_differences():
 @pytest.mark.parametrize("extra", [6, 18])
 @pytest.mark.parametrize("pad_id", [0, 3])
 def test_padding_does_not_change_the_loss(extra, pad_id):
-    loss = IQLearnLoss(0.5, 0.95)
+    loss = compiled(IQLearnLoss(0.5, 0.95))
     q_values, actions, mask = ragged_batch()
     before = numpy(loss(actions, q_values, mask))
     q_values, actions, mask = ragged_batch(extra=extra)
@@ -118,7 +119,7 @@ def test_padding_does_not_change_the_loss(extra, pad_id):
 
 @pytest.mark.parametrize("num_parts", [2, 4])
 def test_a_split_batch_has_the_same_token_mean(num_parts):
-    loss = IQLearnLoss(0.5, 0.95)
+    loss = compiled(IQLearnLoss(0.5, 0.95))
     q_values, actions, mask = ragged_batch()
     parts = [
         (numpy(loss(a, q, m)) * m.sum(), m.sum())
@@ -138,9 +139,10 @@ def test_a_split_batch_has_the_same_token_mean(num_parts):
 def test_a_cut_text_is_bootstrapped_and_an_ended_one_is_not():
     q_values, actions, mask = ragged_batch(lengths=(5,))
     mask[0, 4] = 0.0
-    ended = numpy(IQLearnLoss(1.0, 1.0)(actions, q_values, mask))
+    loss = compiled(IQLearnLoss(1.0, 1.0))
+    ended = numpy(loss(actions, q_values, mask))
     mask[0, 4] = CONTINUES
-    cut = numpy(IQLearnLoss(1.0, 1.0)(actions, q_values, mask))
+    cut = numpy(loss(actions, q_values, mask))
     values = [oracles.log_sum_exp(np.float64(row)) for row in q_values[0]]
     taken = q_values[0, 3, actions[0, 3]]
     difference = ((taken - values[4]) ** 2 - taken**2) / 4

@@ -26,13 +26,17 @@ def losses_after(policy, dataset, start):
 
 def test_learns_as_before_with_the_same_dropout():
     losses = []
+    # Of two blocks the second is told the positions by the first. Where that
+    # takes long to compile, there is one.
+    num_layers = 2 if keras.config.backend() == "torch" else 1
     for is_less in (False, True):
         keras.utils.set_random_seed(0)
-        policy = quick_start(tiny_policy("t5", dropout=0.2))
+        policy = tiny_policy("t5", dropout=0.2, num_layers=num_layers)
+        policy = quick_start(policy)
         dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=3)
         if is_less:
-            assert rematerialize(policy) == 4
-            assert rematerialize(policy) == 4
+            assert rematerialize(policy) == 2 * num_layers
+            assert rematerialize(policy) == 2 * num_layers
         losses.append(losses_after(policy, dataset, policy.get_weights()))
     np.testing.assert_allclose(*losses, rtol=1e-5)
 

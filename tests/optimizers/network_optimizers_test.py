@@ -26,14 +26,18 @@ OPTIMIZERS = {
 def stepped(optimizer, variable, gradients):
     """Applies gradients as a training step of the backend does."""
     optimizer.build([variable])
+    if keras.config.backend() == "jax":
+        import jax
+
+        # Once: of each method that is asked for, a function of its own is
+        # compiled.
+        apply = jax.jit(optimizer.stateless_apply)
     for gradient in gradients:
         gradient = ops.convert_to_tensor(np.float32(gradient))
         if keras.config.backend() != "jax":
             optimizer.apply([gradient], [variable])
             continue
-        import jax
-
-        (value,), state = jax.jit(optimizer.stateless_apply)(
+        (value,), state = apply(
             [v.value for v in optimizer.variables],
             [gradient],
             [variable.value],

@@ -4,6 +4,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
+from families import family_policy
 from keras import ops
 from testing import PROMPTS
 from testing import RESPONSES
@@ -59,6 +60,11 @@ def moved(before, after):
 
 def networks(trainer):
     return trainer.policy, trainer.discriminator, trainer.value
+
+
+def small():
+    """The policy that is made and trained soonest."""
+    return family_policy("llama", max_length=12)
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +130,9 @@ def machine(trained):
     return Machine(fresh(trained))
 
 
-def test_fits_logs_and_is_saved_like_every_trainer(trained, tmp_path):
-    policy = fresh(trained)
+def test_fits_logs_and_is_saved_like_every_trainer(tmp_path):
+    # The tests below train a T5.
+    policy = quick_start(small())
     before = weights(policy)
     _, trainer = fit(
         policy,
@@ -275,7 +282,7 @@ def test_the_head_start_is_used_with_the_default_optimizers(machine):
 
 
 def test_the_others_learn_like_the_policy_if_that_is_told_how():
-    trainer = keras_irl.GAIL(tiny_t5(num_layers=1))
+    trainer = keras_irl.GAIL(small())
     trainer.compile(SGD(0.3), value_optimizer="adam")
     policy, discriminator, value = trainer.optimizers
     assert isinstance(discriminator, SGD) and discriminator is not policy
@@ -422,7 +429,8 @@ OPTIONS = {
 def problem():
     """A trainer, and what its networks could have said to some rollouts."""
     generator = np.random.default_rng(0)
-    trainer = keras_irl.GAIL(tiny_t5(num_layers=1), policy_gradient=at_once())
+    # It says nothing itself.
+    trainer = keras_irl.GAIL(small(), policy_gradient=at_once())
     mask = np.ones((6, 5), "float32")
     mask[:, 4] = 0.0
     numbers = 3.0 * generator.normal(size=(5, 6, 5)).astype("float32")
@@ -571,7 +579,7 @@ def test_a_policy_that_was_not_trained_is_warned_of(machine):
 
 
 def test_networks_with_weights_in_common_are_refused():
-    policy = tiny_t5(num_layers=1)
+    policy = small()
     with pytest.raises(ValueError, match="same weights.*Received"):
         keras_irl.GAIL(policy, TokenScorer(policy))
     scorer = TokenScorer(copy_policy(policy))
@@ -580,13 +588,13 @@ def test_networks_with_weights_in_common_are_refused():
 
 
 def test_a_network_that_scores_no_tokens_is_refused():
-    policy = tiny_t5(num_layers=1)
+    policy = small()
     with pytest.raises(ValueError, match="TokenScorer.*Received"):
         keras_irl.GAIL(policy, discriminator=copy_policy(policy))
 
 
 def test_one_optimizer_for_two_networks_is_refused():
-    trainer = keras_irl.GAIL(tiny_t5(num_layers=1))
+    trainer = keras_irl.GAIL(small())
     optimizer = SGD(0.1)
     with pytest.raises(ValueError, match="of its own.*Received"):
         trainer.compile(optimizer, discriminator_optimizer=optimizer)
@@ -611,18 +619,14 @@ def test_numbers_out_of_range_are_refused(name, number):
 
 def test_a_wrong_form_or_weight_is_refused():
     with pytest.raises(ValueError, match="`reward_form`.*Received"):
-        keras_irl.GAIL(tiny_t5(num_layers=1), reward_form="airl")
+        keras_irl.GAIL(small(), reward_form="airl")
     with pytest.raises(ValueError, match="`mle_weight`.*Received"):
-        keras_irl.GAIL(tiny_t5(num_layers=1), mle_weight=-1.0)
+        keras_irl.GAIL(small(), mle_weight=-1.0)
     with pytest.raises(ValueError, match="language model.*Received"):
         keras_irl.GAIL(keras.Sequential())
     with pytest.raises(ValueError, match="PolicyGradient.*Received"):
-        keras_irl.GAIL(
-            tiny_t5(num_layers=1), policy_gradient={"clip_ratio": 0.1}
-        )
+        keras_irl.GAIL(small(), policy_gradient={"clip_ratio": 0.1})
     with pytest.raises(ValueError, match="Rollouts.*Received"):
-        keras_irl.GAIL(tiny_t5(num_layers=1), rollouts=4)
+        keras_irl.GAIL(small(), rollouts=4)
     with pytest.raises(ValueError, match="past rollouts.*Received"):
-        keras_irl.GAIL(
-            tiny_t5(num_layers=1), rollouts=keras_irl.Rollouts(buffer_size=8)
-        )
+        keras_irl.GAIL(small(), rollouts=keras_irl.Rollouts(buffer_size=8))

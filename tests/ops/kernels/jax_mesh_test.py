@@ -4,6 +4,7 @@ Eight simulated devices: `conftest.py` asks XLA for them.
 """
 
 import functools
+import itertools
 import re
 
 import keras
@@ -132,8 +133,21 @@ def program(head, mesh=None, **sizes):
     return Program(HEADS[head], mesh and MESHES[mesh], **sizes)
 
 
-@pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("mesh", MESHES)
+# One head on every mesh, and every head on two that lay it out otherwise.
+QUICK = [
+    *((mesh, "VD") for mesh in MESHES),
+    *((mesh, "DV") for mesh in ("fsdp", "tensor")),
+    *((mesh, "bias") for mesh in ("fsdp of two axes", "tensor")),
+    *((mesh, "soft cap") for mesh in ("data parallel", "fsdp")),
+    *((mesh, "frozen") for mesh in ("tensor", "tensor, head whole")),
+]
+CASES = [
+    case if case in QUICK else pytest.param(*case, marks=pytest.mark.slow)
+    for case in itertools.product(MESHES, HEADS)
+]
+
+
+@pytest.mark.parametrize(("mesh", "head"), CASES)
 def test_devices_compute_what_one_does(mesh, head):
     expected = program(head).numbers()
     found = program(head, mesh).numbers()
@@ -151,7 +165,16 @@ def test_rows_that_do_not_divide_are_on_every_device(mesh):
 
 @pytest.mark.parametrize(
     ("mesh", "head"),
-    [*(("fsdp", head) for head in HEADS), ("another axis", "bias")],
+    [
+        ("fsdp", "DV"),
+        ("fsdp", "frozen"),
+        ("another axis", "bias"),
+        # Of these, the others have what there is: a kernel, a bias, a cap.
+        *(
+            pytest.param("fsdp", head, marks=pytest.mark.slow)
+            for head in ("VD", "bias", "soft cap")
+        ),
+    ],
 )
 def test_a_vocabulary_that_does_not_divide_is_exchanged(mesh, head):
     expected = program(head, size=V - 3).numbers()
