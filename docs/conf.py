@@ -41,6 +41,9 @@ myst_heading_anchors = 4
 nb_execution_mode = os.environ.get("KERAS_IRL_RUN_GUIDES", "cache")
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
+# What libraries say of the machine that builds the site tells readers nothing.
+nb_output_stderr = "remove"
+nb_merge_streams = True
 
 # What Keras documents of the methods that are overridden is not ours.
 autodoc_inherit_docstrings = False
