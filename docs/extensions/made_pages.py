@@ -90,7 +90,8 @@ def _families(root):
     start, end = "<!-- families: start -->", "<!-- families: end -->"
     table = text.partition(start)[2].partition(end)[0]
     return (
-        '# Supported families\n\nEvery text model of keras-hub is trained. "Or not" is '
+        "# Supported families\n\nEvery text model of keras-hub is trained. "
+        '"Or not" is '
         "a choice of the preset; `keras_irl.models.enable_lora(policy)` "
         "freezes a policy but for low-rank updates of the layers that are "
         f"named here, or of those that you name.\n\n{table.strip()}\n"
