@@ -63,10 +63,6 @@ html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False
 html_theme_options = {"navigation_with_keys": True}
-if repository:
-    html_theme_options["source_repository"] = repository.partition("/blob/")[0]
-    html_theme_options["source_branch"] = "main"
-    html_theme_options["source_directory"] = "docs/"
 
 made_pages.make_pages(DOCS, ROOT, repository)
 
