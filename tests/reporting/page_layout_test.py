@@ -46,7 +46,10 @@ frame.srcdoc = SOURCE;
 def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     results = compared(**{f"policy {i}": run(i) for i in range(6)})
+    responses = [{"decoder": "greedy", "texts": ["X is a Thai place."]}]
+    sample = {"prompt": "X", "references": [], "responses": responses}
     for runs in results["objectives"].values():
+        runs[0]["samples"] = [sample]
         for row in runs[0]["rows"]:
             row |= {f"distinct_{n}": 40.0 for n in (1, 2, 3)}
     write_report(
