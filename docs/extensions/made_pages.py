@@ -162,7 +162,9 @@ def _guides(root, made, repository):
     names = sorted(paths)
     listed = "\n".join(names)
     (made / "index.md").write_text(
-        "# Guides\n\n"
+        "# Guides\n\nEach is a notebook to open in Colab, runs as it is in a "
+        "minute or two on two CPU cores, and ends in a cell that scales it "
+        "up. They ask for Keras and not for reinforcement learning.\n\n"
         + (
             f"```{{toctree}}\n:maxdepth: 1\n\n{listed}\n```\n"
             if names
