@@ -57,7 +57,8 @@ def test_an_equation_keeps_its_lines_or_is_set():
 
 def test_a_trainer_shows_what_it_takes():
     found = docstrings.constructor_signature(keras_irl.IQLearn)
-    assert found.startswith("(policy, td_weight=0.1, discount=0.99, *, ")
+    assert found.startswith("(policy, td_weight=0.1, discount=0.99, ")
+    assert ", *, stop_value_gradient=False, " in found
     assert found.endswith(", **kwargs)")
 
 
