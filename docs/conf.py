@@ -41,6 +41,9 @@ myst_heading_anchors = 4
 nb_execution_mode = os.environ.get("KERAS_IRL_RUN_GUIDES", "cache")
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
+# What libraries say of the machine that builds the site tells readers nothing.
+nb_output_stderr = "remove"
+nb_merge_streams = True
 
 # What Keras documents of the methods that are overridden is not ours.
 autodoc_inherit_docstrings = False
@@ -60,10 +63,6 @@ html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False
 html_theme_options = {"navigation_with_keys": True}
-if repository:
-    html_theme_options["source_repository"] = repository.partition("/blob/")[0]
-    html_theme_options["source_branch"] = "main"
-    html_theme_options["source_directory"] = "docs/"
 
 made_pages.make_pages(DOCS, ROOT, repository)
 

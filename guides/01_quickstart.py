@@ -273,7 +273,7 @@ the right is more diverse. The dashed levels are greedy decoding, which writes
 one text a prompt and has no diversity.
 """
 
-# %%
+# %% mystnb={"image": {"alt": "Exact match against Self-BLEU: a curve over the temperatures for mle and for iqlearn, and a dashed level each for greedy decoding."}}
 from keras_irl.reporting.pictures import draw_quality_vs_diversity
 
 

@@ -359,7 +359,19 @@ for weight, policy in policies.items():
 entropies = [entropy_of(policy) for policy in policies.values()]
 assert all(np.diff(entropies) > 0)
 
-# %%
+# %% mystnb={"image": {"alt": "Left, rewards of state and token against how often the policy takes it, on two straight lines. Right, entropy and length of a text, which rise with td_weight."}}
+
+
+def show(path):
+    """Shows a picture in a notebook."""
+    print(path)
+    if "ipykernel" in sys.modules:
+        from IPython.display import Image
+        from IPython.display import display
+
+        display(Image(filename=str(path), width=720))
+
+
 figure = Figure(figsize=(9.6, 3.6), dpi=150, layout="constrained")
 left, right = figure.subplots(1, 2)
 for weight, color in ((0.1, "#0072B2"), (1.0, "#D55E00")):
@@ -381,7 +393,7 @@ right.legend(frameon=False)
 for axes in (left, right):
     axes.spines[["top", "right"]].set_visible(False)
 figure.savefig(FOLDER / "td_weight.png")
-figure
+show(FOLDER / "td_weight.png")
 
 # %% [markdown]
 """
@@ -402,7 +414,7 @@ Here are the expert's texts of one and four tokens, colored by their rewards at
 λ = 1. `heat_map` is the library's, and takes rewards wherever they come from.
 """
 
-# %%
+# %% mystnb={"image": {"alt": "Five texts with each token colored by its reward: orange below 0, blue above."}}
 
 
 def text_rewards(q_values, row):
@@ -420,7 +432,7 @@ chosen = [words.index(word) for word in (".", "a.", "b.", "abb.", "baba")]
 _, picture = keras_irl.rewards.heat_map(
     [text_rewards(tables[1.0], row) for row in chosen], FOLDER
 )
-print(picture)
+show(picture)
 assert length_of(policies[1.0]) > length_of(EXPERT)
 ends = [s for s in range(15) if len(STATES[s]) < LENGTH - 1]
 assert policies[1.0][0, END] < EXPERT[0, END]

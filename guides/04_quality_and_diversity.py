@@ -315,7 +315,7 @@ assert (np.diff(on_front[:, 1]) > 0).all() and (
     np.diff(on_front[:, 0]) < 0
 ).all()
 
-# %%
+# %% mystnb={"image": {"alt": "Exact match against Self-BLEU: the fronts of mle and iqlearn, with dashed levels for greedy decoding."}}
 from keras_irl.reporting.pictures import draw_quality_vs_diversity
 
 

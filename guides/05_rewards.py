@@ -168,7 +168,7 @@ the rewards of IQLearn stand the log-probabilities of the control. It is
 written as a page to click through, and as a picture.
 """
 
-# %%
+# %% mystnb={"image": {"alt": "A right and a wrong sentence, their tokens colored by the rewards of iqlearn and by the log-probabilities of mle."}}
 
 
 def show(path):

@@ -423,7 +423,7 @@ def compare_chains(path, setting, num_measurements=20):
     return curves
 
 
-# %%
+# %% mystnb={"image": {"alt": "Share of rollouts that reach the goal over training steps, offline and online, in three chains."}}
 quick = Setting(num_seeds=20, num_steps=300)
 if not FULL_SIZE:
     quick = Setting(num_seeds=3, num_steps=4)

@@ -16,22 +16,6 @@ minutes. In earnest, GPUs or TPUs.
 [colab]: https://colab.research.google.com/github/keras-irl/keras_irl/blob/main/guides/notebooks/08_scale.ipynb
 """
 
-# %% [markdown]
-"""
-JAX reads this once, before it is imported: it shall leave GPUs and TPUs alone,
-and the CPU look like eight devices. So the guide runs alike on every machine.
-What uses real devices, the last cell, is a program of its own.
-"""
-
-# %%
-import os
-
-os.environ["JAX_PLATFORMS"] = "cpu"
-flags = os.environ.get("XLA_FLAGS", "")
-if "device_count" not in flags:
-    flags += " --xla_force_host_platform_device_count=8"
-    os.environ["XLA_FLAGS"] = flags.strip()
-
 # %% tags=["install"]
 import importlib.util
 import subprocess
@@ -60,6 +44,21 @@ backends = ("jax", "tensorflow", "torch")
 installed = [name for name in backends if importlib.util.find_spec(name)]
 chosen = "jax" if has_accelerator else installed[0]
 os.environ.setdefault("KERAS_BACKEND", chosen)
+
+# %% [markdown]
+"""
+Which devices there are, JAX decides once, when it is first used. Here it leaves
+GPUs and TPUs alone, and the CPU looks like eight devices, so that the guide runs
+alike on every machine. What uses real devices, the last cell, is a program of its
+own.
+"""
+
+# %%
+os.environ["JAX_PLATFORMS"] = "cpu"
+flags = os.environ.get("XLA_FLAGS", "")
+if "device_count" not in flags:
+    flags += " --xla_force_host_platform_device_count=8"
+    os.environ["XLA_FLAGS"] = flags.strip()
 
 # %%
 import itertools
@@ -339,8 +338,8 @@ blocks, and at least 0.42 or 0.08 s a step of 4,096 tokens a device; by `"fsdp"`
 the 64 H100 would need 0.39 s. What is reached in practice is about half of the
 makers' peak. Nothing of it was run on more than one real device.
 
-It is a program of its own, started on all hosts as above, without the first
-cell of this guide.
+It is a program of its own, started on all hosts as above, without the cell of
+this guide that simulates devices.
 """
 
 # %% tags=["scale-up"]

@@ -55,6 +55,13 @@ def test_an_equation_keeps_its_lines_or_is_set():
     assert found.endswith("Args:\n    x: A number.")
 
 
+def test_a_trainer_shows_what_it_takes():
+    found = docstrings.constructor_signature(keras_irl.IQLearn)
+    assert found.startswith("(policy, td_weight=0.1, discount=0.99, ")
+    assert ", *, stop_value_gradient=False, " in found
+    assert found.endswith(", **kwargs)")
+
+
 def test_a_list_is_set_apart_from_the_text_before():
     assert converted("Two:\n- a\n  more\n- b") == "Two:\n\n- a\n  more\n- b"
 

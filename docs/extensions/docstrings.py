@@ -5,6 +5,7 @@ tables with bars, links in brackets, fences around code, and equations that
 stand apart. `equations.py` has the latter for MathJax.
 """
 
+import inspect
 import pathlib
 import re
 
@@ -19,9 +20,31 @@ def setup(app):
     """Hooks it into autodoc, before napoleon reads the sections."""
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-process-docstring", _process, priority=100)
+    app.connect("autodoc-process-signature", _signature)
     app.connect("autodoc-skip-member", _is_field)
     app.connect("build-finished", _without_links_back, priority=900)
     return {"version": "1", "parallel_read_safe": True}
+
+
+def _signature(app, what, name, obj, options, signature, returned):
+    """Shows what a constructor takes, which Keras's `__new__` hides."""
+    if what == "class" and signature == "(*args, **kwargs)":
+        return constructor_signature(obj), returned
+    return None
+
+
+def constructor_signature(made):
+    """What a class takes, without types.
+
+    Args:
+        made: A class with an `__init__` of its own or inherited.
+
+    Returns:
+        String, such as `"(policy, td_weight=0.1)"`.
+    """
+    _self, *taken = inspect.signature(made.__init__).parameters.values()
+    untyped = [p.replace(annotation=inspect.Parameter.empty) for p in taken]
+    return str(inspect.Signature(untyped))
 
 
 def _is_field(app, what, name, obj, skip, options):

@@ -90,7 +90,8 @@ def _families(root):
     start, end = "<!-- families: start -->", "<!-- families: end -->"
     table = text.partition(start)[2].partition(end)[0]
     return (
-        '# Families\n\nEvery text model of keras-hub is trained. "Or not" is '
+        "# Supported families\n\nEvery text model of keras-hub is trained. "
+        '"Or not" is '
         "a choice of the preset; `keras_irl.models.enable_lora(policy)` "
         "freezes a policy but for low-rank updates of the layers that are "
         f"named here, or of those that you name.\n\n{table.strip()}\n"
@@ -161,7 +162,9 @@ def _guides(root, made, repository):
     names = sorted(paths)
     listed = "\n".join(names)
     (made / "index.md").write_text(
-        "# Guides\n\n"
+        "# Guides\n\nEach is a notebook to open in Colab, runs as it is in a "
+        "minute or two on two CPU cores, and ends in a cell that scales it "
+        "up. They ask for Keras and not for reinforcement learning.\n\n"
         + (
             f"```{{toctree}}\n:maxdepth: 1\n\n{listed}\n```\n"
             if names

@@ -90,7 +90,7 @@ def _facts(results):
     return {
         name.replace("_", " "): str(value)
         for name, value in results.items()
-        if isinstance(value, str | numbers.Real)
+        if isinstance(value, str | numbers.Real) and value != ""
     }
 
 
@@ -413,7 +413,7 @@ def comparison_page(
         headline=said.headline,
         conclusion=said.conclusion,
         script=sorting_script(),
-        summary=[*notes, *summary],
+        summary=[*summary, *notes],
         pictures=pictures,
         tables=result_tables(results),
         settings=said.settings,

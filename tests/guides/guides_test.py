@@ -122,6 +122,14 @@ def test_has_what_each_guide_has(name):
     assert re.search(r"\b([GM]i?B)\b", expected), "The memory."
 
 
+def test_every_picture_is_told_in_words():
+    """The site gives them to those who can't see it."""
+    for name in SCRIPTS:
+        for marks, body in cells(name):
+            if re.search(r"^show\(", body, re.M):
+                assert re.search(r'"alt": "[^"]{40,}\."', marks), (name, body)
+
+
 @pytest.mark.parametrize("tag", ["install", "backend"])
 def test_all_begin_alike(tag):
     found = {

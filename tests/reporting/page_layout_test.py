@@ -24,6 +24,9 @@ frame.onload = () => {
   const head = box.querySelector('thead th').getBoundingClientRect();
   const name = box.querySelector('td').getBoundingClientRect();
   const hint = page.querySelector('.hint');
+  const names = [...page.querySelectorAll('.settings th')];
+  const setting = names.find(x => x.textContent == 'command');
+  setting.innerHTML = '<span>command</span>';
   document.title = JSON.stringify({
     scrolled: [box.scrollTop, box.scrollLeft],
     head: head.top - top.top,
@@ -32,6 +35,7 @@ frame.onload = () => {
     hints: page.querySelectorAll('.hint').length,
     boxes: boxes.length,
     page: page.documentElement.scrollWidth,
+    setting: setting.querySelector('span').getClientRects().length,
   });
 };
 frame.srcdoc = SOURCE;
@@ -42,10 +46,15 @@ frame.srcdoc = SOURCE;
 def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     results = compared(**{f"policy {i}": run(i) for i in range(6)})
+    responses = [{"decoder": "greedy", "texts": ["X is a Thai place."]}]
+    sample = {"prompt": "X", "references": [], "responses": responses}
     for runs in results["objectives"].values():
+        runs[0]["samples"] = [sample]
         for row in runs[0]["rows"]:
             row |= {f"distinct_{n}": 40.0 for n in (1, 2, 3)}
-    write_report(results, folder)
+    write_report(
+        results, folder, settings={"command": "keras-irl compare " * 20}
+    )
     source = (folder / "report.html").read_text("utf-8")
     source = json.dumps(unprotected(source)).replace("</", "<\\/")
     page = f"<title>-</title>{MEASURE.replace('SOURCE', source)}"
@@ -65,3 +74,7 @@ def test_a_narrow_page_says_that_its_tables_scroll(measured):
 
 def test_a_narrow_page_is_no_wider_than_the_screen(measured):
     assert measured["page"] <= 390
+
+
+def test_names_of_settings_are_not_broken(measured):
+    assert measured["setting"] == 1
