@@ -12,6 +12,8 @@ from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
 from keras_irl.arguments import shortened
 from keras_irl.families.family import check_language_model
+from keras_irl.families.family import nearest_family
+from keras_irl.families.roles import agreed_role
 from keras_irl.families.roles import role_of
 from keras_irl.keras_seams import layout_of_variable
 from keras_irl.keras_seams import move_variable
@@ -84,7 +86,8 @@ class Sharded(keras.distribution.ModelParallel):
     Raises:
         ValueError: If the mesh has other axes, the strategy needs one that it
             lacks, or, when a policy is made, if no rule says what a large
-            variable does.
+            variable does, or families disagree on it: what is being made
+            tells its name and not its family.
 
     References:
         - [Zhao et al., 2023](https://arxiv.org/abs/2304.11277), on "fsdp".
@@ -192,7 +195,8 @@ def layout_map(
     ```
     """
     check_language_model(policy)
-    rules = _Rules(device_mesh, strategy, min_size)
+    family = nearest_family(policy)
+    rules = _Rules(device_mesh, strategy, min_size, family)
     found = keras.distribution.LayoutMap(device_mesh)
     known = set()
     for variable in policy.variables:
@@ -260,7 +264,8 @@ def _slots_of(model):
 class _Rules:
     """Table of how variables are divided on a mesh."""
 
-    def __init__(self, device_mesh, strategy, min_size):
+    def __init__(self, device_mesh, strategy, min_size, family=None):
+        self.family = family
         check_kind("device_mesh", device_mesh, keras.distribution.DeviceMesh)
         self.strategy = check_choice("strategy", strategy, STRATEGIES)
         self.min_size = check_integer("min_size", min_size, least=1)
@@ -307,14 +312,9 @@ class _Rules:
     def _divide(self, variable, shape):
         axes, why = [None] * len(shape), "fsdp"
         if self.strategy != "fsdp":
-            role = role_of(variable.path, len(shape))
+            role = self._role(variable.path, len(shape))
             if role is None and "float" in str(variable.dtype):
-                raise ValueError(
-                    "No rule says how this variable may be divided. Use "
-                    'strategy="fsdp", which needs none, or lay it out by a '
-                    "`keras.distribution.LayoutMap`. Received: "
-                    f"{variable.path} of shape {shortened(shape)}"
-                )
+                raise _no_rule(variable)
             why = "whole" if role is None else role.name
             axis = None if role is None else role.axis
             if axis is not None and shape[axis] % self.sizes["model"]:
@@ -331,6 +331,20 @@ class _Rules:
             else:
                 why = f"{why}, indivisible"
         return axes, why
+
+    def _role(self, path, rank):
+        if self.family is None:
+            return agreed_role(path, rank)
+        return role_of(path, rank, self.family)
+
+
+def _no_rule(variable):
+    return ValueError(
+        "No rule says how this variable may be divided: its family is not "
+        'known, or it is no part of it. Use `strategy="fsdp"`, which needs no '
+        "rule, or lay it out by a `keras.distribution.LayoutMap`. Received: "
+        f"{variable.path} of shape {shortened(tuple(variable.shape))}"
+    )
 
 
 def _bytes_of(dtype):
