@@ -8,6 +8,7 @@ serialized and compared later does not depend on what was passed.
 import math
 import numbers
 import operator
+from collections.abc import Collection
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,7 +47,7 @@ def check_integer(
     name: str,
     value: Any,
     least: int = 0,
-    most: Any = LARGEST_COUNT,
+    most: int = LARGEST_COUNT,
     *,
     meaning: str = "",
 ) -> int:
@@ -86,11 +87,11 @@ def check_integer(
 def check_number(
     name: str,
     value: Any,
-    least: Any = None,
-    most: Any = None,
+    least: float | None = None,
+    most: float | None = None,
     *,
-    above: Any = None,
-    below: Any = None,
+    above: float | None = None,
+    below: float | None = None,
     meaning: str = "",
 ) -> float:
     """Checks a finite number.
@@ -141,7 +142,7 @@ def check_number(
 
 
 def check_choice(
-    name: str, value: Any, choices: Any, *, meaning: str = ""
+    name: str, value: Any, choices: Collection[str], *, meaning: str = ""
 ) -> Any:
     """Checks a text that chooses one of several things.
 
@@ -201,7 +202,7 @@ def check_flag(name: str, value: Any) -> bool:
     return bool(flag)
 
 
-def check_kind(name: str, value: Any, kind: Any, *, meaning: str = "") -> Any:
+def check_kind(name: str, value: Any, kind: type, *, meaning: str = "") -> Any:
     """Checks that a value is of a class.
 
     Args:
@@ -480,7 +481,7 @@ def _as_float(number):
         return math.inf
 
 
-def first_line(error: Any, size: int = 300) -> str:
+def first_line(error: BaseException, size: int = 300) -> str:
     """First line of what another library's error says, or its type.
 
     Args:

@@ -106,7 +106,7 @@ def is_missing(value: Any) -> bool:
 
 def finite_numbers(
     name: str, numbers: Sequence[Any], num_texts: int | None = None
-) -> Any:
+) -> np.ndarray:
     """Returns numbers as a float64 array.
 
     Args:

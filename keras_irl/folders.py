@@ -10,7 +10,7 @@ from keras_irl.arguments import shortened
 from keras_irl.types import Path
 
 
-def check_path(name: str, value: Any) -> Any:
+def check_path(name: str, value: Any) -> pathlib.Path:
     """Checks that something can be the path of a file or folder.
 
     Args:

@@ -11,6 +11,7 @@ import contextlib
 import functools
 import inspect
 import warnings
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
@@ -22,10 +23,11 @@ from keras import ops
 from keras import tree
 
 from keras_irl.types import Policy
+from keras_irl.types import Tensor
 
 
 @contextlib.contextmanager
-def without_mask_warnings() -> Iterator[Any]:
+def without_mask_warnings() -> Iterator[None]:
     """Silences the warning that layers of a T5 destroy a mask, for a while.
 
     keras-hub hands its T5 the mask of the padding as an argument. The one that
@@ -45,7 +47,7 @@ def without_mask_warnings() -> Iterator[Any]:
         yield
 
 
-def layers_inside(layer: Any) -> list[Any]:
+def layers_inside(layer: keras.Layer) -> list[keras.Layer]:
     """Lists a layer and all layers inside it, at any depth, itself first.
 
     Waits for: a public walk over layers. `keras.Model.layers` lists those of a
@@ -54,7 +56,7 @@ def layers_inside(layer: Any) -> list[Any]:
     return list(layer._flatten_layers())
 
 
-def wrap_call(layer: Any, wrapper: Any) -> None:
+def wrap_call(layer: keras.Layer, wrapper: Callable[..., Any]) -> None:
     """Puts a wrapper around what a layer computes, for good.
 
     Waits for: a `keras.RematScope` (keras-team/keras#20743) that reaches layers
@@ -68,7 +70,9 @@ def wrap_call(layer: Any, wrapper: Any) -> None:
     layer.call = wrapper
 
 
-def blocks_of(backbone: Any, names: Sequence[str]) -> list[Any]:
+def blocks_of(
+    backbone: keras_hub.models.Backbone, names: Sequence[str]
+) -> list[keras.Layer]:
     """Lists the blocks that a backbone keeps under its attributes.
 
     Waits for: a public list of the blocks of a backbone. Each family of
@@ -87,7 +91,7 @@ def blocks_of(backbone: Any, names: Sequence[str]) -> list[Any]:
     return [block for name in names for block in attributes[name]]
 
 
-def weight_kind(variable: Any) -> str | None:
+def weight_kind(variable: keras.Variable) -> str | None:
     """Tells embeddings and kernels from biases and the scales of norms.
 
     Waits for: initializers as arguments of all backbones of keras-hub, or
@@ -116,11 +120,11 @@ class LowRankFactors(NamedTuple):
         b: The `keras.Variable` B.
     """
 
-    a: Any
-    b: Any
+    a: keras.Variable
+    b: keras.Variable
 
 
-def low_rank_factors(layer: Any) -> LowRankFactors | None:
+def low_rank_factors(layer: keras.Layer) -> LowRankFactors | None:
     """Finds the factors that `enable_lora` has given a layer.
 
     Waits for: a documented name of them, or a layer that merges them when it is
@@ -141,7 +145,7 @@ def low_rank_factors(layer: Any) -> LowRankFactors | None:
     return None
 
 
-def trained_by(optimizer: Any) -> list[Any]:
+def trained_by(optimizer: keras.Optimizer) -> list[keras.Variable]:
     """Lists the variables that an optimizer was built for.
 
     Waits for: a public name of them. A wrapper is asked to apply gradients
@@ -151,7 +155,7 @@ def trained_by(optimizer: Any) -> list[Any]:
     return optimizer._trainable_variables
 
 
-def batch_count(optimizer: Any) -> Any:
+def batch_count(optimizer: keras.Optimizer) -> keras.Variable:
     """The number of batches that an optimizer has seen, a `keras.Variable`.
 
     Waits for: a public name of it. `iterations` is that of updates: where
@@ -166,7 +170,7 @@ def batch_count(optimizer: Any) -> Any:
 DROPPING = ("pythonify_logs", "_symbolic_build")
 
 
-def build_metrics(model: Any, batch: Any) -> None:
+def build_metrics(model: keras.Model, batch: tuple[Any, Any, Any]) -> None:
     """Makes the metrics of a compiled model, from a batch `(x, y, weight)`.
 
     Waits for: a public name. Keras makes them in the first step, and where it
@@ -181,7 +185,7 @@ def build_metrics(model: Any, batch: Any) -> None:
 OF_A_VALIDATION = "_use_cached_eval_dataset"
 
 
-def state_without_model(callback: Any) -> dict[str, Any]:
+def state_without_model(callback: keras.callbacks.Callback) -> dict[str, Any]:
     """The state of a callback that can be copied: it watches no model.
 
     Waits for: `keras.callbacks.Callback`s that are copied without the model
@@ -190,7 +194,9 @@ def state_without_model(callback: Any) -> dict[str, Any]:
     return {**vars(callback), "_model": None}
 
 
-def token_id(tokenizer: Any, name: str) -> int | None:
+def token_id(
+    tokenizer: keras_hub.tokenizers.Tokenizer, name: str
+) -> int | None:
     """Returns a token's id from an attribute that not all tokenizers have.
 
     Waits for: start and padding tokens of all tokenizers of keras-hub, `None`
@@ -219,13 +225,13 @@ class StepState(NamedTuple):
         metrics: List of tensors, of `model.metrics_variables`.
     """
 
-    trainable: Any
-    non_trainable: Any
-    optimizer: Any
-    metrics: Any
+    trainable: list[Tensor]
+    non_trainable: list[Tensor]
+    optimizer: list[Tensor]
+    metrics: list[Tensor]
 
     @classmethod
-    def of(cls, model: Any) -> "StepState":
+    def of(cls, model: keras.Model) -> "StepState":
         """The variables of a compiled model themselves, in this order."""
         return cls(
             model.trainable_variables,
@@ -235,7 +241,7 @@ class StepState(NamedTuple):
         )
 
 
-def step_arguments(arguments: tuple[Any, ...]) -> tuple[Any, Any]:
+def step_arguments(arguments: tuple[Any, ...]) -> tuple[StepState | None, Any]:
     """Tells state, `None` where there is none, and data of a step apart."""
     *states, data = arguments
     return (StepState(*states[0]) if states else None), data
@@ -263,8 +269,8 @@ class KeepsWidth:
     """
 
     def call_decoder_with_cache(
-        self, *, decoder_token_ids: Any, **kwargs: Any
-    ) -> Any:
+        self, *, decoder_token_ids: Tensor, **kwargs: Any
+    ) -> tuple[Tensor, ...]:
         """The logits and states of T5's own, of a width that is known."""
         width = decoder_token_ids.shape[1]
         logits, hidden_states, *caches = super().call_decoder_with_cache(  # type: ignore[misc]
@@ -277,7 +283,7 @@ class KeepsWidth:
         )
 
 
-def clear_gradients(variables: Sequence[Any]) -> None:
+def clear_gradients(variables: Sequence[keras.Variable]) -> None:
     """Forgets the gradients of earlier steps, which PyTorch would add to.
 
     Keras clears those of the parameters that it has registered with PyTorch,
@@ -321,7 +327,9 @@ def is_preprocessing(transform: Any) -> bool:
     )
 
 
-def sampling_policy(policy: Policy, sampler: Any, *overrides: Any) -> Any:
+def sampling_policy(
+    policy: Policy, sampler: keras_hub.samplers.Sampler, *overrides: Any
+) -> Policy:
     """Makes a second policy, of the same weights, that another sampler drives.
 
     It expects `sampler.num_return_sequences` equal rows of each prompt, one
@@ -376,7 +384,9 @@ class _EncodesOnce:
         return tree.map_structure(repeat, super()._build_cache(*args, **kwargs))
 
 
-def layout_of_variable(variable: Any) -> Any:
+def layout_of_variable(
+    variable: keras.Variable,
+) -> keras.distribution.TensorLayout | None:
     """Returns the layout that a variable has already, or `None`.
 
     Waits for: a public name of it. `ModelParallel` reads it to lay out what
@@ -388,7 +398,11 @@ def layout_of_variable(variable: Any) -> Any:
     return variable._layout
 
 
-def move_variable(variable: Any, distribution: Any, like: Any = None) -> None:
+def move_variable(
+    variable: keras.Variable,
+    distribution: keras.distribution.Distribution,
+    like: keras.Variable | None = None,
+) -> None:
     """Lays a variable out anew, as the current distribution says.
 
     Waits for: a public way to lay out variables that were made before the
@@ -410,7 +424,7 @@ def move_variable(variable: Any, distribution: Any, like: Any = None) -> None:
     variable.assign(keras.distribution.distribute_tensor(value, layout))
 
 
-def global_random_state(state: Any = None) -> list[int]:
+def global_random_state(state: Sequence[int] | None = None) -> list[int]:
     """Reads the state of Keras's global random generator, or sets it.
 
     Waits for: `keras.utils.set_random_seed` with a counterpart that reads. It
@@ -436,7 +450,9 @@ def random_seed() -> int | None:
     return keras.src.utils.rng_utils.get_random_seed()
 
 
-def weight_of_slot(slot: Any, weights: Sequence[Any]) -> Any:
+def weight_of_slot(
+    slot: keras.Variable, weights: Sequence[keras.Variable]
+) -> keras.Variable | None:
     """Finds the weight that an optimizer keeps one of its variables of.
 
     Waits for: an optimizer that tells which. Its variables have the path of
@@ -459,7 +475,7 @@ def weight_of_slot(slot: Any, weights: Sequence[Any]) -> Any:
     return max(found, key=lambda weight: len(weight.path), default=None)
 
 
-def updated_weight(layer: Any) -> Any:
+def updated_weight(layer: keras.Layer) -> keras.Variable:
     """Finds the weight that the low-rank factors of a layer are added to.
 
     Waits for: a layer that tells. What it shows as `kernel` is the sum.
@@ -474,7 +490,7 @@ def updated_weight(layer: Any) -> Any:
     return next(v for v in layer.variables if v.name in names)
 
 
-def seed_states(variables: Sequence[Any]) -> list[Any]:
+def seed_states(variables: Sequence[keras.Variable]) -> list[keras.Variable]:
     """Finds the states of generators among variables, as those of dropout.
 
     Waits for: a model that lists its generators, or files of weights that keep

@@ -75,7 +75,9 @@ def share_of_batch(batch_size: int) -> Share:
     return share
 
 
-def current_share(distribution: Any = None) -> Share:
+def current_share(
+    distribution: keras.distribution.Distribution | None = None,
+) -> Share:
     """Finds which rows of every batch this process feeds.
 
     They are those that its devices compute, as a distribution lays out the
@@ -172,7 +174,7 @@ def share_of_parts(
     return Share(mine[0] // size, num_parts // size)
 
 
-def to_numpy(tensor: Any) -> Tensor:
+def to_numpy(tensor: Tensor) -> Tensor:
     """Fetches a tensor, whichever processes hold parts of it.
 
     All processes must call it, as each sends its part to the others.

@@ -64,7 +64,7 @@ def check_about(about: Any, path: str) -> None:
         )
 
 
-def check_class(about: dict[str, Any], trainer: Any, path: str) -> None:
+def check_class(about: dict[str, Any], trainer: Trainer, path: str) -> None:
     """Checks that a checkpoint is that of a trainer of the same class.
 
     Args:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from collections.abc import Set
 from typing import Any
 from typing import NamedTuple
 
@@ -39,17 +40,17 @@ class Batch(NamedTuple):
         inputs: Dictionary of arrays, all that the policy is given, or `None`.
     """
 
-    token_ids: Any
-    padding_mask: Any
-    actions: Any
-    mask: Any
-    segment_ids: Any
-    prompt_ids: Any = None
-    prompt_mask: Any = None
-    inputs: Any = None
+    token_ids: np.ndarray
+    padding_mask: np.ndarray
+    actions: np.ndarray
+    mask: np.ndarray
+    segment_ids: np.ndarray | None
+    prompt_ids: np.ndarray | None = None
+    prompt_mask: np.ndarray | None = None
+    inputs: dict[str, np.ndarray] | None = None
 
 
-def read_batches(policy: Policy, dataset: Any, num_batches: int) -> list[Any]:
+def read_batches(policy: Policy, dataset: Any, num_batches: int) -> list[Batch]:
     """Reads the first batches of a data set.
 
     Args:
@@ -90,7 +91,7 @@ def read_batches(policy: Policy, dataset: Any, num_batches: int) -> list[Any]:
     ]
 
 
-def without_filling(batch: Any, is_made_here: bool) -> Batch:
+def without_filling(batch: Batch, is_made_here: bool) -> Batch:
     """Leaves out the copies that fill up the last batch of demonstrations.
 
     Args:
@@ -202,12 +203,12 @@ class Counts(NamedTuple):
     last_ids: set
 
     @property
-    def trained_share(self) -> Any:
+    def trained_share(self) -> float:
         """The share of the tokens that is trained."""
         return self.num_trained / max(1, self.num_tokens)
 
 
-def count(batches: Sequence[Any], end_ids: set[Any]) -> Counts:
+def count(batches: Sequence[Batch], end_ids: Set[int]) -> Counts:
     """Counts the texts and tokens in batches.
 
     Args:
@@ -241,7 +242,9 @@ def count(batches: Sequence[Any], end_ids: set[Any]) -> Counts:
     )
 
 
-def known_ends(policy: Policy, demonstrations: Any) -> set[Any]:
+def known_ends(
+    policy: Policy, demonstrations: Demonstrations | None
+) -> set[int]:
     """Lists the ids of the tokens that end a text.
 
     Args:

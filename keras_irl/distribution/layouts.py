@@ -2,7 +2,7 @@
 
 import math
 import weakref
-from typing import Any
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
@@ -97,7 +97,7 @@ class Sharded(keras.distribution.ModelParallel):
 
     def __init__(
         self,
-        device_mesh: Any,
+        device_mesh: keras.distribution.DeviceMesh,
         strategy: str = "fsdp",
         *,
         min_size: int = MIN_SIZE,
@@ -111,7 +111,9 @@ class Sharded(keras.distribution.ModelParallel):
         self._rules = rules
         self._placed = {}
 
-    def get_variable_layout(self, variable: Any) -> Any:
+    def get_variable_layout(
+        self, variable: keras.Variable
+    ) -> keras.distribution.TensorLayout:
         known = layout_of_variable(variable)
         if known is not None:
             # What belongs to a weight, such as its momentum, lies as it does.
@@ -126,7 +128,9 @@ class Sharded(keras.distribution.ModelParallel):
         if made() is not variable:
             self._placed[id(variable)] = weakref.ref(variable), placed
 
-    def get_data_layout(self, data_shape: Any) -> Any:
+    def get_data_layout(
+        self, data_shape: Sequence[int]
+    ) -> keras.distribution.TensorLayout:
         # keras-hub asks this for its prompts, of which there may be three. What
         # is trained on has been checked before.
         layout = super().get_data_layout(data_shape)
@@ -137,7 +141,7 @@ class Sharded(keras.distribution.ModelParallel):
         axes = [None] * len(data_shape)
         return keras.distribution.TensorLayout(axes, self.device_mesh)
 
-    def report(self, trainer: Any = None) -> str:
+    def report(self, trainer: keras.Model | None = None) -> str:
         """Tells what each device holds.
 
         Args:
@@ -167,11 +171,11 @@ class Sharded(keras.distribution.ModelParallel):
 
 def layout_map(
     policy: Policy,
-    device_mesh: Any,
+    device_mesh: keras.distribution.DeviceMesh,
     strategy: str = "fsdp",
     *,
-    min_size: Any = MIN_SIZE,
-) -> Any:
+    min_size: int = MIN_SIZE,
+) -> keras.distribution.LayoutMap:
     """Makes the layouts of a policy, to read or to change.
 
     Args:
@@ -207,7 +211,7 @@ def layout_map(
     return found
 
 
-def distribute(model: Any) -> Any:
+def distribute(model: keras.Model) -> keras.Model:
     """Moves a policy, or a trainer, to the devices of the distribution.
 
     Only what is made while a distribution is set is laid out by it. This is for

@@ -1,6 +1,7 @@
 """Quality of policies at equal diversity, with bootstrap intervals."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from keras_irl.metrics.bootstrap import t_interval
 from keras_irl.metrics.bootstrap import weights_with_sample
 from keras_irl.metrics.diversity import tokenizer_of
 from keras_irl.metrics.text_metrics import TextMetric
+from keras_irl.types import Row
 
 # Where less of the narrower range is shared, nothing can be said.
 _LEAST_SHARE = 0.1
@@ -30,13 +32,13 @@ _ENTRIES = ("policy", "self_bleu", "decoder", "metrics", "prompt_self_bleu")
 
 
 def compare_fronts(
-    rows: Any,
+    rows: Sequence[Row],
     task: Any,
     metric: str | None = None,
     num_resamples: int = 1000,
     *,
     seed: int = 0,
-) -> list[Any]:
+) -> list[Row]:
     """Compares the quality of policies at equal diversity, with the first one.
 
     A policy is read as a curve through its decodings with several samples a

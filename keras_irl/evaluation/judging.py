@@ -3,6 +3,7 @@
 import math
 import numbers
 import statistics
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import Protocol
 from typing import runtime_checkable
@@ -19,7 +20,11 @@ from keras_irl.metrics.diversity import prompt_self_bleu
 from keras_irl.metrics.text_metrics import TextMetric
 from keras_irl.metrics.word_tokenizers import DEFAULT
 from keras_irl.progress import progress_bar
+from keras_irl.types import Row
 from keras_irl.types import Tensor
+
+if TYPE_CHECKING:
+    from keras_irl.generation.responses import Responses
 
 _TASK = ("prompts", "references", "metrics", "sample_metrics")
 _IS_A_TASK = "It is a `keras_irl.data.Task`, for example of `load_task`."
@@ -29,8 +34,8 @@ _ORDERS = (1, 2, 3)  # Of the n-grams of `distinct_n`.
 
 
 def judge(
-    responses: Any, task: Any, entropies: Tensor | None = None
-) -> dict[str, Any]:
+    responses: "Responses", task: Any, entropies: Tensor | None = None
+) -> Row:
     """Computes the metrics of responses to the prompts of a task.
 
     Args:

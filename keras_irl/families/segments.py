@@ -9,8 +9,6 @@ positions are relative, and the offset of a text in its row cancels out.
 Not every family can: see `segment_readers`.
 """
 
-from typing import Any
-
 from keras import ops
 
 from keras_irl.families.family import FAMILIES
@@ -21,7 +19,7 @@ from keras_irl.types import Tensor
 
 
 def segmented_states(
-    policy: Policy, inputs: dict[str, Any], training: bool = False
+    policy: Policy, inputs: dict[str, Tensor], training: bool = False
 ) -> Tensor:
     """Computes the last hidden states of rows that hold several texts.
 

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from keras import ops
 
@@ -17,6 +17,9 @@ from keras_irl.families.special_tokens import left_out
 from keras_irl.families.special_tokens import text_marks
 from keras_irl.types import Policy
 
+if TYPE_CHECKING:
+    import numpy as np
+
 # Of texts that are longer, their beginning is looked at first.
 _CHARACTERS_PER_TOKEN = 32
 _MARGIN = 64
@@ -24,7 +27,7 @@ _MARGIN = 64
 
 def encode_prompts(
     policy: Policy, prompts: Sequence[str], max_length: int | None
-) -> dict[str, Any]:
+) -> "dict[str, np.ndarray]":
     """Encodes prompts as `policy.generate` starts from them.
 
     Args:

@@ -26,17 +26,17 @@ _MAX_RESAMPLES = 100_000
 _MAX_LEFT_OUT = 100
 
 
-def check_num_resamples(num_resamples: int) -> Any:
+def check_num_resamples(num_resamples: int) -> int:
     """Checks how often prompts are drawn, and returns it as an `int`."""
     return check_integer("num_resamples", num_resamples, 2, _MAX_RESAMPLES)
 
 
-def check_seed(seed: int) -> Any:
+def check_seed(seed: int) -> int:
     """Checks the seed of the draws, and returns it as an `int`."""
     return check_integer("seed", seed, 0, LARGEST_SEED)
 
 
-def check_level(level: Any) -> Any:
+def check_level(level: float) -> float:
     """Checks the level of an interval, and returns it as a `float`."""
     return check_number(
         "level",
@@ -110,7 +110,7 @@ def bootstrap_weights(
 
 def weighted_interval(
     statistics: Tensor, num_prompts: int, level: float = _LEVEL
-) -> Any:
+) -> tuple[float, float]:
     """Makes an interval of a statistic of the rows of `bootstrap_weights`.
 
     Args:
@@ -128,13 +128,13 @@ def weighted_interval(
 
 
 def bca_interval(
-    value: Any,
+    value: float,
     resampled: Tensor,
     left_out: Tensor,
     num_prompts: int,
     *,
-    level: Any = _LEVEL,
-) -> tuple[Any, ...]:
+    level: float = _LEVEL,
+) -> tuple[float, float]:
     """Computes the BCa interval of the bootstrap, widened for few prompts.
 
     Efron's bias-corrected and accelerated interval takes those percentiles of
@@ -180,7 +180,9 @@ def bca_interval(
     return float(low), float(high)
 
 
-def mean_interval(numbers: Tensor, level: Any = _LEVEL) -> Any:
+def mean_interval(
+    numbers: Tensor, level: float = _LEVEL
+) -> tuple[float, float]:
     """Computes Student's interval of a mean.
 
     Args:
@@ -198,8 +200,10 @@ def mean_interval(numbers: Tensor, level: Any = _LEVEL) -> Any:
 
 
 def t_interval(
-    value: Any, variances: Sequence[Any], level: Any = _LEVEL
-) -> tuple[Any, ...]:
+    value: float,
+    variances: Sequence[tuple[float, float]],
+    level: float = _LEVEL,
+) -> tuple[float, float]:
     """Computes Student's interval of an estimate with several sources of error.
 
     The half-widths that each source would have by itself are added in squares,
@@ -299,7 +303,10 @@ class PromptResamples:
     """
 
     def __init__(
-        self, prompt_ids: Sequence[Any], num_resamples: int, seed: int
+        self,
+        prompt_ids: Sequence[Any] | np.ndarray,
+        num_resamples: int,
+        seed: int,
     ) -> None:
         self._num_resamples = check_num_resamples(num_resamples)
         self._seed = check_seed(seed)
@@ -309,7 +316,9 @@ class PromptResamples:
         self.groups = [np.array(group) for group in rows.values()]
         self._rows = None
 
-    def over_texts(self, statistic: Callable[..., Any]) -> Estimate:
+    def over_texts(
+        self, statistic: Callable[[np.ndarray], tuple[float, str]]
+    ) -> Estimate:
         """Estimates a function of a set of texts.
 
         Args:

@@ -47,8 +47,8 @@ class TextMetric:
 
     def __init__(
         self,
-        function: Callable[..., Any],
-        score: Callable[..., Any] | None = None,
+        function: Callable[..., Sequence[Any]],
+        score: Callable[[np.ndarray], float] | None = None,
     ) -> None:
         functools.update_wrapper(self, function)
         self._function = function
@@ -61,11 +61,11 @@ class TextMetric:
         weights = np.ones((1, len(statistics)))
         return float(self.resampled(weights, statistics[:, None])[0])
 
-    def count(self, *texts: Any) -> Any:
+    def count(self, *texts: Any) -> Sequence[Any]:
         """Counts the statistics of each text."""
         return self._function(*texts)
 
-    def tokenized_by(self, tokenize: str) -> Any:
+    def tokenized_by(self, tokenize: str) -> "TextMetric":
         """Returns the same metric of words that another tokenizer separates.
 
         Args:
@@ -169,10 +169,10 @@ class WordMetric(TextMetric):
 
     def __init__(
         self,
-        function: Callable[..., Any],
-        score: Any = None,
+        function: Callable[..., Sequence[Any]],
+        score: Callable[[np.ndarray], float] | None = None,
         tokenize: str = DEFAULT,
-        plain: Any = None,
+        plain: "WordMetric | None" = None,
     ) -> None:
         super().__init__(function, score)
         self.tokenize = tokenize
@@ -183,15 +183,15 @@ class WordMetric(TextMetric):
         responses: Sequence[str],
         references: Sequence[Sequence[str]],
         tokenize: str | None = None,
-    ) -> Any:
+    ) -> float:
         if tokenize is None:
             return super().__call__(responses, references)
         return self.tokenized_by(tokenize)(responses, references)
 
-    def count(self, *texts: Any) -> Any:
+    def count(self, *texts: Any) -> Sequence[Any]:
         return self._function(*texts, self.tokenize)
 
-    def tokenized_by(self, tokenize: str) -> Any:
+    def tokenized_by(self, tokenize: str) -> "WordMetric":
         """See `TextMetric`."""
         tokenize = check_tokenizer(tokenize)
         plain = self if self._plain is None else self._plain
@@ -220,7 +220,9 @@ class _AdaptedMetric(TextMetric):
         return _AdaptedMetric(metric, self._adapt)
 
 
-def tokenized_by(metric: Any, tokenize: str) -> Any:
+def tokenized_by(
+    metric: Callable[..., float], tokenize: str
+) -> Callable[..., float]:
     """The same metric of words that another tokenizer separates.
 
     Args:
@@ -235,7 +237,7 @@ def tokenized_by(metric: Any, tokenize: str) -> Any:
     return metric.tokenized_by(tokenize)
 
 
-def mean_over_texts(function: Callable[..., Any]) -> TextMetric:
+def mean_over_texts(function: Callable[..., Sequence[float]]) -> TextMetric:
     """Makes a metric of a function that scores each text on its own.
 
     Args:
@@ -255,7 +257,9 @@ def mean_over_texts(function: Callable[..., Any]) -> TextMetric:
     return TextMetric(function)
 
 
-def sum_over_texts(score: Callable[..., Any]) -> Any:
+def sum_over_texts(
+    score: Callable[[np.ndarray], float],
+) -> Callable[[Callable[..., Any]], TextMetric]:
     """Makes a metric of a function that counts something in each text.
 
     Args:
@@ -275,7 +279,9 @@ def sum_over_texts(score: Callable[..., Any]) -> Any:
     return functools.partial(TextMetric, score=score)
 
 
-def word_metric(score: Any = None) -> Any:
+def word_metric(
+    score: Callable[[np.ndarray], float] | None = None,
+) -> Callable[[Callable[..., Any]], WordMetric]:
     """Makes a metric of a function that counts words.
 
     Args:
@@ -288,7 +294,10 @@ def word_metric(score: Any = None) -> Any:
     return functools.partial(WordMetric, score=score)
 
 
-def after_change(metric: Any, change: Callable[..., Any]) -> Any:
+def after_change(
+    metric: Callable[..., float],
+    change: Callable[[Sequence[str]], Sequence[str]],
+) -> Callable[..., float]:
     """Makes a metric of responses that are changed first.
 
     Args:
@@ -301,7 +310,9 @@ def after_change(metric: Any, change: Callable[..., Any]) -> Any:
     return _adapted(metric, functools.partial(_change_responses, change))
 
 
-def given_prompts(metric: Callable[..., Any], prompts: Sequence[str]) -> Any:
+def given_prompts(
+    metric: Callable[..., float], prompts: Sequence[str]
+) -> Callable[..., float]:
     """Makes a metric of one that reads the prompts too.
 
     Args:
@@ -320,8 +331,8 @@ class _JudgedTexts(NamedTuple):
     """The arguments of a metric that reads prompts."""
 
     prompts: list
-    responses: Any
-    references: Any
+    responses: list[str]
+    references: list[list[str]]
 
 
 def _change_responses(change, responses, references):
@@ -361,7 +372,7 @@ def _is_named(metric):
 
 def check_references(
     responses: Sequence[str], references: Sequence[Sequence[str]]
-) -> tuple[Any, ...]:
+) -> tuple[list[str], list[list[str]]]:
     """Checks that each response is a string with references to judge it by.
 
     Args:

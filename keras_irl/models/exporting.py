@@ -9,7 +9,6 @@ import pathlib
 import shutil
 import tempfile
 from collections.abc import Iterator
-from typing import Any
 
 import keras
 import numpy as np
@@ -353,7 +352,7 @@ def _cannot_write(policy, reason):
 
 
 @contextlib.contextmanager
-def merged_updates(policy: Policy) -> Iterator[Any]:
+def merged_updates(policy: Policy) -> Iterator[None]:
     """Adds the low-rank updates of a policy to its weights, for a while.
 
     Args:

@@ -1,7 +1,7 @@
 """Policies by the name of a preset or a file."""
 
 import os
-from typing import Any
+from collections.abc import Iterable
 
 import keras_hub
 
@@ -25,13 +25,13 @@ from keras_irl.types import Policy
 @without_mask_warnings()
 def load_policy(
     preset: str,
-    texts: Any = None,
-    max_prompt_length: Any = None,
+    texts: Iterable[str] = None,
+    max_prompt_length: int | None = None,
     max_length: int | None = None,
     *,
     seed: int = 0,
     dtype: str | None = None,
-) -> Any:
+) -> Policy:
     """Loads a language model, or makes a small one from scratch.
 
     Args:
@@ -124,7 +124,7 @@ def _from_preset(preset, settings):
 
 
 def set_lengths(
-    policy: Policy, max_prompt_length: Any, max_length: int | None
+    policy: Policy, max_prompt_length: int | None, max_length: int | None
 ) -> None:
     """Sets the lengths that the preprocessor of a policy packs texts to.
 

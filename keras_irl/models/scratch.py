@@ -27,13 +27,16 @@ from keras_irl.arguments import check_kind
 from keras_irl.arguments import shortened
 from keras_irl.columns import column
 from keras_irl.keras_seams import weight_kind
+from keras_irl.types import Policy
 
 MAX_TEXTS = 50_000
 MAX_VOCABULARY = 2**20
 _MAX_TEXT_BYTES = 2**16
 
 
-def sentence_piece_tokenizer(texts: Sequence[str], vocabulary_size: int) -> Any:
+def sentence_piece_tokenizer(
+    texts: Sequence[str], vocabulary_size: int
+) -> keras_hub.models.T5Tokenizer:
     """Trains the byte-pair tokenizer of a T5.
 
     What it tokenizes it gives back: characters are not normalized, spaces not
@@ -99,8 +102,8 @@ def _train(texts, vocabulary_size, model, rules):
 
 
 def byte_pair_vocabulary(
-    texts: Sequence[str], vocabulary_size: int, special_tokens: Any
-) -> tuple[Any, ...]:
+    texts: Sequence[str], vocabulary_size: int, special_tokens: Sequence[str]
+) -> tuple[dict[str, int], list[str]]:
     """Trains a byte-level byte-pair encoding, as GPT-2 and BART have.
 
     Every text can be tokenized, since every byte is a token. No pair crosses
@@ -126,7 +129,7 @@ def byte_pair_vocabulary(
     )
     trainer = tokenizers.trainers.BpeTrainer(
         vocab_size=vocabulary_size,
-        special_tokens=special_tokens,
+        special_tokens=list(special_tokens),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -141,12 +144,12 @@ def byte_pair_vocabulary(
     return vocabulary, merges
 
 
-def check_vocabulary_size(size: Any) -> Any:
+def check_vocabulary_size(size: Any) -> int:
     """Returns the size of a vocabulary as an `int`, or raises `ValueError`."""
     return check_integer("vocabulary_size", size, 1, MAX_VOCABULARY)
 
 
-def draw_texts(texts: Iterable[Any], seed: int = 0) -> list[str]:
+def draw_texts(texts: Iterable[str], seed: int = 0) -> list[str]:
     """Draws at most `MAX_TEXTS` texts, holding no more than that in memory.
 
     Args:
@@ -197,14 +200,14 @@ SPARE_POSITIONS = 1
 
 def scratch_policy(
     name: str,
-    texts: Any,
+    texts: Iterable[str],
     max_prompt_length: int = 128,
     max_length: int | None = 256,
     *,
     vocabulary_size: int = 1000,
     seed: int = 0,
     dtype: str | None = None,
-) -> Any:
+) -> Policy:
     """Makes a small random policy and trains its tokenizer.
 
     Texts and numbers alike make the same policy: the same tokens, and the
@@ -263,7 +266,7 @@ def scratch_policy(
 
 
 @contextlib.contextmanager
-def seeded(seed: int) -> Iterator[Any]:
+def seeded(seed: int) -> Iterator[None]:
     """Seeds the layers that are made inside, and nothing else.
 
     Keras draws the seed of a layer from Python's global generator, which is
@@ -282,7 +285,7 @@ def seeded(seed: int) -> Iterator[Any]:
 
 def check_lengths(
     max_prompt_length: Any = None, max_length: int | None = None
-) -> list[Any]:
+) -> list[int | None]:
     """Checks the lengths that texts are packed to.
 
     Args:
@@ -310,7 +313,7 @@ def check_lengths(
     ]
 
 
-def check_dtype(dtype: Any) -> Any:
+def check_dtype(dtype: Any) -> str | None:
     """Checks the name of a dtype policy.
 
     Returns:

@@ -14,7 +14,9 @@ from keras_irl.types import Policy
 
 
 def tiles_vocabulary(
-    policy: Policy, tile_vocabulary: Any, compile_arguments: dict[str, Any]
+    policy: Policy,
+    tile_vocabulary: bool | str,
+    compile_arguments: dict[str, Any],
 ) -> bool:
     """Decides whether a trainer tiles the vocabulary.
 

@@ -6,7 +6,6 @@ right one, and the wrong word least of all.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.columns import finite_numbers
+from keras_irl.types import Numbers
 from keras_irl.types import Tensor
 
 KINDS = ("wrong step", "wrong answer", "early stop", "repetition")
@@ -39,7 +39,7 @@ class Corruption:
     end: int
 
 
-def corrupt(response: str, seed: int = 0) -> list[Any]:
+def corrupt(response: str, seed: int = 0) -> list[Corruption]:
     """Makes one mistake of each kind in a solution of the arithmetic task.
 
     - A wrong step: the first sum is wrong. What follows goes on from it and
@@ -96,7 +96,7 @@ def corrupt(response: str, seed: int = 0) -> list[Any]:
     ]
 
 
-def tokens_at(tokens: Sequence[str], text: str, start: Any, end: Any) -> Tensor:
+def tokens_at(tokens: Sequence[str], text: str, start: int, end: int) -> Tensor:
     """Finds the tokens that cover some characters of a text.
 
     Args:
@@ -157,7 +157,7 @@ def rank_of_lowest(numbers: Tensor, positions: Tensor) -> float:
     return float(ranks[found.astype(int)].min())
 
 
-def auc(right: Any, wrong: Any) -> float:
+def auc(right: Numbers, wrong: Numbers) -> float:
     """The chance that a right text has a higher score than a wrong one.
 
     Args:

@@ -22,7 +22,7 @@ _WORD_MARK = "▁"  # What stands for a space in the tokens of SentencePiece.
 
 def check_texts(
     prompts: Sequence[str], responses: Sequence[str]
-) -> tuple[Any, ...]:
+) -> tuple[list[str], list[str]]:
     """Checks that these are two columns of as many texts.
 
     Args:
@@ -54,7 +54,9 @@ def check_texts(
     return prompts, responses
 
 
-def check_finished(finished: Any, num_texts: int, num_ids: int = 0) -> Any:
+def check_finished(
+    finished: Any, num_texts: int, num_ids: int = 0
+) -> list[bool]:
     """Returns whether each text ended, as a list of booleans.
 
     Args:
@@ -95,7 +97,10 @@ class TextBatches:
         self._names = {}
 
     def __call__(
-        self, prompts: Sequence[str], responses: Sequence[str], finished: Any
+        self,
+        prompts: Sequence[str],
+        responses: Sequence[str],
+        finished: Sequence[bool],
     ) -> Iterator[Any]:
         """Yields `(inputs, actions, mask)` for each batch of texts.
 
@@ -122,7 +127,9 @@ class TextBatches:
             )
             yield inputs, actions, mask
 
-    def check_finished(self, finished: Any, responses: Sequence[str]) -> Any:
+    def check_finished(
+        self, finished: Any, responses: Sequence[str]
+    ) -> list[bool]:
         """Returns whether each text ended, as a list of booleans.
 
         Args:
@@ -146,7 +153,7 @@ class TextBatches:
             ended[row] = tokens[-1] == self.packer.end_id
         return ended
 
-    def names(self, ids: Any) -> list[Any]:
+    def names(self, ids: Any) -> list[str]:
         """The strings that a reader sees for the ids of some tokens."""
         new = [int(i) for i in set(ids) - self._names.keys()]
         self._names |= zip(new, map(self._name, new), strict=True)

@@ -130,7 +130,7 @@ def valid(
 
 
 def share_of_different(
-    samples: Sequence[Any], references: Sequence[Sequence[str]]
+    samples: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
 ) -> float:
     """Percentage of the samples that are right, and not said before.
 
@@ -165,7 +165,7 @@ def share_of_different(
 
 
 def templates(
-    samples: Sequence[Any], references: Sequence[Sequence[str]]
+    samples: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
 ) -> float:
     """Percentage of the ways to say something that right samples use.
 

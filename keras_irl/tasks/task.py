@@ -2,6 +2,8 @@
 
 import copy
 import types
+from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Sequence
 from typing import Any
 
@@ -66,8 +68,8 @@ class Task:
         rows: tuple[Any, ...],
         pairs: tuple[Any, ...],
         *,
-        metrics: dict[str, Any],
-        sample_metrics: dict[str, Any] | None = None,
+        metrics: dict[str, Callable[..., Any]],
+        sample_metrics: dict[str, Callable[..., Any]] | None = None,
         num_blank_lines: int = 0,
     ) -> None:
         rows, pairs = _columns(rows, "references"), _columns(pairs)
@@ -111,7 +113,7 @@ class Task:
                 )
         return super().__reduce_ex__(protocol)
 
-    def tokenized_by(self, tokenize: str) -> Any:
+    def tokenized_by(self, tokenize: str) -> "Task":
         """Returns the same task with another separation of words.
 
         Its metrics that count words, and the diversity of samples that are
@@ -142,7 +144,7 @@ class Task:
         }
         return task
 
-    def first(self, num_prompts: int) -> Any:
+    def first(self, num_prompts: int) -> "Task":
         """Returns the same task with its first prompts only.
 
         Args:
@@ -165,10 +167,10 @@ class Task:
 
     def with_metrics(
         self,
-        metrics: dict[str, Any] | None = None,
-        prompt_metrics: dict[str, Any] | None = None,
-        sample_metrics: dict[str, Any] | None = None,
-    ) -> Any:
+        metrics: dict[str, Callable[..., Any]] | None = None,
+        prompt_metrics: dict[str, Callable[..., Any]] | None = None,
+        sample_metrics: dict[str, Callable[..., Any]] | None = None,
+    ) -> "Task":
         """Returns the same task with further metrics, such as learned ones.
 
         A metric is any function `(responses, references)` that returns a
@@ -229,11 +231,11 @@ class Task:
 def task_from_pairs(
     name: str,
     split: str,
-    pairs: Sequence[Any],
-    metrics: dict[str, Any],
+    pairs: Sequence[tuple[str, str]],
+    metrics: dict[str, Callable[..., Any]],
     *,
     num_blank_lines: int = 0,
-    sample_metrics: dict[str, Any] | None = None,
+    sample_metrics: dict[str, Callable[..., Any]] | None = None,
 ) -> Task:
     """Makes a task of pairs that are in memory.
 
@@ -278,7 +280,7 @@ def _columns(columns, *others):
     return tuple(map(column, names, columns))
 
 
-def check_split(name: str, split: str, splits: Any) -> None:
+def check_split(name: str, split: str, splits: Collection[str]) -> None:
     """Checks that a task has a split of that name.
 
     Args:

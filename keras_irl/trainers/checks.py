@@ -49,7 +49,7 @@ def check_trainable(policy: Policy) -> None:
         )
 
 
-def check_training(policy: Policy, optimizer: Any) -> None:
+def check_training(policy: Policy, optimizer: keras.Optimizer) -> None:
     """Warns of what would keep an optimizer from training a policy.
 
     These are the errors that `keras_irl.doctor` finds without data.
@@ -63,7 +63,7 @@ def check_training(policy: Policy, optimizer: Any) -> None:
             warnings.warn(f"{issue.problem} {issue.fix}", stacklevel=3)
 
 
-def sequence_lengths(policy: Policy) -> dict[str, Any]:
+def sequence_lengths(policy: Policy) -> dict[str, int | None]:
     """Reads the lengths that an encoder-decoder's preprocessor forgets.
 
     Args:

@@ -15,7 +15,7 @@ _BATCH_SIZE_OF_KERAS = 32
 
 
 def check_data_on_devices(
-    trainer: Any, arguments: dict[str, Any], data_names: dict[str, Any]
+    trainer: keras.Model, arguments: dict[str, Any], data_names: dict[str, Any]
 ) -> None:
     """Checks where weights lie and whether batches can be divided.
 

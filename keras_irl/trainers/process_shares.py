@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+from collections.abc import Collection
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +22,7 @@ _WRITING = (keras.callbacks.CSVLogger, keras.callbacks.TensorBoard)
 
 
 def share_among_processes(
-    arguments: dict[str, Any], data_names: Any
+    arguments: dict[str, Any], data_names: Collection[str]
 ) -> dict[str, Any]:
     """Checks that the processes of a `fit` feed different rows.
 
@@ -97,7 +98,7 @@ def _callbacks_of_a_process(callbacks):
 
 
 @contextlib.contextmanager
-def own_rows_are_read(arguments: dict[str, Any]) -> Iterator[Any]:
+def own_rows_are_read(arguments: dict[str, Any]) -> Iterator[None]:
     """Tells Keras for a while that data is divided among processes already.
 
     Otherwise it divides data sets of TensorFlow, and refuses all others.
