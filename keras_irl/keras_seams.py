@@ -195,7 +195,7 @@ def state_without_model(callback: keras.callbacks.Callback) -> dict[str, Any]:
 
 
 def token_id(
-    tokenizer: keras_hub.tokenizers.Tokenizer, name: str
+    tokenizer: keras_hub.tokenizers.Tokenizer, name: str | None
 ) -> int | None:
     """Returns a token's id from an attribute that not all tokenizers have.
 

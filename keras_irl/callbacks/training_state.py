@@ -177,7 +177,7 @@ def assign_described(
 
 def scalars_of(
     variables: Sequence[keras.Variable],
-) -> list[tuple[keras.Variable, float]]:
+) -> list[tuple[keras.Variable, np.ndarray]]:
     """Pairs variables that are one number, such as a rate, with the number.
 
     Args:

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Sequence
-from collections.abc import Set
 from typing import Any
 from typing import NamedTuple
 
@@ -103,7 +102,7 @@ def without_filling(batch: Batch, is_made_here: bool) -> Batch:
     Returns:
         A `Batch` of the other rows.
     """
-    is_text = (batch.mask > 0).any(axis=1)
+    is_text: Any = (batch.mask > 0).any(axis=1)
     if not is_made_here:
         columns = (batch.token_ids, batch.actions, batch.prompt_ids)
         is_copy = is_text[0] & np.all(
@@ -114,7 +113,7 @@ def without_filling(batch: Batch, is_made_here: bool) -> Batch:
     inputs = arrays.pop("inputs")
     if inputs is not None:
         inputs = {name: array[is_text] for name, array in inputs.items()}
-    kept = {
+    kept: dict[str, Any] = {
         name: None if array is None else array[is_text]
         for name, array in arrays.items()
     }
@@ -208,7 +207,7 @@ class Counts(NamedTuple):
         return self.num_trained / max(1, self.num_tokens)
 
 
-def count(batches: Sequence[Batch], end_ids: Set[int]) -> Counts:
+def count(batches: Sequence[Batch], end_ids: set[int]) -> Counts:
     """Counts the texts and tokens in batches.
 
     Args:

@@ -193,7 +193,7 @@ class ChatPacker:
         self.template = EncodedTemplate(template, packer)
 
     def encode(
-        self, row: int, conversation: Sequence[Turn]
+        self, row: int, conversation: Sequence[Mapping[str, Any]]
     ) -> tuple[list[int], list[bool]]:
         """Turns a conversation into ids, and tells which are actions.
 

@@ -77,7 +77,7 @@ class Demonstrations(grain.MapDataset):
         *,
         end_token_id: int | None = None,
         is_packed: bool = False,
-        texts: Callable[[int], tuple[list[str], list[str]]] | None = None,
+        texts: Callable[..., tuple[list[str], list[str]]] | None = None,
         whole: grain.MapDataset | None = None,
         share: Share = WHOLE,
     ) -> None:

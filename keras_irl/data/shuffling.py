@@ -3,10 +3,8 @@
 import grain
 import numpy as np
 
-from keras_irl.types import Tensor
 
-
-def ordered_rows(num_rows: int, seed: int) -> grain.MapDataset:
+def ordered_rows(num_rows: int, seed: int | None) -> grain.MapDataset:
     """Puts rows into the order in which they are read.
 
     Args:
@@ -54,7 +52,7 @@ class RowBatches(grain.MapDataset):
         return [rows[first + row] for row in range(start, stop)]
 
 
-def spread(num_rows: int, num_chosen: int) -> Tensor:
+def spread(num_rows: int, num_chosen: int) -> np.ndarray:
     """Chooses rows from all over the data.
 
     Args:

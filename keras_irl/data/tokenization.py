@@ -12,6 +12,7 @@ import abc
 import string
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from typing import Any
 
 import keras
 import numpy as np
@@ -99,7 +100,7 @@ class TextPacker(abc.ABC):
     def __init__(
         self,
         preprocessor: "keras_hub.models.Preprocessor",
-        max_length: int | None,
+        max_length: Any,
     ) -> None:
         self.tokenizer = preprocessor.tokenizer
         self.max_length = max_length
@@ -159,8 +160,8 @@ class TextPacker(abc.ABC):
 
     def pack(
         self,
-        prompts: Sequence[str],
-        responses: Sequence[str],
+        prompts: Sequence[Sequence[int]],
+        responses: Sequence[Sequence[int]],
         batch_size: int,
         finished: Sequence[bool] | None = None,
     ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:

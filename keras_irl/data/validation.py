@@ -24,7 +24,6 @@ from keras_irl.columns import column
 from keras_irl.columns import is_missing
 from keras_irl.families.special_tokens import left_out as left_out_warning
 from keras_irl.process_number import is_first_process
-from keras_irl.types import Tensor
 
 if TYPE_CHECKING:
     from keras_irl.data.tokenization import TextPacker
@@ -148,14 +147,14 @@ def read_row(
         texts.append(text)
     if not texts[1].strip():
         raise _empty_response(row, texts[1])
-    return tuple(texts)
+    return texts[0], texts[1]
 
 
 def check_tokens(
     packer: "TextPacker",
     row: int,
     texts: tuple[str, str],
-    tokens: tuple[list[int], list[int]],
+    tokens: Sequence[list[int]],
 ) -> None:
     """Checks that a tokenized row leaves an action and a state to take it in.
 
@@ -428,7 +427,7 @@ def report_left_out(numbers: Mapping[str, int], num_rows: int) -> None:
 
 
 def report_truncated(
-    truncated: Tensor, num_rows: int, max_length: int | None
+    truncated: np.ndarray, num_rows: int, max_length: int | None
 ) -> None:
     """Warns of texts that are cut.
 

@@ -49,9 +49,10 @@ def level_issues(
         `Issue`s.
     """
     reader = _RewardReader(policy, discount, value_offset)
+    inputs = batch.inputs or {}
     found = reader.predict_on_batch(
         {
-            "inputs": {k: x[:_NUM_ROWS] for k, x in batch.inputs.items()},
+            "inputs": {k: x[:_NUM_ROWS] for k, x in inputs.items()},
             "actions": batch.actions[:_NUM_ROWS],
             "mask": batch.mask[:_NUM_ROWS],
         }

@@ -19,7 +19,6 @@ from keras_irl.metrics.bootstrap import resampled_variance
 from keras_irl.metrics.bootstrap import t_interval
 from keras_irl.metrics.bootstrap import weights_with_sample
 from keras_irl.types import Numbers
-from keras_irl.types import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +55,7 @@ class AreaDifference:
     high: float
 
 
-def pareto_front(points: Numbers) -> Tensor:
+def pareto_front(points: Numbers) -> np.ndarray:
     """Finds the points that no other point beats.
 
     A point is beaten by one that is at least as good in both, and better in
@@ -262,8 +261,8 @@ def area_difference(
 
 
 def areas(
-    points: Tensor, reference: tuple[float, float] = (0.0, 0.0)
-) -> Tensor:
+    points: np.ndarray, reference: tuple[float, float] = (0.0, 0.0)
+) -> np.ndarray:
     """Computes the areas of many sets of points, which it does not check.
 
     Args:

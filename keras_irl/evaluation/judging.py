@@ -21,7 +21,6 @@ from keras_irl.metrics.text_metrics import TextMetric
 from keras_irl.metrics.word_tokenizers import DEFAULT
 from keras_irl.progress import progress_bar
 from keras_irl.types import Row
-from keras_irl.types import Tensor
 
 if TYPE_CHECKING:
     from keras_irl.generation.responses import Responses
@@ -34,7 +33,7 @@ _ORDERS = (1, 2, 3)  # Of the n-grams of `distinct_n`.
 
 
 def judge(
-    responses: "Responses", task: Any, entropies: Tensor | None = None
+    responses: "Responses", task: Any, entropies: np.ndarray | None = None
 ) -> Row:
     """Computes the metrics of responses to the prompts of a task.
 

@@ -41,7 +41,9 @@ def segmented_states(
     segment_ids = ops.cast(inputs["segment_ids"], "int32")
     # Padding is a segment too: each state sees at least itself.
     sees = ops.equal(segment_ids[:, :, None], segment_ids[:, None, :])
-    return family_of(policy).segments.read(
+    reader = family_of(policy).segments
+    assert reader is not None
+    return reader.read(
         policy.backbone, inputs[CAUSAL.token_ids], sees, training
     )
 

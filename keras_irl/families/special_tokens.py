@@ -6,6 +6,7 @@ behind a response when it is read, and a text that goes on behind its end
 teaches nothing.
 """
 
+from typing import Any
 from typing import NamedTuple
 
 from keras import ops
@@ -121,7 +122,7 @@ def text_marks(policy: Policy) -> tuple[Marks, Marks]:
         token_id(tokenizer, "start_token_id"),
         token_id(tokenizer, "pad_token_id"),
     }
-    names = {
+    names: dict[Any, str] = {
         number: _text(tokenizer.id_to_token(number))
         for number in sorted(special | ends)
     }

@@ -251,11 +251,11 @@ class IQLearnLoss(TokenLoss):
         self, statistics: "TokenStatistics", mask: Tensor
     ) -> Tensor:
         action_values, values = statistics.action_values, statistics.values
-        td_weight = self.td_weight.constant
+        td_weight: Any = self.td_weight.constant
         if td_weight is None:
             action_values, step = self.steps.count(action_values)
             td_weight = self.td_weight(step)
-        offset = self.value_offset
+        offset: Any = self.value_offset
         if offset == "batch":
             sums = offset_sums(action_values, values, mask, self.discount)
             offset = sums.offset

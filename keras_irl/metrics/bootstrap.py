@@ -12,7 +12,6 @@ import scipy.stats
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
-from keras_irl.types import Tensor
 
 _LEVEL = 0.95
 MIN_PROMPTS = 10
@@ -49,7 +48,7 @@ def check_level(level: float) -> float:
 
 def resampling_weights(
     num_prompts: int, num_resamples: int, seed: int
-) -> Tensor:
+) -> np.ndarray:
     """Draws prompts with replacement.
 
     Args:
@@ -67,7 +66,7 @@ def resampling_weights(
 
 def weights_with_sample(
     num_prompts: int, num_resamples: int, seed: int
-) -> Tensor:
+) -> np.ndarray:
     """Draws prompts with replacement, behind the sample that is drawn from.
 
     Args:
@@ -85,7 +84,7 @@ def weights_with_sample(
 
 def bootstrap_weights(
     num_prompts: int, num_resamples: int, seed: int
-) -> Tensor:
+) -> np.ndarray:
     """Draws prompts for the BCa interval of a statistic of weighted prompts.
 
     Args:
@@ -109,7 +108,7 @@ def bootstrap_weights(
 
 
 def weighted_interval(
-    statistics: Tensor, num_prompts: int, level: float = _LEVEL
+    statistics: np.ndarray, num_prompts: int, level: float = _LEVEL
 ) -> tuple[float, float]:
     """Makes an interval of a statistic of the rows of `bootstrap_weights`.
 
@@ -129,8 +128,8 @@ def weighted_interval(
 
 def bca_interval(
     value: float,
-    resampled: Tensor,
-    left_out: Tensor,
+    resampled: np.ndarray,
+    left_out: np.ndarray,
     num_prompts: int,
     *,
     level: float = _LEVEL,
@@ -181,7 +180,7 @@ def bca_interval(
 
 
 def mean_interval(
-    numbers: Tensor, level: float = _LEVEL
+    numbers: np.ndarray, level: float = _LEVEL
 ) -> tuple[float, float]:
     """Computes Student's interval of a mean.
 
@@ -233,7 +232,7 @@ def t_interval(
     return float(value - width), float(value + width)
 
 
-def resampled_variance(resampled: Tensor, size: int) -> float:
+def resampled_variance(resampled: np.ndarray, size: int) -> float:
     """The variance of an estimate, of its values on units that were drawn.
 
     Args:
@@ -341,7 +340,7 @@ class PromptResamples:
         found[0] = value
         return Estimate(value, *weighted_interval(found, size))
 
-    def over_prompts(self, numbers: Tensor, reason: str) -> Estimate:
+    def over_prompts(self, numbers: np.ndarray, reason: str) -> Estimate:
         """Estimates the mean of a number that each prompt has.
 
         Args:

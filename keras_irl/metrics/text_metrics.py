@@ -23,7 +23,6 @@ from keras_irl.columns import column
 from keras_irl.columns import column_of_lists
 from keras_irl.metrics.word_tokenizers import DEFAULT
 from keras_irl.metrics.word_tokenizers import check_tokenizer
-from keras_irl.types import Tensor
 
 
 class TextMetric:
@@ -79,7 +78,7 @@ class TextMetric:
 
     def statistics(
         self, responses: Sequence[str], references: Sequence[Sequence[str]]
-    ) -> Tensor:
+    ) -> np.ndarray:
         """Computes the statistics that each response adds to the metric.
 
         Args:
@@ -108,7 +107,9 @@ class TextMetric:
             )
         return array.reshape(len(responses), -1)
 
-    def resampled(self, weights: Tensor, statistics: Tensor) -> Tensor:
+    def resampled(
+        self, weights: np.ndarray, statistics: np.ndarray
+    ) -> np.ndarray:
         """Computes the metric of weighted prompts, as a bootstrap draws them.
 
         Args:
@@ -161,7 +162,7 @@ class WordMetric(TextMetric):
         plain: The same metric with its own tokenizer. Defaults to itself.
 
     Example:
-    >>> from keras_irl.evaluation import bleu
+    >>> from keras_irl.metrics import bleu
     >>> chinese = ["猫坐在垫子上"], [["猫坐在垫子上"]]
     >>> round(bleu(*chinese, tokenize="zh"), 1)
     100.0

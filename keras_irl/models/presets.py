@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from typing import Any
 
 import keras_hub
 
@@ -139,7 +140,7 @@ def set_lengths(
     """
     max_prompt_length, max_length = check_lengths(max_prompt_length, max_length)
     layout = layout_of(policy)
-    lengths = {layout.length_name: max_length}
+    lengths: dict[str, Any] = {layout.length_name: max_length}
     if layout.has_encoder:
         lengths[layout.prompt_length_name] = max_prompt_length
     lengths = {n: int(k) for n, k in lengths.items() if k is not None}

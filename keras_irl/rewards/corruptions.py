@@ -16,7 +16,6 @@ from keras_irl.arguments import check_integer
 from keras_irl.arguments import shortened
 from keras_irl.columns import finite_numbers
 from keras_irl.types import Numbers
-from keras_irl.types import Tensor
 
 KINDS = ("wrong step", "wrong answer", "early stop", "repetition")
 
@@ -96,7 +95,9 @@ def corrupt(response: str, seed: int = 0) -> list[Corruption]:
     ]
 
 
-def tokens_at(tokens: Sequence[str], text: str, start: int, end: int) -> Tensor:
+def tokens_at(
+    tokens: Sequence[str], text: str, start: int, end: int
+) -> np.ndarray:
     """Finds the tokens that cover some characters of a text.
 
     Args:
@@ -130,7 +131,7 @@ def tokens_at(tokens: Sequence[str], text: str, start: int, end: int) -> Tensor:
     return np.flatnonzero((starts < end) & (ends > start))
 
 
-def rank_of_lowest(numbers: Tensor, positions: Tensor) -> float:
+def rank_of_lowest(numbers: np.ndarray, positions: np.ndarray) -> float:
     """Ranks the lowest of some entries among all, 1 for the lowest of all.
 
     Args:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from typing import Any
@@ -11,10 +12,9 @@ import numpy as np
 from keras_irl.arguments import check_choice
 from keras_irl.arguments import shortened
 from keras_irl.rewards.token_rewards import are_text_rewards
-from keras_irl.types import Tensor
 
 if TYPE_CHECKING:
-    from keras_irl.rewards.token_rewards import TextRewards
+    pass
 
 _MAX_POLICIES = 2
 # What tokens can be colored by, and what it is called.
@@ -61,7 +61,7 @@ def color(number: float, limit: int) -> tuple[str, str]:
     return f"#{red:02x}{green:02x}{blue:02x}", ink
 
 
-def stops(quantity: str, limit: int, count: int) -> Tensor:
+def stops(quantity: str, limit: int, count: int) -> np.ndarray:
     """Numbers from one end of a scale to the other.
 
     Args:
@@ -99,12 +99,12 @@ class HeatMapColumn:
     texts: list
     limit: float
 
-    def numbers(self, row: "TextRewards") -> np.ndarray:
+    def numbers(self, row: int) -> np.ndarray:
         """Rewards or log-probabilities of a text's tokens, in nats."""
         text = self.texts[row]
         return text.rewards if self.quantity == "rewards" else text.log_probs
 
-    def summary(self, row: Any) -> str:
+    def summary(self, row: int) -> str:
         """The number of a whole text, and that of a token of it."""
         numbers = self.numbers(row)
         name = "reward" if self.quantity == "rewards" else "log-likelihood"
@@ -146,7 +146,7 @@ def columns_of(policies: Any, quantities: Any = None) -> list[HeatMapColumn]:
 
 
 def summary_of(
-    columns: Sequence[HeatMapColumn], metrics: dict[str, Any]
+    columns: Sequence[HeatMapColumn], metrics: Mapping[str, Any]
 ) -> str:
     """Says in a sentence what all texts come to.
 
@@ -189,7 +189,7 @@ def _is_right_or_wrong(numbers):
     return found <= {0.0, 1.0} or found <= {0.0, 100.0}
 
 
-def verdicts(metrics: dict[str, Any], row: int) -> list[str]:
+def verdicts(metrics: Mapping[str, Any], row: int) -> list[str]:
     """The metrics of a text, as right, wrong or a number.
 
     Args:

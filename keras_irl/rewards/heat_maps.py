@@ -96,7 +96,7 @@ def heat_map_files(
     *,
     quantities: Mapping[str, str] | None = None,
     metrics: Mapping[str, Sequence[float]] | None = None,
-) -> dict[str, str | bytes]:
+) -> dict[str, Any]:
     """Makes the files of `heat_map`.
 
     Args:

@@ -8,6 +8,7 @@ import operator
 import os
 import pathlib
 from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from keras_irl.tasks.json_lines import parse_pairs
 from keras_irl.tasks.json_lines import unpacked
 from keras_irl.tasks.task import Task
 from keras_irl.types import Path
-from keras_irl.types import Tensor
 
 
 class PairTable:
@@ -130,7 +130,9 @@ class PairColumn(collections.abc.Sequence):
         side: 0 for the prompts and 1 for the responses.
     """
 
-    def __init__(self, table: PairTable, indices: Tensor, side: int) -> None:
+    def __init__(
+        self, table: PairTable, indices: np.ndarray, side: int
+    ) -> None:
         self._table = table
         self._indices = indices
         self._side = side
@@ -163,7 +165,9 @@ class References(collections.abc.Sequence):
         rows: Integer array, which of `pairs` to give references for.
     """
 
-    def __init__(self, table: PairTable, pairs: Tensor, rows: Tensor) -> None:
+    def __init__(
+        self, table: PairTable, pairs: np.ndarray, rows: np.ndarray
+    ) -> None:
         _, group_of = np.unique(table.keys[pairs], return_inverse=True)
         self._table = table
         self._groups = group_of[rows]
@@ -190,9 +194,9 @@ def task_from_table(
     name: str,
     split: str,
     table: PairTable,
-    metrics: dict[str, Callable[..., Any]],
+    metrics: Mapping[str, Callable[..., Any]],
     *,
-    pairs: Tensor | None = None,
+    pairs: np.ndarray | None = None,
 ) -> Task:
     """Makes a task of pairs that are read from a file when asked for.
 

@@ -4,6 +4,7 @@ import copy
 import types
 from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
@@ -68,8 +69,8 @@ class Task:
         rows: tuple[Any, ...],
         pairs: tuple[Any, ...],
         *,
-        metrics: dict[str, Callable[..., Any]],
-        sample_metrics: dict[str, Callable[..., Any]] | None = None,
+        metrics: Mapping[str, Callable[..., Any]],
+        sample_metrics: Mapping[str, Callable[..., Any]] | None = None,
         num_blank_lines: int = 0,
     ) -> None:
         rows, pairs = _columns(rows, "references"), _columns(pairs)
@@ -167,9 +168,9 @@ class Task:
 
     def with_metrics(
         self,
-        metrics: dict[str, Callable[..., Any]] | None = None,
-        prompt_metrics: dict[str, Callable[..., Any]] | None = None,
-        sample_metrics: dict[str, Callable[..., Any]] | None = None,
+        metrics: Mapping[str, Callable[..., Any]] | None = None,
+        prompt_metrics: Mapping[str, Callable[..., Any]] | None = None,
+        sample_metrics: Mapping[str, Callable[..., Any]] | None = None,
     ) -> "Task":
         """Returns the same task with further metrics, such as learned ones.
 
@@ -179,7 +180,7 @@ class Task:
         function `(prompts, responses, references)`. All are aligned lists. Of
         a plain function only the number itself is known. Where each text has
         a number of its own, return these and decorate the function with
-        `keras_irl.evaluation.mean_over_texts`: then it gets standard errors
+        `keras_irl.metrics.mean_over_texts`: then it gets standard errors
         and intervals too.
 
         Args:
@@ -198,7 +199,7 @@ class Task:
 
         Example:
         >>> from keras_irl.data import load_task
-        >>> from keras_irl.evaluation import mean_over_texts
+        >>> from keras_irl.metrics import mean_over_texts
         >>> def comet(prompts, responses, references):
         ...     # Here `comet.predict` of the model, 100 times its scores.
         ...     return [100.0 * (len(r) > len(p)) for p, r in
@@ -232,10 +233,10 @@ def task_from_pairs(
     name: str,
     split: str,
     pairs: Sequence[tuple[str, str]],
-    metrics: dict[str, Callable[..., Any]],
+    metrics: Mapping[str, Callable[..., Any]],
     *,
     num_blank_lines: int = 0,
-    sample_metrics: dict[str, Callable[..., Any]] | None = None,
+    sample_metrics: Mapping[str, Callable[..., Any]] | None = None,
 ) -> Task:
     """Makes a task of pairs that are in memory.
 

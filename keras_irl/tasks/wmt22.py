@@ -43,7 +43,7 @@ def load_wmt22(split: str = "train", path: Path | None = None) -> "Task":
         return [100 * score for score in model.predict(rows).scores]
 
     task = keras_irl.data.load_task("wmt22", "test", folder).with_metrics(
-        prompt_metrics={"comet": keras_irl.evaluation.mean_over_texts(comet)}
+        prompt_metrics={"comet": keras_irl.metrics.mean_over_texts(comet)}
     )
     rows = keras_irl.evaluation.sweep({"mle": policy}, task)
     ```
