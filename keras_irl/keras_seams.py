@@ -1,7 +1,7 @@
 """Private parts of Keras and keras-hub, all that are used, in one file.
 
-Each function names what it waits for, with the issue of Keras or keras-hub
-where there is one, and `tests/keras_seams_test.py` checks what it relies on,
+Each function names what it waits for, with the thread of Keras or keras-hub
+where one is known, and `tests/keras_seams_test.py` checks what it relies on,
 against nightly builds too. No other file touches what is private to them, and
 none replaces a method of theirs for good, except for `wrap_call`, which the
 user asks for with `keras_irl.models.rematerialize`.
@@ -36,9 +36,6 @@ def without_mask_warnings() -> Iterator[None]:
 
     Waits for: a T5 of keras-hub whose embedding attaches no mask, as those of
     its other families don't (keras-team/keras-hub#2141).
-
-    Yields:
-        Nothing.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings(
@@ -50,8 +47,8 @@ def without_mask_warnings() -> Iterator[None]:
 def layers_inside(layer: keras.Layer) -> list[keras.Layer]:
     """Lists a layer and all layers inside it, at any depth, itself first.
 
-    Waits for: a public walk over layers. `keras.Model.layers` lists those of a
-    model and goes no deeper, and a `keras.layers.Layer` has no such list.
+    Waits for: a public walk over layers, asked for in keras-team/keras#4398.
+    `keras.Model.layers` goes no deeper, and a `keras.Layer` has no such list.
     """
     return list(layer._flatten_layers())
 
@@ -75,8 +72,8 @@ def blocks_of(
 ) -> list[keras.Layer]:
     """Lists the blocks that a backbone keeps under its attributes.
 
-    Waits for: a public list of the blocks of a backbone. Each family of
-    keras-hub has an attribute of its own for them.
+    Waits for: a public list of the blocks of a backbone. They have attributes
+    by convention (keras-team/keras-hub#1421), which not all families follow.
 
     Args:
         backbone: A `keras_hub.models.Backbone`.
@@ -95,8 +92,8 @@ def weight_kind(variable: keras.Variable) -> str | None:
     """Tells embeddings and kernels from biases and the scales of norms.
 
     Waits for: initializers as arguments of all backbones of keras-hub, or
-    layers that tell which of their variables is which. A variable is told by
-    the end of its name alone.
+    layers that tell which of their variables is which. No thread is known. A
+    variable is told by the end of its name alone.
 
     Args:
         variable: A `keras.Variable` of a backbone.
@@ -113,12 +110,7 @@ def weight_kind(variable: keras.Variable) -> str | None:
 
 
 class LowRankFactors(NamedTuple):
-    """The factors of a layer's low-rank update.
-
-    Attributes:
-        a: The `keras.Variable` A.
-        b: The `keras.Variable` B.
-    """
+    """The factors A and B of a layer's low-rank update."""
 
     a: keras.Variable
     b: keras.Variable
@@ -148,9 +140,9 @@ def low_rank_factors(layer: keras.Layer) -> LowRankFactors | None:
 def trained_by(optimizer: keras.Optimizer) -> list[keras.Variable]:
     """Lists the variables that an optimizer was built for.
 
-    Waits for: a public name of them. A wrapper is asked to apply gradients
-    without their variables, as Keras's `LossScaleOptimizer` is, which reads
-    the same attribute.
+    Waits for: a public name of them. No thread is known. A wrapper is asked to
+    apply gradients without their variables, as Keras's `LossScaleOptimizer`
+    is, which reads the same attribute.
     """
     return optimizer._trainable_variables
 
@@ -158,30 +150,32 @@ def trained_by(optimizer: keras.Optimizer) -> list[keras.Variable]:
 def batch_count(optimizer: keras.Optimizer) -> keras.Variable:
     """The number of batches that an optimizer has seen, a `keras.Variable`.
 
-    Waits for: a public name of it. `iterations` is that of updates: where
-    gradients are accumulated, only this one tells which batch of an update
-    comes next.
+    Waits for: a public name of it, which keras-team/keras#19998 hid under
+    `iterations`, that of updates: where gradients are accumulated, only this
+    one tells which batch of an update comes next.
     """
     return optimizer._iterations
 
 
 # Functions of Keras that drop whatever is raised in them, a signal's handler
-# too. Waits for: functions that drop what they expect.
+# too. Waits for: functions that drop what they expect, as
+# keras-team/keras#22288 proposed.
 DROPPING = ("pythonify_logs", "_symbolic_build")
 
 
 def build_metrics(model: keras.Model, batch: tuple[Any, Any, Any]) -> None:
     """Makes the metrics of a compiled model, from a batch `(x, y, weight)`.
 
-    Waits for: a public name. Keras makes them in the first step, and where it
-    must know of them before, by this method.
+    Waits for: a public name. No thread is known. Keras makes them in the first
+    step, and where it must know of them before, by this method.
     """
     model._symbolic_build(data_batch=batch)
 
 
 # The argument with which Keras's `fit` calls `evaluate` after an epoch, and
 # by which that call is told from a user's. Waits for: a hook of a validation
-# that is not `evaluate`, or for the argument to be documented.
+# that is not `evaluate` (keras-team/keras#16958), or for the argument to be
+# documented (keras-team/keras#20177).
 OF_A_VALIDATION = "_use_cached_eval_dataset"
 
 
@@ -189,7 +183,7 @@ def state_without_model(callback: keras.callbacks.Callback) -> dict[str, Any]:
     """The state of a callback that can be copied: it watches no model.
 
     Waits for: `keras.callbacks.Callback`s that are copied without the model
-    that they watch. The setter of `model` is called by Keras.
+    that they watch. No thread is known. Keras calls the setter of `model`.
     """
     return {**vars(callback), "_model": None}
 
@@ -200,7 +194,7 @@ def token_id(
     """Returns a token's id from an attribute that not all tokenizers have.
 
     Waits for: start and padding tokens of all tokenizers of keras-hub, `None`
-    where there is none, as there are end tokens.
+    where there is none, as there are end tokens. No thread is known.
 
     Args:
         tokenizer: A tokenizer of keras-hub.
@@ -216,13 +210,9 @@ def token_id(
 class StepState(NamedTuple):
     """The state that a training step of Keras's JAX trainer is called with.
 
-    Waits for: the order to be documented, as `keras.Model.stateless_call` is.
-
-    Attributes:
-        trainable: List of tensors, of `model.trainable_variables`.
-        non_trainable: List of tensors, of `model.non_trainable_variables`.
-        optimizer: List of tensors, of `model.optimizer.variables`.
-        metrics: List of tensors, of `model.metrics_variables`.
+    Lists of tensors, of the variables that `of` names. Waits for: the order to
+    be documented, as `keras.Model.stateless_call` is; only a guide tells it
+    (keras-team/keras-io#2188).
     """
 
     trainable: list[Tensor]
@@ -264,8 +254,8 @@ class KeepsWidth:
     On TensorFlow its `generate_step` refuses that where the batch size is
     unknown, as in `fit`.
 
-    Waits for: a T5 of keras-hub that reshapes its logits by the static shape
-    of its tokens.
+    Waits for: a T5 of keras-hub (keras-team/keras-hub#2932) that reshapes its
+    logits by the static shape of its tokens.
     """
 
     def call_decoder_with_cache(
@@ -291,8 +281,8 @@ def clear_gradients(variables: Sequence[keras.Variable]) -> None:
     and decoder of a T5 have the same path, so that one of them is missed, and
     its gradients pile up from step to step.
 
-    Waits for: parameters registered by more than their path, or variables with
-    paths of their own in the T5 of keras-hub; no issue tells of it yet.
+    Waits for: parameters registered by more than their path, as proposed in
+    keras-team/keras#19908, or variables with paths of their own in that T5.
 
     Args:
         variables: List of `keras.Variable`s.
@@ -311,7 +301,7 @@ def is_preprocessing(transform: Any) -> bool:
     set, which alone knows, leaves that one map out.
 
     Waits for: a `fit` of keras-hub that leaves batches alone which are what
-    the model reads.
+    the model reads. Its way out is no preprocessor (keras-team/keras-hub#932).
 
     Args:
         transform: What is to be mapped over a `grain` data set.
@@ -338,8 +328,9 @@ def sampling_policy(
     functions are its own, so that those of the policy stay what they are.
 
     Waits for: `generate` with a sampler as an argument, and with a number of
-    sequences a prompt. `compile` alone sets a sampler, and throws away the
-    optimizer; the constructor would connect all layers once more.
+    sequences a prompt. `compile` alone sets a sampler, since
+    keras-team/keras-hub#804, and throws away the optimizer; the constructor
+    would connect all layers once more.
 
     Args:
         policy: A `CausalLM` or `Seq2SeqLM`.
@@ -381,7 +372,8 @@ class _EncodesOnce:
             return None if x is None else ops.repeat(x, count, axis=0)
 
         args, kwargs = tree.map_structure(first, (args, kwargs))
-        return tree.map_structure(repeat, super()._build_cache(*args, **kwargs))
+        cache = super()._build_cache(*args, **kwargs)
+        return tree.map_structure(repeat, cache)
 
 
 def layout_of_variable(
@@ -427,8 +419,9 @@ def move_variable(
 def global_random_state(state: Sequence[int] | None = None) -> list[int]:
     """Reads the state of Keras's global random generator, or sets it.
 
-    Waits for: `keras.utils.set_random_seed` with a counterpart that reads. It
-    is what random functions draw from that are given no seed.
+    Waits for: a counterpart that reads of `keras.utils.set_random_seed`, which
+    clears it since keras-team/keras#21874. It is what random functions draw
+    from that are given no seed.
 
     Args:
         state: What an earlier call returned, to be set. Defaults to `None`.
@@ -445,7 +438,7 @@ def global_random_state(state: Sequence[int] | None = None) -> list[int]:
 def random_seed() -> int | None:
     """The seed that `keras.utils.set_random_seed` was given, or `None`.
 
-    Waits for: `keras.utils.set_random_seed` with a counterpart that reads.
+    Waits for: a public name of it, kept since keras-team/keras#21874.
     """
     return keras.src.utils.rng_utils.get_random_seed()
 
@@ -455,8 +448,8 @@ def weight_of_slot(
 ) -> keras.Variable | None:
     """Finds the weight that an optimizer keeps one of its variables of.
 
-    Waits for: an optimizer that tells which. Its variables have the path of
-    their weight in their own, with other separators.
+    Waits for: an optimizer that tells which. No thread is known. Its variables
+    have the path of their weight in their own, with other separators.
 
     Args:
         slot: A variable of a built `keras.optimizers.Optimizer`.
@@ -478,7 +471,8 @@ def weight_of_slot(
 def updated_weight(layer: keras.Layer) -> keras.Variable:
     """Finds the weight that the low-rank factors of a layer are added to.
 
-    Waits for: a layer that tells. What it shows as `kernel` is the sum.
+    Waits for: a layer that tells. No thread is known. What it shows as
+    `kernel` is the sum.
 
     Args:
         layer: A layer of which `enable_lora` was called.

@@ -149,7 +149,7 @@ def sampled_texts(
     packer: "TextPacker",
     prompts: Sequence[str],
     responses: Sequence[str],
-    valid: "Sequence[int] | np.ndarray | None",
+    valid: "np.ndarray | None",
     *,
     num_texts: int,
 ) -> tuple[list[str], list[str]]:

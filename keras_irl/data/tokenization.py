@@ -127,7 +127,7 @@ class TextPacker(abc.ABC):
     @abc.abstractmethod
     def name_inputs(
         self,
-        prompts: Sequence[str],
+        prompts: Sequence[Sequence[int]],
         token_ids: np.ndarray,
         padding_mask: np.ndarray,
     ) -> dict[str, np.ndarray]:
@@ -242,7 +242,7 @@ class CausalPacker(TextPacker):
 
     def name_inputs(
         self,
-        prompts: Sequence[str],
+        prompts: Sequence[Sequence[int]],
         token_ids: np.ndarray,
         padding_mask: np.ndarray,
     ) -> dict[str, np.ndarray]:
@@ -299,7 +299,7 @@ class Seq2SeqPacker(TextPacker):
 
     def name_inputs(
         self,
-        prompts: Sequence[str],
+        prompts: Sequence[Sequence[int]],
         token_ids: np.ndarray,
         padding_mask: np.ndarray,
     ) -> dict[str, np.ndarray]:

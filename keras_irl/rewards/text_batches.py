@@ -115,15 +115,19 @@ class TextBatches:
         """
         prompts = self._without_marks("prompts", prompts)
         responses = self._without_marks("responses", responses)
-        prompts, responses = map(self._tokenize, (prompts, responses))
+        prompt_ids = self._tokenize(prompts)
+        response_ids = self._tokenize(responses)
         for row, texts in enumerate(
-            zip(prompts, responses, finished, strict=True)
+            zip(prompt_ids, response_ids, finished, strict=True)
         ):
             self._check_fit(row, *texts)
         for start in range(0, len(prompts), self.batch_size):
             rows = slice(start, start + self.batch_size)
             inputs, actions, mask = self.packer.pack(
-                prompts[rows], responses[rows], self.batch_size, finished[rows]
+                prompt_ids[rows],
+                response_ids[rows],
+                self.batch_size,
+                finished[rows],
             )
             yield inputs, actions, mask
 
