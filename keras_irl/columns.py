@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_irl.arguments import sentence
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import sentence
+from keras_irl.error_texts import shortened
 from keras_irl.types import Numbers
 
 

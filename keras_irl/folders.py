@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_irl.arguments import ArgumentError
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.types import Path
 
 

@@ -71,8 +71,8 @@ MAY_IMPORT = {
     ),
 }
 BESIDE_THE_ROOMS = set(
-    "aliases arguments columns devices expected_warnings folders keras_seams "
-    "process_number processes progress types version".split()
+    "aliases arguments columns devices error_texts expected_warnings folders "
+    "keras_seams process_number processes progress types version".split()
 )
 # A file holds one concept; these only show where one may have become two.
 MAX_FILE_LINES = 500

@@ -44,6 +44,7 @@ BACKEND_FREE = (
     "decoding_test.py",
     "docs_test.py",
     "docstrings_test.py",
+    "error_texts_test.py",
     "evaluation/front_comparison_test.py",
     "evaluation/fronts_test.py",
     "evaluation/results_test.py",
@@ -159,6 +160,7 @@ PLAN = {
     "models/exporting_test.py": _TORCH,
     "models/lora_test.py": _TORCH,
     "models/lora_test.py::test_nothing_but_the_updates_moves[gpt2]": _ALL,
+    "models/policy_arguments_test.py": _TORCH,
     "models/policy_model_test.py": _TORCH,
     "models/policy_reader_test.py": _TORCH_AND_JAX,
     "models/presets_test.py": _TORCH,
@@ -167,6 +169,7 @@ PLAN = {
     "models/rematerialization_test.py::test_keeps_less": _TORCH_AND_JAX,
     "models/scratch_test.py": _TORCH,
     "models/scratch_test.py::test_weights_are_drawn_by_numpy": _ALL,
+    "models/seeding_test.py": _TORCH,
     "models/token_scorer_test.py": _TORCH_AND_JAX,
     # On JAX, `GAIL` waits for its networks in tests/trainers/gail_test.py.
     "optimizers/network_optimizers_test.py": _TORCH,

@@ -8,7 +8,7 @@ from typing import Any
 from typing import NamedTuple
 
 from keras_irl.arguments import check_number
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 
 
 class Alert(NamedTuple):

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from keras_irl.arguments import shortened
 from keras_irl.callbacks.checkpoint_folder import DamagedCheckpointError
 from keras_irl.callbacks.training_state import TrainingState
 from keras_irl.callbacks.training_state import difference
+from keras_irl.error_texts import shortened
 from keras_irl.trainers import Trainer
 
 # What a checkpoint says of itself, besides its arrays.

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from typing import Any
 from typing import NamedTuple
 
-from keras_irl.arguments import first_line
 from keras_irl.callbacks.file_digests import FileDigests
+from keras_irl.error_texts import first_line
 from keras_irl.folders import check_folder
 from keras_irl.processes import all_gather
 from keras_irl.types import Path

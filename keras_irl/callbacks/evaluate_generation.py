@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.evaluation.judging import check_task
 from keras_irl.evaluation.judging import judge
 from keras_irl.evaluation.judging import require_task

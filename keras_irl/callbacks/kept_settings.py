@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.trainers import GAIL
 
 if TYPE_CHECKING:

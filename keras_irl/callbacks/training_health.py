@@ -12,10 +12,10 @@ import keras
 import numpy as np
 
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
 from keras_irl.callbacks.alerts import Alert
 from keras_irl.callbacks.alerts import check_names
 from keras_irl.callbacks.alerts import rules_with
+from keras_irl.error_texts import shortened
 from keras_irl.keras_seams import state_without_model
 from keras_irl.process_number import is_first_process
 from keras_irl.types import Logs

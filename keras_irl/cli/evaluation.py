@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import keras
 
-from keras_irl.arguments import shortened
 from keras_irl.cli.chosen_metrics import metric_sources
 from keras_irl.cli.chosen_metrics import with_chosen_metrics
 from keras_irl.cli.config import CONFIG
@@ -23,6 +22,7 @@ from keras_irl.cli.provenance import settings
 from keras_irl.cli.run_folder import EvaluationFolder
 from keras_irl.cli.saved_policies import load_saved
 from keras_irl.cli.saved_policies import named_paths
+from keras_irl.error_texts import shortened
 from keras_irl.evaluation import compare_fronts
 from keras_irl.evaluation import pick_samples
 from keras_irl.evaluation import sweep

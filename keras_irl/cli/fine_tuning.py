@@ -63,7 +63,7 @@ def adapt(policy: Policy, options: argparse.Namespace, seed: int) -> None:
     """
     from keras_irl.models import enable_lora
     from keras_irl.models import rematerialize
-    from keras_irl.models.scratch import seeded
+    from keras_irl.models.seeding import seeded
 
     if options.lora_rank is not None:
         with seeded(seed):

@@ -5,7 +5,7 @@ import os
 import pathlib
 
 from keras_irl.arguments import ArgumentError
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.types import Path
 
 # The columns of a line, by which a file is known to be ours.

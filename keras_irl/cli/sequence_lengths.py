@@ -9,12 +9,12 @@ import numpy as np
 
 from keras_irl.arguments import MAX_LENGTH
 from keras_irl.arguments import ArgumentError
-from keras_irl.arguments import shortened
 from keras_irl.cli.fine_tuning import adapt
 from keras_irl.cli.flags import flag_of
 from keras_irl.cli.splits import SelectedRows
 from keras_irl.cli.splits import spread_pairs
 from keras_irl.cli.splits import spread_rows
+from keras_irl.error_texts import shortened
 from keras_irl.families.family import layout_of
 from keras_irl.families.positions import num_positions
 from keras_irl.models import load_policy

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_irl.arguments import shortened
 from keras_irl.data.dataset import Demonstrations
+from keras_irl.error_texts import shortened
 from keras_irl.families.family import layout_of
 from keras_irl.families.special_tokens import end_token_ids
 from keras_irl.ops import is_cut

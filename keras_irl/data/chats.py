@@ -12,7 +12,6 @@ import numpy as np
 import tqdm
 
 from keras_irl.arguments import check_number
-from keras_irl.arguments import shortened
 from keras_irl.columns import column
 from keras_irl.columns import is_missing
 from keras_irl.data.chat_template import PLAIN
@@ -27,6 +26,7 @@ from keras_irl.data.tokenization import text_packer
 from keras_irl.data.validation import InvalidRowError
 from keras_irl.data.validation import check_batching
 from keras_irl.data.validation import report_dropped
+from keras_irl.error_texts import shortened
 from keras_irl.families.family import layout_of
 from keras_irl.process_number import is_first_process
 from keras_irl.types import Policy

@@ -10,7 +10,7 @@ import keras
 from keras_irl.arguments import check_choice
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.families.family import check_language_model
 from keras_irl.families.family import nearest_family
 from keras_irl.families.roles import agreed_role

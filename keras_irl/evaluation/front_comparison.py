@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_irl.arguments import check_attributes
 from keras_irl.arguments import check_entries
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.evaluation.fronts import compare_curves
 from keras_irl.metrics.bootstrap import FEW_PROMPTS
 from keras_irl.metrics.bootstrap import MIN_PROMPTS

@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 
 from keras_irl.arguments import float_array
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.metrics.bootstrap import MIN_PROMPTS
 from keras_irl.metrics.bootstrap import check_level
 from keras_irl.metrics.bootstrap import check_num_resamples

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import check_attributes
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.metrics.bootstrap import resampled_variance
 from keras_irl.metrics.bootstrap import resampling_weights
 from keras_irl.metrics.diversity import distinct_n

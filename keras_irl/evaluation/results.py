@@ -28,7 +28,7 @@ import numbers
 from typing import Any
 
 from keras_irl.arguments import check_kind
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.types import Path
 from keras_irl.types import Results
 

@@ -12,7 +12,7 @@ from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_entries
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.evaluation.judging import check_task
 from keras_irl.evaluation.judging import judge
 from keras_irl.evaluation.judging import require_task

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import keras_hub
 
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.families import role_rules
 from keras_irl.families import segment_readers
 from keras_irl.families.layouts import CAUSAL

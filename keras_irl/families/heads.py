@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from keras import ops
 
 from keras_irl.arguments import check_flag
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.families.family import family_of
 from keras_irl.families.family import is_known
 from keras_irl.families.family import layout_of

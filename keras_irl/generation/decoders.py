@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 from keras_irl.aliases import renamed_arguments
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import number_text
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import number_text
+from keras_irl.error_texts import shortened
 from keras_irl.generation.beam_search import BeamSearcher
 from keras_irl.generation.beam_search import check_beams
 from keras_irl.generation.samplers import GreedySampler

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from keras import ops
 
-from keras_irl.arguments import shortened
 from keras_irl.data.tokenization import text_packer
+from keras_irl.error_texts import shortened
 from keras_irl.models.policy_reader import PolicyReader
 from keras_irl.ops import is_action
 from keras_irl.progress import progress_bar

@@ -9,8 +9,8 @@ from keras import ops
 from keras_irl.arguments import MAX_LENGTH
 from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
 from keras_irl.columns import column
+from keras_irl.error_texts import shortened
 from keras_irl.families.family import check_language_model
 from keras_irl.families.family import layout_of
 from keras_irl.families.special_tokens import left_out

@@ -15,8 +15,8 @@ from keras_irl.arguments import MAX_BATCH_SIZE
 from keras_irl.arguments import MAX_LENGTH
 from keras_irl.arguments import check_attributes
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
 from keras_irl.columns import column
+from keras_irl.error_texts import shortened
 from keras_irl.families.family import check_language_model
 from keras_irl.families.family import nearest_family
 from keras_irl.generation.decoders import as_decoder

@@ -14,7 +14,7 @@ from keras_irl.aliases import renamed_arguments
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.generation.weight_casts import cast_once
 from keras_irl.ops.shapes import as_tensor
 from keras_irl.types import Tensor

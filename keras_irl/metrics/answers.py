@@ -16,8 +16,8 @@ from typing import Any
 
 from keras_irl.arguments import check_function
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
 from keras_irl.columns import column_of_lists
+from keras_irl.error_texts import shortened
 from keras_irl.metrics.text_metrics import check_references
 
 _NUM_SAMPLES = (2, 4, 8, 16, 32, 64)

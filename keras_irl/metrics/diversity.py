@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
 from keras_irl.columns import column_of_lists
+from keras_irl.error_texts import shortened
 from keras_irl.metrics.word_tokenizers import DEFAULT
 from keras_irl.metrics.word_tokenizers import splitter
 from keras_irl.metrics.word_tokenizers import warn_of_unspaced

@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_irl.arguments import as_numbers
-from keras_irl.arguments import shortened
 from keras_irl.columns import column
 from keras_irl.columns import column_of_lists
+from keras_irl.error_texts import shortened
 from keras_irl.metrics.word_tokenizers import DEFAULT
 from keras_irl.metrics.word_tokenizers import check_tokenizer
 

@@ -9,17 +9,17 @@ import keras_hub
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import first_line
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import first_line
+from keras_irl.error_texts import shortened
 from keras_irl.families.family import layout_of
 from keras_irl.families.positions import num_positions
 from keras_irl.keras_seams import without_mask_warnings
+from keras_irl.models.policy_arguments import check_dtype
+from keras_irl.models.policy_arguments import check_lengths
 from keras_irl.models.scratch import FAMILIES
 from keras_irl.models.scratch import SIZES
-from keras_irl.models.scratch import check_dtype
-from keras_irl.models.scratch import check_lengths
 from keras_irl.models.scratch import scratch_policy
-from keras_irl.models.scratch import seeded
+from keras_irl.models.seeding import seeded
 from keras_irl.types import Policy
 
 

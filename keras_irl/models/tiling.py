@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.families.heads import MIN_VOCABULARY_SIZE
 from keras_irl.families.heads import has_known_head
 from keras_irl.families.heads import vocabulary_head

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_irl.arguments import check_kind
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.types import Tensor
 
 _NO_NUMBERS = ("string", "complex64", "complex128", "object")

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.optimizers.token_weighted import TokenWeightedOptimizer
 
 _WRAPPERS = (keras.optimizers.LossScaleOptimizer, TokenWeightedOptimizer)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.evaluation.results import check_results
 from keras_irl.evaluation.results import curve_of
 from keras_irl.evaluation.results import finite

@@ -13,8 +13,8 @@ import scipy.stats
 
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
 from keras_irl.columns import finite_numbers
+from keras_irl.error_texts import shortened
 from keras_irl.types import Numbers
 
 KINDS = ("wrong step", "wrong answer", "early stop", "repetition")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_irl.arguments import check_choice
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.rewards.token_rewards import are_text_rewards
 
 if TYPE_CHECKING:

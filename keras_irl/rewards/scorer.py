@@ -4,8 +4,8 @@ import warnings
 from collections.abc import Callable
 from collections.abc import Sequence
 
-from keras_irl.arguments import shortened
 from keras_irl.data.tokenization import text_packer
+from keras_irl.error_texts import shortened
 from keras_irl.rewards.text_batches import TextBatches
 from keras_irl.rewards.text_batches import check_finished
 from keras_irl.rewards.text_batches import check_texts

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from keras_irl.arguments import check_rows
-from keras_irl.arguments import shortened
 from keras_irl.columns import check_prompt_ids
 from keras_irl.columns import finite_numbers
+from keras_irl.error_texts import shortened
 from keras_irl.metrics.bootstrap import Estimate
 from keras_irl.metrics.bootstrap import PromptResamples
 from keras_irl.reporting.tables import Table

@@ -11,9 +11,9 @@ from typing import Any
 import keras_hub
 import numpy as np
 
-from keras_irl.arguments import shortened
 from keras_irl.columns import column
 from keras_irl.data.tokenization import text_packer
+from keras_irl.error_texts import shortened
 from keras_irl.families.special_tokens import left_out
 from keras_irl.types import Policy
 

@@ -20,7 +20,7 @@ from keras_irl.aliases import offer
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.metrics.answers import answer_metrics
 from keras_irl.metrics.answers import check_samples
 from keras_irl.metrics.quality import exact_match

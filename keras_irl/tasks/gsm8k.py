@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.metrics.answers import answer_metrics
 from keras_irl.metrics.text_metrics import after_change
 from keras_irl.metrics.text_metrics import mean_over_texts

@@ -1,6 +1,6 @@
 """Loading of tasks by name."""
 
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.folders import check_path
 from keras_irl.metrics.word_tokenizers import DEFAULT
 from keras_irl.metrics.word_tokenizers import check_tokenizer

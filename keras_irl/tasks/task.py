@@ -10,8 +10,8 @@ from typing import Any
 
 from keras_irl.arguments import check_functions
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
 from keras_irl.columns import column
+from keras_irl.error_texts import shortened
 from keras_irl.metrics.text_metrics import given_prompts
 from keras_irl.metrics.text_metrics import tokenized_by
 from keras_irl.metrics.word_tokenizers import DEFAULT

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from keras_irl.arguments import check_number
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.models.copying import copy_policy
 from keras_irl.models.lora import has_lora
 from keras_irl.models.token_scorer import AdaptedScorer

@@ -15,10 +15,10 @@ from keras_irl.arguments import check_choice
 from keras_irl.arguments import check_flag
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
-from keras_irl.arguments import shortened
 from keras_irl.data.dataset import READ_OPTIONS
 from keras_irl.data.dataset import Demonstrations
 from keras_irl.data.dataset import DemonstrationStream
+from keras_irl.error_texts import shortened
 from keras_irl.keras_seams import OF_A_VALIDATION
 from keras_irl.trainers.process_shares import share_among_processes
 from keras_irl.types import Logs

@@ -12,7 +12,7 @@ from keras_irl.aliases import current_names
 from keras_irl.aliases import renamed_arguments
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.losses.iq_learn import check_discount
 from keras_irl.losses.mle import check_entropy_weight
 from keras_irl.losses.policy_gradient import kl_loss

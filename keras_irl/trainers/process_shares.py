@@ -8,8 +8,8 @@ from typing import Any
 
 import keras
 
-from keras_irl.arguments import shortened
 from keras_irl.data.dataset import demonstrations_of
+from keras_irl.error_texts import shortened
 from keras_irl.keras_seams import random_seed
 from keras_irl.process_number import is_first_process
 from keras_irl.process_number import num_processes

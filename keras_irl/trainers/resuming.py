@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import keras
 
-from keras_irl.arguments import shortened
 from keras_irl.data.dataset import DemonstrationStream
+from keras_irl.error_texts import shortened
 from keras_irl.keras_seams import step_arguments
 from keras_irl.trainers.fit_arguments import EpochStream
 from keras_irl.types import Logs

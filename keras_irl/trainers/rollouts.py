@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.families.family import layout_of
 from keras_irl.families.family import nearest_family
 from keras_irl.families.positions import POSITION_IDS

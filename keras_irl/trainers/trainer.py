@@ -9,9 +9,9 @@ import keras
 from keras import ops
 
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
 from keras_irl.devices import check_placed
 from keras_irl.devices import rows_in_words
+from keras_irl.error_texts import shortened
 from keras_irl.families.family import layout_of
 from keras_irl.families.heads import hidden_states
 from keras_irl.families.heads import q_values
