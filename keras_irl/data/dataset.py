@@ -16,9 +16,9 @@ from keras_irl.devices import num_row_parts
 from keras_irl.expected_warnings import hide_expected_warnings
 from keras_irl.keras_seams import is_preprocessing
 from keras_irl.process_number import num_processes
-from keras_irl.processes import WHOLE
-from keras_irl.processes import Share
-from keras_irl.processes import current_share
+from keras_irl.row_shares import WHOLE
+from keras_irl.row_shares import Share
+from keras_irl.row_shares import current_share
 
 # Tokenizers are fast and hold the interpreter's lock: more threads than these
 # take time from the training, and a longer buffer only takes memory.
@@ -61,7 +61,7 @@ class Demonstrations(grain.MapDataset):
             `None`, where only ids are known.
         whole: A `grain.MapDataset` of the batches of all processes together.
             Defaults to `None`, for `batches`.
-        share: The `keras_irl.processes.Share` of the rows of each batch that
+        share: The `keras_irl.row_shares.Share` of the rows of each batch that
             are in `batches`. Defaults to all of them.
 
     Raises:

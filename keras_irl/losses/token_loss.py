@@ -10,7 +10,7 @@ from keras_irl.ops import check_shapes
 from keras_irl.ops import masked_mean
 from keras_irl.ops import token_statistics
 from keras_irl.ops.shapes import as_tensor
-from keras_irl.processes import check_engine
+from keras_irl.replicas import check_engine
 from keras_irl.types import Tensor
 
 if TYPE_CHECKING:

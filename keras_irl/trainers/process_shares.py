@@ -13,8 +13,8 @@ from keras_irl.error_texts import shortened
 from keras_irl.keras_seams import random_seed
 from keras_irl.process_number import is_first_process
 from keras_irl.process_number import num_processes
-from keras_irl.processes import check_engine
-from keras_irl.processes import current_share
+from keras_irl.replicas import check_engine
+from keras_irl.row_shares import current_share
 
 # Callbacks of Keras that write weights, and those that write tables.
 _SAVING = (keras.callbacks.ModelCheckpoint, keras.callbacks.BackupAndRestore)

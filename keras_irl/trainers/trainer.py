@@ -36,7 +36,7 @@ from keras_irl.optimizers.unwrapping import check_optimizer
 from keras_irl.optimizers.unwrapping import inner_optimizer
 from keras_irl.optimizers.unwrapping import token_weighted
 from keras_irl.optimizers.unwrapping import wrapper_of
-from keras_irl.processes import check_engine
+from keras_irl.replicas import check_engine
 from keras_irl.trainers.checks import check_data
 from keras_irl.trainers.checks import check_jit_compile
 from keras_irl.trainers.checks import check_model_arguments
