@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from keras_irl.arguments import check_attributes
 from keras_irl.arguments import check_entries
 from keras_irl.error_texts import shortened
 from keras_irl.evaluation.fronts import compare_curves
+from keras_irl.evaluation.judging import JudgedTask
 from keras_irl.metrics.bootstrap import FEW_PROMPTS
 from keras_irl.metrics.bootstrap import MIN_PROMPTS
 from keras_irl.metrics.bootstrap import check_num_resamples
@@ -33,7 +33,7 @@ _ENTRIES = ("policy", "self_bleu", "decoder", "metrics", "prompt_self_bleu")
 
 def compare_fronts(
     rows: Sequence[Row],
-    task: Any,
+    task: JudgedTask,
     metric: str | None = None,
     num_resamples: int = 1000,
     *,
@@ -92,8 +92,8 @@ def compare_fronts(
     ```
     """
     check_attributes("task", task, ("prompts", "metrics"))
-    metric = next(iter(task.metrics), None) if metric is None else metric
-    _check(rows, task, metric)
+    chosen: Any = next(iter(task.metrics), None) if metric is None else metric
+    _check(rows, task, chosen)
     draws = _Draws(
         len(task.prompts), check_num_resamples(num_resamples), check_seed(seed)
     )
@@ -101,7 +101,7 @@ def compare_fronts(
         _Policy(
             policy,
             [row for row in rows if row["policy"] == policy],
-            (metric, task.metrics[metric]),
+            (chosen, task.metrics[chosen]),
             draws.prompts,
         )
         for policy in dict.fromkeys(row["policy"] for row in rows)

@@ -3,6 +3,9 @@
 import math
 import numbers
 import statistics
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from typing import Any
 from typing import Protocol
@@ -32,8 +35,26 @@ _NUM_RESAMPLES = 500
 _ORDERS = (1, 2, 3)  # Of the n-grams of `distinct_n`.
 
 
+class JudgedTask(Protocol):
+    """A task whose responses can be judged, as a `keras_irl.data.Task` is."""
+
+    @property
+    def prompts(self) -> Sequence[str]: ...
+
+    @property
+    def references(self) -> Sequence[Sequence[str]]: ...
+
+    @property
+    def metrics(self) -> Mapping[str, Callable[..., Any]]: ...
+
+    @property
+    def sample_metrics(self) -> Mapping[str, Callable[..., Any]]: ...
+
+
 def judge(
-    responses: "Responses", task: Any, entropies: np.ndarray | None = None
+    responses: "Responses",
+    task: JudgedTask,
+    entropies: np.ndarray | None = None,
 ) -> Row:
     """Computes the metrics of responses to the prompts of a task.
 
@@ -94,7 +115,7 @@ def judge(
     }
 
 
-def check_task(task: Any) -> None:
+def check_task(task: JudgedTask) -> None:
     """Checks that the metrics of a task fit its references.
 
     Every metric judges the first references of all prompts, as if they were
@@ -117,7 +138,7 @@ def check_task(task: Any) -> None:
         _judged(name, metric, pairs, references)
 
 
-def require_task(task: Any) -> None:
+def require_task(task: JudgedTask) -> None:
     """Checks that something is a task, or looks like one.
 
     Args:

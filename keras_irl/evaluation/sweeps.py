@@ -13,6 +13,7 @@ from keras_irl.arguments import check_entries
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
 from keras_irl.error_texts import shortened
+from keras_irl.evaluation.judging import JudgedTask
 from keras_irl.evaluation.judging import check_task
 from keras_irl.evaluation.judging import judge
 from keras_irl.evaluation.judging import require_task
@@ -33,7 +34,7 @@ TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
 
 def sweep(
     policies: dict[str, Any],
-    task: Any,
+    task: JudgedTask,
     temperatures: Sequence[float] | None = None,
     num_samples: int = 8,
     *,
@@ -159,7 +160,7 @@ def sweep(
 
 
 def pick_samples(
-    rows: Sequence[Row], task: Any, num_prompts: int = 10
+    rows: Sequence[Row], task: JudgedTask, num_prompts: int = 10
 ) -> list[dict[str, Any]]:
     """Picks the responses to the first prompts, for people to read.
 
