@@ -117,7 +117,7 @@ def self_bleu_ratios():
     import numpy as np
     from self_bleu import nltk_self_bleu
 
-    from keras_irl.evaluation import self_bleu
+    from keras_irl.metrics import self_bleu
 
     random = np.random.default_rng(0)
     samples = [

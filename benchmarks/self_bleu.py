@@ -57,7 +57,7 @@ def main():
 
     samples = deal(options.path, options.num_prompts, options.num_samples)
     start = time.process_time()
-    value = keras_irl.evaluation.self_bleu(samples)
+    value = keras_irl.metrics.self_bleu(samples)
     took = time.process_time() - start
     few = samples[: options.num_nltk]
     start = time.process_time()
@@ -68,7 +68,7 @@ def main():
         f"{took:.2f} s of CPU, Self-BLEU {value:.4f}\n"
         f"nltk: {per_prompt * len(samples):.0f} s at its pace on {len(few)} "
         f"prompts, of which Self-BLEU is {by_nltk:.10f} by nltk and "
-        f"{keras_irl.evaluation.self_bleu(few):.10f} by keras_irl"
+        f"{keras_irl.metrics.self_bleu(few):.10f} by keras_irl"
     )
 
 

@@ -28,7 +28,7 @@ def warn_of_old_name(old: str, new: str, removed_in: str) -> None:
 
 
 def offer(
-    door: str, names: dict[str, Any], *, removed_in: Any = None
+    door: str, names: dict[str, Any], *, removed_in: str | None = None
 ) -> Callable[..., Any]:
     """Makes the `__getattr__` of a room that offers names of others.
 
@@ -60,7 +60,9 @@ def offer(
     return get
 
 
-def renamed_arguments(removed_in: str, **names: str) -> Any:
+def renamed_arguments(
+    removed_in: str, **names: str
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Makes a decorator of functions that still take arguments of old names.
 
     Args:

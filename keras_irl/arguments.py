@@ -8,11 +8,14 @@ serialized and compared later does not depend on what was passed.
 import math
 import numbers
 import operator
+from collections.abc import Collection
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from keras_irl.error_texts import sentence
+from keras_irl.error_texts import shortened
 from keras_irl.types import Tensor
 
 # Sizes beyond these fit no array of any backend.
@@ -46,7 +49,7 @@ def check_integer(
     name: str,
     value: Any,
     least: int = 0,
-    most: Any = LARGEST_COUNT,
+    most: int = LARGEST_COUNT,
     *,
     meaning: str = "",
 ) -> int:
@@ -86,11 +89,11 @@ def check_integer(
 def check_number(
     name: str,
     value: Any,
-    least: Any = None,
-    most: Any = None,
+    least: float | None = None,
+    most: float | None = None,
     *,
-    above: Any = None,
-    below: Any = None,
+    above: float | None = None,
+    below: float | None = None,
     meaning: str = "",
 ) -> float:
     """Checks a finite number.
@@ -141,7 +144,7 @@ def check_number(
 
 
 def check_choice(
-    name: str, value: Any, choices: Any, *, meaning: str = ""
+    name: str, value: Any, choices: Collection[str], *, meaning: str = ""
 ) -> Any:
     """Checks a text that chooses one of several things.
 
@@ -201,7 +204,7 @@ def check_flag(name: str, value: Any) -> bool:
     return bool(flag)
 
 
-def check_kind(name: str, value: Any, kind: Any, *, meaning: str = "") -> Any:
+def check_kind(name: str, value: Any, kind: type, *, meaning: str = "") -> Any:
     """Checks that a value is of a class.
 
     Args:
@@ -428,43 +431,6 @@ def check_rows(rows: Any, kind: Any) -> list[Any]:
     return list(rows)
 
 
-def number_text(number: float) -> str:
-    """Writes a number so that different numbers look different.
-
-    Args:
-        number: A number.
-
-    Returns:
-        A string, without `.0` at its end.
-
-    Example:
-    >>> number_text(1.0), number_text(0.1000001)
-    ('1', '0.1000001')
-    """
-    return str(number).removesuffix(".0")
-
-
-def shortened(value: Any, length: int = 200) -> str:
-    """Short form of a value for an error: its `repr`, cut where long.
-
-    Args:
-        value: Anything.
-        length: The number of characters to show. Defaults to 200.
-
-    Returns:
-        A string.
-    """
-    if isinstance(value, int) and value.bit_length() > 512:
-        # Python refuses to write very long integers out.
-        return f"an integer of {value.bit_length()} bits"
-    try:
-        text = repr(value)
-    # Of anybody's class, and of lists of such integers.
-    except Exception as error:
-        return f"a {type(value).__name__} (no repr: {type(error).__name__})"
-    return text if len(text) <= length else f"{text[:length]}..."
-
-
 def _plain(value):
     """The Python number of a NumPy one; None of what is no number."""
     if isinstance(value, np.ndarray | np.generic) and value.ndim == 0:
@@ -478,22 +444,3 @@ def _as_float(number):
         return math.nan if number is None else float(number)
     except OverflowError:
         return math.inf
-
-
-def first_line(error: Any, size: int = 300) -> str:
-    """First line of what another library's error says, or its type.
-
-    Args:
-        error: What was raised.
-        size: The most characters. Defaults to 300.
-
-    Returns:
-        A string.
-    """
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:size]
-
-
-def sentence(meaning: str) -> str:
-    """Clause of an error on the meaning of an argument, if any."""
-    return f" {meaning}" if meaning else ""

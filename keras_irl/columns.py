@@ -7,13 +7,13 @@ shuffled keeps the labels of its rows, and `series[0]` asks for a label.
 import collections.abc
 import math
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from keras_irl.arguments import sentence
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import sentence
+from keras_irl.error_texts import shortened
+from keras_irl.types import Numbers
 
 
 def column(name: str, values: Any, *, meaning: str = "") -> list[Any]:
@@ -105,8 +105,8 @@ def is_missing(value: Any) -> bool:
 
 
 def finite_numbers(
-    name: str, numbers: Sequence[Any], num_texts: int | None = None
-) -> Any:
+    name: str, numbers: Numbers, num_texts: int | None = None
+) -> np.ndarray:
     """Returns numbers as a float64 array.
 
     Args:

@@ -103,7 +103,7 @@ def check_divisible(num_rows: int | None, what: str = "batch_size") -> None:
 
 
 @contextlib.contextmanager
-def rows_in_words() -> Iterator[Any]:
+def rows_in_words() -> Iterator[None]:
     """Says what JAX's error means, where Keras can't divide some rows.
 
     Yields:
@@ -126,7 +126,7 @@ def rows_in_words() -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def laid_out_like(variable: Any) -> Iterator[Any]:
+def laid_out_like(variable: keras.Variable) -> Iterator[None]:
     """Lays what is made meanwhile out as a variable is.
 
     Args:
@@ -149,7 +149,9 @@ def laid_out_like(variable: Any) -> Iterator[Any]:
         yield
 
 
-def check_placed(variables: Sequence[Any], name: str = "policy") -> None:
+def check_placed(
+    variables: Sequence[keras.Variable], name: str = "policy"
+) -> None:
     """Refuses variables that were made before the distribution was set.
 
     Args:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_irl.arguments import ArgumentError
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.types import Path
 
 
-def check_path(name: str, value: Any) -> Any:
+def check_path(name: str, value: Any) -> pathlib.Path:
     """Checks that something can be the path of a file or folder.
 
     Args:

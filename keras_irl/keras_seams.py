@@ -1,7 +1,7 @@
 """Private parts of Keras and keras-hub, all that are used, in one file.
 
-Each function names what it waits for, with the issue of Keras or keras-hub
-where there is one, and `tests/keras_seams_test.py` checks what it relies on,
+Each function names what it waits for, with the thread of Keras or keras-hub
+where one is known, and `tests/keras_seams_test.py` checks what it relies on,
 against nightly builds too. No other file touches what is private to them, and
 none replaces a method of theirs for good, except for `wrap_call`, which the
 user asks for with `keras_irl.models.rematerialize`.
@@ -11,6 +11,7 @@ import contextlib
 import functools
 import inspect
 import warnings
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
@@ -21,11 +22,13 @@ import keras_hub
 from keras import ops
 from keras import tree
 
+from keras_irl.types import Distribution
 from keras_irl.types import Policy
+from keras_irl.types import Tensor
 
 
 @contextlib.contextmanager
-def without_mask_warnings() -> Iterator[Any]:
+def without_mask_warnings() -> Iterator[None]:
     """Silences the warning that layers of a T5 destroy a mask, for a while.
 
     keras-hub hands its T5 the mask of the padding as an argument. The one that
@@ -34,9 +37,6 @@ def without_mask_warnings() -> Iterator[Any]:
 
     Waits for: a T5 of keras-hub whose embedding attaches no mask, as those of
     its other families don't (keras-team/keras-hub#2141).
-
-    Yields:
-        Nothing.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings(
@@ -45,16 +45,16 @@ def without_mask_warnings() -> Iterator[Any]:
         yield
 
 
-def layers_inside(layer: Any) -> list[Any]:
+def layers_inside(layer: keras.Layer) -> list[keras.Layer]:
     """Lists a layer and all layers inside it, at any depth, itself first.
 
-    Waits for: a public walk over layers. `keras.Model.layers` lists those of a
-    model and goes no deeper, and a `keras.layers.Layer` has no such list.
+    Waits for: a public walk over layers, asked for in keras-team/keras#4398.
+    `keras.Model.layers` goes no deeper, and a `keras.Layer` has no such list.
     """
     return list(layer._flatten_layers())
 
 
-def wrap_call(layer: Any, wrapper: Any) -> None:
+def wrap_call(layer: keras.Layer, wrapper: Callable[..., Any]) -> None:
     """Puts a wrapper around what a layer computes, for good.
 
     Waits for: a `keras.RematScope` (keras-team/keras#20743) that reaches layers
@@ -68,11 +68,13 @@ def wrap_call(layer: Any, wrapper: Any) -> None:
     layer.call = wrapper
 
 
-def blocks_of(backbone: Any, names: Sequence[str]) -> list[Any]:
+def blocks_of(
+    backbone: keras_hub.models.Backbone, names: Sequence[str]
+) -> list[keras.Layer]:
     """Lists the blocks that a backbone keeps under its attributes.
 
-    Waits for: a public list of the blocks of a backbone. Each family of
-    keras-hub has an attribute of its own for them.
+    Waits for: a public list of the blocks of a backbone. They have attributes
+    by convention (keras-team/keras-hub#1421), which not all families follow.
 
     Args:
         backbone: A `keras_hub.models.Backbone`.
@@ -87,12 +89,12 @@ def blocks_of(backbone: Any, names: Sequence[str]) -> list[Any]:
     return [block for name in names for block in attributes[name]]
 
 
-def weight_kind(variable: Any) -> str | None:
+def weight_kind(variable: keras.Variable) -> str | None:
     """Tells embeddings and kernels from biases and the scales of norms.
 
     Waits for: initializers as arguments of all backbones of keras-hub, or
-    layers that tell which of their variables is which. A variable is told by
-    the end of its name alone.
+    layers that tell which of their variables is which. No thread is known. A
+    variable is told by the end of its name alone.
 
     Args:
         variable: A `keras.Variable` of a backbone.
@@ -109,18 +111,13 @@ def weight_kind(variable: Any) -> str | None:
 
 
 class LowRankFactors(NamedTuple):
-    """The factors of a layer's low-rank update.
+    """The factors A and B of a layer's low-rank update."""
 
-    Attributes:
-        a: The `keras.Variable` A.
-        b: The `keras.Variable` B.
-    """
-
-    a: Any
-    b: Any
+    a: keras.Variable
+    b: keras.Variable
 
 
-def low_rank_factors(layer: Any) -> LowRankFactors | None:
+def low_rank_factors(layer: keras.Layer) -> LowRankFactors | None:
     """Finds the factors that `enable_lora` has given a layer.
 
     Waits for: a documented name of them, or a layer that merges them when it is
@@ -141,60 +138,64 @@ def low_rank_factors(layer: Any) -> LowRankFactors | None:
     return None
 
 
-def trained_by(optimizer: Any) -> list[Any]:
+def trained_by(optimizer: keras.Optimizer) -> list[keras.Variable]:
     """Lists the variables that an optimizer was built for.
 
-    Waits for: a public name of them. A wrapper is asked to apply gradients
-    without their variables, as Keras's `LossScaleOptimizer` is, which reads
-    the same attribute.
+    Waits for: a public name of them. No thread is known. A wrapper is asked to
+    apply gradients without their variables, as Keras's `LossScaleOptimizer`
+    is, which reads the same attribute.
     """
     return optimizer._trainable_variables
 
 
-def batch_count(optimizer: Any) -> Any:
+def batch_count(optimizer: keras.Optimizer) -> keras.Variable:
     """The number of batches that an optimizer has seen, a `keras.Variable`.
 
-    Waits for: a public name of it. `iterations` is that of updates: where
-    gradients are accumulated, only this one tells which batch of an update
-    comes next.
+    Waits for: a public name of it, which keras-team/keras#19998 hid under
+    `iterations`, that of updates: where gradients are accumulated, only this
+    one tells which batch of an update comes next.
     """
     return optimizer._iterations
 
 
 # Functions of Keras that drop whatever is raised in them, a signal's handler
-# too. Waits for: functions that drop what they expect.
+# too. Waits for: functions that drop what they expect, as
+# keras-team/keras#22288 proposed.
 DROPPING = ("pythonify_logs", "_symbolic_build")
 
 
-def build_metrics(model: Any, batch: Any) -> None:
+def build_metrics(model: keras.Model, batch: tuple[Any, Any, Any]) -> None:
     """Makes the metrics of a compiled model, from a batch `(x, y, weight)`.
 
-    Waits for: a public name. Keras makes them in the first step, and where it
-    must know of them before, by this method.
+    Waits for: a public name. No thread is known. Keras makes them in the first
+    step, and where it must know of them before, by this method.
     """
     model._symbolic_build(data_batch=batch)
 
 
 # The argument with which Keras's `fit` calls `evaluate` after an epoch, and
 # by which that call is told from a user's. Waits for: a hook of a validation
-# that is not `evaluate`, or for the argument to be documented.
+# that is not `evaluate` (keras-team/keras#16958), or for the argument to be
+# documented (keras-team/keras#20177).
 OF_A_VALIDATION = "_use_cached_eval_dataset"
 
 
-def state_without_model(callback: Any) -> dict[str, Any]:
+def state_without_model(callback: keras.callbacks.Callback) -> dict[str, Any]:
     """The state of a callback that can be copied: it watches no model.
 
     Waits for: `keras.callbacks.Callback`s that are copied without the model
-    that they watch. The setter of `model` is called by Keras.
+    that they watch. No thread is known. Keras calls the setter of `model`.
     """
     return {**vars(callback), "_model": None}
 
 
-def token_id(tokenizer: Any, name: str) -> int | None:
+def token_id(
+    tokenizer: keras_hub.tokenizers.Tokenizer, name: str | None
+) -> int | None:
     """Returns a token's id from an attribute that not all tokenizers have.
 
     Waits for: start and padding tokens of all tokenizers of keras-hub, `None`
-    where there is none, as there are end tokens.
+    where there is none, as there are end tokens. No thread is known.
 
     Args:
         tokenizer: A tokenizer of keras-hub.
@@ -210,22 +211,18 @@ def token_id(tokenizer: Any, name: str) -> int | None:
 class StepState(NamedTuple):
     """The state that a training step of Keras's JAX trainer is called with.
 
-    Waits for: the order to be documented, as `keras.Model.stateless_call` is.
-
-    Attributes:
-        trainable: List of tensors, of `model.trainable_variables`.
-        non_trainable: List of tensors, of `model.non_trainable_variables`.
-        optimizer: List of tensors, of `model.optimizer.variables`.
-        metrics: List of tensors, of `model.metrics_variables`.
+    Lists of tensors, of the variables that `of` names. Waits for: the order to
+    be documented, as `keras.Model.stateless_call` is; only a guide tells it
+    (keras-team/keras-io#2188).
     """
 
-    trainable: Any
-    non_trainable: Any
-    optimizer: Any
-    metrics: Any
+    trainable: list[Tensor]
+    non_trainable: list[Tensor]
+    optimizer: list[Tensor]
+    metrics: list[Tensor]
 
     @classmethod
-    def of(cls, model: Any) -> "StepState":
+    def of(cls, model: keras.Model) -> "StepState":
         """The variables of a compiled model themselves, in this order."""
         return cls(
             model.trainable_variables,
@@ -235,7 +232,7 @@ class StepState(NamedTuple):
         )
 
 
-def step_arguments(arguments: tuple[Any, ...]) -> tuple[Any, Any]:
+def step_arguments(arguments: tuple[Any, ...]) -> tuple[StepState | None, Any]:
     """Tells state, `None` where there is none, and data of a step apart."""
     *states, data = arguments
     return (StepState(*states[0]) if states else None), data
@@ -258,13 +255,13 @@ class KeepsWidth:
     On TensorFlow its `generate_step` refuses that where the batch size is
     unknown, as in `fit`.
 
-    Waits for: a T5 of keras-hub that reshapes its logits by the static shape
-    of its tokens.
+    Waits for: a T5 of keras-hub (keras-team/keras-hub#2932) that reshapes its
+    logits by the static shape of its tokens.
     """
 
     def call_decoder_with_cache(
-        self, *, decoder_token_ids: Any, **kwargs: Any
-    ) -> Any:
+        self, *, decoder_token_ids: Tensor, **kwargs: Any
+    ) -> tuple[Tensor, ...]:
         """The logits and states of T5's own, of a width that is known."""
         width = decoder_token_ids.shape[1]
         logits, hidden_states, *caches = super().call_decoder_with_cache(  # type: ignore[misc]
@@ -277,7 +274,7 @@ class KeepsWidth:
         )
 
 
-def clear_gradients(variables: Sequence[Any]) -> None:
+def clear_gradients(variables: Sequence[keras.Variable]) -> None:
     """Forgets the gradients of earlier steps, which PyTorch would add to.
 
     Keras clears those of the parameters that it has registered with PyTorch,
@@ -285,8 +282,8 @@ def clear_gradients(variables: Sequence[Any]) -> None:
     and decoder of a T5 have the same path, so that one of them is missed, and
     its gradients pile up from step to step.
 
-    Waits for: parameters registered by more than their path, or variables with
-    paths of their own in the T5 of keras-hub; no issue tells of it yet.
+    Waits for: parameters registered by more than their path, as proposed in
+    keras-team/keras#19908, or variables with paths of their own in that T5.
 
     Args:
         variables: List of `keras.Variable`s.
@@ -305,7 +302,7 @@ def is_preprocessing(transform: Any) -> bool:
     set, which alone knows, leaves that one map out.
 
     Waits for: a `fit` of keras-hub that leaves batches alone which are what
-    the model reads.
+    the model reads. Its way out is no preprocessor (keras-team/keras-hub#932).
 
     Args:
         transform: What is to be mapped over a `grain` data set.
@@ -321,7 +318,9 @@ def is_preprocessing(transform: Any) -> bool:
     )
 
 
-def sampling_policy(policy: Policy, sampler: Any, *overrides: Any) -> Any:
+def sampling_policy(
+    policy: Policy, sampler: keras_hub.samplers.Sampler, *overrides: Any
+) -> Policy:
     """Makes a second policy, of the same weights, that another sampler drives.
 
     It expects `sampler.num_return_sequences` equal rows of each prompt, one
@@ -330,8 +329,9 @@ def sampling_policy(policy: Policy, sampler: Any, *overrides: Any) -> Any:
     functions are its own, so that those of the policy stay what they are.
 
     Waits for: `generate` with a sampler as an argument, and with a number of
-    sequences a prompt. `compile` alone sets a sampler, and throws away the
-    optimizer; the constructor would connect all layers once more.
+    sequences a prompt. `compile` alone sets a sampler, since
+    keras-team/keras-hub#804, and throws away the optimizer; the constructor
+    would connect all layers once more.
 
     Args:
         policy: A `CausalLM` or `Seq2SeqLM`.
@@ -373,10 +373,13 @@ class _EncodesOnce:
             return None if x is None else ops.repeat(x, count, axis=0)
 
         args, kwargs = tree.map_structure(first, (args, kwargs))
-        return tree.map_structure(repeat, super()._build_cache(*args, **kwargs))
+        cache = super()._build_cache(*args, **kwargs)
+        return tree.map_structure(repeat, cache)
 
 
-def layout_of_variable(variable: Any) -> Any:
+def layout_of_variable(
+    variable: keras.Variable,
+) -> keras.distribution.TensorLayout | None:
     """Returns the layout that a variable has already, or `None`.
 
     Waits for: a public name of it. `ModelParallel` reads it to lay out what
@@ -388,7 +391,11 @@ def layout_of_variable(variable: Any) -> Any:
     return variable._layout
 
 
-def move_variable(variable: Any, distribution: Any, like: Any = None) -> None:
+def move_variable(
+    variable: keras.Variable,
+    distribution: Distribution,
+    like: keras.Variable | None = None,
+) -> None:
     """Lays a variable out anew, as the current distribution says.
 
     Waits for: a public way to lay out variables that were made before the
@@ -397,7 +404,7 @@ def move_variable(variable: Any, distribution: Any, like: Any = None) -> None:
 
     Args:
         variable: A `keras.Variable`.
-        distribution: A `keras.distribution.Distribution`.
+        distribution: A `keras.distribution.DataParallel` or `ModelParallel`.
         like: A `keras.Variable` as which it is laid out. Defaults to `None`,
             for what the distribution says of it.
     """
@@ -410,11 +417,12 @@ def move_variable(variable: Any, distribution: Any, like: Any = None) -> None:
     variable.assign(keras.distribution.distribute_tensor(value, layout))
 
 
-def global_random_state(state: Any = None) -> list[int]:
+def global_random_state(state: Sequence[int] | None = None) -> list[int]:
     """Reads the state of Keras's global random generator, or sets it.
 
-    Waits for: `keras.utils.set_random_seed` with a counterpart that reads. It
-    is what random functions draw from that are given no seed.
+    Waits for: a counterpart that reads of `keras.utils.set_random_seed`, which
+    clears it since keras-team/keras#21874. It is what random functions draw
+    from that are given no seed.
 
     Args:
         state: What an earlier call returned, to be set. Defaults to `None`.
@@ -431,16 +439,18 @@ def global_random_state(state: Any = None) -> list[int]:
 def random_seed() -> int | None:
     """The seed that `keras.utils.set_random_seed` was given, or `None`.
 
-    Waits for: `keras.utils.set_random_seed` with a counterpart that reads.
+    Waits for: a public name of it, kept since keras-team/keras#21874.
     """
     return keras.src.utils.rng_utils.get_random_seed()
 
 
-def weight_of_slot(slot: Any, weights: Sequence[Any]) -> Any:
+def weight_of_slot(
+    slot: keras.Variable, weights: Sequence[keras.Variable]
+) -> keras.Variable | None:
     """Finds the weight that an optimizer keeps one of its variables of.
 
-    Waits for: an optimizer that tells which. Its variables have the path of
-    their weight in their own, with other separators.
+    Waits for: an optimizer that tells which. No thread is known. Its variables
+    have the path of their weight in their own, with other separators.
 
     Args:
         slot: A variable of a built `keras.optimizers.Optimizer`.
@@ -459,10 +469,11 @@ def weight_of_slot(slot: Any, weights: Sequence[Any]) -> Any:
     return max(found, key=lambda weight: len(weight.path), default=None)
 
 
-def updated_weight(layer: Any) -> Any:
+def updated_weight(layer: keras.Layer) -> keras.Variable:
     """Finds the weight that the low-rank factors of a layer are added to.
 
-    Waits for: a layer that tells. What it shows as `kernel` is the sum.
+    Waits for: a layer that tells. No thread is known. What it shows as
+    `kernel` is the sum.
 
     Args:
         layer: A layer of which `enable_lora` was called.
@@ -474,7 +485,7 @@ def updated_weight(layer: Any) -> Any:
     return next(v for v in layer.variables if v.name in names)
 
 
-def seed_states(variables: Sequence[Any]) -> list[Any]:
+def seed_states(variables: Sequence[keras.Variable]) -> list[keras.Variable]:
     """Finds the states of generators among variables, as those of dropout.
 
     Waits for: a model that lists its generators, or files of weights that keep

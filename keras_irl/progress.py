@@ -3,6 +3,7 @@
 import contextlib
 import contextvars
 import sys
+from collections.abc import Iterable
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ _INTERVAL, _DELAY = 10.0, 1.0
 
 
 @contextlib.contextmanager
-def progress_shown() -> Iterator[Any]:
+def progress_shown() -> Iterator[None]:
     """Shows all progress from here on, whether or not there is a terminal."""
     token = _IS_ASKED_FOR.set(True)
     try:
@@ -27,8 +28,8 @@ def progress_shown() -> Iterator[Any]:
 
 
 def progress_bar(
-    items: Any = None,
-    what: Any = None,
+    items: Iterable[Any] | None = None,
+    what: str = None,
     *,
     unit: str = "prompt",
     total: int | None = None,

@@ -13,6 +13,8 @@ from keras_irl.tasks import arithmetic
 
 # door, old name, room that it stands in, new name
 OLD_NAMES = [
+    ("evaluation", "bleu", "metrics", "bleu"),
+    ("evaluation", "TextMetric", "metrics", "TextMetric"),
     ("evaluation", "EvaluateGeneration", "callbacks", "EvaluateGeneration"),
     ("evaluation", "ResponseSampler", "generation", "ResponseSampler"),
     ("evaluation", "Responses", "generation", "Responses"),

@@ -32,6 +32,8 @@ NAMES_A_BACKEND = {
     "trainers/deferred_signals.py": "knows what a step of JAX consumes",
     "process_number.py": "asks JAX which process this is",
     "processes.py": "gathers what processes of JAX hold",
+    "replicas.py": "refuses those of TensorFlow and PyTorch",
+    "row_shares.py": "knows which devices of JAX a process has",
     "ops/kernels/jax.py": "loops over tiles in place",
     "ops/kernels/jax_mesh.py": "divides the work among devices",
     "ops/kernels/tensorflow.py": "loops over tiles in the graph",
@@ -71,8 +73,9 @@ MAY_IMPORT = {
     ),
 }
 BESIDE_THE_ROOMS = set(
-    "aliases arguments columns devices expected_warnings folders keras_seams "
-    "process_number processes progress types version".split()
+    "aliases arguments columns devices error_texts expected_warnings folders "
+    "keras_seams process_number processes progress replicas row_shares types "
+    "version".split()
 )
 # A file holds one concept; these only show where one may have become two.
 MAX_FILE_LINES = 500

@@ -16,10 +16,7 @@ from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
 from keras_irl.arguments import check_number
 from keras_irl.arguments import check_rows
-from keras_irl.arguments import first_line
 from keras_irl.arguments import float_array
-from keras_irl.arguments import number_text
-from keras_irl.arguments import shortened
 
 
 @pytest.mark.parametrize(
@@ -94,15 +91,6 @@ def test_choices_are_listed(value):
         check_choice("keep", value, ("a", "b"))
 
 
-def test_errors_show_the_beginning_of_long_values():
-    assert shortened("a" * 300) == "'" + "a" * 199 + "..."
-    assert shortened(10**10_000) == "an integer of 33220 bits"
-
-
-def test_what_has_no_repr_is_named_by_its_type():
-    assert shortened([10**5000]) == "a list (no repr: ValueError)"
-
-
 @pytest.mark.parametrize("value", [None, 3, "len", [len]])
 def test_what_cannot_be_called_is_refused(value):
     with pytest.raises(ValueError, match="function. Two. Received: f="):
@@ -169,13 +157,3 @@ def test_numbers_are_read_as_arrays_and_texts_are_not():
     assert np.isnan(float_array([1, None])[1])
     for wrong in (["1"], [1, "2"], [[1], [2, 3]], [1j], [10**400]):
         assert float_array(wrong).shape == (0,)
-
-
-def test_different_numbers_look_different():
-    assert number_text(1.0) == "1" != number_text(1.0000001)
-
-
-def test_an_error_is_told_by_its_first_line_or_its_type():
-    assert first_line(OSError("\n no room \nat all")) == "no room "
-    assert first_line(MemoryError()) == "MemoryError"
-    assert first_line(ValueError("abcd"), 3) == "abc"

@@ -4,6 +4,8 @@ Where what a seam waits for is there one day, a test says so by failing.
 """
 
 import inspect
+import pathlib
+import re
 import warnings
 
 import grain
@@ -451,3 +453,12 @@ def test_the_state_of_a_step_stands_in_the_order_of_keras():
             assert [v.shape for v in values] == [v.shape for v in variables]
     # No two have as many, so that none can stand for another.
     assert len({len(variables) for variables in expected}) == 4
+
+
+def test_every_seam_names_a_thread_or_says_that_none_is_known():
+    texts = pathlib.Path(keras_seams.__file__).read_text("utf-8")
+    parts = texts.replace("# ", "").split("Waits for: ")[1:]
+    waits = [re.split(r'\n\n|"""|\n[A-Z_]+ = ', part)[0] for part in parts]
+    assert len(waits) >= 20
+    named = r"keras-team/keras(-hub|-io)?#\d+|No thread is known"
+    assert [text for text in waits if not re.search(named, text)] == []

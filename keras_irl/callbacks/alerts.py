@@ -8,7 +8,7 @@ from typing import Any
 from typing import NamedTuple
 
 from keras_irl.arguments import check_number
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 
 
 class Alert(NamedTuple):
@@ -38,7 +38,7 @@ class _Rule(NamedTuple):
 
     signal: str
     is_past: Callable
-    limit: float
+    limit: Any
     message: str
     at_once: bool = False
 
@@ -160,7 +160,7 @@ RULES = {
 }
 
 
-def rules_with(limits: dict[str, Any] | None) -> dict[str, Any]:
+def rules_with(limits: Mapping[str, float | None] | None) -> dict[str, Any]:
     """Returns the alert rules, with some limits replaced.
 
     Args:

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import warnings
+from typing import TYPE_CHECKING
 from typing import Any
 
 from keras_irl.arguments import check_integer
@@ -34,8 +35,12 @@ from keras_irl.callbacks.training_state import state_of
 from keras_irl.optimizers.unwrapping import wrapper_of
 from keras_irl.trainers.resuming import Position
 from keras_irl.trainers.resuming import Resuming
+from keras_irl.types import Logs
 from keras_irl.types import Path
 from keras_irl.version import __version__
+
+if TYPE_CHECKING:
+    from keras_irl.trainers.trainer import Trainer
 
 
 class Checkpoint(Resuming):
@@ -133,7 +138,7 @@ class Checkpoint(Resuming):
     # What the errors advise.
     remedy: Remedy = OF_FIT
 
-    def load_newest(self, trainer: Any) -> int | None:
+    def load_newest(self, trainer: "Trainer") -> int | None:
         """Brings a trainer to the newest checkpoint, not only in a `fit`.
 
         Args:
@@ -149,7 +154,7 @@ class Checkpoint(Resuming):
         """
         return self._load(trainer, lambda: self._folder.steps()[-1])
 
-    def load_best(self, trainer: Any) -> int | None:
+    def load_best(self, trainer: "Trainer") -> int | None:
         """Brings a trainer to the checkpoint of the best epoch so far.
 
         Args:
@@ -191,7 +196,7 @@ class Checkpoint(Resuming):
 
     def resume(
         self,
-        trainer: Any,
+        trainer: "Trainer",
         steps_per_epoch: int | None,
         epochs: int | None = None,
         data: Any = None,
@@ -230,7 +235,7 @@ class Checkpoint(Resuming):
         before = {name: [*found] for name, found in self._history.items()}
         return Position(self._about["epoch"], self._about["batch"], before)
 
-    def bring_back(self, trainer: Any) -> None:
+    def bring_back(self, trainer: "Trainer") -> None:
         kept, self._kept = self._kept, None
         if kept is not None:
             kept.assign()
@@ -247,13 +252,13 @@ class Checkpoint(Resuming):
             # Only now: until here, a signal would end the last write.
             self._stop.release()
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         check_trainer(self.model)
         self._epoch_step = self._step
         self._place = (0, 0)
         self._stop.hold(self._step)
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self._epoch = epoch
         about, self._next_states = self._about, None
         self._epoch_step = self._step
@@ -280,7 +285,7 @@ class Checkpoint(Resuming):
             # To begin to read the data may have drawn from them.
             self._next_states = about["random_states"]
 
-    def on_train_batch_begin(self, batch: Any, logs: Any = None) -> None:
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
         if self._next_states is not None:
             restore_random_states(self._next_states)
             self._next_states = None
@@ -308,7 +313,7 @@ class Checkpoint(Resuming):
                 stacklevel=2,
             )
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         num_batches = self._step - self._epoch_step
         # Keras knows the number of an array's batches, and of a stream's not.
         if num_batches < (self._steps_per_epoch or self.params["steps"] or 0):
@@ -341,7 +346,7 @@ class Checkpoint(Resuming):
         self._best, self._folder.best_step = value, self._step
         return True
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: Logs = None) -> None:
         if self._step != self._kept_step:
             self._save(*self._place)
         # Writing may take long, and a signal come meanwhile.

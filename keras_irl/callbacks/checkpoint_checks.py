@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from keras_irl.arguments import shortened
 from keras_irl.callbacks.checkpoint_folder import DamagedCheckpointError
 from keras_irl.callbacks.training_state import TrainingState
 from keras_irl.callbacks.training_state import difference
+from keras_irl.error_texts import shortened
 from keras_irl.trainers import Trainer
 
 # What a checkpoint says of itself, besides its arrays.
@@ -64,7 +64,7 @@ def check_about(about: Any, path: str) -> None:
         )
 
 
-def check_class(about: dict[str, Any], trainer: Any, path: str) -> None:
+def check_class(about: dict[str, Any], trainer: Trainer, path: str) -> None:
     """Checks that a checkpoint is that of a trainer of the same class.
 
     Args:

@@ -8,14 +8,19 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import NamedTuple
 
-from keras_irl.arguments import first_line
 from keras_irl.callbacks.file_digests import FileDigests
+from keras_irl.error_texts import first_line
 from keras_irl.folders import check_folder
 from keras_irl.processes import all_gather
 from keras_irl.types import Path
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # What Orbax writes besides the numbers, in bytes.
 _MARGIN = 2**20
@@ -159,7 +164,10 @@ class CheckpointFolder:
         )
 
     def save(
-        self, step: int, arrays: dict[str, Any], about: dict[str, Any]
+        self,
+        step: int,
+        arrays: "Mapping[str, np.ndarray]",
+        about: dict[str, Any],
     ) -> None:
         """Writes a checkpoint, in the background.
 
@@ -217,7 +225,7 @@ class CheckpointFolder:
             with contextlib.suppress(Exception):
                 manager.close()
 
-    def about(self, step: int) -> Any:
+    def about(self, step: int) -> dict[str, Any]:
         """Reads the description of a checkpoint.
 
         Args:

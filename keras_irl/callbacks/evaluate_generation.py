@@ -1,13 +1,15 @@
 """A callback that evaluates generated text during training."""
 
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.evaluation.judging import check_task
 from keras_irl.evaluation.judging import judge
 from keras_irl.evaluation.judging import require_task
@@ -17,7 +19,11 @@ from keras_irl.generation.decoders import decoders_of
 from keras_irl.generation.responses import ResponseSampler
 from keras_irl.models.policy_model import PolicyModel
 from keras_irl.reporting.atomic_files import atomic_write
+from keras_irl.types import Logs
 from keras_irl.types import Path
+
+if TYPE_CHECKING:
+    from keras_irl.generation.decoders import Decoder
 
 _NUM_SHOWN = 5
 
@@ -83,11 +89,11 @@ class EvaluateGeneration(keras.callbacks.Callback):
     def __init__(
         self,
         task: Any,
-        temperatures: Any = None,
+        temperatures: Sequence[float] | None = None,
         num_samples: int = 4,
         num_prompts: int = 64,
         *,
-        decoders: Any = (),
+        decoders: "Sequence[Decoder]" = (),
         every: int = 1,
         batch_size: int = 32,
         output: Path | None = None,
@@ -115,14 +121,14 @@ class EvaluateGeneration(keras.callbacks.Callback):
         self._sampler = None
         self._names = None
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         self._names = None
         # What would otherwise be found out after an epoch.
         sampler = self._current_sampler()
         prompts = list(self.task.prompts)
         encode_prompts(sampler.policy, prompts, sampler.max_length)
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         logs = {} if logs is None else logs
         if self._names is not None and (epoch + 1) % self.every:
             logs.update(dict.fromkeys(self._names, math.nan))

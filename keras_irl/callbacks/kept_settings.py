@@ -5,14 +5,18 @@ import json
 import warnings
 import zlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.trainers import GAIL
+
+if TYPE_CHECKING:
+    from keras_irl.trainers.trainer import Trainer
 
 # What differs from process to process, or is compared as a variable.
 _LEFT_OUT = {
@@ -24,7 +28,7 @@ _RATE = "learning_rate"
 _SHOWN = 60
 
 
-def settings_of(trainer: Any, data: Any = None) -> dict[str, Any]:
+def settings_of(trainer: "Trainer", data: Any = None) -> dict[str, Any]:
     """Lists the settings of a training, with which another would go on.
 
     Args:
@@ -94,10 +98,10 @@ def check_data_in_epoch(
 
 
 def with_kept_rates(
-    trainer: Any,
+    trainer: "Trainer",
     kept: dict[str, Any] | None,
     passed: dict[str, Any],
-    value_of: Callable[[Any], Any],
+    value_of: Callable[[keras.Variable], Any],
 ) -> dict[str, Any]:
     """Replaces the learning rates that are not new by those of the beginning.
 
@@ -125,7 +129,7 @@ def with_kept_rates(
     return passed | begun
 
 
-def take_new_rates(trainer: Any, changed: dict[str, Any]) -> None:
+def take_new_rates(trainer: "Trainer", changed: dict[str, Any]) -> None:
     """Gives the optimizers of a restored trainer the rates that are new.
 
     Args:

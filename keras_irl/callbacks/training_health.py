@@ -5,19 +5,20 @@ import math
 import statistics
 import threading
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
 
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
 from keras_irl.callbacks.alerts import Alert
 from keras_irl.callbacks.alerts import check_names
 from keras_irl.callbacks.alerts import rules_with
+from keras_irl.error_texts import shortened
 from keras_irl.keras_seams import state_without_model
 from keras_irl.process_number import is_first_process
+from keras_irl.types import Logs
 
 
 class WindowedMeans:
@@ -42,7 +43,9 @@ class WindowedMeans:
         self.num_batches = 0
         self._means = {}
 
-    def look(self, num_batches: int, means: dict[str, Any]) -> dict[str, Any]:
+    def look(
+        self, num_batches: int, means: dict[str, float]
+    ) -> dict[str, float]:
         """Computes the means since the last look.
 
         Args:
@@ -95,8 +98,8 @@ class HealthSignals:
         self._medians = collections.deque(maxlen=_NUM_LOOKS)
 
     def compute(
-        self, means: dict[str, Any], gradient_norms: Any
-    ) -> dict[str, Any]:
+        self, means: dict[str, float], gradient_norms: Sequence[float]
+    ) -> dict[str, float]:
         """Computes the signals since the last look.
 
         Args:
@@ -247,7 +250,7 @@ class TrainingHealth(keras.callbacks.Callback):
         stop_on: Sequence[str] = (),
         every: int = 10,
         patience: int = 100,
-        limits: dict[str, Any] | None = None,
+        limits: Mapping[str, float | None] | None = None,
         *,
         verbose: bool = True,
     ) -> None:
@@ -300,25 +303,25 @@ class TrainingHealth(keras.callbacks.Callback):
         self._num_batches = 0
         self._logs = {}
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
         # Under JAX, asking for `self.model` copies the weights back into it,
         # which only the thread that trains may do.
         self._trained = model
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         self._start()
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         num_steps = (self.params or {}).get("steps")
         seen = self._num_steps_before + self._num_batches
         self._begin_epoch(seen if num_steps is None else epoch * num_steps)
 
-    def on_train_batch_end(self, batch: Any, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         with self._lock:
             self._see(batch + 1, logs or {})
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         with self._lock:
             if self._num_batches > self._windowed_means.num_batches:
                 self._look()

@@ -1,12 +1,17 @@
 """The state of a training: arrays in an order, each with its path."""
 
 import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
+
+if TYPE_CHECKING:
+    from keras_irl.trainers.trainer import Trainer
 
 
 class TrainingState(NamedTuple):
@@ -66,11 +71,11 @@ class CheckpointState(NamedTuple):
     values: list
 
     @property
-    def metrics(self) -> list[Any]:
+    def metrics(self) -> list[np.ndarray]:
         """The arrays of the metrics, whose variables may not be made yet."""
         return self.values[len(self.variables) :]
 
-    def value_of(self, variable: Any) -> Any:
+    def value_of(self, variable: keras.Variable) -> Any:
         """Returns what a variable will be, or is where nothing was kept."""
         for known, value in zip(self.variables, self.values, strict=False):
             if known is variable:
@@ -83,7 +88,7 @@ class CheckpointState(NamedTuple):
             variable.assign(value)
 
 
-def state_of(trainer: Any) -> TrainingState:
+def state_of(trainer: "Trainer") -> TrainingState:
     """Lists the variables of a training.
 
     Args:
@@ -99,7 +104,9 @@ def state_of(trainer: Any) -> TrainingState:
     return TrainingState(_once(trained, known), optimizer, metrics)
 
 
-def described_targets(variables: list[Any], first: int) -> dict[str, Any]:
+def described_targets(
+    variables: Sequence[Sequence[Any]], first: int
+) -> dict[str, Any]:
     """Returns targets of variables that are not made yet.
 
     Args:
@@ -112,7 +119,9 @@ def described_targets(variables: list[Any], first: int) -> dict[str, Any]:
     }
 
 
-def difference(kept: list[Any], current: list[Any]) -> str | None:
+def difference(
+    kept: Sequence[Sequence[Any]], current: Sequence[Sequence[Any]]
+) -> str | None:
     """Finds the first difference of two lists of described variables.
 
     Args:
@@ -139,7 +148,9 @@ def _words(described):
 
 
 def assign_described(
-    variables: list[Any], described: list[Any], values: list[Any]
+    variables: Sequence[keras.Variable],
+    described: Sequence[Sequence[Any]],
+    values: Sequence[np.ndarray],
 ) -> list[str]:
     """Gives variables the values of those of the same name, shape and type.
 
@@ -164,7 +175,9 @@ def assign_described(
     return left + [path for rest in kept.values() for path, _ in rest]
 
 
-def scalars_of(variables: list[Any]) -> list[tuple[Any, Any]]:
+def scalars_of(
+    variables: Sequence[keras.Variable],
+) -> list[tuple[keras.Variable, np.ndarray]]:
     """Pairs variables that are one number, such as a rate, with the number.
 
     Args:

@@ -10,11 +10,11 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from keras_irl.arguments import shortened
 from keras_irl.cli.flag_values import flag_of
 from keras_irl.cli.flags import GENERATED_TASKS
 from keras_irl.cli.flags import TASKS
 from keras_irl.cli.output_lock import check_unlocked
+from keras_irl.error_texts import shortened
 from keras_irl.folders import check_folder
 from keras_irl.types import Path
 

@@ -287,7 +287,7 @@ def _settings(objectives, task, options):
 
 
 def _check_run(run):
-    from keras_irl.arguments import shortened
+    from keras_irl.error_texts import shortened
     from keras_irl.evaluation.results import check_run
 
     check_run(run)

@@ -186,7 +186,7 @@ def _is_ours(path):
 
 def _error(reason, path):
     from keras_irl.arguments import ArgumentError
-    from keras_irl.arguments import shortened
+    from keras_irl.error_texts import shortened
 
     return ArgumentError(
         f"{reason} Pass another `--output`. "

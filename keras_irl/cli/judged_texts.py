@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_irl.arguments import shortened
 from keras_irl.cli.chosen_metrics import with_chosen_metrics
+from keras_irl.error_texts import shortened
 from keras_irl.evaluation.judging import check_task
 from keras_irl.generation.responses import ResponseSampler
 from keras_irl.metrics import TextMetric

@@ -209,7 +209,7 @@ OBJECTIVES = tuple(_MAKERS)
 def _one_of_each(objective, name, options):
     """An objective for each weight and offset, by the name of its policy."""
     # Only here, as it imports NumPy.
-    from keras_irl.arguments import number_text
+    from keras_irl.error_texts import number_text
 
     weights, offsets = options.td_weight, options.value_offset
     found = {}

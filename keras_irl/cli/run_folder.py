@@ -13,8 +13,6 @@ from typing import ClassVar
 
 import keras
 
-from keras_irl.arguments import first_line
-from keras_irl.arguments import shortened
 from keras_irl.cli.checkpoints import OLDER
 from keras_irl.cli.checkpoints import STEPS
 from keras_irl.cli.checkpoints import RunCheckpoint
@@ -30,6 +28,8 @@ from keras_irl.cli.output_folder import Manifest
 from keras_irl.cli.output_folder import damaged
 from keras_irl.cli.output_folder import foreign_manifest
 from keras_irl.cli.output_folder import read_object
+from keras_irl.error_texts import first_line
+from keras_irl.error_texts import shortened
 from keras_irl.folders import check_folder
 from keras_irl.reporting.atomic_files import atomic_save
 from keras_irl.reporting.atomic_files import atomic_write

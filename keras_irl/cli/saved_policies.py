@@ -8,9 +8,9 @@ import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from keras_irl.arguments import first_line
-from keras_irl.arguments import shortened
 from keras_irl.cli.error_messages import raise_if_too_small
+from keras_irl.error_texts import first_line
+from keras_irl.error_texts import shortened
 from keras_irl.families.positions import num_positions
 from keras_irl.types import Path
 from keras_irl.types import Policy

@@ -8,14 +8,14 @@ import numpy as np
 
 from keras_irl.arguments import MAX_LENGTH
 from keras_irl.arguments import ArgumentError
-from keras_irl.arguments import shortened
 from keras_irl.cli.flag_values import flag_of
+from keras_irl.error_texts import shortened
 from keras_irl.families.family import layout_of
 from keras_irl.families.positions import num_positions
 from keras_irl.models import load_policy
 from keras_irl.models.lora import enable_lora
 from keras_irl.models.rematerialization import rematerialize
-from keras_irl.models.scratch import seeded
+from keras_irl.models.seeding import seeded
 from keras_irl.tasks.pair_table import PairColumn
 from keras_irl.tasks.splits import Pairs
 from keras_irl.tasks.splits import SelectedRows

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_irl.arguments import shortened
 from keras_irl.data.dataset import Demonstrations
+from keras_irl.error_texts import shortened
 from keras_irl.families.family import layout_of
 from keras_irl.families.special_tokens import end_token_ids
 from keras_irl.ops import is_cut
@@ -39,17 +39,17 @@ class Batch(NamedTuple):
         inputs: Dictionary of arrays, all that the policy is given, or `None`.
     """
 
-    token_ids: Any
-    padding_mask: Any
-    actions: Any
-    mask: Any
-    segment_ids: Any
-    prompt_ids: Any = None
-    prompt_mask: Any = None
-    inputs: Any = None
+    token_ids: np.ndarray
+    padding_mask: np.ndarray
+    actions: np.ndarray
+    mask: np.ndarray
+    segment_ids: np.ndarray | None
+    prompt_ids: np.ndarray | None = None
+    prompt_mask: np.ndarray | None = None
+    inputs: dict[str, np.ndarray] | None = None
 
 
-def read_batches(policy: Policy, dataset: Any, num_batches: int) -> list[Any]:
+def read_batches(policy: Policy, dataset: Any, num_batches: int) -> list[Batch]:
     """Reads the first batches of a data set.
 
     Args:
@@ -90,7 +90,7 @@ def read_batches(policy: Policy, dataset: Any, num_batches: int) -> list[Any]:
     ]
 
 
-def without_filling(batch: Any, is_made_here: bool) -> Batch:
+def without_filling(batch: Batch, is_made_here: bool) -> Batch:
     """Leaves out the copies that fill up the last batch of demonstrations.
 
     Args:
@@ -102,7 +102,7 @@ def without_filling(batch: Any, is_made_here: bool) -> Batch:
     Returns:
         A `Batch` of the other rows.
     """
-    is_text = (batch.mask > 0).any(axis=1)
+    is_text: Any = (batch.mask > 0).any(axis=1)
     if not is_made_here:
         columns = (batch.token_ids, batch.actions, batch.prompt_ids)
         is_copy = is_text[0] & np.all(
@@ -113,7 +113,7 @@ def without_filling(batch: Any, is_made_here: bool) -> Batch:
     inputs = arrays.pop("inputs")
     if inputs is not None:
         inputs = {name: array[is_text] for name, array in inputs.items()}
-    kept = {
+    kept: dict[str, Any] = {
         name: None if array is None else array[is_text]
         for name, array in arrays.items()
     }
@@ -202,12 +202,12 @@ class Counts(NamedTuple):
     last_ids: set
 
     @property
-    def trained_share(self) -> Any:
+    def trained_share(self) -> float:
         """The share of the tokens that is trained."""
         return self.num_trained / max(1, self.num_tokens)
 
 
-def count(batches: Sequence[Any], end_ids: set[Any]) -> Counts:
+def count(batches: Sequence[Batch], end_ids: set[int]) -> Counts:
     """Counts the texts and tokens in batches.
 
     Args:
@@ -241,7 +241,9 @@ def count(batches: Sequence[Any], end_ids: set[Any]) -> Counts:
     )
 
 
-def known_ends(policy: Policy, demonstrations: Any) -> set[Any]:
+def known_ends(
+    policy: Policy, demonstrations: Demonstrations | None
+) -> set[int]:
     """Lists the ids of the tokens that end a text.
 
     Args:

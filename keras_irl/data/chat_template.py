@@ -2,10 +2,30 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 from typing import NamedTuple
 
 from keras_irl.families.special_tokens import Marks
+
+if TYPE_CHECKING:
+    from keras_irl.data.tokenization import TextPacker
+
+
+ROLES = ("system", "user", "assistant")
+
+
+class Turn(NamedTuple):
+    """A turn of a conversation.
+
+    Attributes:
+        role: One of `ROLES`.
+        content: String, what is said.
+        is_imitated: Whether it is the assistant's, of a weight that is not 0.
+    """
+
+    role: str
+    content: str
+    is_imitated: bool
 
 
 class ChatTemplate(NamedTuple):
@@ -59,7 +79,7 @@ CHATML = ChatTemplate(
 )
 
 
-def joined_turns(turns: Sequence[Any], template: Any = PLAIN) -> str:
+def joined_turns(turns: Sequence[Turn], template: ChatTemplate = PLAIN) -> str:
     """Joins turns to the prompt that the assistant answers next.
 
     Where `chat_demonstrations` puts the end token behind what the assistant
@@ -104,7 +124,7 @@ class EncodedTemplate:
         ValueError: If the tokenizer lacks a special token.
     """
 
-    def __init__(self, template: Any, packer: Any) -> None:
+    def __init__(self, template: ChatTemplate, packer: "TextPacker") -> None:
         if not isinstance(template, ChatTemplate):
             raise ValueError(
                 "`template` must be a `keras_irl.data.ChatTemplate`, such as "

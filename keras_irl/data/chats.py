@@ -3,19 +3,21 @@
 import collections
 import collections.abc
 import functools
+from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import Any
-from typing import NamedTuple
 
 import numpy as np
 import tqdm
 
 from keras_irl.arguments import check_number
-from keras_irl.arguments import shortened
 from keras_irl.columns import column
 from keras_irl.columns import is_missing
 from keras_irl.data.chat_template import PLAIN
+from keras_irl.data.chat_template import ROLES
 from keras_irl.data.chat_template import EncodedTemplate
+from keras_irl.data.chat_template import Turn
 from keras_irl.data.dataset import Demonstrations
 from keras_irl.data.shares import shared_batches
 from keras_irl.data.shuffling import ordered_rows
@@ -24,29 +26,21 @@ from keras_irl.data.tokenization import text_packer
 from keras_irl.data.validation import InvalidRowError
 from keras_irl.data.validation import check_batching
 from keras_irl.data.validation import report_dropped
+from keras_irl.error_texts import shortened
 from keras_irl.families.family import layout_of
 from keras_irl.process_number import is_first_process
 from keras_irl.types import Policy
 
-ROLES = ("system", "user", "assistant")
+if TYPE_CHECKING:
+    from keras_irl.data.chat_template import ChatTemplate
+    from keras_irl.data.tokenization import TextPacker
+
 _KEYS = ("role", "content", "weight")
 
 
-class Turn(NamedTuple):
-    """A turn of a conversation.
-
-    Attributes:
-        role: One of `ROLES`.
-        content: String, what is said.
-        is_imitated: Whether it is the assistant's, of a weight that is not 0.
-    """
-
-    role: str
-    content: str
-    is_imitated: bool
-
-
-def read_turns(row: int, conversation: Sequence[Any]) -> list[Any]:
+def read_turns(
+    row: int, conversation: Sequence[Mapping[str, Any]]
+) -> list[Turn]:
     """Checks and reads the turns up to the last that is imitated.
 
     Args:
@@ -161,7 +155,7 @@ def _check_roles(row, turns):
         )
 
 
-def empty_turn(row: Any, content: Any) -> Any:
+def empty_turn(row: int, content: Any) -> InvalidRowError:
     """The error of a turn without a token."""
     return invalid(
         row,
@@ -171,7 +165,7 @@ def empty_turn(row: Any, content: Any) -> Any:
     )
 
 
-def invalid(row: Any, value: Any, reason: str, message: str) -> InvalidRowError:
+def invalid(row: int, value: Any, reason: str, message: str) -> InvalidRowError:
     """The error of a conversation that can't be imitated."""
     return InvalidRowError(reason, message, "conversations", row, value)
 
@@ -194,11 +188,13 @@ class ChatPacker:
         template: A `ChatTemplate`.
     """
 
-    def __init__(self, packer: Any, template: Any) -> None:
+    def __init__(self, packer: "TextPacker", template: "ChatTemplate") -> None:
         self.packer = packer
         self.template = EncodedTemplate(template, packer)
 
-    def encode(self, row: int, conversation: Sequence[Any]) -> tuple[Any, ...]:
+    def encode(
+        self, row: int, conversation: Sequence[Mapping[str, Any]]
+    ) -> tuple[list[int], list[bool]]:
         """Turns a conversation into ids, and tells which are actions.
 
         Args:
@@ -237,8 +233,10 @@ class ChatPacker:
         return [*prefix, *ids[first:]], [False] * len(prefix) + chosen[first:]
 
     def pack(
-        self, conversations: Sequence[Any], batch_size: int
-    ) -> tuple[Any, ...]:
+        self,
+        conversations: Sequence[tuple[list[int], list[bool]]],
+        batch_size: int,
+    ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
         """Packs encoded conversations into one batch.
 
         Args:
@@ -302,9 +300,9 @@ _PATIENCE = 2.0  # Seconds before a progress bar appears.
 
 def chat_demonstrations(
     policy: Policy,
-    conversations: Sequence[Any],
+    conversations: Sequence[Sequence[Mapping[str, Any]]],
     batch_size: int,
-    template: Any = PLAIN,
+    template: "ChatTemplate" = PLAIN,
     *,
     max_length: int | None = None,
     seed: int | None = None,

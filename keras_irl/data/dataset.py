@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,9 +16,9 @@ from keras_irl.devices import num_row_parts
 from keras_irl.expected_warnings import hide_expected_warnings
 from keras_irl.keras_seams import is_preprocessing
 from keras_irl.process_number import num_processes
-from keras_irl.processes import WHOLE
-from keras_irl.processes import Share
-from keras_irl.processes import current_share
+from keras_irl.row_shares import WHOLE
+from keras_irl.row_shares import Share
+from keras_irl.row_shares import current_share
 
 # Tokenizers are fast and hold the interpreter's lock: more threads than these
 # take time from the training, and a longer buffer only takes memory.
@@ -60,7 +61,7 @@ class Demonstrations(grain.MapDataset):
             `None`, where only ids are known.
         whole: A `grain.MapDataset` of the batches of all processes together.
             Defaults to `None`, for `batches`.
-        share: The `keras_irl.processes.Share` of the rows of each batch that
+        share: The `keras_irl.row_shares.Share` of the rows of each batch that
             are in `batches`. Defaults to all of them.
 
     Raises:
@@ -69,15 +70,15 @@ class Demonstrations(grain.MapDataset):
 
     def __init__(
         self,
-        batches: Any,
+        batches: grain.MapDataset,
         num_rows: int,
         num_truncated: int,
-        dropped: Any,
+        dropped: Mapping[str, int],
         *,
-        end_token_id: Any = None,
+        end_token_id: int | None = None,
         is_packed: bool = False,
-        texts: Callable[..., Any] | None = None,
-        whole: Any = None,
+        texts: Callable[..., tuple[list[str], list[str]]] | None = None,
+        whole: grain.MapDataset | None = None,
         share: Share = WHOLE,
     ) -> None:
         check_kind("batches", batches, grain.MapDataset)
@@ -142,7 +143,7 @@ class Demonstrations(grain.MapDataset):
             )
 
     @property
-    def is_infinite(self) -> Any:
+    def is_infinite(self) -> bool:
         """Whether it was repeated without end."""
         # Grain's way to say so, less what was cut off.
         return len(self) > sys.maxsize // 2
@@ -152,7 +153,9 @@ class Demonstrations(grain.MapDataset):
         """The rows of every batch; the last one is filled up to as many."""
         return len(self.whole[0][-1])
 
-    def batches(self, start: int = 0, stop: Any = None) -> Any:
+    def batches(
+        self, start: int = 0, stop: int | None = None
+    ) -> grain.IterDataset:
         """Streams the batches of the training steps from `start` to `stop`.
 
         The batch of a step is a function of the seed and of the step alone.
@@ -183,7 +186,9 @@ class Demonstrations(grain.MapDataset):
         repeated = self if self.is_infinite else self.repeat()
         return repeated[first:stop].to_iter_dataset()
 
-    def epochs(self, num_epochs: Any, initial_epoch: int = 0) -> Any:
+    def epochs(
+        self, num_epochs: int | None, initial_epoch: int = 0
+    ) -> grain.IterDataset:
         """Streams whole epochs, each in its own order.
 
         It gives `policy.fit(dataset, epochs=num_epochs)` of keras-hub and
@@ -211,14 +216,14 @@ class Demonstrations(grain.MapDataset):
             )
         return self.batches(first * len(self), last * len(self))
 
-    def slice(self, sl: Any) -> Any:
+    def slice(self, sl: slice) -> "Demonstrations":
         """Slices the batches of an epoch, in every epoch."""
         check_kind("sl", sl, slice)
         return self._with(super().slice(sl), self._whole.slice(sl))
 
     def repeat(
-        self, num_epochs: Any = None, *, reseed_each_epoch: bool = True
-    ) -> Any:
+        self, num_epochs: int | None = None, *, reseed_each_epoch: bool = True
+    ) -> "Demonstrations":
         """Joins epochs to one data set, each shuffled in its own way."""
         if num_epochs is not None:
             num_epochs = check_integer("num_epochs", num_epochs, least=1)
@@ -272,7 +277,10 @@ class DemonstrationStream(grain.IterDataset):
     """
 
     def __init__(
-        self, batches: Any, demonstrations: Any, transforms: Sequence[Any] = ()
+        self,
+        batches: grain.IterDataset,
+        demonstrations: Demonstrations,
+        transforms: Sequence[Callable[..., Any]] = (),
     ) -> None:
         super().__init__(batches)
         self.demonstrations = demonstrations
@@ -329,7 +337,7 @@ class DemonstrationStream(grain.IterDataset):
         return stream
 
 
-def demonstrations_of(dataset: Any) -> Any:
+def demonstrations_of(dataset: Any) -> Demonstrations | None:
     """Finds what is known of the texts that batches are made of.
 
     Args:

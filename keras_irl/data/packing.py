@@ -3,7 +3,6 @@
 import bisect
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -122,7 +121,7 @@ def packed_demonstrations(
     )
 
 
-def fill_rows(sizes: Sequence[Any], capacity: Any) -> list[Any]:
+def fill_rows(sizes: Sequence[int], capacity: int) -> list[list[int]]:
     """Distributes texts over rows: the longest first, each where it fits best.
 
     Args:

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from keras_irl.data.dataset import Demonstrations
 from keras_irl.data.shares import shared_batches
@@ -18,6 +18,11 @@ from keras_irl.data.validation import report_left_out
 from keras_irl.data.validation import report_truncated
 from keras_irl.data.validation import survey
 from keras_irl.types import Policy
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from keras_irl.data.tokenization import TextPacker
 
 
 def demonstrations(
@@ -141,13 +146,13 @@ def demonstrations(
 
 
 def sampled_texts(
-    packer: Any,
+    packer: "TextPacker",
     prompts: Sequence[str],
     responses: Sequence[str],
-    valid: Any,
+    valid: "np.ndarray | None",
     *,
     num_texts: int,
-) -> tuple[Any, ...]:
+) -> tuple[list[str], list[str]]:
     """Reads some texts from all over the data.
 
     Args:
@@ -169,8 +174,11 @@ def sampled_texts(
 
 
 def read_tokens(
-    packer: Any, prompts: Sequence[str], responses: Sequence[str], rows: Any
-) -> tuple[Any, ...]:
+    packer: "TextPacker",
+    prompts: Sequence[str],
+    responses: Sequence[str],
+    rows: "Sequence[int] | np.ndarray",
+) -> tuple[list[list[int]], list[list[int]]]:
     """Reads and tokenizes rows, and checks that they can be imitated.
 
     Args:

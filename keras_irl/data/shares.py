@@ -2,13 +2,17 @@
 
 import functools
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import NamedTuple
 
 from keras_irl.data.shuffling import RowBatches
-from keras_irl.processes import WHOLE
-from keras_irl.processes import Share
-from keras_irl.processes import share_of_batch
+from keras_irl.row_shares import WHOLE
+from keras_irl.row_shares import Share
+from keras_irl.row_shares import share_of_batch
+
+if TYPE_CHECKING:
+    import grain
 
 
 class SharedBatches(NamedTuple):
@@ -21,13 +25,13 @@ class SharedBatches(NamedTuple):
         share: The `Share` of `own`.
     """
 
-    own: Any
-    whole: Any
+    own: "grain.MapDataset"
+    whole: "grain.MapDataset"
     share: Share
 
 
 def shared_batches(
-    rows: Any, batch_size: int, read: Callable[..., Any]
+    rows: "grain.MapDataset", batch_size: int, read: Callable[..., Any]
 ) -> SharedBatches:
     """Reads rows in batches, of which each process reads its share.
 

@@ -1,14 +1,10 @@
 """Shuffling and batching of rows, anew in every epoch."""
 
-from typing import Any
-
 import grain
 import numpy as np
 
-from keras_irl.types import Tensor
 
-
-def ordered_rows(num_rows: int, seed: int) -> Any:
+def ordered_rows(num_rows: int, seed: int | None) -> grain.MapDataset:
     """Puts rows into the order in which they are read.
 
     Args:
@@ -37,7 +33,7 @@ class RowBatches(grain.MapDataset):
         batch_size: The number of rows in a batch.
     """
 
-    def __init__(self, rows: Any, batch_size: int) -> None:
+    def __init__(self, rows: grain.MapDataset, batch_size: int) -> None:
         super().__init__(rows)
         self._batch_size = batch_size
 
@@ -56,7 +52,7 @@ class RowBatches(grain.MapDataset):
         return [rows[first + row] for row in range(start, stop)]
 
 
-def spread(num_rows: int, num_chosen: int) -> Tensor:
+def spread(num_rows: int, num_chosen: int) -> np.ndarray:
     """Chooses rows from all over the data.
 
     Args:

@@ -11,6 +11,7 @@ every family.
 import abc
 import string
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import Any
 
 import keras
@@ -28,11 +29,14 @@ from keras_irl.families.special_tokens import text_marks
 from keras_irl.ops import mark_cut
 from keras_irl.types import Policy
 
+if TYPE_CHECKING:
+    import keras_hub
+
 _PROBES = string.ascii_letters + string.digits
 _PROBE_LENGTH = 64
 
 
-def text_packer(policy: Policy, max_length: int | None = None) -> Any:
+def text_packer(policy: Policy, max_length: int | None = None) -> "TextPacker":
     """Makes the `TextPacker` that fits a policy.
 
     Args:
@@ -93,7 +97,11 @@ class TextPacker(abc.ABC):
     response_marks: Marks = Marks()
     pad_id: int
 
-    def __init__(self, preprocessor: Any, max_length: Any) -> None:
+    def __init__(
+        self,
+        preprocessor: "keras_hub.models.Preprocessor",
+        max_length: Any,
+    ) -> None:
         self.tokenizer = preprocessor.tokenizer
         self.max_length = max_length
         self.end_id = self.tokenizer.end_token_id
@@ -109,17 +117,20 @@ class TextPacker(abc.ABC):
             )
 
     @abc.abstractmethod
-    def prefix(self, prompt: Any) -> Any:
+    def prefix(self, prompt: Sequence[int]) -> list[int]:
         """Lists the token ids before the first action."""
 
     @abc.abstractmethod
-    def prefix_length(self, num_prompt_tokens: Any) -> Any:
+    def prefix_length(self, num_prompt_tokens: int) -> int:
         """Counts the token ids of `prefix`."""
 
     @abc.abstractmethod
     def name_inputs(
-        self, prompts: Sequence[str], token_ids: Any, padding_mask: Any
-    ) -> Any:
+        self,
+        prompts: Sequence[Sequence[int]],
+        token_ids: np.ndarray,
+        padding_mask: np.ndarray,
+    ) -> dict[str, np.ndarray]:
         """Makes the dict that the policy reads."""
 
     def check_max_length(self) -> None:
@@ -134,26 +145,26 @@ class TextPacker(abc.ABC):
             f"and the state after it: at least {shortest} for this policy.",
         )
 
-    def tokenize(self, texts: Any) -> list[Any]:
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Turns texts into lists of ids without special tokens."""
         rows = self.tokenizer(texts) if texts else []
         # Lists as a rule, but a layer may also give tensors, ragged or not.
         return [np.asarray(row, "int32").tolist() for row in rows]
 
     def num_states(
-        self, num_prompt_tokens: Any, num_response_tokens: Any
-    ) -> Any:
+        self, num_prompt_tokens: int, num_response_tokens: int
+    ) -> int:
         """Counts the states in which a text takes its actions."""
         # The end token is an action and never a state.
         return self.prefix_length(num_prompt_tokens) + num_response_tokens
 
     def pack(
         self,
-        prompts: Sequence[str],
-        responses: Sequence[str],
+        prompts: Sequence[Sequence[int]],
+        responses: Sequence[Sequence[int]],
         batch_size: int,
-        finished: Any = None,
-    ) -> tuple[Any, ...]:
+        finished: Sequence[bool] | None = None,
+    ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
         """Packs tokenized texts; see `keras_irl.data.demonstrations`.
 
         Args:
@@ -202,7 +213,11 @@ class TextPacker(abc.ABC):
 class CausalPacker(TextPacker):
     """Packs texts for a `CausalLM`, which reads prompt and response as one."""
 
-    def __init__(self, preprocessor: Any, max_length: Any = None) -> None:
+    def __init__(
+        self,
+        preprocessor: "keras_hub.models.Preprocessor",
+        max_length: int | None = None,
+    ) -> None:
         if max_length is None:
             max_length = preprocessor.sequence_length
         super().__init__(preprocessor, max_length)
@@ -217,17 +232,20 @@ class CausalPacker(TextPacker):
         # The first action and the state after it.
         self.prompt_room = self.max_length - len(bare) - 1
 
-    def prefix(self, prompt: Any) -> list[Any]:
+    def prefix(self, prompt: Sequence[int]) -> list[int]:
         """Lists the token ids before the first action."""
         return [*self.head, *prompt, *self.tail]
 
-    def prefix_length(self, num_prompt_tokens: Any) -> Any:
+    def prefix_length(self, num_prompt_tokens: int) -> int:
         """Counts the token ids of `prefix`."""
         return len(self.head) + num_prompt_tokens + len(self.tail)
 
     def name_inputs(
-        self, prompts: Sequence[str], token_ids: Any, padding_mask: Any
-    ) -> Any:
+        self,
+        prompts: Sequence[Sequence[int]],
+        token_ids: np.ndarray,
+        padding_mask: np.ndarray,
+    ) -> dict[str, np.ndarray]:
         """Makes the dict that the policy reads."""
         inputs = {
             CAUSAL.token_ids: token_ids,
@@ -242,7 +260,11 @@ class CausalPacker(TextPacker):
 class Seq2SeqPacker(TextPacker):
     """Packs prompts for an encoder, responses for a decoder stack."""
 
-    def __init__(self, preprocessor: Any, max_length: Any = None) -> None:
+    def __init__(
+        self,
+        preprocessor: "keras_hub.models.Preprocessor",
+        max_length: int | None = None,
+    ) -> None:
         if max_length is None:
             max_length = preprocessor.decoder_sequence_length
         super().__init__(preprocessor, max_length)
@@ -267,17 +289,20 @@ class Seq2SeqPacker(TextPacker):
         self.check_max_length()
         self.prompt_room = self.prompt_length - len(bare)
 
-    def prefix(self, prompt: Any) -> Any:
+    def prefix(self, prompt: Sequence[int]) -> list[int]:
         """Lists the token ids before the first action."""
         return self.start
 
-    def prefix_length(self, num_prompt_tokens: Any) -> int:
+    def prefix_length(self, num_prompt_tokens: int) -> int:
         """Counts the token ids of `prefix`."""
         return len(self.start)
 
     def name_inputs(
-        self, prompts: Sequence[str], token_ids: Any, padding_mask: Any
-    ) -> dict[str, Any]:
+        self,
+        prompts: Sequence[Sequence[int]],
+        token_ids: np.ndarray,
+        padding_mask: np.ndarray,
+    ) -> dict[str, np.ndarray]:
         """Makes the dict that the policy reads."""
         shape = (len(prompts), self.prompt_length)
         encoder_token_ids = np.full(shape, self.encoder_pad_id, "int32")

@@ -7,7 +7,9 @@ long enough to overflow, and keeps one number for each row that is left.
 import collections
 import unicodedata
 import warnings
+from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,9 @@ from keras_irl.columns import column
 from keras_irl.columns import is_missing
 from keras_irl.families.special_tokens import left_out as left_out_warning
 from keras_irl.process_number import is_first_process
-from keras_irl.types import Tensor
+
+if TYPE_CHECKING:
+    from keras_irl.data.tokenization import TextPacker
 
 _CHUNK = 2048
 _PATIENCE = 2.0  # Seconds before a progress bar appears.
@@ -75,7 +79,7 @@ class InvalidRowError(ArgumentError):
 
 def check_columns(
     prompts: Sequence[str], responses: Sequence[str]
-) -> tuple[Any, ...]:
+) -> tuple[Sequence[Any], Sequence[Any]]:
     """Checks that these are two columns of as many rows.
 
     Args:
@@ -104,13 +108,13 @@ def check_columns(
 
 
 def read_row(
-    packer: Any,
+    packer: "TextPacker",
     prompts: Sequence[str],
     responses: Sequence[str],
     row: int,
     *,
-    left_out: Any = None,
-) -> tuple[Any, ...]:
+    left_out: collections.Counter[str] | None = None,
+) -> tuple[str, str]:
     """Reads the prompt and the response of a row, as strings.
 
     Args:
@@ -143,11 +147,14 @@ def read_row(
         texts.append(text)
     if not texts[1].strip():
         raise _empty_response(row, texts[1])
-    return tuple(texts)
+    return texts[0], texts[1]
 
 
 def check_tokens(
-    packer: Any, row: int, texts: tuple[Any, ...], tokens: Any
+    packer: "TextPacker",
+    row: int,
+    texts: tuple[str, str],
+    tokens: Sequence[list[int]],
 ) -> None:
     """Checks that a tokenized row leaves an action and a state to take it in.
 
@@ -189,7 +196,7 @@ def check_tokens(
 
 
 def survey(
-    packer: Any,
+    packer: "TextPacker",
     prompts: Sequence[str],
     responses: Sequence[str],
     on_invalid: str,
@@ -351,7 +358,7 @@ def check_batching(
     seed: int | None,
     on_invalid: Any,
     shuffle: bool | None = None,
-) -> tuple[Any, ...]:
+) -> tuple[int, int | None]:
     """Checks what `demonstrations` takes.
 
     Args:
@@ -380,7 +387,9 @@ def check_batching(
     return batch_size, 0 if seed is None else seed
 
 
-def report_dropped(dropped: Any, num_rows: int, num_left: int) -> None:
+def report_dropped(
+    dropped: Mapping[str, int], num_rows: int, num_left: int
+) -> None:
     """Warns of rows that were left out, and raises if there is no other.
 
     Args:
@@ -405,7 +414,7 @@ def report_dropped(dropped: Any, num_rows: int, num_left: int) -> None:
     )
 
 
-def report_left_out(numbers: Any, num_rows: int) -> None:
+def report_left_out(numbers: Mapping[str, int], num_rows: int) -> None:
     """Warns of special tokens that stood at the border of texts.
 
     Args:
@@ -418,7 +427,7 @@ def report_left_out(numbers: Any, num_rows: int) -> None:
 
 
 def report_truncated(
-    truncated: Tensor, num_rows: int, max_length: int | None
+    truncated: np.ndarray, num_rows: int, max_length: int | None
 ) -> None:
     """Warns of texts that are cut.
 

@@ -1,7 +1,7 @@
 """Diagnosis of the level of a policy's logits, which rewards depend on."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from keras import ops
@@ -13,6 +13,10 @@ from keras_irl.ops import is_action
 from keras_irl.ops import next_values
 from keras_irl.types import Policy
 
+if TYPE_CHECKING:
+    from keras_irl.data.batches import Batch
+    from keras_irl.diagnosis.policy_checks import Issue
+
 # Rows of the first batch that are read: a forward pass of a large policy.
 _NUM_ROWS = 4
 # From where on the reward of an end is large: in nats, and as a multiple of
@@ -23,10 +27,10 @@ _MANY_TIMES = 4.0
 
 def level_issues(
     policy: Policy,
-    batch: Any,
+    batch: "Batch",
     discount: float = 0.99,
     value_offset: float = 0.0,
-) -> Iterator[Any]:
+) -> "Iterator[Issue]":
     """Finds that the penalty of IQLearn would see little but a level.
 
     A softmax ignores what is added to all logits, and so does the reward of a
@@ -45,9 +49,10 @@ def level_issues(
         `Issue`s.
     """
     reader = _RewardReader(policy, discount, value_offset)
+    inputs = batch.inputs or {}
     found = reader.predict_on_batch(
         {
-            "inputs": {k: x[:_NUM_ROWS] for k, x in batch.inputs.items()},
+            "inputs": {k: x[:_NUM_ROWS] for k, x in inputs.items()},
             "actions": batch.actions[:_NUM_ROWS],
             "mask": batch.mask[:_NUM_ROWS],
         }

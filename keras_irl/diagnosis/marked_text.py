@@ -3,13 +3,18 @@
 import html
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 from typing import NamedTuple
 
 import numpy as np
 from keras import ops
 
 from keras_irl.ops import is_cut
+
+if TYPE_CHECKING:
+    import keras_hub
+
+    from keras_irl.data.batches import Batch
 
 _MAX_CHARACTERS = 240
 
@@ -40,7 +45,10 @@ HTML = Markup(
 
 
 def marked_texts(
-    batch: Any, tokenizer: Any, num_rows: int, marks: Markup
+    batch: "Batch",
+    tokenizer: "keras_hub.tokenizers.Tokenizer | None",
+    num_rows: int,
+    marks: Markup,
 ) -> list[str]:
     """Decodes the texts of a batch, and marks what is trained.
 

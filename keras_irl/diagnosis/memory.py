@@ -1,7 +1,7 @@
 """Memory estimate of a training step."""
 
 import math
-from typing import Any
+from collections.abc import Iterable
 
 import keras
 import numpy as np
@@ -23,8 +23,8 @@ _NUM_HEADS = ("num_heads", "num_query_heads", "num_attention_heads")
 
 def activation_bytes(
     policy: Policy,
-    shape: tuple[Any, ...],
-    prompt_shape: tuple[Any, ...] | None = None,
+    shape: tuple[int, int],
+    prompt_shape: tuple[int, int] | None = None,
 ) -> int:
     """Estimates what the forward pass keeps until the backward pass.
 
@@ -132,12 +132,12 @@ _FLOAT32_BYTES = 4
 
 def memory_estimate(
     policy: Policy,
-    optimizer: Any,
-    shape: tuple[Any, ...],
+    optimizer: keras.Optimizer | None,
+    shape: tuple[int, int],
     tiles_vocabulary: bool,
     *,
-    prompt_shape: tuple[Any, ...] | None = None,
-) -> dict[str, Any]:
+    prompt_shape: tuple[int, int] | None = None,
+) -> dict[str, int]:
     """Estimates the memory that a training step takes at its peak.
 
     Exact are weights and gradients, and the optimizer once it is built. What
@@ -173,7 +173,7 @@ def memory_estimate(
     }
 
 
-def num_weights(variables: Any) -> Any:
+def num_weights(variables: Iterable[keras.Variable]) -> int:
     """Counts the weights in variables."""
     return sum(math.prod(variable.shape) for variable in variables)
 

@@ -1,7 +1,6 @@
 """Diagnosis of a policy: trainable weights, precision, vocabulary head."""
 
 from collections.abc import Iterator
-from typing import Any
 from typing import NamedTuple
 
 import keras
@@ -30,12 +29,12 @@ class Issue(NamedTuple):
     fix: str
 
 
-def error(name: str, problem: Any, fix: Any) -> Issue:
+def error(name: str, problem: str, fix: str) -> Issue:
     """An issue with which training would be wrong or do nothing."""
     return Issue(name, True, problem, fix)
 
 
-def warning(name: str, problem: Any, fix: Any) -> Issue:
+def warning(name: str, problem: str, fix: str) -> Issue:
     """An issue that may be what was meant."""
     return Issue(name, False, problem, fix)
 
@@ -56,7 +55,9 @@ _ADAMS = {
 _BFLOAT16_ONE = 1 - 2**-9
 
 
-def policy_issues(policy: Policy, optimizer: Any) -> Iterator[Any]:
+def policy_issues(
+    policy: Policy, optimizer: keras.Optimizer | None
+) -> Iterator[Issue]:
     """Finds what would keep the weights of a policy from being trained.
 
     Args:

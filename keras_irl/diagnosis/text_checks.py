@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 from typing import NamedTuple
 
 import keras_hub
@@ -14,6 +14,12 @@ from keras_irl.diagnosis.policy_checks import error
 from keras_irl.diagnosis.policy_checks import warning
 from keras_irl.families.positions import num_positions
 from keras_irl.types import Policy
+
+if TYPE_CHECKING:
+    from keras_irl.data.batches import Batch
+    from keras_irl.data.batches import Counts
+    from keras_irl.data.dataset import Demonstrations
+    from keras_irl.diagnosis.policy_checks import Issue
 
 _NUM_SHOWN = 8
 _NUM_WORDS = 5000
@@ -45,7 +51,7 @@ class Unknown(NamedTuple):
     num_nul: int
 
 
-def unknown_token_id(tokenizer: Any) -> int | None:
+def unknown_token_id(tokenizer: keras_hub.tokenizers.Tokenizer) -> int | None:
     """Finds the id of a tokenizer's unknown token.
 
     Args:
@@ -63,8 +69,11 @@ def unknown_token_id(tokenizer: Any) -> int | None:
 
 
 def unknown_issues(
-    policy: Policy, batches: Sequence[Any], demonstrations: Any, num_texts: int
-) -> Iterator[Any]:
+    policy: Policy,
+    batches: "Sequence[Batch]",
+    demonstrations: "Demonstrations | None",
+    num_texts: int,
+) -> "Iterator[Issue]":
     """Finds what of the texts the policy's tokenizer does not know.
 
     Args:
@@ -93,7 +102,9 @@ def unknown_issues(
 
 
 def unknown_in(
-    tokenizer: Any, texts: Sequence[str], num_ends: int = 0
+    tokenizer: keras_hub.tokenizers.Tokenizer,
+    texts: Sequence[str],
+    num_ends: int = 0,
 ) -> Unknown:
     """Counts the tokens and characters that a tokenizer does not know.
 
@@ -250,8 +261,11 @@ _MANY = 0.5  # Of all texts.
 
 
 def text_issues(
-    policy: Policy, batches: Sequence[Any], counts: Any, is_made_here: bool
-) -> Iterator[Any]:
+    policy: Policy,
+    batches: "Sequence[Batch]",
+    counts: "Counts",
+    is_made_here: bool,
+) -> "Iterator[Issue]":
     """Finds faults of masks, padding and end tokens.
 
     Args:
@@ -294,7 +308,9 @@ def text_issues(
         yield from _prompts(batches, counts)
 
 
-def vocabulary_issues(batches: Sequence[Any], policy: Policy) -> Iterator[Any]:
+def vocabulary_issues(
+    batches: "Sequence[Batch]", policy: Policy
+) -> "Iterator[Issue]":
     """Finds token ids and lengths that a policy can't read.
 
     Args:

@@ -2,7 +2,7 @@
 
 import math
 import weakref
-from typing import Any
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
@@ -10,14 +10,16 @@ import keras
 from keras_irl.arguments import check_choice
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.families.family import check_language_model
+from keras_irl.families.family import nearest_family
+from keras_irl.families.roles import agreed_role
 from keras_irl.families.roles import role_of
 from keras_irl.keras_seams import layout_of_variable
 from keras_irl.keras_seams import move_variable
 from keras_irl.keras_seams import weight_of_slot
 from keras_irl.models.policy_model import PolicyModel
-from keras_irl.processes import current_share
+from keras_irl.row_shares import current_share
 from keras_irl.types import Policy
 
 STRATEGIES = ("fsdp", "tensor", "fsdp+tensor", "data")
@@ -84,7 +86,8 @@ class Sharded(keras.distribution.ModelParallel):
     Raises:
         ValueError: If the mesh has other axes, the strategy needs one that it
             lacks, or, when a policy is made, if no rule says what a large
-            variable does.
+            variable does, or families disagree on it: what is being made
+            tells its name and not its family.
 
     References:
         - [Zhao et al., 2023](https://arxiv.org/abs/2304.11277), on "fsdp".
@@ -94,7 +97,7 @@ class Sharded(keras.distribution.ModelParallel):
 
     def __init__(
         self,
-        device_mesh: Any,
+        device_mesh: keras.distribution.DeviceMesh,
         strategy: str = "fsdp",
         *,
         min_size: int = MIN_SIZE,
@@ -108,7 +111,9 @@ class Sharded(keras.distribution.ModelParallel):
         self._rules = rules
         self._placed = {}
 
-    def get_variable_layout(self, variable: Any) -> Any:
+    def get_variable_layout(
+        self, variable: keras.Variable
+    ) -> keras.distribution.TensorLayout:
         known = layout_of_variable(variable)
         if known is not None:
             # What belongs to a weight, such as its momentum, lies as it does.
@@ -123,7 +128,9 @@ class Sharded(keras.distribution.ModelParallel):
         if made() is not variable:
             self._placed[id(variable)] = weakref.ref(variable), placed
 
-    def get_data_layout(self, data_shape: Any) -> Any:
+    def get_data_layout(
+        self, data_shape: Sequence[int]
+    ) -> keras.distribution.TensorLayout:
         # keras-hub asks this for its prompts, of which there may be three. What
         # is trained on has been checked before.
         layout = super().get_data_layout(data_shape)
@@ -134,7 +141,7 @@ class Sharded(keras.distribution.ModelParallel):
         axes = [None] * len(data_shape)
         return keras.distribution.TensorLayout(axes, self.device_mesh)
 
-    def report(self, trainer: Any = None) -> str:
+    def report(self, trainer: keras.Model | None = None) -> str:
         """Tells what each device holds.
 
         Args:
@@ -164,11 +171,11 @@ class Sharded(keras.distribution.ModelParallel):
 
 def layout_map(
     policy: Policy,
-    device_mesh: Any,
+    device_mesh: keras.distribution.DeviceMesh,
     strategy: str = "fsdp",
     *,
-    min_size: Any = MIN_SIZE,
-) -> Any:
+    min_size: int = MIN_SIZE,
+) -> keras.distribution.LayoutMap:
     """Makes the layouts of a policy, to read or to change.
 
     Args:
@@ -192,7 +199,8 @@ def layout_map(
     ```
     """
     check_language_model(policy)
-    rules = _Rules(device_mesh, strategy, min_size)
+    family = nearest_family(policy)
+    rules = _Rules(device_mesh, strategy, min_size, family)
     found = keras.distribution.LayoutMap(device_mesh)
     known = set()
     for variable in policy.variables:
@@ -203,7 +211,7 @@ def layout_map(
     return found
 
 
-def distribute(model: Any) -> Any:
+def distribute(model: keras.Model) -> keras.Model:
     """Moves a policy, or a trainer, to the devices of the distribution.
 
     Only what is made while a distribution is set is laid out by it. This is for
@@ -260,7 +268,8 @@ def _slots_of(model):
 class _Rules:
     """Table of how variables are divided on a mesh."""
 
-    def __init__(self, device_mesh, strategy, min_size):
+    def __init__(self, device_mesh, strategy, min_size, family=None):
+        self.family = family
         check_kind("device_mesh", device_mesh, keras.distribution.DeviceMesh)
         self.strategy = check_choice("strategy", strategy, STRATEGIES)
         self.min_size = check_integer("min_size", min_size, least=1)
@@ -307,14 +316,9 @@ class _Rules:
     def _divide(self, variable, shape):
         axes, why = [None] * len(shape), "fsdp"
         if self.strategy != "fsdp":
-            role = role_of(variable.path, len(shape))
+            role = self._role(variable.path, len(shape))
             if role is None and "float" in str(variable.dtype):
-                raise ValueError(
-                    "No rule says how this variable may be divided. Use "
-                    'strategy="fsdp", which needs none, or lay it out by a '
-                    "`keras.distribution.LayoutMap`. Received: "
-                    f"{variable.path} of shape {shortened(shape)}"
-                )
+                raise _no_rule(variable)
             why = "whole" if role is None else role.name
             axis = None if role is None else role.axis
             if axis is not None and shape[axis] % self.sizes["model"]:
@@ -331,6 +335,20 @@ class _Rules:
             else:
                 why = f"{why}, indivisible"
         return axes, why
+
+    def _role(self, path, rank):
+        if self.family is None:
+            return agreed_role(path, rank)
+        return role_of(path, rank, self.family)
+
+
+def _no_rule(variable):
+    return ValueError(
+        "No rule says how this variable may be divided: its family is not "
+        'known, or it is no part of it. Use `strategy="fsdp"`, which needs no '
+        "rule, or lay it out by a `keras.distribution.LayoutMap`. Received: "
+        f"{variable.path} of shape {shortened(tuple(variable.shape))}"
+    )
 
 
 def _bytes_of(dtype):

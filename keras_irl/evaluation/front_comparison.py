@@ -1,14 +1,16 @@
 """Quality of policies at equal diversity, with bootstrap intervals."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from keras_irl.arguments import check_attributes
 from keras_irl.arguments import check_entries
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.evaluation.fronts import compare_curves
+from keras_irl.evaluation.judging import JudgedTask
 from keras_irl.metrics.bootstrap import FEW_PROMPTS
 from keras_irl.metrics.bootstrap import MIN_PROMPTS
 from keras_irl.metrics.bootstrap import check_num_resamples
@@ -19,6 +21,7 @@ from keras_irl.metrics.bootstrap import t_interval
 from keras_irl.metrics.bootstrap import weights_with_sample
 from keras_irl.metrics.diversity import tokenizer_of
 from keras_irl.metrics.text_metrics import TextMetric
+from keras_irl.types import Row
 
 # Where less of the narrower range is shared, nothing can be said.
 _LEAST_SHARE = 0.1
@@ -30,13 +33,13 @@ _ENTRIES = ("policy", "self_bleu", "decoder", "metrics", "prompt_self_bleu")
 
 
 def compare_fronts(
-    rows: Any,
-    task: Any,
+    rows: Sequence[Row],
+    task: JudgedTask,
     metric: str | None = None,
     num_resamples: int = 1000,
     *,
     seed: int = 0,
-) -> list[Any]:
+) -> list[Row]:
     """Compares the quality of policies at equal diversity, with the first one.
 
     A policy is read as a curve through its decodings with several samples a
@@ -90,8 +93,8 @@ def compare_fronts(
     ```
     """
     check_attributes("task", task, ("prompts", "metrics"))
-    metric = next(iter(task.metrics), None) if metric is None else metric
-    _check(rows, task, metric)
+    chosen: Any = next(iter(task.metrics), None) if metric is None else metric
+    _check(rows, task, chosen)
     draws = _Draws(
         len(task.prompts), check_num_resamples(num_resamples), check_seed(seed)
     )
@@ -99,7 +102,7 @@ def compare_fronts(
         _Policy(
             policy,
             [row for row in rows if row["policy"] == policy],
-            (metric, task.metrics[metric]),
+            (chosen, task.metrics[chosen]),
             draws.prompts,
         )
         for policy in dict.fromkeys(row["policy"] for row in rows)

@@ -6,12 +6,11 @@ higher. Self-BLEU is a cost: the diversity that goes with it is
 """
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 
 from keras_irl.arguments import float_array
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.metrics.bootstrap import MIN_PROMPTS
 from keras_irl.metrics.bootstrap import check_level
 from keras_irl.metrics.bootstrap import check_num_resamples
@@ -19,7 +18,7 @@ from keras_irl.metrics.bootstrap import check_seed
 from keras_irl.metrics.bootstrap import resampled_variance
 from keras_irl.metrics.bootstrap import t_interval
 from keras_irl.metrics.bootstrap import weights_with_sample
-from keras_irl.types import Tensor
+from keras_irl.types import Numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +55,7 @@ class AreaDifference:
     high: float
 
 
-def pareto_front(points: Any) -> Tensor:
+def pareto_front(points: Numbers) -> np.ndarray:
     """Finds the points that no other point beats.
 
     A point is beaten by one that is at least as good in both, and better in
@@ -83,7 +82,7 @@ def pareto_front(points: Any) -> Tensor:
     return front[np.argsort(front[:, 1])]
 
 
-def quality_difference(first: Any, second: Any) -> Any:
+def quality_difference(first: Numbers, second: Numbers) -> QualityDifference:
     """Compares the qualities of two policies at equal diversity.
 
     Each policy is read as a curve, its quality at a given diversity:
@@ -121,7 +120,7 @@ def quality_difference(first: Any, second: Any) -> Any:
     return compare_curves(first, second)
 
 
-def compare_curves(first: Any, second: Any) -> QualityDifference:
+def compare_curves(first: Numbers, second: Numbers) -> QualityDifference:
     """`quality_difference` of arrays, which it does not check."""
     curves = _front(first), _front(second)
     ranges = [(x[:, 1].min(), x[:, 1].max()) for x in (first, second)]
@@ -147,7 +146,9 @@ def _front(points):
     return falling[is_better][::-1]
 
 
-def area_under_front(points: Any, reference: Any = (0.0, 0.0)) -> float:
+def area_under_front(
+    points: Numbers, reference: tuple[float, float] = (0.0, 0.0)
+) -> float:
     """Computes the area under a Pareto front, its hypervolume.
 
     A point (q, d) reaches the rectangle between itself and the reference
@@ -187,9 +188,9 @@ def area_under_front(points: Any, reference: Any = (0.0, 0.0)) -> float:
 
 
 def area_difference(
-    first: Any,
-    second: Any,
-    reference: Any = (0.0, 0.0),
+    first: Numbers,
+    second: Numbers,
+    reference: tuple[float, float] = (0.0, 0.0),
     num_resamples: int = 1000,
     *,
     level: float = 0.95,
@@ -259,7 +260,9 @@ def area_difference(
     return AreaDifference(float(value), *ends)
 
 
-def areas(points: Tensor, reference: Any = (0.0, 0.0)) -> Tensor:
+def areas(
+    points: np.ndarray, reference: tuple[float, float] = (0.0, 0.0)
+) -> np.ndarray:
     """Computes the areas of many sets of points, which it does not check.
 
     Args:
@@ -269,16 +272,16 @@ def areas(points: Tensor, reference: Any = (0.0, 0.0)) -> Tensor:
     Returns:
         Float array of shape `(...)`, in percent.
     """
-    reference = np.asarray(reference)
+    corner = np.asarray(reference)
     # From the most diverse on, the best quality so far is the height of the
     # stairs down to the diversity of the next point.
-    sides = np.maximum(points - reference, 0.0)
+    sides = np.maximum(points - corner, 0.0)
     order = np.argsort(-sides[..., 1], axis=-1)
     sides = np.take_along_axis(sides, order[..., None], axis=-2)
     heights = np.maximum.accumulate(sides[..., 0], axis=-1)
     widths = -np.diff(sides[..., 1], axis=-1, append=0.0)
     reached = np.sum(heights * widths, axis=-1)
-    return 100.0 * reached / np.prod(100.0 - reference)
+    return 100.0 * reached / np.prod(100.0 - corner)
 
 
 def _check_points(name, points, ndim, largest=np.inf):

@@ -3,6 +3,10 @@
 import math
 import numbers
 import statistics
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import Protocol
 from typing import runtime_checkable
@@ -11,7 +15,7 @@ import numpy as np
 
 from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import check_attributes
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.metrics.bootstrap import resampled_variance
 from keras_irl.metrics.bootstrap import resampling_weights
 from keras_irl.metrics.diversity import distinct_n
@@ -19,7 +23,10 @@ from keras_irl.metrics.diversity import prompt_self_bleu
 from keras_irl.metrics.text_metrics import TextMetric
 from keras_irl.metrics.word_tokenizers import DEFAULT
 from keras_irl.progress import progress_bar
-from keras_irl.types import Tensor
+from keras_irl.types import Row
+
+if TYPE_CHECKING:
+    from keras_irl.generation.responses import Responses
 
 _TASK = ("prompts", "references", "metrics", "sample_metrics")
 _IS_A_TASK = "It is a `keras_irl.data.Task`, for example of `load_task`."
@@ -28,9 +35,27 @@ _NUM_RESAMPLES = 500
 _ORDERS = (1, 2, 3)  # Of the n-grams of `distinct_n`.
 
 
+class JudgedTask(Protocol):
+    """A task whose responses can be judged, as a `keras_irl.data.Task` is."""
+
+    @property
+    def prompts(self) -> Sequence[str]: ...
+
+    @property
+    def references(self) -> Sequence[Sequence[str]]: ...
+
+    @property
+    def metrics(self) -> Mapping[str, Callable[..., Any]]: ...
+
+    @property
+    def sample_metrics(self) -> Mapping[str, Callable[..., Any]]: ...
+
+
 def judge(
-    responses: Any, task: Any, entropies: Tensor | None = None
-) -> dict[str, Any]:
+    responses: "Responses",
+    task: JudgedTask,
+    entropies: np.ndarray | None = None,
+) -> Row:
     """Computes the metrics of responses to the prompts of a task.
 
     Args:
@@ -90,7 +115,7 @@ def judge(
     }
 
 
-def check_task(task: Any) -> None:
+def check_task(task: JudgedTask) -> None:
     """Checks that the metrics of a task fit its references.
 
     Every metric judges the first references of all prompts, as if they were
@@ -113,7 +138,7 @@ def check_task(task: Any) -> None:
         _judged(name, metric, pairs, references)
 
 
-def require_task(task: Any) -> None:
+def require_task(task: JudgedTask) -> None:
     """Checks that something is a task, or looks like one.
 
     Args:

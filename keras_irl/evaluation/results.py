@@ -28,8 +28,9 @@ import numbers
 from typing import Any
 
 from keras_irl.arguments import check_kind
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.types import Path
+from keras_irl.types import Results
 
 # What a row has for each text or prompt.
 LONG = ("responses", "statistics", "prompt_self_bleu")
@@ -104,24 +105,24 @@ def check_run(run: Any) -> None:
         _require_types(sample, "a sample of the run", _SAMPLE)
 
 
-def title_of(results: Any) -> str:
+def title_of(results: Results) -> str:
     """The title of a comparison: its policies and its task."""
     names = ", ".join(map(str, results["objectives"]))
     return f"{names} on {task_of(results)}"
 
 
-def task_of(results: Any) -> str:
+def task_of(results: Results) -> str:
     """The name of the task, and of its data where they have one."""
     data = f" ({results['data']})" if results.get("data") else ""
     return f"{results['task']}{data}"
 
 
-def curve_of(results: Any) -> Any:
+def curve_of(results: Results) -> str:
     """The split whose losses the histories hold, such as `"test"`."""
     return results.get("curve", "test")
 
 
-def without_texts(results: Any) -> Any:
+def without_texts(results: Results) -> Results:
     """Copies results, but for the responses and samples in them."""
     return results | {
         "objectives": {

@@ -4,10 +4,13 @@ import dataclasses
 import math
 import numbers
 import statistics
-from typing import Any
+from collections.abc import Iterable
+from collections.abc import Sequence
 
 from keras_irl.evaluation.results import LONG
 from keras_irl.generation.decoders import name_of
+from keras_irl.types import Results
+from keras_irl.types import Row
 
 # What rows were made with, and not what came out.
 _NO_RESULTS = (
@@ -31,7 +34,7 @@ class MeanWithError:
     standard_error: float | None = None
 
     @property
-    def decimals(self) -> Any:
+    def decimals(self) -> int:
         """Decimals that leave three to four digits of the mean."""
         if not math.isfinite(self.mean) or self.mean == 0:
             return 1
@@ -57,7 +60,7 @@ class MeanWithError:
         return self.text(self.decimals)
 
 
-def estimate(values: Any) -> MeanWithError | None:
+def estimate(values: Iterable[float | None]) -> MeanWithError | None:
     """Estimates a mean from one number per seed.
 
     Args:
@@ -70,20 +73,18 @@ def estimate(values: Any) -> MeanWithError | None:
     >>> str(estimate([42.0, 44.0]))
     '43.0 ± 1.0'
     """
-    values = [float(value) for value in values if value is not None]
-    if not values:
+    known = [float(value) for value in values if value is not None]
+    if not known:
         return None
-    if not all(map(math.isfinite, values)):
-        return MeanWithError(sum(values))
-    mean = statistics.fmean(values)
-    if len(values) == 1:
+    if not all(map(math.isfinite, known)):
+        return MeanWithError(sum(known))
+    mean = statistics.fmean(known)
+    if len(known) == 1:
         return MeanWithError(mean)
-    return MeanWithError(
-        mean, statistics.stdev(values) / math.sqrt(len(values))
-    )
+    return MeanWithError(mean, statistics.stdev(known) / math.sqrt(len(known)))
 
 
-def run_estimates(runs: Any) -> Any:
+def run_estimates(runs: Sequence[Row]) -> dict[str, MeanWithError | None]:
     """Estimates every number that belongs to a whole run.
 
     Args:
@@ -101,7 +102,9 @@ def run_estimates(runs: Any) -> Any:
     return {name: estimate(run.get(name) for run in runs) for name in names}
 
 
-def row_estimates(runs: Any) -> Any:
+def row_estimates(
+    runs: Sequence[Row],
+) -> dict[str, dict[str, MeanWithError | None]]:
     """Estimates every number of the rows, decoding by decoding.
 
     The standard error is that over runs; with one run, that over the seeds of
@@ -128,7 +131,7 @@ def row_estimates(runs: Any) -> Any:
     }
 
 
-def error_source(results: Any) -> str:
+def error_source(results: Results) -> str:
     """Names the source of standard errors: runs, seeds or prompts.
 
     Args:
@@ -146,7 +149,9 @@ def error_source(results: Any) -> str:
     return ", else over ".join(_SOURCES[source] for source in sorted(used))
 
 
-def history_estimates(runs: Any, name: str) -> dict[str, Any]:
+def history_estimates(
+    runs: Sequence[Row], name: str
+) -> dict[int, MeanWithError | None]:
     """Estimates a quantity at every step that all runs have measured.
 
     Args:

@@ -2,6 +2,8 @@
 
 import collections.abc
 import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,8 @@ from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_entries
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
+from keras_irl.evaluation.judging import JudgedTask
 from keras_irl.evaluation.judging import check_task
 from keras_irl.evaluation.judging import judge
 from keras_irl.evaluation.judging import require_task
@@ -20,6 +23,10 @@ from keras_irl.generation.decoders import temperature_of
 from keras_irl.generation.prompts import num_cut_prompts
 from keras_irl.generation.responses import ResponseSampler
 from keras_irl.progress import progress_bar
+from keras_irl.types import Row
+
+if TYPE_CHECKING:
+    from keras_irl.generation.decoders import Decoder
 
 # Of sampling five: policies are compared where their diversities overlap.
 TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
@@ -27,16 +34,16 @@ TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
 
 def sweep(
     policies: dict[str, Any],
-    task: Any,
-    temperatures: Any = None,
+    task: JudgedTask,
+    temperatures: Sequence[float] | None = None,
     num_samples: int = 8,
     *,
-    decoders: Any = (),
+    decoders: "Sequence[Decoder]" = (),
     max_length: int | None = None,
     batch_size: int = 32,
     seed: int = 0,
     num_seeds: int = 1,
-) -> list[Any]:
+) -> list[Row]:
     """Evaluates policies on the prompts of a task, with several decoders.
 
     A row is a dictionary with the entries
@@ -152,7 +159,9 @@ def sweep(
     return rows
 
 
-def pick_samples(rows: Any, task: Any, num_prompts: int = 10) -> list[Any]:
+def pick_samples(
+    rows: Sequence[Row], task: JudgedTask, num_prompts: int = 10
+) -> list[dict[str, Any]]:
     """Picks the responses to the first prompts, for people to read.
 
     Args:

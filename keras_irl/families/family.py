@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import keras_hub
 
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.families import role_rules
 from keras_irl.families import segment_readers
 from keras_irl.families.layouts import CAUSAL
@@ -51,6 +51,7 @@ class Family:
             and values with; empty where keras-hub's own defaults name them.
         blocks: The attributes of the backbone that hold its blocks; empty
             where they can't be computed once more.
+        block: A regular expression of the names of these layers.
         has_attention: Whether tokens are scored by each other, head by head.
         has_expert_losses: Whether routers of experts ask for a loss of their
             own while a block is called.
@@ -71,6 +72,7 @@ class Family:
     segments: SegmentReader | None = None
     lora_targets: tuple = ()
     blocks: tuple = ("transformer_layers",)
+    block: str = r"transformer_layer_\d+"
     has_attention: bool = True
     has_expert_losses: bool = False
     turns: TurnMarks = TurnMarks()
@@ -84,17 +86,22 @@ class Family:
 
 _TOKENS = SegmentReader(segment_readers.token_embedding)
 _SEQ2SEQ_BLOCKS = ("encoder_transformer_layers", "decoder_transformer_layers")
+_SEQ2SEQ_BLOCK = r"transformer_(?:en|de)coder_layer_\d+"
+_GEMMA_BLOCK = r"decoder_block_\d+"
 _GEMMA_TURNS = TurnMarks(("<start_of_turn>",), ("<end_of_turn>",))
 _QWEN_TURNS = TurnMarks(("<|im_start|>",), ("<|im_end|>",))
 _T5GEMMA = Family(
     T5GemmaOutputLayer(),
     SEQ2SEQ,
     blocks=(),
+    block=r"(?:en|de)coder_layer_\d+",
     turns=_GEMMA_TURNS,
-    roles=role_rules.GATED,
+    roles=role_rules.T5_GEMMA,
 )
 _QWEN_OF_EXPERTS = Family(
-    has_expert_losses=True, turns=_QWEN_TURNS, roles=role_rules.EXPERTS
+    has_expert_losses=True,
+    turns=_QWEN_TURNS,
+    roles=role_rules.MIXTURE_OF_EXPERTS,
 )
 FAMILIES = {
     "T5Seq2SeqLM": Family(
@@ -102,13 +109,16 @@ FAMILIES = {
         SEQ2SEQ,
         lora_targets=("query_projector", "value_projector"),
         blocks=_SEQ2SEQ_BLOCKS,
+        block=_SEQ2SEQ_BLOCK,
         decoding=(KeepsWidth,),
         roles=role_rules.T5,
         overflows_float16=True,
     ),
     "T5GemmaSeq2SeqLM": _T5GEMMA,
     "T5Gemma2Seq2SeqLM": _T5GEMMA,
-    "BartSeq2SeqLM": Family(layout=SEQ2SEQ, blocks=_SEQ2SEQ_BLOCKS),
+    "BartSeq2SeqLM": Family(
+        layout=SEQ2SEQ, blocks=_SEQ2SEQ_BLOCKS, block=_SEQ2SEQ_BLOCK
+    ),
     "BloomCausalLM": Family(
         segments=SegmentReader(segment_readers.bloom_embedding),
         roles=role_rules.BLOOM,
@@ -126,27 +136,34 @@ FAMILIES = {
     "GPTNeoXCausalLM": Family(
         segments=SegmentReader(segment_readers.gpt_neo_x_embedding),
         lora_targets=("query_key_value",),
-        roles=role_rules.FUSED,
+        roles=role_rules.GPT_NEO_X,
     ),
-    "GemmaCausalLM": Family(turns=_GEMMA_TURNS, roles=role_rules.GEMMA),
+    "GemmaCausalLM": Family(
+        block=_GEMMA_BLOCK, turns=_GEMMA_TURNS, roles=role_rules.GEMMA
+    ),
     "Gemma3CausalLM": Family(
-        turns=_GEMMA_TURNS, stops_at_turns=True, roles=role_rules.GEMMA
+        block=_GEMMA_BLOCK,
+        turns=_GEMMA_TURNS,
+        stops_at_turns=True,
+        roles=role_rules.GEMMA,
     ),
     "Gemma3nCausalLM": Family(
         Gemma3nOutputLayer(),
         lora_targets=("q_proj", "v_proj"),
         blocks=(),
+        block=_GEMMA_BLOCK,
         turns=_GEMMA_TURNS,
         stops_at_turns=True,
         roles=role_rules.GEMMA_3N,
     ),
     "Gemma4CausalLM": Family(
         Gemma4OutputLayer(),
+        block=_GEMMA_BLOCK,
         turns=TurnMarks(("<|turn>",), ("<turn|>",)),
         stops_at_turns=True,
         roles=role_rules.GEMMA_4,
     ),
-    "GptOssCausalLM": Family(roles=role_rules.EXPERTS),
+    "GptOssCausalLM": Family(roles=role_rules.MIXTURE_OF_EXPERTS),
     "LlamaCausalLM": Family(segments=_TOKENS),
     "Llama3CausalLM": Family(
         segments=_TOKENS,
@@ -156,7 +173,9 @@ FAMILIES = {
         ),
     ),
     "MistralCausalLM": Family(segments=_TOKENS),
-    "MixtralCausalLM": Family(has_expert_losses=True, roles=role_rules.EXPERTS),
+    "MixtralCausalLM": Family(
+        has_expert_losses=True, roles=role_rules.MIXTURE_OF_EXPERTS
+    ),
     "OPTCausalLM": Family(
         segments=SegmentReader(segment_readers.opt_embedding)
     ),
@@ -170,7 +189,7 @@ FAMILIES = {
     ),
     "Qwen3_5MoeCausalLM": dataclasses.replace(
         _QWEN_OF_EXPERTS,
-        roles=(*role_rules.LINEAR_ATTENTION, *role_rules.EXPERTS),
+        roles=(*role_rules.LINEAR_ATTENTION, *role_rules.MIXTURE_OF_EXPERTS),
     ),
     "Qwen3CausalLM": Family(segments=_TOKENS, turns=_QWEN_TURNS),
     "Qwen3MoeCausalLM": _QWEN_OF_EXPERTS,
@@ -178,6 +197,7 @@ FAMILIES = {
         RWKV7OutputLayer(),
         lora_targets=("receptance", "value"),
         blocks=(),
+        block=r"rwkv_layer_\d+",
         roles=role_rules.RWKV_7,
         generates_apart=True,
         has_attention=False,
@@ -188,7 +208,7 @@ FAMILIES = {
         ),
         lora_targets=("q_proj", "v_proj"),
         turns=_QWEN_TURNS,
-        roles=(*role_rules.PROJECTED, *role_rules.GATED),
+        roles=role_rules.SMOL_LM_3,
     ),
 }
 # A policy may have been taught the chats of another family.
@@ -198,12 +218,14 @@ ALL_TURNS = TurnMarks(
 )
 # What all others have in common, by inheritance: a `Seq2SeqLM` is a `CausalLM`.
 _KINDS = {
-    "Seq2SeqLM": Family(layout=SEQ2SEQ, blocks=_SEQ2SEQ_BLOCKS),
+    "Seq2SeqLM": Family(
+        layout=SEQ2SEQ, blocks=_SEQ2SEQ_BLOCKS, block=_SEQ2SEQ_BLOCK
+    ),
     "CausalLM": Family(),
 }
 
 
-def family_of(policy: Policy) -> Any:
+def family_of(policy: Policy) -> Family:
     """Finds the family of a policy, for what its subclasses may do otherwise.
 
     Args:
@@ -230,13 +252,13 @@ def family_of(policy: Policy) -> Any:
     return FAMILIES[type(policy).__name__]
 
 
-def is_known(policy: Policy) -> Any:
+def is_known(policy: Policy) -> bool:
     """Tells whether `family_of` knows the exact class of a policy."""
     name = type(policy).__name__
     return name in FAMILIES and _is_of_keras_hub(name, type(policy))
 
 
-def nearest_family(policy: Policy) -> Any:
+def nearest_family(policy: Policy) -> Family:
     """Finds the family of a policy, or what it inherits from.
 
     Args:
@@ -258,7 +280,7 @@ def nearest_family(policy: Policy) -> Any:
     )
 
 
-def layout_of(policy: Policy) -> Any:
+def layout_of(policy: Policy) -> BatchLayout:
     """The `BatchLayout` of a policy, also of a family that is not known."""
     return nearest_family(policy).layout
 

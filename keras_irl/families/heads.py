@@ -5,12 +5,12 @@ head. Families are known by the exact class of the task: a subclass may compute
 something else.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from keras import ops
 
 from keras_irl.arguments import check_flag
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.families.family import family_of
 from keras_irl.families.family import is_known
 from keras_irl.families.family import layout_of
@@ -22,6 +22,9 @@ from keras_irl.ops import check_shapes
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
 
+if TYPE_CHECKING:
+    from keras_irl.ops.vocabulary_head import VocabularyHead
+
 # Of smaller vocabularies, the logits are no larger than what the layers keep
 # anyway; those of larger ones are computed tile by tile.
 MIN_VOCABULARY_SIZE = 8192
@@ -31,7 +34,7 @@ _INPUTS = (
 )
 
 
-def vocabulary_head(policy: Policy) -> Any:
+def vocabulary_head(policy: Policy) -> "VocabularyHead":
     """Returns how a policy turns hidden states into logits.
 
     Args:
@@ -56,7 +59,7 @@ def vocabulary_head(policy: Policy) -> Any:
 
 @without_mask_warnings()
 def hidden_states(
-    policy: Policy, inputs: dict[str, Any], training: bool = False
+    policy: Policy, inputs: dict[str, Tensor], training: bool = False
 ) -> Tensor:
     """Computes the hidden states that the vocabulary head reads.
 
@@ -100,7 +103,7 @@ def hidden_states(
 
 @without_mask_warnings()
 def q_values(
-    policy: Policy, inputs: dict[str, Any], training: bool = False
+    policy: Policy, inputs: dict[str, Tensor], training: bool = False
 ) -> Tensor:
     """Computes the logits of a policy, also of inputs that it can't read.
 

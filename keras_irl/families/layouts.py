@@ -1,8 +1,15 @@
 """Batch layouts: the names of a policy's inputs and outputs."""
 
 import dataclasses
+from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import Any
+
+from keras_irl.types import Tensor
+
+if TYPE_CHECKING:
+    import keras_hub
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +45,9 @@ class BatchLayout:
         names = (self.prompt_token_ids, self.prompt_padding_mask)
         return names if self.has_encoder else ()
 
-    def sequence_lengths(self, preprocessor: Any) -> dict[str, Any]:
+    def sequence_lengths(
+        self, preprocessor: "keras_hub.models.Preprocessor"
+    ) -> dict[str, int | None]:
         """Reads the lengths that texts are packed to.
 
         Args:
@@ -56,7 +65,9 @@ class BatchLayout:
         }
 
     def set_sequence_lengths(
-        self, preprocessor: Any, lengths: dict[str, Any]
+        self,
+        preprocessor: "keras_hub.models.Preprocessor",
+        lengths: Mapping[str, int | None],
     ) -> None:
         """Sets the lengths that texts are packed to.
 
@@ -75,11 +86,11 @@ class BatchLayout:
 
     def encode(
         self,
-        preprocessor: Any,
+        preprocessor: "keras_hub.models.Preprocessor",
         prompts: Sequence[str],
-        length: Any,
-        prompt_length: Any = None,
-    ) -> dict[str, Any]:
+        length: int | None,
+        prompt_length: int | None = None,
+    ) -> dict[str, Tensor]:
         """Encodes prompts as generation starts from them.
 
         Args:
@@ -118,7 +129,7 @@ ENCODER_STATES = "encoder_sequence_output"
 DECODER_STATES = "decoder_sequence_output"
 
 
-def layout_of_inputs(inputs: dict[str, Any]) -> Any:
+def layout_of_inputs(inputs: Mapping[str, Tensor]) -> BatchLayout:
     """Tells the layout of inputs from their names.
 
     Args:
@@ -131,7 +142,7 @@ def layout_of_inputs(inputs: dict[str, Any]) -> Any:
     return SEQ2SEQ if any(name in inputs for name in names) else CAUSAL
 
 
-def has_prompt_apart(inputs: dict[str, Any]) -> bool:
+def has_prompt_apart(inputs: Mapping[str, Tensor]) -> bool:
     """Tells whether prompts stand apart from what continues them.
 
     Args:

@@ -11,16 +11,17 @@ import keras
 from keras_irl.keras_seams import updated_weight
 from keras_irl.ops import VocabularyHead
 from keras_irl.types import Policy
+from keras_irl.types import Tensor
 
 
 class OutputLayer:
     """A family whose logits are those of the token embedding alone."""
 
-    def layer(self, policy: Policy) -> Any:
+    def layer(self, policy: Policy) -> keras.Layer:
         """The layer that holds the kernel."""
         return policy.backbone.token_embedding
 
-    def kernel(self, policy: Policy) -> tuple[Any, ...]:
+    def kernel(self, policy: Policy) -> tuple[Tensor, str]:
         """The kernel, and the order of its axes."""
         layer = self.layer(policy)
         if layer.tie_weights:
@@ -31,13 +32,13 @@ class OutputLayer:
         """Scale that hidden states are multiplied by."""
         return 1.0
 
-    def soft_cap(self, policy: Policy) -> Any:
+    def soft_cap(self, policy: Policy) -> float | None:
         """Soft cap that logits can't exceed, or `None`."""
         return self.layer(policy).logit_soft_cap
 
     def hidden_states(
-        self, policy: Policy, inputs: dict[str, Any], training: bool
-    ) -> Any:
+        self, policy: Policy, inputs: dict[str, Tensor], training: bool
+    ) -> Tensor:
         """Hidden states that the head reads."""
         return policy.backbone(inputs, training=training)
 
@@ -45,7 +46,7 @@ class OutputLayer:
         """The type in which the head computes, or that of its input."""
         return self.layer(policy).reverse_dtype
 
-    def obstacle(self, policy: Policy) -> tuple[Any, ...] | None:
+    def obstacle(self, policy: Policy) -> tuple[str, str] | None:
         """Why no `VocabularyHead` does the same and what says so, or `None`."""
         quantization_mode = self.layer(policy).quantization_mode
         if quantization_mode is None:
@@ -82,7 +83,7 @@ class OutputLayer:
 class T5OutputLayer(OutputLayer):
     """Divides hidden states by √d where the head is the embedding."""
 
-    def scale(self, policy: Policy) -> Any:
+    def scale(self, policy: Policy) -> float | None:
         backbone = policy.backbone
         return (
             backbone.hidden_dim**-0.5 if backbone.tie_embedding_weights else 1
@@ -92,23 +93,23 @@ class T5OutputLayer(OutputLayer):
 class T5GemmaOutputLayer(OutputLayer):
     """Has an embedding for its decoder stack alone, and a cap outside it."""
 
-    def layer(self, policy: Policy) -> Any:
+    def layer(self, policy: Policy) -> keras.Layer:
         return policy.backbone.decoder_token_embedding
 
-    def soft_cap(self, policy: Policy) -> Any:
+    def soft_cap(self, policy: Policy) -> float | None:
         return policy.backbone.final_logit_softcapping
 
 
 class Gemma3nOutputLayer(OutputLayer):
     """Multiplies by the embedding itself, inside its language model."""
 
-    def layer(self, policy: Policy) -> Any:
+    def layer(self, policy: Policy) -> keras.Layer:
         return policy.backbone.language_model.embed_tokens.embedding
 
-    def kernel(self, policy: Policy) -> tuple[Any, ...]:
+    def kernel(self, policy: Policy) -> tuple[Tensor, str]:
         return self.layer(policy).embeddings, "VD"
 
-    def soft_cap(self, policy: Policy) -> Any:
+    def soft_cap(self, policy: Policy) -> float | None:
         return policy.backbone.final_logit_soft_cap
 
     def precision(self, policy: Policy) -> Any:
@@ -118,12 +119,12 @@ class Gemma3nOutputLayer(OutputLayer):
 class Gemma4OutputLayer(OutputLayer):
     """Has a cap in the embedding, or in the task."""
 
-    def soft_cap(self, policy: Policy) -> Any:
+    def soft_cap(self, policy: Policy) -> float | None:
         in_embedding = super().soft_cap(policy)
         in_task = policy.final_logit_cap
         return in_task if in_embedding is None else in_embedding
 
-    def obstacle(self, policy: Policy) -> Any:
+    def obstacle(self, policy: Policy) -> tuple[str, str] | None:
         caps = super().soft_cap(policy), policy.final_logit_cap
         if None in caps:
             return super().obstacle(policy)
@@ -138,18 +139,18 @@ class Gemma4OutputLayer(OutputLayer):
 class RWKV7OutputLayer(OutputLayer):
     """Has its head inside the backbone."""
 
-    def layer(self, policy: Policy) -> Any:
+    def layer(self, policy: Policy) -> keras.Layer:
         return policy.backbone.head
 
-    def kernel(self, policy: Policy) -> tuple[Any, ...]:
+    def kernel(self, policy: Policy) -> tuple[Tensor, str]:
         return self.layer(policy).kernel, "DV"
 
-    def soft_cap(self, policy: Policy) -> Any:
+    def soft_cap(self, policy: Policy) -> float | None:
         return None
 
     def hidden_states(
-        self, policy: Policy, inputs: dict[str, Any], training: bool
-    ) -> Any:
+        self, policy: Policy, inputs: dict[str, Tensor], training: bool
+    ) -> Tensor:
         backbone = policy.backbone
         below = keras.Model(backbone.input, backbone.head.input)
         return below(inputs, training=training)

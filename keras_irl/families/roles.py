@@ -2,8 +2,8 @@
 
 A layer that reads the whole hidden state is divided by what it computes, and
 the layer that takes this up is divided by what it reads: so one sum over the
-devices is all that a pair of them costs. Which is which, the records of the
-families say; the same names mean the same in all of them.
+devices is all that a pair of them costs. Which is which, the record of its
+family says.
 
 References:
     - [Shoeybi et al., 2019](https://arxiv.org/abs/1909.08053), who divide
@@ -15,7 +15,8 @@ import re
 from typing import NamedTuple
 
 from keras_irl.families.family import FAMILIES
-from keras_irl.families.role_rules import RoleRule
+from keras_irl.families.family import Family
+from keras_irl.families.role_rules import ADDED
 
 
 class Role(NamedTuple):
@@ -30,61 +31,76 @@ class Role(NamedTuple):
     axis: int | None
 
 
-_HEADS_FIRST = re.compile(r"decoder_block_\d+/attention/")
-# What is asked first, where two rules know a variable.
-ORDER = (
-    "vocabulary",
-    "attention in",
-    "attention out",
-    "feed-forward in",
-    "feed-forward out",
-    "experts",
-    "projection",
-    "whole",
-)
-# What is added to any family: low-rank updates, what quantization and
-# optimizers keep, of which no weight is alike.
-_ADDED = (
-    # As the table that it updates, whose gradient would be gathered for it.
-    RoleRule("vocabulary", r"lora_embeddings_a", 0),
-    RoleRule("whole", r"lora_\w+|replay\w*/\w+|adafactor\w*/\w+", None),
-)
+def role_of(path: str, rank: int, family: Family) -> Role | None:
+    """Finds the role of a variable of a policy whose family is known.
+
+    Args:
+        path: The path of the variable.
+        rank: The number of its axes.
+        family: The `keras_irl.families.family.Family` of the policy, whose
+            rules alone are asked.
+
+    Returns:
+        A `Role`, or `None` where none of the rules knows the path.
+
+    Example:
+    >>> path = "gpt2/transformer_layer_0/feedforward_output_dense/kernel"
+    >>> role_of(path, 2, FAMILIES["GPT2CausalLM"])
+    Role(name='feed-forward out', axis=0)
+    """
+    for rule in (*family.roles, *ADDED):
+        if _ending(rule.pattern).fullmatch(path):
+            axis = None if rule.axis is None else rule.axis % rank
+            return Role(rule.role, axis)
+    return None
 
 
-@functools.cache
-def _known_rules():
-    """Every rule once, compiled: a path tells nothing of its family."""
-    rules = [rule for family in FAMILIES.values() for rule in family.roles]
-    unique = sorted(
-        dict.fromkeys([*rules, *_ADDED]),
-        key=lambda rule: ORDER.index(rule.role),
-    )
-    return [
-        (rule, re.compile(rf"(?:.*/)?(?:{rule.pattern})")) for rule in unique
-    ]
+def agreed_role(path: str, rank: int) -> Role | None:
+    """Finds the role of a variable whose family nobody tells.
 
-
-def role_of(path: str, rank: int) -> Role | None:
-    """Finds the role of a variable by its path.
+    A variable that is being made knows its path and nothing of its policy. All
+    families are asked, except for those whose blocks have other names.
 
     Args:
         path: The path of the variable.
         rank: The number of its axes.
 
     Returns:
-        A `Role`, or `None` where no name in the path is known.
+        A `Role`, or `None` where no family knows the path.
+
+    Raises:
+        ValueError: If families say different things of it.
 
     Example:
-    >>> role_of("gpt2/transformer_layer_0/feedforward_output_dense/kernel", 2)
-    Role(name='feed-forward out', axis=0)
+    >>> agreed_role("decoder_block_0/attention/query/kernel", 3)
+    Role(name='attention in', axis=0)
+    >>> agreed_role("transformer_layer_0/self_attention/query/kernel", 3)
+    Role(name='attention in', axis=1)
     """
-    for rule, pattern in _known_rules():
-        if pattern.fullmatch(path):
-            axis = rule.axis
-            if axis is None:
-                return Role(rule.role, None)
-            if not isinstance(axis, int):
-                is_first = rank == 3 and _HEADS_FIRST.search(path)
-                axis = 0 if is_first else min(rank - 1, 1)
-            return Role(rule.role, axis % rank)
-    return None
+    kinds = {family.block for family in FAMILIES.values()}
+    named = {kind for kind in kinds if _block(kind).search(path)}
+    found = {
+        role_of(path, rank, family): name
+        for name, family in FAMILIES.items()
+        if family.block in (named or kinds)
+    }
+    found.pop(None, None)
+    if len(found) > 1:
+        said = ", ".join(f"{name}: {role}" for role, name in found.items())
+        raise ValueError(
+            "Families do different things with variables of this name. Make "
+            "the policy without a distribution, and lay it out by "
+            "`keras_irl.distribution.layout_map(policy, ...)`, which knows its "
+            f"family. Received: {path}, which is, for {said}"
+        )
+    return next(iter(found), None)
+
+
+@functools.cache
+def _ending(pattern):
+    return re.compile(rf"(?:.*/)?(?:{pattern})")
+
+
+@functools.cache
+def _block(name):
+    return re.compile(rf"(?:^|/){name}/")

@@ -9,9 +9,14 @@ out among the tokens of a row.
 import dataclasses
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from keras import ops
+
+from keras_irl.types import Tensor
+
+if TYPE_CHECKING:
+    import keras_hub
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +34,12 @@ class SegmentReader:
     last_norm: Callable = operator.attrgetter("layer_norm")
 
     def read(
-        self, backbone: Any, token_ids: Any, sees: Any, training: bool
-    ) -> Any:
+        self,
+        backbone: "keras_hub.models.Backbone",
+        token_ids: Tensor,
+        sees: Tensor,
+        training: bool,
+    ) -> Tensor:
         """Computes the last hidden states, of shape `(B, T, D)`."""
         x = self.embed(backbone, token_ids, sees, training)
         for layer in backbone.transformer_layers:
@@ -46,15 +55,21 @@ def _positions(sees):
 
 
 def token_embedding(
-    backbone: Any, token_ids: Any, sees: Any, training: bool
-) -> Any:
+    backbone: "keras_hub.models.Backbone",
+    token_ids: Tensor,
+    sees: Tensor,
+    training: bool,
+) -> Tensor:
     """Embeds tokens, and nothing else: positions come in the layers."""
     return backbone.token_embedding(token_ids)
 
 
 def gpt2_embedding(
-    backbone: Any, token_ids: Any, sees: Any, training: bool
-) -> Any:
+    backbone: "keras_hub.models.Backbone",
+    token_ids: Tensor,
+    sees: Tensor,
+    training: bool,
+) -> Tensor:
     """Embeds tokens and the positions in their text, with dropout."""
     tokens = backbone.token_embedding(token_ids)
     places = backbone.position_embedding(tokens, positions=_positions(sees))
@@ -63,22 +78,31 @@ def gpt2_embedding(
 
 
 def opt_embedding(
-    backbone: Any, token_ids: Any, sees: Any, training: bool
-) -> Any:
+    backbone: "keras_hub.models.Backbone",
+    token_ids: Tensor,
+    sees: Tensor,
+    training: bool,
+) -> Tensor:
     """Embeds tokens and the positions in their text."""
     return backbone.embeddings(token_ids, positions=_positions(sees))
 
 
 def gpt_neo_x_embedding(
-    backbone: Any, token_ids: Any, sees: Any, training: bool
-) -> Any:
+    backbone: "keras_hub.models.Backbone",
+    token_ids: Tensor,
+    sees: Tensor,
+    training: bool,
+) -> Tensor:
     """Embeds tokens, with dropout."""
     x = backbone.token_embedding(token_ids)
     return backbone.embeddings_dropout(x, training=training)
 
 
 def bloom_embedding(
-    backbone: Any, token_ids: Any, sees: Any, training: bool
-) -> Any:
+    backbone: "keras_hub.models.Backbone",
+    token_ids: Tensor,
+    sees: Tensor,
+    training: bool,
+) -> Tensor:
     """Embeds and normalizes tokens."""
     return backbone.embeddings_layer_norm(backbone.token_embedding(token_ids))

@@ -9,8 +9,6 @@ positions are relative, and the offset of a text in its row cancels out.
 Not every family can: see `segment_readers`.
 """
 
-from typing import Any
-
 from keras import ops
 
 from keras_irl.families.family import FAMILIES
@@ -21,7 +19,7 @@ from keras_irl.types import Tensor
 
 
 def segmented_states(
-    policy: Policy, inputs: dict[str, Any], training: bool = False
+    policy: Policy, inputs: dict[str, Tensor], training: bool = False
 ) -> Tensor:
     """Computes the last hidden states of rows that hold several texts.
 
@@ -43,7 +41,9 @@ def segmented_states(
     segment_ids = ops.cast(inputs["segment_ids"], "int32")
     # Padding is a segment too: each state sees at least itself.
     sees = ops.equal(segment_ids[:, :, None], segment_ids[:, None, :])
-    return family_of(policy).segments.read(
+    reader = family_of(policy).segments
+    assert reader is not None
+    return reader.read(
         policy.backbone, inputs[CAUSAL.token_ids], sees, training
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 from keras import ops
@@ -12,12 +12,15 @@ from keras_irl.families.layouts import ENCODER_STATES
 from keras_irl.families.layouts import SEQ2SEQ
 from keras_irl.types import Tensor
 
+if TYPE_CHECKING:
+    import keras_hub
+
 _PROMPTS = SEQ2SEQ.prompt_inputs
 
 
 def share_prompts(
-    inputs: dict[str, Any], prompts: Sequence[str], num_samples: int
-) -> dict[str, Any]:
+    inputs: dict[str, Tensor], prompts: Sequence[str], num_samples: int
+) -> dict[str, Tensor]:
     """Leaves out the copies of prompts that have several responses.
 
     Args:
@@ -40,8 +43,8 @@ def share_prompts(
 
 
 def take_responses(
-    inputs: dict[str, Any], take: Callable[..., Any]
-) -> dict[str, Any]:
+    inputs: dict[str, Tensor], take: Callable[[Tensor], Tensor]
+) -> dict[str, Tensor]:
     """Takes some rows of what may share prompts.
 
     Args:
@@ -56,7 +59,9 @@ def take_responses(
 
 
 def shared_prompt_outputs(
-    backbone: Any, inputs: dict[str, Any], training: bool = False
+    backbone: "keras_hub.models.Backbone",
+    inputs: dict[str, Tensor],
+    training: bool = False,
 ) -> Tensor:
     """Computes what an encoder-decoder makes of responses to shared prompts.
 

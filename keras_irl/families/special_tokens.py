@@ -18,7 +18,7 @@ from keras_irl.keras_seams import token_id
 from keras_irl.types import Policy
 
 
-def end_token_ids(policy: Policy) -> set[Any]:
+def end_token_ids(policy: Policy) -> set[int]:
     """Lists where `policy.generate(stop_token_ids="auto")` stops.
 
     Args:
@@ -83,7 +83,7 @@ class Marks(NamedTuple):
                 return tail.removesuffix(mark)
         return text
 
-    def find(self, text: str) -> tuple[Any, ...] | None:
+    def find(self, text: str) -> tuple[str, int] | None:
         """Finds the first mark that a text must not have.
 
         Args:
@@ -103,7 +103,7 @@ class Marks(NamedTuple):
         return mark, place
 
 
-def text_marks(policy: Policy) -> tuple[Any, ...]:
+def text_marks(policy: Policy) -> tuple[Marks, Marks]:
     """Lists the marks of prompts and of responses.
 
     A response may have none of the tokens that start, end or pad a text or a
@@ -122,7 +122,7 @@ def text_marks(policy: Policy) -> tuple[Any, ...]:
         token_id(tokenizer, "start_token_id"),
         token_id(tokenizer, "pad_token_id"),
     }
-    names = {
+    names: dict[Any, str] = {
         number: _text(tokenizer.id_to_token(number))
         for number in sorted(special | ends)
     }

@@ -1,5 +1,7 @@
 """Beam search with a length penalty, finished texts kept."""
 
+from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
@@ -27,12 +29,12 @@ class _SearchState(NamedTuple):
     `scores` `(P, K)`.
     """
 
-    tokens: Any
-    cache: Any
-    index: Any
-    alive: Any
-    kept: Any
-    scores: Any
+    tokens: Tensor
+    cache: Tensor
+    index: Tensor
+    alive: Tensor
+    kept: Tensor
+    scores: Tensor
 
 
 class _Candidates(NamedTuple):
@@ -42,10 +44,10 @@ class _Candidates(NamedTuple):
     tokens `(P * C, T)`, and whether they end, `(P, C)`.
     """
 
-    totals: Any
-    rows: Any
-    texts: Any
-    stops: Any
+    totals: Tensor
+    rows: Tensor
+    texts: Tensor
+    stops: Tensor
 
 
 class BeamSearcher(BranchingSampler):
@@ -91,8 +93,8 @@ class BeamSearcher(BranchingSampler):
         self,
         num_beams: int = 4,
         length_penalty: float = 0.6,
-        stop_token_ids: Any = (),
-        max_tokens: Any = None,
+        stop_token_ids: Sequence[int] = (),
+        max_tokens: int | None = None,
     ) -> None:
         num_beams, length_penalty = check_beams(num_beams, length_penalty)
         super().__init__(num_beams, stop_token_ids, max_tokens)
@@ -101,10 +103,10 @@ class BeamSearcher(BranchingSampler):
         )
 
     @property
-    def variables(self) -> list[Any]:
+    def variables(self) -> list[keras.Variable]:
         return [*super().variables, self.length_penalty]
 
-    def prepare(self, length_penalty: Any) -> None:
+    def prepare(self, length_penalty: float) -> None:
         """Sets the numbers that are no constants, for the next search."""
         _, length_penalty = check_beams(
             self.num_return_sequences, length_penalty
@@ -122,16 +124,16 @@ class BeamSearcher(BranchingSampler):
 
     def __call__(
         self,
-        next: Any,
-        prompt: Any,
+        next: Callable[..., Any],
+        prompt: Tensor,
         cache: Any = None,
         index: int = 0,
         mask: Tensor | None = None,
-        stop_token_ids: Any = None,
+        stop_token_ids: Sequence[int] = None,
         hidden_states: Tensor | None = None,
-        model: Any = None,
+        model: keras.Model | None = None,
         **kwargs: Any,
-    ) -> Any:
+    ) -> Tensor:
         # Gemma4 offers a draft model besides, which is not asked.
         index = ops.cast(index, "int32")
         mask = ops.cast(mask, "bool")
@@ -275,7 +277,7 @@ def _take_rows(x, rows):
     return ops.take(ops.reshape(x, (-1, *x.shape[2:])), rows, axis=0)
 
 
-def check_beams(num_beams: Any, length_penalty: Any) -> tuple[Any, ...]:
+def check_beams(num_beams: Any, length_penalty: Any) -> tuple[int, float]:
     """Refuses numbers that describe no search.
 
     Returns:

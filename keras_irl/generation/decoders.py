@@ -2,18 +2,24 @@
 
 import dataclasses
 import numbers
+from collections.abc import Mapping
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import Any
+from typing import TypeAlias
 
 from keras_irl.aliases import renamed_arguments
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import number_text
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import number_text
+from keras_irl.error_texts import shortened
 from keras_irl.generation.beam_search import BeamSearcher
 from keras_irl.generation.beam_search import check_beams
 from keras_irl.generation.samplers import GreedySampler
 from keras_irl.generation.samplers import TokenSampler
 from keras_irl.generation.samplers import check_sampling
+
+if TYPE_CHECKING:
+    from keras_irl.generation.samplers import BranchingSampler
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +64,7 @@ class Sampling:
         return " ".join(words)
 
     @property
-    def is_random(self) -> Any:
+    def is_random(self) -> bool:
         """Whether two samples of a prompt may differ."""
         return self.temperature > 0
 
@@ -70,7 +76,7 @@ class Sampling:
             return ("greedy",)
         return self.top_k, self.top_p is not None
 
-    def num_return_sequences(self, num_samples: int, batch_size: int) -> Any:
+    def num_return_sequences(self, num_samples: int, batch_size: int) -> int:
         """Rows of a prompt in one batch; several may be needed."""
         num_samples = check_integer("num_samples", num_samples, least=1)
         batch_size = check_integer("batch_size", batch_size, least=1)
@@ -80,10 +86,10 @@ class Sampling:
     @renamed_arguments("0.3", num_branches="num_return_sequences")
     def make_sampler(
         self,
-        num_return_sequences: Any,
-        stop_token_ids: Any,
-        max_tokens: Any = None,
-    ) -> Any:
+        num_return_sequences: int,
+        stop_token_ids: Sequence[int],
+        max_tokens: int | None = None,
+    ) -> "BranchingSampler":
         """Makes the sampler of all decoders with the same constants."""
         if self.temperature == 0:
             return GreedySampler(
@@ -98,7 +104,7 @@ class Sampling:
         )
 
     def prepare(
-        self, sampler: Any, seed: int, batch: int | None = None
+        self, sampler: "BranchingSampler", seed: int, batch: int | None = None
     ) -> None:
         """Sets a sampler to this decoder, and its seed for a batch."""
         sampler.prepare(seed, self.temperature, self.top_p, batch=batch)
@@ -149,7 +155,7 @@ class BeamSearch:
         """Settings that a sampler is compiled with; others share it."""
         return "beams", self.num_beams
 
-    def num_return_sequences(self, num_samples: int, batch_size: int) -> Any:
+    def num_return_sequences(self, num_samples: int, batch_size: int) -> int:
         """Rows of a prompt in one batch."""
         num_samples = check_integer("num_samples", num_samples, least=1)
         if num_samples > self.num_beams:
@@ -164,9 +170,9 @@ class BeamSearch:
     @renamed_arguments("0.3", num_branches="num_return_sequences")
     def make_sampler(
         self,
-        num_return_sequences: Any,
-        stop_token_ids: Any,
-        max_tokens: Any = None,
+        num_return_sequences: int,
+        stop_token_ids: Sequence[int],
+        max_tokens: int | None = None,
     ) -> BeamSearcher:
         """Makes the searcher of all decoders with as many beams."""
         return BeamSearcher(
@@ -176,13 +182,17 @@ class BeamSearch:
         )
 
     def prepare(
-        self, sampler: Any, seed: int, batch: int | None = None
+        self, sampler: "BranchingSampler", seed: int, batch: int | None = None
     ) -> None:
         """Sets a searcher to this decoder; it needs no seed."""
         sampler.prepare(self.length_penalty)
 
 
-def as_decoder(decoder: Any) -> Any:
+# How a policy is decoded, with all settings.
+Decoder: TypeAlias = Sampling | BeamSearch
+
+
+def as_decoder(decoder: Any) -> Decoder:
     """Makes a decoder of a number, which is a temperature.
 
     Args:
@@ -204,10 +214,10 @@ _ONE = numbers.Real | Sampling | BeamSearch
 
 
 def decoders_of(
-    temperatures: Sequence[Any] | None = None,
-    decoders: Sequence[Any] | None = (),
-    defaults: Any = (),
-) -> list[Any]:
+    temperatures: Sequence[float] | None = None,
+    decoders: Sequence[Decoder] | None = (),
+    defaults: Sequence[float] = (),
+) -> list[Decoder]:
     """Makes the decoders of `sweep`, from temperatures and decoders.
 
     Args:
@@ -253,13 +263,14 @@ def _listed(values):
     )
 
 
-def temperature_of(decoder: Any) -> Any:
+def temperature_of(decoder: Decoder) -> float | None:
     """The temperature of a decoder, or `None` where it has none."""
-    is_sampling = isinstance(decoder, Sampling)
-    return float(decoder.temperature) if is_sampling else None
+    if isinstance(decoder, Sampling):
+        return float(decoder.temperature)
+    return None
 
 
-def name_of(row: Any) -> Any:
+def name_of(row: Mapping[str, Any]) -> str:
     """The name of a row's decoding; rows of old have a temperature only."""
     if "decoder" in row:
         return row["decoder"]

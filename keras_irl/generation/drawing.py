@@ -1,7 +1,6 @@
 """Compiled token sampling, one function a shape."""
 
 import contextlib
-import functools
 from typing import Any
 
 import keras
@@ -37,7 +36,9 @@ def _with_sampler(policy, sampler):
     return sampling_policy(policy, sampler, *nearest_family(policy).decoding)
 
 
-def draw(policy: Policy, inputs: dict[str, Any], sampler: Any) -> Tensor:
+def draw(
+    policy: Policy, inputs: dict[str, Tensor], sampler: BranchingSampler
+) -> Tensor:
     """Draws continuations of prompts, also inside a training step.
 
     In a training step this reads the weights of the moment, without gradient
@@ -78,7 +79,9 @@ def draw(policy: Policy, inputs: dict[str, Any], sampler: Any) -> Tensor:
     return _AtInference(policy, sampler)(inputs)
 
 
-def drawn_mask(tokens: Tensor, inputs: dict[str, Any], sampler: Any) -> Tensor:
+def drawn_mask(
+    tokens: Tensor, inputs: dict[str, Tensor], sampler: BranchingSampler
+) -> Tensor:
     """Marks the tokens that were drawn, up to and with the stop token.
 
     Of `max_tokens` that a sampler may have, no more are marked.
@@ -143,36 +146,35 @@ class _AtInference(keras.Layer):
 
     def __init__(self, policy, sampler):
         super().__init__(name="draw", autocast=False, dtype="float32")
-        # Within a function, as this layer does not own the policy.
-        self._draw = functools.partial(_draw, policy, sampler)
+        # Within a function, as this layer owns neither.
+        self._policy_and_sampler = lambda: (policy, sampler)
 
     def call(self, inputs, training=False):
-        if not training:
-            return self._draw(inputs)
-        tokens = self(inputs, training=False)
-        # Layers that are called next inherit from the last one that was told.
-        return keras.layers.Dropout(0.0)(tokens, training=True)
+        if training:
+            tokens = self(inputs, training=False)
+            # Layers that are called next inherit from the last that was told.
+            return keras.layers.Dropout(0.0)(tokens, training=True)
+        policy, sampler = self._policy_and_sampler()
+        rows = {
+            name: None
+            if x is None
+            else ops.repeat(x, sampler.num_return_sequences, axis=0)
+            for name, x in inputs.items()
+        }
+        mapping = [(v, ops.stop_gradient(v.value)) for v in policy.variables]
+        mapping += [(v, v.value) for v in sampler.variables]
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            with _borrowed(policy):
+                view = _with_sampler(policy, sampler)
+                outputs = view.generate_step(rows, stop_token_ids=None)
+        for variable in sampler.variables:
+            variable.assign(scope.get_current_value(variable))
+        return drawn_window(outputs, inputs)
 
 
-def _draw(policy, sampler, inputs):
-    mapping = [(v, ops.stop_gradient(v.value)) for v in policy.variables]
-    mapping += [(v, v.value) for v in sampler.variables]
-    rows = {
-        name: None
-        if x is None
-        else ops.repeat(x, sampler.num_return_sequences, axis=0)
-        for name, x in inputs.items()
-    }
-    with keras.StatelessScope(state_mapping=mapping) as scope:
-        with _borrowed(policy):
-            view = _with_sampler(policy, sampler)
-            outputs = view.generate_step(rows, stop_token_ids=None)
-    for variable in sampler.variables:
-        variable.assign(scope.get_current_value(variable))
-    return drawn_window(outputs, inputs)
-
-
-def drawn_window(outputs: Any, inputs: dict[str, Any]) -> Tensor:
+def drawn_window(
+    outputs: dict[str, Tensor], inputs: dict[str, Tensor]
+) -> Tensor:
     """Picks the tokens that stand where the mask of the inputs does.
 
     Args:
@@ -187,7 +189,7 @@ def drawn_window(outputs: Any, inputs: dict[str, Any]) -> Tensor:
     return tokens[:, -ops.shape(prefix_mask(inputs))[1] :]
 
 
-def prefix_mask(inputs: dict[str, Any]) -> Any:
+def prefix_mask(inputs: dict[str, Tensor]) -> Tensor:
     """The mask `(B, T)` that is false where tokens are to be drawn."""
     return inputs[layout_of_inputs(inputs).padding_mask]
 
@@ -204,7 +206,7 @@ class CompiledSampler:
         sampler: A `TokenSampler` or `BeamSearcher`.
     """
 
-    def __init__(self, policy: Policy, sampler: Any) -> None:
+    def __init__(self, policy: Policy, sampler: BranchingSampler) -> None:
         self.policy = policy
         self.sampler = sampler
         self._view: Any = None
@@ -213,7 +215,7 @@ class CompiledSampler:
         # What was compiled is of this process; a copy compiles anew.
         return {**vars(self), "_view": None}
 
-    def __call__(self, inputs: dict[str, Any]) -> Tensor:
+    def __call__(self, inputs: dict[str, Tensor]) -> Tensor:
         """Generates for a batch of encoded prompts.
 
         Args:

@@ -1,13 +1,12 @@
 """Exact entropies of the policy in the states of its samples."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from keras import ops
 
-from keras_irl.arguments import shortened
 from keras_irl.data.tokenization import text_packer
+from keras_irl.error_texts import shortened
 from keras_irl.models.policy_reader import PolicyReader
 from keras_irl.ops import is_action
 from keras_irl.progress import progress_bar
@@ -39,7 +38,9 @@ class EntropyReader:
         self._batch_size = batch_size
         self._model = _EntropyModel(policy)
 
-    def __call__(self, prompts: Sequence[str], token_ids: Any) -> Tensor:
+    def __call__(
+        self, prompts: Sequence[str], token_ids: Sequence[Sequence[np.ndarray]]
+    ) -> Tensor:
         """Sums the entropies of each text.
 
         Args:

@@ -1,7 +1,6 @@
 """Length buckets: batches of few widths."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
@@ -29,7 +28,9 @@ class LengthBuckets:
             the window holds.
     """
 
-    def __init__(self, inputs: dict[str, Any], max_tokens: Any = None) -> None:
+    def __init__(
+        self, inputs: dict[str, np.ndarray], max_tokens: int | None = None
+    ) -> None:
         self.inputs = inputs
         # Where responses start.
         self.starts = prefix_mask(inputs).sum(axis=1)
@@ -47,7 +48,9 @@ class LengthBuckets:
         # Those are read from the end of a window.
         self._is_fixed = has_prompt_apart(inputs)
 
-    def batches(self, batch_size: int, num_buckets: int) -> Iterator[Any]:
+    def batches(
+        self, batch_size: int, num_buckets: int
+    ) -> Iterator[tuple[np.ndarray, int]]:
         """Groups the prompts.
 
         The widths are the window, a half of it, a quarter, and so on. A
@@ -72,7 +75,9 @@ class LengthBuckets:
                 for start in range(0, len(rows), batch_size):
                     yield rows[start : start + batch_size], width
 
-    def take(self, rows: Any, width: Any, batch_size: int) -> dict[str, Any]:
+    def take(
+        self, rows: np.ndarray, width: int, batch_size: int
+    ) -> dict[str, np.ndarray]:
         """Cuts a batch out: a dictionary of arrays `(batch_size, ...)`."""
         # Copies of a row fill a partial batch up: another shape would compile.
         filled = np.resize(rows, batch_size)

@@ -2,20 +2,23 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from keras import ops
 
 from keras_irl.arguments import MAX_LENGTH
 from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
 from keras_irl.columns import column
+from keras_irl.error_texts import shortened
 from keras_irl.families.family import check_language_model
 from keras_irl.families.family import layout_of
 from keras_irl.families.special_tokens import left_out
 from keras_irl.families.special_tokens import text_marks
 from keras_irl.types import Policy
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # Of texts that are longer, their beginning is looked at first.
 _CHARACTERS_PER_TOKEN = 32
@@ -24,7 +27,7 @@ _MARGIN = 64
 
 def encode_prompts(
     policy: Policy, prompts: Sequence[str], max_length: int | None
-) -> dict[str, Any]:
+) -> "dict[str, np.ndarray]":
     """Encodes prompts as `policy.generate` starts from them.
 
     Args:

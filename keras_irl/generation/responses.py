@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import NamedTuple
 
@@ -14,8 +15,8 @@ from keras_irl.arguments import MAX_BATCH_SIZE
 from keras_irl.arguments import MAX_LENGTH
 from keras_irl.arguments import check_attributes
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
 from keras_irl.columns import column
+from keras_irl.error_texts import shortened
 from keras_irl.families.family import check_language_model
 from keras_irl.families.family import nearest_family
 from keras_irl.generation.decoders import as_decoder
@@ -27,6 +28,11 @@ from keras_irl.models.policy_reader import lock_of
 from keras_irl.progress import progress_bar
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
+
+if TYPE_CHECKING:
+    import keras_hub
+
+    from keras_irl.generation.decoders import Decoder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +121,11 @@ class Stops:
             neither string nor id.
     """
 
-    def __init__(self, tokenizer: Any, stop: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        tokenizer: "keras_hub.tokenizers.Tokenizer",
+        stop: Sequence[str] = (),
+    ) -> None:
         if not isinstance(stop, _SEQUENCES) or not all(map(_is_stop, stop)):
             raise ValueError(
                 "`stop` is a list of strings that are not empty, and of token "
@@ -138,13 +148,13 @@ class Stops:
             return ids[0]
         return None
 
-    def cut_tokens(self, ids: Any) -> Any:
+    def cut_tokens(self, ids: np.ndarray) -> np.ndarray:
         """Cuts token ids `(T,)` behind the first that ends the text."""
         # Whatever follows it is garbage.
         (ends,) = np.nonzero(np.isin(ids, self.token_ids))
         return ids[: ends[0] + 1] if len(ends) else ids
 
-    def read(self, rows: Sequence[Any]) -> WrittenTexts:
+    def read(self, rows: Sequence[np.ndarray]) -> WrittenTexts:
         """Makes texts of what `cut_tokens` returned.
 
         Args:
@@ -245,7 +255,7 @@ class ResponseSampler:
         batch_size: int = 32,
         stop: Sequence[str] = (),
         *,
-        max_response_length: Any = None,
+        max_response_length: int | None = None,
         num_buckets: int = 4,
     ) -> None:
         check_language_model(policy, needs_preprocessor=True)
@@ -274,8 +284,8 @@ class ResponseSampler:
         num_samples: int = 1,
         seed: int = 0,
         *,
-        decoder: Any = None,
-    ) -> Any:
+        decoder: "Decoder | None" = None,
+    ) -> Responses:
         """Answers every prompt `num_samples` times.
 
         Args:
@@ -327,7 +337,10 @@ class ResponseSampler:
         )
 
     def warm_up(
-        self, prompts: Sequence[str], decoder: Any, num_samples: int = 1
+        self,
+        prompts: Sequence[str],
+        decoder: "Decoder | float",
+        num_samples: int = 1,
     ) -> None:
         """Compiles all that a call with the same arguments needs.
 
@@ -352,7 +365,7 @@ class ResponseSampler:
             compiled(buckets.take(rows, width, size))
 
     def entropies(
-        self, prompts: Sequence[str], responses: Any
+        self, prompts: Sequence[str], responses: Responses
     ) -> Tensor | None:
         """Reads the entropies of the policy at the tokens of its responses.
 
@@ -434,8 +447,8 @@ def sample_responses(
     max_length: int | None = None,
     batch_size: int = 32,
     seed: int = 0,
-    decoder: Any = None,
-) -> Any:
+    decoder: "Decoder | None" = None,
+) -> Responses:
     """Answers every prompt `num_samples` times with a policy.
 
     Each call compiles anew. To answer several times with one policy, keep a

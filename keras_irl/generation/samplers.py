@@ -1,5 +1,7 @@
 """Samplers: greedy, temperature, top-k and top-p, compiled as one."""
 
+from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
 
@@ -12,7 +14,7 @@ from keras_irl.aliases import renamed_arguments
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.generation.weight_casts import cast_once
 from keras_irl.ops.shapes import as_tensor
 from keras_irl.types import Tensor
@@ -21,10 +23,10 @@ from keras_irl.types import Tensor
 class _DrawnTokens(NamedTuple):
     """State of the loop that draws: tokens `(B, T)` and what is known."""
 
-    tokens: Any
-    cache: Any
-    index: Any
-    finished: Any
+    tokens: Tensor
+    cache: Tensor
+    index: Tensor
+    finished: Tensor
 
 
 class BranchingSampler(keras_hub.samplers.Sampler):
@@ -51,8 +53,8 @@ class BranchingSampler(keras_hub.samplers.Sampler):
     def __init__(
         self,
         num_return_sequences: int = 1,
-        stop_token_ids: Any = (),
-        max_tokens: Any = None,
+        stop_token_ids: Sequence[int] = (),
+        max_tokens: int | None = None,
     ) -> None:
         super().__init__()
         self.num_return_sequences, self.max_tokens = _check_sizes(
@@ -64,7 +66,7 @@ class BranchingSampler(keras_hub.samplers.Sampler):
         )
 
     @property
-    def variables(self) -> list[Any]:
+    def variables(self) -> list[keras.Variable]:
         """All state that a compiled function reads and writes."""
         return [*super().variables, self.num_broken_states]
 
@@ -80,7 +82,7 @@ class BranchingSampler(keras_hub.samplers.Sampler):
         state = [ops.convert_to_numpy(v) for v in self.variables]
         return _remade, (type(self), self.get_config(), state)
 
-    def count_broken_states(self, logits: Tensor) -> Any:
+    def count_broken_states(self, logits: Tensor) -> Tensor:
         """Counts states without a distribution over next tokens.
 
         Their logits are NaN, +∞, or all −∞. The counter is the variable
@@ -97,7 +99,7 @@ class BranchingSampler(keras_hub.samplers.Sampler):
         self.num_broken_states.assign_add(ops.sum(ops.cast(broken, "int32")))
         return values
 
-    def is_stop(self, tokens: Any) -> Any:
+    def is_stop(self, tokens: Tensor) -> Tensor:
         """Whether each of the tokens ends a text: bool, of their shape."""
         tokens = as_tensor("tokens", tokens)
         stop = ops.zeros_like(tokens, dtype="bool")
@@ -105,7 +107,7 @@ class BranchingSampler(keras_hub.samplers.Sampler):
             stop = ops.logical_or(stop, ops.equal(tokens, token))
         return stop
 
-    def is_long(self, num_tokens: Any) -> Any:
+    def is_long(self, num_tokens: Tensor) -> Tensor:
         """Whether rows of so many drawn tokens may have no more: bool."""
         num_tokens = as_tensor("num_tokens", num_tokens)
         if self.max_tokens is None:
@@ -114,11 +116,11 @@ class BranchingSampler(keras_hub.samplers.Sampler):
 
     def run_loop(
         self,
-        cond: Any,
-        body: Any,
-        model: Any = None,
+        cond: Callable[..., Tensor],
+        body: Callable[..., Any],
+        model: keras.Model | None = None,
         loop_vars: Any = None,
-        maximum_iterations: Any = None,
+        maximum_iterations: int | None = None,
     ) -> Any:
         # Assignments inside a loop would be lost on JAX, and leave the graph
         # of the loop on TensorFlow in a stateless scope: state goes through.
@@ -193,7 +195,11 @@ def _check_ids(stop_token_ids):
         ) from error
 
 
-def set_seed(seed_generator: Any, seed: int, batch: int | None = None) -> None:
+def set_seed(
+    seed_generator: keras.random.SeedGenerator,
+    seed: int,
+    batch: int | None = None,
+) -> None:
     """Seeds a generator, for one of the batches that share a seed.
 
     Args:
@@ -258,11 +264,11 @@ class TokenSampler(BranchingSampler):
         self,
         num_samples: int = 1,
         temperature: float = 1.0,
-        top_k: Any = None,
-        top_p: Any = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
         *,
-        stop_token_ids: Any = (),
-        max_tokens: Any = None,
+        stop_token_ids: Sequence[int] = (),
+        max_tokens: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(num_samples, stop_token_ids, max_tokens)
@@ -278,7 +284,7 @@ class TokenSampler(BranchingSampler):
         set_seed(self.seed_generator, seed)
 
     @property
-    def variables(self) -> list[Any]:
+    def variables(self) -> list[keras.Variable]:
         top_p = [] if self.top_p is None else [self.top_p]
         return [*super().variables, self.temperature, *top_p]
 
@@ -286,7 +292,7 @@ class TokenSampler(BranchingSampler):
         self,
         seed: int,
         temperature: float = 1.0,
-        top_p: Any = None,
+        top_p: float | None = None,
         *,
         batch: int | None = None,
     ) -> None:
@@ -319,16 +325,16 @@ class TokenSampler(BranchingSampler):
 
     def __call__(
         self,
-        next: Any,
-        prompt: Any,
+        next: Callable[..., Any],
+        prompt: Tensor,
         cache: Any = None,
         index: int = 0,
         mask: Tensor | None = None,
-        stop_token_ids: Any = None,
+        stop_token_ids: Sequence[int] = None,
         hidden_states: Tensor | None = None,
-        model: Any = None,
+        model: keras.Model | None = None,
         **kwargs: Any,
-    ) -> Any:
+    ) -> Tensor:
         # Gemma4 offers a draft model besides, which is not asked.
         index = ops.cast(index, "int32")
         mask = ops.cast(mask, "bool")
@@ -361,11 +367,11 @@ class TokenSampler(BranchingSampler):
             maximum_iterations=ops.shape(prompt)[1] - index,
         )[0]
 
-    def compute_probabilities(self, logits: Any) -> Any:
+    def compute_probabilities(self, logits: Tensor) -> Tensor:
         """Hands the logits on: the noise belongs on them."""
         return ops.cast(logits, "float32")
 
-    def get_next_token(self, logits: Any) -> Any:
+    def get_next_token(self, logits: Tensor) -> Tensor:
         """Draws a token for every row of logits, `(B, V)`."""
         self.count_broken_states(logits)
         # Above 0, or a Gumbel variable were infinite and 0 times it NaN.
@@ -422,8 +428,8 @@ class GreedySampler(TokenSampler):
     def __init__(
         self,
         num_samples: int = 1,
-        stop_token_ids: Any = (),
-        max_tokens: Any = None,
+        stop_token_ids: Sequence[int] = (),
+        max_tokens: int | None = None,
     ) -> None:
         super().__init__(
             num_samples,
@@ -437,7 +443,7 @@ class GreedySampler(TokenSampler):
         config = super().get_config()
         return {name: config[name] for name in names}
 
-    def get_next_token(self, logits: Any) -> Any:
+    def get_next_token(self, logits: Tensor) -> Tensor:
         """Takes the likeliest token of every row of logits, `(B, V)`."""
         self.count_broken_states(logits)
         return ops.argmax(logits, axis=-1)

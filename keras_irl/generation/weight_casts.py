@@ -9,7 +9,7 @@ from keras_irl.types import Policy
 from keras_irl.types import Tensor
 
 
-def cast_once(scope: Any, policy: Policy) -> None:
+def cast_once(scope: keras.StatelessScope, policy: Policy) -> None:
     """Has layers read, within a scope, weights that are cast already.
 
     Under mixed precision each call of a layer casts its weights, and a
@@ -30,7 +30,7 @@ def cast_once(scope: Any, policy: Policy) -> None:
         scope.add_update(pair)
 
 
-def cast_weights(policy: Policy) -> list[tuple[Any, Tensor]]:
+def cast_weights(policy: Policy) -> list[tuple[keras.Variable, Tensor]]:
     """Casts weights to what their layers compute in, where that differs.
 
     Args:

@@ -29,7 +29,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.losses.finite import where_finite
 from keras_irl.ops.shapes import as_tensor
 from keras_irl.types import Tensor

@@ -8,7 +8,7 @@ from keras import ops
 from keras_irl.types import Tensor
 
 
-def where_finite(function: Callable[..., Any], *tensors: Any) -> Tensor:
+def where_finite(function: Callable[..., Tensor], *tensors: Any) -> Tensor:
     """Applies a function so that its gradient is zero where inputs are not.
 
     A token that does not count gets no gradient from a masked mean, but zero

@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from keras_irl.arguments import check_choice
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.losses.finite import where_finite
 from keras_irl.ops.shapes import as_tensor
 from keras_irl.types import Tensor

@@ -1,6 +1,7 @@
 """The loss of inverse soft-Q learning (IQ-Learn)."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import Self
 
@@ -23,6 +24,9 @@ from keras_irl.ops import offset_sums
 from keras_irl.ops.shapes import as_tensor
 from keras_irl.ops.shapes import check_scalar
 from keras_irl.types import Tensor
+
+if TYPE_CHECKING:
+    from keras_irl.ops.statistics import TokenStatistics
 
 
 def iq_learn_loss(
@@ -103,8 +107,8 @@ def iq_learn_loss(
 
 
 def td_penalty(
-    action_values: Any,
-    values: Any,
+    action_values: Tensor,
+    values: Tensor,
     mask: Tensor,
     discount: float = 0.99,
     *,
@@ -143,7 +147,7 @@ def td_penalty(
     return divergence_penalty(rewards, divergence)
 
 
-def check_discount(discount: float) -> Any:
+def check_discount(discount: float) -> float:
     """Checks that a discount factor is one.
 
     Returns:
@@ -214,7 +218,7 @@ class IQLearnLoss(TokenLoss):
     @renamed_arguments("0.3", **OLD_NAMES)
     def __init__(
         self,
-        td_weight: float | Callable[..., Any] = 0.1,
+        td_weight: float | Callable[[Tensor], Tensor] = 0.1,
         discount: float = 0.99,
         divergence: str = "chi2",
         stop_value_gradient: bool = False,
@@ -243,13 +247,15 @@ class IQLearnLoss(TokenLoss):
         self.value_offset = value_offset
         self.steps = StepCounter(initial_step)
 
-    def token_losses(self, statistics: Any, mask: Tensor) -> Any:
+    def token_losses(
+        self, statistics: "TokenStatistics", mask: Tensor
+    ) -> Tensor:
         action_values, values = statistics.action_values, statistics.values
-        td_weight = self.td_weight.constant
+        td_weight: Any = self.td_weight.constant
         if td_weight is None:
             action_values, step = self.steps.count(action_values)
             td_weight = self.td_weight(step)
-        offset = self.value_offset
+        offset: Any = self.value_offset
         if offset == "batch":
             sums = offset_sums(action_values, values, mask, self.discount)
             offset = sums.offset

@@ -1,5 +1,6 @@
 """The negative log-likelihood, with an entropy bonus."""
 
+from typing import TYPE_CHECKING
 from typing import Any
 
 import keras
@@ -12,6 +13,9 @@ from keras_irl.ops import check_shapes
 from keras_irl.ops import log_probs
 from keras_irl.ops.shapes import check_scalar
 from keras_irl.types import Tensor
+
+if TYPE_CHECKING:
+    from keras_irl.ops.statistics import TokenStatistics
 
 
 def mle_loss(action_values: Tensor, values: Tensor) -> Tensor:
@@ -123,7 +127,9 @@ class MLELoss(TokenLoss):
         super().__init__(name=name)
         self.entropy_weight = check_entropy_weight(entropy_weight)
 
-    def token_losses(self, statistics: Any, mask: Tensor) -> Any:
+    def token_losses(
+        self, statistics: "TokenStatistics", mask: Tensor
+    ) -> Tensor:
         action_values, values, entropies, _ = statistics
         losses = mle_loss(action_values, values)
         if self.entropy_weight:

@@ -1,7 +1,5 @@
 """Clipped policy gradient losses (PPO), and their KL penalty."""
 
-from typing import Any
-
 from keras import ops
 
 from keras_irl.aliases import renamed_arguments
@@ -64,7 +62,10 @@ def policy_gradient_loss(
 
 
 def is_clipped(
-    log_probs: Any, old_log_probs: Any, advantages: Any, clip_ratio: float = 0.2
+    log_probs: Tensor,
+    old_log_probs: Tensor,
+    advantages: Tensor,
+    clip_ratio: float = 0.2,
 ) -> Tensor:
     """Tells which actions `policy_gradient_loss` gives no gradient.
 
@@ -138,7 +139,7 @@ def kl_loss(log_probs: Tensor, reference_log_probs: Tensor) -> Tensor:
     )
 
 
-def kl_estimates(log_probs: Any, reference_log_probs: Any) -> Tensor:
+def kl_estimates(log_probs: Tensor, reference_log_probs: Tensor) -> Tensor:
     """Estimates the KL to a reference policy from sampled actions.
 
         KL(π ‖ π_ref) = E[exp(−dₜ) − 1 + dₜ],    dₜ as in `kl_loss`

@@ -1,5 +1,6 @@
 """Schedules: loss weights that change over training steps."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -39,7 +40,7 @@ class StepCounter:
                 initial_step, trainable=False, dtype="int32"
             )
 
-    def count(self, tensor: Tensor) -> tuple[Any, ...]:
+    def count(self, tensor: Tensor) -> tuple[Tensor, Tensor]:
         """Returns `tensor`, unchanged, and the number of steps before this one.
 
         Args:
@@ -110,7 +111,11 @@ class Schedule:
         ValueError: If the weight or the number of steps is negative.
     """
 
-    def __init__(self, td_weight: Any, warmup_steps: int = 0) -> None:
+    def __init__(
+        self,
+        td_weight: float | Callable[[Tensor], Tensor],
+        warmup_steps: int = 0,
+    ) -> None:
         if not callable(td_weight):
             td_weight = check_number(
                 "td_weight",

@@ -1,6 +1,6 @@
 """The base of token losses: from logits to a masked mean."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 from keras import ops
@@ -10,11 +10,14 @@ from keras_irl.ops import check_shapes
 from keras_irl.ops import masked_mean
 from keras_irl.ops import token_statistics
 from keras_irl.ops.shapes import as_tensor
-from keras_irl.processes import check_engine
+from keras_irl.replicas import check_engine
 from keras_irl.types import Tensor
 
+if TYPE_CHECKING:
+    from keras_irl.ops.statistics import TokenStatistics
 
-def require_mask(sample_weight: Tensor | None, owner: str) -> Any:
+
+def require_mask(sample_weight: Tensor | None, owner: str) -> Tensor:
     """Returns the mask, which must have come as the sample weight.
 
     Args:
@@ -67,8 +70,11 @@ class TokenLoss(keras.losses.Loss):
         super().__init__(name=name, dtype="float32")
 
     def __call__(
-        self, y_true: Any, y_pred: Any, sample_weight: Any = None
-    ) -> Any:
+        self,
+        y_true: Tensor,
+        y_pred: Tensor,
+        sample_weight: Tensor | None = None,
+    ) -> Tensor:
         mask = require_mask(sample_weight, type(self).__name__)
         check_engine()
         actions, q_values, mask = check_shapes(
@@ -79,7 +85,9 @@ class TokenLoss(keras.losses.Loss):
         statistics = token_statistics(q_values, actions, mask)
         return masked_mean(self.token_losses(statistics, mask), mask)
 
-    def token_losses(self, statistics: Any, mask: Tensor) -> Any:
+    def token_losses(
+        self, statistics: "TokenStatistics", mask: Tensor
+    ) -> Tensor:
         """Computes the loss of every token.
 
         Args:

@@ -16,14 +16,16 @@ from typing import Any
 
 from keras_irl.arguments import check_function
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
 from keras_irl.columns import column_of_lists
+from keras_irl.error_texts import shortened
 from keras_irl.metrics.text_metrics import check_references
 
 _NUM_SAMPLES = (2, 4, 8, 16, 32, 64)
 
 
-def answer_metrics(answer: Callable[..., Any] | None) -> dict[str, Any]:
+def answer_metrics(
+    answer: Callable[[str], Any] | None,
+) -> dict[str, Callable[..., float]]:
     """Makes the metrics of several samples of a task with exact answers.
 
     Args:
@@ -35,7 +37,9 @@ def answer_metrics(answer: Callable[..., Any] | None) -> dict[str, Any]:
         `pass_at_4` and so on to `pass_at_64`, which return `None` where there
         are fewer samples.
     """
-    metrics = {"majority_vote": functools.partial(majority_vote, answer=answer)}
+    metrics: dict[str, Callable[..., float]] = {
+        "majority_vote": functools.partial(majority_vote, answer=answer)
+    }
     for k in _NUM_SAMPLES:
         metrics[f"pass_at_{k}"] = functools.partial(
             _pass_at_k_or_none, answer=answer, k=k
@@ -44,9 +48,9 @@ def answer_metrics(answer: Callable[..., Any] | None) -> dict[str, Any]:
 
 
 def pass_at_k(
-    samples_per_prompt: Any,
+    samples_per_prompt: Sequence[Sequence[str]],
     references: Sequence[Sequence[str]],
-    answer: Callable[..., Any] | None,
+    answer: Callable[[str], Any] | None,
     k: int = 1,
 ) -> float:
     """Estimates how often at least one of `k` samples is right.
@@ -100,9 +104,9 @@ def pass_at_k(
 
 
 def majority_vote(
-    samples_per_prompt: Any,
+    samples_per_prompt: Sequence[Sequence[str]],
     references: Sequence[Sequence[str]],
-    answer: Callable[..., Any] | None,
+    answer: Callable[[str], Any] | None,
 ) -> float:
     """Percentage of the prompts whose most frequent answer is right.
 
@@ -169,7 +173,7 @@ def _sample_lists(samples_per_prompt):
 
 def check_samples(
     samples: Any, references: Any, name: str = "samples_per_prompt"
-) -> tuple[Any, Any]:
+) -> tuple[list[list[str]], list[list[str]]]:
     """Checks samples and references: lists of strings, one for each prompt.
 
     Args:

@@ -12,7 +12,6 @@ import scipy.stats
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
-from keras_irl.types import Tensor
 
 _LEVEL = 0.95
 MIN_PROMPTS = 10
@@ -26,17 +25,17 @@ _MAX_RESAMPLES = 100_000
 _MAX_LEFT_OUT = 100
 
 
-def check_num_resamples(num_resamples: int) -> Any:
+def check_num_resamples(num_resamples: int) -> int:
     """Checks how often prompts are drawn, and returns it as an `int`."""
     return check_integer("num_resamples", num_resamples, 2, _MAX_RESAMPLES)
 
 
-def check_seed(seed: int) -> Any:
+def check_seed(seed: int) -> int:
     """Checks the seed of the draws, and returns it as an `int`."""
     return check_integer("seed", seed, 0, LARGEST_SEED)
 
 
-def check_level(level: Any) -> Any:
+def check_level(level: float) -> float:
     """Checks the level of an interval, and returns it as a `float`."""
     return check_number(
         "level",
@@ -49,7 +48,7 @@ def check_level(level: Any) -> Any:
 
 def resampling_weights(
     num_prompts: int, num_resamples: int, seed: int
-) -> Tensor:
+) -> np.ndarray:
     """Draws prompts with replacement.
 
     Args:
@@ -67,7 +66,7 @@ def resampling_weights(
 
 def weights_with_sample(
     num_prompts: int, num_resamples: int, seed: int
-) -> Tensor:
+) -> np.ndarray:
     """Draws prompts with replacement, behind the sample that is drawn from.
 
     Args:
@@ -85,7 +84,7 @@ def weights_with_sample(
 
 def bootstrap_weights(
     num_prompts: int, num_resamples: int, seed: int
-) -> Tensor:
+) -> np.ndarray:
     """Draws prompts for the BCa interval of a statistic of weighted prompts.
 
     Args:
@@ -109,8 +108,8 @@ def bootstrap_weights(
 
 
 def weighted_interval(
-    statistics: Tensor, num_prompts: int, level: float = _LEVEL
-) -> Any:
+    statistics: np.ndarray, num_prompts: int, level: float = _LEVEL
+) -> tuple[float, float]:
     """Makes an interval of a statistic of the rows of `bootstrap_weights`.
 
     Args:
@@ -128,13 +127,13 @@ def weighted_interval(
 
 
 def bca_interval(
-    value: Any,
-    resampled: Tensor,
-    left_out: Tensor,
+    value: float,
+    resampled: np.ndarray,
+    left_out: np.ndarray,
     num_prompts: int,
     *,
-    level: Any = _LEVEL,
-) -> tuple[Any, ...]:
+    level: float = _LEVEL,
+) -> tuple[float, float]:
     """Computes the BCa interval of the bootstrap, widened for few prompts.
 
     Efron's bias-corrected and accelerated interval takes those percentiles of
@@ -180,7 +179,9 @@ def bca_interval(
     return float(low), float(high)
 
 
-def mean_interval(numbers: Tensor, level: Any = _LEVEL) -> Any:
+def mean_interval(
+    numbers: np.ndarray, level: float = _LEVEL
+) -> tuple[float, float]:
     """Computes Student's interval of a mean.
 
     Args:
@@ -198,8 +199,10 @@ def mean_interval(numbers: Tensor, level: Any = _LEVEL) -> Any:
 
 
 def t_interval(
-    value: Any, variances: Sequence[Any], level: Any = _LEVEL
-) -> tuple[Any, ...]:
+    value: float,
+    variances: Sequence[tuple[float, float]],
+    level: float = _LEVEL,
+) -> tuple[float, float]:
     """Computes Student's interval of an estimate with several sources of error.
 
     The half-widths that each source would have by itself are added in squares,
@@ -229,7 +232,7 @@ def t_interval(
     return float(value - width), float(value + width)
 
 
-def resampled_variance(resampled: Tensor, size: int) -> float:
+def resampled_variance(resampled: np.ndarray, size: int) -> float:
     """The variance of an estimate, of its values on units that were drawn.
 
     Args:
@@ -299,7 +302,10 @@ class PromptResamples:
     """
 
     def __init__(
-        self, prompt_ids: Sequence[Any], num_resamples: int, seed: int
+        self,
+        prompt_ids: Sequence[Any] | np.ndarray,
+        num_resamples: int,
+        seed: int,
     ) -> None:
         self._num_resamples = check_num_resamples(num_resamples)
         self._seed = check_seed(seed)
@@ -309,7 +315,9 @@ class PromptResamples:
         self.groups = [np.array(group) for group in rows.values()]
         self._rows = None
 
-    def over_texts(self, statistic: Callable[..., Any]) -> Estimate:
+    def over_texts(
+        self, statistic: Callable[[np.ndarray], tuple[float, str]]
+    ) -> Estimate:
         """Estimates a function of a set of texts.
 
         Args:
@@ -332,7 +340,7 @@ class PromptResamples:
         found[0] = value
         return Estimate(value, *weighted_interval(found, size))
 
-    def over_prompts(self, numbers: Tensor, reason: str) -> Estimate:
+    def over_prompts(self, numbers: np.ndarray, reason: str) -> Estimate:
         """Estimates the mean of a number that each prompt has.
 
         Args:

@@ -2,13 +2,17 @@
 
 import itertools
 import statistics
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from collections.abc import Set
 from typing import Any
 
 import numpy as np
 
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
 from keras_irl.columns import column_of_lists
+from keras_irl.error_texts import shortened
 from keras_irl.metrics.word_tokenizers import DEFAULT
 from keras_irl.metrics.word_tokenizers import splitter
 from keras_irl.metrics.word_tokenizers import warn_of_unspaced
@@ -23,8 +27,8 @@ _NUM_AT_ONCE = 64
 
 
 def self_bleu(
-    samples_per_prompt: Any,
-    max_order: Any = _MAX_ORDER,
+    samples_per_prompt: Sequence[Sequence[str]],
+    max_order: int = _MAX_ORDER,
     tokenize: str = DEFAULT,
 ) -> float:
     """Computes Self-BLEU: how alike the responses to the same prompt are.
@@ -82,10 +86,10 @@ def self_bleu(
 
 
 def prompt_self_bleu(
-    samples_per_prompt: Any,
-    max_order: Any = _MAX_ORDER,
+    samples_per_prompt: Sequence[Sequence[str]],
+    max_order: int = _MAX_ORDER,
     tokenize: str = DEFAULT,
-) -> Any:
+) -> Iterator[float]:
     """Computes the `self_bleu` of each prompt, as a share, one by one."""
     max_order = check_integer("max_order", max_order, 1, _LARGEST_ORDER)
     words = splitter(tokenize)
@@ -113,7 +117,9 @@ def prompt_self_bleu(
 
 
 def distinct_n(
-    samples_per_prompt: Any, n: int = 2, tokenize: str = DEFAULT
+    samples_per_prompt: Sequence[Sequence[str]],
+    n: int = 2,
+    tokenize: str = DEFAULT,
 ) -> float:
     """Computes the share of different n-grams among all n-grams of a prompt.
 
@@ -151,7 +157,7 @@ def distinct_n(
     return 100.0 * statistics.fmean(shares)
 
 
-def diversity_note(num_samples: Any, tokenize: str = DEFAULT) -> str:
+def diversity_note(num_samples: Set[int], tokenize: str = DEFAULT) -> str:
     """Explains `self_bleu` and `distinct_n` to readers of a table.
 
     Args:
@@ -175,7 +181,7 @@ def diversity_note(num_samples: Any, tokenize: str = DEFAULT) -> str:
     )
 
 
-def tokenizer_of(rows: Any) -> str:
+def tokenizer_of(rows: Sequence[Mapping[str, Any]]) -> str:
     """The word tokenizer of rows that are compared.
 
     Args:

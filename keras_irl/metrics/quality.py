@@ -9,7 +9,6 @@ no reference.
 import collections
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import sacrebleu
 
@@ -37,7 +36,7 @@ def _bleu_of_counts(sums):
 @word_metric(_bleu_of_counts)
 def bleu(
     responses: Sequence[str], references: Sequence[Sequence[str]], tokenize: str
-) -> list[Any]:
+) -> list[tuple[int, ...]]:
     """Computes multi-reference BLEU over a corpus.
 
     BLEU of SacreBLEU with its defaults: 4-grams of `13a` tokens, case kept,
@@ -87,7 +86,7 @@ def _chrf_of_counts(sums):
 @sum_over_texts(_chrf_of_counts)
 def chrf(
     responses: Sequence[str], references: Sequence[Sequence[str]]
-) -> list[Any]:
+) -> list[Sequence[int]]:
     """Computes chrF, the F₂ score of character 6-grams, over a corpus.
 
     That of SacreBLEU with its defaults: n-grams of 1 to 6 characters, without
@@ -134,7 +133,7 @@ def _shared_counts(response, reference):
 @mean_over_texts
 def exact_match(
     responses: Sequence[str], references: Sequence[Sequence[str]]
-) -> list[Any]:
+) -> list[float]:
     """Percentage of responses that equal one of their references.
 
     Only how words are spaced makes no difference.

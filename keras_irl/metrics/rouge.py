@@ -7,7 +7,6 @@ import itertools
 import re
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 from rouge_score import tokenizers as rouge_tokenizers
 from rouge_score.rouge_scorer import RougeScorer
@@ -21,7 +20,7 @@ from keras_irl.metrics.word_tokenizers import warn_of_unspaced
 @word_metric()
 def rouge_1(
     responses: Sequence[str], references: Sequence[Sequence[str]], tokenize: str
-) -> Any:
+) -> list[float]:
     """Computes ROUGE-1, the mean F₁ score of single words.
 
     Words are runs of `a` to `z` and digits, in lower case and not stemmed, as
@@ -43,7 +42,7 @@ def rouge_1(
 @word_metric()
 def rouge_2(
     responses: Sequence[str], references: Sequence[Sequence[str]], tokenize: str
-) -> Any:
+) -> list[float]:
     """Computes ROUGE-2, the mean F₁ score of pairs of words; see `rouge_1`.
 
     Example:
@@ -56,7 +55,7 @@ def rouge_2(
 @word_metric()
 def rouge_lsum(
     responses: Sequence[str], references: Sequence[Sequence[str]], tokenize: str
-) -> Any:
+) -> list[float]:
     """Computes ROUGE-Lsum, the mean F₁ score of common subsequences.
 
     Each sentence of a reference is compared with every one of the response,

@@ -18,12 +18,11 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_irl.arguments import as_numbers
-from keras_irl.arguments import shortened
 from keras_irl.columns import column
 from keras_irl.columns import column_of_lists
+from keras_irl.error_texts import shortened
 from keras_irl.metrics.word_tokenizers import DEFAULT
 from keras_irl.metrics.word_tokenizers import check_tokenizer
-from keras_irl.types import Tensor
 
 
 class TextMetric:
@@ -47,8 +46,8 @@ class TextMetric:
 
     def __init__(
         self,
-        function: Callable[..., Any],
-        score: Callable[..., Any] | None = None,
+        function: Callable[..., Sequence[Any]],
+        score: Callable[[np.ndarray], float] | None = None,
     ) -> None:
         functools.update_wrapper(self, function)
         self._function = function
@@ -61,11 +60,11 @@ class TextMetric:
         weights = np.ones((1, len(statistics)))
         return float(self.resampled(weights, statistics[:, None])[0])
 
-    def count(self, *texts: Any) -> Any:
+    def count(self, *texts: Any) -> Sequence[Any]:
         """Counts the statistics of each text."""
         return self._function(*texts)
 
-    def tokenized_by(self, tokenize: str) -> Any:
+    def tokenized_by(self, tokenize: str) -> "TextMetric":
         """Returns the same metric of words that another tokenizer separates.
 
         Args:
@@ -79,7 +78,7 @@ class TextMetric:
 
     def statistics(
         self, responses: Sequence[str], references: Sequence[Sequence[str]]
-    ) -> Tensor:
+    ) -> np.ndarray:
         """Computes the statistics that each response adds to the metric.
 
         Args:
@@ -108,7 +107,9 @@ class TextMetric:
             )
         return array.reshape(len(responses), -1)
 
-    def resampled(self, weights: Tensor, statistics: Tensor) -> Tensor:
+    def resampled(
+        self, weights: np.ndarray, statistics: np.ndarray
+    ) -> np.ndarray:
         """Computes the metric of weighted prompts, as a bootstrap draws them.
 
         Args:
@@ -161,7 +162,7 @@ class WordMetric(TextMetric):
         plain: The same metric with its own tokenizer. Defaults to itself.
 
     Example:
-    >>> from keras_irl.evaluation import bleu
+    >>> from keras_irl.metrics import bleu
     >>> chinese = ["猫坐在垫子上"], [["猫坐在垫子上"]]
     >>> round(bleu(*chinese, tokenize="zh"), 1)
     100.0
@@ -169,10 +170,10 @@ class WordMetric(TextMetric):
 
     def __init__(
         self,
-        function: Callable[..., Any],
-        score: Any = None,
+        function: Callable[..., Sequence[Any]],
+        score: Callable[[np.ndarray], float] | None = None,
         tokenize: str = DEFAULT,
-        plain: Any = None,
+        plain: "WordMetric | None" = None,
     ) -> None:
         super().__init__(function, score)
         self.tokenize = tokenize
@@ -183,15 +184,15 @@ class WordMetric(TextMetric):
         responses: Sequence[str],
         references: Sequence[Sequence[str]],
         tokenize: str | None = None,
-    ) -> Any:
+    ) -> float:
         if tokenize is None:
             return super().__call__(responses, references)
         return self.tokenized_by(tokenize)(responses, references)
 
-    def count(self, *texts: Any) -> Any:
+    def count(self, *texts: Any) -> Sequence[Any]:
         return self._function(*texts, self.tokenize)
 
-    def tokenized_by(self, tokenize: str) -> Any:
+    def tokenized_by(self, tokenize: str) -> "WordMetric":
         """See `TextMetric`."""
         tokenize = check_tokenizer(tokenize)
         plain = self if self._plain is None else self._plain
@@ -220,7 +221,9 @@ class _AdaptedMetric(TextMetric):
         return _AdaptedMetric(metric, self._adapt)
 
 
-def tokenized_by(metric: Any, tokenize: str) -> Any:
+def tokenized_by(
+    metric: Callable[..., float], tokenize: str
+) -> Callable[..., float]:
     """The same metric of words that another tokenizer separates.
 
     Args:
@@ -235,7 +238,7 @@ def tokenized_by(metric: Any, tokenize: str) -> Any:
     return metric.tokenized_by(tokenize)
 
 
-def mean_over_texts(function: Callable[..., Any]) -> TextMetric:
+def mean_over_texts(function: Callable[..., Sequence[float]]) -> TextMetric:
     """Makes a metric of a function that scores each text on its own.
 
     Args:
@@ -255,7 +258,9 @@ def mean_over_texts(function: Callable[..., Any]) -> TextMetric:
     return TextMetric(function)
 
 
-def sum_over_texts(score: Callable[..., Any]) -> Any:
+def sum_over_texts(
+    score: Callable[[np.ndarray], float],
+) -> Callable[[Callable[..., Any]], TextMetric]:
     """Makes a metric of a function that counts something in each text.
 
     Args:
@@ -275,7 +280,9 @@ def sum_over_texts(score: Callable[..., Any]) -> Any:
     return functools.partial(TextMetric, score=score)
 
 
-def word_metric(score: Any = None) -> Any:
+def word_metric(
+    score: Callable[[np.ndarray], float] | None = None,
+) -> Callable[[Callable[..., Any]], WordMetric]:
     """Makes a metric of a function that counts words.
 
     Args:
@@ -288,7 +295,10 @@ def word_metric(score: Any = None) -> Any:
     return functools.partial(WordMetric, score=score)
 
 
-def after_change(metric: Any, change: Callable[..., Any]) -> Any:
+def after_change(
+    metric: Callable[..., float],
+    change: Callable[[Sequence[str]], Sequence[str]],
+) -> Callable[..., float]:
     """Makes a metric of responses that are changed first.
 
     Args:
@@ -301,7 +311,9 @@ def after_change(metric: Any, change: Callable[..., Any]) -> Any:
     return _adapted(metric, functools.partial(_change_responses, change))
 
 
-def given_prompts(metric: Callable[..., Any], prompts: Sequence[str]) -> Any:
+def given_prompts(
+    metric: Callable[..., float], prompts: Sequence[str]
+) -> Callable[..., float]:
     """Makes a metric of one that reads the prompts too.
 
     Args:
@@ -320,8 +332,8 @@ class _JudgedTexts(NamedTuple):
     """The arguments of a metric that reads prompts."""
 
     prompts: list
-    responses: Any
-    references: Any
+    responses: list[str]
+    references: list[list[str]]
 
 
 def _change_responses(change, responses, references):
@@ -361,7 +373,7 @@ def _is_named(metric):
 
 def check_references(
     responses: Sequence[str], references: Sequence[Sequence[str]]
-) -> tuple[Any, ...]:
+) -> tuple[list[str], list[list[str]]]:
     """Checks that each response is a string with references to judge it by.
 
     Args:

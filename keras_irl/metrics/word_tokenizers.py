@@ -5,7 +5,6 @@ import re
 import warnings
 from collections.abc import Callable
 from collections.abc import Iterable
-from typing import Any
 
 import sacrebleu
 
@@ -33,7 +32,7 @@ _UNSEPARATED = {
 }
 
 
-def check_tokenizer(tokenize: str) -> Any:
+def check_tokenizer(tokenize: str) -> str:
     """Checks the name of a tokenizer, and that it can be used here.
 
     Args:
@@ -50,7 +49,7 @@ def check_tokenizer(tokenize: str) -> Any:
     return tokenize
 
 
-def splitter(tokenize: str = DEFAULT) -> Callable[..., Any]:
+def splitter(tokenize: str = DEFAULT) -> Callable[[str], list[str]]:
     """Returns the word tokenizer of a name.
 
     | name       | words                                                       |
@@ -115,7 +114,7 @@ def _splitter_by_pieces(separate):
     return split
 
 
-def warn_of_unspaced(texts: Iterable[Any], tokenize: str) -> None:
+def warn_of_unspaced(texts: Iterable[str], tokenize: str) -> None:
     """Warns of texts without spaces that a tokenizer would not separate.
 
     Their n-grams would be those of whole clauses, which are hardly ever equal.

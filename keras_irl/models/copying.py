@@ -11,7 +11,7 @@ from keras_irl.models.lora import has_lora
 from keras_irl.types import Policy
 
 
-def copy_policy(policy: Policy) -> Any:
+def copy_policy(policy: Policy) -> Policy:
     """Makes a second policy with equal weights.
 
     Args:

@@ -9,7 +9,6 @@ import pathlib
 import shutil
 import tempfile
 from collections.abc import Iterator
-from typing import Any
 
 import keras
 import numpy as np
@@ -27,7 +26,7 @@ from keras_irl.models.lora import enable_lora
 from keras_irl.models.lora import has_lora
 from keras_irl.models.lora import low_rank_updates
 from keras_irl.models.policy_model import PolicyModel
-from keras_irl.models.scratch import seeded
+from keras_irl.models.seeding import seeded
 from keras_irl.process_number import is_first_process
 from keras_irl.process_number import num_processes
 from keras_irl.processes import done_on_first
@@ -353,7 +352,7 @@ def _cannot_write(policy, reason):
 
 
 @contextlib.contextmanager
-def merged_updates(policy: Policy) -> Iterator[Any]:
+def merged_updates(policy: Policy) -> Iterator[None]:
     """Adds the low-rank updates of a policy to its weights, for a while.
 
     Args:
@@ -370,13 +369,11 @@ def merged_updates(policy: Policy) -> Iterator[Any]:
     ]
     try:
         for update in updates:
-            weight = updated_weight(update.layer)
-            merged = (
-                update.layer.embeddings
-                if weight.name == "embeddings"
-                else update.layer.kernel
+            is_table = isinstance(update.layer, keras.layers.Embedding)
+            # What a layer shows is the sum already.
+            updated_weight(update.layer).assign(
+                update.layer.embeddings if is_table else update.layer.kernel
             )
-            weight.assign(merged)
             update.b.assign(np.zeros(update.b.shape))
         yield
     finally:

@@ -126,7 +126,7 @@ def restart_lora(policy: Policy) -> None:
         a.assign(initializer(a.shape, dtype=a.dtype))
 
 
-def dead_lora(policy: Policy) -> list[Any]:
+def dead_lora(policy: Policy) -> list[keras.Variable]:
     """Finds low-rank updates that would never move, as both factors are zero.
 
     Each has a gradient only where the other is something else.
@@ -200,7 +200,7 @@ class LowRankUpdates(keras.layers.Layer):
         restart_lora(self._policy())
 
 
-def low_rank_updates(policy: Policy) -> list[Any]:
+def low_rank_updates(policy: Policy) -> list[LowRankUpdate]:
     """Lists the low-rank updates of a policy.
 
     Args:
@@ -217,7 +217,7 @@ def low_rank_updates(policy: Policy) -> list[Any]:
     return found
 
 
-def low_rank_variables(policy: Policy) -> list[Any]:
+def low_rank_variables(policy: Policy) -> list[keras.Variable]:
     """Lists the factors of all low-rank updates of a policy, flat."""
     return [v for update in low_rank_updates(policy) for v in update[1:]]
 

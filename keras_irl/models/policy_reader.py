@@ -2,6 +2,7 @@
 
 import threading
 import weakref
+from typing import TYPE_CHECKING
 from typing import Any
 
 import keras
@@ -20,11 +21,14 @@ from keras_irl.processes import fetched_by_all
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
 
+if TYPE_CHECKING:
+    from keras_irl.ops.statistics import TokenStatistics
+
 _LOCKS = weakref.WeakKeyDictionary()
 _GUARD = threading.Lock()
 
 
-def lock_of(policy: Policy) -> Any:
+def lock_of(policy: Policy) -> threading.RLock:
     """Returns the lock that whoever reads a policy must hold.
 
     Compiled functions give the arrays of a policy away while they run, under
@@ -91,8 +95,8 @@ class PolicyReader(keras.Model):
         return fetched_by_all(super().predict_step(*args))
 
     def statistics(
-        self, inputs: dict[str, Any], actions: Tensor, mask: Tensor
-    ) -> Any:
+        self, inputs: dict[str, Tensor], actions: Tensor, mask: Tensor
+    ) -> "TokenStatistics":
         """Reads `TokenStatistics`, of shape `(B, T)`, of a batch."""
         if not self.tiles_vocabulary:
             with without_mask_warnings():

@@ -1,6 +1,7 @@
 """Policies by the name of a preset or a file."""
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import keras_hub
@@ -8,30 +9,30 @@ import keras_hub
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import first_line
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import first_line
+from keras_irl.error_texts import shortened
 from keras_irl.families.family import layout_of
 from keras_irl.families.positions import num_positions
 from keras_irl.keras_seams import without_mask_warnings
+from keras_irl.models.policy_arguments import check_dtype
+from keras_irl.models.policy_arguments import check_lengths
 from keras_irl.models.scratch import FAMILIES
 from keras_irl.models.scratch import SIZES
-from keras_irl.models.scratch import check_dtype
-from keras_irl.models.scratch import check_lengths
 from keras_irl.models.scratch import scratch_policy
-from keras_irl.models.scratch import seeded
+from keras_irl.models.seeding import seeded
 from keras_irl.types import Policy
 
 
 @without_mask_warnings()
 def load_policy(
     preset: str,
-    texts: Any = None,
-    max_prompt_length: Any = None,
+    texts: Iterable[str] = None,
+    max_prompt_length: int | None = None,
     max_length: int | None = None,
     *,
     seed: int = 0,
     dtype: str | None = None,
-) -> Any:
+) -> Policy:
     """Loads a language model, or makes a small one from scratch.
 
     Args:
@@ -124,7 +125,7 @@ def _from_preset(preset, settings):
 
 
 def set_lengths(
-    policy: Policy, max_prompt_length: Any, max_length: int | None
+    policy: Policy, max_prompt_length: int | None, max_length: int | None
 ) -> None:
     """Sets the lengths that the preprocessor of a policy packs texts to.
 
@@ -139,7 +140,7 @@ def set_lengths(
     """
     max_prompt_length, max_length = check_lengths(max_prompt_length, max_length)
     layout = layout_of(policy)
-    lengths = {layout.length_name: max_length}
+    lengths: dict[str, Any] = {layout.length_name: max_length}
     if layout.has_encoder:
         lengths[layout.prompt_length_name] = max_prompt_length
     lengths = {n: int(k) for n, k in lengths.items() if k is not None}

@@ -1,7 +1,5 @@
 """Rematerialization: activations recomputed in the backward pass."""
 
-from typing import Any
-
 import keras
 from keras import ops
 
@@ -51,7 +49,7 @@ def rematerialize(policy: Policy) -> int:
     return len(blocks)
 
 
-def is_rematerialized(layer: Any) -> bool:
+def is_rematerialized(layer: keras.Layer) -> bool:
     """Tells whether a layer computes once more what its gradient needs."""
     return isinstance(layer.call, _Rematerialized)
 

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.families.heads import MIN_VOCABULARY_SIZE
 from keras_irl.families.heads import has_known_head
 from keras_irl.families.heads import vocabulary_head
@@ -14,7 +14,9 @@ from keras_irl.types import Policy
 
 
 def tiles_vocabulary(
-    policy: Policy, tile_vocabulary: Any, compile_arguments: dict[str, Any]
+    policy: Policy,
+    tile_vocabulary: bool | str,
+    compile_arguments: dict[str, Any],
 ) -> bool:
     """Decides whether a trainer tiles the vocabulary.
 

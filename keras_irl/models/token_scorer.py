@@ -3,6 +3,7 @@
 import contextlib
 import functools
 from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 from typing import Self
 
@@ -17,6 +18,7 @@ from keras_irl.models.copying import policy_config
 from keras_irl.models.lora import has_lora
 from keras_irl.models.lora import low_rank_variables
 from keras_irl.types import Policy
+from keras_irl.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")
@@ -45,14 +47,14 @@ class TokenScorer(keras.Model):
     ```
     """
 
-    def __init__(self, language_model: Any, **kwargs: Any) -> None:
+    def __init__(self, language_model: Policy, **kwargs: Any) -> None:
         check_language_model(language_model)
         super().__init__(**kwargs)
         self.language_model = language_model
         self.head = score_head(language_model)
         self.built = True
 
-    def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
+    def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
         states = hidden_states(self.language_model, inputs, training=training)
         return ops.squeeze(self.head(states), axis=-1)
 
@@ -73,7 +75,7 @@ class TokenScorer(keras.Model):
         )
 
 
-def score_head(language_model: Any) -> Any:
+def score_head(language_model: Policy) -> keras.layers.Dense:
     """Makes the layer that scores the hidden states of a language model.
 
     Args:
@@ -143,7 +145,7 @@ class AdaptedScorer(keras.Model):
         adapter.assign(ops.copy(ops.convert_to_tensor(update)))
         return adapter
 
-    def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
+    def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
         adapters = [ops.convert_to_tensor(v) for v in self.adapters]
         return ops.squeeze(
             self.head(self._read(adapters, inputs, training)), axis=-1
@@ -157,7 +159,7 @@ class AdaptedScorer(keras.Model):
         """
         self._check()
 
-    def get_config(self) -> Any:
+    def get_config(self) -> dict[str, Any]:
         raise ValueError(
             "A model with a scorer that borrows the backbone of a policy can't "
             "be saved whole. Save its weights, `trainer.save_weights(...)`, to "
@@ -168,7 +170,7 @@ class AdaptedScorer(keras.Model):
         )
 
 
-def adapted_variables(policy: Policy) -> list[Any]:
+def adapted_variables(policy: Policy) -> list[keras.Variable]:
     """Lists what of a policy changes: low-rank updates and trained variables.
 
     Raises:
@@ -187,7 +189,7 @@ def adapted_variables(policy: Policy) -> list[Any]:
     return [v for v in policy.variables if id(v) in changing]
 
 
-def check_adapted(policy: Policy, adapted: Any) -> None:
+def check_adapted(policy: Policy, adapted: Sequence[keras.Variable]) -> None:
     """Checks that all that changes of a policy was known before.
 
     Args:
@@ -209,7 +211,11 @@ def check_adapted(policy: Policy, adapted: Any) -> None:
 
 
 @contextlib.contextmanager
-def other_values(policy: Policy, variables: Any, values: Any) -> Iterator[Any]:
+def other_values(
+    policy: Policy,
+    variables: Sequence[keras.Variable],
+    values: Sequence[Tensor],
+) -> Iterator[None]:
     """Lets some variables of a policy have other values for a while.
 
     Args:

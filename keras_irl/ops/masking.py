@@ -19,8 +19,6 @@ Keras hands a loss a sample weight and nothing else: therefore the sign. It is
 written by `mark_cut` and read by `is_cut`, and by nothing else.
 """
 
-from typing import Any
-
 import numpy as np
 from keras import ops
 
@@ -30,7 +28,7 @@ from keras_irl.types import Tensor
 CONTINUES = np.float32(-0.0)
 
 
-def mark_cut(mask: Tensor, is_cut: Tensor) -> Any:
+def mark_cut(mask: Tensor, is_cut: Tensor) -> Tensor:
     """Marks the states in which texts were cut off, in a mask.
 
     Args:

@@ -7,13 +7,13 @@ import numpy as np
 from keras import ops
 
 from keras_irl.arguments import check_kind
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.types import Tensor
 
 _NO_NUMBERS = ("string", "complex64", "complex128", "object")
 
 
-def as_tensor(name: str, values: Tensor) -> Any:
+def as_tensor(name: str, values: Tensor) -> Tensor:
     """Returns a tensor of whatever holds numbers.
 
     Args:
@@ -52,7 +52,7 @@ def as_tensor(name: str, values: Tensor) -> Any:
     return tensor
 
 
-def check_shapes(**tensors: Any) -> list[Any]:
+def check_shapes(**tensors: Any) -> list[Tensor]:
     """Checks that tensors have the shapes their docstrings give.
 
     Each letter stands for one size, the same wherever it appears. A size that
@@ -123,7 +123,7 @@ def check_actions(actions: Any, vocabulary_size: int) -> None:
         )
 
 
-def check_scalar(name: str, number: Tensor) -> Any:
+def check_scalar(name: str, number: Tensor) -> Tensor:
     """Returns a tensor that stands for a number, such as a schedule's value.
 
     Args:

@@ -5,7 +5,6 @@ of the next token. All that the objectives ask of a vocabulary of any size is
 the value of the token that was taken and the log-sum-exp over all of them.
 """
 
-from typing import Any
 from typing import NamedTuple
 
 import numpy as np
@@ -36,10 +35,10 @@ class TokenStatistics(NamedTuple):
     (0.6931, 1.0)
     """
 
-    action_values: Any
-    values: Any
-    entropies: Any
-    is_argmax: Any
+    action_values: Tensor
+    values: Tensor
+    entropies: Tensor
+    is_argmax: Tensor
 
 
 def nearest_tokens(actions: Tensor, vocabulary_size: int) -> Tensor:

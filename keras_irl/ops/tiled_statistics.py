@@ -1,7 +1,6 @@
 """Token statistics from hidden states, tile by tile of the vocabulary."""
 
 import importlib
-from typing import Any
 
 import keras
 from keras import ops
@@ -23,12 +22,12 @@ from keras_irl.types import Tensor
 
 def tiled_token_statistics(
     hidden_states: Tensor,
-    head: Any,
+    head: VocabularyHead,
     actions: Tensor,
     mask: Tensor,
     *,
-    block_size: Any = None,
-    tile_size: Any = None,
+    block_size: int | None = None,
+    tile_size: int | None = None,
 ) -> TokenStatistics:
     """Computes what `token_statistics` does, tile by tile of the vocabulary.
 

@@ -154,11 +154,11 @@ class OffsetSums(NamedTuple):
         squares: Scalar, Σ kₜ².
     """
 
-    products: Any
-    squares: Any
+    products: Tensor
+    squares: Tensor
 
     @property
-    def offset(self) -> Any:
+    def offset(self) -> Tensor:
         """Scalar −Σ kₜ rₜ / Σ kₜ², 0 where no action pins a level."""
         return -ops.divide_no_nan(self.products, self.squares)
 

@@ -1,6 +1,5 @@
 """The vocabulary head: logits of hidden states."""
 
-from typing import Any
 from typing import NamedTuple
 
 import keras
@@ -20,9 +19,9 @@ class HeadTensors(NamedTuple):
         bias: Float tensor of shape `(V,)`, or `None`.
     """
 
-    hidden_states: Any
-    kernel: Any
-    bias: Any
+    hidden_states: Tensor
+    kernel: Tensor
+    bias: Tensor | None
 
 
 class VocabularyHead(NamedTuple):
@@ -51,16 +50,16 @@ class VocabularyHead(NamedTuple):
     [2.0, 6.0, 0.0]
     """
 
-    kernel: Any
-    bias: Any = None
+    kernel: Tensor
+    bias: Tensor | None = None
     scale: float = 1.0
     soft_cap: float | None = None
     axes: str = "VD"
     is_trained: bool = True
-    stored: Any = None
+    stored: keras.Variable | None = None
 
     @property
-    def vocabulary_size(self) -> Any:
+    def vocabulary_size(self) -> int:
         """The number of tokens V."""
         return np.shape(self.kernel)[self.axes.index("V")]
 

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_irl.keras_seams import trained_by
 from keras_irl.optimizers.token_weighted import dense
+from keras_irl.types import Tensor
 
 
 class HeadStart(keras.optimizers.Optimizer):
@@ -25,20 +26,20 @@ class HeadStart(keras.optimizers.Optimizer):
     """
 
     # None while Keras sets its own attributes, of which one is handed on.
-    inner_optimizer: Any = None
+    inner_optimizer: keras.Optimizer = None
 
-    def __init__(self, inner_optimizer: Any) -> None:
+    def __init__(self, inner_optimizer: keras.Optimizer) -> None:
         factor = inner_optimizer.loss_scale_factor
         super().__init__(learning_rate=0.0, name=inner_optimizer.name)
         self.inner_optimizer = inner_optimizer
         self.loss_scale_factor = factor
 
     @property
-    def variables(self) -> Any:
+    def variables(self) -> list[keras.Variable]:
         return self.inner_optimizer.variables
 
     @property
-    def iterations(self) -> Any:
+    def iterations(self) -> keras.Variable:
         return self.inner_optimizer.iterations
 
     @property
@@ -51,12 +52,16 @@ class HeadStart(keras.optimizers.Optimizer):
         if self.inner_optimizer is not None:
             self.inner_optimizer.loss_scale_factor = factor
 
-    def build(self, variables: Any) -> None:
+    def build(self, variables: Sequence[keras.Variable]) -> None:
         if not self.built:
             self.inner_optimizer.build(variables)
             super().build(variables)
 
-    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+    def apply(
+        self,
+        grads: Sequence[Tensor | None],
+        trainable_variables: Sequence[keras.Variable] | None = None,
+    ) -> None:
         if trainable_variables is None:
             trainable_variables = trained_by(self)
         started = self.iterations > 0
@@ -88,7 +93,9 @@ class HeadStart(keras.optimizers.Optimizer):
         for variable, value in zip(variables, found, strict=True):
             variable.assign(value)
 
-    def finalize_variable_values(self, var_list: Any) -> None:
+    def finalize_variable_values(
+        self, var_list: Sequence[keras.Variable]
+    ) -> None:
         self.inner_optimizer.finalize_variable_values(var_list)
 
     def get_config(self) -> dict[str, Any]:
@@ -113,7 +120,9 @@ class NetworkOptimizers(keras.optimizers.MultiOptimizer):
     """
 
     def __init__(
-        self, optimizers: Sequence[Any], networks: Sequence[Any]
+        self,
+        optimizers: Sequence[keras.Optimizer],
+        networks: Sequence[keras.Model],
     ) -> None:
         if len({id(optimizer) for optimizer in optimizers}) < len(optimizers):
             raise ValueError(
@@ -132,9 +141,9 @@ class NetworkOptimizers(keras.optimizers.MultiOptimizer):
         # Which variable is whose can't be written down; `GAIL` knows it.
         return {"name": self.name}
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: dict[str, Any]) -> None:
         # Keras saves the optimizers of the networks by themselves.
         store["iterations"] = self.iterations.numpy()
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: dict[str, Any]) -> None:
         self.iterations.assign(store["iterations"])

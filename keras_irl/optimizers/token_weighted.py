@@ -67,8 +67,8 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
 
     def __init__(
         self,
-        inner_optimizer: Any,
-        measured: Sequence[Any] | None = None,
+        inner_optimizer: keras.Optimizer,
+        measured: Sequence[keras.Variable] | None = None,
         patience: int = 1,
         name: str | None = None,
     ) -> None:
@@ -102,7 +102,7 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
             (), initializer="zeros", dtype="float32", name=name
         )
 
-    def build(self, variables: Any) -> None:
+    def build(self, variables: Sequence[keras.Variable]) -> None:
         if self.built:
             return
         if not self.inner_optimizer.built:
@@ -114,7 +114,7 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
         super().build(variables)
 
     @property
-    def variables(self) -> Any:
+    def variables(self) -> list[keras.Variable]:
         return super().variables + self.inner_optimizer.variables
 
     @property
@@ -127,7 +127,7 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
         self.inner_optimizer.learning_rate = learning_rate
 
     @property
-    def iterations(self) -> Any:
+    def iterations(self) -> keras.Variable:
         """Those of the wrapped optimizer."""
         return self.inner_optimizer.iterations
 
@@ -142,7 +142,7 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
         return int(ops.convert_to_numpy(self._num_broken))
 
     @contextlib.contextmanager
-    def weighing(self, num_tokens: Tensor | None) -> Iterator[Any]:
+    def weighing(self, num_tokens: Tensor | None) -> Iterator[None]:
         """Tells how many tokens the next gradient is a mean of.
 
         Args:
@@ -161,7 +161,11 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
         """Lets steps be taken again after too many broken gradients."""
         self._num_broken.assign(0.0)
 
-    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+    def apply(
+        self,
+        grads: Sequence[Tensor | None],
+        trainable_variables: Sequence[keras.Variable] | None = None,
+    ) -> None:
         if trainable_variables is None:
             trainable_variables = trained_by(self)
         trainable_variables = list(trainable_variables)
@@ -173,8 +177,11 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
         )
 
     def stateless_apply(
-        self, optimizer_variables: Any, grads: Any, trainable_variables: Any
-    ) -> Any:
+        self,
+        optimizer_variables: Sequence[Tensor],
+        grads: Sequence[Tensor | None],
+        trainable_variables: Sequence[Tensor],
+    ) -> tuple[list[Tensor], ...]:
         trained = trained_by(self)
         mapping = [
             *zip(trained, trainable_variables, strict=True),
@@ -279,21 +286,23 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
             due.append(ops.where(is_due, steps * value, nothing))
         return due
 
-    def finalize_variable_values(self, var_list: Any) -> None:
+    def finalize_variable_values(
+        self, var_list: Sequence[keras.Variable]
+    ) -> None:
         self.inner_optimizer.finalize_variable_values(var_list)
 
-    def set_weights(self, weights: Any) -> None:
+    def set_weights(self, weights: Sequence[Tensor]) -> None:
         own = super().variables
         for variable, weight in zip(own, weights, strict=False):
             variable.assign(weight)
         self.inner_optimizer.set_weights(weights[len(own) :])
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: dict[str, Any]) -> None:
         # Keras saves the wrapped optimizer by itself.
         for i, variable in enumerate(super().variables):
             store[str(i)] = ops.convert_to_numpy(variable)
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: dict[str, Any]) -> None:
         own = super().variables
         if len(store.keys()) == len(own) - 1:
             # Older files count no steps that were skipped.
@@ -324,7 +333,7 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
         return cls(inner, patience=patience, name=config["name"])
 
 
-def dense(gradient: Any) -> Any:
+def dense(gradient: Tensor | None) -> Tensor | None:
     """The array of a gradient, or `None`.
 
     That of an embedding may list only the rows that were read.

@@ -1,16 +1,17 @@
 """The innermost optimizer behind its wrappers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.optimizers.token_weighted import TokenWeightedOptimizer
 
 _WRAPPERS = (keras.optimizers.LossScaleOptimizer, TokenWeightedOptimizer)
 
 
-def check_optimizer(name: str, optimizer: Any) -> Any:
+def check_optimizer(name: str, optimizer: Any) -> keras.Optimizer:
     """Returns the optimizer that a user has named or made.
 
     Args:
@@ -39,7 +40,9 @@ def check_optimizer(name: str, optimizer: Any) -> Any:
     return found
 
 
-def inner_optimizer(optimizer: Any) -> Any:
+def inner_optimizer(
+    optimizer: keras.Optimizer | None,
+) -> keras.Optimizer | None:
     """Returns the optimizer that does the work: all wrappers are taken off.
 
     Args:
@@ -56,8 +59,10 @@ def inner_optimizer(optimizer: Any) -> Any:
 
 
 def token_weighted(
-    optimizer: Any, measured: Any = None, patience: int = 1
-) -> Any:
+    optimizer: keras.Optimizer,
+    measured: Sequence[keras.Variable] | None = None,
+    patience: int = 1,
+) -> keras.Optimizer:
     """Wraps an optimizer in a `TokenWeightedOptimizer`, inside loss scaling.
 
     Args:
@@ -82,7 +87,7 @@ def token_weighted(
     return wrapped
 
 
-def wrapper_of(optimizer: Any) -> Any:
+def wrapper_of(optimizer: keras.Optimizer) -> Any:
     """Finds the `TokenWeightedOptimizer` that `token_weighted` has made.
 
     Args:

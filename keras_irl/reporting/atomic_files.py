@@ -3,6 +3,7 @@
 import os
 import pathlib
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +13,8 @@ from keras_irl.types import Path
 
 
 def atomic_write(
-    files: dict[str, Any], folder: Path, others: Sequence[str] = ()
-) -> list[Any]:
+    files: Mapping[str, str | bytes], folder: Path, others: Sequence[str] = ()
+) -> list[pathlib.Path]:
     """Writes files atomically: under other names first, then renamed.
 
     What can't be written is found out before anything is. Of the processes of

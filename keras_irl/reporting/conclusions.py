@@ -1,17 +1,17 @@
 """Conclusions of a comparison, in sentences."""
 
 import math
-from typing import Any
 from typing import NamedTuple
 
 from keras_irl.evaluation.summary import row_estimates
+from keras_irl.types import Results
 
 _GREEDY = "greedy"
 # Standard errors of a difference, beyond which it is told from 0: 95 %.
 _NOTICED = 1.96
 
 
-def headline(results: Any) -> str:
+def headline(results: Results) -> str:
     """Says in a sentence what came out: greedily, and at equal diversity.
 
     Args:
@@ -92,7 +92,7 @@ def _front_clause(front):
     return _Clause(text, verdict)
 
 
-def result_sentences(results: Any) -> list[Any]:
+def result_sentences(results: Results) -> list[str]:
     """Says the main metric of every decoding strategy, with standard errors.
 
     Args:
@@ -124,7 +124,7 @@ def result_sentences(results: Any) -> list[Any]:
     return sentences
 
 
-def front_conclusion(results: Any) -> str:
+def front_conclusion(results: Results) -> str:
     """Says how much better policies are than the first, at equal diversity.
 
     Args:

@@ -60,7 +60,7 @@ def readable(text: str) -> str:
     return shown or "∅"
 
 
-def short(text: str, size: int = 60) -> Any:
+def short(text: str, size: int = 60) -> str:
     """The beginning of a text, escaped, in one line."""
     shown = visible(text)
     return shown if len(shown) <= size else f"{shown[: size - 1]}…"

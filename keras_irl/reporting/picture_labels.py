@@ -45,7 +45,7 @@ class Label:
     color: str
 
 
-def drawable(text: str, points: Any, size: Any = SIZE) -> str:
+def drawable(text: str, points: float, size: float = SIZE) -> str:
     """The beginning of a text that fits a picture, of what its font has.
 
     Args:
@@ -82,7 +82,7 @@ def with_glyphs(text: str, font: Any) -> str:
     )
 
 
-def width_of(text: str, size: Any = SIZE) -> Any:
+def width_of(text: str, size: float = SIZE) -> float:
     """The width of a text in points."""
     font = font_manager.FontProperties(family="DejaVu Sans", size=size)
     return text_to_path.get_text_width_height_descent(text, font, False)[0]
@@ -99,7 +99,7 @@ def _ink(color):
 
 
 def place_labels(
-    axes: Any, beside: Sequence[Any], labels: Sequence[Any]
+    axes: Any, beside: Sequence[Label], labels: Sequence[Label]
 ) -> None:
     """Writes labels, and moves apart what would collide.
 

@@ -2,7 +2,6 @@
 
 import io
 import math
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -21,6 +20,7 @@ from keras_irl.reporting.picture_labels import drawable
 from keras_irl.reporting.picture_labels import place_labels
 from keras_irl.reporting.picture_labels import width_of
 from keras_irl.reporting.picture_labels import wrapped
+from keras_irl.types import Results
 
 # Okabe and Ito's colors, which color-blind people tell apart; the markers and
 # dashes tell them apart in print. Unequal in number, they make many pairs.
@@ -33,7 +33,7 @@ _NAME, _LONG_NAME = 110, 200
 _LARGEST = 1e30
 
 
-def draw_quality_vs_diversity(results: Any) -> Any:
+def draw_quality_vs_diversity(results: Results) -> bytes | None:
     """Draws quality against diversity: a curve of temperatures a policy.
 
     Up is better and right is more diverse. Other decoders are hollow points.
@@ -78,7 +78,7 @@ def draw_quality_vs_diversity(results: Any) -> Any:
     return _finished(axes, results, curves, beside, labels)
 
 
-def draw_learning_curves(results: Any) -> Any:
+def draw_learning_curves(results: Results) -> bytes | None:
     """Draws learning curves: losses on held-out texts over steps.
 
     Every evaluation has a marker. Bands are standard errors over seeds.
@@ -286,7 +286,7 @@ def _is_finite(estimate):
     return estimate is not None and math.isfinite(estimate.mean)
 
 
-def quality_vs_diversity_in_words(results: Any) -> str:
+def quality_vs_diversity_in_words(results: Results) -> str:
     """Alternative text of the picture of quality against diversity.
 
     Args:
@@ -311,7 +311,7 @@ def quality_vs_diversity_in_words(results: Any) -> str:
     return " ".join(sentences)
 
 
-def learning_curves_in_words(results: Any) -> str:
+def learning_curves_in_words(results: Results) -> str:
     """Alternative text of the picture of learning curves.
 
     Args:

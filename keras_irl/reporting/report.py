@@ -4,11 +4,13 @@ import base64
 import dataclasses
 import json
 import numbers
+import pathlib
 import re
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.evaluation.results import check_results
 from keras_irl.evaluation.results import curve_of
 from keras_irl.evaluation.results import finite
@@ -33,6 +35,7 @@ from keras_irl.reporting.tables import markdown_table
 from keras_irl.reporting.tables import result_tables
 from keras_irl.reporting.tables import settings_table
 from keras_irl.types import Path
+from keras_irl.types import Results
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,9 +56,9 @@ class Remarks:
 
 
 def remarks(
-    results: Any,
-    settings: dict[str, Any] | None = None,
-    notes: dict[str, Any] | None = None,
+    results: Results,
+    settings: Mapping[str, Any] | None = None,
+    notes: Mapping[str, Sequence[str]] | None = None,
     conclusion: str | None = None,
 ) -> Remarks:
     """Checks and completes the settings, notes and conclusion of a report.
@@ -136,13 +139,13 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def write_report(
-    results: Any,
+    results: Results,
     folder: Path,
     *,
-    settings: dict[str, Any] | None = None,
-    notes: dict[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    notes: Mapping[str, Sequence[str]] | None = None,
     conclusion: str | None = None,
-) -> Any:
+) -> list[pathlib.Path]:
     """Writes the report of a comparison.
 
     | file                       | content                                    |
@@ -192,14 +195,14 @@ def write_report(
 
 
 def report_files(
-    results: Any,
+    results: Results,
     json_name: str = "metrics.json",
     *,
-    settings: Any = None,
-    notes: Any = None,
-    conclusion: Any = None,
-    pictures: Sequence[Any] = (),
-) -> dict[str, Any]:
+    settings: Mapping[str, Any] | None = None,
+    notes: Mapping[str, Sequence[str]] | None = None,
+    conclusion: str | None = None,
+    pictures: "Sequence[Picture]" = (),
+) -> dict[str, str | bytes]:
     """Makes the files of `write_report`.
 
     Args:
@@ -357,7 +360,7 @@ class Picture:
     png: bytes
 
     @property
-    def base64(self) -> Any:
+    def base64(self) -> str:
         """The bytes, as a page holds them."""
         return base64.b64encode(self.png).decode("ascii")
 
@@ -386,7 +389,10 @@ class Sample:
 
 
 def comparison_page(
-    results: Any, said: Any, summary: Sequence[Any], pictures: Sequence[Any]
+    results: Results,
+    said: Remarks,
+    summary: Sequence[str],
+    pictures: Sequence[Picture],
 ) -> str:
     """Makes the web page of a comparison.
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import statistics
+from collections.abc import Mapping
 from typing import Any
 
 from keras_irl.evaluation.results import check_results
@@ -13,6 +14,7 @@ from keras_irl.metrics.diversity import diversity_note
 from keras_irl.metrics.diversity import tokenizer_of
 from keras_irl.reporting.conclusions import front_conclusion
 from keras_irl.reporting.escaping import in_markdown
+from keras_irl.types import Results
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Table:
     is_text: bool = False
 
 
-def markdown_table(table: Any) -> str:
+def markdown_table(table: Table) -> str:
     """Formats a table as Markdown with aligned columns.
 
     Args:
@@ -89,13 +91,13 @@ _HEADERS = {
 }
 
 
-def settings_table(settings: Any) -> Table:
+def settings_table(settings: Mapping[str, Any]) -> Table:
     """Puts settings into a table of two columns."""
     lines = [list(item) for item in settings.items()]
     return Table(["setting", "value"], lines, is_text=True)
 
 
-def result_tables(results: Any) -> list[Any]:
+def result_tables(results: Results) -> list[Table]:
     """Puts the results of a comparison into tables.
 
     Args:
@@ -128,7 +130,7 @@ def result_tables(results: Any) -> list[Any]:
     return found
 
 
-def format_table(results: Any) -> str:
+def format_table(results: Results) -> str:
     """Formats the results of a comparison as aligned Markdown tables.
 
     One table has a line for each objective, where its runs have numbers,

@@ -53,13 +53,13 @@ class Correlation:
 def correlation(
     scores: Sequence[Any],
     metrics: Any,
-    prompt_ids: Any = None,
+    prompt_ids: Sequence[Any] | None = None,
     lengths: Any = None,
     *,
     control: Any = None,
     num_resamples: int = 1000,
     seed: int = 0,
-) -> list[Any]:
+) -> list[Correlation]:
     """Correlates scores of texts with metrics of the same texts.
 
     A coefficient that does not exist, of a constant or of fewer than three
@@ -142,7 +142,7 @@ def correlation(
     return rows
 
 
-def format_correlations(rows: Any) -> str:
+def format_correlations(rows: Sequence[Correlation]) -> str:
     """Formats correlations as a Markdown table with a line for each score.
 
     Args:
@@ -239,7 +239,7 @@ def _with_reason(coefficient):
     return compute
 
 
-def spearman(x: Any, y: Any) -> Any:
+def spearman(x: np.ndarray, y: np.ndarray) -> float:
     """The correlation of the ranks of two arrays, ties averaged."""
     return _pearson(scipy.stats.rankdata(x), scipy.stats.rankdata(y))
 

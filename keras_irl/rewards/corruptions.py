@@ -6,7 +6,6 @@ right one, and the wrong word least of all.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +13,9 @@ import scipy.stats
 
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
 from keras_irl.columns import finite_numbers
-from keras_irl.types import Tensor
+from keras_irl.error_texts import shortened
+from keras_irl.types import Numbers
 
 KINDS = ("wrong step", "wrong answer", "early stop", "repetition")
 
@@ -39,7 +38,7 @@ class Corruption:
     end: int
 
 
-def corrupt(response: str, seed: int = 0) -> list[Any]:
+def corrupt(response: str, seed: int = 0) -> list[Corruption]:
     """Makes one mistake of each kind in a solution of the arithmetic task.
 
     - A wrong step: the first sum is wrong. What follows goes on from it and
@@ -96,7 +95,9 @@ def corrupt(response: str, seed: int = 0) -> list[Any]:
     ]
 
 
-def tokens_at(tokens: Sequence[str], text: str, start: Any, end: Any) -> Tensor:
+def tokens_at(
+    tokens: Sequence[str], text: str, start: int, end: int
+) -> np.ndarray:
     """Finds the tokens that cover some characters of a text.
 
     Args:
@@ -130,7 +131,7 @@ def tokens_at(tokens: Sequence[str], text: str, start: Any, end: Any) -> Tensor:
     return np.flatnonzero((starts < end) & (ends > start))
 
 
-def rank_of_lowest(numbers: Tensor, positions: Tensor) -> float:
+def rank_of_lowest(numbers: np.ndarray, positions: np.ndarray) -> float:
     """Ranks the lowest of some entries among all, 1 for the lowest of all.
 
     Args:
@@ -157,7 +158,7 @@ def rank_of_lowest(numbers: Tensor, positions: Tensor) -> float:
     return float(ranks[found.astype(int)].min())
 
 
-def auc(right: Any, wrong: Any) -> float:
+def auc(right: Numbers, wrong: Numbers) -> float:
     """The chance that a right text has a higher score than a wrong one.
 
     Args:

@@ -2,14 +2,19 @@
 
 import dataclasses
 from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import Any
 
 import numpy as np
 
 from keras_irl.arguments import check_choice
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.rewards.token_rewards import are_text_rewards
-from keras_irl.types import Tensor
+
+if TYPE_CHECKING:
+    pass
 
 _MAX_POLICIES = 2
 # What tokens can be colored by, and what it is called.
@@ -24,7 +29,7 @@ _WEIGHTS = np.array([0.2126, 0.7152, 0.0722])
 _PERCENTILE = 98
 
 
-def color_limit(texts: Iterable[Any]) -> float:
+def color_limit(texts: Iterable[np.ndarray]) -> float:
     """The number at which colors are full, the same for all texts.
 
     Args:
@@ -37,7 +42,7 @@ def color_limit(texts: Iterable[Any]) -> float:
     return max(float(np.percentile(numbers, _PERCENTILE)), 1e-6)
 
 
-def color(number: float, limit: int) -> tuple[Any, ...]:
+def color(number: float, limit: int) -> tuple[str, str]:
     """The background of a token and the ink on it.
 
     Args:
@@ -56,7 +61,7 @@ def color(number: float, limit: int) -> tuple[Any, ...]:
     return f"#{red:02x}{green:02x}{blue:02x}", ink
 
 
-def stops(quantity: str, limit: int, count: int) -> Tensor:
+def stops(quantity: str, limit: int, count: int) -> np.ndarray:
     """Numbers from one end of a scale to the other.
 
     Args:
@@ -94,19 +99,19 @@ class HeatMapColumn:
     texts: list
     limit: float
 
-    def numbers(self, row: Any) -> Any:
+    def numbers(self, row: int) -> np.ndarray:
         """Rewards or log-probabilities of a text's tokens, in nats."""
         text = self.texts[row]
         return text.rewards if self.quantity == "rewards" else text.log_probs
 
-    def summary(self, row: Any) -> str:
+    def summary(self, row: int) -> str:
         """The number of a whole text, and that of a token of it."""
         numbers = self.numbers(row)
         name = "reward" if self.quantity == "rewards" else "log-likelihood"
         return f"{name} {numbers.sum():+.2f}, {numbers.mean():+.2f} per token"
 
 
-def columns_of(policies: Any, quantities: Any = None) -> list[Any]:
+def columns_of(policies: Any, quantities: Any = None) -> list[HeatMapColumn]:
     """Makes the columns of a heat map, each quantity with a scale of its own.
 
     Args:
@@ -140,7 +145,9 @@ def columns_of(policies: Any, quantities: Any = None) -> list[Any]:
     return [dataclasses.replace(c, limit=limits[c.quantity]) for c in columns]
 
 
-def summary_of(columns: Any, metrics: dict[str, Any]) -> str:
+def summary_of(
+    columns: Sequence[HeatMapColumn], metrics: Mapping[str, Any]
+) -> str:
     """Says in a sentence what all texts come to.
 
     Args:
@@ -182,7 +189,7 @@ def _is_right_or_wrong(numbers):
     return found <= {0.0, 1.0} or found <= {0.0, 100.0}
 
 
-def verdicts(metrics: dict[str, Any], row: Any) -> list[str]:
+def verdicts(metrics: Mapping[str, Any], row: int) -> list[str]:
     """The metrics of a text, as right, wrong or a number.
 
     Args:

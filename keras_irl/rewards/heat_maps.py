@@ -1,6 +1,7 @@
 """Heat maps of token rewards, as a web page and as a picture."""
 
 import io
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
@@ -14,12 +15,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
 from keras_irl.columns import column
+from keras_irl.error_texts import shortened
 from keras_irl.reporting.atomic_files import atomic_write
 from keras_irl.reporting.escaping import render
 from keras_irl.reporting.picture_labels import with_glyphs
 from keras_irl.rewards.heat_map_columns import QUANTITIES
+from keras_irl.rewards.heat_map_columns import HeatMapColumn
 from keras_irl.rewards.heat_map_columns import color
 from keras_irl.rewards.heat_map_columns import columns_of
 from keras_irl.rewards.heat_map_columns import stops
@@ -35,8 +37,8 @@ def heat_map(
     max_texts: int = 50,
     *,
     name: str = "heat_map",
-    quantities: dict[str, Any] | None = None,
-    metrics: dict[str, Any] | None = None,
+    quantities: Mapping[str, str] | None = None,
+    metrics: Mapping[str, Sequence[float]] | None = None,
 ) -> Any:
     """Colors tokens by their rewards, as a web page and as a picture.
 
@@ -92,8 +94,8 @@ def heat_map_files(
     max_texts: int = 50,
     name: str = "heat_map",
     *,
-    quantities: Any = None,
-    metrics: Any = None,
+    quantities: Mapping[str, str] | None = None,
+    metrics: Mapping[str, Sequence[float]] | None = None,
 ) -> dict[str, Any]:
     """Makes the files of `heat_map`.
 
@@ -255,8 +257,11 @@ _SOFT = "#666666"
 
 
 def draw_heat_map(
-    columns: Sequence[Any], titles: Sequence[str], judged: Any, num_texts: int
-) -> Any:
+    columns: Sequence[HeatMapColumn],
+    titles: Sequence[str],
+    judged: Any,
+    num_texts: int,
+) -> bytes:
     """Draws the first texts with their tokens colored.
 
     Args:

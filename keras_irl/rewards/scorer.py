@@ -3,10 +3,9 @@
 import warnings
 from collections.abc import Callable
 from collections.abc import Sequence
-from typing import Any
 
-from keras_irl.arguments import shortened
 from keras_irl.data.tokenization import text_packer
+from keras_irl.error_texts import shortened
 from keras_irl.rewards.text_batches import TextBatches
 from keras_irl.rewards.text_batches import check_finished
 from keras_irl.rewards.text_batches import check_texts
@@ -26,7 +25,7 @@ class ResponseTruncator:
 
     def __call__(
         self, prompts: Sequence[str], responses: Sequence[str]
-    ) -> tuple[Any, ...]:
+    ) -> tuple[list[str], list[bool]]:
         """Cuts those responses that are too long.
 
         Args:
@@ -92,7 +91,7 @@ def as_scorer(
     discount: float | None = None,
     value_offset: float | str | None = None,
     batch_size: int = 32,
-) -> Callable[..., Any]:
+) -> Callable[[Sequence[str], Sequence[str]], list[float]]:
     """Makes a reward function of a policy.
 
     The function takes prompts and responses and returns the accumulated reward

@@ -3,20 +3,25 @@
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import Any
 
 import numpy as np
 
 from keras_irl.arguments import check_rows
-from keras_irl.arguments import shortened
 from keras_irl.columns import check_prompt_ids
 from keras_irl.columns import finite_numbers
+from keras_irl.error_texts import shortened
 from keras_irl.metrics.bootstrap import Estimate
 from keras_irl.metrics.bootstrap import PromptResamples
 from keras_irl.reporting.tables import Table
 from keras_irl.reporting.tables import markdown_table
 from keras_irl.rewards.token_rewards import are_text_rewards
 from keras_irl.rewards.token_rewards import totals
+from keras_irl.types import Numbers
+
+if TYPE_CHECKING:
+    from keras_irl.rewards.token_rewards import TextRewards
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,14 +48,14 @@ class BestOfN:
 
 
 def best_of_n(
-    scores: Any,
-    metric: Any,
-    prompt_ids: Any,
-    log_likelihoods: Any = None,
+    scores: "Sequence[TextRewards] | Numbers",
+    metric: Numbers,
+    prompt_ids: Sequence[Any],
+    log_likelihoods: Numbers | None = None,
     *,
     num_resamples: int = 1000,
     seed: int = 0,
-) -> list[Any]:
+) -> list[BestOfN]:
     """Reranks the samples of each prompt by their accumulated reward.
 
     For each n up to the number of samples that every prompt has, the mean is
@@ -102,7 +107,9 @@ def best_of_n(
     return [_best_of(n, columns, metric, resamples) for n in sorted(sizes) if n]
 
 
-def pick_best(scores: Any, prompt_ids: Any) -> dict[str, Any]:
+def pick_best(
+    scores: "Sequence[TextRewards] | Numbers", prompt_ids: Sequence[Any]
+) -> dict[Any, int]:
     """Finds the sample of highest score of each prompt.
 
     Args:
@@ -130,7 +137,7 @@ def pick_best(scores: Any, prompt_ids: Any) -> dict[str, Any]:
     return best
 
 
-def format_best_of_n(rows: Sequence[Any]) -> str:
+def format_best_of_n(rows: Sequence[BestOfN]) -> str:
     """Formats best-of-n results as a Markdown table.
 
     Args:

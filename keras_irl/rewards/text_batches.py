@@ -11,9 +11,9 @@ from typing import Any
 import keras_hub
 import numpy as np
 
-from keras_irl.arguments import shortened
 from keras_irl.columns import column
 from keras_irl.data.tokenization import text_packer
+from keras_irl.error_texts import shortened
 from keras_irl.families.special_tokens import left_out
 from keras_irl.types import Policy
 
@@ -22,7 +22,7 @@ _WORD_MARK = "▁"  # What stands for a space in the tokens of SentencePiece.
 
 def check_texts(
     prompts: Sequence[str], responses: Sequence[str]
-) -> tuple[Any, ...]:
+) -> tuple[list[str], list[str]]:
     """Checks that these are two columns of as many texts.
 
     Args:
@@ -54,7 +54,9 @@ def check_texts(
     return prompts, responses
 
 
-def check_finished(finished: Any, num_texts: int, num_ids: int = 0) -> Any:
+def check_finished(
+    finished: Any, num_texts: int, num_ids: int = 0
+) -> list[bool]:
     """Returns whether each text ended, as a list of booleans.
 
     Args:
@@ -95,7 +97,10 @@ class TextBatches:
         self._names = {}
 
     def __call__(
-        self, prompts: Sequence[str], responses: Sequence[str], finished: Any
+        self,
+        prompts: Sequence[str],
+        responses: Sequence[str],
+        finished: Sequence[bool],
     ) -> Iterator[Any]:
         """Yields `(inputs, actions, mask)` for each batch of texts.
 
@@ -110,19 +115,25 @@ class TextBatches:
         """
         prompts = self._without_marks("prompts", prompts)
         responses = self._without_marks("responses", responses)
-        prompts, responses = map(self._tokenize, (prompts, responses))
+        prompt_ids = self._tokenize(prompts)
+        response_ids = self._tokenize(responses)
         for row, texts in enumerate(
-            zip(prompts, responses, finished, strict=True)
+            zip(prompt_ids, response_ids, finished, strict=True)
         ):
             self._check_fit(row, *texts)
         for start in range(0, len(prompts), self.batch_size):
             rows = slice(start, start + self.batch_size)
             inputs, actions, mask = self.packer.pack(
-                prompts[rows], responses[rows], self.batch_size, finished[rows]
+                prompt_ids[rows],
+                response_ids[rows],
+                self.batch_size,
+                finished[rows],
             )
             yield inputs, actions, mask
 
-    def check_finished(self, finished: Any, responses: Sequence[str]) -> Any:
+    def check_finished(
+        self, finished: Any, responses: Sequence[str]
+    ) -> list[bool]:
         """Returns whether each text ended, as a list of booleans.
 
         Args:
@@ -146,7 +157,7 @@ class TextBatches:
             ended[row] = tokens[-1] == self.packer.end_id
         return ended
 
-    def names(self, ids: Any) -> list[Any]:
+    def names(self, ids: Any) -> list[str]:
         """The strings that a reader sees for the ids of some tokens."""
         new = [int(i) for i in set(ids) - self._names.keys()]
         self._names |= zip(new, map(self._name, new), strict=True)

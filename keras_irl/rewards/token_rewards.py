@@ -54,7 +54,7 @@ class TextRewards:
     finished: bool = True
 
     @property
-    def log_probs(self) -> Any:
+    def log_probs(self) -> np.ndarray:
         """The log-probability of each token, Q(sₜ, aₜ) − V(sₜ), in nats."""
         return self.action_values - self.values
 
@@ -81,7 +81,7 @@ class TextRewards:
         return float(self.log_probs.sum())
 
 
-def are_text_rewards(scores: Any) -> Any:
+def are_text_rewards(scores: Any) -> bool:
     """Tells whether scores are the `TextRewards` of texts, and no numbers."""
     return isinstance(scores, list | tuple) and all(
         isinstance(score, TextRewards) for score in scores
@@ -155,8 +155,8 @@ class RewardReader:
         self,
         prompts: Sequence[str],
         responses: Sequence[str],
-        finished: Any = None,
-    ) -> list[Any]:
+        finished: Sequence[bool] | None = None,
+    ) -> list[TextRewards]:
         """Reads the rewards of texts, whoever wrote them.
 
         Args:
@@ -249,8 +249,8 @@ def token_rewards(
     *,
     value_offset: float | str | None = None,
     batch_size: int = 32,
-    finished: Any = None,
-) -> list[Any]:
+    finished: Sequence[bool] | None = None,
+) -> list[TextRewards]:
     """Reads the reward of every token of some texts, whoever wrote them.
 
     A policy's logits are soft action values; the reward under which they would

@@ -13,7 +13,6 @@ solutions.
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from keras_irl.aliases import offer
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.metrics.answers import answer_metrics
 from keras_irl.metrics.answers import check_samples
 from keras_irl.metrics.quality import exact_match
@@ -83,7 +82,7 @@ def load_arithmetic(
     )
 
 
-def solution_paths(prompt: str) -> list[Any]:
+def solution_paths(prompt: str) -> list[str]:
     """Lists every valid response to a problem.
 
     Args:
@@ -129,7 +128,7 @@ def answer_of_sum(text: str) -> str | None:
 @mean_over_texts
 def answer_accuracy(
     responses: Sequence[str], references: Sequence[Sequence[str]]
-) -> Any:
+) -> list[float]:
     """Percentage of the responses whose final answer is right.
 
     The final answer is what follows the first word `answer`; the steps before
@@ -149,7 +148,7 @@ def answer_accuracy(
 
 
 def coverage(
-    samples: Sequence[Any], references: Sequence[Sequence[str]]
+    samples: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
 ) -> float:
     """Percentage of the valid solutions that the samples of a prompt find.
 

@@ -9,7 +9,6 @@ too deep or otherwise strange has no value, and that is never an error.
 import fractions
 import math
 import re
-from typing import Any
 
 MAX_LENGTH = 200
 MAX_DEPTH = 32
@@ -27,7 +26,7 @@ class _MalformedError(Exception):
     """Stops the parser; `evaluate_expression` lets it out as no value."""
 
 
-def evaluate_expression(expression: str) -> Any:
+def evaluate_expression(expression: str) -> fractions.Fraction | None:
     """Computes the value of an arithmetic expression, exactly.
 
     Args:
@@ -54,7 +53,7 @@ def evaluate_expression(expression: str) -> Any:
     return None if tokens else value
 
 
-def parse_number(text: str) -> Any:
+def parse_number(text: str) -> fractions.Fraction | None:
     """Reads a number such as `$1,234.50`, or `None` if it is none.
 
     Example:
@@ -70,7 +69,7 @@ def parse_number(text: str) -> Any:
     return -value if "-" in match[1] else value
 
 
-def format_number(value: Any) -> str:
+def format_number(value: fractions.Fraction) -> str:
     """Writes a number: whole, or with up to six decimals.
 
     Example:

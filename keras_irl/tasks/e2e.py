@@ -14,7 +14,6 @@ References:
 import csv
 import functools
 import re
-from typing import Any
 
 from keras_irl.metrics.quality import bleu
 from keras_irl.metrics.quality import chrf
@@ -37,7 +36,7 @@ from keras_irl.types import Path
 _COLUMNS = ("mr", "ref")
 
 
-def load_e2e(split: str = "train", path: Path | None = None) -> Any:
+def load_e2e(split: str = "train", path: Path | None = None) -> Task:
     """Loads a split of the E2E challenge.
 
     The folder holds `testset_w_refs.csv`, and to train on `trainset.csv`.
@@ -198,7 +197,7 @@ def load_e2e_delexicalized(
     )
 
 
-def delexicalize(meaning: str, text: str) -> tuple[Any, ...]:
+def delexicalize(meaning: str, text: str) -> tuple[str, str]:
     """Replaces the values of a meaning by placeholders.
 
     Args:

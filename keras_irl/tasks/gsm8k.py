@@ -1,10 +1,11 @@
 """GSM8k: grade-school mathematics, solved in words and with a calculator."""
 
+import fractions
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.metrics.answers import answer_metrics
 from keras_irl.metrics.text_metrics import after_change
 from keras_irl.metrics.text_metrics import mean_over_texts
@@ -22,6 +23,9 @@ from keras_irl.tasks.published import hub_pairs
 from keras_irl.tasks.task import check_split
 from keras_irl.tasks.task import task_from_pairs
 from keras_irl.types import Path
+
+if TYPE_CHECKING:
+    from keras_irl.tasks.task import Task
 
 _DIGIT = r"[\d²³¹¼½¾⁰-₉⅐-⅞]"
 # What makes one number of two: signs, and words.
@@ -45,7 +49,7 @@ _ANSWER = re.compile(
 )
 
 
-def load_gsm8k(split: str = "train", path: Path | None = None) -> Any:
+def load_gsm8k(split: str = "train", path: Path | None = None) -> "Task":
     """Loads a split of GSM8k.
 
     Args:
@@ -100,7 +104,7 @@ def _folder_pairs(split, path):
     return pairs, num_blank_lines
 
 
-def final_answer(text: str) -> Any:
+def final_answer(text: str) -> fractions.Fraction | None:
     """Finds the first number after `####` in a solution.
 
     Plain decimals are answers. What makes no difference: thousands separators
@@ -135,7 +139,7 @@ def final_answer(text: str) -> Any:
 @mean_over_texts
 def accuracy(
     responses: Sequence[str], references: Sequence[Sequence[str]]
-) -> Any:
+) -> list[float]:
     """Percentage of the responses with the right final answer.
 
     A metric as `keras_irl.metrics.quality` has them. It raises a ValueError

@@ -48,7 +48,7 @@ class LineError(ValueError):
         reason, received, place = self.args
         return f"{place}{reason}. Received: {received}"
 
-    def at(self, path: Path, number: Any, unit: str = "line") -> Any:
+    def at(self, path: Path, number: int, unit: str = "line") -> "LineError":
         """The same error, with the file and the number of the line."""
         reason, received, _ = self.args
         return LineError(reason, received, f"{path}, {unit} {number}: ")
@@ -68,7 +68,7 @@ class Line(NamedTuple):
     data: bytes
 
 
-def numbered_lines(path: Path) -> Iterator[Any]:
+def numbered_lines(path: Path) -> Iterator[Line]:
     """Reads the lines of a file, one at a time.
 
     A file that is packed by gzip, whatever its name, is unpacked.
@@ -102,7 +102,7 @@ def numbered_lines(path: Path) -> Iterator[Any]:
             offset += len(line)
 
 
-def unpacked(path: Path) -> Any:
+def unpacked(path: Path) -> bytes | None:
     """Reads a file whole, if it is packed.
 
     Args:
@@ -144,7 +144,7 @@ def _next_line(file, path, number):
         ) from error
 
 
-def decode(line: Any) -> str:
+def decode(line: bytes) -> str:
     """Decodes a line, without the mark that some editors begin a file with.
 
     Args:
@@ -175,14 +175,14 @@ def decode(line: Any) -> str:
         ) from None
 
 
-def excerpt(value: Any) -> Any:
+def excerpt(value: Any) -> str:
     """Writes as much of a value as it takes to find it in a file."""
     if not isinstance(value, str | bytes):
         return reprlib.repr(value)
     return repr(value[:_EXCERPT]) + ("..." if len(value) > _EXCERPT else "")
 
 
-def require_data_folder(name: str, path: Path, files: str) -> Any:
+def require_data_folder(name: str, path: Path, files: str) -> pathlib.Path:
     """Checks that the path of a task is a folder.
 
     Args:
@@ -206,7 +206,7 @@ def require_data_folder(name: str, path: Path, files: str) -> Any:
     return pathlib.Path(path)
 
 
-def parse_object(line: Any) -> dict[str, Any]:
+def parse_object(line: bytes) -> dict[str, Any]:
     """Parses one line.
 
     Args:
@@ -340,7 +340,7 @@ def _kind(value):
     return names.get(type(value), "a number")
 
 
-def parse_pairs(line: Any) -> tuple[Any, ...]:
+def parse_pairs(line: bytes) -> tuple[str, list[str]]:
     """Reads the prompt and the responses of a line.
 
     Args:
@@ -375,7 +375,7 @@ def parse_pairs(line: Any) -> tuple[Any, ...]:
     return prompt, [_check_text(text, "responses") for text in responses]
 
 
-def conversation_pair(row: dict[str, Any]) -> tuple[Any, ...]:
+def conversation_pair(row: dict[str, Any]) -> tuple[str, str]:
     r"""Reads a conversation as a prompt and its response.
 
     The response is the last turn of the assistant whose weight is not 0, the

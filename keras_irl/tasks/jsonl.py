@@ -1,7 +1,7 @@
 """The task of a JSON lines file of the user's own, of any length."""
 
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,10 +14,13 @@ from keras_irl.tasks.pair_table import task_from_table
 from keras_irl.tasks.task import check_split
 from keras_irl.types import Path
 
+if TYPE_CHECKING:
+    from keras_irl.tasks.task import Task
+
 _HELD_OUT = 0.1
 
 
-def load_jsonl(split: str = "train", path: Path | None = None) -> Any:
+def load_jsonl(split: str = "train", path: Path | None = None) -> "Task":
     r"""Loads a split of a file of `{"prompt": ..., "response": ...}` lines.
 
     A line may hold a list `"responses"` instead: as many pairs. A column that

@@ -1,8 +1,6 @@
 """Loading of tasks by name."""
 
-from typing import Any
-
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.folders import check_path
 from keras_irl.metrics.word_tokenizers import DEFAULT
 from keras_irl.metrics.word_tokenizers import check_tokenizer
@@ -42,7 +40,7 @@ def load_task(
     split: str = "train",
     path: Path | None = None,
     tokenize: str = DEFAULT,
-) -> Any:
+) -> Task:
     """Loads one split of a task.
 
     | name                | what is learned             | files            |

@@ -8,6 +8,7 @@ import operator
 import os
 import pathlib
 from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from keras_irl.tasks.json_lines import parse_pairs
 from keras_irl.tasks.json_lines import unpacked
 from keras_irl.tasks.task import Task
 from keras_irl.types import Path
-from keras_irl.types import Tensor
 
 
 class PairTable:
@@ -42,7 +42,9 @@ class PairTable:
     """
 
     def __init__(
-        self, path: Path, parse: Callable[..., Any] | None = None
+        self,
+        path: Path,
+        parse: Callable[[bytes], tuple[str, list[str]]] | None = None,
     ) -> None:
         self.path = pathlib.Path(path)
         self._parse = parse or parse_pairs
@@ -74,7 +76,7 @@ class PairTable:
         self._content = unpacked(self.path)
         self._last = (None, None)
 
-    def pair(self, index: int) -> tuple[Any, ...]:
+    def pair(self, index: int) -> tuple[str, str]:
         """Reads one pair.
 
         Args:
@@ -89,7 +91,7 @@ class PairTable:
         prompt, responses = self.line(self.offsets[index])
         return prompt, responses[self.places[index]]
 
-    def line(self, offset: Any) -> Any:
+    def line(self, offset: int) -> tuple[str, list[str]]:
         """Reads the prompt and all responses of the line at an offset."""
         last_offset, row = self._last
         if last_offset == offset:
@@ -128,7 +130,9 @@ class PairColumn(collections.abc.Sequence):
         side: 0 for the prompts and 1 for the responses.
     """
 
-    def __init__(self, table: Any, indices: Tensor, side: Any) -> None:
+    def __init__(
+        self, table: PairTable, indices: np.ndarray, side: int
+    ) -> None:
         self._table = table
         self._indices = indices
         self._side = side
@@ -161,7 +165,9 @@ class References(collections.abc.Sequence):
         rows: Integer array, which of `pairs` to give references for.
     """
 
-    def __init__(self, table: Any, pairs: Tensor, rows: Tensor) -> None:
+    def __init__(
+        self, table: PairTable, pairs: np.ndarray, rows: np.ndarray
+    ) -> None:
         _, group_of = np.unique(table.keys[pairs], return_inverse=True)
         self._table = table
         self._groups = group_of[rows]
@@ -187,10 +193,10 @@ class References(collections.abc.Sequence):
 def task_from_table(
     name: str,
     split: str,
-    table: Any,
-    metrics: dict[str, Any],
+    table: PairTable,
+    metrics: Mapping[str, Callable[..., Any]],
     *,
-    pairs: Tensor | None = None,
+    pairs: np.ndarray | None = None,
 ) -> Task:
     """Makes a task of pairs that are read from a file when asked for.
 

@@ -3,7 +3,7 @@
 import functools
 import importlib
 import typing
-from typing import Any
+from typing import TYPE_CHECKING
 
 from keras_irl.arguments import ArgumentError
 from keras_irl.tasks.json_lines import LineError
@@ -14,6 +14,9 @@ from keras_irl.tasks.pair_table import task_from_table
 from keras_irl.tasks.task import check_split
 from keras_irl.tasks.task import task_from_pairs
 from keras_irl.types import Path
+
+if TYPE_CHECKING:
+    from keras_irl.tasks.task import Task
 
 SPLITS = ("train", "validation", "test")
 # Where the hub keeps the rows of a data set that was published as a script,
@@ -50,7 +53,9 @@ class Published(typing.NamedTuple):
     revision: str | None = None
 
 
-def load_published(published: Any, split: str, path: Path | None) -> Any:
+def load_published(
+    published: Published, split: str, path: Path | None
+) -> "Task":
     """Loads a split, from a folder or, without a path, from the hub.
 
     Args:
@@ -87,7 +92,7 @@ def _with_responses(pair):
     return prompt, [responses] if isinstance(responses, str) else responses
 
 
-def hub_pairs(published: Any, split: str) -> list[Any]:
+def hub_pairs(published: Published, split: str) -> list[tuple[str, str]]:
     """Reads a split from the hub.
 
     Args:

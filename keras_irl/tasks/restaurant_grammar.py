@@ -13,7 +13,6 @@ right is known exactly, and by which of the ways it was said.
 import itertools
 import random
 from collections.abc import Sequence
-from typing import Any
 from typing import NamedTuple
 
 from keras_irl.metrics.quality import words
@@ -149,7 +148,7 @@ def draw_template(generator: random.Random) -> Template:
     )
 
 
-def read_description(text: Any) -> Description | None:
+def read_description(text: str) -> Description | None:
     """Reads what a text says, if it is well-formed.
 
     It is, if some meaning can be said so: the first sentence begins with a

@@ -22,7 +22,7 @@ from typing import Any
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.metrics.answers import answer_metrics
 from keras_irl.metrics.answers import check_samples
 from keras_irl.metrics.quality import bleu
@@ -130,7 +130,7 @@ def valid(
 
 
 def share_of_different(
-    samples: Sequence[Any], references: Sequence[Sequence[str]]
+    samples: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
 ) -> float:
     """Percentage of the samples that are right, and not said before.
 
@@ -165,7 +165,7 @@ def share_of_different(
 
 
 def templates(
-    samples: Sequence[Any], references: Sequence[Sequence[str]]
+    samples: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
 ) -> float:
     """Percentage of the ways to say something that right samples use.
 

@@ -5,7 +5,7 @@ validate and to test on, further ones are what reviewers wrote, put in a
 sentence.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from keras_irl.metrics.rouge import ROUGE
 from keras_irl.tasks.json_lines import texts_of
@@ -15,8 +15,11 @@ from keras_irl.tasks.published import Published
 from keras_irl.tasks.published import load_published
 from keras_irl.types import Path
 
+if TYPE_CHECKING:
+    from keras_irl.tasks.task import Task
 
-def load_scitldr(split: str = "train", path: Path | None = None) -> Any:
+
+def load_scitldr(split: str = "train", path: Path | None = None) -> "Task":
     """Loads a split of SciTLDR.
 
     A prompt is the sentences of an abstract, joined by spaces. Each summary is

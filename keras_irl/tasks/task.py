@@ -2,13 +2,16 @@
 
 import copy
 import types
+from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
 from keras_irl.arguments import check_functions
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
 from keras_irl.columns import column
+from keras_irl.error_texts import shortened
 from keras_irl.metrics.text_metrics import given_prompts
 from keras_irl.metrics.text_metrics import tokenized_by
 from keras_irl.metrics.word_tokenizers import DEFAULT
@@ -66,8 +69,8 @@ class Task:
         rows: tuple[Any, ...],
         pairs: tuple[Any, ...],
         *,
-        metrics: dict[str, Any],
-        sample_metrics: dict[str, Any] | None = None,
+        metrics: Mapping[str, Callable[..., Any]],
+        sample_metrics: Mapping[str, Callable[..., Any]] | None = None,
         num_blank_lines: int = 0,
     ) -> None:
         rows, pairs = _columns(rows, "references"), _columns(pairs)
@@ -111,7 +114,7 @@ class Task:
                 )
         return super().__reduce_ex__(protocol)
 
-    def tokenized_by(self, tokenize: str) -> Any:
+    def tokenized_by(self, tokenize: str) -> "Task":
         """Returns the same task with another separation of words.
 
         Its metrics that count words, and the diversity of samples that are
@@ -142,7 +145,7 @@ class Task:
         }
         return task
 
-    def first(self, num_prompts: int) -> Any:
+    def first(self, num_prompts: int) -> "Task":
         """Returns the same task with its first prompts only.
 
         Args:
@@ -165,10 +168,10 @@ class Task:
 
     def with_metrics(
         self,
-        metrics: dict[str, Any] | None = None,
-        prompt_metrics: dict[str, Any] | None = None,
-        sample_metrics: dict[str, Any] | None = None,
-    ) -> Any:
+        metrics: Mapping[str, Callable[..., Any]] | None = None,
+        prompt_metrics: Mapping[str, Callable[..., Any]] | None = None,
+        sample_metrics: Mapping[str, Callable[..., Any]] | None = None,
+    ) -> "Task":
         """Returns the same task with further metrics, such as learned ones.
 
         A metric is any function `(responses, references)` that returns a
@@ -177,7 +180,7 @@ class Task:
         function `(prompts, responses, references)`. All are aligned lists. Of
         a plain function only the number itself is known. Where each text has
         a number of its own, return these and decorate the function with
-        `keras_irl.evaluation.mean_over_texts`: then it gets standard errors
+        `keras_irl.metrics.mean_over_texts`: then it gets standard errors
         and intervals too.
 
         Args:
@@ -196,7 +199,7 @@ class Task:
 
         Example:
         >>> from keras_irl.data import load_task
-        >>> from keras_irl.evaluation import mean_over_texts
+        >>> from keras_irl.metrics import mean_over_texts
         >>> def comet(prompts, responses, references):
         ...     # Here `comet.predict` of the model, 100 times its scores.
         ...     return [100.0 * (len(r) > len(p)) for p, r in
@@ -229,11 +232,11 @@ class Task:
 def task_from_pairs(
     name: str,
     split: str,
-    pairs: Sequence[Any],
-    metrics: dict[str, Any],
+    pairs: Sequence[tuple[str, str]],
+    metrics: Mapping[str, Callable[..., Any]],
     *,
     num_blank_lines: int = 0,
-    sample_metrics: dict[str, Any] | None = None,
+    sample_metrics: Mapping[str, Callable[..., Any]] | None = None,
 ) -> Task:
     """Makes a task of pairs that are in memory.
 
@@ -278,7 +281,7 @@ def _columns(columns, *others):
     return tuple(map(column, names, columns))
 
 
-def check_split(name: str, split: str, splits: Any) -> None:
+def check_split(name: str, split: str, splits: Collection[str]) -> None:
     """Checks that a task has a split of that name.
 
     Args:

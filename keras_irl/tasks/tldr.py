@@ -1,6 +1,6 @@
 """TLDR: posts on Reddit, and the summaries that their authors wrote."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from keras_irl.metrics.rouge import ROUGE
 from keras_irl.tasks.json_lines import text_of
@@ -8,8 +8,11 @@ from keras_irl.tasks.published import Published
 from keras_irl.tasks.published import load_published
 from keras_irl.types import Path
 
+if TYPE_CHECKING:
+    from keras_irl.tasks.task import Task
 
-def load_tldr(split: str = "train", path: Path | None = None) -> Any:
+
+def load_tldr(split: str = "train", path: Path | None = None) -> "Task":
     """Loads a split of TLDR.
 
     Lines are `{"prompt": ..., "label": ...}`, as of the posts that were

@@ -2,7 +2,7 @@
 
 import itertools
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING
 
 from keras_irl.metrics.quality import bleu
 from keras_irl.metrics.quality import chrf
@@ -16,11 +16,14 @@ from keras_irl.tasks.published import load_published
 from keras_irl.tasks.task import task_from_pairs
 from keras_irl.types import Path
 
+if TYPE_CHECKING:
+    from keras_irl.tasks.task import Task
+
 SOURCE = "generaltest2022.en-de.src.en"
 REFERENCE = "generaltest2022.en-de.ref.A.de"
 
 
-def load_wmt22(split: str = "train", path: Path | None = None) -> Any:
+def load_wmt22(split: str = "train", path: Path | None = None) -> "Task":
     """Loads a split of the English-German general task of WMT22.
 
     What was published to be tested on are two files of as many lines, the
@@ -40,7 +43,7 @@ def load_wmt22(split: str = "train", path: Path | None = None) -> Any:
         return [100 * score for score in model.predict(rows).scores]
 
     task = keras_irl.data.load_task("wmt22", "test", folder).with_metrics(
-        prompt_metrics={"comet": keras_irl.evaluation.mean_over_texts(comet)}
+        prompt_metrics={"comet": keras_irl.metrics.mean_over_texts(comet)}
     )
     rows = keras_irl.evaluation.sweep({"mle": policy}, task)
     ```

@@ -1,6 +1,6 @@
 """XSum: news articles, each summarized in one sentence."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from keras_irl.metrics.rouge import ROUGE
 from keras_irl.tasks.json_lines import text_of
@@ -10,8 +10,11 @@ from keras_irl.tasks.published import Published
 from keras_irl.tasks.published import load_published
 from keras_irl.types import Path
 
+if TYPE_CHECKING:
+    from keras_irl.tasks.task import Task
 
-def load_xsum(split: str = "train", path: Path | None = None) -> Any:
+
+def load_xsum(split: str = "train", path: Path | None = None) -> "Task":
     """Loads a split of XSum.
 
     Articles and summaries are taken as they are. A few articles are empty; an

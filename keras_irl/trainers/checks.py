@@ -9,7 +9,6 @@ from keras import ops
 
 from keras_irl.arguments import check_flag
 from keras_irl.arguments import check_kind
-from keras_irl.arguments import shortened
 from keras_irl.data.batches import count
 from keras_irl.data.batches import known_ends
 from keras_irl.data.batches import read_batches
@@ -19,6 +18,7 @@ from keras_irl.diagnosis.policy_checks import policy_issues
 from keras_irl.diagnosis.text_checks import text_issues
 from keras_irl.diagnosis.text_checks import unknown_issues
 from keras_irl.diagnosis.text_checks import vocabulary_issues
+from keras_irl.error_texts import shortened
 from keras_irl.families.family import check_language_model
 from keras_irl.families.family import layout_of
 from keras_irl.losses.token_loss import require_mask
@@ -49,7 +49,7 @@ def check_trainable(policy: Policy) -> None:
         )
 
 
-def check_training(policy: Policy, optimizer: Any) -> None:
+def check_training(policy: Policy, optimizer: keras.Optimizer) -> None:
     """Warns of what would keep an optimizer from training a policy.
 
     These are the errors that `keras_irl.doctor` finds without data.
@@ -63,7 +63,7 @@ def check_training(policy: Policy, optimizer: Any) -> None:
             warnings.warn(f"{issue.problem} {issue.fix}", stacklevel=3)
 
 
-def sequence_lengths(policy: Policy) -> dict[str, Any]:
+def sequence_lengths(policy: Policy) -> dict[str, int | None]:
     """Reads the lengths that an encoder-decoder's preprocessor forgets.
 
     Args:

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from keras_irl.arguments import check_number
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.models.copying import copy_policy
 from keras_irl.models.lora import has_lora
 from keras_irl.models.token_scorer import AdaptedScorer
@@ -16,7 +16,7 @@ from keras_irl.trainers.rollouts import check_rollouts
 from keras_irl.types import Policy
 
 
-def default_scorer(policy: Policy) -> Any:
+def default_scorer(policy: Policy) -> keras.Model:
     """Makes a discriminator or value function that starts as the policy.
 
     Args:
@@ -30,7 +30,9 @@ def default_scorer(policy: Policy) -> Any:
     return TokenScorer(copy_policy(policy))
 
 
-def check_networks(policy: Policy, discriminator: Any, value: Any) -> None:
+def check_networks(
+    policy: Policy, discriminator: keras.Model, value: keras.Model
+) -> None:
     """Checks that there are three networks, and that they are three.
 
     Raises:
@@ -72,7 +74,7 @@ def check_sharing(*scorers: Any) -> None:
 
 
 def check_learning(
-    policy_gradient: Any, rollouts: Any, mle_weight: Any
+    policy_gradient: PolicyGradient, rollouts: Any, mle_weight: float
 ) -> float:
     """Checks how the policy is to learn.
 
@@ -100,8 +102,10 @@ def check_learning(
 
 
 def three_optimizers(
-    policy: Policy, discriminator: Any, value: Any
-) -> list[Any]:
+    policy: Policy,
+    discriminator: str | keras.Optimizer | None,
+    value: str | keras.Optimizer | None,
+) -> list[keras.Optimizer]:
     """Makes the optimizers of the three networks.
 
     Args:

@@ -53,7 +53,7 @@ class DeferredSignals:
         model: A `keras.Model`.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: keras.Model) -> None:
         self._variables = model.variables
         if model.optimizer is not None:
             self._variables = self._variables + model.optimizer.variables

@@ -7,7 +7,7 @@ import keras
 from keras_irl.data.dataset import demonstrations_of
 from keras_irl.devices import check_divisible
 from keras_irl.devices import check_placed
-from keras_irl.processes import current_share
+from keras_irl.row_shares import current_share
 from keras_irl.types import Tensor
 
 # What Keras takes where `fit` is given arrays and no number.
@@ -15,7 +15,7 @@ _BATCH_SIZE_OF_KERAS = 32
 
 
 def check_data_on_devices(
-    trainer: Any, arguments: dict[str, Any], data_names: dict[str, Any]
+    trainer: keras.Model, arguments: dict[str, Any], data_names: dict[str, Any]
 ) -> None:
     """Checks where weights lie and whether batches can be divided.
 

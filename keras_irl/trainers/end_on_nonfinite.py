@@ -2,9 +2,14 @@
 
 import math
 import threading
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
+
+from keras_irl.types import Logs
+
+if TYPE_CHECKING:
+    from keras_irl.optimizers.token_weighted import TokenWeightedOptimizer
 
 
 class EndOnNonfinite(keras.callbacks.Callback):
@@ -22,7 +27,7 @@ class EndOnNonfinite(keras.callbacks.Callback):
         found: `None`, or the epoch and the batch, counted from 0.
     """
 
-    def __init__(self, optimizer: Any) -> None:
+    def __init__(self, optimizer: "TokenWeightedOptimizer") -> None:
         super().__init__()
         self.found = None
         self._optimizer = optimizer
@@ -33,13 +38,13 @@ class EndOnNonfinite(keras.callbacks.Callback):
         self._lock = threading.Lock()
         self.async_safe = True
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
         # Under JAX, asking for `self.model` copies the weights back into it,
         # which only the thread that trains may do.
         self._trained = model
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self._epoch = epoch
         self._num_before += self._num_seen
         self._num_seen = 0
@@ -51,7 +56,7 @@ class EndOnNonfinite(keras.callbacks.Callback):
             self._broken.update(range(-self._optimizer.num_broken, 0))
             self._is_first_epoch = False
 
-    def on_train_batch_end(self, batch: Any, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         is_broken = logs is not None and self._is_broken(logs)
         with self._lock:
             # Threads may come a little out of order.

@@ -4,6 +4,7 @@ import importlib.util
 import inspect
 import sys
 import types
+from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,12 +15,13 @@ from keras_irl.arguments import check_choice
 from keras_irl.arguments import check_flag
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
-from keras_irl.arguments import shortened
 from keras_irl.data.dataset import READ_OPTIONS
 from keras_irl.data.dataset import Demonstrations
 from keras_irl.data.dataset import DemonstrationStream
+from keras_irl.error_texts import shortened
 from keras_irl.keras_seams import OF_A_VALIDATION
 from keras_irl.trainers.process_shares import share_among_processes
+from keras_irl.types import Logs
 
 # Whoever has data of these has imported them.
 _LIBRARIES = ("tensorflow", "torch")
@@ -116,7 +118,11 @@ class EpochStream(grain.IterDataset):
     """
 
     def __init__(
-        self, demonstrations: Any, num_steps: int, num_epochs: Any, epoch: int
+        self,
+        demonstrations: Demonstrations,
+        num_steps: int,
+        num_epochs: int | None,
+        epoch: int,
     ) -> None:
         super().__init__()
         self.demonstrations = demonstrations
@@ -159,16 +165,16 @@ class EpochTeller(keras.callbacks.Callback):
         stream: An `EpochStream`.
     """
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: EpochStream) -> None:
         super().__init__()
         self.stream = stream
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self.stream.epoch = epoch
 
 
 def stream_epochs(
-    demonstrations: Any, arguments: dict[str, Any]
+    demonstrations: Demonstrations, arguments: dict[str, Any]
 ) -> dict[str, Any]:
     """Makes the stream of a `fit`.
 
@@ -195,7 +201,9 @@ def stream_epochs(
     }
 
 
-def with_callbacks(callbacks: Sequence[Any], others: Any) -> Any:
+def with_callbacks(
+    callbacks: Sequence[keras.callbacks.Callback], others: Any
+) -> Any:
     """Adds callbacks to those of a `fit`.
 
     Args:
@@ -225,7 +233,9 @@ _COUNTS = (
 
 
 def named(
-    method: Any, positional: tuple[Any, ...], keywords: dict[str, Any]
+    method: Callable[..., Any],
+    positional: tuple[Any, ...],
+    keywords: dict[str, Any],
 ) -> dict[str, Any]:
     """Names the arguments of a call of a method of Keras.
 
@@ -262,7 +272,7 @@ OF_EVALUATE = {"steps": "x"}
 
 
 def check_fit_arguments(
-    arguments: dict[str, Any], steps_per_execution: Any, data_names: Any
+    arguments: dict[str, Any], steps_per_execution: int, data_names: Any
 ) -> dict[str, Any]:
     """Checks the arguments of `fit` or `evaluate`, before anything is trained.
 
@@ -309,7 +319,7 @@ def check_fit_arguments(
 
 
 def stream(
-    arguments: dict[str, Any], steps_per_execution: Any
+    arguments: dict[str, Any], steps_per_execution: int
 ) -> dict[str, Any]:
     """Makes the data of a `fit` what Keras reads in the right order.
 
@@ -345,8 +355,8 @@ def stream(
 
 
 def stream_once(
-    demonstrations: Any, num_steps: int | None = None
-) -> tuple[Any, ...]:
+    demonstrations: Demonstrations, num_steps: int | None = None
+) -> tuple[Any, int]:
     """Streams the batches of an evaluation.
 
     Args:

@@ -26,6 +26,7 @@ from keras_irl.losses.policy_gradient import explained_variance
 from keras_irl.losses.policy_gradient import is_clipped
 from keras_irl.losses.policy_gradient import kl_estimates
 from keras_irl.losses.policy_gradient import value_loss
+from keras_irl.ops import TokenStatistics
 from keras_irl.ops import continues
 from keras_irl.ops import is_action
 from keras_irl.ops import log_probs
@@ -45,6 +46,7 @@ from keras_irl.trainers.online_trainer import OnlineTrainer
 from keras_irl.trainers.policy_gradient import PolicyGradient
 from keras_irl.trainers.reference import policy_log_probs
 from keras_irl.trainers.reference import snapshot_policy
+from keras_irl.trainers.rollouts import Rollouts
 from keras_irl.trainers.rollouts import Texts
 from keras_irl.trainers.state_actions import state_action_texts
 from keras_irl.types import Policy
@@ -54,17 +56,17 @@ from keras_irl.types import Tensor
 class Judgment(NamedTuple):
     """Rewards and values of rollouts, `(B · K, T)`, without gradient."""
 
-    rewards: Any
-    advantages: Any
-    value_targets: Any  # What the values should have been.
+    rewards: Tensor
+    advantages: Tensor
+    value_targets: Tensor  # What the values should have been.
 
 
 class ActionLogProbs(NamedTuple):
     """Log-probabilities of sampled actions, tensors of shape `(B · K, T)`."""
 
-    policy: Any  # Under the policy as it is,
-    old: Any  # as it was when it sampled them,
-    reference: Any  # and under the reference policy, or `None`.
+    policy: Tensor  # Under the policy as it is,
+    old: Tensor  # as it was when it sampled them,
+    reference: Tensor | None  # and under the reference policy, or `None`.
 
 
 class RolloutRecord(NamedTuple):
@@ -81,11 +83,11 @@ class RolloutRecord(NamedTuple):
             were drawn, or `None` likewise.
     """
 
-    mask: Any
-    texts: Any = None
-    reference_log_probs: Any = None
-    old_log_probs: Any = None
-    judgment: Any = None
+    mask: Tensor
+    texts: dict[str, Tensor] | None = None
+    reference_log_probs: Tensor | None = None
+    old_log_probs: Tensor | None = None
+    judgment: Judgment | None = None
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")
@@ -179,13 +181,13 @@ class GAIL(OnlineTrainer):
     def __init__(
         self,
         policy: Policy,
-        discriminator: Any = None,
-        value: Any = None,
+        discriminator: keras.Model | None = None,
+        value: keras.Model | None = None,
         reward_form: str = "softplus",
         *,
         mle_weight: float = 0.0,
-        policy_gradient: Any = None,
-        rollouts: Any = None,
+        policy_gradient: PolicyGradient | None = None,
+        rollouts: Rollouts | None = None,
         **kwargs: Any,
     ) -> None:
         check_policy(policy)
@@ -217,10 +219,10 @@ class GAIL(OnlineTrainer):
 
     def compile(
         self,
-        optimizer: Any = None,
+        optimizer: str | keras.Optimizer | None = None,
         tile_vocabulary: bool | str = "auto",
-        discriminator_optimizer: Any = None,
-        value_optimizer: Any = None,
+        discriminator_optimizer: str | keras.Optimizer | None = None,
+        value_optimizer: str | keras.Optimizer | None = None,
         **kwargs: Any,
     ) -> None:
         """Configures the training, as `Trainer.compile`, of three networks.
@@ -239,9 +241,7 @@ class GAIL(OnlineTrainer):
             **kwargs: Passed to `keras.Model.compile`, except for `loss`.
         """
         self.optimizers = three_optimizers(
-            optimizer,
-            discriminator_optimizer,
-            value_optimizer,
+            optimizer, discriminator_optimizer, value_optimizer
         )
         check_sharing(self.discriminator, self.value)
         if self.policy_gradient.has_reference:
@@ -253,7 +253,7 @@ class GAIL(OnlineTrainer):
         super().compile(optimizer, tile_vocabulary, **kwargs)
 
     @property
-    def policy_optimizer(self) -> Any:
+    def policy_optimizer(self) -> keras.Optimizer:
         return self.optimizers[0]
 
     def get_compile_config(self) -> dict[str, Any]:
@@ -264,17 +264,16 @@ class GAIL(OnlineTrainer):
         }
         return {**config, **self.own_settings}
 
-    def default_callbacks(self) -> list[Any]:
-        if int(self.step.numpy()):
-            return [*super().default_callbacks(), *self._head_start()]
-        check = InitialPolicyCheck(self.policy.output.shape[-1])
-        return [check, *super().default_callbacks(), *self._head_start()]
-
-    def _head_start(self):
+    def default_callbacks(self) -> list[keras.callbacks.Callback]:
+        callbacks = super().default_callbacks()
+        if not int(self.step.numpy()):
+            num_tokens = self.policy.output.shape[-1]
+            callbacks = [InitialPolicyCheck(num_tokens), *callbacks]
         warmup_steps = self.policy_gradient.warmup_steps
-        return [HeadStartCheck(warmup_steps)] if warmup_steps else []
+        head_start = [HeadStartCheck(warmup_steps)] if warmup_steps else []
+        return [*callbacks, *head_start]
 
-    def before_updates(self, batch: Any) -> Any:
+    def before_updates(self, batch: Texts) -> Texts:
         record = RolloutRecord(
             mask=batch.mask,
             texts=state_action_texts(*batch),
@@ -337,7 +336,7 @@ class GAIL(OnlineTrainer):
         losses = (ops.cast(x, "float32") for x in self.policy.losses)
         return sum(losses, ops.zeros((), dtype="float32"))
 
-    def layer_losses(self, y_pred: Any, training: bool) -> Any:
+    def layer_losses(self, y_pred: Any, training: bool) -> Tensor:
         losses = super().layer_losses(y_pred, training)
         if not training:
             return losses
@@ -345,12 +344,16 @@ class GAIL(OnlineTrainer):
         is_cold = 1.0 - self._is_warm()
         return losses - is_cold * y_pred["policy_layer_losses"]
 
-    def token_statistics(self, y_pred: Any, y: Any, mask: Tensor) -> Any:
+    def token_statistics(
+        self, y_pred: Any, y: Tensor, mask: Tensor
+    ) -> TokenStatistics:
         if isinstance(y_pred, dict):
             y_pred = y_pred["outputs"]
         return super().token_statistics(y_pred, y, mask)
 
-    def token_losses(self, statistics: Any, mask: Tensor) -> dict[str, Any]:
+    def token_losses(
+        self, statistics: TokenStatistics, mask: Tensor
+    ) -> dict[str, Tensor]:
         return {
             "negative_log_likelihood": mle_loss(
                 statistics.action_values, statistics.values
@@ -358,10 +361,12 @@ class GAIL(OnlineTrainer):
         }
 
     @property
-    def demonstration_weight(self) -> Any:
+    def demonstration_weight(self) -> Tensor:
         return self.mle_weight * self._is_warm()
 
-    def rollout_loss(self, statistics: Any, mask: Tensor, batch: Any) -> Any:
+    def rollout_loss(
+        self, statistics: TokenStatistics, mask: Tensor, batch: tuple
+    ) -> Tensor:
         per_network = self.network_losses(statistics, mask, batch)
         for name, loss in per_network.items():
             self.means[name].add(loss, 1.0)
@@ -369,8 +374,8 @@ class GAIL(OnlineTrainer):
         return sum(per_network.values())
 
     def network_losses(
-        self, statistics: Any, mask: Tensor, batch: Any
-    ) -> dict[str, Any]:
+        self, statistics: TokenStatistics, mask: Tensor, batch: tuple
+    ) -> dict[str, Tensor]:
         """Computes the loss of each network, of which none moves another.
 
         Args:
@@ -432,11 +437,7 @@ class GAIL(OnlineTrainer):
 
     def _policy_loss(self, log_probs, advantages, entropies, mask):
         losses, kl_terms = self.policy_gradient.token_losses(
-            log_probs.policy,
-            log_probs.old,
-            log_probs.reference,
-            advantages,
-            entropies=entropies,
+            *log_probs, advantages, entropies=entropies
         )
         kl_weight = self.policy_gradient.current_kl_weight(self.step.value)
         return masked_mean(losses + kl_weight * kl_terms, mask)

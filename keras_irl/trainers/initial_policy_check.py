@@ -2,9 +2,10 @@
 
 import math
 import warnings
-from typing import Any
 
 import keras
+
+from keras_irl.types import Logs
 
 
 class InitialPolicyCheck(keras.callbacks.Callback):
@@ -22,14 +23,15 @@ class InitialPolicyCheck(keras.callbacks.Callback):
         super().__init__()
         self.uniform = math.log(vocabulary_size)
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         if epoch > 0:
             # It goes on from what GAIL made of it.
             self.uniform = None
 
-    def on_train_batch_end(self, batch: Any, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         if self.uniform is None:
             return
+        assert logs is not None  # Keras has some after every batch.
         likelihood = float(logs["negative_log_likelihood"])
         entropy = float(logs["entropy"])
         finished = float(logs["rollout_finished"])
@@ -63,7 +65,7 @@ class HeadStartCheck(keras.callbacks.Callback):
         super().__init__()
         self.warmup_steps = warmup_steps
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: Logs = None) -> None:
         step = int(self.model.step.numpy())
         if step <= self.warmup_steps:
             warnings.warn(

@@ -1,6 +1,7 @@
 """Inverse soft-Q learning (IQ-Learn) from demonstrations alone."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from typing import Any
 
 import keras
@@ -17,6 +18,9 @@ from keras_irl.trainers.trainer import Trainer
 from keras_irl.trainers.value_offset import ValueOffset
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
+
+if TYPE_CHECKING:
+    from keras_irl.ops.statistics import TokenStatistics
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")
@@ -77,7 +81,7 @@ class IQLearn(Trainer):
     def __init__(
         self,
         policy: Policy,
-        td_weight: float | Callable[..., Any] = 0.1,
+        td_weight: float | Callable[[Tensor], Tensor] = 0.1,
         discount: float = 0.99,
         divergence: str = "chi2",
         *,
@@ -94,7 +98,9 @@ class IQLearn(Trainer):
             "stop_value_gradient", stop_value_gradient
         )
 
-    def token_losses(self, statistics: Any, mask: Tensor) -> dict[str, Any]:
+    def token_losses(
+        self, statistics: "TokenStatistics", mask: Tensor
+    ) -> dict[str, Tensor]:
         action_values, values = statistics.action_values, statistics.values
         penalties = td_penalty(
             action_values,
@@ -127,6 +133,6 @@ class IQLearn(Trainer):
         cls,
         config: dict[str, Any],
         custom_objects: dict[str, Any] | None = None,
-    ) -> Any:
+    ) -> "IQLearn":
         config = current_names(config, OLD_NAMES)
         return super().from_config(config, custom_objects)

@@ -1,6 +1,6 @@
 """Token-weighted means of an epoch, as Keras metrics."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import keras
 from keras import ops
@@ -10,6 +10,9 @@ from keras_irl.ops import is_start
 from keras_irl.ops import log_probs
 from keras_irl.ops import masked_sum
 from keras_irl.types import Tensor
+
+if TYPE_CHECKING:
+    from keras_irl.ops.statistics import TokenStatistics
 
 
 class MaskedMean(keras.metrics.Metric):
@@ -37,7 +40,7 @@ class MaskedMean(keras.metrics.Metric):
         self.total.assign_add(ops.stop_gradient(total))
         self.count.assign_add(count)
 
-    def result(self) -> Any:
+    def result(self) -> Tensor:
         mean = ops.divide_no_nan(self.total, self.count)
         return ops.where(self.count > 0, mean, float("nan"))
 
@@ -51,14 +54,14 @@ class Perplexity(MaskedMean):
         name: Name of the metric.
     """
 
-    def result(self) -> Any:
+    def result(self) -> Tensor:
         return ops.exp(super().result())
 
 
 def add_tokens(
-    means: dict[str, Any],
-    statistics: Any,
-    losses: dict[str, Any],
+    means: dict[str, MaskedMean],
+    statistics: "TokenStatistics",
+    losses: dict[str, Tensor],
     mask: Tensor,
     *,
     discount: float,
@@ -87,7 +90,7 @@ def add_tokens(
     add_mean(means["start_value"], values, is_start(mask))
 
 
-def add_mean(mean: Any, tokens: Tensor, mask: Tensor) -> None:
+def add_mean(mean: MaskedMean, tokens: Tensor, mask: Tensor) -> None:
     """Adds the tokens of a batch to a mean.
 
     Args:

@@ -1,5 +1,6 @@
 """Maximum likelihood training."""
 
+from typing import TYPE_CHECKING
 from typing import Any
 
 import keras
@@ -11,6 +12,9 @@ from keras_irl.trainers.trainer import Trainer
 from keras_irl.trainers.value_offset import ValueOffset
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
+
+if TYPE_CHECKING:
+    from keras_irl.ops.statistics import TokenStatistics
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")
@@ -62,7 +66,9 @@ class MLE(Trainer):
         super().__init__(policy, discount, value_offset, **kwargs)
         self.entropy_weight = entropy_weight
 
-    def token_losses(self, statistics: Any, mask: Tensor) -> dict[str, Any]:
+    def token_losses(
+        self, statistics: "TokenStatistics", mask: Tensor
+    ) -> dict[str, Tensor]:
         action_values, values, entropies, _ = statistics
         return {
             "negative_log_likelihood": mle_loss(action_values, values),

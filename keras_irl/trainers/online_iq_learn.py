@@ -1,6 +1,7 @@
 """Inverse soft-Q learning (IQ-Learn) from demonstrations and rollouts."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from typing import Any
 
 import keras
@@ -18,6 +19,10 @@ from keras_irl.trainers.online_trainer import OnlineTrainer
 from keras_irl.trainers.value_offset import ValueOffset
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
+
+if TYPE_CHECKING:
+    from keras_irl.ops.statistics import TokenStatistics
+    from keras_irl.trainers.rollouts import Rollouts
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")
@@ -79,13 +84,13 @@ class OnlineIQLearn(OnlineTrainer):
     def __init__(
         self,
         policy: Policy,
-        td_weight: float | Callable[..., Any] = 0.1,
+        td_weight: float | Callable[[Tensor], Tensor] = 0.1,
         discount: float = 0.99,
         mix_in: float = 0.1,
         *,
         scale_td_weight: bool = False,
         value_offset: float | str | ValueOffset = 0.0,
-        rollouts: Any = None,
+        rollouts: "Rollouts | None" = None,
         **kwargs: Any,
     ) -> None:
         mix_in = check_mix_in(mix_in)
@@ -95,10 +100,12 @@ class OnlineIQLearn(OnlineTrainer):
         self.scale_td_weight = check_flag("scale_td_weight", scale_td_weight)
 
     @property
-    def needs_rollouts(self) -> Any:
+    def needs_rollouts(self) -> bool:
         return self.mix_in > 0
 
-    def token_losses(self, statistics: Any, mask: Tensor) -> dict[str, Any]:
+    def token_losses(
+        self, statistics: "TokenStatistics", mask: Tensor
+    ) -> dict[str, Tensor]:
         action_values, values = statistics.action_values, statistics.values
         penalties = td_penalty(action_values, values, mask, self.discount)
         weight = (1.0 - self.mix_in) * self._current_td_weight()
@@ -107,7 +114,12 @@ class OnlineIQLearn(OnlineTrainer):
             "td_loss": weight * penalties,
         }
 
-    def rollout_loss(self, statistics: Any, mask: Tensor, batch: Any) -> Any:
+    def rollout_loss(
+        self,
+        statistics: "TokenStatistics",
+        mask: Tensor,
+        batch: tuple[Any, Any],
+    ) -> Tensor:
         action_values, values, *_ = self.offset.shift(
             statistics, mask, self.discount, training=False
         )

@@ -1,5 +1,6 @@
 """The base of trainers that learn from rollouts."""
 
+from typing import TYPE_CHECKING
 from typing import Any
 
 import keras
@@ -25,6 +26,10 @@ from keras_irl.trainers.trainer import Trainer
 from keras_irl.trainers.value_offset import ValueOffset
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
+
+if TYPE_CHECKING:
+    from keras_irl.ops.statistics import TokenStatistics
+    from keras_irl.trainers.rollouts import Texts
 
 
 class OnlineTrainer(Trainer):
@@ -80,7 +85,7 @@ class OnlineTrainer(Trainer):
         policy: Policy,
         discount: float = 0.99,
         value_offset: float | str | ValueOffset = 0.0,
-        rollouts: Any = None,
+        rollouts: Rollouts | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(policy, discount, value_offset, **kwargs)
@@ -98,7 +103,7 @@ class OnlineTrainer(Trainer):
 
     def compile(
         self,
-        optimizer: Any = "adam",
+        optimizer: str | keras.Optimizer | None = "adam",
         tile_vocabulary: bool | str = "auto",
         **kwargs: Any,
     ) -> None:
@@ -126,7 +131,7 @@ class OnlineTrainer(Trainer):
                 )
         super().check_data(x, y, mask)
 
-    def default_callbacks(self) -> list[Any]:
+    def default_callbacks(self) -> list[keras.callbacks.Callback]:
         return [StepCost()] if self.needs_rollouts else []
 
     def num_demonstrated(self, mask: Tensor, training: bool) -> Any:
@@ -153,7 +158,7 @@ class OnlineTrainer(Trainer):
             logs = step.take(super().train_step(*step.arguments))
         return step.result(logs)
 
-    def extend(self, data: Any) -> Any:
+    def extend(self, data: Any) -> "Texts":
         """Appends rollouts to a batch.
 
         Args:
@@ -172,7 +177,7 @@ class OnlineTrainer(Trainer):
             batch = batch._replace(inputs=shared)
         return self.before_updates(batch)
 
-    def before_updates(self, batch: Any) -> Any:
+    def before_updates(self, batch: "Texts") -> "Texts":
         """Adds to a batch what holds for all updates with its rollouts.
 
         Args:
@@ -191,8 +196,12 @@ class OnlineTrainer(Trainer):
         return has_encoder and is_fresh and has_known_head(self.policy)
 
     def batch_loss(
-        self, statistics: Any, mask: Tensor, training: bool, batch: Any
-    ) -> Any:
+        self,
+        statistics: "TokenStatistics",
+        mask: Tensor,
+        training: bool,
+        batch: tuple[Any, Any],
+    ) -> Tensor:
         if not (training and self.needs_rollouts):
             return super().batch_loss(statistics, mask, training, batch)
         demonstrated, sampled = self.split(mask)
@@ -212,8 +221,11 @@ class OnlineTrainer(Trainer):
     demonstration_weight = 1.0
 
     def rollout_loss(
-        self, statistics: Any, mask: Tensor, batch: tuple[Any, ...]
-    ) -> Any:
+        self,
+        statistics: "TokenStatistics",
+        mask: Tensor,
+        batch: tuple[Any, Any],
+    ) -> Tensor:
         """Computes what the rollouts of a batch add to its loss.
 
         Args:
@@ -227,7 +239,7 @@ class OnlineTrainer(Trainer):
         """
         raise NotImplementedError
 
-    def split(self, tokens: Tensor) -> tuple[Any, ...]:
+    def split(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Splits what belongs to a batch into demonstrations and rollouts.
 
         Args:

@@ -12,7 +12,7 @@ from keras_irl.aliases import current_names
 from keras_irl.aliases import renamed_arguments
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.losses.iq_learn import check_discount
 from keras_irl.losses.mle import check_entropy_weight
 from keras_irl.losses.policy_gradient import kl_loss
@@ -81,7 +81,7 @@ class PolicyGradient:
     def __init__(
         self,
         clip_ratio: float = 0.2,
-        kl_weight: float | Callable[..., Any] | None = None,
+        kl_weight: float | Callable[[Tensor], Tensor] | None = None,
         entropy_weight: float = 0.0,
         discount: float = 0.99,
         *,
@@ -105,13 +105,13 @@ class PolicyGradient:
         self.warmup_steps = check_integer("warmup_steps", warmup_steps)
 
     @property
-    def has_reference(self) -> Any:
+    def has_reference(self) -> bool:
         """Whether there is a policy to stay near."""
         return callable(self.kl_weight) or self.kl_weight > 0
 
     def advantages(
         self, rewards: Tensor, values: Tensor, mask: Tensor
-    ) -> tuple[Any, ...]:
+    ) -> tuple[Tensor, Tensor]:
         """Computes the advantages, and what the values should have been.
 
         Args:
@@ -142,12 +142,12 @@ class PolicyGradient:
     def token_losses(
         self,
         log_probs: Tensor,
-        old: Any,
-        reference: Any,
+        old: Tensor,
+        reference: Tensor | None,
         advantages: Tensor,
         *,
         entropies: Tensor,
-    ) -> tuple[Any, ...]:
+    ) -> tuple[Tensor, Tensor]:
         """Computes the loss of every sampled token, without the KL's weight.
 
         Args:
@@ -170,7 +170,7 @@ class PolicyGradient:
             return losses, ops.zeros_like(losses)
         return losses, kl_loss(log_probs, reference)
 
-    def current_kl_weight(self, step: Any) -> Any:
+    def current_kl_weight(self, step: Tensor) -> Tensor:
         """Computes the weight of the KL after so many updates."""
         if callable(self.kl_weight):
             return ops.cast(self.kl_weight(step), "float32")

@@ -2,18 +2,19 @@
 
 import contextlib
 import sys
+from collections.abc import Collection
 from collections.abc import Iterator
 from typing import Any
 
 import keras
 
-from keras_irl.arguments import shortened
 from keras_irl.data.dataset import demonstrations_of
+from keras_irl.error_texts import shortened
 from keras_irl.keras_seams import random_seed
 from keras_irl.process_number import is_first_process
 from keras_irl.process_number import num_processes
-from keras_irl.processes import check_engine
-from keras_irl.processes import current_share
+from keras_irl.replicas import check_engine
+from keras_irl.row_shares import current_share
 
 # Callbacks of Keras that write weights, and those that write tables.
 _SAVING = (keras.callbacks.ModelCheckpoint, keras.callbacks.BackupAndRestore)
@@ -21,7 +22,7 @@ _WRITING = (keras.callbacks.CSVLogger, keras.callbacks.TensorBoard)
 
 
 def share_among_processes(
-    arguments: dict[str, Any], data_names: Any
+    arguments: dict[str, Any], data_names: Collection[str]
 ) -> dict[str, Any]:
     """Checks that the processes of a `fit` feed different rows.
 
@@ -97,7 +98,7 @@ def _callbacks_of_a_process(callbacks):
 
 
 @contextlib.contextmanager
-def own_rows_are_read(arguments: dict[str, Any]) -> Iterator[Any]:
+def own_rows_are_read(arguments: dict[str, Any]) -> Iterator[None]:
     """Tells Keras for a while that data is divided among processes already.
 
     Otherwise it divides data sets of TensorFlow, and refuses all others.

@@ -4,6 +4,8 @@ import contextlib
 import functools
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import NamedTuple
 
@@ -24,6 +26,9 @@ from keras_irl.ops import token_statistics
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
 
+if TYPE_CHECKING:
+    import keras
+
 
 class PolicySnapshot(NamedTuple):
     """Weights of a policy at a moment, as a reference.
@@ -35,8 +40,8 @@ class PolicySnapshot(NamedTuple):
         restored: Function that makes a context with the policy as it was.
     """
 
-    copy: Any
-    updates: Any
+    copy: Policy | None
+    updates: "list[keras.Variable] | None"
     restored: Callable
 
 
@@ -65,7 +70,11 @@ def snapshot_policy(policy: Policy) -> PolicySnapshot:
 
 
 @contextlib.contextmanager
-def as_it_was(policy: Policy, adapted: Any, kept: Any) -> Iterator[Any]:
+def as_it_was(
+    policy: Policy,
+    adapted: "Sequence[keras.Variable]",
+    kept: "Sequence[keras.Variable]",
+) -> Iterator[Policy]:
     """Gives a policy the values that were kept of it, for a while.
 
     Args:
@@ -86,7 +95,7 @@ def as_it_was(policy: Policy, adapted: Any, kept: Any) -> Iterator[Any]:
 
 
 def policy_log_probs(
-    policy: Policy, batch: tuple[Any, ...], tiles_vocabulary: bool
+    policy: Policy, batch: tuple[Any, Any, Any], tiles_vocabulary: bool
 ) -> Tensor:
     """Computes how likely a policy is to take the actions of a batch.
 

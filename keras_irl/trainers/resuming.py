@@ -3,15 +3,22 @@
 import contextlib
 import json
 import pathlib
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import NamedTuple
 
 import keras
 
-from keras_irl.arguments import shortened
 from keras_irl.data.dataset import DemonstrationStream
+from keras_irl.error_texts import shortened
 from keras_irl.keras_seams import step_arguments
 from keras_irl.trainers.fit_arguments import EpochStream
+from keras_irl.types import Logs
+
+if TYPE_CHECKING:
+    from keras_irl.data.dataset import Demonstrations
 
 
 class Position(NamedTuple):
@@ -34,10 +41,10 @@ class Resuming(keras.callbacks.Callback):
 
     def resume(
         self,
-        trainer: Any,
+        trainer: keras.Model,
         steps_per_epoch: int | None,
         epochs: int | None = None,
-        data: Any = None,
+        data: "Demonstrations | None" = None,
     ) -> Position:
         """Finds out where a training goes on, and changes nothing yet.
 
@@ -55,7 +62,7 @@ class Resuming(keras.callbacks.Callback):
         """
         raise NotImplementedError
 
-    def bring_back(self, trainer: Any) -> None:
+    def bring_back(self, trainer: keras.Model) -> None:
         """Brings a trainer back to where it was, once nothing is refused.
 
         Args:
@@ -86,7 +93,7 @@ class Resumption:
         ValueError: If more than one callback resumes, or none can.
     """
 
-    def __init__(self, trainer: Any, arguments: dict[str, Any]) -> None:
+    def __init__(self, trainer: keras.Model, arguments: dict[str, Any]) -> None:
         found = [
             callback
             for callback in listed(arguments.get("callbacks"))
@@ -190,7 +197,9 @@ class Resumption:
             return callbacks
         return sorted(listed(callbacks), key=lambda c: isinstance(c, Resuming))
 
-    def skip(self, train_function: Any, build: Any) -> Any:
+    def skip(
+        self, train_function: Callable[..., Any], build: Callable[..., Any]
+    ) -> Callable[..., Any]:
         """Makes Keras's function of a step one that skips the first steps.
 
         Args:
@@ -204,7 +213,9 @@ class Resumption:
             train_function, self.position.batch, num_steps, build
         )
 
-    def joined(self, history: Any) -> Any:
+    def joined(
+        self, history: keras.callbacks.History
+    ) -> keras.callbacks.History:
         """Adds the epochs of before to the history of a `fit`.
 
         Args:
@@ -240,10 +251,10 @@ class SkippedSteps:
 
     def __init__(
         self,
-        taken: Any,
+        taken: Callable[..., Any],
         num_batches: int,
         steps_per_execution: int,
-        build: Any,
+        build: Callable[..., Any],
     ) -> None:
         self.taken = taken
         self._build = build
@@ -282,20 +293,20 @@ class SkippingCallbacks(keras.callbacks.CallbackList):
 
     def __init__(
         self,
-        callbacks: Any,
+        callbacks: Sequence[keras.callbacks.Callback],
         num_batches: int,
         add_history: bool = False,
         add_progbar: bool = False,
         *,
         first_epoch: int = 0,
-        model: Any = None,
+        model: keras.Model = None,
         **params: Any,
     ) -> None:
         self._num_skipped = num_batches
         self._first_epoch = first_epoch
         super().__init__(callbacks, add_history, add_progbar, model, **params)
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         super().on_train_begin(logs)
         for callback in self.callbacks:
             # It has read in which epoch it goes on, and would note another
@@ -303,15 +314,15 @@ class SkippingCallbacks(keras.callbacks.CallbackList):
             if self._first_epoch and _counts_batches(callback):
                 callback.on_epoch_end(self._first_epoch - 1)
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         self._num_skipped = 0
         super().on_epoch_end(epoch, logs)
 
-    def on_train_batch_begin(self, batch: Any, logs: Any = None) -> None:
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
         if batch >= self._num_skipped:
             super().on_train_batch_begin(batch, logs)
 
-    def on_train_batch_end(self, batch: Any, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         if batch >= self._num_skipped:
             super().on_train_batch_end(batch, logs)
 
@@ -357,7 +368,7 @@ def _counts_batches(callback):
     ) and isinstance(callback.save_freq, int)
 
 
-def listed(callbacks: Any) -> list[Any]:
+def listed(callbacks: Any) -> list[keras.callbacks.Callback]:
     """Lists callbacks, however they were passed to `fit`.
 
     Args:

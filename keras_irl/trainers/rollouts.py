@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
+from keras_irl.error_texts import shortened
 from keras_irl.families.family import layout_of
 from keras_irl.families.family import nearest_family
 from keras_irl.families.positions import POSITION_IDS
@@ -73,7 +73,7 @@ class ReplayBuffer(keras.layers.Layer):
         )
 
     def exchange(
-        self, inputs: dict[str, Any], actions: Tensor, mask: Tensor
+        self, inputs: dict[str, Tensor], actions: Tensor, mask: Tensor
     ) -> list[Any]:
         """Takes rollouts in, and gives as many back, from all that it holds.
 
@@ -178,9 +178,9 @@ class Texts(NamedTuple):
         mask: Float32 tensor of shape `(B, T)`; see `keras_irl.ops.masking`.
     """
 
-    inputs: Any
-    actions: Any
-    mask: Any
+    inputs: dict[str, Any]
+    actions: Tensor
+    mask: Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")
@@ -268,10 +268,10 @@ class Rollouts(keras.layers.Layer):
     def append(
         self,
         policy: Policy,
-        inputs: dict[str, Any],
+        inputs: dict[str, Tensor],
         actions: Tensor,
         mask: Tensor,
-    ) -> tuple[Any, ...]:
+    ) -> tuple[Texts, Tensor]:
         """Appends rollouts to a batch of demonstrations.
 
         Args:
@@ -383,7 +383,7 @@ def _check_inputs(policy, inputs, width):
         )
 
 
-def check_rollouts(rollouts: Any) -> Any:
+def check_rollouts(rollouts: Any) -> Rollouts:
     """Returns rollouts, which must be some.
 
     Raises:

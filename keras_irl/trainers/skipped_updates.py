@@ -1,11 +1,17 @@
 """Training steps that are skipped, as their gradient is not finite."""
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING
 
 from keras import ops
 
 from keras_irl.optimizers.unwrapping import wrapper_of
+from keras_irl.types import Tensor
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_irl.trainers.stateless import TrainingStep
 
 
 class SkippedUpdates:
@@ -21,7 +27,7 @@ class SkippedUpdates:
         step: The `TrainingStep`, before it is taken.
     """
 
-    def __init__(self, trainer: Any, step: Any) -> None:
+    def __init__(self, trainer: "keras.Model", step: "TrainingStep") -> None:
         self._trainer = trainer
         self._step = step
         self._optimizer = wrapper_of(trainer.optimizer)
@@ -37,7 +43,7 @@ class SkippedUpdates:
                     ops.copy(ops.convert_to_tensor(v)) for v in self._written
                 ]
 
-    def logs(self, logs: dict[str, Any]) -> dict[str, Any]:
+    def logs(self, logs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Undoes what a skipped step has written, after it was taken.
 
         Args:

@@ -1,7 +1,5 @@
 """Inputs of a discriminator: states, each with the action taken in it."""
 
-from typing import Any
-
 from keras import ops
 
 from keras_irl.families.layouts import layout_of_inputs
@@ -11,8 +9,8 @@ from keras_irl.types import Tensor
 
 
 def state_action_texts(
-    inputs: dict[str, Any], actions: Tensor, mask: Tensor
-) -> dict[str, Any]:
+    inputs: dict[str, Tensor], actions: Tensor, mask: Tensor
+) -> dict[str, Tensor]:
     """Joins states and actions to texts, one position wider.
 
     Position t of a batch holds the state sₜ, and position t + 1 the action
@@ -47,7 +45,7 @@ def state_action_texts(
     return texts | one_position_more(inputs)
 
 
-def one_position_more(inputs: dict[str, Any]) -> dict[str, Any]:
+def one_position_more(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
     """Continues the positions of inputs that become one token wider.
 
     Args:

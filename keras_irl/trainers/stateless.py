@@ -16,6 +16,7 @@ import keras
 from keras_irl.keras_seams import StepState
 from keras_irl.keras_seams import step_arguments
 from keras_irl.keras_seams import step_result
+from keras_irl.types import Tensor
 
 
 class TrainingStep:
@@ -32,7 +33,7 @@ class TrainingStep:
             themselves.
     """
 
-    def __init__(self, model: Any, arguments: tuple[Any, ...]) -> None:
+    def __init__(self, model: keras.Model, arguments: tuple[Any, ...]) -> None:
         self._model = model
         self.state, self.data = step_arguments(arguments)
 
@@ -44,7 +45,7 @@ class TrainingStep:
         return tuple(self.state), self.data
 
     @contextlib.contextmanager
-    def variables(self) -> Iterator[Any]:
+    def variables(self) -> Iterator[None]:
         """Gives the variables of the model the values that they have now.
 
         What is assigned to them meanwhile is part of the state from then on.
@@ -67,7 +68,7 @@ class TrainingStep:
             *([scope.get_current_value(v) for v in group] for group in groups)
         )
 
-    def take(self, result: Any) -> Any:
+    def take(self, result: Any) -> dict[str, Tensor]:
         """Takes over the state that a `train_step` of Keras has returned.
 
         Args:
@@ -80,7 +81,7 @@ class TrainingStep:
         self.state = None if state is None else StepState(*state)
         return logs
 
-    def result(self, logs: Any) -> Any:
+    def result(self, logs: dict[str, Tensor]) -> Any:
         """Makes what a `train_step` returns to Keras.
 
         Args:
@@ -89,7 +90,9 @@ class TrainingStep:
         return logs if self.state is None else (logs, tuple(self.state))
 
 
-def with_logs(function: Callable[..., Any], result: Any) -> Any:
+def with_logs(
+    function: Callable[[dict[str, Tensor]], dict[str, Tensor]], result: Any
+) -> Any:
     """Changes the logs that a step returns.
 
     Args:

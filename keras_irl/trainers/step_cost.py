@@ -1,12 +1,12 @@
 """Wall time of a training step: sampling and update."""
 
 import time
-from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_irl.types import Logs
 from keras_irl.types import Tensor
 
 
@@ -24,7 +24,7 @@ class Stopwatch:
     def __init__(self) -> None:
         self._started = 0.0
 
-    def start(self, tensor: Tensor) -> Any:
+    def start(self, tensor: Tensor) -> Tensor:
         """Reads the clock as soon as a tensor is there.
 
         Args:
@@ -35,7 +35,7 @@ class Stopwatch:
         """
         return self._read(tensor, self._keep)[0]
 
-    def stop(self, tensor: Tensor) -> Any:
+    def stop(self, tensor: Tensor) -> tuple[Tensor, Tensor]:
         """Reads the clock again, as soon as another tensor is there.
 
         Args:
@@ -98,13 +98,14 @@ class StepCost(keras.callbacks.Callback):
         super().__init__()
         self._is_compiled = False
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self._start = time.perf_counter()
         self._left_out = 0, 0.0
         self._costs = {}
 
-    def on_train_batch_end(self, batch: Any, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         # Keras waited for the step, to call this with its numbers.
+        assert logs is not None
         sampling = float(logs["sampling_seconds"])
         now = time.perf_counter()
         if not self._is_compiled:
@@ -123,6 +124,6 @@ class StepCost(keras.callbacks.Callback):
         }
         logs.update(self._costs)
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if logs is not None:
             logs.update(self._costs)

@@ -2,15 +2,16 @@
 
 import math
 import warnings
+from typing import TYPE_CHECKING
 from typing import Any
 
 import keras
 from keras import ops
 
 from keras_irl.arguments import check_integer
-from keras_irl.arguments import shortened
 from keras_irl.devices import check_placed
 from keras_irl.devices import rows_in_words
+from keras_irl.error_texts import shortened
 from keras_irl.families.family import layout_of
 from keras_irl.families.heads import hidden_states
 from keras_irl.families.heads import q_values
@@ -35,7 +36,7 @@ from keras_irl.optimizers.unwrapping import check_optimizer
 from keras_irl.optimizers.unwrapping import inner_optimizer
 from keras_irl.optimizers.unwrapping import token_weighted
 from keras_irl.optimizers.unwrapping import wrapper_of
-from keras_irl.processes import check_engine
+from keras_irl.replicas import check_engine
 from keras_irl.trainers.checks import check_data
 from keras_irl.trainers.checks import check_jit_compile
 from keras_irl.trainers.checks import check_model_arguments
@@ -57,6 +58,9 @@ from keras_irl.trainers.value_offset import value_offset_of
 from keras_irl.types import Path
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
+
+if TYPE_CHECKING:
+    from keras_irl.ops.statistics import TokenStatistics
 
 
 class Trainer(FitLoop):
@@ -155,7 +159,9 @@ class Trainer(FitLoop):
     loss_names = ("negative_log_likelihood",)
     train_function: Any
 
-    def token_losses(self, statistics: Any, mask: Tensor) -> Any:
+    def token_losses(
+        self, statistics: "TokenStatistics", mask: Tensor
+    ) -> dict[str, Tensor]:
         """Computes the terms of the loss of every token.
 
         Args:
@@ -170,7 +176,7 @@ class Trainer(FitLoop):
         raise NotImplementedError
 
     @property
-    def step(self) -> Any:
+    def step(self) -> keras.Variable:
         """The number of updates of the policy so far, a `keras.Variable`."""
         return self.counter.step
 
@@ -186,7 +192,7 @@ class Trainer(FitLoop):
 
     def compile(
         self,
-        optimizer: Any = "adam",
+        optimizer: str | keras.Optimizer | None = "adam",
         tile_vocabulary: bool | str = "auto",
         patience: int = 1,
         **kwargs: Any,
@@ -246,7 +252,7 @@ class Trainer(FitLoop):
         self._tile_vocabulary = tile_vocabulary
 
     @property
-    def policy_optimizer(self) -> Any:
+    def policy_optimizer(self) -> keras.Optimizer:
         """The optimizer that the policy is trained by, as it was passed."""
         return inner_optimizer(self.optimizer)
 
@@ -285,7 +291,9 @@ class Trainer(FitLoop):
             return hidden_states(self.policy, x, training=training)
         return q_values(self.policy, x, training=training)
 
-    def token_statistics(self, y_pred: Tensor, y: Tensor, mask: Tensor) -> Any:
+    def token_statistics(
+        self, y_pred: Tensor, y: Tensor, mask: Tensor
+    ) -> "TokenStatistics":
         """Computes the statistics of a batch from what `call` returned.
 
         Args:
@@ -305,11 +313,11 @@ class Trainer(FitLoop):
     def compute_loss(
         self,
         x: Any = None,
-        y: Any = None,
+        y: Tensor = None,
         y_pred: Any = None,
-        sample_weight: Any = None,
+        sample_weight: Tensor | None = None,
         training: bool = True,
-    ) -> Any:
+    ) -> Tensor:
         mask = require_mask(sample_weight, type(self).__name__)
         statistics = self.token_statistics(y_pred, y, mask)
         loss = self.batch_loss(statistics, mask, training, (x, y_pred))
@@ -348,10 +356,10 @@ class Trainer(FitLoop):
 
     def batch_loss(
         self,
-        statistics: Any,
+        statistics: "TokenStatistics",
         mask: Tensor,
         training: bool,
-        batch: tuple[Any, ...],
+        batch: tuple[Any, Any],
     ) -> Tensor:
         """Computes the loss of a batch, and updates what is logged of it.
 
@@ -405,7 +413,7 @@ class Trainer(FitLoop):
         """
         check_data(self.policy, x, y, mask, owner=type(self).__name__)
 
-    def default_callbacks(self) -> list[Any]:
+    def default_callbacks(self) -> list[keras.callbacks.Callback]:
         """Callbacks that every `fit` of this trainer has."""
         return []
 
@@ -440,7 +448,7 @@ class Trainer(FitLoop):
         cls,
         config: dict[str, Any],
         custom_objects: dict[str, Any] | None = None,
-    ) -> Any:
+    ) -> "Trainer":
         with without_mask_warnings():
             config = keras.saving.deserialize_keras_object(
                 config, custom_objects=custom_objects

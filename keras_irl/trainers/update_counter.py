@@ -1,7 +1,5 @@
 """A counter of policy updates."""
 
-from typing import Any
-
 import keras
 from keras import ops
 
@@ -48,7 +46,7 @@ class UpdateCounter(keras.layers.Layer):
         step, waiting = map(ops.convert_to_numpy, (self.step, self.num_waiting))
         return int(step) * self._batches_per_update + int(waiting)
 
-    def follow(self, optimizer: Any) -> None:
+    def follow(self, optimizer: keras.Optimizer) -> None:
         """Counts the updates of an optimizer from now on.
 
         Args:
@@ -61,7 +59,7 @@ class UpdateCounter(keras.layers.Layer):
             self._counted = id(optimizer)
             self.sync_with(optimizer)
 
-    def sync_with(self, optimizer: Any) -> None:
+    def sync_with(self, optimizer: keras.Optimizer) -> None:
         """Sets the place within an update to that of an optimizer.
 
         Args:

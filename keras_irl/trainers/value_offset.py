@@ -114,14 +114,14 @@ class ValueOffset(keras.layers.Layer):
 
     def shift(
         self,
-        statistics: Any,
+        statistics: TokenStatistics,
         mask: Tensor,
         discount: float,
         training: bool,
         *,
         step: int = 0,
         num_waiting: int = 0,
-    ) -> Any:
+    ) -> TokenStatistics:
         """Adds the offset to the values of a batch.
 
         Args:

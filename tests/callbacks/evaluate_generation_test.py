@@ -12,9 +12,9 @@ from testing import tiny_policy
 import keras_irl
 from keras_irl.callbacks import EvaluateGeneration
 from keras_irl.data import demonstrations
-from keras_irl.evaluation import exact_match
 from keras_irl.generation import BeamSearch
 from keras_irl.generation import Sampling
+from keras_irl.metrics import exact_match
 from keras_irl.tasks.gsm8k import accuracy
 from keras_irl.tasks.task import task_from_pairs
 

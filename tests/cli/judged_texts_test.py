@@ -21,10 +21,10 @@ def test_the_answers_of_conversations_are_rewarded(tmp_path):
 
 def test_every_text_is_judged_alone():
     task = keras_irl.data.load_task("arithmetic", "test").first(2)
-    bleu, chrf = keras_irl.evaluation.bleu, keras_irl.evaluation.chrf
+    bleu, chrf = keras_irl.metrics.bleu, keras_irl.metrics.chrf
     given = task.with_metrics(
         prompt_metrics={
-            "same": keras_irl.evaluation.mean_over_texts(
+            "same": keras_irl.metrics.mean_over_texts(
                 lambda prompts, responses, references: [
                     float(p == r)
                     for p, r in zip(prompts, responses, strict=True)

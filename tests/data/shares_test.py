@@ -8,7 +8,7 @@ from keras_irl.data import demonstrations
 from keras_irl.data import shares
 from keras_irl.data.shares import shared_batches
 from keras_irl.data.shuffling import ordered_rows
-from keras_irl.processes import Share
+from keras_irl.row_shares import Share
 
 
 def read(batch_size, rows):

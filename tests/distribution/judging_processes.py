@@ -24,8 +24,8 @@ def judged(folder):
 
     import keras_irl
     from keras_irl.callbacks import EvaluateGeneration
-    from keras_irl.evaluation import exact_match
     from keras_irl.evaluation import sweep
+    from keras_irl.metrics import exact_match
     from keras_irl.models import enable_lora
     from keras_irl.models import export
     from keras_irl.tasks.task import task_from_pairs

@@ -7,13 +7,13 @@ import pytest
 import scipy.stats
 
 from keras_irl.evaluation import area_under_front
-from keras_irl.evaluation import bleu
 from keras_irl.evaluation import compare_fronts
-from keras_irl.evaluation import mean_over_texts
-from keras_irl.evaluation import self_bleu
 from keras_irl.evaluation.fronts import quality_difference
 from keras_irl.evaluation.judging import judge
 from keras_irl.generation.responses import Responses
+from keras_irl.metrics import bleu
+from keras_irl.metrics import mean_over_texts
+from keras_irl.metrics import self_bleu
 from keras_irl.metrics.bootstrap import resampling_weights
 from keras_irl.reporting.conclusions import front_conclusion
 

@@ -38,7 +38,7 @@ from values import t5
 from values import whole
 
 import keras_irl
-from keras_irl.processes import Share
+from keras_irl.row_shares import Share
 
 # --- what is right ---------------------------------------------------------
 
@@ -310,8 +310,8 @@ def metric(responses, references):
 METRICS = st.sampled_from(
     (
         {"m": metric},
-        {"bleu": keras_irl.evaluation.bleu},
-        {"e": keras_irl.evaluation.exact_match, "m": metric},
+        {"bleu": keras_irl.metrics.bleu},
+        {"e": keras_irl.metrics.exact_match, "m": metric},
     )
 )
 ROWS = st.tuples(PLAIN_COLUMNS, PLAIN_COLUMNS, REFERENCES)
@@ -469,7 +469,7 @@ def answer(text):
     return len(text) % 3
 
 
-COUNTED = keras_irl.evaluation.sum_over_texts(lambda sums: 100.0 * sums[0])(
+COUNTED = keras_irl.metrics.sum_over_texts(lambda sums: 100.0 * sums[0])(
     lambda responses, references: [[len(text)] for text in responses]
 )
 EVALUATION = {

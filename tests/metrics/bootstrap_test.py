@@ -8,8 +8,8 @@ import pytest
 import scipy.stats
 
 from keras_irl.evaluation import compare_fronts
-from keras_irl.evaluation import mean_over_texts
 from keras_irl.evaluation.fronts import area_difference
+from keras_irl.metrics import mean_over_texts
 from keras_irl.metrics.bootstrap import PromptResamples
 from keras_irl.metrics.bootstrap import bca_interval
 from keras_irl.metrics.bootstrap import bootstrap_weights

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import sacrebleu
 
-from keras_irl.evaluation import bleu
-from keras_irl.evaluation import chrf
-from keras_irl.evaluation import exact_match
-from keras_irl.evaluation import mean_over_texts
-from keras_irl.evaluation import rouge_1
-from keras_irl.evaluation import rouge_2
-from keras_irl.evaluation import rouge_lsum
-from keras_irl.evaluation import sum_over_texts
+from keras_irl.metrics import bleu
+from keras_irl.metrics import chrf
+from keras_irl.metrics import exact_match
+from keras_irl.metrics import mean_over_texts
+from keras_irl.metrics import rouge_1
+from keras_irl.metrics import rouge_2
+from keras_irl.metrics import rouge_lsum
+from keras_irl.metrics import sum_over_texts
 from keras_irl.metrics.text_metrics import TextMetric
 from keras_irl.metrics.text_metrics import after_change
 from keras_irl.metrics.text_metrics import given_prompts

@@ -322,8 +322,8 @@ MUTATIONS = [
             ),
         ),
         (
-            "processes.py",
-            "processes_test.py",
+            "row_shares.py",
+            "row_shares_test.py",
             (
                 ("mine[0] // size,", "0,"),
                 ("found[-1] - found[0] == size - 1", "True"),

@@ -4,7 +4,7 @@ import pytest
 from testing import shared_data
 
 from keras_irl.data import load_task
-from keras_irl.evaluation import bleu
+from keras_irl.metrics import bleu
 from keras_irl.tasks.e2e import PLACEHOLDERS
 from keras_irl.tasks.e2e import delexicalize
 from keras_irl.tasks.e2e import lexicalize

@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from keras_irl.evaluation import mean_over_texts
+from keras_irl.metrics import mean_over_texts
 from keras_irl.metrics import quality
 from keras_irl.metrics import rouge
 from keras_irl.metrics.text_metrics import TextMetric

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from keras_irl.data import load_task
-from keras_irl.evaluation import pass_at_k
+from keras_irl.metrics import pass_at_k
 from keras_irl.tasks.restaurant_grammar import PHRASE_WEIGHTS
 from keras_irl.tasks.restaurants import SPLITS
 from keras_irl.tasks.restaurants import load_restaurants

@@ -1,10 +1,15 @@
+import pathlib
+import traceback
+
 import keras
 import numpy as np
 import pytest
 from testing import numpy
 from testing import tiny_gpt2
 
+import keras_irl
 from keras_irl.data import demonstrations
+from keras_irl.generation import TokenSampler
 from keras_irl.ops import CONTINUES
 from keras_irl.ops import TokenStatistics
 from keras_irl.trainers.online_trainer import OnlineTrainer
@@ -95,3 +100,30 @@ def test_metrics_of_keras_would_see_rollouts(trainer):
     other = Counter(trainer.policy)
     with pytest.raises(ValueError, match="rollouts too.*Received: metrics="):
         other.compile("sgd", metrics=["accuracy"])
+
+
+class ReachedError(Exception):
+    pass
+
+
+def test_five_functions_lie_between_a_step_and_its_sampler(monkeypatch):
+    passed = []
+
+    def reached(*args, **kwargs):
+        folder = str(pathlib.Path(keras_irl.__file__).parent)
+        stack = traceback.extract_stack()[:-1]
+        passed.extend(f.name for f in stack if f.filename.startswith(folder))
+        raise ReachedError
+
+    monkeypatch.setattr(TokenSampler, "__call__", reached)
+    trainer = Counter(tiny_gpt2(max_length=24))
+    trainer.compile("sgd", run_eagerly=True)
+    data = demonstrations(trainer.policy, ["a"], ["b"], batch_size=1)
+    with pytest.raises(ReachedError):
+        trainer.train_on_batch(*next(iter(data)))
+    step = passed[passed.index("train_step") :]
+    # Keras calls the layer that draws once more, to tell it that it does not
+    # train.
+    assert list(dict.fromkeys(step)) == [
+        *("train_step", "extend", "append", "draw", "call"),
+    ]

@@ -10,6 +10,7 @@ blocks ends with the last token that counts.
 """
 
 import functools
+from typing import TYPE_CHECKING
 from typing import Any
 
 import jax
@@ -26,22 +27,26 @@ from keras_irl.ops.kernels.tiling import num_kept_tiles
 from keras_irl.ops.statistics import TokenStatistics
 from keras_irl.types import Tensor
 
+if TYPE_CHECKING:
+    from keras_irl.ops.kernels.tiling import Tiling
+    from keras_irl.ops.vocabulary_head import VocabularyHead
+
 
 class Slopes:
     """The derivative of values and entropies by each logit of a tile."""
 
     def __init__(
         self,
-        values: Any,
-        entropies: Any,
-        to_values: Any,
-        to_entropies: Any,
-        soft_cap: Any,
+        values: Tensor,
+        entropies: Tensor,
+        to_values: Tensor,
+        to_entropies: Tensor,
+        soft_cap: float | None,
     ) -> None:
         self.columns = (values, values - entropies, to_values, to_entropies)
         self.soft_cap = soft_cap
 
-    def __call__(self, logits: Any, start: Any) -> Any:
+    def __call__(self, logits: Tensor, start: Tensor) -> Tensor:
         values, means, to_values, to_entropies = (
             lax.dynamic_slice_in_dim(column, start, len(logits))[:, None]
             for column in self.columns
@@ -59,12 +64,12 @@ class HeadTiles:
 
     def __init__(
         self,
-        kernel: Any,
-        bias: Any,
-        head: Any,
-        tiling: Any,
+        kernel: Tensor,
+        bias: Tensor | None,
+        head: "VocabularyHead",
+        tiling: "Tiling",
         *,
-        limit: Any = None,
+        limit: Tensor | None = None,
     ) -> None:
         self.kernel = kernel
         self.bias = bias
@@ -74,7 +79,7 @@ class HeadTiles:
         self.limit = limit
         self.axis = head.axes.index("V")
 
-    def logits(self, hidden: Any, number: Any) -> tuple[Any, ...]:
+    def logits(self, hidden: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
         """The float32 logits of a tile, and the tokens they are of."""
         size, soft_cap = self.tiling.tile_size, self.head.soft_cap
         entries = self._slice(self.kernel, number).astype(hidden.dtype)
@@ -98,7 +103,12 @@ class HeadTiles:
         return logits, ids
 
     def add(
-        self, sums: Any, slopes: Any, hidden: Any, start: Any, number: Any
+        self,
+        sums: Any,
+        slopes: Any,
+        hidden: Tensor,
+        start: Tensor,
+        number: Tensor,
     ) -> HeadGradients:
         """Adds what a tile and a block contribute to the gradients."""
         to_hidden, to_kernel, to_bias = sums
@@ -122,8 +132,8 @@ class HeadTiles:
         return HeadGradients(to_hidden, to_kernel, to_bias)
 
     def entries_by(
-        self, logits: Any, highest: Any, dtype: Any, number: Any
-    ) -> Any:
+        self, logits: Tensor, highest: Tensor, dtype: str, number: Tensor
+    ) -> Tensor:
         """The sum of a tile's entries, each by its weight below the highest."""
         weights = jnp.exp(logits - highest[:, None])
         if self.head.soft_cap is not None:
@@ -132,7 +142,7 @@ class HeadTiles:
         entries = self._slice(self.kernel, number).astype(dtype)
         return _dot(weights.astype(dtype), entries, 1, self.axis)
 
-    def rows(self, actions: Tensor) -> Any:
+    def rows(self, actions: Tensor) -> Tensor:
         """The entries of single tokens, of shape `(N, D)`."""
         rows = jnp.take(self.kernel, actions, axis=self.axis)
         return rows if self.axis == 0 else rows.T
@@ -155,7 +165,7 @@ def _dot(left, right, left_axis, right_axis):
     )
 
 
-def tile_size() -> Any:
+def tile_size() -> int:
     """The vocabulary entries of a tile that the device is fastest with."""
     return 1024 if jax.default_backend() == "cpu" else TILE_SIZE
 
@@ -175,8 +185,8 @@ def statistics_of_tokens(
     bias: Tensor | None,
     actions: Tensor,
     counts: Tensor,
-    head: Any,
-    tiling: Any,
+    head: "VocabularyHead",
+    tiling: "Tiling",
 ) -> TokenStatistics:
     """Computes the statistics of those tokens of a list that count.
 
@@ -202,14 +212,14 @@ def statistics_of_tokens(
 
 def counted_statistics(
     hidden_states: Tensor,
-    kernel: Any,
-    bias: Any,
+    kernel: Tensor,
+    bias: Tensor | None,
     actions: Tensor,
     counts: Tensor,
-    head: Any,
-    tiling: Any,
+    head: "VocabularyHead",
+    tiling: "Tiling",
     *,
-    limit: Any = None,
+    limit: Tensor | None = None,
 ) -> PartStatistics:
     """Computes what `statistics_of_tokens` does, of a part of the vocabulary.
 

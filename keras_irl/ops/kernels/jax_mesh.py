@@ -16,6 +16,7 @@ equal parts, so that each has some entries whole, and the gradients of them go
 back the same way: still nobody holds all of the head.
 """
 
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import NamedTuple
 
@@ -33,6 +34,9 @@ from keras_irl.ops.kernels.tiling import block_size_of
 from keras_irl.ops.statistics import TokenStatistics
 from keras_irl.types import Tensor
 
+if TYPE_CHECKING:
+    from keras_irl.ops.vocabulary_head import VocabularyHead
+
 
 class Placement(NamedTuple):
     """Placement of tokens and head on the devices of a mesh.
@@ -47,13 +51,13 @@ class Placement(NamedTuple):
             and devices exchange parts of it for entries.
     """
 
-    mesh: object
+    mesh: Any
     tokens: str | None
     entries: str | None
     is_exchanged: bool = False
 
 
-def placement(kernel: Any, axes: str, num_rows: int) -> Placement | None:
+def placement(kernel: Tensor, axes: str, num_rows: int) -> Placement | None:
     """Tells where the current distribution puts tokens and vocabulary.
 
     Args:
@@ -106,9 +110,9 @@ def statistics_on_devices(
     actions: Tensor,
     counts: Tensor,
     *,
-    head: Any,
-    tile_size: Any,
-    place: Any,
+    head: "VocabularyHead",
+    tile_size: int | None,
+    place: Placement,
 ) -> Any:
     """Computes the statistics of the tokens of a batch, on all devices.
 

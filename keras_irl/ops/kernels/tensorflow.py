@@ -8,6 +8,8 @@ pass holds more logits than one tile. A tile has all tokens: TensorFlow copies
 what is updated in part.
 """
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import NamedTuple
 
@@ -19,6 +21,10 @@ from keras_irl.ops.kernels.tiling import RunningStatistics
 from keras_irl.ops.statistics import TokenStatistics
 from keras_irl.types import Tensor
 
+if TYPE_CHECKING:
+    from keras_irl.ops.kernels.tiling import Tiling
+    from keras_irl.ops.vocabulary_head import VocabularyHead
+
 # The logit of an entry that a tile has in common with the one before. Not −∞,
 # as 0 times it must be 0.
 _NONE = -1e30
@@ -27,7 +33,9 @@ _NONE = -1e30
 class Slopes:
     """The derivative of values and entropies by each logit of a tile."""
 
-    def __init__(self, statistics: Any, upstream: Any, soft_cap: Any) -> None:
+    def __init__(
+        self, statistics: Any, upstream: TokenStatistics, soft_cap: float | None
+    ) -> None:
         _, values, entropies, _ = statistics
         columns = (values, values - entropies, *upstream[1:3])
         self.columns = [column[:, None] for column in columns]
@@ -36,7 +44,7 @@ class Slopes:
         self.has_entropies = tf.reduce_any(tf.not_equal(upstream[2], 0.0))
         self.soft_cap = soft_cap
 
-    def __call__(self, logits: Any) -> Any:
+    def __call__(self, logits: Tensor) -> Tensor:
         values, means, to_values, to_entropies = self.columns
         probabilities = tf.exp(logits - values)
 
@@ -58,7 +66,13 @@ class Slopes:
 class HeadTiles:
     """The vocabulary head, a tile at a time."""
 
-    def __init__(self, kernel: Any, bias: Any, head: Any, tiling: Any) -> None:
+    def __init__(
+        self,
+        kernel: Tensor,
+        bias: Tensor | None,
+        head: "VocabularyHead",
+        tiling: "Tiling",
+    ) -> None:
         self.kernel = kernel
         self.bias = bias
         self.head = head
@@ -67,14 +81,14 @@ class HeadTiles:
         self.num_tiles = tiling.num_tiles
         self.axis = head.axes.index("V")
 
-    def entries(self, number: Any) -> Any:
+    def entries(self, number: Tensor) -> Tensor:
         """The tile's part of the kernel, of shape `(v, D)`."""
         start = self.start(number)
         if self.axis == 0:
             return self.kernel[start : start + self.size]
         return tf.transpose(self.kernel[:, start : start + self.size])
 
-    def logits(self, hidden: Any, number: Any) -> tuple[Any, ...]:
+    def logits(self, hidden: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
         """The float32 logits of a tile, and the first token they are of."""
         start = self.start(number)
         entries = tf.cast(self.entries(number), hidden.dtype)
@@ -90,8 +104,8 @@ class HeadTiles:
         return logits, start
 
     def entries_by(
-        self, weights: Any, logits: Any, dtype: Any, number: Any
-    ) -> Any:
+        self, weights: Tensor, logits: Tensor, dtype: str, number: Tensor
+    ) -> Tensor:
         """The sum of a tile's entries, each by its weight."""
         if self.head.soft_cap is not None:
             # The logit of an entry that is not there is too large to square.
@@ -100,7 +114,7 @@ class HeadTiles:
         entries = tf.cast(self.entries(number), dtype)
         return dot(tf.cast(weights, dtype), entries)
 
-    def walk(self, tile: Any, *state: Any) -> Any:
+    def walk(self, tile: Callable[..., Any], *state: Any) -> Any:
         """Calls `tile(number, *state)` for one tile after the other."""
         return tf.while_loop(
             lambda number, *_: number < self.num_tiles,
@@ -109,7 +123,7 @@ class HeadTiles:
             parallel_iterations=1,
         )
 
-    def join(self, parts: Any) -> Any:
+    def join(self, parts: Tensor) -> Tensor:
         """Puts the parts of all tiles together, as `(V, ...)`."""
         size, total = self.size, self.tiling.vocabulary_size
         excess = self.num_tiles * size - total
@@ -121,22 +135,25 @@ class HeadTiles:
         first = tf.reshape(first, tf.concat([[-1], tf.shape(first)[2:]], 0))
         return tf.concat([first, last], axis=0)
 
-    def start(self, number: Any) -> Any:
+    def start(self, number: Tensor) -> Tensor:
         """The first token of a tile."""
         last = self.tiling.vocabulary_size - self.size
         return tf.minimum(number * self.size, last)
 
 
 def dot(
-    left: Any, right: Any, transpose_a: bool = False, transpose_b: bool = False
-) -> Any:
+    left: Tensor,
+    right: Tensor,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+) -> Tensor:
     """A matrix product that is accumulated and returned in float32."""
     if left.dtype != tf.float32:
         left, right = tf.cast(left, tf.float32), tf.cast(right, tf.float32)
     return tf.matmul(left, right, transpose_a, transpose_b)
 
 
-def tile_size() -> Any:
+def tile_size() -> int:
     """The vocabulary entries of a tile that the device is fastest with."""
     return TILE_SIZE
 
@@ -147,8 +164,8 @@ def statistics_of_tokens(
     bias: Tensor | None,
     actions: Tensor,
     counts: Tensor | None,
-    head: Any,
-    tiling: Any,
+    head: "VocabularyHead",
+    tiling: "Tiling",
 ) -> TokenStatistics:
     """Computes the statistics of those tokens of a list that count.
 
@@ -217,10 +234,10 @@ def _tiled_statistics(hidden_states, kernel, bias, actions, head, tiling):
 class _ForwardState(NamedTuple):
     """State of the walk over tiles; `expected` is empty, or one tensor."""
 
-    number: Any
+    number: Tensor
     running: RunningStatistics
-    masses: Any
-    expected: Any
+    masses: Tensor
+    expected: Tensor
 
 
 def _forward(tiles, hidden, actions):
@@ -294,9 +311,9 @@ def _found(logits, actions, first, first_new):
 class _BackwardState(NamedTuple):
     """State of the walk back; `parts` are those of kernel and bias."""
 
-    number: Any
-    to_hidden: Any
-    parts: Any
+    number: Tensor
+    to_hidden: Tensor
+    parts: Tensor
 
 
 def _backward_frozen(tiles, hidden, slopes, active, expected, taken):

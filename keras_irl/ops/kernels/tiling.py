@@ -4,6 +4,8 @@ import math
 from typing import Any
 from typing import NamedTuple
 
+from keras_irl.types import Tensor
+
 # Tiles that fit the caches of a processor, and feed its matrix units.
 BLOCK_SIZE = 1024
 TILE_SIZE = 2048
@@ -46,12 +48,12 @@ class Tiling(NamedTuple):
     tile_size: int
 
     @property
-    def num_tiles(self) -> Any:
+    def num_tiles(self) -> int:
         """The number of tiles, the last one perhaps a smaller one."""
         return -(-self.vocabulary_size // self.tile_size)
 
     @property
-    def log_negligible(self) -> Any:
+    def log_negligible(self) -> float:
         """The log-probability below which a tile need not be looked at.
 
         All tiles of a state that lie below it hold less than `NEGLIGIBLE` of
@@ -91,9 +93,9 @@ class CountedTokens(NamedTuple):
         counts: Boolean array of shape `(B, T)`.
     """
 
-    hidden_states: Any
-    actions: Any
-    counts: Any
+    hidden_states: Tensor
+    actions: Tensor
+    counts: Tensor
 
 
 class PartStatistics(NamedTuple):
@@ -107,10 +109,10 @@ class PartStatistics(NamedTuple):
         highest: The highest logits.
     """
 
-    action_values: Any
-    values: Any
-    entropies: Any
-    highest: Any
+    action_values: Tensor
+    values: Tensor
+    entropies: Tensor
+    highest: Tensor
 
 
 class RunningStatistics(NamedTuple):
@@ -123,10 +125,10 @@ class RunningStatistics(NamedTuple):
         action_values: The logits of the tokens taken, 0 until their tile.
     """
 
-    highest: Any
-    total: Any
-    moment: Any
-    action_values: Any
+    highest: Tensor
+    total: Tensor
+    moment: Tensor
+    action_values: Tensor
 
 
 class BlockStatistics(NamedTuple):
@@ -141,9 +143,9 @@ class BlockStatistics(NamedTuple):
     """
 
     statistics: Any
-    masses: Any
-    expected: Any
-    logits: Any = None
+    masses: Tensor
+    expected: Tensor | None
+    logits: Tensor = None
 
 
 class ForwardPass(NamedTuple):
@@ -158,9 +160,9 @@ class ForwardPass(NamedTuple):
     """
 
     statistics: Any
-    active: Any
-    expected: Any
-    logits: Any = None
+    active: Tensor
+    expected: Tensor | None
+    logits: Tensor | None = None
 
 
 class HeadGradients(NamedTuple):
@@ -172,6 +174,6 @@ class HeadGradients(NamedTuple):
         bias: Float32 array of shape `(V,)`, or `None`.
     """
 
-    hidden_states: Any
-    kernel: Any = None
-    bias: Any = None
+    hidden_states: Tensor
+    kernel: Tensor | None = None
+    bias: Tensor | None = None

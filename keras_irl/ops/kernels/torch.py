@@ -7,7 +7,7 @@ keeps the expected entry of the head instead, which is the gradient. Neither
 pass holds more logits than one tile.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -16,8 +16,12 @@ from keras_irl.ops.kernels.tiling import BlockStatistics
 from keras_irl.ops.statistics import TokenStatistics
 from keras_irl.types import Tensor
 
+if TYPE_CHECKING:
+    from keras_irl.ops.kernels.tiling import Tiling
+    from keras_irl.ops.vocabulary_head import VocabularyHead
 
-def tile_size() -> Any:
+
+def tile_size() -> int:
     """The vocabulary entries of a tile that the device is fastest with."""
     return TILE_SIZE
 
@@ -28,8 +32,8 @@ def statistics_of_tokens(
     bias: Tensor | None,
     actions: Tensor,
     counts: Tensor | None,
-    head: Any,
-    tiling: Any,
+    head: "VocabularyHead",
+    tiling: "Tiling",
 ) -> TokenStatistics:
     """Computes the statistics of those tokens of a list that count.
 
