@@ -79,6 +79,9 @@ def _run(options, stop):
         with stop.at_once(), start_up_lines_hidden():
             # What takes seconds, and now: Keras reads its backend at import.
             importlib.import_module("keras_irl.trainers")
+            if options.job in CONTINUED:
+                # What a report needs and lacks is found out before the work.
+                importlib.import_module("keras_irl.rewards")
         return command.run(options)
 
 
