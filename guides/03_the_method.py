@@ -364,12 +364,13 @@ assert all(np.diff(entropies) > 0)
 
 def show(path):
     """Shows a picture in a notebook."""
-    print(path)
     if "ipykernel" in sys.modules:
         from IPython.display import Image
         from IPython.display import display
 
         display(Image(filename=str(path), width=720))
+    else:
+        print(path)
 
 
 figure = Figure(figsize=(9.6, 3.6), dpi=150, layout="constrained")

@@ -173,12 +173,13 @@ written as a page to click through, and as a picture.
 
 def show(path):
     """Shows a picture in a notebook."""
-    print(path)
     if "ipykernel" in sys.modules:
         from IPython.display import Image
         from IPython.display import display
 
         display(Image(filename=str(path), width=720))
+    else:
+        print(path)
 
 
 page, picture = rewards.heat_map(

@@ -77,12 +77,13 @@ FOLDER = pathlib.Path(tempfile.mkdtemp())
 
 def show(path):
     """Shows a picture in a notebook."""
-    print(path)
     if "ipykernel" in sys.modules:
         from IPython.display import Image
         from IPython.display import display
 
         display(Image(filename=str(path), width=720))
+    else:
+        print(path)
 
 
 # %% [markdown]

@@ -270,12 +270,13 @@ def show(png, name):
     """Shows a picture in a notebook, and keeps it as a file."""
     path = pathlib.Path(tempfile.mkdtemp()) / name
     path.write_bytes(png)
-    print(path)
     if "ipykernel" in sys.modules:
         from IPython.display import Image
         from IPython.display import display
 
         display(Image(png, width=720))
+    else:
+        print(path)
 
 
 results = {
