@@ -3,8 +3,7 @@
 Each function names what it waits for, with the thread of Keras or keras-hub
 where one is known, and `tests/keras_seams_test.py` checks what it relies on,
 against nightly builds too. No other file touches what is private to them, and
-none replaces a method of theirs for good, except for `wrap_call`, which the
-user asks for with `keras_irl.models.rematerialize`.
+no method of theirs is replaced for good, save by `wrap_call` (`rematerialize`).
 """
 
 import contextlib
