@@ -38,9 +38,9 @@ def draw_quality_vs_diversity(results: Results) -> bytes | None:
 
     Up is better and right is more diverse. Other decoders are hollow points.
     The dashed levels are decodings with one sample a prompt, which have no
-    diversity, such as greedy decoding. Bars are standard errors, of which the
-    axis says what they are over. Every point is labeled with its decoding,
-    unless it lies so close to others that there is no room.
+    diversity, such as greedy decoding. Bars are standard errors, where they
+    are known, and the axis says what they are over. Every point is labeled with
+    its decoding, unless it lies so close to others that there is no room.
 
     Args:
         results: See `keras_irl/evaluation/results.py`.
@@ -49,7 +49,7 @@ def draw_quality_vs_diversity(results: Results) -> bytes | None:
         The bytes of a PNG, or `None` if no row has a Self-BLEU.
     """
     figure, axes = _figure()
-    beside, labels, curves = [], [], {}
+    beside, labels, curves, has_bars = [], [], {}, False
     for index, (name, runs) in enumerate(results["objectives"].items()):
         style = _style(index)
         points, levels = _points_and_levels(runs, results["metric"])
@@ -67,11 +67,17 @@ def draw_quality_vs_diversity(results: Results) -> bytes | None:
                 axes, points, _plain_strategies(runs), style
             )
             labels += _point_labels(points, style["color"])
+            has_bars |= any(
+                e.standard_error for p in points.values() for e in p
+            )
     if not curves:
         return None
     axes.invert_xaxis()
-    bars = wrapped(f"bars: standard error over {error_source(results)}")
-    axes.set_xlabel(f"Self-BLEU, percent (to the right: more diverse)\n{bars}")
+    axis = "Self-BLEU, percent (to the right: more diverse)"
+    if has_bars:
+        bars = wrapped(f"bars: standard error over {error_source(results)}")
+        axis = f"{axis}\n{bars}"
+    axes.set_xlabel(axis)
     metric = drawable(results["metric"], _NAME, size=10)
     label = f"{metric}, percent (higher is better)"
     axes.set_ylabel(label, parse_math=False)

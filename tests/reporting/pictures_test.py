@@ -141,6 +141,16 @@ def test_five_temperatures_of_four_policies_are_all_labeled(drawn):
     ] == [5] * 4
 
 
+def test_the_axis_tells_of_bars_where_there_are_bars(drawn):
+    results = compared(mle=run())
+    draw_quality_vs_diversity(results)
+    results["objectives"]["mle"].append(run(1.0))
+    draw_quality_vs_diversity(results)
+    without, with_bars = (figure.axes[0].get_xlabel() for figure in drawn)
+    assert "bars" not in without
+    assert "bars: standard error over training runs" in with_bars
+
+
 def test_every_evaluation_has_a_marker(drawn):
     draw_learning_curves(RESULTS["two close"])
     (axes,) = drawn[0].axes
