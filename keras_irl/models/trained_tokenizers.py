@@ -28,7 +28,7 @@ _MAX_TEXT_BYTES = 2**16
 
 def sentence_piece_tokenizer(
     texts: Sequence[str], vocabulary_size: int
-) -> keras_hub.models.T5Tokenizer:
+) -> keras_hub.tokenizers.Tokenizer:
     """Trains the byte-pair tokenizer of a T5.
 
     What it tokenizes it gives back: characters are not normalized, spaces not
