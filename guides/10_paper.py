@@ -311,19 +311,19 @@ a value offset that was chosen on 200 of the test prompts; at equal Self-BLEU
 it is 1.1 points of BLEU for λ = 0.1 (95 % over runs −0.0 to 2.2). Without the
 offset, IQLearn lost.
 
-On Gemma 3 270M with a running offset, three runs of 40 updates of 16 pairs of
-E2E, judged on 32 test meanings, the diversity shows and the quality does not.
+On Gemma 3 270M with a running offset, two runs of 40 updates of 16 pairs of
+E2E, judged on 32 test meanings, the entropy shows and better texts do not.
 The command is in the
 [benchmarks](https://github.com/keras-irl/keras_irl/blob/main/benchmarks/README.md#gemma-3-270m):
 
 | Gemma 3 270M | greedy BLEU | T = 1 | Self-BLEU, T = 1 | entropy, nats |
 |---|---|---|---|---|
-| MLE | 44.4 ± 2.3 | 19.8 | 7.3 | 1.99 ± 0.04 |
-| IQLearn 0.1 | 38.1 ± 0.3 | 13.5 | 4.1 | 2.95 ± 0.09 |
+| MLE | 57.1 ± 4.1 | 28.6 | 7.0 | 1.80 ± 0.03 |
+| IQLearn 0.1 | 58.0 ± 0.6 | 19.2 | 4.1 | 2.58 ± 0.03 |
 
-At equal Self-BLEU that is −4.0 points of BLEU (95 % −8.9 to +0.9). Where the
-project's folder is at hand, the numbers of E2E above are those of the kept
-results:
+At equal Self-BLEU that is −1.7 points of BLEU, which two runs can't tell from
+0. Where the project's folder is at hand, the numbers of E2E above are those of
+the kept results:
 """
 
 # %%
