@@ -39,6 +39,8 @@ METHODS = {
     "OnlineIQLearn": keras_irl.OnlineIQLearn,
     "GAIL": _gail,
 }
+# As large as it takes that devices hold parts of it, whatever the strategy.
+SIZES = {"gemma": {"num_query_heads": 4, "intermediate_dim": 64}}
 FAMILIES = ("t5", "bart", "gpt2", "gemma", "llama")
 STRATEGIES = ("data parallel", "fsdp", "tensor")
 
@@ -52,7 +54,8 @@ def losses(method, family, strategy, tiled=True, num_steps=10):
     """
     keras.utils.set_random_seed(0)
     with distributed(strategy):
-        policy = quick_start(family_policy(family, max_length=24))
+        policy = family_policy(family, max_length=24, **SIZES.get(family, {}))
+        policy = quick_start(policy)
         trainer = METHODS[method](policy)
         # Some gradients are 0 but for rounding, such as that of the bias of a
         # discriminator which knows nothing yet: Adam's first step would have
