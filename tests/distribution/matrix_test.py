@@ -1,6 +1,7 @@
 """Ten losses on eight devices are those of one device.
 
-The whole matrix takes an hour and is run nightly, its diagonal always.
+The whole matrix takes a quarter of an hour and is run nightly, its diagonal
+always.
 """
 
 import functools
