@@ -66,8 +66,8 @@ endef
 check: lint
 	$(BIN)/python tests/quick_check.py $(PYTEST)
 
-# Under 15 minutes: each test where it is quickest, and on every backend what
-# may differ between them; tests/suite_plan.py says which.
+# About 20 minutes on 2 cores: each test where it is quickest, and on every
+# backend what may differ between them; tests/suite_plan.py says which.
 test: lint suite
 
 lint: $(VENV)/.test
