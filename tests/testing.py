@@ -18,6 +18,16 @@ from keras_irl.data import demonstrations
 from keras_irl.models import scratch
 from keras_irl.trainers.online_trainer import OnlineTrainer
 
+# A file of prompts, and what is read of it.
+PROMPT_LINES = [
+    '"one"',
+    "",
+    '{"prompt": "two é", "response": "not read", "id": 3}',
+    '{"messages": [{"role": "user", "content": "three"}]}',
+    '{"messages": [{"role": "user", "content": "three"}, '
+    '{"role": "assistant", "content": "not read"}]}',
+]
+PROMPTS_OF_LINES = ["one", "two é"] + ["User:\nthree\n\nAssistant:\n"] * 2
 CORPUS = (
     "the quick brown fox jumped over the lazy dog",
     "call me ishmael",

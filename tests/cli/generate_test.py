@@ -5,6 +5,8 @@ import re
 import sys
 
 import pytest
+from testing import PROMPT_LINES
+from testing import PROMPTS_OF_LINES
 from testing import quick_start
 from testing import tiny_gpt2
 
@@ -12,23 +14,13 @@ from keras_irl.__main__ import main
 from keras_irl.cli.generate import COLUMNS
 from keras_irl.cli.generate import check_response_file
 
-LINES = [
-    '"one"',
-    "",
-    '{"prompt": "two é", "response": "not read", "id": 3}',
-    '{"messages": [{"role": "user", "content": "three"}]}',
-    '{"messages": [{"role": "user", "content": "three"}, '
-    '{"role": "assistant", "content": "not read"}]}',
-]
-TEXTS = ["one", "two é"] + ["User:\nthree\n\nAssistant:\n"] * 2
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A policy that was saved, and a file of prompts."""
     folder = tmp_path_factory.mktemp("generate")
     quick_start(tiny_gpt2(max_length=30)).save(folder / "p.keras")
-    (folder / "prompts.jsonl").write_text("\n".join(LINES), "utf-8")
+    (folder / "prompts.jsonl").write_text("\n".join(PROMPT_LINES), "utf-8")
     return folder
 
 
@@ -47,7 +39,7 @@ def test_every_prompt_is_answered_on_a_line(folder, capsys):
     assert generate(folder, *sampled) == 0
     shown = capsys.readouterr()
     rows = [json.loads(line) for line in shown.out.splitlines()]
-    assert [row["prompt"] for row in rows] == TEXTS
+    assert [row["prompt"] for row in rows] == PROMPTS_OF_LINES
     assert [len(set(row["responses"])) for row in rows] == [2] * 4
     assert all(list(row) == list(COLUMNS) for row in rows)
     assert {type(x) for row in rows for x in row["finished"]} == {bool}
@@ -62,11 +54,11 @@ def test_every_prompt_is_answered_on_a_line(folder, capsys):
     assert capsys.readouterr().out == ""
     assert generate(folder, *to_file) == 2
     assert "holds responses from before" in capsys.readouterr().err
-    (folder / "short.jsonl").write_text(json.dumps(TEXTS[-1]))
+    (folder / "short.jsonl").write_text(json.dumps(PROMPTS_OF_LINES[-1]))
     again = ("--output", str(path), "--overwrite")
     assert generate(folder, *again, prompts="short.jsonl") == 0
     (row,) = map(json.loads, path.read_text("utf-8").splitlines())
-    assert row["prompt"] == TEXTS[-1] and len(row["responses"]) == 1
+    assert row["prompt"] == PROMPTS_OF_LINES[-1] and len(row["responses"]) == 1
 
 
 def test_no_character_is_lost_on_another_terminal(folder, monkeypatch):

@@ -1,24 +1,16 @@
 import pytest
+from testing import PROMPT_LINES
+from testing import PROMPTS_OF_LINES
 
 from keras_irl.arguments import ArgumentError
 from keras_irl.tasks.prompt_lines import read_prompts
 
-LINES = [
-    '"one"',
-    "",
-    '{"prompt": "two é", "response": "not read", "id": 3}',
-    '{"messages": [{"role": "user", "content": "three"}]}',
-    '{"messages": [{"role": "user", "content": "three"}, '
-    '{"role": "assistant", "content": "not read"}]}',
-]
-
 
 def test_prompts_of_every_kind_are_read(tmp_path):
     path = tmp_path / "prompts.jsonl"
-    path.write_text("\n".join(LINES), "utf-8")
+    path.write_text("\n".join(PROMPT_LINES), "utf-8")
     prompts = read_prompts(path)
-    asked = "User:\nthree\n\nAssistant:\n"
-    assert prompts.texts == ["one", "two é", asked, asked]
+    assert prompts.texts == PROMPTS_OF_LINES
     assert prompts.lines == [1, 3, 4, 5]
 
 
