@@ -29,7 +29,7 @@ def progress_shown() -> Iterator[None]:
 
 def progress_bar(
     items: Iterable[Any] | None = None,
-    what: str = None,
+    what: str | None = None,
     *,
     unit: str = "prompt",
     total: int | None = None,

@@ -5,6 +5,7 @@ import collections
 import graphlib
 import importlib
 import pathlib
+import re
 import sys
 
 import pytest
@@ -127,6 +128,10 @@ def called(node):
     for child in ast.walk(node):
         if isinstance(child, ast.Call):
             yield ast.unparse(child.func)
+
+
+# Types of which `None` is one.
+OR_NONE = r"\b(None|Any|Tensor|Numbers|Logs)\b"
 
 
 def violations(check):
@@ -538,6 +543,25 @@ def test_no_function_hides_its_module():
             if isinstance(node, (ast.ClassDef, *FUNCTIONS)):
                 if node.name == path.stem:
                     yield f"defines {node.name}"
+
+    assert violations(check) == []
+
+
+def test_an_argument_that_may_be_none_says_so():
+    # mypy is not asked: attributes that subclasses redefine have no type yet.
+    def check(_, tree):
+        for name, function in public_functions(tree):
+            args = function.args
+            named = [*args.posonlyargs, *args.args]
+            named = named[len(named) - len(args.defaults) :] + args.kwonlyargs
+            defaults = [*args.defaults, *args.kw_defaults]
+            for argument, default in zip(named, defaults, strict=True):
+                is_none = isinstance(default, ast.Constant) and (
+                    default.value is None
+                )
+                said = ast.unparse(argument.annotation or default)
+                if is_none and not re.search(OR_NONE, said):
+                    yield f"{name}({argument.arg}: {said})"
 
     assert violations(check) == []
 

@@ -129,7 +129,7 @@ class BeamSearcher(BranchingSampler):
         cache: Any = None,
         index: int = 0,
         mask: Tensor | None = None,
-        stop_token_ids: Sequence[int] = None,
+        stop_token_ids: Sequence[int] | None = None,
         hidden_states: Tensor | None = None,
         model: keras.Model | None = None,
         **kwargs: Any,

@@ -26,7 +26,7 @@ from keras_irl.types import Policy
 @without_mask_warnings()
 def load_policy(
     preset: str,
-    texts: Iterable[str] = None,
+    texts: Iterable[str] | None = None,
     max_prompt_length: int | None = None,
     max_length: int | None = None,
     *,
@@ -76,6 +76,12 @@ def load_policy(
     max_prompt_length, max_length = check_lengths(max_prompt_length, max_length)
     dtype = check_dtype(dtype)
     if "-scratch" in preset and "/" not in preset:
+        if texts is None:
+            raise ValueError(
+                "The tokenizer of a policy from scratch is trained on texts: "
+                "pass prompts and responses as `texts`. Received: "
+                f"preset={preset!r}, texts=None"
+            )
         return scratch_policy(
             preset,
             texts,

@@ -299,7 +299,7 @@ class SkippingCallbacks(keras.callbacks.CallbackList):
         add_progbar: bool = False,
         *,
         first_epoch: int = 0,
-        model: keras.Model = None,
+        model: keras.Model | None = None,
         **params: Any,
     ) -> None:
         self._num_skipped = num_batches

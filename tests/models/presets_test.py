@@ -145,3 +145,9 @@ def test_a_checkpoint_as_hugging_face_lays_it_out_is_a_preset(tmp_path):
 def test_what_is_no_dtype_is_refused(dtype):
     with pytest.raises(ValueError, match="dtype policy.*Received: dtype="):
         load_policy("t5-scratch-tiny", PROMPTS, dtype=dtype)
+
+
+def test_a_policy_from_scratch_needs_texts():
+    message = "pass prompts and responses.*Received: preset='t5-scratch-tiny'"
+    with pytest.raises(ValueError, match=message):
+        load_policy("t5-scratch-tiny")
