@@ -80,7 +80,7 @@ def load_policy(
             raise ValueError(
                 "The tokenizer of a policy from scratch is trained on texts: "
                 "pass prompts and responses as `texts`. Received: "
-                f"preset={preset!r}, texts=None"
+                f"texts=None, preset={preset!r}"
             )
         return scratch_policy(
             preset,

@@ -148,6 +148,6 @@ def test_what_is_no_dtype_is_refused(dtype):
 
 
 def test_a_policy_from_scratch_needs_texts():
-    message = "pass prompts and responses.*Received: preset='t5-scratch-tiny'"
+    message = "pass prompts and responses.*Received: texts=None"
     with pytest.raises(ValueError, match=message):
         load_policy("t5-scratch-tiny")
