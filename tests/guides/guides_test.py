@@ -24,9 +24,14 @@ QUICK = ("03_the_method", "10_paper")
 
 
 def runs(names, *others):
-    for name in names:
-        marks = [pytest.mark.backends(*BACKENDS.get(name, ("jax",)))]
-        yield pytest.param(name, marks=[*marks, *others], id=name)
+    return [
+        pytest.param(name, marks=[backends_of(name), *others], id=name)
+        for name in names
+    ]
+
+
+def backends_of(name):
+    return pytest.mark.backends(*BACKENDS.get(name, ("jax",)))
 
 
 @pytest.mark.parametrize("name", runs(SCRIPTS))
