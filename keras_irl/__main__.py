@@ -18,6 +18,7 @@ from keras_irl.cli.terminal import expected_warnings_hidden
 from keras_irl.cli.terminal import shown_safely
 from keras_irl.cli.terminal import start_up_lines_hidden
 from keras_irl.cli.terminal import warnings_in_words
+from keras_irl.cli.xla_fusion import use_multi_output_fusion
 
 
 def main(arguments: Sequence[str] | None = None) -> Any:
@@ -48,6 +49,7 @@ def _guarded(options, stop):
     # TensorFlow's C++ start-up lines hide what matters.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("MPLBACKEND", "agg")
+    use_multi_output_fusion()
     if options.backend:
         os.environ["KERAS_BACKEND"] = options.backend
     try:

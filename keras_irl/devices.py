@@ -8,11 +8,29 @@ import contextlib
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
+from typing import Protocol
+from typing import runtime_checkable
 
 import keras
 import numpy as np
 
 from keras_irl.keras_seams import layout_of_variable
+
+
+@runtime_checkable
+class VariableLayouts(Protocol):
+    """A distribution that says how it would divide a variable."""
+
+    def axes_of(self, variable: keras.Variable) -> Sequence[str | None]:
+        """Names the axis of the mesh that each axis is divided over.
+
+        Args:
+            variable: A `keras.Variable`, wherever it lies.
+
+        Returns:
+            Sequence of as many names, `None` for what is whole.
+        """
+
 
 # What JAX says of rows that Keras could not divide.
 _OF_JAX = "should evenly divide the shape"
@@ -87,16 +105,17 @@ def check_divisible(num_rows: int | None, what: str = "batch_size") -> None:
 
     Args:
         num_rows: Rows of a batch, or `None` where they are not known.
-        what: The name of that number, for the error.
+        what: The argument that says so, or words for what has as many.
 
     Raises:
         ValueError: If the rows don't divide.
     """
     parts = num_row_parts()
     if num_rows is not None and num_rows % parts:
+        name = f"`{what}`" if what.isidentifier() else what
         raise ValueError(
             f"The rows of each batch are divided among {parts} devices, or "
-            f"groups of them: `{what}` must be a multiple of {parts}, such as "
+            f"groups of them: {name} must be a multiple of {parts}, such as "
             f"{num_rows + -num_rows % parts}. "
             f"Received: {what}={num_rows} for {_mesh_text()}"
         )
@@ -159,7 +178,8 @@ def check_placed(
         name: What `keras_irl.distribution.distribute` would move.
 
     Raises:
-        ValueError: If one of them lies elsewhere than on the current mesh.
+        ValueError: If one of them lies elsewhere than on the current mesh, or
+            if the policy is whole along an axis that would divide it.
     """
     distribution = keras.distribution.distribution()
     if distribution is None:
@@ -173,6 +193,31 @@ def check_placed(
                 "distribution first, or move what was made: "
                 f"`keras_irl.distribution.distribute({name})`. Received: "
                 f"{variable.path} with layout={layout} for {_mesh_text()}"
+            )
+    if name == "policy" and isinstance(distribution, VariableLayouts):
+        _check_divided(variables, distribution)
+
+
+def _check_divided(variables, distribution):
+    # Made under another distribution of the same mesh, all lies on its devices,
+    # and trains: silently with the memory of the other.
+    layouts = [layout_of_variable(variable) for variable in variables]
+    if not all(isinstance(x, keras.distribution.TensorLayout) for x in layouts):
+        # A sharding of JAX itself: its maker knows what it is.
+        return
+    names = {None, *(axis for layout in layouts for axis in layout.axes)}
+    if names >= set(distribution.device_mesh.axis_names):
+        return
+    for variable, layout in zip(variables, layouts, strict=True):
+        axes = tuple(distribution.axes_of(variable))
+        if not names.issuperset(axes):
+            raise ValueError(
+                "The policy was made before the distribution was set, under "
+                "another one of the same mesh: its weights are not divided as "
+                "they would be. Set the distribution first, or move what was "
+                "made: `keras_irl.distribution.distribute(policy)`. Received: "
+                f"{variable.path} with axes={layout.axes}, not {axes}, "
+                f"for {_mesh_text()}"
             )
 
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import pathlib
 import threading
+import warnings
 import zlib
 from typing import Any
 
@@ -37,11 +38,22 @@ class FileDigests:
     def open(self) -> None:
         """Begins anew: what was read before may have changed since.
 
+        Notes that can't be read are told in a warning, and begun anew.
+
         Raises:
             OSError: If nothing can be written.
         """
         self._found = {}
-        self._write(self._read())
+        notes, problem = self._read_or_tell()
+        if problem is not None and is_first_process():
+            warnings.warn(
+                f"The notes of what checkpoints hold, "
+                f"{str(self._directory / _NOTES)!r}, can't be read: whether "
+                "the checkpoints that are there were damaged too is not known "
+                f"until Orbax reads them. Received: {problem}",
+                stacklevel=2,
+            )
+        self._write(notes)
 
     def note(self, steps: list[int], good: set[int]) -> None:
         """Begins to note what is new, and forgets what is gone.
@@ -125,17 +137,25 @@ class FileDigests:
             self._error = error
 
     def _read(self) -> dict[str, Any]:
+        notes, _ = self._read_or_tell()
+        return notes
+
+    def _read_or_tell(self):
+        """The notes, and why they could not be read if they are there."""
         try:
             text = (self._directory / _NOTES).read_text("utf-8")
-            return {
+            notes = {
                 step: {
                     name: (int(size), int(digest))
                     for name, (size, digest) in files.items()
                 }
                 for step, files in json.loads(text).items()
             }
-        except (OSError, ValueError, TypeError, AttributeError):
-            return {}
+        except FileNotFoundError:
+            return {}, None
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            return {}, f"{type(error).__name__}: {error}"
+        return notes, None
 
     def _write(self, notes):
         atomic_write({_NOTES: json.dumps(notes)}, self._directory)

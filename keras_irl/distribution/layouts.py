@@ -122,6 +122,20 @@ class Sharded(keras.distribution.ModelParallel):
         self._note(variable, placed)
         return keras.distribution.TensorLayout(placed.axes, self.device_mesh)
 
+    def axes_of(self, variable: keras.Variable) -> tuple[str | None, ...]:
+        """Names the axis of the mesh that each axis would be divided over.
+
+        Args:
+            variable: A `keras.Variable`, wherever it lies.
+
+        Returns:
+            Tuple of as many names, `None` for what is whole.
+
+        Raises:
+            ValueError: If no rule knows it.
+        """
+        return self._rules.place(variable).axes
+
     def _note(self, variable, placed):
         # Two variables of one path, as in a T5, are two entries.
         made, _ = self._placed.get(id(variable), (lambda: None, None))

@@ -42,6 +42,15 @@ class HeadStart(keras.optimizers.Optimizer):
     def iterations(self) -> keras.Variable:
         return self.inner_optimizer.iterations
 
+    # That of steps, so that one that is no number is noticed; its own is none.
+    @property
+    def learning_rate(self) -> Any:
+        return self.inner_optimizer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate: Any) -> None:
+        self.inner_optimizer.learning_rate = rate
+
     @property
     def loss_scale_factor(self) -> Any:
         inner = self.inner_optimizer

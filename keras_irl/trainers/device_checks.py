@@ -39,16 +39,19 @@ def check_data_on_devices(
         variables += trainer.optimizer.variables
     check_placed(variables, "trainer")
     for name in data_names.values():
-        for rows in _numbers_of_rows(name, arguments):
-            check_divisible(rows)
+        for what, rows in _numbers_of_rows(name, arguments):
+            check_divisible(rows, what)
 
 
 def _numbers_of_rows(name, arguments):
-    """The numbers of rows that batches have, as far as they are known."""
+    """The numbers of rows that batches have, each with what it is.
+
+    Only those that are known beforehand.
+    """
     data = arguments.get(name)
     known = demonstrations_of(data)
     if known is not None:
-        return [known.batch_size]
+        return [("batch_size", known.batch_size)]
     if isinstance(data, tuple) and data:
         # Of validation data, its inputs.
         data = data[0]
@@ -65,14 +68,19 @@ def _numbers_of_rows(name, arguments):
     # Of a batch, each process has its own rows alone.
     count = current_share().count
     return [
-        size * count for part in parts for size in _batches(part, batch_size)
+        (what, size * count)
+        for part in parts
+        for what, size in _batches(part, batch_size)
     ]
 
 
 def _batches(num_rows, batch_size):
-    """The numbers of rows of batches; the last one has what is left."""
-    sizes = {batch_size if num_rows >= batch_size else 0, num_rows % batch_size}
-    return sorted(sizes - {0})
+    """The numbers of rows of batches, with what each of them is."""
+    left = num_rows % batch_size
+    if num_rows >= batch_size:
+        yield "batch_size", batch_size
+    if left:
+        yield "rows of the last batch", left
 
 
 def check_traced_rows(mask: Tensor | None) -> None:

@@ -1,5 +1,6 @@
 import json
 import shutil
+import warnings
 
 import pytest
 
@@ -78,9 +79,15 @@ def test_what_is_known_is_not_read_again_and_what_is_gone_is_forgotten(folder):
 
 
 @pytest.mark.parametrize("content", ["", "[1]", '{"1": 3}', '{"1": {"a": 6}}'])
-def test_notes_that_nobody_can_read_say_nothing(content, folder):
+def test_notes_that_nobody_can_read_are_told_and_begun_anew(content, folder):
     (folder / "sizes.json").write_text(content)
-    assert damage(folder, 1) is None
+    files = FileDigests(folder)
+    with pytest.warns(UserWarning, match=r"sizes.json.*Received: \w+Error"):
+        files.open()
+    assert files.damage(1) is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        files.open()
 
 
 def test_what_could_not_be_written_is_told_by_the_next(folder):

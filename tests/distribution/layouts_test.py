@@ -227,6 +227,44 @@ def test_a_mesh_larger_than_the_devices_is_refused():
         keras.distribution.DeviceMesh((16,), ["batch"])
 
 
+def test_the_largest_axis_that_divides_is_divided():
+    sharded = Sharded(mesh("fsdp"), "fsdp", min_size=256)
+    keras.distribution.set_distribution(sharded)
+    found = {
+        shape: sharded.axes_of(keras.Variable(np.zeros(shape, "float32")))
+        for shape in [(64, 128), (128, 64), (97, 32), (32, 8, 64), (15, 33)]
+    }
+    assert found == {
+        (64, 128): (None, "batch"),
+        (128, 64): ("batch", None),
+        (97, 32): (None, "batch"),
+        (32, 8, 64): (None, None, "batch"),
+        (15, 33): (None, None),
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("data", "fsdp"), ("tensor", "fsdp+tensor"), ("keras", "fsdp")],
+)
+def test_a_policy_of_another_distribution_of_the_mesh_is_refused(before, after):
+    devices = mesh(after)
+    if before == "keras":
+        made_by = keras.distribution.DataParallel(device_mesh=devices)
+    else:
+        made_by = Sharded(devices, before, min_size=256)
+    keras.distribution.set_distribution(made_by)
+    policy = family_policy("gpt2", max_length=24)
+    sharded = Sharded(devices, after, min_size=256)
+    keras.distribution.set_distribution(sharded)
+    with pytest.raises(ValueError, match=r"not divided.*Received: .*batch"):
+        keras_irl.IQLearn(policy)
+    keras_irl.IQLearn(distribute(policy))
+    # What needs fewer axes is not refused: all that is asked for is divided.
+    keras.distribution.set_distribution(made_by)
+    keras_irl.IQLearn(policy)
+
+
 def test_what_can_not_be_divided_is_whole_and_listed():
     sharded = Sharded(mesh("tensor"), "tensor", min_size=256)
     keras.distribution.set_distribution(sharded)

@@ -23,6 +23,11 @@ MUTATIONS = [
     Mutation(file, old, new, tests)
     for file, tests, changes in (
         (
+            "optimizers/network_optimizers.py",
+            "optimizers/network_optimizers_test.py",
+            (("return self.inner_optimizer.learning_rate", "return 0.0"),),
+        ),
+        (
             "ops/values.py",
             "ops/values_test.py",
             (

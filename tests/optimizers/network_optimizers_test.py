@@ -11,6 +11,8 @@ from testing import tiny_gpt2
 import keras_irl
 from keras_irl.data import demonstrations
 from keras_irl.optimizers.network_optimizers import HeadStart
+from keras_irl.optimizers.network_optimizers import NetworkOptimizers
+from keras_irl.optimizers.token_weighted import TokenWeightedOptimizer
 
 OPTIMIZERS = {
     "adam": lambda: keras.optimizers.Adam(0.1),
@@ -79,6 +81,37 @@ def test_what_is_not_finite_begins_too():
     variable = keras.Variable([1.0, 1.0])
     optimizer = HeadStart(keras.optimizers.SGD(0.1))
     assert np.isnan(stepped(optimizer, variable, [[np.nan, 0.0]])[0])
+
+
+@pytest.mark.parametrize("broken", [0, 1, 2])
+def test_a_rate_of_any_network_that_is_no_number_takes_no_step(broken):
+    networks = [keras.Sequential([keras.layers.Dense(2)]) for _ in range(3)]
+    for network in networks:
+        network.build((None, 2))
+    rates = [0.1] * 3
+    rates[broken] = float("nan")
+    optimizer = TokenWeightedOptimizer(
+        NetworkOptimizers([keras.optimizers.SGD(r) for r in rates], networks)
+    )
+    variables = [v for n in networks for v in n.trainable_variables]
+    before = [numpy(v) for v in variables]
+    optimizer.build(variables)
+    gradients = [ops.ones(v.shape) for v in variables]
+    if keras.config.backend() == "jax":
+        after, state = optimizer.stateless_apply(
+            [v.value for v in optimizer.variables],
+            gradients,
+            [v.value for v in variables],
+        )
+        for variable, value in zip(
+            [*variables, *optimizer.variables], [*after, *state], strict=True
+        ):
+            variable.assign(value)
+    else:
+        optimizer.apply(gradients, variables)
+    for variable, value in zip(variables, before, strict=True):
+        np.testing.assert_array_equal(numpy(variable), value)
+    assert float(numpy(optimizer.num_skipped)) == 1
 
 
 def trainer_of(policy, optimizer, warmup_steps):

@@ -95,6 +95,36 @@ def test_rows_are_in_words_wherever_they_are_passed():
             assert np.isfinite(numpy(variable)).all()
 
 
+@pytest.mark.parametrize(
+    ("num_rows", "batch_size", "received"),
+    [
+        (16, 12, "batch_size=12"),
+        (20, 16, "rows of the last batch=4"),
+        (6, 8, "rows of the last batch=6"),
+    ],
+)
+def test_the_number_is_that_which_was_passed(num_rows, batch_size, received):
+    with distributed("fsdp"):
+        policy = tiny_policy("gpt2", max_length=24, num_layers=1)
+        trainer = trainer_of(policy)
+        inputs, actions, mask = (
+            np.resize(x, (num_rows, *x.shape[1:]))
+            if not isinstance(x, dict)
+            else {
+                k: np.resize(v, (num_rows, *v.shape[1:])) for k, v in x.items()
+            }
+            for x in data(policy, 8)[0]
+        )
+        with pytest.raises(ValueError, match=f"Received: {received} for"):
+            trainer.fit(
+                inputs,
+                actions,
+                sample_weight=mask,
+                batch_size=batch_size,
+                verbose=0,
+            )
+
+
 def test_it_can_be_trained_afterwards():
     with distributed("fsdp"):
         policy = tiny_policy("gpt2", max_length=24, num_layers=1)
