@@ -15,6 +15,7 @@ from keras_irl.cli.decoders import all_specs
 from keras_irl.cli.decoders import decoder_specs
 from keras_irl.cli.decoders import make_decoders
 from keras_irl.cli.devices import check_mesh
+from keras_irl.cli.flag_values import path_text
 from keras_irl.cli.flag_values import positive
 from keras_irl.cli.flag_values import several
 from keras_irl.cli.flag_values import size
@@ -332,6 +333,7 @@ def _add_task(group):
 def _add_policies(group):
     group.add_argument(
         "--policy",
+        type=path_text,
         required=True,
         action="append",
         metavar="NAME=PATH",
