@@ -1,7 +1,9 @@
 """Warnings of libraries about what is meant to be so, left out."""
 
+import contextlib
 import logging
 import warnings
+from collections.abc import Iterator
 
 # Layers that heed a padding mask, though Keras can't know it.
 _MASKS_ARE_HEEDED = (
@@ -14,6 +16,9 @@ _SHUFFLING_IS_OURS = (
     "`shuffle=True` was passed, but will be ignored since the data `x` was "
     "provided as a grain dataset"
 )
+
+# What Keras says at the end of each epoch of data that can't tell its length.
+_DATA_HAS_AN_END = "Your input ran out of data; interrupting training"
 
 
 class _WithoutReadAhead(logging.Filter):
@@ -38,3 +43,26 @@ def hide_expected_warnings() -> None:
     for message in (_MASKS_ARE_HEEDED, _SHUFFLING_IS_OURS):
         warnings.filterwarnings("ignore", message, UserWarning)
     logging.getLogger("absl").addFilter(_WITHOUT_READ_AHEAD)
+
+
+@contextlib.contextmanager
+def ends_of_data_hidden(are_expected: bool) -> Iterator[None]:
+    """Hides that Keras calls the end of an epoch's data an interruption.
+
+    Args:
+        are_expected: Whether nobody asked for more batches than there are;
+            else nothing is hidden.
+
+    Yields:
+        Nothing.
+
+    Example:
+    >>> with ends_of_data_hidden(True):
+    ...     warnings.warn("Your input ran out of data; interrupting training.")
+    """
+    if not are_expected:
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", _DATA_HAS_AN_END, UserWarning)
+        yield

@@ -6,6 +6,8 @@ import pytest
 
 from keras_irl.data import load_task
 from keras_irl.folders import check_folder
+from keras_irl.folders import check_text_file
+from keras_irl.folders import found_instead
 
 
 @pytest.mark.parametrize(
@@ -58,3 +60,40 @@ def test_a_task_and_its_split_are_named(wrong):
         load_task(wrong)
     with pytest.raises(ValueError, match="has the splits.*Received: split="):
         load_task("arithmetic", wrong)
+
+
+@pytest.mark.parametrize("name", ["jsonl", "gsm8k", "e2e", "xsum", "wmt22"])
+def test_an_empty_path_is_not_the_current_folder(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.jsonl").write_text('{"prompt": "a", "response": "b"}\n')
+    for empty in ("", " "):
+        with pytest.raises(ValueError, match="is empty. Received: path='"):
+            load_task(name, path=empty)
+
+
+def test_what_is_found_in_the_place_of_a_file_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "dangling").symlink_to("gone")
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "pipe")
+    for name, found in {
+        "file": None,
+        "link": None,
+        ".": "a folder",
+        "gone": "no such file",
+        "file/below": "no such file",
+        "dangling": "a link to nothing, 'gone'",
+        "loop": "a link that leads back to itself",
+        "pipe": "a pipe, which can be read only once. Write what comes out of "
+        "it to a file first",
+        "x" * 300: "nothing that can be read (File name too long)",
+    }.items():
+        assert found_instead(tmp_path / name) == found
+    assert found_instead("/dev/null") == "a device"
+    with pytest.raises(ValueError, match="an address.*path='https://a.b/c'"):
+        check_text_file("https://a.b/c")
+    with pytest.raises(ValueError, match="a pipe.*path="):
+        load_task("jsonl", path=tmp_path / "pipe")
+    with pytest.raises(ValueError, match="an address.*path='https://a.b/c'"):
+        load_task("jsonl", path="https://a.b/c")

@@ -73,6 +73,11 @@ def config_path(arguments: Sequence[str]) -> str | None:
             f"Pass one `{FLAG}`: what two say of a flag would be told apart by "
             f"nothing. Received: config={found}"
         )
+    if found and found[0] is not None and not found[0].strip():
+        raise ConfigError(
+            f"`{FLAG}` must be a path, and is empty. "
+            f"Received: config={found[0]!r}"
+        )
     return found[0] if found else None
 
 

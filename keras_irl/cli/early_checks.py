@@ -16,6 +16,7 @@ from keras_irl.cli.flags import TASKS
 from keras_irl.cli.output_lock import check_unlocked
 from keras_irl.error_texts import shortened
 from keras_irl.folders import check_folder
+from keras_irl.folders import check_text_file
 from keras_irl.types import Path
 
 _SPLITS = {
@@ -84,7 +85,7 @@ def check_task_flags(name: str, path: Path, splits: Sequence[str]) -> None:
         _check_hub(name)
     else:
         for split in splits:
-            _check_files(name, split, pathlib.Path(path))
+            _check_files(name, split, path)
 
 
 def _check_hub(name):
@@ -105,9 +106,10 @@ def _check_hub(name):
 
 def _check_files(name, split, path):
     """Checks that there are files; what they hold is read later."""
-    if name == "jsonl" and not path.is_dir():
-        check_file(path)
+    if name == "jsonl" and not os.path.isdir(path):
+        check_text_file(path)
         return
+    path = pathlib.Path(path)
     stems = _STEMS[split] if name in _OF_TABLES else (split,)
     if name == "jsonl":
         # A file alone is split.
@@ -126,29 +128,7 @@ def _check_files(name, split, path):
         file.name.startswith(stems) and file.name.endswith(suffixes)
         for file in path.iterdir()
     ):
-        raise _no_file(path / f"{stems[0]}.{suffix}")
-
-
-def check_file(path: Path) -> None:
-    """Checks that there is a file to read texts from.
-
-    Args:
-        path: Its path.
-
-    Raises:
-        ValueError: If there is none.
-    """
-    if not pathlib.Path(path).is_file():
-        raise _no_file(path)
-
-
-def _no_file(path):
-    path = pathlib.Path(path)
-    kind = "a folder" if path.is_dir() else "no such file"
-    return ValueError(
-        f"Expected a text file, found {kind}. "
-        f"Received: path={shortened(str(path))}"
-    )
+        check_text_file(path / f"{stems[0]}.{suffix}")
 
 
 def check_output_path(folder: Path) -> None:

@@ -15,6 +15,7 @@ from keras_irl.cli.decoders import all_specs
 from keras_irl.cli.decoders import decoder_specs
 from keras_irl.cli.decoders import make_decoders
 from keras_irl.cli.devices import check_mesh
+from keras_irl.cli.flag_values import path_text
 from keras_irl.cli.flag_values import positive
 from keras_irl.cli.flag_values import several
 from keras_irl.cli.flag_values import size
@@ -152,7 +153,7 @@ def evaluate_policies(options: argparse.Namespace) -> dict[str, Any]:
     for files in groups.values():
         for file in files:
             # What is damaged is found out before hours of judging.
-            folder.finished_run(file.name, file.replica, _check_run)
+            _finished(folder, file, task, decoders, options)
     objectives = {
         name: [_run(folder, file, task, decoders, options) for file in files]
         for name, files in groups.items()
@@ -209,7 +210,7 @@ def _run(folder, file, task, decoders, options):
 
     name, replica, path = file
     digest = provenance.digest_of_files(path)
-    run = folder.finished_run(name, replica, _check_run)
+    run = _finished(folder, file, task, decoders, options)
     if run is not None:
         if run["digest"] != digest:
             raise ValueError(
@@ -219,7 +220,8 @@ def _run(folder, file, task, decoders, options):
                 f"{run['path']!r}"
             )
         print(f"{name}, {path}: judged before.")
-        return run
+        # Wherever it was then, here it is read and told of.
+        return run | {"path": path}
     print(f"{name}, {path}")
     saved = load_saved(path, options.max_prompt_length, options.max_length)
     rows = sweep(
@@ -286,17 +288,22 @@ def _settings(objectives, task, options):
     return provenance.settings(options, found, runs)
 
 
-def _check_run(run):
-    from keras_irl.error_texts import shortened
-    from keras_irl.evaluation.results import check_run
+def _finished(folder, file, task, decoders, options):
+    """An earlier judgment of a policy, whole, or `None`."""
+    from keras_irl.cli.kept_runs import ExpectedRows
+    from keras_irl.cli.kept_runs import check_evaluation
 
-    check_run(run)
-    for name in ("path", "digest"):
-        if not isinstance(run.get(name), str):
-            raise ValueError(
-                f"It has no {name}. "
-                f"Received: {name}={shortened(run.get(name), 100)}"
-            )
+    expected = ExpectedRows(
+        file.name,
+        task,
+        decoders,
+        options.num_samples,
+        range(options.seeds),
+        file.replica,
+    )
+    return folder.finished_run(
+        file.name, file.replica, lambda run: check_evaluation(run, expected)
+    )
 
 
 def _write(results, task, config, options):
@@ -332,6 +339,7 @@ def _add_task(group):
 def _add_policies(group):
     group.add_argument(
         "--policy",
+        type=path_text,
         required=True,
         action="append",
         metavar="NAME=PATH",

@@ -35,6 +35,16 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+def path_text(text: str) -> str:
+    """Reads a path, as it is written; an empty one is none.
+
+    Python would take it for the current folder.
+    """
+    if not text.strip():
+        raise _error("a path is needed, and this is empty", repr(text))
+    return text
+
+
 def positive(text: str) -> int:
     """Reads a whole number of at least 1."""
     return _whole(text, least=1)

@@ -14,6 +14,7 @@ from keras_irl.cli.devices import DATA_PARALLEL
 from keras_irl.cli.devices import STRATEGIES
 from keras_irl.cli.devices import mesh
 from keras_irl.cli.flag_values import at_least_two
+from keras_irl.cli.flag_values import path_text
 from keras_irl.cli.flag_values import positive
 from keras_irl.cli.flag_values import several
 from keras_irl.cli.flag_values import size
@@ -99,6 +100,7 @@ def add_command(
     parser.set_defaults(job=job)
     parser.add_argument(
         "--config",
+        type=path_text,
         metavar="FILE",
         help=(
             "flags by name, in a .yaml or .toml file, such as `td-weight: "
@@ -124,6 +126,7 @@ def add_data(group: FlagGroup) -> None:
     )
     add(
         "--path",
+        type=path_text,
         help=(
             "folder or file of the task's data, if it needs any; for jsonl a "
             'file of {"prompt": ..., "response": ...} or {"messages": [...]} '
@@ -186,6 +189,7 @@ def add_saved_policy(group: FlagGroup) -> None:
     """
     group.add_argument(
         "--policy",
+        type=path_text,
         required=True,
         metavar="PATH",
         help=(

@@ -12,6 +12,7 @@ from keras_irl.cli.decoders import make_decoders
 from keras_irl.cli.devices import check_mesh
 from keras_irl.cli.devices import divided_among_devices
 from keras_irl.cli.flag_values import not_negative
+from keras_irl.cli.flag_values import path_text
 from keras_irl.cli.flags import Commands
 from keras_irl.cli.flags import add_command
 from keras_irl.cli.flags import add_devices
@@ -63,9 +64,10 @@ def check(options: argparse.Namespace) -> None:
     """
     from keras_irl.cli import early_checks
     from keras_irl.cli.saved_policies import check_policy_path
+    from keras_irl.folders import check_text_file
 
     early_checks.check_encoding(options)
-    early_checks.check_file(options.prompts)
+    check_text_file(options.prompts, "prompts")
     check_policy_path(options.policy)
     _check_decoder(options)
     check_mesh(options)
@@ -258,6 +260,7 @@ def _add_texts(group):
     add = group.add_argument
     add(
         "--prompts",
+        type=path_text,
         required=True,
         metavar="FILE",
         help=(
@@ -269,6 +272,7 @@ def _add_texts(group):
     )
     add(
         "--output",
+        type=path_text,
         metavar="FILE",
         help="where the lines go (default: the standard output)",
     )

@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-import shutil
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -28,6 +28,18 @@ MANIFESTS = {
 }
 # What rewards had in their file before it listed what else was written.
 _REWARDS = {"policy", "control", "correlations", "best_of_n", "texts"}
+# What lies in a folder of checkpoints, by its path there: notes, and what Orbax
+# writes, finished or not.
+_UNFINISHED = r"(\.orbax-checkpoint-tmp[^/]*)?"
+_OF_ORBAX = (
+    r"_METADATA|metadata|_sharding|array_metadatas/process_[0-9]+|"
+    r"(ocdbt\.process_[0-9]+/)?(manifest\.ocdbt[^/]*|d/[0-9a-f]{16,}[^/]*)"
+)
+_OF_CHECKPOINTS = re.compile(
+    r"sizes\.json|\.keras-irl-[0-9a-f]{16}\.part|"
+    rf"[0-9]+{_UNFINISHED}/(_CHECKPOINT_METADATA|commit_success\.txt|"
+    rf"(arrays|about){_UNFINISHED}/({_OF_ORBAX}|commit_success\.txt))"
+)
 # What the list of our files is called in the file that has it.
 WRITTEN = "written"
 
@@ -245,7 +257,9 @@ class Manifest:
         self._list({self._relative(path) for path in paths})
 
     def add_folder(self, path: Path) -> None:
-        """Lists a folder as ours with all that will be in it.
+        """Lists a folder of checkpoints as ours, with those that will be in it.
+
+        Whatever else somebody puts there stays.
 
         Args:
             path: Its path, before there is anything.
@@ -292,17 +306,20 @@ class Manifest:
 
         Raises:
             ValueError: If a folder is a link to another place, where nothing
-                is deleted.
+                is deleted, or somebody else's file is in a checkpoint.
         """
         names = {name for name in self.written if name.split("/")[0] in folders}
         paths = [self.folder / name for name in sorted(names)]
         for path in paths:
             self._check_no_link(path)
-        for name in sorted(names):
-            self._remove(self.folder / name)
+            self._check_no_foreign_step(path)
+        for path in paths:
+            self._remove(path)
         for parent in sorted({p.parent for p in paths}, reverse=True):
             self._remove_empty(parent)
-        self.written -= names
+        # A folder that somebody else's files keep stays ours, beside them.
+        kept = {n for n in names if n[-1] == "/" and (self.folder / n).is_dir()}
+        self.written -= names - kept
 
     def forget(self, *paths: pathlib.Path) -> None:
         """Deletes some files or folders, without writing that they are gone.
@@ -313,8 +330,9 @@ class Manifest:
         for path in paths:
             if self.knows(path) and not path.is_symlink():
                 self._remove(path)
-                name = self._relative(path)
-                self.written -= {name, name + "/"}
+                if not path.is_dir():
+                    name = self._relative(path)
+                    self.written -= {name, name + "/"}
 
     def _remove(self, path):
         if path.is_symlink():
@@ -322,7 +340,32 @@ class Manifest:
         if path.is_file():
             path.unlink()
         elif path.is_dir() and self._relative(path) + "/" in self.written:
-            shutil.rmtree(path)
+            self._remove_checkpoints(path)
+
+    def _remove_checkpoints(self, folder):
+        for file in _checkpoint_files(folder):
+            file.unlink()
+        for place in sorted(_folders_in(folder), reverse=True):
+            # Of the deepest first; what is not empty is somebody's.
+            if not any(place.iterdir()):
+                place.rmdir()
+
+    def _check_no_foreign_step(self, path):
+        """A checkpoint that can't be deleted would be taken for a new one."""
+        if path.is_symlink() or not path.is_dir():
+            return
+        own = set(_checkpoint_files(path))
+        for step in path.iterdir():
+            if not step.name.isdecimal() or not step.is_dir():
+                continue
+            for file in sorted(step.rglob("*")):
+                if file not in own and (file.is_symlink() or file.is_file()):
+                    raise ValueError(
+                        f"{str(file)!r} is in the way, in a checkpoint that is "
+                        "to be deleted, and keras-irl did not write it. Move "
+                        "it away, or pass another `--output`. "
+                        f"Received: output={str(self.folder)!r}"
+                    )
 
     def _remove_empty(self, folder):
         while folder != self.folder and folder.is_dir():
@@ -357,6 +400,28 @@ def _manifest(job, folder):
     if manifest.content is not None and not manifest.is_listed:
         manifest.adopt(manifest.folder / name for name in FILES[job])
     return manifest
+
+
+def _checkpoint_files(folder):
+    """The files in a folder of checkpoints that belong to them."""
+    try:
+        noted = json.loads((folder / "sizes.json").read_bytes())
+        noted = {f"{step}/{name}" for step in noted for name in noted[step]}
+    except (OSError, ValueError, TypeError):
+        noted = set()
+    files = [path for path in folder.rglob("*") if not path.is_symlink()]
+    names = {path.relative_to(folder).as_posix(): path for path in files}
+    return [
+        path
+        for name, path in names.items()
+        if path.is_file() and (name in noted or _OF_CHECKPOINTS.fullmatch(name))
+    ]
+
+
+def _folders_in(folder):
+    """A folder and all below it, none through a link."""
+    below = [p for p in folder.rglob("*") if p.is_dir() and not p.is_symlink()]
+    return [folder, *below]
 
 
 def _are_inside(names):

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import os
 import pathlib
+import re
 import time
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ except ImportError:  # Not on every system.
     fcntl = None
 
 NAME = ".keras-irl.lock"
+# What we write into it; nothing yet, where a process was killed just then.
+_OURS = re.compile(rb"([0-9]{1,20}\n)?")
 
 
 @contextlib.contextmanager
@@ -34,7 +37,8 @@ def locked(folder: Path) -> Iterator[None]:
         Nothing.
 
     Raises:
-        ValueError: If another process works in this folder.
+        ValueError: If another process works in this folder, or somebody
+            else's file has the name of the lock.
     """
     if fcntl is None:
         yield
@@ -63,7 +67,7 @@ def check_unlocked(folder: Path) -> None:
         folder: Path, which need not exist.
 
     Raises:
-        ValueError: If one does.
+        ValueError: If one does, or the file of the lock is somebody else's.
     """
     path = pathlib.Path(folder) / NAME
     if fcntl is not None and path.exists():
@@ -71,6 +75,7 @@ def check_unlocked(folder: Path) -> None:
         try:
             # Shared: two that only look do not see each other.
             _try_lock(file, path, fcntl.LOCK_SH)
+            _check_ours(file, path)
         finally:
             os.close(file)
 
@@ -102,6 +107,7 @@ def _lock(path):
         try:
             _try_lock(file, path, fcntl.LOCK_EX)
             if _is_same(file, path):
+                _check_ours(file, path)
                 os.ftruncate(file, 0)
                 os.write(file, f"{os.getpid()}\n".encode())
                 return file
@@ -128,6 +134,16 @@ def _try_lock(file, path, kind, tries=3):
     except OSError:
         # A disk that knows no locks is no reason to refuse the work.
         pass
+
+
+def _check_ours(file, path):
+    """Refuses a file of this name that no command of ours has written."""
+    if not _OURS.fullmatch(os.pread(file, 22, 0)):
+        raise ValueError(
+            f"The output folder holds a file {NAME!r} that keras-irl did not "
+            "write, and would replace. Move it away, or pass another "
+            f"`--output`. Received: output={str(path.parent)!r}"
+        )
 
 
 def _is_same(file, path):

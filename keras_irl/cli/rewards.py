@@ -15,6 +15,7 @@ from keras_irl.cli.devices import check_mesh
 from keras_irl.cli.flag_values import any_number
 from keras_irl.cli.flag_values import flag_of
 from keras_irl.cli.flag_values import not_negative
+from keras_irl.cli.flag_values import path_text
 from keras_irl.cli.flag_values import positive
 from keras_irl.cli.flag_values import share
 from keras_irl.cli.flag_values import size
@@ -76,11 +77,12 @@ def check(options: argparse.Namespace) -> None:
         ValueError: If a flag, a file or the output folder is wrong.
     """
     from keras_irl.cli import early_checks
+    from keras_irl.folders import check_text_file
 
     early_checks.check_encoding(options)
     _complete_sampling(options)
     if options.task is None:
-        early_checks.check_file(options.path)
+        check_text_file(options.path)
     else:
         early_checks.check_task_flags(
             options.task, options.path, (options.split,)
@@ -378,6 +380,7 @@ def _add_policies(group):
     add_saved_policy(group)
     add(
         "--control",
+        type=path_text,
         metavar="PATH",
         help=(
             "another, as a rule trained by likelihood: its log-likelihoods of "
@@ -430,6 +433,7 @@ def _add_texts(group):
     add = group.add_argument
     add(
         "--path",
+        type=path_text,
         help=(
             "folder or file of the task's data, if it needs any; without "
             'a task, a file with a line for each text: {"prompt": ..., '

@@ -29,10 +29,10 @@ from keras_irl.cli.output_folder import damaged
 from keras_irl.cli.output_folder import foreign_manifest
 from keras_irl.cli.output_folder import read_object
 from keras_irl.error_texts import first_line
-from keras_irl.error_texts import shortened
 from keras_irl.folders import check_folder
 from keras_irl.reporting.atomic_files import atomic_save
 from keras_irl.reporting.atomic_files import atomic_write
+from keras_irl.reporting.atomic_files import part_beside
 from keras_irl.trainers import Trainer
 from keras_irl.types import Path
 from keras_irl.types import Policy
@@ -255,13 +255,15 @@ class RunFolder(ResultFolder):
     def save_policy(self, name: str, seed: int, trainer: Trainer) -> None:
         """Keeps a trained policy; `keras.saving.load_model` reads it."""
         path = self.policy_path(name, seed)
-        partial = path.with_name(f"partial-{path.name}")
-        self.manifest.add(path, partial)
+        # Libraries go by the end of a name.
+        part = part_beside(path).with_suffix(".keras")
+        self.manifest.add(path, part)
 
         def save(part):
             atomic_save(trainer.save, path, part)
 
-        atomic_save_weights(save, partial, trainer)
+        atomic_save_weights(save, part, trainer)
+        self.manifest.forget(part)
 
     def saved_policy(self, name: str, seed: int) -> Policy | None:
         """Returns a policy that was kept, or `None`.
@@ -391,81 +393,3 @@ def _damage_of(path):
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         return first_line(error)
     return None if part is None else f"{part} in it is not as it was written"
-
-
-def check_comparison_run(run: Run) -> None:
-    """Checks that a run that was read from a file can be told of.
-
-    Args:
-        run: What was read.
-
-    Raises:
-        ValueError: If something is missing.
-    """
-    needed = ("seed", "rows", "samples")
-    if "failed" not in run:
-        needed += (
-            *("negative_log_likelihood", "best_negative_log_likelihood"),
-            *("best_step", "kept_step", "history"),
-        )
-    _require(run, needed)
-    if type(run["seed"]) is not int:
-        raise ValueError(
-            f"'seed' is no integer. Received: seed={run['seed']!r}"
-        )
-    if "failed" in run:
-        if not isinstance(run["failed"], dict):
-            raise ValueError(
-                f"'failed' is no object. Received: failed={run['failed']!r}"
-            )
-        _require(
-            run["failed"],
-            (
-                *("problem", "step", "kept_step", "policy"),
-                *("learning_rate", "settings"),
-            ),
-        )
-    else:
-        _check_curves(run)
-
-
-def _check_curves(run):
-    """Checks what is told of a training, and its curves."""
-    for name in (
-        *("negative_log_likelihood", "best_negative_log_likelihood"),
-        *("best_step", "kept_step"),
-    ):
-        if not _is_number(run[name]):
-            raise ValueError(
-                f"{name!r} is no number. Received: {name}={run[name]!r}"
-            )
-    history = run["history"]
-    if not isinstance(history, dict):
-        raise ValueError(
-            f"'history' is no object. Received: history={history!r}"
-        )
-    _require(history, ("step", "negative_log_likelihood"))
-    num_points = len(history["step"]) if history["step"] else 0
-    for name, curve in history.items():
-        is_curve = isinstance(curve, list) and len(curve) == num_points > 0
-        if not is_curve or not all(map(_is_number, curve)):
-            raise ValueError(
-                f"{name!r} in 'history' is no curve of {num_points} numbers. "
-                f"Received: {name}={shortened(curve)}"
-            )
-
-
-def _is_number(value):
-    # What diverged may be NaN, which is written as nothing.
-    if value is None:
-        return True
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _require(dictionary, names):
-    names = [name for name in names if name not in dictionary]
-    if names:
-        raise ValueError(
-            f"The run lacks {', '.join(names)}. "
-            f"Received: the entries {sorted(dictionary)}"
-        )

@@ -12,6 +12,7 @@ from keras_irl.cli.error_messages import raise_if_too_small
 from keras_irl.error_texts import first_line
 from keras_irl.error_texts import shortened
 from keras_irl.families.positions import num_positions
+from keras_irl.folders import found_instead
 from keras_irl.types import Path
 from keras_irl.types import Policy
 
@@ -44,17 +45,19 @@ def check_policy_path(path: Path) -> None:
     Raises:
         ValueError: If there is neither.
     """
-    if not _exists(path):
+    found = found_instead(path)
+    if found not in (None, "a folder"):
+        found = "nothing there" if found == "no such file" else found
         raise ValueError(
             "Expected a .keras file, or the folder of a keras-hub preset, and "
-            f"found nothing there. Received: path={shortened(str(path))}"
+            f"found {found}. Received: path={shortened(str(path))}"
         )
-    found = _policies_inside(pathlib.Path(path))
-    if found:
-        which = "the one" if len(found) == 1 else "one of those"
-        listed = ", ".join(map(str, found[:_MOST_LISTED]))
-        if len(found) > _MOST_LISTED:
-            listed += f" and {len(found) - _MOST_LISTED} more"
+    inside = _policies_inside(pathlib.Path(path))
+    if inside:
+        which = "the one" if len(inside) == 1 else "one of those"
+        listed = ", ".join(map(str, inside[:_MOST_LISTED]))
+        if len(inside) > _MOST_LISTED:
+            listed += f" and {len(inside) - _MOST_LISTED} more"
         raise ValueError(
             f"This folder is no preset, but holds trained policies. Pass "
             f"{which} in it: {listed}. "
@@ -67,7 +70,8 @@ def _policies_inside(path):
     if not path.is_dir() or (path / "config.json").exists():
         return []
     folders = (path, path / "policies")
-    return sorted(file for f in folders for file in f.glob("*.keras"))
+    # Without those that a process left half written.
+    return sorted(file for f in folders for file in f.glob("[!.]*.keras"))
 
 
 def named_paths(texts: Sequence[str]) -> dict[str, list[str]]:

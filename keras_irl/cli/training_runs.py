@@ -14,10 +14,11 @@ from keras_irl.cli.chosen_metrics import metric_sources
 from keras_irl.cli.chosen_metrics import with_chosen_metrics
 from keras_irl.cli.config import plain_options
 from keras_irl.cli.decoders import make_decoders
+from keras_irl.cli.kept_runs import ExpectedRows
+from keras_irl.cli.kept_runs import check_comparison_run
 from keras_irl.cli.objectives import Objective
 from keras_irl.cli.objectives import check_objectives
 from keras_irl.cli.run_folder import RunFolder
-from keras_irl.cli.run_folder import check_comparison_run
 from keras_irl.cli.run_folder import first_stage
 from keras_irl.cli.sequence_lengths import SequenceLengths
 from keras_irl.cli.training import DivergedError
@@ -27,7 +28,6 @@ from keras_irl.data import demonstrations
 from keras_irl.evaluation import pick_samples
 from keras_irl.evaluation import sweep
 from keras_irl.evaluation.judging import check_task
-from keras_irl.evaluation.results import check_run
 from keras_irl.generation import encode_prompts
 from keras_irl.generation.drawing import NotFiniteError
 from keras_irl.models.lora import has_lora
@@ -151,9 +151,12 @@ class TrainingRuns:
         Raises:
             ValueError: If a file in the output folder is.
         """
+        if any(one.is_second_stage for one in self.objectives.values()):
+            for seed in range(self.options.seeds):
+                self._finished("mle", seed)
         for name in self.objectives:
             for seed in range(self.options.seeds):
-                self.folder.finished_run(name, seed, self.check_whole)
+                self._finished(name, seed)
                 self.folder.check_policy(name, seed)
                 self.folder.check_checkpoints(name, seed)
 
@@ -169,7 +172,7 @@ class TrainingRuns:
             A run, see `keras_irl/evaluation/results.py`; one that diverged
             has an entry `failed` and no rows.
         """
-        run = self.folder.finished_run(name, seed, self.check_whole)
+        run = self._finished(name, seed)
         if run is not None:
             ended = "diverged" if "failed" in run else "finished"
             print(f"{name}, seed {seed}: {ended} before.")
@@ -195,18 +198,33 @@ class TrainingRuns:
         self.folder.finish_run(name, seed, run)
         return run
 
-    def check_whole(self, run: Run) -> None:
+    def check_whole(self, run: Run, name: str, seed: int) -> None:
         """Checks that a run that was read from a file is one of these.
 
         Args:
             run: What was read.
+            name: Name of its objective.
+            seed: Its seed.
 
         Raises:
-            ValueError: If something is missing.
+            ValueError: If something is missing, or of another kind.
         """
-        check_comparison_run(run)
-        if "failed" not in run:
-            check_run(run)
+        check_comparison_run(run, self._expected_rows(name, seed))
+
+    def _finished(self, name, seed):
+        """A run that was finished before, whole, or `None`."""
+        return self.folder.finished_run(
+            name, seed, lambda run: self.check_whole(run, name, seed)
+        )
+
+    def _expected_rows(self, name, seed):
+        return ExpectedRows(
+            name,
+            self.test_task,
+            self.decoders,
+            self.options.num_samples,
+            (seed,),
+        )
 
     def _keeps_best(self):
         keep = self.options.keep
@@ -286,7 +304,7 @@ class TrainingRuns:
         """Trains a policy by likelihood, or takes what was trained so."""
         if self.folder.checkpoint(name, seed).exists():
             return  # It knows the weights of the second stage.
-        run = self.folder.finished_run("mle", seed)
+        run = self._finished("mle", seed)
         if run is not None and "failed" in run:
             failed = run["failed"]
             problem = f"in mle, which it goes on from, {failed['problem']}"
@@ -333,11 +351,13 @@ class SeparatelyJudgedRuns(TrainingRuns):
         self.folder.finish_run(name, seed, run)
         return run
 
-    def check_whole(self, run: Run) -> None:
+    def check_whole(self, run: Run, name: str, seed: int) -> None:
         """See `TrainingRuns`: a run that was not judged is whole too."""
-        check_comparison_run(run)
-        if run["rows"]:
-            check_run(run)
+        # Rows of another judging are of other decoders.
+        judged_by = run.get("judged_by") if isinstance(run, dict) else None
+        is_judged = judged_by == self._judging()
+        expected = self._expected_rows(name, seed) if is_judged else None
+        check_comparison_run(run, expected)
 
     def _told_apart_by(self):
         told = super()._told_apart_by()

@@ -115,8 +115,12 @@ def _check_keys(row, turn):
 
 
 def _read_weight(row, role, turn):
+    weight = turn.get("weight", 1)
+    if isinstance(weight, bool):
+        # As some exports write it.
+        weight = int(weight)
     try:
-        weight = check_number("weight", turn.get("weight", 1))
+        weight = check_number("weight", weight)
     except ValueError:
         weight = None
     if weight not in (0, 1):
@@ -317,10 +321,10 @@ def chat_demonstrations(
     is imitated are left out: there is nothing to imitate in them.
 
     A turn of the assistant with `"weight": 0` is read and not imitated, one
-    with `"weight": 1` is imitated as one without a weight; there are no
-    weights between. A key whose value is None, or NaN as in tables, is as
-    absent. Every other key, such as `"name"` or `"tool_calls"`, is refused: it
-    says something that would not be trained.
+    with `"weight": 1` is imitated as one without a weight; `False` and `True`
+    say the same, and there are no weights between. A key whose value is None,
+    or NaN as in tables, is as absent. Every other key, such as `"name"` or
+    `"tool_calls"`, is refused: it says something that would not be trained.
 
     A batch is a tuple `(inputs, actions, mask)` as that of `demonstrations`.
     The mask is 1.0 on the content of an assistant's turn and on the end token

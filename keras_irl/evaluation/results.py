@@ -34,9 +34,6 @@ from keras_irl.types import Results
 
 # What a row has for each text or prompt.
 LONG = ("responses", "statistics", "prompt_self_bleu")
-_ROW = {"decoder": str, "metrics": dict, "responses": list}
-_ROW_NUMBERS = ("temperature", "self_bleu", "entropy", "num_samples", "seed")
-_SAMPLE = {"prompt": str, "references": list, "responses": list}
 
 
 def check_results(results: Any) -> None:
@@ -72,37 +69,6 @@ def check_results(results: Any) -> None:
                 where = f"a row of {name!r}"
                 _require(row, where, ("temperature", "metrics"))
                 _require(row["metrics"], where, (results["metric"],))
-
-
-def check_run(run: Any) -> None:
-    """Checks that a run that was read from a file can be reported.
-
-    Args:
-        run: See above.
-
-    Raises:
-        ValueError: If it is incomplete, or something has another type.
-    """
-    _require(run, "a run", ("rows", "samples"))
-    _require_types(run, "the run", {"rows": list, "samples": list})
-    if not run["rows"]:
-        raise ValueError("A run needs at least one row. Received: rows=[]")
-    for row in run["rows"]:
-        _require_types(row, "a row of the run", _ROW)
-        for name in _ROW_NUMBERS:
-            number = row.get(name)
-            if number is not None and not isinstance(number, numbers.Real):
-                raise ValueError(
-                    f"This is a number. Received: {name}={shortened(number)}"
-                )
-        for name, number in row["metrics"].items():
-            if not isinstance(number, numbers.Real):
-                raise ValueError(
-                    "A metric is a number. "
-                    f"Received: metrics[{name!r}]={shortened(number, 100)}"
-                )
-    for sample in run["samples"]:
-        _require_types(sample, "a sample of the run", _SAMPLE)
 
 
 def title_of(results: Results) -> str:
@@ -167,17 +133,6 @@ def finite(
 
 def _without(dictionary, *names):
     return {k: value for k, value in dictionary.items() if k not in names}
-
-
-def _require_types(dictionary, where, types):
-    _require(dictionary, where, types)
-    for name, kind in types.items():
-        if not isinstance(dictionary[name], kind):
-            raise ValueError(
-                f"To be reported, the entry {name!r} of {where} must be a "
-                f"{kind.__name__}. "
-                f"Received: {name}={shortened(dictionary[name], 100)}"
-            )
 
 
 def _require(dictionary, where, names):

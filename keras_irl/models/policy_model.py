@@ -1,9 +1,12 @@
 """The base of `keras.Model`s that wrap a policy."""
 
+import functools
 from typing import Any
 
 import keras
 
+from keras_irl.error_texts import first_line
+from keras_irl.error_texts import shortened
 from keras_irl.processes import fetched_by_all
 
 
@@ -30,3 +33,16 @@ class PolicyModel(keras.Model):
 
     def predict_step(self, *args: Any) -> Any:
         return fetched_by_all(super().predict_step(*args))
+
+    @functools.wraps(keras.Model.export)
+    def export(self, filepath: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().export(filepath, *args, **kwargs)
+        except ValueError as error:
+            # Such as of a model that was never called.
+            raise ValueError(
+                f"Keras can't export a trainer: {first_line(error)} For other "
+                "programs, write its policy: "
+                "`keras_irl.models.export(trainer, folder)`. "
+                f"Received: filepath={shortened(filepath)}"
+            ) from error

@@ -1,7 +1,11 @@
 """Atomic writing of files: whole or not at all."""
 
+import contextlib
 import os
 import pathlib
+import re
+import secrets
+import time
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -10,6 +14,10 @@ from typing import Any
 from keras_irl.folders import check_folder
 from keras_irl.process_number import is_first_process
 from keras_irl.types import Path
+
+# Nobody else's file has such a name; what a killed process left has no use.
+_PART = re.compile(r"\.keras-irl-[0-9a-f]{16}\.part")
+_ABANDONED = 3600.0  # Seconds.
 
 
 def atomic_write(
@@ -36,19 +44,20 @@ def atomic_write(
             the files that were there are as they were.
     """
     old = set(others) - files.keys()
-    check_folder(folder, (*files, *map(_part, files), *old))
+    check_folder(folder, (*files, *old))
     folder = pathlib.Path(folder)
     if not is_first_process():
         return [folder / name for name in files]
     folder.mkdir(parents=True, exist_ok=True)
-    parts = {folder / name: folder / _part(name) for name in files}
+    _remove_abandoned(folder)
+    parts = {folder / name: part_beside(folder / name) for name in files}
     try:
         for path, part in parts.items():
             data = files[path.name]
             if isinstance(data, str):
                 # Half a surrogate pair is no character of any file.
                 data = data.encode("utf-8", "replace")
-            _write(part, data)
+            _write(part, data, path)
         for path, part in parts.items():
             os.replace(part, path)
         for name in old:
@@ -78,15 +87,24 @@ def atomic_save(
         part.unlink(missing_ok=True)
 
 
-def _write(path, data):
+def part_beside(path: pathlib.Path) -> pathlib.Path:
+    """A path beside a file that is nobody's yet, to write it at first."""
+    return path.with_name(f".keras-irl-{secrets.token_hex(8)}.part")
+
+
+def _write(part, data, path):
     try:
-        # What lies there may be a link, and is not to be written through.
-        path.unlink(missing_ok=True)
-        path.write_bytes(data)
+        with part.open("xb") as file:
+            file.write(data)
     # Python names no file where the disk is full.
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def _part(name):
-    return f".{name}.part"
+def _remove_abandoned(folder):
+    for path in folder.glob(".keras-irl-*.part"):
+        # Another process may write here, or remove the same.
+        with contextlib.suppress(OSError):
+            age = time.time() - path.lstat().st_mtime
+            if _PART.fullmatch(path.name) and age > _ABANDONED:
+                path.unlink()

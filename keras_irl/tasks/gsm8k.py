@@ -30,20 +30,34 @@ if TYPE_CHECKING:
 _DIGIT = r"[\d²³¹¼½¾⁰-₉⅐-⅞]"
 # What makes one number of two: signs, and words.
 _JOINS = r"[-+*/^:=×÷−–—‐‑－⋅·xe,;&.]"
-_LARGE = "hundred|thousand|million|mil|billion|bn|trillion|dozen|lakh"
-_WORDS = "to|or|and|plus|minus|times|over|by"
+_LARGE = "hundred|thousand|million|mil|mln|billion|bn|trillion|dozen|lakh|crore"
+# Of a number that is multiplied by itself, or a part of it.
+_CHANGED = "squared|cubed|factorial|halves|thirds|tenths?"
+# With the letters of a country, as in US$; and the block of Unicode.
+_CURRENCY = r"(?: (?-i: [A-Z]{1,3} )? [$] | [£¥฿₠-₿] )"
+# What else a sentence may have up to a second number: no end of it, no note in
+# parentheses, but units such as ft^2.
+_NUMERAL = r"\d¼½¾⅐-⅞"
+_REST = (
+    rf"(?: (?! [.!?] (?:\s|\Z) ) [^\n#<(\[{_NUMERAL}]"
+    r" | (?<= [a-z]\^ ) [23] \b )*+"
+)
 _ANSWER = re.compile(
     rf"""[#]{{4}}\s*
-    (?: (?P<sign>[-+−]?) (?:[$€£¥][ ]?)? | [$€£¥] (?P<inner_sign>[-+−]) )
+    (?: (?P<sign>[-+−]?) (?:{_CURRENCY}[ ]?)?
+      | {_CURRENCY} (?P<inner_sign>[-+−]) )
     (?P<number>(?>{NUMBER.pattern}))
     # What goes on is a part of something longer, such as 3/4, 1e3 or 1 000.
     (?! [^\s#<(\[]* {_DIGIT} )
     (?! [^\S\n]++ {_JOINS}? [^\S\n]*+ {_DIGIT} )
     (?! (?![.]) {_JOINS} [^\S\n]*+ {_DIGIT} )
     (?! [*^×÷⋅·] | x[0-9a-f] )
-    (?! [^\S\n]*+ (?: {_LARGE} ) \b )
+    (?! [^\S\n]*+ (?: {_LARGE} ) (?: s | ths? )? \b )
+    (?! [^\S\n]++ (?: {_CHANGED} ) \b )
     (?! [ ]? (?-i: [kKMBT] ) \b )
-    (?! [^\S\n]++ (?:{_WORDS}) [^\S\n]++ [-+−]? {_DIGIT} )
+    (?! [ ]? [π∞] | (?-i: [ie] ) \b )
+    # A second number, in the same sentence.
+    (?! {_REST} [{_NUMERAL}] )
     (?! [^\S\n]++ and [^\S\n]++ a [^\S\n]++ (?:half|third|quarter) \b )""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -108,16 +122,20 @@ def final_answer(text: str) -> fractions.Fraction | None:
     """Finds the first number after `####` in a solution.
 
     Plain decimals are answers. What makes no difference: thousands separators
-    (`1,234.50`), a sign of plus (`+5`), a currency (`$5`, `€5`, `-$5`,
-    `5 €`), a trailing dot (`$5.`), trailing zeros, a unit (`5 apples`, `5kg`,
-    `5%`); and the minus sign of typography is one (`−3`).
+    (`1,234.50`), a sign of plus (`+5`), the symbol of a currency (`$5`, `€5`,
+    `₹5`, `US$5`, `-$5`, `5 €`), a trailing dot (`$5.`), trailing zeros, a unit
+    (`5 apples`, `5kg`, `5%`, `5 m²`, `5x`), a mark (`5!`); and the minus sign
+    of typography is one (`−3`).
 
     What begins with a number and goes on is none, since a prefix is not an
-    answer: powers of ten (`1e3`), fractions (`3/4`, `5½`), times and ratios
-    (`10:30`), ranges and differences (`5-6`, `5 - 6`), powers (`2^3`),
-    products (`2*3`), groups between spaces (`1 000`), hexadecimals (`0x10`),
-    several dots (`5.5.5`), wrong groups (`1,23`), what multiplies
-    (`5 million`, `5k`), and several numbers (`5 to 6`, `5 or 6`).
+    answer: powers of ten (`1e3`), fractions (`3/4`, `5½`, `5 thirds`), times
+    and ratios (`10:30`), ranges and differences (`5-6`, `5 - 6`), powers
+    (`2^3`, `5²`, `5 squared`), products (`2*3`, `5π`, `5i`), groups between
+    spaces (`1 000`), hexadecimals (`0x10`), several dots (`5.5.5`), wrong
+    groups (`1,23`), what multiplies (`5 million`, `5 dozens`, `5k`), and
+    several numbers in one sentence (`5 to 6`, `5 out of 6`, `5 ft 6 in`,
+    `5 apples, 6 pears`). What stands in parentheses, or in the next sentence
+    or line, is not read.
 
     Args:
         text: String.

@@ -4,6 +4,7 @@ import codecs
 import gzip
 import json
 import pathlib
+import re
 import reprlib
 import zlib
 from collections.abc import Iterator
@@ -14,10 +15,13 @@ from keras_irl.arguments import ArgumentError
 from keras_irl.data.chat_template import joined_turns
 from keras_irl.data.chats import read_turns
 from keras_irl.data.validation import InvalidRowError
+from keras_irl.folders import check_path
+from keras_irl.folders import check_text_file
 from keras_irl.types import Path
 
 _MAX_LINE_BYTES = 2**24
 _EXCERPT = 60
+_COLUMN_NAME = re.compile(r'\s*"?[\w.-]+"?\s*')
 _GZIP = b"\x1f\x8b"
 # What files that hold lines begin with, when somebody has packed them.
 _PACKED = {
@@ -83,12 +87,8 @@ def numbered_lines(path: Path) -> Iterator[Line]:
         ValueError: If there is no such file, it can't be read or unpacked, or
             a line is longer than 16 MiB.
     """
+    check_text_file(path)
     path = pathlib.Path(path)
-    if not path.is_file():
-        kind = "a folder" if path.is_dir() else "no such file"
-        raise ValueError(
-            f"Expected a text file, found {kind}. Received: path={str(path)!r}"
-        )
     number = offset = 0
     with _opened(path) as file:
         while line := _next_line(file, path, number + 1):
@@ -196,7 +196,7 @@ def require_data_folder(name: str, path: Path, files: str) -> pathlib.Path:
     Raises:
         ValueError: If it is not.
     """
-    if path is None or not pathlib.Path(path).is_dir():
+    if path is None or not check_path("path", path).is_dir():
         raise ArgumentError(
             f"The task '{name}' is read from a folder with {files}; give it "
             "as `path`. "
@@ -239,7 +239,7 @@ def parse_object(line: bytes) -> dict[str, Any]:
 
 
 def _advice(text):
-    """Advice where one value of JSON takes several lines."""
+    """Advice where one value of JSON takes several lines, or is a table."""
     if text.lstrip().startswith("["):
         return (
             ". A JSON array begins there: write each of its objects on a line "
@@ -247,6 +247,14 @@ def _advice(text):
         )
     if text.rstrip().endswith(("{", "[", ",", ":")):
         return ". Does the object go on in the next line? Write it on one"
+    for separator, name in (("\t", "TSV"), (",", "CSV")):
+        cells = text.strip().split(separator)
+        if len(cells) > 1 and all(map(_COLUMN_NAME.fullmatch, cells)):
+            return (
+                f". This looks like {name}: write each row as an object with "
+                "the names of the columns, as `csv.DictReader` of Python reads "
+                "it"
+            )
     return ""
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_irl.arguments import ArgumentError
+from keras_irl.folders import check_path
 from keras_irl.metrics.quality import bleu
 from keras_irl.metrics.quality import chrf
 from keras_irl.metrics.quality import exact_match
@@ -74,9 +75,9 @@ def _file(split, path):
             "Received: path=None",
             "path",
         )
-    path = pathlib.Path(path)
-    if not path.is_dir():
+    if not check_path("path", path).is_dir():
         return path, False
+    path = pathlib.Path(path)
     if _in_folder(path, "test").exists():
         return _in_folder(path, split), True
     return _in_folder(path, "train"), False

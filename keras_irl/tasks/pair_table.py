@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_irl.folders import check_text_file
 from keras_irl.progress import progress_bar
 from keras_irl.tasks.json_lines import LineError
 from keras_irl.tasks.json_lines import numbered_lines
@@ -46,6 +47,7 @@ class PairTable:
         path: Path,
         parse: Callable[[bytes], tuple[str, list[str]]] | None = None,
     ) -> None:
+        check_text_file(path)
         self.path = pathlib.Path(path)
         self._parse = parse or parse_pairs
         self.num_blank_lines = 0

@@ -5,6 +5,7 @@ import inspect
 import sys
 import types
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
@@ -375,6 +376,31 @@ def stream_once(
     # goes back to the start: a stream at its end stopped the training there.
     again = batches[:num_steps].repeat(reseed_each_epoch=False)
     return again.to_iter_dataset(), num_steps
+
+
+def ends_are_expected(
+    arguments: dict[str, Any], data_names: dict[str, str]
+) -> bool:
+    """Tells whether all data is read to its end, however long it is.
+
+    Args:
+        arguments: Dictionary of what `check_fit_arguments` returns.
+        data_names: `OF_FIT` or `OF_EVALUATE`.
+
+    Returns:
+        `False` where a number of batches was asked for, or where what can be
+        read once only is to be read in several epochs.
+    """
+    epochs = arguments.get("epochs", 1) - arguments.get("initial_epoch", 0)
+    return all(
+        arguments.get(steps) is None
+        and (epochs == 1 or not _is_read_once(arguments.get(data)))
+        for steps, data in data_names.items()
+    )
+
+
+def _is_read_once(data):
+    return isinstance(data, Iterator)
 
 
 def _checked_verbose(verbose):

@@ -8,6 +8,7 @@ import keras
 
 from keras_irl.data.dataset import Demonstrations
 from keras_irl.devices import rows_in_words
+from keras_irl.expected_warnings import ends_of_data_hidden
 from keras_irl.keras_seams import OF_A_VALIDATION
 from keras_irl.keras_seams import build_metrics
 from keras_irl.models.policy_model import PolicyModel
@@ -18,6 +19,7 @@ from keras_irl.trainers.end_on_nonfinite import EndOnNonfinite
 from keras_irl.trainers.fit_arguments import OF_EVALUATE
 from keras_irl.trainers.fit_arguments import OF_FIT
 from keras_irl.trainers.fit_arguments import check_fit_arguments
+from keras_irl.trainers.fit_arguments import ends_are_expected
 from keras_irl.trainers.fit_arguments import named
 from keras_irl.trainers.fit_arguments import stream
 from keras_irl.trainers.fit_arguments import stream_once
@@ -52,9 +54,11 @@ class FitLoop(PolicyModel):
         self.check_data(*map(arguments.get, ("x", "y", "sample_weight")))
         if not self.compiled:
             return super().fit(**arguments)
+        are_whole = ends_are_expected(arguments, OF_FIT)
         arguments = stream(arguments, self.steps_per_execution)
         with own_rows_are_read(arguments), rows_in_words():
-            history = self._fit(arguments)
+            with ends_of_data_hidden(are_whole):
+                history = self._fit(arguments)
         if self.not_finite is not None:
             wrapper_of(self.optimizer).resume()
             self.counter.sync_with(self.policy_optimizer)
@@ -100,13 +104,14 @@ class FitLoop(PolicyModel):
             arguments, self.steps_per_execution, OF_EVALUATE
         )
         check_data_on_devices(self, arguments, OF_EVALUATE)
+        are_whole = ends_are_expected(arguments, OF_EVALUATE)
         if isinstance(arguments.get("x"), Demonstrations):
             arguments["x"], arguments["steps"] = stream_once(
                 arguments["x"], arguments.get("steps")
             )
         with own_rows_are_read(arguments), DeferredSignals(self) as steps:
             arguments["callbacks"] = steps.around(arguments.get("callbacks"))
-            with rows_in_words():
+            with rows_in_words(), ends_of_data_hidden(are_whole):
                 return super().evaluate(**arguments)
 
     @functools.wraps(keras.Model.predict)
@@ -116,11 +121,12 @@ class FitLoop(PolicyModel):
             arguments, self.steps_per_execution, OF_EVALUATE
         )
         check_data_on_devices(self, arguments, OF_EVALUATE)
+        are_whole = ends_are_expected(arguments, OF_EVALUATE)
         if isinstance(arguments.get("x"), Demonstrations):
             arguments["x"], arguments["steps"] = stream_once(
                 arguments["x"], arguments.get("steps")
             )
         # Where a step fails, it brings the weights back that Keras took away.
         with own_rows_are_read(arguments), DeferredSignals(self):
-            with rows_in_words():
+            with rows_in_words(), ends_of_data_hidden(are_whole):
                 return super().predict(**arguments)

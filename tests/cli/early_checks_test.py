@@ -94,6 +94,74 @@ def test_a_wrong_flag_or_file_is_refused(
     assert not (folder / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "flag"),
+    [
+        ("doctor --task jsonl --path", "--path"),
+        ("compare --task jsonl --path", "--path"),
+        ("evaluate --policy p.keras --path", "--path"),
+        ("rewards --policy p.keras --path", "--path"),
+        ("rewards --path rows.jsonl --policy", "--policy"),
+        ("rewards --path rows.jsonl --policy p.keras --control", "--control"),
+        ("evaluate --task arithmetic --policy", "--policy"),
+        ("generate --policy p.keras --prompts", "--prompts"),
+        ("generate --prompts rows.jsonl --policy p.keras --output", "--output"),
+        ("compare --task arithmetic --config", "--config"),
+    ],
+)
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_path_is_not_the_current_folder(
+    folder, capsys, arguments, flag, empty
+):
+    for name in ("train.jsonl", "test.jsonl"):
+        (folder / name).write_text(ROW)
+    with pytest.raises(SystemExit) as exit:
+        main([*arguments.split(), empty])
+    assert exit.value.code == 2
+    error = capsys.readouterr().err
+    assert f"argument {flag}: " in error and "empty" in error
+    assert f"Received: {'config=' if flag == '--config' else ''}'" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "argument"),
+    [
+        ("doctor --task jsonl --path", "path"),
+        ("rewards --policy p.keras --path", "path"),
+        ("generate --policy p.keras --prompts", "prompts"),
+    ],
+)
+def test_what_is_no_file_is_called_what_it_is(
+    folder, capsys, arguments, argument
+):
+    os.mkfifo(folder / "pipe")
+    (folder / "dangling").symlink_to("gone")
+    (folder / "loop").symlink_to("loop")
+    for path, found in {
+        "pipe": "a pipe, which can be read only once. Write what comes out",
+        "/dev/null": "a device",
+        "dangling": "a link to nothing, 'gone'",
+        "loop": "a link that leads back to itself",
+        "http://a.b/c.jsonl": "an address. Download what is there first",
+        "no": "no such file",
+        "x" * 300: "nothing that can be read (File name too long)",
+    }.items():
+        error = error_of([*arguments.split(), path], capsys)
+        assert f"Expected a text file, found {found}" in error
+        assert f"Received: {argument}={path!r}"[:200] in error
+
+
+def test_what_is_no_policy_is_called_what_it_is(folder, capsys):
+    os.mkfifo(folder / "pipe")
+    (folder / "dangling").symlink_to("gone")
+    for path, found in {
+        "pipe": "a pipe, which",
+        "dangling": "a link to nothing, 'gone'",
+    }.items():
+        arguments = ["evaluate", "--task", "arithmetic", "--policy", path]
+        assert f"and found {found}" in error_of(arguments, capsys)
+
+
 def refuse_to_import(name):
     raise AssertionError(f"{name} is imported.")
 

@@ -131,7 +131,7 @@ def test_a_folder_is_ours_with_all_that_is_in_it(tmp_path):
     ours = tmp_path / "checkpoints" / "mle-0" / "steps"
     for path in (ours / "2", ours.with_name("mine")):
         path.mkdir(parents=True)
-        (path / "0").write_text("")
+        (path / "_CHECKPOINT_METADATA").write_text("")
     with pytest.raises(ValueError, match="steps' is in the way"):
         manifest.refuse_foreign(ours)
     manifest.add_folder(ours)
@@ -144,7 +144,7 @@ def test_a_folder_is_ours_with_all_that_is_in_it(tmp_path):
     ours.symlink_to(tmp_path / "elsewhere")
     again.forget(ours)
     again.delete("checkpoints")
-    assert (tmp_path / "elsewhere" / "2" / "0").exists()
+    assert (tmp_path / "elsewhere" / "2" / "_CHECKPOINT_METADATA").exists()
     ours.unlink()
     (tmp_path / "elsewhere").rename(ours)
     Manifest(tmp_path, "settings.json", "a comparison").delete("checkpoints")

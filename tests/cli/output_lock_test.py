@@ -91,3 +91,26 @@ def test_a_command_works_alone_in_its_folder(tmp_path):
 
     assert run_alone(work, options) == 0
     assert [path.name for path in options.output.iterdir()] == ["result"]
+
+
+@pytest.mark.parametrize("content", ["mine", "12 mine\n", "\n", "1" * 30])
+def test_a_file_of_the_name_of_the_lock_that_is_not_ours_stays(
+    tmp_path, content
+):
+    path = tmp_path / NAME
+    path.write_text(content)
+    with pytest.raises(ValueError, match=f"{NAME}' that keras-irl.*Received: "):
+        check_unlocked(tmp_path)
+    with pytest.raises(ValueError, match=f"{NAME}' that keras-irl.*Received: "):
+        with locked(tmp_path):
+            raise AssertionError("It works there.")
+    assert path.read_text() == content
+
+
+@pytest.mark.parametrize("content", ["", "12345\n"])
+def test_what_a_killed_process_left_of_a_lock_blocks_nobody(tmp_path, content):
+    (tmp_path / NAME).write_text(content)
+    check_unlocked(tmp_path)
+    with locked(tmp_path):
+        pass
+    assert os.listdir(tmp_path) == []

@@ -8,9 +8,8 @@ from testing import quick_start
 from testing import tiny_gpt2
 
 import keras_irl
+from keras_irl.cli.kept_runs import check_comparison_run
 from keras_irl.cli.run_folder import RunFolder
-from keras_irl.cli.run_folder import check_comparison_run
-from keras_irl.evaluation.results import check_run
 
 
 def test_a_finished_run_is_read_as_it_was(tmp_path):
@@ -83,7 +82,7 @@ def keep_steps(checkpoint, *steps):
     checkpoint.callback(1, keeps_best=False)
     for step in steps:
         (checkpoint.path / f"{step}" / "arrays").mkdir(parents=True)
-        (checkpoint.path / f"{step}" / "arrays" / "0").write_text("1.0")
+        (checkpoint.path / f"{step}" / "arrays" / "_METADATA").write_text("{}")
 
 
 def test_overwriting_leaves_what_somebody_else_wrote(tmp_path, trainer):
@@ -93,7 +92,7 @@ def test_overwriting_leaves_what_somebody_else_wrote(tmp_path, trainer):
     folder.save_policy("mle", 0, trainer)
     keep_steps(folder.checkpoint("iqlearn", 0), 2)
     before = files_of(tmp_path)
-    assert "checkpoints/iqlearn-0/steps/2/arrays/0" in before
+    assert "checkpoints/iqlearn-0/steps/2/arrays/_METADATA" in before
     RunFolder(tmp_path, {"steps": 4}, overwrite=True)
     assert files_of(tmp_path) == {*FOREIGN, "settings.json"}
 
@@ -186,17 +185,10 @@ def test_a_run_is_checked_as_its_reader_wishes(tmp_path):
     with pytest.raises(
         ValueError, match="mle-0.json' is damaged.*'rows'.*anew"
     ):
-        folder.finished_run("mle", 0, check_run)
-    folder.finish_run("mle", 0, RUN)
-    assert folder.finished_run("mle", 0, check_run) == RUN
-
-
-RUN = {
-    "rows": [
-        {"decoder": "T=1", "metrics": {"bleu": 1.0}, "responses": [["a"]]}
-    ],
-    "samples": [{"prompt": "a", "references": ["b"], "responses": []}],
-}
+        folder.finished_run("mle", 0, check_comparison_run)
+    folder.finish_run("mle", 0, COMPARED)
+    found = folder.finished_run("mle", 0, check_comparison_run)
+    assert found == COMPARED
 
 
 def test_a_policy_of_a_finished_run_is_there_and_whole(tmp_path, trainer):
@@ -278,3 +270,58 @@ def test_a_run_of_another_seed_is_damaged(tmp_path):
     folder.finish_run("mle", 0, {**COMPARED, "seed": 9})
     with pytest.raises(ValueError, match="mle-0.json' is damaged.*seed=9"):
         folder.finished_run("mle", 0)
+
+
+def test_what_somebody_put_beside_checkpoints_outlives_them(tmp_path):
+    """Whether they are deleted with a run, or to be overwritten."""
+    folder = RunFolder(tmp_path, SETTINGS)
+    mine = set()
+    for seed, finishes in enumerate((True, False)):
+        checkpoint = folder.checkpoint("mle", seed)
+        keep_steps(checkpoint, 2)
+        for name in ("mine.txt", "2.txt", "plots/a", "best/arrays/0"):
+            path = checkpoint.path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("mine")
+            mine.add(path.relative_to(tmp_path).as_posix())
+        if finishes:
+            folder.finish_run("mle", seed, {"seed": seed})
+            assert not (checkpoint.path / "2").exists()
+    again = RunFolder(tmp_path, {"steps": 4}, overwrite=True)
+    assert files_of(tmp_path) == {*mine, "settings.json"}
+    assert not list(tmp_path.rglob("steps/2"))
+    # The next training goes on beside them.
+    checkpoint = again.checkpoint("mle", 1)
+    assert not checkpoint.exists()
+    keep_steps(checkpoint, 3)
+    again.finish_run("mle", 1, {"seed": 1})
+    assert files_of(tmp_path) == {*mine, "settings.json", "runs/mle-1.json"}
+
+
+def test_a_checkpoint_with_somebody_elses_file_is_not_deleted(tmp_path):
+    folder = RunFolder(tmp_path, SETTINGS)
+    folder.finish_run("gail", 0, {"seed": 0})
+    checkpoint = folder.checkpoint("mle", 0)
+    keep_steps(checkpoint, 2)
+    for name in ("2/mine.txt", "2/arrays/mine.txt"):
+        (checkpoint.path / name).write_text("mine")
+        before = files_of(tmp_path)
+        message = f"{re.escape(name)}' is in the way, in a checkpoint.*Received"
+        with pytest.raises(ValueError, match=message):
+            RunFolder(tmp_path, {"steps": 4}, overwrite=True)
+        assert files_of(tmp_path) == before
+        (checkpoint.path / name).unlink()
+    RunFolder(tmp_path, {"steps": 4}, overwrite=True)
+    assert files_of(tmp_path) == {"settings.json"}
+
+
+def test_no_name_of_a_users_file_is_used_on_the_way(tmp_path, trainer):
+    folder = RunFolder(tmp_path, SETTINGS)
+    mine = ("runs/.mle-0.json.part", "policies/partial-mle-0.keras")
+    for name in mine:
+        (tmp_path / name).write_text("mine")
+    folder.finish_run("mle", 0, {"loss": 1.0})
+    folder.save_policy("mle", 0, trainer)
+    RunFolder(tmp_path, {"steps": 4}, overwrite=True)
+    assert files_of(tmp_path) == {*mine, "settings.json"}
+    assert {(tmp_path / name).read_text() for name in mine} == {"mine"}

@@ -13,6 +13,8 @@ from keras_irl.cli.parser import parse_arguments
 from keras_irl.cli.sequence_lengths import SequenceLengths
 from keras_irl.cli.training_runs import TrainingRuns
 from keras_irl.cli.training_runs import start_from
+from keras_irl.data import load_task
+from keras_irl.generation import Sampling
 
 
 def refuse(*args, **kwargs):
@@ -46,6 +48,9 @@ def test_a_metric_that_judges_nothing_is_refused_before_the_policy_is_made(
     assert not (tmp_path / "out").exists()
 
 
+GREEDY = Sampling(0.0)
+
+
 def test_a_run_that_was_not_judged_is_not_whole():
     unjudged = {
         **{"seed": 0, "rows": [], "samples": [], "best_step": 1},
@@ -54,14 +59,17 @@ def test_a_run_that_was_not_judged_is_not_whole():
         "history": {"step": [1], "negative_log_likelihood": [1.0]},
     }
     whole = object.__new__(TrainingRuns)
-    with pytest.raises(ValueError, match=r"at least one row.*rows=\[\]"):
-        whole.check_whole(unjudged)
+    whole.options = parse_arguments(["compare", "--task=arithmetic"])
+    whole.test_task, whole.decoders = load_task("arithmetic", "test"), [GREEDY]
+    with pytest.raises(ValueError, match=r"rows is no list of 1 .*Received: 0"):
+        whole.check_whole(unjudged, "mle", 0)
     failed = {
         **dict.fromkeys(("problem", "policy"), ""),
         **dict.fromkeys(("step", "kept_step", "learning_rate"), 1),
         "settings": {},
     }
-    whole.check_whole({"seed": 0, "rows": [], "samples": [], "failed": failed})
+    failed = {"seed": 0, "rows": [], "samples": [], "failed": failed}
+    whole.check_whole(failed, "mle", 0)
 
 
 PAIRS = (["a b", "a b c"], ["d e", "d"])

@@ -217,6 +217,8 @@ def test_a_weight_of_0_reads_a_turn_and_does_not_train_it(policy):
     first, second = answers(1, 0)[2], answers(0, 1)
     np.testing.assert_array_equal(answers(1.0, np.int64(1))[2], plain)
     np.testing.assert_array_equal(answers(np.array(1), 1)[2], plain)
+    np.testing.assert_array_equal(answers(True, True)[2], plain)
+    np.testing.assert_array_equal(answers(True, False)[2], first)
     # All is read, and only the second turn is trained: "bye" and its end.
     np.testing.assert_array_equal(second[0]["token_ids"], inputs["token_ids"])
     end = policy.preprocessor.tokenizer.end_token_id
@@ -234,7 +236,7 @@ def test_a_weight_of_0_reads_a_turn_and_does_not_train_it(policy):
         ({"weight": 2}, "must be 1 or 0"),
         ({"weight": -1}, "must be 1 or 0"),
         ({"weight": "1"}, "must be 1 or 0"),
-        ({"weight": True}, "must be 1 or 0"),
+        ({"weight": "true"}, "must be 1 or 0"),
         ({"tool_calls": [{"id": 1}]}, "keys 'tool_calls' besides"),
         ({"content": None, "tool_calls": [1]}, "keys 'tool_calls' besides"),
         ({"reasoning": "x", "audio": 1}, "keys 'reasoning', 'audio' besides"),

@@ -1,3 +1,4 @@
+import pytest
 from testing import tiny_gpt2
 
 import keras_irl
@@ -16,3 +17,10 @@ def test_a_model_that_says_nothing_has_the_defaults():
     model = PolicyModel()
     assert not model.tiles_vocabulary
     assert (model.discount, model.value_offset) == (0.99, 0.0)
+
+
+@pytest.mark.backends("torch")
+def test_what_keras_can_not_export_is_told_with_what_can(tmp_path):
+    trainer = keras_irl.MLE(tiny_gpt2(num_layers=1))
+    with pytest.raises(ValueError, match=r"models\.export.*Received: filepath"):
+        trainer.export(str(tmp_path / "exported"), verbose=False)

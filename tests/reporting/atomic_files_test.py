@@ -8,6 +8,7 @@ import pytest
 from keras_irl.reporting.atomic_files import atomic_save
 from keras_irl.reporting.atomic_files import atomic_write
 from keras_irl.reporting.atomic_files import check_folder
+from keras_irl.reporting.atomic_files import part_beside
 
 
 def contents(folder):
@@ -25,7 +26,7 @@ def test_what_an_earlier_result_had_besides_is_removed(tmp_path):
     assert contents(tmp_path) == {"a": "4", "mine": "3"}
 
 
-@pytest.mark.parametrize("name", ["b", ".b.part", "old"])
+@pytest.mark.parametrize("name", ["b", "old"])
 def test_a_folder_in_the_place_of_a_file_leaves_all_as_it_was(tmp_path, name):
     (tmp_path / "a").write_text("before")
     (tmp_path / name).mkdir()
@@ -58,14 +59,14 @@ def test_a_full_disk_names_the_file_and_leaves_all_as_it_was(tmp_path):
             atomic_write({"a": "3", "b": "4" * 2_000}, tmp_path, others=["b"])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert error.value.filename == str(tmp_path / ".b.part")
+    assert error.value.filename == str(tmp_path / "b")
     assert error.value.strerror == "File too large"
     assert contents(tmp_path) == {"a": "1", "b": "2"}
 
 
 def test_a_link_is_replaced_and_not_written_through(tmp_path):
     (tmp_path / "mine").write_text("mine")
-    (tmp_path / ".a.part").symlink_to(tmp_path / "mine")
+    (tmp_path / "a").symlink_to(tmp_path / "mine")
     atomic_write({"a": "1"}, tmp_path)
     assert contents(tmp_path) == {"a": "1", "mine": "mine"}
 
@@ -88,3 +89,35 @@ def test_what_a_library_writes_is_there_as_a_whole_or_not_at_all(tmp_path):
     assert path.read_text() == "old" and not part.exists()
     atomic_save(lambda place: place.write_text("new"), path, part)
     assert path.read_text() == "new" and not part.exists()
+
+
+def test_no_file_of_somebody_else_is_used_on_the_way(tmp_path, monkeypatch):
+    mine = {".a.part": "1", ".keras-irl-x.part": "2", "a.part": "3"}
+    for name, text in mine.items():
+        (tmp_path / name).write_text(text)
+    atomic_write({"a": "4"}, tmp_path)
+    assert contents(tmp_path) == mine | {"a": "4"}
+    monkeypatch.setattr(os, "replace", None)
+    with pytest.raises(TypeError):
+        atomic_write({"a": "5"}, tmp_path)
+    assert contents(tmp_path) == mine | {"a": "4"}
+
+
+def test_what_a_killed_process_left_is_removed_in_time(tmp_path):
+    old, new = part_beside(tmp_path / "a"), part_beside(tmp_path / "a")
+    mine = tmp_path / ".keras-irl-mine.part"
+    for path in (old, new, mine):
+        path.write_text("half")
+    for path in (old, mine):
+        os.utime(path, (0, 0))
+    atomic_write({"a": "1"}, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("a", new.name, mine.name)
+    }
+
+
+def test_a_file_may_be_read_by_whom_others_are(tmp_path):
+    (tmp_path / "mine").write_text("1")
+    atomic_write({"a": "1"}, tmp_path)
+    modes = {(tmp_path / name).stat().st_mode for name in ("a", "mine")}
+    assert len(modes) == 1

@@ -263,3 +263,61 @@ def test_an_answer_is_found_in_a_text_of_any_length_at_once():
     for text in (f"1{part * 50_000}" for part in repeated):
         final_answer(f"#### {text}")
     assert time.perf_counter() - start < 10.0
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        *((f"5 {word}", None) for word in ("thousand", "dozen", "crore")),
+        *((f"5 {word}s", None) for word in ("hundred", "thousand", "dozen")),
+        *((f"5 {word}s", None) for word in ("million", "billion", "lakh")),
+        ("5 hundredths", None),
+        ("5 thirds", None),
+        ("5 third graders", 5),
+        ("5 squared", None),
+        ("5 square feet", 5),
+        ("5 cubed", None),
+        ("5²", None),
+        ("5π", None),
+        ("5 π", None),
+        ("5i", None),
+        ("5in", 5),
+        ("5e", None),
+        ("5 out of 6", None),
+        ("5 of 6", None),
+        ("5 per 6", None),
+        ("5 per day", 5),
+        ("5 ft 6 in", None),
+        ("5% 6", None),
+        ("5 apples, 6 pears", None),
+        ("5 apples and ½ a pear", None),
+        ("5 apples. 6 pears are left", 5),
+        ("5 apples! 6 pears are left", 5),
+        ("5 apples (of 6)", 5),
+        ("5 apples\n6 pears", 5),
+        ("5 m²", 5),
+        ("5 ft^2", 5),
+        ("5 m^6", None),
+        ("5x", 5),
+        ("5x3", None),
+        ("5!", 5),
+        ("₹5", 5),
+        ("₩5", 5),
+        ("฿5", 5),
+        ("₿ 5", 5),
+        ("US$5", 5),
+        ("A$5", 5),
+        ("CA$ 5", 5),
+        ("-US$5", -5),
+        ("US$-5", -5),
+        ("us$5", None),
+        ("ABCD$5", None),
+        ("USD 5", None),
+        ("5 USD", 5),
+        ("5₹", 5),
+    ],
+)
+def test_each_way_to_go_on_after_a_number_is_decided(text, answer):
+    found = final_answer(f"so it is\n#### {text}")
+    assert found == answer
+    assert (found is None) == (answer is None)

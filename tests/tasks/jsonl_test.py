@@ -197,7 +197,7 @@ def test_names_what_is_missing(tmp_path):
     with pytest.raises(ValueError, match="found a folder"):
         load_task("jsonl", "train", tmp_path)
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ValueError, match="no such file"):
+    with pytest.raises(ValueError, match="found a pipe, which"):
         load_task("jsonl", "train", tmp_path / "pipe")
     for content in (b"", b"\n \n"):
         with pytest.raises(ValueError, match="holds no pairs.*Received: path="):
@@ -380,3 +380,26 @@ def test_a_task_can_be_copied_and_sent(tmp_path):
                 assert metric(responses, made.references) == task.metrics[name](
                     responses, task.references
                 )
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (b"prompt,response\n2 + 3?,5\n", "CSV"),
+        (b'"prompt","response"\n"2 + 3?","5"\n', "CSV"),
+        (b"prompt\tresponse\n2 + 3?\t5\n", "TSV"),
+    ],
+)
+def test_a_table_is_called_what_it_looks_like(tmp_path, content, name):
+    message = f"line 1: .*This looks like {name}: write each row.*Received: "
+    with pytest.raises(ValueError, match=message):
+        load_task("jsonl", "train", write(tmp_path, content))
+
+
+@pytest.mark.parametrize(
+    "content", [b"Well, this is a text, and no table.", b"one", b'{"a": 1,}']
+)
+def test_a_text_is_no_table(tmp_path, content):
+    with pytest.raises(ValueError, match="line 1: ") as caught:
+        load_task("jsonl", "train", write(tmp_path, content))
+    assert "looks like" not in str(caught.value)

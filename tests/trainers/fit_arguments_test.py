@@ -19,6 +19,9 @@ from testing import tiny_gpt2
 import keras_irl
 from keras_irl.data import demonstrations
 from keras_irl.models import enable_lora
+from keras_irl.trainers.fit_arguments import OF_EVALUATE
+from keras_irl.trainers.fit_arguments import OF_FIT
+from keras_irl.trainers.fit_arguments import ends_are_expected
 from keras_irl.trainers.fit_arguments import stream_once
 
 # Others take 10 s to compile.
@@ -454,3 +457,66 @@ def test_what_layers_ask_for_moves_no_policy_in_its_head_start():
     # Outside of it, the loss has them.
     extra = 0.1 * np.square(before[0]).sum()
     assert history["loss"][0] > extra > 0.1
+
+
+FINITE = {
+    "shuffled": lambda data: data.shuffle(seed=1),
+    "filtered": lambda data: data.filter(lambda batch: True),
+    "streamed": lambda data: data.to_iter_dataset(),
+    "mapped stream": lambda data: data.to_iter_dataset().map(lambda x: x),
+}
+
+
+@in_one_backend
+def test_the_end_of_finite_data_is_no_interruption():
+    policy, data = tiny()
+    trainer = keras_irl.MLE(policy)
+    trainer.compile("sgd")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        for make in FINITE.values():
+            before = int(trainer.optimizer.iterations)
+            finite = make(data)
+            trainer.fit(finite, epochs=2, validation_data=finite, verbose=0)
+            trained = int(trainer.optimizer.iterations) - before
+            assert trained == 2 * len(data)
+            trainer.evaluate(make(data), verbose=0)
+            trainer.predict(make(data), verbose=0)
+        trainer.fit((batch for batch in [data[0]]), verbose=0)
+
+
+@in_one_backend
+def test_data_that_ends_too_early_is_still_told_of():
+    policy, data = tiny()
+    trainer = keras_irl.MLE(policy)
+    trainer.compile("sgd")
+    shuffled = FINITE["shuffled"](data)
+    message = "ran out of data"
+    with pytest.warns(UserWarning, match=message):
+        trainer.fit(shuffled, steps_per_epoch=2 * len(data), verbose=0)
+    with pytest.warns(UserWarning, match=message):
+        trainer.fit(
+            data,
+            validation_data=shuffled,
+            validation_steps=2 * len(data),
+            verbose=0,
+        )
+    with pytest.warns(UserWarning, match=message):
+        trainer.evaluate(shuffled, steps=2 * len(data), verbose=0)
+
+
+def test_what_is_read_once_does_not_last_for_several_epochs():
+    once = iter([])
+    for names, arguments, expected in (
+        (OF_FIT, {"x": []}, True),
+        (OF_FIT, {"x": [], "epochs": 3}, True),
+        (OF_FIT, {"x": once}, True),
+        (OF_FIT, {"x": once, "epochs": 3}, False),
+        (OF_FIT, {"x": once, "epochs": 3, "initial_epoch": 2}, True),
+        (OF_FIT, {"x": [], "validation_data": once, "epochs": 2}, False),
+        (OF_FIT, {"x": [], "validation_steps": 2}, False),
+        (OF_FIT, {"x": [], "steps_per_epoch": 2}, False),
+        (OF_EVALUATE, {"x": []}, True),
+        (OF_EVALUATE, {"x": [], "steps": 2}, False),
+    ):
+        assert ends_are_expected(arguments, names) is expected
