@@ -482,19 +482,3 @@ def updated_weight(layer: keras.Layer) -> keras.Variable:
     """
     names = ("kernel", "embeddings")
     return next(v for v in layer.variables if v.name in names)
-
-
-def seed_states(variables: Sequence[keras.Variable]) -> list[keras.Variable]:
-    """Finds the states of generators among variables, as those of dropout.
-
-    Waits for: a model that lists its generators, or files of weights that keep
-    them (keras-team/keras#19796). Their states are variables that are known by
-    name alone.
-
-    Args:
-        variables: Variables of a model.
-
-    Returns:
-        The states, in their order.
-    """
-    return [v for v in variables if v.name == "seed_generator_state"]

@@ -420,13 +420,6 @@ def test_the_weight_under_low_rank_factors_is_found(layer):
     assert not weight.trainable
 
 
-def test_the_states_of_generators_are_found_by_name():
-    model = keras.Sequential([keras.layers.Dense(2), keras.layers.Dropout(0.5)])
-    model.build((1, 2))
-    (state,) = keras_seams.seed_states(model.variables)
-    assert state is model.layers[1].seed_generator.state
-
-
 @pytest.mark.skipif(
     keras.config.backend() != "jax", reason="Only there a step has a state."
 )

@@ -63,7 +63,8 @@ class Family:
         decoding: Classes whose methods come before those of the policy while
             it generates.
         roles: Rules that tell what its variables do under tensor parallelism.
-        generates_apart: Whether generation reads prompts and responses as two.
+        reads_prompt_separately: Whether generation is given prompt and
+            response as two inputs, without an encoder.
         overflows_float16: Whether activations exceed what float16 holds.
     """
 
@@ -80,7 +81,7 @@ class Family:
     second_end: str | None = None
     decoding: tuple = ()
     roles: tuple = role_rules.TRANSFORMER
-    generates_apart: bool = False
+    reads_prompt_separately: bool = False
     overflows_float16: bool = False
 
 
@@ -199,7 +200,7 @@ FAMILIES = {
         blocks=(),
         block=r"rwkv_layer_\d+",
         roles=role_rules.RWKV_7,
-        generates_apart=True,
+        reads_prompt_separately=True,
         has_attention=False,
     ),
     "SmolLM3CausalLM": Family(

@@ -80,7 +80,6 @@ LINEAR_ATTENTION = (
     RoleRule("attention out", r"linear_attn/out_proj/kernel", 0),
     RoleRule("whole", r"conv1d_kernel", None),
 )
-LINEAR_ATTENTION_OF_EXPERTS = (*LINEAR_ATTENTION, *_EXPERTS)
 GEMMA = (
     *EMBEDDINGS,
     # Its heads come first.

@@ -43,7 +43,7 @@ class FitLoop(PolicyModel):
     train_function: Any
 
     @functools.wraps(keras.Model.fit)
-    def fit(self, *args: Any, **kwargs: Any) -> Any:
+    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         arguments = named(keras.Model.fit, args, kwargs)
         arguments = check_fit_arguments(
             arguments, self.steps_per_execution, OF_FIT

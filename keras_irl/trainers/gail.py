@@ -39,8 +39,8 @@ from keras_irl.trainers.default_networks import check_networks
 from keras_irl.trainers.default_networks import check_sharing
 from keras_irl.trainers.default_networks import default_scorer
 from keras_irl.trainers.default_networks import three_optimizers
-from keras_irl.trainers.initial_policy_check import HeadStartCheck
 from keras_irl.trainers.initial_policy_check import InitialPolicyCheck
+from keras_irl.trainers.initial_policy_check import WarmupCheck
 from keras_irl.trainers.metrics import add_mean
 from keras_irl.trainers.online_trainer import OnlineTrainer
 from keras_irl.trainers.policy_gradient import PolicyGradient
@@ -107,7 +107,7 @@ class GAIL(OnlineTrainer):
     Start from a policy that was trained on the demonstrations by likelihood.
     Dropout is off in all three networks: the policy must be the one that wrote
     the rollouts, and one judge must judge them. A step updates all three,
-    except in the head start, the first `warmup_steps` of the
+    except in the warm-up, the first `warmup_steps` of the
     `policy_gradient`: there the policy is left alone, its `gradient_norm` is 0,
     and its optimizer counts no steps. To update the discriminator n times for
     each update of the policy, give the policy's optimizer
@@ -270,8 +270,8 @@ class GAIL(OnlineTrainer):
             num_tokens = self.policy.output.shape[-1]
             callbacks = [InitialPolicyCheck(num_tokens), *callbacks]
         warmup_steps = self.policy_gradient.warmup_steps
-        head_start = [HeadStartCheck(warmup_steps)] if warmup_steps else []
-        return [*callbacks, *head_start]
+        warmup = [WarmupCheck(warmup_steps)] if warmup_steps else []
+        return [*callbacks, *warmup]
 
     def before_updates(self, batch: Texts) -> Texts:
         record = RolloutRecord(
@@ -340,9 +340,9 @@ class GAIL(OnlineTrainer):
         losses = super().layer_losses(y_pred, training)
         if not training:
             return losses
-        # In the head start, those of the policy must not move it either.
-        is_cold = 1.0 - self._is_warm()
-        return losses - is_cold * y_pred["policy_layer_losses"]
+        # In the warm-up, those of the policy must not move it either.
+        in_warmup = 1.0 - self._is_past_warmup()
+        return losses - in_warmup * y_pred["policy_layer_losses"]
 
     def token_statistics(
         self, y_pred: Any, y: Tensor, mask: Tensor
@@ -362,7 +362,7 @@ class GAIL(OnlineTrainer):
 
     @property
     def demonstration_weight(self) -> Tensor:
-        return self.mle_weight * self._is_warm()
+        return self.mle_weight * self._is_past_warmup()
 
     def rollout_loss(
         self, statistics: TokenStatistics, mask: Tensor, batch: tuple
@@ -370,7 +370,7 @@ class GAIL(OnlineTrainer):
         per_network = self.network_losses(statistics, mask, batch)
         for name, loss in per_network.items():
             self.means[name].add(loss, 1.0)
-        per_network["policy_loss"] *= self._is_warm()
+        per_network["policy_loss"] *= self._is_past_warmup()
         return sum(per_network.values())
 
     def network_losses(
@@ -481,7 +481,7 @@ class GAIL(OnlineTrainer):
         explained = explained_variance(values, judgment.value_targets, mask)
         means["explained_variance"].add(explained, 1.0)
 
-    def _is_warm(self):
+    def _is_past_warmup(self):
         warmup_steps = self.policy_gradient.warmup_steps
         return ops.cast(self.step.value >= warmup_steps, "float32")
 

@@ -249,7 +249,7 @@ class Rollouts(keras.layers.Layer):
                 "knows its end token: build it with `preprocessor=...`. "
                 "Received: policy.preprocessor=None"
             )
-        if nearest_family(policy).generates_apart:
+        if nearest_family(policy).reads_prompt_separately:
             raise ValueError(
                 "The policy reads prompts and responses apart when it "
                 "generates, and rollouts read them as one. Use "

@@ -155,6 +155,8 @@ class Trainer(FitLoop):
         # All weights are there: they can be counted, saved and loaded.
         self.built = True
 
+    # Until Keras sets it, early in its own constructor.
+    built = False
     # The names of the terms that `token_losses` returns.
     loss_names = ("negative_log_likelihood",)
     train_function: Any
@@ -425,7 +427,7 @@ class Trainer(FitLoop):
 
     def __repr__(self):
         # Keras asks in its errors, also in the midst of a constructor.
-        if not vars(self).get("built", False):
+        if not self.built:
             return super().__repr__()
         settings = ", ".join(
             f"{name}={value}" for name, value in _told(self.get_config())

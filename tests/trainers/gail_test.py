@@ -256,12 +256,12 @@ def test_the_gradient_of_each_network_is_that_of_its_own_loss(problem):
     )
 
 
-def test_the_head_start_is_used_with_the_default_optimizers(machine):
+def test_the_warmup_is_used_with_the_default_optimizers(machine):
     trainer = keras_irl.GAIL(tiny_t5(num_layers=1))
     trainer.compile()
     policy, *others = trainer.optimizers
     rates = [float(policy.learning_rate)]
-    # Its own steps: it counts none in the head start.
+    # Its own steps: it counts none in the warm-up.
     for step in (1000, 2000, 9000):
         policy.iterations.assign(step)
         rates.append(float(policy.learning_rate))
