@@ -16,6 +16,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
+from keras_irl.data.texts import Texts
 from keras_irl.families.shared_prompts import take_responses
 from keras_irl.losses.gail import adversarial_rewards
 from keras_irl.losses.gail import check_reward_form
@@ -47,7 +48,6 @@ from keras_irl.trainers.policy_gradient import PolicyGradient
 from keras_irl.trainers.reference import policy_log_probs
 from keras_irl.trainers.reference import snapshot_policy
 from keras_irl.trainers.rollouts import Rollouts
-from keras_irl.trainers.rollouts import Texts
 from keras_irl.trainers.state_actions import state_action_texts
 from keras_irl.types import Policy
 from keras_irl.types import Tensor

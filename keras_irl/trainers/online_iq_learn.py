@@ -120,10 +120,12 @@ class OnlineIQLearn(OnlineTrainer):
         mask: Tensor,
         batch: tuple[Any, Any],
     ) -> Tensor:
-        action_values, values, *_ = self.offset.shift(
+        shifted = self.offset.shift(
             statistics, mask, self.discount, training=False
         )
-        rewards = implicit_rewards(action_values, values, mask, self.discount)
+        rewards = implicit_rewards(
+            shifted.action_values, shifted.values, mask, self.discount
+        )
         weight = self.mix_in * self._current_td_weight()
         losses = weight * ops.square(rewards)
         add_mean(self.means["rollout_reward"], rewards, mask)

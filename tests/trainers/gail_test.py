@@ -16,6 +16,7 @@ from testing import tiny_t5
 
 import keras_irl
 from keras_irl.data import demonstrations
+from keras_irl.data.texts import Texts
 from keras_irl.models import AdaptedScorer
 from keras_irl.models import TokenScorer
 from keras_irl.models import copy_policy
@@ -24,7 +25,6 @@ from keras_irl.ops import token_statistics
 from keras_irl.trainers.gail import Judgment
 from keras_irl.trainers.gail import RolloutRecord
 from keras_irl.trainers.reference import policy_log_probs
-from keras_irl.trainers.rollouts import Texts
 
 SGD = keras.optimizers.SGD
 
@@ -525,9 +525,9 @@ def test_more_updates_of_the_discriminator_wait_for_the_policy(trained):
 
 def test_a_tiled_vocabulary_changes_no_number(trained):
     policy = fresh(trained)
-    batch = data(policy)[0]
+    batch = Texts(*data(policy)[0])
     found = [policy_log_probs(policy, batch, tiles) for tiles in (False, True)]
-    plain, tiled = (numpy(x)[batch[2] > 0] for x in found)
+    plain, tiled = (numpy(x)[batch.mask > 0] for x in found)
     np.testing.assert_allclose(tiled, plain, rtol=1e-4, atol=1e-5)
 
 
