@@ -66,7 +66,7 @@ MAY_IMPORT = {
     "evaluation": "generation metrics",
     "reporting": "evaluation generation metrics",
     "rewards": "data families losses metrics models ops reporting",
-    "callbacks": "evaluation generation models optimizers reporting trainers",
+    "callbacks": "evaluation generation models optimizers trainers",
     "cli": (
         "callbacks data diagnosis distribution evaluation families generation "
         "metrics "
@@ -74,7 +74,8 @@ MAY_IMPORT = {
     ),
 }
 BESIDE_THE_ROOMS = set(
-    "aliases arguments columns devices error_texts expected_warnings folders "
+    "aliases arguments atomic_files columns devices error_texts "
+    "expected_warnings folders "
     "keras_seams process_number processes progress replicas row_shares types "
     "version".split()
 )

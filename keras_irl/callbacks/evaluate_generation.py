@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_irl.arguments import check_integer
+from keras_irl.atomic_files import atomic_write
 from keras_irl.error_texts import shortened
 from keras_irl.evaluation.judging import JudgedTask
 from keras_irl.evaluation.judging import check_task
@@ -19,7 +20,6 @@ from keras_irl.generation import encode_prompts
 from keras_irl.generation.decoders import decoders_of
 from keras_irl.generation.responses import ResponseSampler
 from keras_irl.models.policy_model import PolicyModel
-from keras_irl.reporting.atomic_files import atomic_write
 from keras_irl.types import Logs
 from keras_irl.types import Path
 

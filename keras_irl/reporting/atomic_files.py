@@ -1,92 +1,9 @@
-"""Atomic writing of files: whole or not at all."""
+"""The old name of `keras_irl.atomic_files`, until version 0.3."""
 
-import os
-import pathlib
-from collections.abc import Callable
-from collections.abc import Mapping
-from collections.abc import Sequence
-from typing import Any
+from keras_irl.aliases import offer as _offer
 
-from keras_irl.folders import check_folder
-from keras_irl.process_number import is_first_process
-from keras_irl.types import Path
-
-
-def atomic_write(
-    files: Mapping[str, str | bytes], folder: Path, others: Sequence[str] = ()
-) -> list[pathlib.Path]:
-    """Writes files atomically: under other names first, then renamed.
-
-    What can't be written is found out before anything is. Of the processes of
-    one training, the first alone writes.
-
-    Args:
-        files: Dictionary from names to strings or bytes.
-        folder: Where to write; made if it does not exist.
-        others: Names of files that belong to these. Those that an earlier
-            call wrote, and this one does not, are removed. Defaults to none.
-
-    Returns:
-        List of the paths.
-
-    Raises:
-        ValueError: If the folder is a file, or below one, or if a folder has
-            the name of one of the files.
-        OSError: If there is no room, or no permission. It names the file, and
-            the files that were there are as they were.
-    """
-    old = set(others) - files.keys()
-    check_folder(folder, (*files, *map(_part, files), *old))
-    folder = pathlib.Path(folder)
-    if not is_first_process():
-        return [folder / name for name in files]
-    folder.mkdir(parents=True, exist_ok=True)
-    parts = {folder / name: folder / _part(name) for name in files}
-    try:
-        for path, part in parts.items():
-            data = files[path.name]
-            if isinstance(data, str):
-                # Half a surrogate pair is no character of any file.
-                data = data.encode("utf-8", "replace")
-            _write(part, data)
-        for path, part in parts.items():
-            os.replace(part, path)
-        for name in old:
-            (folder / name).unlink(missing_ok=True)
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
-    return list(parts)
-
-
-def atomic_save(
-    save: Callable[[pathlib.Path], Any], path: Path, part: Path
-) -> None:
-    """Lets a library write a file atomically, which asks for a path.
-
-    Args:
-        save: Function from a path that writes it.
-        path: Path of the file.
-        part: Where to write first, beside it; libraries go by the end of a
-            name. Removed where writing fails.
-    """
-    part = pathlib.Path(part)
-    try:
-        save(part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _write(path, data):
-    try:
-        # What lies there may be a link, and is not to be written through.
-        path.unlink(missing_ok=True)
-        path.write_bytes(data)
-    # Python names no file where the disk is full.
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-
-
-def _part(name):
-    return f".{name}.part"
+__getattr__ = _offer(
+    __name__,
+    dict.fromkeys(("atomic_save", "atomic_write"), "keras_irl.atomic_files"),
+    removed_in="0.3",
+)

@@ -5,9 +5,10 @@ import resource
 
 import pytest
 
-from keras_irl.reporting.atomic_files import atomic_save
-from keras_irl.reporting.atomic_files import atomic_write
-from keras_irl.reporting.atomic_files import check_folder
+from keras_irl.atomic_files import atomic_folder
+from keras_irl.atomic_files import atomic_save
+from keras_irl.atomic_files import atomic_write
+from keras_irl.atomic_files import check_folder
 
 
 def contents(folder):
@@ -88,3 +89,23 @@ def test_what_a_library_writes_is_there_as_a_whole_or_not_at_all(tmp_path):
     assert path.read_text() == "old" and not part.exists()
     atomic_save(lambda place: place.write_text("new"), path, part)
     assert path.read_text() == "new" and not part.exists()
+
+
+def test_a_folder_is_there_with_all_its_files_or_not_at_all(tmp_path):
+    folder = tmp_path / "made" / "exported"
+    with pytest.raises(KeyError):
+        with atomic_folder(folder) as part:
+            (part / "a").write_text("1")
+            raise KeyError
+    assert list(folder.parent.iterdir()) == []
+    with atomic_folder(folder) as part:
+        (part / "a").write_text("1")
+        assert not folder.exists()
+    assert list(folder.parent.iterdir()) == [folder]
+    assert contents(folder) == {"a": "1"}
+
+
+def test_the_old_name_warns_and_is_the_same():
+    with pytest.warns(DeprecationWarning, match="keras_irl.atomic_files"):
+        from keras_irl.reporting.atomic_files import atomic_write as old
+    assert old is atomic_write
