@@ -58,7 +58,7 @@ def read_turns(
     _check_roles(row, turns)
     for turn in turns:
         if not turn.content.strip():
-            raise empty_turn(row, turn.content)
+            raise _empty_turn(row, turn.content)
     imitated = [i for i, turn in enumerate(turns) if turn.is_imitated]
     if not imitated:
         raise invalid(
@@ -156,7 +156,7 @@ def _check_roles(row, turns):
         )
 
 
-def empty_turn(row: int, content: Any) -> InvalidRowError:
+def _empty_turn(row: int, content: Any) -> InvalidRowError:
     """The error of a turn without a token."""
     return invalid(
         row,
@@ -285,7 +285,7 @@ class ChatPacker:
 
     def _check_content(self, row, content, ids):
         if not ids:
-            raise empty_turn(row, content)
+            raise _empty_turn(row, content)
         found = self.template.marks.find(content)
         if found or self.template.special_ids.intersection(ids):
             mark = "{!r} at character {}".format(*found) if found else "it"

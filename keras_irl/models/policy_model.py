@@ -1,10 +1,23 @@
 """The base of `keras.Model`s that wrap a policy."""
 
 from typing import Any
+from typing import NamedTuple
 
 import keras
 
 from keras_irl.processes import fetched_by_all
+
+
+class ForwardPass(NamedTuple):
+    """Inputs and outputs of a model's call on a batch.
+
+    Attributes:
+        x: The inputs that `call` was given.
+        y_pred: The outputs that it returned.
+    """
+
+    x: Any
+    y_pred: Any
 
 
 class PolicyModel(keras.Model):

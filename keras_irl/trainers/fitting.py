@@ -71,16 +71,19 @@ class FitLoop(PolicyModel):
         )
         callbacks = resumption.last_of(callbacks)
         self._resumption = resumption
-        with DeferredSignals(self) as steps, resumption:
-            arguments["callbacks"] = steps.around(callbacks)
-            arguments = resumption.begin(arguments)
-            # Not those of before, which nothing refers to any more.
-            steps.note_weights()
-            history = super().fit(**arguments)
+        try:
+            with DeferredSignals(self) as steps, resumption:
+                arguments["callbacks"] = steps.around(callbacks)
+                arguments = resumption.begin(arguments)
+                # Not those of before, which nothing refers to any more.
+                steps.note_weights()
+                history = super().fit(**arguments)
+        finally:
+            self.train_function = resumption.taken(self.train_function)
         self.not_finite = finite.explanation()
         if self.not_finite is None:
             warn_of_skipped(self.num_skipped - num_skipped_before)
-        return resumption.joined(history)
+        return history
 
     def make_train_function(self, force: bool = False) -> Any:
         super().make_train_function(force)

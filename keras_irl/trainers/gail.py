@@ -27,6 +27,7 @@ from keras_irl.losses.policy_gradient import explained_variance
 from keras_irl.losses.policy_gradient import is_clipped
 from keras_irl.losses.policy_gradient import kl_estimates
 from keras_irl.losses.policy_gradient import value_loss
+from keras_irl.models.policy_model import ForwardPass
 from keras_irl.ops import TokenStatistics
 from keras_irl.ops import continues
 from keras_irl.ops import is_action
@@ -365,7 +366,7 @@ class GAIL(OnlineTrainer):
         return self.mle_weight * self._is_past_warmup()
 
     def rollout_loss(
-        self, statistics: TokenStatistics, mask: Tensor, batch: tuple
+        self, statistics: TokenStatistics, mask: Tensor, batch: ForwardPass
     ) -> Tensor:
         per_network = self.network_losses(statistics, mask, batch)
         for name, loss in per_network.items():
@@ -374,7 +375,7 @@ class GAIL(OnlineTrainer):
         return sum(per_network.values())
 
     def network_losses(
-        self, statistics: TokenStatistics, mask: Tensor, batch: tuple
+        self, statistics: TokenStatistics, mask: Tensor, batch: ForwardPass
     ) -> dict[str, Tensor]:
         """Computes the loss of each network, of which none moves another.
 
@@ -387,8 +388,7 @@ class GAIL(OnlineTrainer):
             A dictionary of float32 scalars: `policy_loss`, `value_loss` and
             `discriminator_loss`.
         """
-        x, y_pred = batch
-        record = x["record"]
+        record, y_pred = batch.x["record"], batch.y_pred
         # What stands on padding, NaN included, must not reach a gradient.
         logits = y_pred["demonstration_logits"]
         logits = ops.where(is_action(record.mask), logits, 0.0)

@@ -11,6 +11,7 @@ from keras_irl.data.texts import Texts
 from keras_irl.families.family import layout_of
 from keras_irl.families.heads import has_known_head
 from keras_irl.families.shared_prompts import share_prompts
+from keras_irl.models.policy_model import ForwardPass
 from keras_irl.models.tiling import without_xla
 from keras_irl.ops import is_cut
 from keras_irl.ops import is_start
@@ -201,7 +202,7 @@ class OnlineTrainer(Trainer):
         statistics: "TokenStatistics",
         mask: Tensor,
         training: bool,
-        batch: tuple[Any, Any],
+        batch: ForwardPass,
     ) -> Tensor:
         if not (training and self.needs_rollouts):
             return super().batch_loss(statistics, mask, training, batch)
@@ -225,7 +226,7 @@ class OnlineTrainer(Trainer):
         self,
         statistics: "TokenStatistics",
         mask: Tensor,
-        batch: tuple[Any, Any],
+        batch: ForwardPass,
     ) -> Tensor:
         """Computes what the rollouts of a batch add to its loss.
 
@@ -233,7 +234,7 @@ class OnlineTrainer(Trainer):
             statistics: `keras_irl.ops.TokenStatistics` of the rollouts,
                 tensors of shape `(B · K, T)`.
             mask: Float32 tensor of shape `(B · K, T)`.
-            batch: The tuple of what `call` was given, and what it returned.
+            batch: The `ForwardPass` of demonstrations and rollouts.
 
         Returns:
             Float32 scalar.

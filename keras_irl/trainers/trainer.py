@@ -26,6 +26,7 @@ from keras_irl.models.copying import used_optimizer
 from keras_irl.models.lora import LowRankUpdates
 from keras_irl.models.lora import has_lora
 from keras_irl.models.lora import restart_lora
+from keras_irl.models.policy_model import ForwardPass
 from keras_irl.models.tiling import tiles_vocabulary
 from keras_irl.models.tiling import without_xla
 from keras_irl.ops import masked_mean
@@ -322,7 +323,9 @@ class Trainer(FitLoop):
     ) -> Tensor:
         mask = require_mask(sample_weight, type(self).__name__)
         statistics = self.token_statistics(y_pred, y, mask)
-        loss = self.batch_loss(statistics, mask, training, (x, y_pred))
+        loss = self.batch_loss(
+            statistics, mask, training, ForwardPass(x, y_pred)
+        )
         loss += self.layer_losses(y_pred, training)
         if training:
             self.counter.count_batch()
@@ -361,7 +364,7 @@ class Trainer(FitLoop):
         statistics: "TokenStatistics",
         mask: Tensor,
         training: bool,
-        batch: tuple[Any, Any],
+        batch: ForwardPass,
     ) -> Tensor:
         """Computes the loss of a batch, and updates what is logged of it.
 
@@ -370,7 +373,7 @@ class Trainer(FitLoop):
                 `(B, T)`.
             mask: Float32 tensor of shape `(B, T)`.
             training: Whether the batch is trained on.
-            batch: The tuple of what `call` was given, and what it returned.
+            batch: The `ForwardPass` of the batch.
 
         Returns:
             Float32 scalar.

@@ -21,6 +21,7 @@ from keras_irl.models import AdaptedScorer
 from keras_irl.models import TokenScorer
 from keras_irl.models import copy_policy
 from keras_irl.models import enable_lora
+from keras_irl.models.policy_model import ForwardPass
 from keras_irl.ops import token_statistics
 from keras_irl.trainers.gail import Judgment
 from keras_irl.trainers.gail import RolloutRecord
@@ -219,7 +220,10 @@ def test_the_gradient_of_each_network_is_that_of_its_own_loss(problem):
         # What is logged stays in the scope.
         with keras.StatelessScope():
             return trainer.batch_loss(
-                token_statistics(q_values, actions), mask, True, (x, said)
+                token_statistics(q_values, actions),
+                mask,
+                True,
+                ForwardPass(x, said),
             )
 
     of_policy, of_logits, of_values = gradient(loss, q_values, logits, values)
@@ -364,7 +368,7 @@ def test_what_was_judged_before_counts(problem):
     means = trainer.means
     for name in ("reward_mean", "value_loss"):
         means[name].reset_state()
-    trainer.batch_loss(statistics, mask, True, (x, y_pred))
+    trainer.batch_loss(statistics, mask, True, ForwardPass(x, y_pred))
     assert float(means["reward_mean"].result()) == pytest.approx(7.0)
     assert float(means["value_loss"].result()) == 0.0
 
@@ -460,6 +464,7 @@ def loss_of(problem, policy_gradient=None, **attributes):
     try:
         for name, value in attributes.items():
             setattr(trainer, name, value)
+        batch = ForwardPass(*batch)
         return float(trainer.batch_loss(statistics, mask, True, batch))
     finally:
         for name, value in before.items():
