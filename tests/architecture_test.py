@@ -405,7 +405,6 @@ POSITIONAL = (
     "generation/samplers.py: TokenSampler.run_loop",
     "generation/samplers.py: BranchingSampler.run_loop",
     "trainers/trainer.py: Trainer.compute_loss",
-    "data/validation.py: InvalidRowError.__init__",
     "ops/kernels/",
 )
 

@@ -207,19 +207,22 @@ def _quantized_layers(policy):
 
 
 def _write(policy, place, format, merge_lora):
+    whole = policy
     with atomic_folder(place) as part:
         if _is_mixed(policy):
             # Keras rounds a weight with updates to the type it computes in,
             # and keras-hub loads no preset of a mixed type that is not named
             # again.
             dtype = policy.backbone.variable_dtype
-            policy = _copied(policy, _values(policy), dtype=dtype)
+            whole = _copied(policy, _values(policy), _update_layers, dtype)
         if format == "transformers":
-            _write_for_transformers(policy, part)
+            _write_for_transformers(whole, part)
         elif merge_lora:
-            policy.save_to_preset(str(part))
+            whole.save_to_preset(str(part))
         else:
-            _write_unmerged(policy, part)
+            # keras-hub writes the updates that its backbone has made.
+            policy.backbone.save_lora_weights(str(part / UPDATES))
+            _write_unmerged(whole, part)
 
 
 def _write_for_transformers(policy, part):
@@ -378,7 +381,6 @@ def _is_mixed(policy):
 
 def _write_unmerged(policy, part):
     updates = low_rank_updates(policy)
-    policy.backbone.save_lora_weights(str(part / UPDATES))
     names = sorted({update.layer.name for update in updates})
     about = {"rank": updates[0].layer.lora_rank, "target_layer_names": names}
     (part / TARGETS).write_text(json.dumps(about, indent=2), "utf-8")
@@ -396,37 +398,48 @@ def _write_unmerged(policy, part):
 def _gathered(policy):
     """A copy of a policy, of which processes hold parts, in the first one."""
     values = _values(policy)
-    return _copied(policy, values) if is_first_process() else policy
+    if not is_first_process():
+        return policy
+    return _copied(policy, values, _update_names)
 
 
 def _values(policy):
-    """The values of all variables, updates scaled as `enable_lora` does."""
-    scales = {
-        id(update.b): update.layer.lora_alpha / update.layer.lora_rank
-        for update in low_rank_updates(policy)
-    }
-    values = {id(v): to_numpy(v) for v in policy.variables}
-    for key, scale in scales.items():
-        values[key] = scale * values[key]
-    return list(values.values())
+    return [to_numpy(variable) for variable in policy.variables]
 
 
-def _copied(policy, values, dtype=None):
-    """A copy with low-rank updates of the same layers, and with values."""
-    updates = low_rank_updates(policy)
+def _copied(policy, values, update, dtype=None):
+    """A copy of a policy with other values, and with updates by `update`."""
     distribution = keras.distribution.distribution()
     keras.distribution.set_distribution(None)
     try:
         with _on_its_own():
             copy = rebuild(policy, policy.preprocessor, dtype)
-            if updates:
-                names = sorted({update.layer.name for update in updates})
-                enable_lora(copy, updates[0].layer.lora_rank, names)
+            if has_lora(policy):
+                update(copy, policy)
             for variable, value in zip(copy.variables, values, strict=True):
                 variable.assign(value)
             return copy
     finally:
         keras.distribution.set_distribution(distribution)
+
+
+def _update_names(copy, policy):
+    """Gives a copy low-rank updates as `enable_lora` does, by names."""
+    updates = low_rank_updates(policy)
+    names = sorted({update.layer.name for update in updates})
+    enable_lora(copy, updates[0].layer.lora_rank, names)
+
+
+def _update_layers(copy, policy):
+    """Gives a copy low-rank updates of the same layers, ranks and scales."""
+    updated = {id(update.layer) for update in low_rank_updates(policy)}
+    for layer, other in zip(
+        layers_inside(policy.backbone),
+        layers_inside(copy.backbone),
+        strict=True,
+    ):
+        if id(layer) in updated:
+            other.enable_lora(layer.lora_rank, lora_alpha=layer.lora_alpha)
 
 
 @contextlib.contextmanager
