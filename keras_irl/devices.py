@@ -1,7 +1,6 @@
 """Rows of a batch, and weights, on the devices of the current distribution.
 
-Whatever reads `keras.distribution.distribution()` outside of a layout does so
-here. Without a distribution there is one part of the rows, and nothing to do.
+Without a distribution there is one part of the rows, and nothing to do.
 """
 
 import contextlib
@@ -15,6 +14,7 @@ import keras
 import numpy as np
 
 from keras_irl.keras_seams import layout_of_variable
+from keras_irl.types import Distribution
 
 
 @runtime_checkable
@@ -36,13 +36,18 @@ class VariableLayouts(Protocol):
 _OF_JAX = "should evenly divide the shape"
 
 
-def num_row_parts() -> int:
+def num_row_parts(distribution: Distribution | None = None) -> int:
     """Counts the parts that devices divide the rows of a batch into.
+
+    Args:
+        distribution: A `keras.distribution.DataParallel` or `ModelParallel`.
+            Defaults to `None`, for the current one.
 
     Returns:
         An integer, 1 where there is no distribution.
     """
-    distribution = keras.distribution.distribution()
+    if distribution is None:
+        distribution = keras.distribution.distribution()
     if distribution is None:
         return 1
     mesh = distribution.device_mesh

@@ -9,6 +9,8 @@ no method of theirs is replaced for good, save by `wrap_call` (`rematerialize`).
 import contextlib
 import functools
 import inspect
+import json
+import types
 import warnings
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -54,15 +56,11 @@ def layers_inside(layer: keras.Layer) -> list[keras.Layer]:
 
 
 def wrap_call(layer: keras.Layer, wrapper: Callable[..., Any]) -> None:
-    """Puts a wrapper around what a layer computes, for good.
+    """Puts a wrapper around the `call` of a built layer, for good.
 
     Waits for: a `keras.RematScope` (keras-team/keras#20743) that reaches layers
     which are built already. It only reaches those that are made inside it, and
     recomputes dropout with other random numbers.
-
-    Args:
-        layer: A built `keras.layers.Layer`.
-        wrapper: A callable with the signature of `layer.call`.
     """
     layer.call = wrapper
 
@@ -70,17 +68,10 @@ def wrap_call(layer: keras.Layer, wrapper: Callable[..., Any]) -> None:
 def blocks_of(
     backbone: keras_hub.models.Backbone, names: Sequence[str]
 ) -> list[keras.Layer]:
-    """Lists the blocks that a backbone keeps under its attributes.
+    """Lists the blocks that a backbone keeps, none if an attribute is gone.
 
     Waits for: a public list of the blocks of a backbone. They have attributes
     by convention (keras-team/keras-hub#1421), which not all families follow.
-
-    Args:
-        backbone: A `keras_hub.models.Backbone`.
-        names: Names of attributes that hold lists of layers.
-
-    Returns:
-        A list of layers, empty where one of the names is gone.
     """
     attributes = vars(backbone)
     if not all(name in attributes for name in names):
@@ -94,9 +85,6 @@ def weight_kind(variable: keras.Variable) -> str | None:
     Waits for: initializers as arguments of all backbones of keras-hub, or
     layers that tell which of their variables is which. No thread is known. A
     variable is told by the end of its name alone.
-
-    Args:
-        variable: A `keras.Variable` of a backbone.
 
     Returns:
         `"embeddings"`, `"query"` for the kernel that makes the queries of a
@@ -117,17 +105,11 @@ class LowRankFactors(NamedTuple):
 
 
 def low_rank_factors(layer: keras.Layer) -> LowRankFactors | None:
-    """Finds the factors that `enable_lora` has given a layer.
+    """Finds the factors that `enable_lora` has given a layer, or `None`.
 
     Waits for: a documented name of them, or a layer that merges them when it is
     asked to (keras-team/keras#23244). The attributes have public names, and
     differ from one kind of layer to the next.
-
-    Args:
-        layer: A `keras.layers.Layer`.
-
-    Returns:
-        `LowRankFactors`, or `None` where there are none.
     """
     if isinstance(layer, keras.layers.Dense | keras.layers.EinsumDense):
         if layer.lora_enabled:
@@ -157,10 +139,82 @@ def batch_count(optimizer: keras.Optimizer) -> keras.Variable:
     return optimizer._iterations
 
 
-# Functions of Keras that drop whatever is raised in them, a signal's handler
-# too. Waits for: functions that drop what they expect, as
-# keras-team/keras#22288 proposed.
+# Functions of Keras that drop whatever is raised in them.
 DROPPING = ("pythonify_logs", "_symbolic_build")
+
+
+def is_dropped(frame: types.FrameType | None) -> bool:
+    """Tells whether Keras drops what a signal's handler raises in a frame.
+
+    Waits for: functions that drop what they expect, as
+    keras-team/keras#22288 proposed.
+    """
+    while frame is not None:
+        if frame.f_code.co_name in DROPPING:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def bring_weights_back(model: keras.Model) -> None:
+    """Gives a model the weights that it has left to the steps of a `fit`.
+
+    Waits for: a documented name. No thread is known. On JAX a step returns
+    them; Keras assigns them where a callback reads its `model`, by this method.
+    """
+    if keras.config.backend() == "jax":
+        model.jax_state_sync()
+
+
+def forget_compiled(model: keras.Model) -> None:
+    """Lets a model compile its steps anew, for other devices.
+
+    Waits for: a public reset. No thread is known. `compile` resets more, and
+    `make_train_function(force=True)` needs an optimizer that is built.
+    """
+    model.train_function = None
+    model.test_function = None
+    model.predict_function = None
+
+
+@contextlib.contextmanager
+def own_rows(distribution: Distribution) -> Iterator[None]:
+    """Lets each process read its own rows, for a while.
+
+    Waits for: data that says so itself. No thread is known. Otherwise Keras
+    divides data sets of TensorFlow, and refuses all others.
+    """
+    before = distribution.auto_shard_dataset
+    distribution.auto_shard_dataset = False
+    try:
+        yield
+    finally:
+        distribution.auto_shard_dataset = before
+
+
+def backup_position(
+    backup: keras.callbacks.BackupAndRestore,
+) -> tuple[int, int] | None:
+    """Reads an epoch, and how many of its batches were trained, or `None`.
+
+    Waits for: a backup that goes on within an epoch. No thread is known. It
+    notes the batch, and begins the epoch anew.
+    """
+    try:
+        with open(backup._training_metadata_path, encoding="utf-8") as file:
+            noted = json.load(file)
+        return noted["epoch"], noted["batch"] + 1
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def go_on_in(backup: keras.callbacks.BackupAndRestore, epoch: int) -> None:
+    """Tells a backup in which epoch a training goes on.
+
+    Waits for: one that notes what it has read. No thread is known. It would
+    note epoch 0 until that epoch ends.
+    """
+    backup._current_epoch = epoch
 
 
 def build_metrics(model: keras.Model, batch: tuple[Any, Any, Any]) -> None:
@@ -191,17 +245,10 @@ def state_without_model(callback: keras.callbacks.Callback) -> dict[str, Any]:
 def token_id(
     tokenizer: keras_hub.tokenizers.Tokenizer, name: str | None
 ) -> int | None:
-    """Returns a token's id from an attribute that not all tokenizers have.
+    """Returns the id in an attribute that a tokenizer may lack, or `None`.
 
     Waits for: start and padding tokens of all tokenizers of keras-hub, `None`
     where there is none, as there are end tokens. No thread is known.
-
-    Args:
-        tokenizer: A tokenizer of keras-hub.
-        name: Name of the attribute, such as `"start_token_id"`.
-
-    Returns:
-        An integer, or `None`.
     """
     found = vars(tokenizer).get(name)
     return None if found is None else int(found)
@@ -283,9 +330,6 @@ def clear_gradients(variables: Sequence[keras.Variable]) -> None:
 
     Waits for: parameters registered by more than their path, as proposed in
     keras-team/keras#19908, or variables with paths of their own in that T5.
-
-    Args:
-        variables: List of `keras.Variable`s.
     """
     if keras.config.backend() == "torch":
         for variable in variables:
@@ -302,12 +346,6 @@ def is_preprocessing(transform: Any) -> bool:
 
     Waits for: a `fit` of keras-hub that leaves batches alone which are what
     the model reads. Its way out is no preprocessor (keras-team/keras-hub#932).
-
-    Args:
-        transform: What is to be mapped over a `grain` data set.
-
-    Returns:
-        A boolean.
     """
     return isinstance(transform, functools.partial) and any(
         inspect.ismethod(argument)
@@ -383,9 +421,6 @@ def layout_of_variable(
 
     Waits for: a public name of it. `ModelParallel` reads it to lay out what
     belongs to a weight as the weight (keras-team/keras#21194).
-
-    Args:
-        variable: A `keras.Variable`.
     """
     return variable._layout
 
@@ -404,8 +439,7 @@ def move_variable(
     Args:
         variable: A `keras.Variable`.
         distribution: A `keras.distribution.DataParallel` or `ModelParallel`.
-        like: A `keras.Variable` as which it is laid out. Defaults to `None`,
-            for what the distribution says of it.
+        like: A `keras.Variable` as which it is laid out. Defaults to itself.
     """
     value = variable.value
     variable._layout = None
@@ -419,15 +453,10 @@ def move_variable(
 def global_random_state(state: Sequence[int] | None = None) -> list[int]:
     """Reads the state of Keras's global random generator, or sets it.
 
+    Random functions draw from it that are given no seed.
+
     Waits for: a counterpart that reads of `keras.utils.set_random_seed`, which
-    clears it since keras-team/keras#21874. It is what random functions draw
-    from that are given no seed.
-
-    Args:
-        state: What an earlier call returned, to be set. Defaults to `None`.
-
-    Returns:
-        A list of two integers.
+    clears it since keras-team/keras#21874.
     """
     generator = keras.src.random.seed_generator.global_seed_generator()
     if state is not None:
@@ -446,17 +475,10 @@ def random_seed() -> int | None:
 def weight_of_slot(
     slot: keras.Variable, weights: Sequence[keras.Variable]
 ) -> keras.Variable | None:
-    """Finds the weight that an optimizer keeps one of its variables of.
+    """Finds the weight that an optimizer keeps a variable of, or `None`.
 
     Waits for: an optimizer that tells which. No thread is known. Its variables
     have the path of their weight in their own, with other separators.
-
-    Args:
-        slot: A variable of a built `keras.optimizers.Optimizer`.
-        weights: Variables of a model.
-
-    Returns:
-        One of the weights, or `None` for a variable of the optimizer alone.
     """
     name = slot.path.split("/", 1)[-1]
     found = [
@@ -469,32 +491,10 @@ def weight_of_slot(
 
 
 def updated_weight(layer: keras.Layer) -> keras.Variable:
-    """Finds the weight that the low-rank factors of a layer are added to.
+    """Finds the frozen weight that low-rank factors are added to.
 
     Waits for: a layer that tells. No thread is known. What it shows as
     `kernel` is the sum.
-
-    Args:
-        layer: A layer of which `enable_lora` was called.
-
-    Returns:
-        The frozen `keras.Variable`.
     """
     names = ("kernel", "embeddings")
     return next(v for v in layer.variables if v.name in names)
-
-
-def seed_states(variables: Sequence[keras.Variable]) -> list[keras.Variable]:
-    """Finds the states of generators among variables, as those of dropout.
-
-    Waits for: a model that lists its generators, or files of weights that keep
-    them (keras-team/keras#19796). Their states are variables that are known by
-    name alone.
-
-    Args:
-        variables: Variables of a model.
-
-    Returns:
-        The states, in their order.
-    """
-    return [v for v in variables if v.name == "seed_generator_state"]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import keras
 
+from keras_irl.devices import num_row_parts
 from keras_irl.process_number import num_processes
 from keras_irl.types import Distribution
 
@@ -56,7 +57,7 @@ def share_of_batch(batch_size: int) -> Share:
     share = current_share()
     if num_processes() > 1:
         distribution = keras.distribution.distribution()
-        num_parts = _num_parts(distribution)
+        num_parts = num_row_parts(distribution)
         if batch_size % num_parts:
             raise ValueError(
                 "Every batch is divided evenly among the devices of the "
@@ -100,16 +101,9 @@ def current_share(
         )
     import jax
 
-    num_parts = _num_parts(distribution)
+    num_parts = num_row_parts(distribution)
     parts = _parts_of_processes(distribution, num_parts)
     return share_of_parts(parts, jax.process_index(), num_parts)
-
-
-def _num_parts(distribution):
-    """The devices along the axis of the batch."""
-    mesh = distribution.device_mesh
-    sizes = dict(zip(mesh.axis_names, mesh.shape, strict=True))
-    return sizes[distribution.batch_dim_name]
 
 
 def _parts_of_processes(distribution, num_parts):

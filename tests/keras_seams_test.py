@@ -420,13 +420,6 @@ def test_the_weight_under_low_rank_factors_is_found(layer):
     assert not weight.trainable
 
 
-def test_the_states_of_generators_are_found_by_name():
-    model = keras.Sequential([keras.layers.Dense(2), keras.layers.Dropout(0.5)])
-    model.build((1, 2))
-    (state,) = keras_seams.seed_states(model.variables)
-    assert state is model.layers[1].seed_generator.state
-
-
 @pytest.mark.skipif(
     keras.config.backend() != "jax", reason="Only there a step has a state."
 )
@@ -462,3 +455,77 @@ def test_every_seam_names_a_thread_or_says_that_none_is_known():
     assert len(waits) >= 20
     named = r"keras-team/keras(-hub|-io)?#\d+|No thread is known"
     assert [text for text in waits if not re.search(named, text)] == []
+
+
+class Interrupted:
+    """A number of a log that can't be read, as a signal came."""
+
+    def __init__(self):
+        self.was_dropped = []
+
+    def __float__(self):
+        frame = inspect.currentframe()
+        self.was_dropped.append(keras_seams.is_dropped(frame))
+        raise KeyboardInterrupt
+
+
+def test_a_frame_tells_that_keras_drops_what_is_raised_in_it():
+    number = Interrupted()
+    keras.src.utils.python_utils.pythonify_logs({"loss": number})
+    with pytest.raises(KeyboardInterrupt):
+        float(number)
+    assert number.was_dropped == [True, False]
+
+
+def small_model():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    return model, (np.ones((2, 1)), np.zeros((2, 1)))
+
+
+def test_weights_are_brought_back_in_the_midst_of_an_epoch():
+    model, data = small_model()
+    kernel, seen = model.layers[0].kernel, []
+
+    def look(batch, logs):
+        keras_seams.bring_weights_back(model)
+        seen.append(np.array(numpy(kernel)))
+
+    # It asks for no model, by which Keras would bring them back itself.
+    look = keras.callbacks.LambdaCallback(on_train_batch_end=look)
+    model.fit(*data, batch_size=1, verbose=0, callbacks=[look])
+    assert not np.array_equal(*seen)
+    np.testing.assert_array_equal(seen[1], numpy(kernel))
+
+
+def test_what_is_forgotten_is_compiled_anew():
+    model, data = small_model()
+    model.fit(*data, verbose=0)
+    model.evaluate(*data, verbose=0)
+    model.predict(data[0], verbose=0)
+    compiled = model.train_function
+    assert compiled and model.test_function and model.predict_function
+    keras_seams.forget_compiled(model)
+    assert not (model.test_function or model.predict_function)
+    model.fit(*data, verbose=0)
+    assert model.train_function not in (None, compiled)
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="Keras distributes on JAX alone."
+)
+def test_a_distribution_leaves_rows_alone_for_a_while():
+    distribution = keras.distribution.DataParallel()
+    with keras_seams.own_rows(distribution):
+        assert not distribution.auto_shard_dataset
+    assert distribution.auto_shard_dataset
+
+
+def test_a_backup_tells_the_epoch_and_the_batches_that_are_trained(tmp_path):
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "kept", save_freq=2)
+    assert keras_seams.backup_position(backup) is None
+    backup.set_model(small_model()[0])
+    keras_seams.go_on_in(backup, 3)
+    for batch in range(2):
+        backup.on_train_batch_end(batch)
+    assert keras_seams.backup_position(backup) == (3, 2)

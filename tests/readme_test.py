@@ -40,7 +40,7 @@ def test_the_python_examples_run_one_after_the_other(tmp_path, monkeypatch):
             file = tmp_path / f"example_{i}.py"
             file.write_text(example, "utf-8")
             namespace = runpy.run_path(str(file), init_globals=namespace)
-    # The one that has a head start leaves it behind, and moves the policy.
+    # The one that has a warm-up leaves it behind, and moves the policy.
     norms = namespace["gail"].history.history["gradient_norm"]
     assert norms[0] == 0.0 and norms[-1] > 0.0
 

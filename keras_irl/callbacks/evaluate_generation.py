@@ -3,13 +3,15 @@
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
-from typing import Any
+from typing import Protocol
 
 import keras
 import numpy as np
 
 from keras_irl.arguments import check_integer
+from keras_irl.atomic_files import atomic_write
 from keras_irl.error_texts import shortened
+from keras_irl.evaluation.judging import JudgedTask
 from keras_irl.evaluation.judging import check_task
 from keras_irl.evaluation.judging import judge
 from keras_irl.evaluation.judging import require_task
@@ -18,7 +20,6 @@ from keras_irl.generation import encode_prompts
 from keras_irl.generation.decoders import decoders_of
 from keras_irl.generation.responses import ResponseSampler
 from keras_irl.models.policy_model import PolicyModel
-from keras_irl.reporting.atomic_files import atomic_write
 from keras_irl.types import Logs
 from keras_irl.types import Path
 
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
     from keras_irl.generation.decoders import Decoder
 
 _NUM_SHOWN = 5
+
+
+class _ShortenedTask(JudgedTask, Protocol):
+    """A task of which the first prompts alone may be answered."""
+
+    def first(self, num_prompts: int) -> JudgedTask: ...
 
 
 class EvaluateGeneration(keras.callbacks.Callback):
@@ -88,7 +95,7 @@ class EvaluateGeneration(keras.callbacks.Callback):
 
     def __init__(
         self,
-        task: Any,
+        task: _ShortenedTask,
         temperatures: Sequence[float] | None = None,
         num_samples: int = 4,
         num_prompts: int = 64,

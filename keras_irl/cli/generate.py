@@ -240,8 +240,8 @@ def _lines(prompts, found):
 
 
 def _write(rows, path):
+    from keras_irl.atomic_files import atomic_write
     from keras_irl.process_number import is_first_process
-    from keras_irl.reporting.atomic_files import atomic_write
 
     name = (sys.stdout.encoding or "utf-8").lower().replace("-", "")
     # Elsewhere a terminal would replace characters, and data be lost.

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_irl.data.dataset import Demonstrations
+from keras_irl.data.texts import Texts
 from keras_irl.error_texts import shortened
 from keras_irl.families.family import layout_of
 from keras_irl.families.special_tokens import end_token_ids
@@ -129,32 +130,42 @@ def _read(element, number, layout):
             f"Batch {number} is something else than three parts of which the "
             f"first is a dict. {_FIX} Received: ({kinds})"
         )
-    inputs, actions, mask = element
+    texts = Texts(*element)
     names = [layout.token_ids, layout.padding_mask, *layout.prompt_inputs]
-    missing = [name for name in names if name not in inputs]
+    missing = [name for name in names if name not in texts.inputs]
     if missing:
         raise ValueError(
             f"The inputs of batch {number} lack {', '.join(missing)}, which "
-            f"this policy reads. {_FIX} Received: inputs of {list(inputs)}"
+            f"this policy reads. {_FIX} "
+            f"Received: inputs of {list(texts.inputs)}"
         )
-    arrays = [np.asarray(inputs[name]) for name in names]
-    arrays[1::2] = [array.astype("bool") for array in arrays[1::2]]
-    actions, mask = np.asarray(actions), np.asarray(mask, "float32")
-    _check_shapes(number, arrays[0], arrays[1], actions, mask)
-    segments = inputs.get("segment_ids")
-    if segments is None:
-        segments = np.zeros(actions.shape, "int32")
-    segments = np.asarray(segments)
-    batch = Batch(*arrays[:2], actions, mask, segments, *arrays[2:])
-    return batch._replace(
-        inputs={name: np.asarray(array) for name, array in inputs.items()}
+    inputs = {name: np.asarray(x) for name, x in texts.inputs.items()}
+    batch = Batch(
+        token_ids=inputs[layout.token_ids],
+        padding_mask=inputs[layout.padding_mask].astype("bool"),
+        actions=np.asarray(texts.actions),
+        mask=np.asarray(texts.mask, "float32"),
+        segment_ids=texts.inputs.get("segment_ids"),
+        inputs=inputs,
     )
+    _check_shapes(number, batch)
+    if batch.segment_ids is None:
+        segments = np.zeros(batch.actions.shape, "int32")
+    else:
+        segments = inputs["segment_ids"]
+    batch = batch._replace(segment_ids=segments)
+    if layout.has_encoder:
+        mask = inputs[layout.prompt_padding_mask].astype("bool")
+        prompt_ids = inputs[layout.prompt_token_ids]
+        batch = batch._replace(prompt_ids=prompt_ids, prompt_mask=mask)
+    return batch
 
 
-def _check_shapes(number, *arrays):
-    shapes = [array.shape for array in arrays]
+def _check_shapes(number, batch):
+    names = ("token_ids", "padding_mask", "actions", "mask")
+    arrays = batch._asdict()
+    shapes = [arrays[name].shape for name in names]
     if len(set(shapes)) > 1 or len(shapes[0]) != 2:
-        names = ("token_ids", "padding_mask", "actions", "mask")
         received = ", ".join(
             f"{name} {shape}" for name, shape in zip(names, shapes, strict=True)
         )
@@ -218,26 +229,26 @@ def count(batches: Sequence[Batch], end_ids: set[int]) -> Counts:
         A `Counts`.
     """
     texts = [text for batch in batches for text in _texts(batch, end_ids)]
-    # There is no text where all rows only fill up a batch.
-    trained, ends, cut, without_prompt, last = np.reshape(
-        texts, (-1, len(_Text._fields))
-    ).T
-    is_endless = (trained > 0) & (ends == 0) & (cut == 0)
+    last_ids = {
+        text.last_action
+        for text in texts
+        if text.num_trained and not (text.num_ends or text.is_cut)
+    }
     padding = [batch.padding_mask for batch in batches]
     masks = [batch.mask > 0 for batch in batches]
     return Counts(
         num_batches=len(batches),
         num_texts=len(texts),
-        num_untrained=int(np.sum(trained == 0)),
+        num_untrained=sum(not text.num_trained for text in texts),
         num_tokens=sum(int(real.sum()) for real in padding),
-        num_trained=int(trained.sum()),
-        num_ended=int(np.sum(ends > 0)),
-        num_end_tokens=int(ends.sum()),
-        num_cut=int(cut.sum()),
-        num_without_prompt=int(without_prompt.sum()),
+        num_trained=sum(text.num_trained for text in texts),
+        num_ended=sum(text.num_ends > 0 for text in texts),
+        num_end_tokens=sum(text.num_ends for text in texts),
+        num_cut=sum(text.is_cut for text in texts),
+        num_without_prompt=sum(text.is_without_prompt for text in texts),
         empty_batches=[i for i, mask in enumerate(masks) if not mask.any()],
         end_ids=end_ids,
-        last_ids={int(token) for token in last[is_endless]},
+        last_ids=last_ids,
     )
 
 

@@ -2,7 +2,7 @@
 
 import collections
 import collections.abc
-import functools
+import dataclasses
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from keras_irl.data.dataset import Demonstrations
 from keras_irl.data.shares import shared_batches
 from keras_irl.data.shuffling import ordered_rows
 from keras_irl.data.shuffling import spread
+from keras_irl.data.texts import Texts
 from keras_irl.data.tokenization import text_packer
 from keras_irl.data.validation import InvalidRowError
 from keras_irl.data.validation import check_batching
@@ -57,7 +58,7 @@ def read_turns(
     _check_roles(row, turns)
     for turn in turns:
         if not turn.content.strip():
-            raise empty_turn(row, turn.content)
+            raise _empty_turn(row, turn.content)
     imitated = [i for i, turn in enumerate(turns) if turn.is_imitated]
     if not imitated:
         raise invalid(
@@ -159,7 +160,7 @@ def _check_roles(row, turns):
         )
 
 
-def empty_turn(row: int, content: Any) -> InvalidRowError:
+def _empty_turn(row: int, content: Any) -> InvalidRowError:
     """The error of a turn without a token."""
     return invalid(
         row,
@@ -171,7 +172,9 @@ def empty_turn(row: int, content: Any) -> InvalidRowError:
 
 def invalid(row: int, value: Any, reason: str, message: str) -> InvalidRowError:
     """The error of a conversation that can't be imitated."""
-    return InvalidRowError(reason, message, "conversations", row, value)
+    return InvalidRowError(
+        reason, message, name="conversations", row=row, value=value
+    )
 
 
 def _no_conversation(row, value):
@@ -240,7 +243,7 @@ class ChatPacker:
         self,
         conversations: Sequence[tuple[list[int], list[bool]]],
         batch_size: int,
-    ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    ) -> Texts:
         """Packs encoded conversations into one batch.
 
         Args:
@@ -249,7 +252,7 @@ class ChatPacker:
                 a copy of the first with a mask of 0.0.
 
         Returns:
-            The tuple `(inputs, actions, mask)`.
+            `Texts` of NumPy arrays.
         """
         shape = (batch_size, self.packer.max_length)
         token_ids = np.full(shape, self.packer.pad_id, "int32")
@@ -265,7 +268,7 @@ class ChatPacker:
         for array in (token_ids, padding_mask, actions):
             array[len(conversations) :] = array[0]
         inputs = self.packer.name_inputs([], token_ids, padding_mask)
-        return inputs, actions, mask
+        return Texts(inputs, actions, mask)
 
     def _parts(self, row, turns):
         """Lists runs of ids, each with whether they are actions."""
@@ -286,7 +289,7 @@ class ChatPacker:
 
     def _check_content(self, row, content, ids):
         if not ids:
-            raise empty_turn(row, content)
+            raise _empty_turn(row, content)
         found = self.template.marks.find(content)
         if found or self.template.special_ids.intersection(ids):
             mark = "{!r} at character {}".format(*found) if found else "it"
@@ -392,9 +395,9 @@ def chat_demonstrations(
     rows, dropped = _survey(packer, conversations, on_invalid)
     if dropped:
         report_dropped(dropped, len(conversations), len(rows))
-    read = functools.partial(_read_batch, packer, conversations, rows)
+    valid = _Conversations(packer, conversations, rows)
     order = ordered_rows(len(rows), seed)
-    batches = shared_batches(order, batch_size, read)
+    batches = shared_batches(order, batch_size, valid.read)
     return Demonstrations(
         batches.own,
         num_rows=len(rows),
@@ -403,7 +406,7 @@ def chat_demonstrations(
         end_token_id=packer.template.end_id,
         whole=batches.whole,
         share=batches.share,
-        texts=functools.partial(_sampled_texts, packer, conversations, rows),
+        texts=valid.sampled,
     )
 
 
@@ -426,21 +429,28 @@ def _survey(packer, conversations, on_invalid):
     return np.array(rows, "int64"), dict(dropped)
 
 
-def _read_batch(packer, conversations, rows, batch_size, indices):
-    """Reads, tokenizes and packs the conversations of one batch."""
-    found = [int(rows[i]) for i in indices]
-    return packer.pack(
-        [packer.encode(row, conversations[row]) for row in found], batch_size
-    )
+@dataclasses.dataclass(frozen=True)
+class _Conversations:
+    """Conversations that can be imitated: the rows of a sequence."""
 
+    packer: ChatPacker
+    conversations: Sequence[Any]
+    rows: np.ndarray
 
-def _sampled_texts(packer, conversations, rows, num_texts):
-    """Turns that are read, and turns that are imitated, of some of them."""
-    sides = [], []
-    for row in rows[spread(len(rows), num_texts)].tolist():
-        for turn in read_turns(row, conversations[row]):
-            sides[turn.is_imitated].append(turn.content)
-    return sides
+    def read(self, batch_size: int, indices: Sequence[int]) -> Texts:
+        """Reads, tokenizes and packs the conversations of one batch."""
+        rows = [int(self.rows[i]) for i in indices]
+        found = [self.packer.encode(i, self.conversations[i]) for i in rows]
+        return self.packer.pack(found, batch_size)
+
+    def sampled(self, num_texts: int) -> tuple[list[str], list[str]]:
+        """Lists turns that are read, and turns that are imitated, of some."""
+        read, imitated = [], []
+        for row in self.rows[spread(len(self.rows), num_texts)].tolist():
+            for turn in read_turns(row, self.conversations[row]):
+                side = imitated if turn.is_imitated else read
+                side.append(turn.content)
+        return read, imitated
 
 
 def _check_conversations(conversations):

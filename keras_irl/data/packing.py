@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_irl.data.dataset import Demonstrations
-from keras_irl.data.pairs import read_tokens
-from keras_irl.data.pairs import sampled_texts
+from keras_irl.data.pairs import PairReader
 from keras_irl.data.shares import shared_batches
 from keras_irl.data.shuffling import ordered_rows
+from keras_irl.data.texts import Texts
 from keras_irl.data.tokenization import text_packer
 from keras_irl.data.validation import check_batching
 from keras_irl.data.validation import check_columns
@@ -99,13 +99,11 @@ def packed_demonstrations(
     report_left_out(found.left_out, len(prompts))
     if len(found.truncated):
         report_truncated(found.truncated, len(rows), packer.max_length)
+    pairs = PairReader(packer, prompts, responses, rows)
     groups = [
-        rows[group]
-        for group in fill_rows(
-            _sizes(packer, prompts, responses, rows), packer.max_length
-        )
+        rows[group] for group in fill_rows(_sizes(pairs), packer.max_length)
     ]
-    read = functools.partial(_read_batch, packer, prompts, responses, groups)
+    read = functools.partial(_packed_batch, pairs, groups)
     batches = shared_batches(ordered_rows(len(groups), seed), batch_size, read)
     return Demonstrations(
         batches.own,
@@ -115,9 +113,7 @@ def packed_demonstrations(
         is_packed=True,
         whole=batches.whole,
         share=batches.share,
-        texts=functools.partial(
-            sampled_texts, packer, prompts, responses, rows
-        ),
+        texts=pairs.sampled,
     )
 
 
@@ -149,13 +145,11 @@ def fill_rows(sizes: Sequence[int], capacity: int) -> list[list[int]]:
     return sorted(sorted(group) for group in groups)
 
 
-def _sizes(packer, prompts, responses, rows):
+def _sizes(pairs):
     """The states that each text takes in a row."""
-    sizes = []
-    for start in range(0, len(rows), _CHUNK):
-        tokens = read_tokens(
-            packer, prompts, responses, rows[start : start + _CHUNK]
-        )
+    packer, sizes = pairs.packer, []
+    for start in range(0, pairs.num_valid, _CHUNK):
+        tokens = pairs.tokens(pairs.valid[start : start + _CHUNK])
         for prompt, response in zip(*tokens, strict=True):
             size = packer.num_states(len(prompt), len(response))
             # The state of padding before a text without a prompt.
@@ -164,8 +158,9 @@ def _sizes(packer, prompts, responses, rows):
     return sizes
 
 
-def _read_batch(packer, prompts, responses, groups, batch_size, indices):
-    """Reads, tokenizes and packs the texts of one batch."""
+def _packed_batch(pairs, groups, batch_size, indices):
+    """Reads, tokenizes and packs the texts of one batch, a group a row."""
+    packer = pairs.packer
     shape = (batch_size, packer.max_length)
     token_ids = np.full(shape, packer.pad_id, "int32")
     actions = np.full(shape, packer.pad_id, "int32")
@@ -173,23 +168,22 @@ def _read_batch(packer, prompts, responses, groups, batch_size, indices):
     mask = np.zeros(shape, "float32")
     for row, index in enumerate(indices):
         texts = groups[int(index)]
-        tokens = read_tokens(packer, prompts, responses, texts)
-        inputs, taken, counts = packer.pack(*tokens, len(texts))
+        packed = packer.pack(*pairs.tokens(texts), len(texts))
         end = 0
-        for text, is_real in enumerate(inputs[CAUSAL.padding_mask]):
+        for text, is_real in enumerate(packed.inputs[CAUSAL.padding_mask]):
             # Only so does the text before end in a state without an action.
-            start = end + int(end > 0 and counts[text, 0] > 0)
+            start = end + int(end > 0 and packed.mask[text, 0] > 0)
             end = start + is_real.sum()
             here = (row, slice(start, end))
-            token_ids[here] = inputs[CAUSAL.token_ids][text, is_real]
-            actions[here] = taken[text, is_real]
-            mask[here] = counts[text, is_real]
+            token_ids[here] = packed.inputs[CAUSAL.token_ids][text, is_real]
+            actions[here] = packed.actions[text, is_real]
+            mask[here] = packed.mask[text, is_real]
             segment_ids[here] = text + 1
     for array in (token_ids, actions, segment_ids):
         array[len(indices) :] = array[0]
     inputs = packer.name_inputs([], token_ids, segment_ids > 0)
     inputs["segment_ids"] = segment_ids
-    return inputs, actions, mask
+    return Texts(inputs, actions, mask)
 
 
 def _check_positions(policy, max_length):

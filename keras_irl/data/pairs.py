@@ -1,6 +1,6 @@
 """Demonstrations from pairs of prompt and response."""
 
-import functools
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,7 @@ from keras_irl.data.dataset import Demonstrations
 from keras_irl.data.shares import shared_batches
 from keras_irl.data.shuffling import ordered_rows
 from keras_irl.data.shuffling import spread
+from keras_irl.data.texts import Texts
 from keras_irl.data.tokenization import text_packer
 from keras_irl.data.validation import check_batching
 from keras_irl.data.validation import check_columns
@@ -121,17 +122,15 @@ def demonstrations(
     prompts, responses = check_columns(prompts, responses)
     packer = text_packer(policy, max_length)
     found = survey(packer, prompts, responses, on_invalid)
-    num_rows = len(prompts) if found.rows is None else len(found.rows)
+    pairs = PairReader(packer, prompts, responses, found.rows)
+    num_rows = pairs.num_valid
     if found.dropped:
         report_dropped(found.dropped, len(prompts), num_rows)
     report_left_out(found.left_out, len(prompts))
     if len(found.truncated):
         report_truncated(found.truncated, num_rows, packer.max_length)
     rows = ordered_rows(num_rows, seed)
-    read = functools.partial(
-        _read_batch, packer, prompts, responses, found.rows
-    )
-    batches = shared_batches(rows, batch_size, read)
+    batches = shared_batches(rows, batch_size, pairs.batch)
     return Demonstrations(
         batches.own,
         num_rows=num_rows,
@@ -139,73 +138,85 @@ def demonstrations(
         dropped=found.dropped,
         whole=batches.whole,
         share=batches.share,
-        texts=functools.partial(
-            sampled_texts, packer, prompts, responses, found.rows
-        ),
+        texts=pairs.sampled,
     )
 
 
-def sampled_texts(
-    packer: "TextPacker",
-    prompts: Sequence[str],
-    responses: Sequence[str],
-    valid: "np.ndarray | None",
-    *,
-    num_texts: int,
-) -> tuple[list[str], list[str]]:
-    """Reads some texts from all over the data.
+@dataclasses.dataclass(frozen=True)
+class PairReader:
+    """Reads prompts and responses, as strings, tokens or batches.
 
-    Args:
+    Attributes:
         packer: A `TextPacker`.
         prompts: A sequence of strings.
         responses: Another, as long.
         valid: The indices of the rows that can be imitated, or `None` for all.
-        num_texts: The number of texts at most.
-
-    Returns:
-        The tuple of the list of prompts and that of their responses.
     """
-    num_rows = len(prompts) if valid is None else len(valid)
-    rows = spread(num_rows, num_texts)
-    if valid is not None:
-        rows = valid[rows]
-    pairs = [read_row(packer, prompts, responses, int(row)) for row in rows]
-    return [prompt for prompt, _ in pairs], [response for _, response in pairs]
 
+    packer: "TextPacker"
+    prompts: Sequence[str]
+    responses: Sequence[str]
+    valid: "np.ndarray | None" = None
 
-def read_tokens(
-    packer: "TextPacker",
-    prompts: Sequence[str],
-    responses: Sequence[str],
-    rows: "Sequence[int] | np.ndarray",
-) -> tuple[list[list[int]], list[list[int]]]:
-    """Reads and tokenizes rows, and checks that they can be imitated.
+    @property
+    def num_valid(self) -> int:
+        """The number of rows that can be imitated."""
+        return len(self.prompts if self.valid is None else self.valid)
 
-    Args:
-        packer: A `TextPacker`.
-        prompts: A sequence of strings.
-        responses: Another, as long.
-        rows: The indices of the rows.
+    def texts(self, row: int) -> tuple[str, str]:
+        """Reads the prompt and the response of a row."""
+        return read_row(self.packer, self.prompts, self.responses, row)
 
-    Returns:
-        A tuple of two lists with a list of ids for each row, those of the
-        prompts and those of the responses.
+    def tokens(
+        self, rows: "Sequence[int] | np.ndarray"
+    ) -> tuple[list[list[int]], list[list[int]]]:
+        """Reads and tokenizes rows, and checks that they can be imitated.
 
-    Raises:
-        ValueError: If a row can't be imitated.
-    """
-    texts = [read_row(packer, prompts, responses, int(row)) for row in rows]
-    prompt_ids = packer.tokenize([prompt for prompt, _ in texts])
-    response_ids = packer.tokenize([response for _, response in texts])
-    for row, pair, *tokens in zip(
-        rows, texts, prompt_ids, response_ids, strict=True
-    ):
-        check_tokens(packer, int(row), pair, tokens)
-    return prompt_ids, response_ids
+        Args:
+            rows: The indices of the rows, valid or not.
 
+        Returns:
+            A tuple of two lists with a list of ids for each row, those of the
+            prompts and those of the responses.
 
-def _read_batch(packer, prompts, responses, valid, batch_size, indices):
-    """Reads, tokenizes and packs the rows of one batch."""
-    rows = indices if valid is None else [valid[i] for i in indices]
-    tokens = read_tokens(packer, prompts, responses, rows)
-    return packer.pack(*tokens, batch_size)
+        Raises:
+            ValueError: If a row can't be imitated.
+        """
+        texts = [self.texts(int(row)) for row in rows]
+        prompt_ids = self.packer.tokenize([prompt for prompt, _ in texts])
+        response_ids = self.packer.tokenize([response for _, response in texts])
+        for row, pair, *tokens in zip(
+            rows, texts, prompt_ids, response_ids, strict=True
+        ):
+            check_tokens(self.packer, int(row), pair, tokens)
+        return prompt_ids, response_ids
+
+    def batch(self, batch_size: int, indices: Sequence[int]) -> Texts:
+        """Reads, tokenizes and packs a batch, one row a text.
+
+        Args:
+            batch_size: The number of rows of the batch.
+            indices: Which of the valid rows, as many at most.
+
+        Returns:
+            `Texts` of NumPy arrays.
+        """
+        rows = indices
+        if self.valid is not None:
+            rows = [self.valid[i] for i in indices]
+        return self.packer.pack(*self.tokens(rows), batch_size)
+
+    def sampled(self, num_texts: int) -> tuple[list[str], list[str]]:
+        """Reads some texts from all over the data.
+
+        Args:
+            num_texts: The number of texts at most.
+
+        Returns:
+            The tuple of the list of prompts and that of their responses.
+        """
+        rows = spread(self.num_valid, num_texts)
+        if self.valid is not None:
+            rows = self.valid[rows]
+        pairs = [self.texts(int(row)) for row in rows]
+        return [prompt for prompt, _ in pairs], [text for _, text in pairs]

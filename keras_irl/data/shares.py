@@ -3,10 +3,10 @@
 import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-from typing import Any
 from typing import NamedTuple
 
 from keras_irl.data.shuffling import RowBatches
+from keras_irl.data.texts import Texts
 from keras_irl.row_shares import WHOLE
 from keras_irl.row_shares import Share
 from keras_irl.row_shares import share_of_batch
@@ -31,7 +31,7 @@ class SharedBatches(NamedTuple):
 
 
 def shared_batches(
-    rows: "grain.MapDataset", batch_size: int, read: Callable[..., Any]
+    rows: "grain.MapDataset", batch_size: int, read: Callable[..., Texts]
 ) -> SharedBatches:
     """Reads rows in batches, of which each process reads its share.
 
@@ -41,21 +41,26 @@ def shared_batches(
         rows: A `grain.MapDataset` of row numbers.
         batch_size: The number of rows in a batch, on all processes.
         read: A function from a number of rows, B, and a list of as many row
-            numbers at most to `(inputs, actions, mask)` of B rows.
+            numbers at most to `Texts` of B rows.
 
     Returns:
-        A `SharedBatches`.
+        A `SharedBatches` of tuples `(inputs, actions, mask)`, as Keras takes
+        them.
 
     Raises:
         ValueError: If batches can't be divided among the processes.
     """
     share = share_of_batch(batch_size)
     batches = RowBatches(rows, batch_size)
-    whole = batches.map(functools.partial(read, batch_size))
+    whole = batches.map(functools.partial(_read_whole, read, batch_size))
     if share == WHOLE:
         return SharedBatches(whole, whole, share)
     read_share = functools.partial(_read_share, read, batch_size, share)
     return SharedBatches(batches.map(read_share), whole, share)
+
+
+def _read_whole(read, batch_size, indices):
+    return tuple(read(batch_size, indices))
 
 
 def _read_share(read, batch_size, share, indices):
@@ -63,6 +68,6 @@ def _read_share(read, batch_size, share, indices):
     here = share.rows(batch_size)
     missing = batch_size - len(indices)
     filled = [*indices, *indices[:1] * missing]
-    inputs, actions, mask = read(here.stop - here.start, filled[here])
-    mask[max(0, len(indices) - here.start) :] = 0.0
-    return inputs, actions, mask
+    texts = read(here.stop - here.start, filled[here])
+    texts.mask[max(0, len(indices) - here.start) :] = 0.0
+    return tuple(texts)

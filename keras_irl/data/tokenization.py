@@ -19,6 +19,7 @@ import numpy as np
 
 from keras_irl.arguments import MAX_LENGTH
 from keras_irl.arguments import check_integer
+from keras_irl.data.texts import Texts
 from keras_irl.families.family import layout_of
 from keras_irl.families.layouts import CAUSAL
 from keras_irl.families.layouts import SEQ2SEQ
@@ -164,7 +165,7 @@ class TextPacker(abc.ABC):
         responses: Sequence[Sequence[int]],
         batch_size: int,
         finished: Sequence[bool] | None = None,
-    ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    ) -> Texts:
         """Packs tokenized texts; see `keras_irl.data.demonstrations`.
 
         Args:
@@ -177,7 +178,7 @@ class TextPacker(abc.ABC):
                 `None`, where all did.
 
         Returns:
-            The tuple `(inputs, actions, mask)`.
+            `Texts` of NumPy arrays.
         """
         shape = (batch_size, self.max_length)
         token_ids = np.full(shape, self.pad_id, "int32")
@@ -207,7 +208,7 @@ class TextPacker(abc.ABC):
             array[len(prompts) :] = array[0]
         prompts = [*prompts, *[prompts[0]] * (batch_size - len(prompts))]
         inputs = self.name_inputs(prompts, token_ids, padding_mask)
-        return inputs, actions, mark_cut(mask, is_cut)
+        return Texts(inputs, actions, mark_cut(mask, is_cut))
 
 
 class CausalPacker(TextPacker):

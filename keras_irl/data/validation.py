@@ -5,12 +5,14 @@ long enough to overflow, and keeps one number for each row that is left.
 """
 
 import collections
+import functools
 import unicodedata
 import warnings
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import tqdm
@@ -31,7 +33,23 @@ if TYPE_CHECKING:
 _CHUNK = 2048
 _PATIENCE = 2.0  # Seconds before a progress bar appears.
 
-Survey = collections.namedtuple("Survey", "rows truncated dropped left_out")
+
+class Survey(NamedTuple):
+    """The rows that can be imitated, and why others can't.
+
+    Attributes:
+        rows: The indices of the valid rows, an int64 array, or `None` where
+            all are valid.
+        truncated: Int64 array of the rows whose response is cut.
+        dropped: Dictionary from reasons to counts of rows.
+        left_out: Dictionary from `"prompts"` and `"responses"` to how many of
+            them had a special token at their border.
+    """
+
+    rows: np.ndarray | None
+    truncated: np.ndarray
+    dropped: dict[str, int]
+    left_out: dict[str, int]
 
 
 class InvalidRowError(ArgumentError):
@@ -43,7 +61,8 @@ class InvalidRowError(ArgumentError):
         name: `"prompts"` or `"responses"`.
         row: The index of the row.
         value: What was found there.
-        *arguments: Names of arguments by which it can be mended.
+        arguments: Names of arguments by which it can be mended. Defaults to
+            none.
 
     Attributes:
         reason: As passed.
@@ -54,10 +73,11 @@ class InvalidRowError(ArgumentError):
         self,
         reason: str,
         message: str,
+        *,
         name: str,
         row: int,
         value: Any,
-        *arguments: Any,
+        arguments: Sequence[str] = (),
     ) -> None:
         # The head of a long text is enough to find it.
         short = value[:60] if isinstance(value, str | bytes) else value
@@ -70,11 +90,13 @@ class InvalidRowError(ArgumentError):
         )
         self.reason = reason
         self.problem = message
-        self._received = (reason, message, name, row, value, *arguments)
+        found = {"name": name, "row": row, "value": value}
+        self._received = {**found, "arguments": arguments}
 
     def __reduce__(self):
         # Workers that read rows send it to another process.
-        return type(self), self._received
+        make = functools.partial(type(self), **self._received)
+        return make, (self.reason, self.problem)
 
 
 def check_columns(
@@ -143,7 +165,7 @@ def read_row(
         if left_out is not None and text is not whole:
             left_out[name] += 1
         if (found := marks.find(text)) is not None:
-            raise _special_token(name, row, whole, *found)
+            raise _special_token(name, row, whole, found)
         texts.append(text)
     if not texts[1].strip():
         raise _empty_response(row, texts[1])
@@ -176,9 +198,9 @@ def check_tokens(
             "empty prompt",
             "the prompt is empty and this policy has no start token, so it "
             "has nothing to read before its first action. Fill it in.",
-            "prompts",
-            row,
-            texts[0],
+            name="prompts",
+            row=row,
+            value=texts[0],
         )
     if len(prompt) > packer.prompt_room:
         raise InvalidRowError(
@@ -187,11 +209,10 @@ def check_tokens(
             f"{packer.prompt_room}. Shorten it, or widen the window (by "
             "`max_length` for a `CausalLM`, for an encoder by "
             "`policy.preprocessor.encoder_sequence_length`).",
-            "prompts",
-            row,
-            texts[0],
-            "max_length",
-            "max_prompt_length",
+            name="prompts",
+            row=row,
+            value=texts[0],
+            arguments=("max_length", "max_prompt_length"),
         )
 
 
@@ -200,7 +221,7 @@ def survey(
     prompts: Sequence[str],
     responses: Sequence[str],
     on_invalid: str,
-) -> Any:
+) -> Survey:
     """Reads all rows once, to find those that are invalid or too long.
 
     Args:
@@ -210,11 +231,7 @@ def survey(
         on_invalid: `"raise"` or `"drop"`.
 
     Returns:
-        A tuple of `rows`, the indices of the valid rows in an int64 array or
-        None where all are valid; `truncated`, an int64 array of the rows whose
-        response is cut; `dropped`, a dict from reasons to counts; `left_out`,
-        a dict of how many prompts and responses had a special token at their
-        border.
+        A `Survey`.
 
     Raises:
         InvalidRowError: For an invalid row, if `on_invalid="raise"`.
@@ -235,7 +252,7 @@ def survey(
     ):
         rows = range(start, min(start + _CHUNK, num_rows))
         for row, error in _row_errors(
-            packer, prompts, responses, rows, left_out
+            packer, prompts, responses, rows, left_out=left_out
         ):
             if error is None:
                 is_truncated[row] = True
@@ -252,7 +269,7 @@ def survey(
     )
 
 
-def _row_errors(packer, prompts, responses, rows, left_out):
+def _row_errors(packer, prompts, responses, rows, *, left_out):
     """Yields `(row, error)` for invalid rows, `(row, None)` for cut ones."""
     doubtful = {}
     for row in rows:
@@ -284,9 +301,9 @@ def _read_text(name, row, value):
             "not UTF-8",
             "the text is not valid UTF-8. Decode the file with the encoding "
             "it was written in.",
-            name,
-            row,
-            value,
+            name=name,
+            row=row,
+            value=value,
         ) from error
     is_nothing = is_missing(value)
     raise InvalidRowError(
@@ -294,13 +311,14 @@ def _read_text(name, row, value):
         "every prompt and response must be a string, and "
         + ("this one is missing." if is_nothing else "this is none.")
         + " Fill it in, or look for the wrong column.",
-        name,
-        row,
-        value,
+        name=name,
+        row=row,
+        value=value,
     )
 
 
-def _special_token(name, row, whole, mark, place):
+def _special_token(name, row, whole, found):
+    mark, place = found
     # The place is counted in the text without what was left out before it.
     place = whole.find(mark, place)
     return InvalidRowError(
@@ -308,9 +326,9 @@ def _special_token(name, row, whole, mark, place):
         f"the text holds the special token {mark!r} at character {place}, "
         "where it would end or begin anew. Remove it; for conversations, use "
         "`keras_irl.data.chat_demonstrations`.",
-        name,
-        row,
-        whole[max(0, place - 20) :] if place > 40 else whole,
+        name=name,
+        row=row,
+        value=whole[max(0, place - 20) :] if place > 40 else whole,
     )
 
 
@@ -319,9 +337,9 @@ def _empty_response(row, response):
         "empty response",
         "the response is empty or tokenizes to nothing, so there is no action "
         "to imitate. Fill it in.",
-        "responses",
-        row,
-        response,
+        name="responses",
+        row=row,
+        value=response,
     )
 
 

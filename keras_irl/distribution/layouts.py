@@ -15,6 +15,7 @@ from keras_irl.families.family import check_language_model
 from keras_irl.families.family import nearest_family
 from keras_irl.families.roles import agreed_role
 from keras_irl.families.roles import role_of
+from keras_irl.keras_seams import forget_compiled
 from keras_irl.keras_seams import layout_of_variable
 from keras_irl.keras_seams import move_variable
 from keras_irl.keras_seams import weight_of_slot
@@ -26,7 +27,7 @@ STRATEGIES = ("fsdp", "tensor", "fsdp+tensor", "data")
 # What the axes of a mesh are for.
 AXES = ("batch", "model")
 # Of smaller variables, a copy on each device costs less than to divide them.
-MIN_SIZE = 2**16
+_MIN_SIZE = 2**16
 
 
 class Placed(NamedTuple):
@@ -100,7 +101,7 @@ class Sharded(keras.distribution.ModelParallel):
         device_mesh: keras.distribution.DeviceMesh,
         strategy: str = "fsdp",
         *,
-        min_size: int = MIN_SIZE,
+        min_size: int = _MIN_SIZE,
     ) -> None:
         rules = _Rules(device_mesh, strategy, min_size)
         super().__init__(
@@ -188,7 +189,7 @@ def layout_map(
     device_mesh: keras.distribution.DeviceMesh,
     strategy: str = "fsdp",
     *,
-    min_size: int = MIN_SIZE,
+    min_size: int = _MIN_SIZE,
 ) -> keras.distribution.LayoutMap:
     """Makes the layouts of a policy, to read or to change.
 
@@ -261,11 +262,7 @@ def distribute(model: keras.Model) -> keras.Model:
     if model.compiled and model.optimizer is not None:
         for slot in model.optimizer.variables:
             move_variable(slot, distribution, weight_of_slot(slot, variables))
-    if model.compiled:
-        # What was compiled is of other devices.
-        model.train_function = None
-        model.test_function = None
-    model.predict_function = None
+    forget_compiled(model)
     return model
 
 

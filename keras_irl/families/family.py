@@ -63,8 +63,14 @@ class Family:
         decoding: Classes whose methods come before those of the policy while
             it generates.
         roles: Rules that tell what its variables do under tensor parallelism.
-        generates_apart: Whether generation reads prompts and responses as two.
+        reads_prompt_separately: Whether generation is given prompt and
+            response as two inputs, without an encoder.
         overflows_float16: Whether activations exceed what float16 holds.
+        required_norms: Settings of its backbone for norms that every policy of
+            the family has at Hugging Face, which draws them where they are not
+            written.
+        lacks_tokenizer_file: Whether keras-hub writes its tokenizer for Hugging
+            Face without the one file that is read there.
     """
 
     output_layer: OutputLayer = OutputLayer()
@@ -80,8 +86,10 @@ class Family:
     second_end: str | None = None
     decoding: tuple = ()
     roles: tuple = role_rules.TRANSFORMER
-    generates_apart: bool = False
+    reads_prompt_separately: bool = False
     overflows_float16: bool = False
+    required_norms: tuple = ()
+    lacks_tokenizer_file: bool = False
 
 
 _TOKENS = SegmentReader(segment_readers.token_embedding)
@@ -146,6 +154,7 @@ FAMILIES = {
         turns=_GEMMA_TURNS,
         stops_at_turns=True,
         roles=role_rules.GEMMA,
+        required_norms=("use_post_ffw_norm", "use_post_attention_norm"),
     ),
     "Gemma3nCausalLM": Family(
         Gemma3nOutputLayer(),
@@ -185,11 +194,14 @@ FAMILIES = {
     "QwenCausalLM": Family(segments=_TOKENS, turns=_QWEN_TURNS),
     "QwenMoeCausalLM": _QWEN_OF_EXPERTS,
     "Qwen3_5CausalLM": Family(
-        turns=_QWEN_TURNS, roles=role_rules.LINEAR_ATTENTION
+        turns=_QWEN_TURNS,
+        roles=role_rules.LINEAR_ATTENTION,
+        lacks_tokenizer_file=True,
     ),
     "Qwen3_5MoeCausalLM": dataclasses.replace(
         _QWEN_OF_EXPERTS,
         roles=(*role_rules.LINEAR_ATTENTION, *role_rules.MIXTURE_OF_EXPERTS),
+        lacks_tokenizer_file=True,
     ),
     "Qwen3CausalLM": Family(segments=_TOKENS, turns=_QWEN_TURNS),
     "Qwen3MoeCausalLM": _QWEN_OF_EXPERTS,
@@ -199,7 +211,7 @@ FAMILIES = {
         blocks=(),
         block=r"rwkv_layer_\d+",
         roles=role_rules.RWKV_7,
-        generates_apart=True,
+        reads_prompt_separately=True,
         has_attention=False,
     ),
     "SmolLM3CausalLM": Family(
@@ -320,4 +332,4 @@ def check_language_model(
 
 
 def _is_of_keras_hub(name, kind):
-    return vars(keras_hub.models).get(name) is kind
+    return (name, kind) in vars(keras_hub.models).items()

@@ -36,7 +36,7 @@ class BatchLayout:
 
     @property
     def has_encoder(self) -> bool:
-        """Whether prompts are read apart from responses."""
+        """Whether an encoder reads the prompts."""
         return self.prompt_token_ids is not None
 
     @property
@@ -142,8 +142,8 @@ def layout_of_inputs(inputs: Mapping[str, Tensor]) -> BatchLayout:
     return SEQ2SEQ if any(name in inputs for name in names) else CAUSAL
 
 
-def has_prompt_apart(inputs: Mapping[str, Tensor]) -> bool:
-    """Tells whether prompts stand apart from what continues them.
+def has_separate_prompt(inputs: Mapping[str, Tensor]) -> bool:
+    """Tells whether prompts are encoded separately from their responses.
 
     Args:
         inputs: Dictionary, what `generate_preprocess` made.

@@ -34,7 +34,7 @@ class RoleRule(NamedTuple):
     axis: int | None
 
 
-EMBEDDINGS = (
+_EMBEDDINGS = (
     RoleRule(
         "vocabulary", r"(?:encoder_|decoder_)?token_embedding/embeddings", 0
     ),
@@ -43,12 +43,12 @@ EMBEDDINGS = (
 )
 _ATTENTION_OUTPUT = RoleRule("attention out", r"attention_output/kernel", 0)
 # Kernels of attention are `(D, heads, head)`, or `(D, ...)`.
-ATTENTION = (
+_ATTENTION = (
     RoleRule("attention in", r"(?:query|key|value)(?:_dense)?/kernel", 1),
     RoleRule("attention in", r"(?:query|key|value)(?:_dense)?/bias", 0),
     _ATTENTION_OUTPUT,
 )
-FEED_FORWARD = (
+_FEED_FORWARD = (
     RoleRule(
         "feed-forward in",
         r"feedforward_(?:intermediate|gate)_dense/(?:kernel|bias)",
@@ -57,7 +57,7 @@ FEED_FORWARD = (
     RoleRule("feed-forward out", r"feedforward_output_dense/kernel", 0),
 )
 # The layers of keras-hub that most families are made of.
-TRANSFORMER = (*EMBEDDINGS, *ATTENTION, *FEED_FORWARD)
+TRANSFORMER = (*_EMBEDDINGS, *_ATTENTION, *_FEED_FORWARD)
 _GATED = (
     RoleRule("feed-forward in", r"(?:gate|up)_proj/(?:kernel|bias)", -1),
     RoleRule("feed-forward out", r"down_proj/kernel", 0),
@@ -80,9 +80,8 @@ LINEAR_ATTENTION = (
     RoleRule("attention out", r"linear_attn/out_proj/kernel", 0),
     RoleRule("whole", r"conv1d_kernel", None),
 )
-LINEAR_ATTENTION_OF_EXPERTS = (*LINEAR_ATTENTION, *_EXPERTS)
 GEMMA = (
-    *EMBEDDINGS,
+    *_EMBEDDINGS,
     # Its heads come first.
     RoleRule("attention in", r"attention/(?:query|key|value)/kernel", 0),
     _ATTENTION_OUTPUT,
@@ -113,9 +112,9 @@ GEMMA_4 = (
     RoleRule("experts", r"moe_expert_bank/\w+", 0),
     RoleRule("whole", r"moe_router/proj/kernel", None),
 )
-T5_GEMMA = (*EMBEDDINGS, *ATTENTION, *_GATED)
+T5_GEMMA = (*_EMBEDDINGS, *_ATTENTION, *_GATED)
 T5 = (
-    *EMBEDDINGS,
+    *_EMBEDDINGS,
     RoleRule("attention in", r"(?:query|key|value)_projector/kernel", 1),
     RoleRule(
         "attention out",
@@ -130,28 +129,28 @@ _WRITES_DENSE = RoleRule(
     "attention out", r"(?:self_|cross_)?attention/output_dense/kernel", 0
 )
 GPT_NEO_X = (
-    *EMBEDDINGS,
-    *FEED_FORWARD,
+    *_EMBEDDINGS,
+    *_FEED_FORWARD,
     RoleRule("attention in", r"query_key_value/kernel", 1),
     RoleRule("attention in", r"query_key_value/bias", 0),
     _ATTENTION_OUTPUT,
 )
 BLOOM = (
-    *EMBEDDINGS,
-    *ATTENTION,
+    *_EMBEDDINGS,
+    *_ATTENTION,
     _WRITES_DENSE,
     RoleRule("feed-forward in", r"mlp_intermediate_dense/(?:kernel|bias)", -1),
     RoleRule("feed-forward out", r"mlp_output_dense/kernel", 0),
 )
 FALCON = (
-    *EMBEDDINGS,
-    *ATTENTION,
+    *_EMBEDDINGS,
+    *_ATTENTION,
     _WRITES_DENSE,
     RoleRule("feed-forward in", r"dense_h_to_4h/(?:kernel|bias)", -1),
     RoleRule("feed-forward out", r"dense_4h_to_h/kernel", 0),
 )
 RWKV_7 = (
-    *EMBEDDINGS,
+    *_EMBEDDINGS,
     RoleRule("vocabulary", r"head/kernel", -1),
     RoleRule("attention in", r"(?:receptance|key|value)/kernel", 1),
     RoleRule("attention out", r"output_layer/kernel", 0),
@@ -159,7 +158,7 @@ RWKV_7 = (
     RoleRule("feed-forward out", r"dense_v/kernel", 0),
     RoleRule("whole", r"RWKV_\w+/\w+", None),
 )
-SMOL_LM_3 = (*EMBEDDINGS, *_PROJECTED, *_GATED)
+SMOL_LM_3 = (*_EMBEDDINGS, *_PROJECTED, *_GATED)
 # Of any family: low-rank updates, what quantization and optimizers keep, of
 # which no weight is alike.
 ADDED = (

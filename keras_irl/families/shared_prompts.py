@@ -1,7 +1,6 @@
 """Prompt sharing: several responses to a prompt that is encoded once."""
 
 from collections.abc import Callable
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import keras
@@ -19,7 +18,7 @@ _PROMPTS = SEQ2SEQ.prompt_inputs
 
 
 def share_prompts(
-    inputs: dict[str, Tensor], prompts: Sequence[str], num_samples: int
+    inputs: dict[str, Tensor], prompts: dict[str, Tensor], num_samples: int
 ) -> dict[str, Tensor]:
     """Leaves out the copies of prompts that have several responses.
 

@@ -169,10 +169,10 @@ class _AtInference(keras.Layer):
                 outputs = view.generate_step(rows, stop_token_ids=None)
         for variable in sampler.variables:
             variable.assign(scope.get_current_value(variable))
-        return drawn_window(outputs, inputs)
+        return _generated_tokens(outputs, inputs)
 
 
-def drawn_window(
+def _generated_tokens(
     outputs: dict[str, Tensor], inputs: dict[str, Tensor]
 ) -> Tensor:
     """Picks the tokens that stand where the mask of the inputs does.
@@ -254,6 +254,6 @@ class CompiledSampler:
                 "would be garbage. Did its training diverge? "
                 f"Received: num_broken_states={num_broken_states}"
             )
-        tokens = to_numpy(drawn_window(outputs, rows))
+        tokens = to_numpy(_generated_tokens(outputs, rows))
         shape = (-1, num_return_sequences, tokens.shape[1])
         return tokens.reshape(shape)[:num_prompts]

@@ -89,12 +89,8 @@ class EntropyReader:
             ids[:-1] if has_ended else ids
             for ids, has_ended in zip(written, ended, strict=True)
         ]
-        inputs, actions, mask = self._packer.pack(
-            prompts, written, self._batch_size, ended
-        )
-        sums = self._model.predict_on_batch(
-            {"inputs": inputs, "actions": actions, "mask": mask}
-        )
+        texts = self._packer.pack(prompts, written, self._batch_size, ended)
+        sums = self._model.predict_on_batch(texts._asdict())
         return np.asarray(sums, "float64")[: len(rows)]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_irl.families.layouts import CAUSAL
 from keras_irl.families.layouts import SEQ2SEQ
-from keras_irl.families.layouts import has_prompt_apart
+from keras_irl.families.layouts import has_separate_prompt
 from keras_irl.families.layouts import layout_of_inputs
 from keras_irl.generation.drawing import prefix_mask
 
@@ -46,7 +46,7 @@ class LengthBuckets:
             room = self._max_width if max_tokens is None else max_tokens
             self._needed = np.minimum(self.starts + room, self._max_width)
         # Those are read from the end of a window.
-        self._is_fixed = has_prompt_apart(inputs)
+        self._is_fixed = has_separate_prompt(inputs)
 
     def batches(
         self, batch_size: int, num_buckets: int

@@ -379,7 +379,7 @@ class ResponseSampler:
             Float64 array `(P, K)`, the entropies of the tokens of each
             response summed, in nats; or `None` if it can't be read.
         """
-        if nearest_family(self.policy).generates_apart:
+        if nearest_family(self.policy).reads_prompt_separately:
             return None
         if self._reader is None:
             self._reader = EntropyReader(

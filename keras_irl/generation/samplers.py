@@ -449,7 +449,7 @@ class GreedySampler(TokenSampler):
         return ops.argmax(logits, axis=-1)
 
 
-class SamplingSettings(NamedTuple):
+class _SamplingSettings(NamedTuple):
     """The numbers that describe a distribution over tokens.
 
     Attributes:
@@ -465,11 +465,11 @@ class SamplingSettings(NamedTuple):
 
 def check_sampling(
     temperature: Any, top_k: Any, top_p: Any
-) -> SamplingSettings:
+) -> _SamplingSettings:
     """Refuses numbers that describe no distribution over tokens.
 
     Returns:
-        `SamplingSettings`, of plain numbers or `None`.
+        `_SamplingSettings`, of plain numbers or `None`.
     """
     # Beyond, what the noise is multiplied by were infinite in float32.
     temperature = check_number(
@@ -495,4 +495,4 @@ def check_sampling(
             meaning="It is the probability of the tokens that may be drawn, "
             "in (0, 1]; `None` is all.",
         )
-    return SamplingSettings(temperature, top_k, top_p)
+    return _SamplingSettings(temperature, top_k, top_p)

@@ -130,10 +130,9 @@ class MLELoss(TokenLoss):
     def token_losses(
         self, statistics: "TokenStatistics", mask: Tensor
     ) -> Tensor:
-        action_values, values, entropies, _ = statistics
-        losses = mle_loss(action_values, values)
+        losses = mle_loss(statistics.action_values, statistics.values)
         if self.entropy_weight:
-            losses += entropy_loss(entropies, self.entropy_weight)
+            losses += entropy_loss(statistics.entropies, self.entropy_weight)
         return losses
 
     def get_config(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Deep copies of a policy, with weights of their own."""
 
+from typing import TYPE_CHECKING
 from typing import Any
 
 import keras
@@ -9,6 +10,9 @@ from keras_irl.families.family import check_language_model
 from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.models.lora import has_lora
 from keras_irl.types import Policy
+
+if TYPE_CHECKING:
+    import keras_hub
 
 
 def copy_policy(policy: Policy) -> Policy:
@@ -40,12 +44,7 @@ def copy_policy(policy: Policy) -> Policy:
             "`keras_irl.models.AdaptedScorer(policy)`. "
             f"Received: policy={policy.name!r} with low-rank updates"
         )
-    with without_mask_warnings():
-        config = policy.backbone.get_config()
-        backbone = type(policy.backbone).from_config(config)
-        task = policy.get_config()
-        task |= {"backbone": backbone, "preprocessor": None, "compile": False}
-        copy = type(policy)(**task)
+    copy = rebuild(policy)
     for variable, original in zip(
         copy.variables, policy.variables, strict=True
     ):
@@ -53,6 +52,32 @@ def copy_policy(policy: Policy) -> Policy:
         # step may not give away twice.
         variable.assign(ops.copy(ops.convert_to_tensor(original)))
     return copy
+
+
+def rebuild(
+    policy: Policy,
+    preprocessor: "keras_hub.models.Preprocessor | None" = None,
+    dtype: str | None = None,
+) -> Policy:
+    """Builds a second policy of the same settings, with weights drawn anew.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM`.
+        preprocessor: Its preprocessor. Defaults to `None`, for none.
+        dtype: The dtype policy of its backbone. Defaults to `None`, for that
+            of the first.
+
+    Returns:
+        A policy of the same class, without low-rank updates.
+    """
+    config = policy.backbone.get_config()
+    if dtype is not None:
+        config["dtype"] = dtype
+    task = policy.get_config()
+    task |= {"preprocessor": preprocessor, "compile": False}
+    with without_mask_warnings():
+        backbone = type(policy.backbone).from_config(config)
+        return type(policy)(**task | {"backbone": backbone})
 
 
 def policy_config(policy: Policy) -> dict[str, Any]:

@@ -6,8 +6,6 @@ import json
 import math
 import os
 import pathlib
-import shutil
-import tempfile
 from collections.abc import Iterator
 
 import keras
@@ -16,12 +14,14 @@ import numpy as np
 from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import check_choice
 from keras_irl.arguments import check_flag
+from keras_irl.atomic_files import atomic_folder
 from keras_irl.families.family import check_language_model
+from keras_irl.families.family import nearest_family
 from keras_irl.folders import check_folder
 from keras_irl.folders import check_path
 from keras_irl.keras_seams import layers_inside
 from keras_irl.keras_seams import updated_weight
-from keras_irl.keras_seams import without_mask_warnings
+from keras_irl.models.copying import rebuild
 from keras_irl.models.lora import enable_lora
 from keras_irl.models.lora import has_lora
 from keras_irl.models.lora import low_rank_updates
@@ -34,7 +34,7 @@ from keras_irl.processes import to_numpy
 from keras_irl.types import Path
 from keras_irl.types import Policy
 
-FORMATS = ("keras_hub", "transformers")
+_FORMATS = ("keras_hub", "transformers")
 # Beside a policy whose low-rank updates are apart: they, and what they update.
 UPDATES, TARGETS = "updates.lora.h5", "lora.json"
 
@@ -98,7 +98,7 @@ def export(
     if isinstance(policy, PolicyModel):
         policy = policy.policy
     check_language_model(policy)
-    check_choice("format", format, FORMATS)
+    check_choice("format", format, _FORMATS)
     check_flag("merge_lora", merge_lora)
     check_folder(folder)
     place = pathlib.Path(os.path.abspath(check_path("folder", folder)))
@@ -207,36 +207,32 @@ def _quantized_layers(policy):
 
 
 def _write(policy, place, format, merge_lora):
-    place.parent.mkdir(parents=True, exist_ok=True)
-    part = pathlib.Path(
-        tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent)
-    )
     whole = policy
-    if _is_mixed(policy):
-        # Keras rounds a weight with updates to the type it computes in, and
-        # keras-hub loads no preset of a mixed type that is not named again.
-        whole = _copied(policy, merges=merge_lora)
-    try:
+    with atomic_folder(place) as part:
+        if _is_mixed(policy):
+            # Keras rounds a weight with updates to the type it computes in,
+            # and keras-hub loads no preset of a mixed type that is not named
+            # again.
+            dtype = policy.backbone.variable_dtype
+            whole = _copied(policy, _values(policy), _update_layers, dtype)
         if format == "transformers":
             _write_for_transformers(whole, part)
         elif merge_lora:
             whole.save_to_preset(str(part))
         else:
-            _write_unmerged(policy, whole, part)
-        part.chmod(0o755)  # As any other folder, and not as a temporary one.
-        os.replace(part, place)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+            # keras-hub writes the updates that its backbone has made.
+            policy.backbone.save_lora_weights(str(part / UPDATES))
+            _write_unmerged(whole, part)
 
 
 def _write_for_transformers(policy, part):
     try:
         # Of some families, keras-hub would write the weights without them.
-        with merged_updates(policy):
+        with _merged_updates(policy):
             policy.export_to_transformers(str(part))
     except ValueError as error:
         raise _cannot_write(policy, f"keras-hub said: {error}") from error
-    check_is_complete(policy, part)
+    _check_is_complete(policy, part)
     _write_tokenizer(policy, part)
 
 
@@ -246,8 +242,8 @@ def _write_tokenizer(policy, part):
     keras-hub writes vocabulary and merges of a Qwen3.5 apart, as of a Qwen;
     `transformers` looks for neither, and would make a tokenizer of no tokens.
     """
-    kind = json.loads((part / "config.json").read_text("utf-8"))["model_type"]
-    if policy.preprocessor is None or not kind.startswith("qwen3_5"):
+    family = nearest_family(policy)
+    if policy.preprocessor is None or not family.lacks_tokenizer_file:
         return
     merges = (part / "merges.txt").read_text("utf-8").splitlines()
     # Texts are cut as by keras-hub, with which the policy was trained.
@@ -289,7 +285,7 @@ def _special_tokens(tokenizer):
     return sorted(found, key=lambda token: token["id"])
 
 
-def check_is_complete(policy: Policy, folder: Path) -> None:
+def _check_is_complete(policy: Policy, folder: Path) -> None:
     """Checks that nothing of a policy is missing in the files for Hugging Face.
 
     keras-hub writes a Gemma as one of the first generation, whatever it is,
@@ -310,8 +306,8 @@ def check_is_complete(policy: Policy, folder: Path) -> None:
     for update in low_rank_updates(policy):
         policy_size -= math.prod(update.a.shape) + math.prod(update.b.shape)
     # What a head shares with the table of the tokens may be written twice.
-    table = policy.backbone.token_embedding.embeddings
-    if written not in (policy_size, policy_size + math.prod(table.shape)):
+    kernel, _ = nearest_family(policy).output_layer.kernel(policy)
+    if written not in (policy_size, policy_size + math.prod(kernel.shape)):
         raise _cannot_write(
             policy,
             f"Of {policy_size} parameters, it would write {written}.",
@@ -319,19 +315,14 @@ def check_is_complete(policy: Policy, folder: Path) -> None:
     _check_settings(policy, (folder / "config.json").read_text("utf-8"))
 
 
-# What every Gemma 3 of Hugging Face has, and draws where it is not written.
-_GEMMA_3_NORMS = ("use_post_ffw_norm", "use_post_attention_norm")
-
-
 def _check_settings(policy, told):
     config = policy.backbone.get_config()
     for name, value in config.items():
         if "soft_cap" in name and value and "softcap" not in told:
             raise _cannot_write(policy, f"It would lose {name}={value}.")
-    if "use_query_key_norm" in config:
-        for name in _GEMMA_3_NORMS:
-            if not config[name]:
-                raise _cannot_write(policy, f"It would lose {name}=False.")
+    for name in nearest_family(policy).required_norms:
+        if not config[name]:
+            raise _cannot_write(policy, f"It would lose {name}=False.")
 
 
 def _shapes(path):
@@ -352,7 +343,7 @@ def _cannot_write(policy, reason):
 
 
 @contextlib.contextmanager
-def merged_updates(policy: Policy) -> Iterator[None]:
+def _merged_updates(policy: Policy) -> Iterator[None]:
     """Adds the low-rank updates of a policy to its weights, for a while.
 
     Args:
@@ -388,15 +379,11 @@ def _is_mixed(policy):
     return not is_one_type and not _quantized_layers(policy)
 
 
-def _write_unmerged(policy, whole, part):
+def _write_unmerged(policy, part):
     updates = low_rank_updates(policy)
-    policy.backbone.save_lora_weights(str(part / UPDATES))
     names = sorted({update.layer.name for update in updates})
     about = {"rank": updates[0].layer.lora_rank, "target_layer_names": names}
     (part / TARGETS).write_text(json.dumps(about, indent=2), "utf-8")
-    if whole is not policy:
-        whole.save_to_preset(str(part))
-        return
     # Keras saves W + A B in place of W, which is W where B is zero.
     learned = [to_numpy(update.b) for update in updates]
     try:
@@ -410,23 +397,49 @@ def _write_unmerged(policy, whole, part):
 
 def _gathered(policy):
     """A copy of a policy, of which processes hold parts, in the first one."""
-    values = [to_numpy(variable) for variable in policy.variables]
+    values = _values(policy)
     if not is_first_process():
         return policy
+    return _copied(policy, values, _update_names)
+
+
+def _values(policy):
+    return [to_numpy(variable) for variable in policy.variables]
+
+
+def _copied(policy, values, update, dtype=None):
+    """A copy of a policy with other values, and with updates by `update`."""
     distribution = keras.distribution.distribution()
     keras.distribution.set_distribution(None)
     try:
         with _on_its_own():
-            copy = _made_alike(policy)
+            copy = rebuild(policy, policy.preprocessor, dtype)
             if has_lora(policy):
-                updates = low_rank_updates(policy)
-                names = sorted({update.layer.name for update in updates})
-                enable_lora(copy, updates[0].layer.lora_rank, names)
+                update(copy, policy)
             for variable, value in zip(copy.variables, values, strict=True):
                 variable.assign(value)
             return copy
     finally:
         keras.distribution.set_distribution(distribution)
+
+
+def _update_names(copy, policy):
+    """Gives a copy low-rank updates as `enable_lora` does, by names."""
+    updates = low_rank_updates(policy)
+    names = sorted({update.layer.name for update in updates})
+    enable_lora(copy, updates[0].layer.lora_rank, names)
+
+
+def _update_layers(copy, policy):
+    """Gives a copy low-rank updates of the same layers, ranks and scales."""
+    updated = {id(update.layer) for update in low_rank_updates(policy)}
+    for layer, other in zip(
+        layers_inside(policy.backbone),
+        layers_inside(copy.backbone),
+        strict=True,
+    ):
+        if id(layer) in updated:
+            other.enable_lora(layer.lora_rank, lora_alpha=layer.lora_alpha)
 
 
 @contextlib.contextmanager
@@ -436,44 +449,6 @@ def _on_its_own():
     Numbers that the first process alone had drawn would be missing in what all
     of them draw next.
     """
-    with keras.device("cpu:0"), without_mask_warnings(), seeded(0):
+    # With a number, PyTorch would copy its parameters, and not train them.
+    with keras.device("cpu"), seeded(0):
         yield
-
-
-def _made_alike(policy, **settings):
-    """Another policy of the same settings, and of the same preprocessor."""
-    config = policy.backbone.get_config() | settings
-    backbone = type(policy.backbone).from_config(config)
-    task = policy.get_config()
-    task |= {"backbone": backbone, "compile": False}
-    task |= {"preprocessor": policy.preprocessor}
-    return type(policy)(**task)
-
-
-def _copied(policy, merges):
-    """A copy of the type of its weights, with updates merged or left out."""
-    updates = low_rank_updates(policy)
-    factors = {id(x) for update in updates for x in (update.a, update.b)}
-    values = {
-        id(variable): to_numpy(variable)
-        for variable in policy.variables
-        if id(variable) not in factors
-    }
-    for update in updates if merges else ():
-        layer, weight = update.layer, updated_weight(update.layer)
-        scale = layer.lora_alpha / layer.lora_rank
-        product = np.matmul(to_numpy(update.a), to_numpy(update.b))
-        values[id(weight)] = values[id(weight)] + scale * product
-    distribution = keras.distribution.distribution()
-    keras.distribution.set_distribution(None)
-    try:
-        with _on_its_own():
-            dtype = policy.backbone.variable_dtype
-            copy = _made_alike(policy, dtype=dtype)
-            for variable, value in zip(
-                copy.variables, values.values(), strict=True
-            ):
-                variable.assign(value)
-    finally:
-        keras.distribution.set_distribution(distribution)
-    return copy

@@ -32,6 +32,11 @@ class LowRankUpdate(NamedTuple):
     a: keras.Variable
     b: keras.Variable
 
+    @property
+    def factors(self) -> list[keras.Variable]:
+        """Both factors, A first."""
+        return [self.a, self.b]
+
 
 def enable_lora(
     policy: Policy,
@@ -159,7 +164,7 @@ class LowRankUpdates(keras.layers.Layer):
     def __init__(self, policy: Policy) -> None:
         super().__init__(name="low_rank_updates")
         found = low_rank_updates(policy)
-        self.updates = [v for update in found for v in update[1:]]
+        self.updates = [v for update in found for v in update.factors]
         known = {id(variable) for variable in self.updates}
         others = [
             variable
@@ -219,7 +224,7 @@ def low_rank_updates(policy: Policy) -> list[LowRankUpdate]:
 
 def low_rank_variables(policy: Policy) -> list[keras.Variable]:
     """Lists the factors of all low-rank updates of a policy, flat."""
-    return [v for update in low_rank_updates(policy) for v in update[1:]]
+    return [v for update in low_rank_updates(policy) for v in update.factors]
 
 
 def has_lora(policy: Policy) -> bool:

@@ -2,12 +2,25 @@
 
 import functools
 from typing import Any
+from typing import NamedTuple
 
 import keras
 
 from keras_irl.error_texts import first_line
 from keras_irl.error_texts import shortened
 from keras_irl.processes import fetched_by_all
+
+
+class ForwardPass(NamedTuple):
+    """Inputs and outputs of a model's call on a batch.
+
+    Attributes:
+        x: The inputs that `call` was given.
+        y_pred: The outputs that it returned.
+    """
+
+    x: Any
+    y_pred: Any
 
 
 class PolicyModel(keras.Model):

@@ -16,7 +16,7 @@ from keras_irl.families.positions import num_positions
 from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.models.policy_arguments import check_dtype
 from keras_irl.models.policy_arguments import check_lengths
-from keras_irl.models.scratch import FAMILIES
+from keras_irl.models.scratch import SCRATCH_FAMILIES
 from keras_irl.models.scratch import SIZES
 from keras_irl.models.scratch import scratch_policy
 from keras_irl.models.seeding import seeded
@@ -121,9 +121,9 @@ def _from_preset(preset, settings):
             reasons.setdefault(first_line(error), error)
     raise ArgumentError(
         "No language model could be loaded. Pass the name of a scratch policy "
-        f"({'|'.join(FAMILIES)}-scratch-{'|'.join(SIZES)}), the name of a "
-        "keras-hub preset, which is downloaded unless it is in the cache, or "
-        "the folder of a saved one. "
+        f"({'|'.join(SCRATCH_FAMILIES)}-scratch-{'|'.join(SIZES)}), the name "
+        "of a keras-hub preset, which is downloaded unless it is in the cache, "
+        "or the folder of a saved one. "
         f"keras-hub said: {' / '.join(reasons)} "
         f"Received: preset={preset!r}",
         "preset",

@@ -18,14 +18,14 @@ from keras_irl.models.trained_tokenizers import draw_texts
 from keras_irl.models.trained_tokenizers import sentence_piece_tokenizer
 from keras_irl.types import Policy
 
-FAMILIES = ("t5", "gpt2", "bart")
+SCRATCH_FAMILIES = ("t5", "gpt2", "bart")
 SIZES = {
     "tiny": {"num_layers": 2, "num_heads": 4, "hidden_dim": 64},
     "mini": {"num_layers": 2, "num_heads": 4, "hidden_dim": 128},
     "small": {"num_layers": 4, "num_heads": 8, "hidden_dim": 256},
 }
 # A text that was written by the policy is read with its last token.
-SPARE_POSITIONS = 1
+_SPARE_POSITIONS = 1
 
 
 def scratch_policy(
@@ -89,7 +89,11 @@ def scratch_policy(
     sizes = {**SIZES[size], "dropout": 0.0, "dtype": check_dtype(dtype)}
     with seeded(seed):
         policy = build(
-            texts, vocabulary_size, max_prompt_length, max_length, sizes
+            texts,
+            vocabulary_size,
+            max_prompt_length=max_prompt_length,
+            max_length=max_length,
+            sizes=sizes,
         )
     _initialize(policy.backbone, seed)
     return policy
@@ -97,16 +101,20 @@ def scratch_policy(
 
 def _parse(name):
     family, _, size = str(name).partition("-scratch-")
-    if not isinstance(name, str) or family not in FAMILIES or size not in SIZES:
+    if (
+        not isinstance(name, str)
+        or family not in SCRATCH_FAMILIES
+        or size not in SIZES
+    ):
         raise ValueError(
             "There is no such scratch policy. A name is one of "
-            f"{', '.join(FAMILIES)}, then `-scratch-`, then one of "
+            f"{', '.join(SCRATCH_FAMILIES)}, then `-scratch-`, then one of "
             f"{', '.join(SIZES)}. Received: name={shortened(name)}"
         )
     return family, size
 
 
-def _t5(texts, vocabulary_size, max_prompt_length, max_length, sizes):
+def _t5(texts, vocabulary_size, *, max_prompt_length, max_length, sizes):
     tokenizer = sentence_piece_tokenizer(texts, vocabulary_size)
     backbone = keras_hub.models.T5Backbone(
         vocabulary_size=tokenizer.vocabulary_size(),
@@ -123,7 +131,7 @@ def _t5(texts, vocabulary_size, max_prompt_length, max_length, sizes):
     return keras_hub.models.T5Seq2SeqLM(backbone, preprocessor)
 
 
-def _gpt2(texts, vocabulary_size, max_prompt_length, max_length, sizes):
+def _gpt2(texts, vocabulary_size, *, max_prompt_length, max_length, sizes):
     vocabulary, merges = byte_pair_vocabulary(texts, vocabulary_size - 1, [])
     # Last, as in the GPT-2 that was published: padding has id 0, and
     # keras-hub's `generate` takes padding with the id of the end for an end.
@@ -132,7 +140,7 @@ def _gpt2(texts, vocabulary_size, max_prompt_length, max_length, sizes):
     backbone = keras_hub.models.GPT2Backbone(
         vocabulary_size=tokenizer.vocabulary_size(),
         intermediate_dim=4 * sizes["hidden_dim"],
-        max_sequence_length=max_length + SPARE_POSITIONS,
+        max_sequence_length=max_length + _SPARE_POSITIONS,
         **sizes,
     )
     preprocessor = keras_hub.models.GPT2CausalLMPreprocessor(
@@ -141,7 +149,7 @@ def _gpt2(texts, vocabulary_size, max_prompt_length, max_length, sizes):
     return keras_hub.models.GPT2CausalLM(backbone, preprocessor)
 
 
-def _bart(texts, vocabulary_size, max_prompt_length, max_length, sizes):
+def _bart(texts, vocabulary_size, *, max_prompt_length, max_length, sizes):
     vocabulary, merges = byte_pair_vocabulary(
         texts, vocabulary_size, ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     )
@@ -150,7 +158,7 @@ def _bart(texts, vocabulary_size, max_prompt_length, max_length, sizes):
         vocabulary_size=tokenizer.vocabulary_size(),
         intermediate_dim=4 * sizes["hidden_dim"],
         max_sequence_length=max(max_prompt_length, max_length)
-        + SPARE_POSITIONS,
+        + _SPARE_POSITIONS,
         **sizes,
     )
     preprocessor = keras_hub.models.BartSeq2SeqLMPreprocessor(

@@ -51,7 +51,7 @@ class TokenScorer(keras.Model):
         check_language_model(language_model)
         super().__init__(**kwargs)
         self.language_model = language_model
-        self.head = score_head(language_model)
+        self.head = _score_head(language_model)
         self.built = True
 
     def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
@@ -75,7 +75,7 @@ class TokenScorer(keras.Model):
         )
 
 
-def score_head(language_model: Policy) -> keras.layers.Dense:
+def _score_head(language_model: Policy) -> keras.layers.Dense:
     """Makes the layer that scores the hidden states of a language model.
 
     Args:
@@ -128,7 +128,7 @@ class AdaptedScorer(keras.Model):
         super().__init__(**kwargs)
         adapted = adapted_variables(policy)
         self.adapters = [self._adapter(variable) for variable in adapted]
-        self.head = score_head(policy)
+        self.head = _score_head(policy)
         # Only borrowed: a layer in an attribute would be one of this model's.
         self._read = functools.partial(_read, policy, adapted)
         self._check = functools.partial(check_adapted, policy, adapted)
@@ -148,7 +148,7 @@ class AdaptedScorer(keras.Model):
     def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
         adapters = [ops.convert_to_tensor(v) for v in self.adapters]
         return ops.squeeze(
-            self.head(self._read(adapters, inputs, training)), axis=-1
+            self.head(self._read(adapters, inputs, training=training)), axis=-1
         )
 
     def check_policy(self) -> None:
@@ -240,6 +240,6 @@ def other_values(
             variable.assign(new)
 
 
-def _read(policy, adapted, adapters, inputs, training):
+def _read(policy, adapted, adapters, inputs, *, training):
     with other_values(policy, adapted, adapters):
         return hidden_states(policy, inputs, training=training)

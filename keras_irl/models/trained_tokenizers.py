@@ -22,7 +22,7 @@ from keras_irl.columns import column
 from keras_irl.error_texts import shortened
 
 MAX_TEXTS = 50_000
-MAX_VOCABULARY = 2**20
+_MAX_VOCABULARY = 2**20
 _MAX_TEXT_BYTES = 2**16
 
 
@@ -138,7 +138,7 @@ def byte_pair_vocabulary(
 
 def check_vocabulary_size(size: Any) -> int:
     """Returns the size of a vocabulary as an `int`, or raises `ValueError`."""
-    return check_integer("vocabulary_size", size, 1, MAX_VOCABULARY)
+    return check_integer("vocabulary_size", size, 1, _MAX_VOCABULARY)
 
 
 def draw_texts(texts: Iterable[str], seed: int = 0) -> list[str]:

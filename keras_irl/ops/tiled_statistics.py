@@ -88,16 +88,20 @@ def tiled_token_statistics(
     nearest = nearest_tokens(actions, head.vocabulary_size)
     tokens = CountedTokens(hidden_states, nearest, continues(mask))
     if keras.distribution.distribution() is None:
-        block_size = block_size or _block_size(actions.shape)
+        tiling = Tiling(
+            head.vocabulary_size,
+            block_size or _block_size(actions.shape),
+            tile_size,
+        )
         results = _on_one_device(
-            backend, tokens, (kernel, bias), head, block_size, tile_size
+            backend, tokens, (kernel, bias), head, tiling=tiling
         )
     else:
         results = _on_devices(tokens, (kernel, bias), head, tile_size)
     return nan_where_no_token(TokenStatistics(*results), actions, nearest, mask)
 
 
-def _on_one_device(backend, tokens, arrays, head, block_size, tile_size):
+def _on_one_device(backend, tokens, arrays, head, *, tiling):
     hidden_states, actions, counts = tokens
     shape = ops.shape(actions)
     results = backend.statistics_of_tokens(
@@ -106,7 +110,7 @@ def _on_one_device(backend, tokens, arrays, head, block_size, tile_size):
         ops.reshape(actions, (-1,)),
         ops.reshape(counts, (-1,)),
         head.without_arrays(),
-        Tiling(head.vocabulary_size, block_size, tile_size),
+        tiling,
     )
     return [ops.reshape(x, shape) for x in results]
 

@@ -11,8 +11,8 @@ from keras_irl.optimizers.token_weighted import dense
 from keras_irl.types import Tensor
 
 
-class HeadStart(keras.optimizers.Optimizer):
-    """Leaves an optimizer alone until there is a gradient to apply.
+class WarmupOptimizer(keras.optimizers.Optimizer):
+    """Leaves an optimizer alone in the warm-up, until there is a gradient.
 
     While others learn, the gradient of a policy is exactly zero. Adam would
     count such steps all the same: its moments stay zero, but their correction
@@ -25,14 +25,13 @@ class HeadStart(keras.optimizers.Optimizer):
         inner_optimizer: The `keras.optimizers.Optimizer`.
     """
 
-    # None while Keras sets its own attributes, of which one is handed on.
-    inner_optimizer: keras.Optimizer = None
+    # False while Keras sets its own attributes, of which one is handed on.
+    _has_inner = False
 
     def __init__(self, inner_optimizer: keras.Optimizer) -> None:
-        factor = inner_optimizer.loss_scale_factor
         super().__init__(learning_rate=0.0, name=inner_optimizer.name)
         self.inner_optimizer = inner_optimizer
-        self.loss_scale_factor = factor
+        self._has_inner = True
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -53,12 +52,13 @@ class HeadStart(keras.optimizers.Optimizer):
 
     @property
     def loss_scale_factor(self) -> Any:
-        inner = self.inner_optimizer
-        return None if inner is None else inner.loss_scale_factor
+        if not self._has_inner:
+            return None
+        return self.inner_optimizer.loss_scale_factor
 
     @loss_scale_factor.setter
     def loss_scale_factor(self, factor: Any) -> None:
-        if self.inner_optimizer is not None:
+        if self._has_inner:
             self.inner_optimizer.loss_scale_factor = factor
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
@@ -116,8 +116,8 @@ class NetworkOptimizers(keras.optimizers.MultiOptimizer):
     """Hands each variable to the optimizer of its network.
 
     Variables are known by themselves: networks of one architecture have
-    variables of the same names. The first network is the one that others may
-    have a head start on: until it has a gradient, its optimizer is left alone.
+    variables of the same names. The first network is the one with a
+    warm-up: until it has a gradient, its optimizer is left alone.
 
     Args:
         optimizers: List of `keras.optimizers.Optimizer`s, one a network.
@@ -139,7 +139,7 @@ class NetworkOptimizers(keras.optimizers.MultiOptimizer):
                 "moments. Pass another instance. Received: the same optimizer "
                 "for several networks"
             )
-        starting = [HeadStart(optimizers[0]), *optimizers[1:]]
+        starting = [WarmupOptimizer(optimizers[0]), *optimizers[1:]]
         owners = {}
         for optimizer, network in zip(starting, networks, strict=True):
             for variable in network.trainable_variables:

@@ -87,7 +87,7 @@ def token_weighted(
     return wrapped
 
 
-def wrapper_of(optimizer: keras.Optimizer) -> Any:
+def wrapper_of(optimizer: keras.Optimizer) -> TokenWeightedOptimizer:
     """Finds the `TokenWeightedOptimizer` that `token_weighted` has made.
 
     Args:

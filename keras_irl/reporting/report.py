@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
+from keras_irl.atomic_files import atomic_write
 from keras_irl.error_texts import shortened
 from keras_irl.evaluation.results import check_results
 from keras_irl.evaluation.results import curve_of
@@ -17,7 +18,6 @@ from keras_irl.evaluation.results import finite
 from keras_irl.evaluation.results import title_of
 from keras_irl.evaluation.results import without_texts
 from keras_irl.generation.decoders import name_of
-from keras_irl.reporting.atomic_files import atomic_write
 from keras_irl.reporting.conclusions import front_conclusion
 from keras_irl.reporting.conclusions import headline
 from keras_irl.reporting.conclusions import result_sentences

@@ -33,7 +33,7 @@ def default_scorer(policy: Policy) -> keras.Model:
 def check_networks(
     policy: Policy, discriminator: keras.Model, value: keras.Model
 ) -> None:
-    """Checks that there are three networks, and that they are three.
+    """Checks that discriminator and value are scorers without shared weights.
 
     Raises:
         ValueError: If a scorer is none, or networks have weights in common

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import keras
 
-from keras_irl.keras_seams import DROPPING
+from keras_irl.keras_seams import bring_weights_back
+from keras_irl.keras_seams import is_dropped
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -54,6 +55,7 @@ class DeferredSignals:
     """
 
     def __init__(self, model: keras.Model) -> None:
+        self._model = model
         self._variables = model.variables
         if model.optimizer is not None:
             self._variables = self._variables + model.optimizer.variables
@@ -116,26 +118,26 @@ class DeferredSignals:
                 for variable, value in self._before:
                     variable.assign(value)
             self._before = None
-        self._first.bring_weights_back()
+        bring_weights_back(self._model)
 
     def begin_step(self) -> None:
-        """A step begins, after what was held back by the one before."""
+        """Hands on the signal of the step before, and holds the next ones."""
         self.end_step()
         self._is_running = True
 
     def end_step(self) -> None:
-        """A step has ended, or there will be none for a while."""
+        """Hands on the signal that came during a step."""
         self._is_running = False
         if self._held is not None:
             held, self._held = self._held, None
             self._hand_on(held)
 
     def keep_no_weights(self) -> None:
-        """From the first step on, Keras itself brings the weights back."""
+        """Forgets the noted weights: Keras has those of every later step."""
         self._before = None
 
     def _handle(self, number, frame):
-        waits = self._is_running or _is_dropped(frame)
+        waits = self._is_running or is_dropped(frame)
         if waits and self._held is None:
             self._held = _Signal(number, frame)
         else:
@@ -157,15 +159,6 @@ class DeferredSignals:
             self._held = raised.signal
 
 
-def _is_dropped(frame):
-    """Tells whether Keras would drop what is raised in a frame of the stack."""
-    while frame is not None:
-        if frame.f_code.co_name in DROPPING:
-            return True
-        frame = frame.f_back
-    return False
-
-
 def _is_consumed(value):
     """Tells whether a compiled step of JAX was given an array to reuse."""
     return keras.config.backend() == "jax" and value.is_deleted()
@@ -179,10 +172,6 @@ class _StepEnds(keras.callbacks.Callback):
         self._steps = steps
         # Else Keras would wait for every step, to call this with its logs.
         self.async_safe = True
-
-    def bring_weights_back(self):
-        # Under JAX, a callback that asks for its model makes Keras do so.
-        return self.model
 
     def on_train_batch_end(self, batch, logs=None):
         self._steps.keep_no_weights()

@@ -24,8 +24,6 @@ from keras_irl.keras_seams import OF_A_VALIDATION
 from keras_irl.trainers.process_shares import share_among_processes
 from keras_irl.types import Logs
 
-# Whoever has data of these has imported them.
-_LIBRARIES = ("tensorflow", "torch")
 _FIX = (
     "Make it by `keras_irl.data.demonstrations(policy, prompts, responses, "
     "batch_size)`, or pass batches of `(inputs, actions, mask)`: a "
@@ -34,7 +32,7 @@ _FIX = (
 )
 
 
-def check_trained_data(
+def _check_trained_data(
     arguments: dict[str, Any], data_names: dict[str, Any]
 ) -> None:
     """Checks of what kind the data of `fit` or `evaluate` is.
@@ -98,10 +96,17 @@ def _is_dataset(data):
         grain.DataLoader,
         types.GeneratorType,
     )
-    if isinstance(data, kinds):
-        return True
-    modules = {kind.__module__.split(".")[0] for kind in type(data).__mro__}
-    return not keras.ops.is_tensor(data) and bool(modules & {*_LIBRARIES})
+    return isinstance(data, (*kinds, *_imported_kinds()))
+
+
+def _imported_kinds():
+    """Types of data sets of libraries that whoever has one has imported."""
+    tensorflow, torch = map(sys.modules.get, ("tensorflow", "torch"))
+    if tensorflow is not None:
+        yield tensorflow.data.Dataset
+        yield tensorflow.distribute.DistributedDataset
+    if torch is not None:
+        yield torch.utils.data.DataLoader
 
 
 class EpochStream(grain.IterDataset):
@@ -133,11 +138,11 @@ class EpochStream(grain.IterDataset):
         self._num_skipped = 0
 
     def skip(self, num_batches: int) -> None:
-        """Reads no batch of those that nobody looks at.
+        """Skips the first batches, which were trained on already.
 
         Args:
-            num_batches: The number of the first batches that are skipped;
-                another stands in for each.
+            num_batches: How many. None of them is read; the next one is
+                yielded in the place of each.
         """
         self._num_skipped = num_batches
 
@@ -157,7 +162,7 @@ class EpochStream(grain.IterDataset):
         return iter(batches.to_iter_dataset(READ_OPTIONS))
 
 
-class EpochTeller(keras.callbacks.Callback):
+class _EpochTeller(keras.callbacks.Callback):
     """Tells a stream which epoch begins.
 
     Keras begins to iterate over its data after that, and does so once.
@@ -174,7 +179,7 @@ class EpochTeller(keras.callbacks.Callback):
         self.stream.epoch = epoch
 
 
-def stream_epochs(
+def _stream_epochs(
     demonstrations: Demonstrations, arguments: dict[str, Any]
 ) -> dict[str, Any]:
     """Makes the stream of a `fit`.
@@ -197,7 +202,7 @@ def stream_epochs(
         **arguments,
         "x": stream,
         "callbacks": with_callbacks(
-            [EpochTeller(stream)], arguments.get("callbacks")
+            [_EpochTeller(stream)], arguments.get("callbacks")
         ),
     }
 
@@ -311,7 +316,7 @@ def check_fit_arguments(
     if "validation_freq" in arguments:
         frequency = _checked_frequency(arguments["validation_freq"])
         arguments["validation_freq"] = frequency
-    check_trained_data(arguments, data_names)
+    _check_trained_data(arguments, data_names)
     arguments = share_among_processes(arguments, data_names.values())
     _check_callbacks(arguments.get("callbacks"))
     for name, data_name in data_names.items():
@@ -346,7 +351,7 @@ def stream(
             steps_per_execution,
         )
         # Each epoch in an order of its own; Keras would repeat the first.
-        arguments = stream_epochs(x, arguments)
+        arguments = _stream_epochs(x, arguments)
     validation_data = arguments.get("validation_data")
     if isinstance(validation_data, Demonstrations):
         arguments["validation_data"], arguments["validation_steps"] = (

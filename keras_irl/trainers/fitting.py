@@ -45,7 +45,7 @@ class FitLoop(PolicyModel):
     train_function: Any
 
     @functools.wraps(keras.Model.fit)
-    def fit(self, *args: Any, **kwargs: Any) -> Any:
+    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         arguments = named(keras.Model.fit, args, kwargs)
         arguments = check_fit_arguments(
             arguments, self.steps_per_execution, OF_FIT
@@ -75,16 +75,19 @@ class FitLoop(PolicyModel):
         )
         callbacks = resumption.last_of(callbacks)
         self._resumption = resumption
-        with DeferredSignals(self) as steps, resumption:
-            arguments["callbacks"] = steps.around(callbacks)
-            arguments = resumption.begin(arguments)
-            # Not those of before, which nothing refers to any more.
-            steps.note_weights()
-            history = super().fit(**arguments)
+        try:
+            with DeferredSignals(self) as steps, resumption:
+                arguments["callbacks"] = steps.around(callbacks)
+                arguments = resumption.begin(arguments)
+                # Not those of before, which nothing refers to any more.
+                steps.note_weights()
+                history = super().fit(**arguments)
+        finally:
+            self.train_function = resumption.taken(self.train_function)
         self.not_finite = finite.explanation()
         if self.not_finite is None:
             warn_of_skipped(self.num_skipped - num_skipped_before)
-        return resumption.joined(history)
+        return history
 
     def make_train_function(self, force: bool = False) -> Any:
         super().make_train_function(force)

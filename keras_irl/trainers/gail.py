@@ -16,6 +16,7 @@ from typing import NamedTuple
 import keras
 from keras import ops
 
+from keras_irl.data.texts import Texts
 from keras_irl.families.shared_prompts import take_responses
 from keras_irl.losses.gail import adversarial_rewards
 from keras_irl.losses.gail import check_reward_form
@@ -26,6 +27,7 @@ from keras_irl.losses.policy_gradient import explained_variance
 from keras_irl.losses.policy_gradient import is_clipped
 from keras_irl.losses.policy_gradient import kl_estimates
 from keras_irl.losses.policy_gradient import value_loss
+from keras_irl.models.policy_model import ForwardPass
 from keras_irl.ops import TokenStatistics
 from keras_irl.ops import continues
 from keras_irl.ops import is_action
@@ -39,15 +41,14 @@ from keras_irl.trainers.default_networks import check_networks
 from keras_irl.trainers.default_networks import check_sharing
 from keras_irl.trainers.default_networks import default_scorer
 from keras_irl.trainers.default_networks import three_optimizers
-from keras_irl.trainers.initial_policy_check import HeadStartCheck
 from keras_irl.trainers.initial_policy_check import InitialPolicyCheck
+from keras_irl.trainers.initial_policy_check import WarmupCheck
 from keras_irl.trainers.metrics import add_mean
 from keras_irl.trainers.online_trainer import OnlineTrainer
 from keras_irl.trainers.policy_gradient import PolicyGradient
 from keras_irl.trainers.reference import policy_log_probs
 from keras_irl.trainers.reference import snapshot_policy
 from keras_irl.trainers.rollouts import Rollouts
-from keras_irl.trainers.rollouts import Texts
 from keras_irl.trainers.state_actions import state_action_texts
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
@@ -107,7 +108,7 @@ class GAIL(OnlineTrainer):
     Start from a policy that was trained on the demonstrations by likelihood.
     Dropout is off in all three networks: the policy must be the one that wrote
     the rollouts, and one judge must judge them. A step updates all three,
-    except in the head start, the first `warmup_steps` of the
+    except in the warm-up, the first `warmup_steps` of the
     `policy_gradient`: there the policy is left alone, its `gradient_norm` is 0,
     and its optimizer counts no steps. To update the discriminator n times for
     each update of the policy, give the policy's optimizer
@@ -270,8 +271,8 @@ class GAIL(OnlineTrainer):
             num_tokens = self.policy.output.shape[-1]
             callbacks = [InitialPolicyCheck(num_tokens), *callbacks]
         warmup_steps = self.policy_gradient.warmup_steps
-        head_start = [HeadStartCheck(warmup_steps)] if warmup_steps else []
-        return [*callbacks, *head_start]
+        warmup = [WarmupCheck(warmup_steps)] if warmup_steps else []
+        return [*callbacks, *warmup]
 
     def before_updates(self, batch: Texts) -> Texts:
         record = RolloutRecord(
@@ -340,9 +341,9 @@ class GAIL(OnlineTrainer):
         losses = super().layer_losses(y_pred, training)
         if not training:
             return losses
-        # In the head start, those of the policy must not move it either.
-        is_cold = 1.0 - self._is_warm()
-        return losses - is_cold * y_pred["policy_layer_losses"]
+        # In the warm-up, those of the policy must not move it either.
+        in_warmup = 1.0 - self._is_past_warmup()
+        return losses - in_warmup * y_pred["policy_layer_losses"]
 
     def token_statistics(
         self, y_pred: Any, y: Tensor, mask: Tensor
@@ -362,19 +363,19 @@ class GAIL(OnlineTrainer):
 
     @property
     def demonstration_weight(self) -> Tensor:
-        return self.mle_weight * self._is_warm()
+        return self.mle_weight * self._is_past_warmup()
 
     def rollout_loss(
-        self, statistics: TokenStatistics, mask: Tensor, batch: tuple
+        self, statistics: TokenStatistics, mask: Tensor, batch: ForwardPass
     ) -> Tensor:
         per_network = self.network_losses(statistics, mask, batch)
         for name, loss in per_network.items():
             self.means[name].add(loss, 1.0)
-        per_network["policy_loss"] *= self._is_warm()
+        per_network["policy_loss"] *= self._is_past_warmup()
         return sum(per_network.values())
 
     def network_losses(
-        self, statistics: TokenStatistics, mask: Tensor, batch: tuple
+        self, statistics: TokenStatistics, mask: Tensor, batch: ForwardPass
     ) -> dict[str, Tensor]:
         """Computes the loss of each network, of which none moves another.
 
@@ -387,8 +388,7 @@ class GAIL(OnlineTrainer):
             A dictionary of float32 scalars: `policy_loss`, `value_loss` and
             `discriminator_loss`.
         """
-        x, y_pred = batch
-        record = x["record"]
+        record, y_pred = batch.x["record"], batch.y_pred
         # What stands on padding, NaN included, must not reach a gradient.
         logits = y_pred["demonstration_logits"]
         logits = ops.where(is_action(record.mask), logits, 0.0)
@@ -481,7 +481,7 @@ class GAIL(OnlineTrainer):
         explained = explained_variance(values, judgment.value_targets, mask)
         means["explained_variance"].add(explained, 1.0)
 
-    def _is_warm(self):
+    def _is_past_warmup(self):
         warmup_steps = self.policy_gradient.warmup_steps
         return ops.cast(self.step.value >= warmup_steps, "float32")
 

@@ -54,7 +54,7 @@ class InitialPolicyCheck(keras.callbacks.Callback):
         self.uniform = None
 
 
-class HeadStartCheck(keras.callbacks.Callback):
+class WarmupCheck(keras.callbacks.Callback):
     """Warns where a training ends before the policy has been updated once.
 
     Args:
@@ -69,8 +69,8 @@ class HeadStartCheck(keras.callbacks.Callback):
         step = int(self.model.step.numpy())
         if step <= self.warmup_steps:
             warnings.warn(
-                "The policy is what it was: its training begins after a head "
-                f"start of {self.warmup_steps} updates for discriminator and "
+                "The policy is what it was: its training begins after a "
+                f"warm-up of {self.warmup_steps} updates for discriminator and "
                 f"value function, of which {step} are done; `gradient_norm` is "
                 "0 until then. Train for longer, which goes on from here, or "
                 "shorten it: `policy_gradient=keras_irl.PolicyGradient("

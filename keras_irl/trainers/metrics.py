@@ -77,12 +77,12 @@ def add_tokens(
         mask: Float32 tensor of shape `(B, T)`.
         discount: The discount factor of the rewards.
     """
-    action_values, values, entropies, is_argmax = statistics
+    action_values, values = statistics.action_values, statistics.values
     per_token = {
         **losses,
-        "token_accuracy": is_argmax,
+        "token_accuracy": statistics.is_argmax,
         "perplexity": -log_probs(action_values, values),
-        "entropy": entropies,
+        "entropy": statistics.entropies,
         "reward": implicit_rewards(action_values, values, mask, discount),
     }
     for name, tokens in per_token.items():

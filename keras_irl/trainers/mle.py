@@ -69,10 +69,13 @@ class MLE(Trainer):
     def token_losses(
         self, statistics: "TokenStatistics", mask: Tensor
     ) -> dict[str, Tensor]:
-        action_values, values, entropies, _ = statistics
         return {
-            "negative_log_likelihood": mle_loss(action_values, values),
-            "entropy_loss": entropy_loss(entropies, self.entropy_weight),
+            "negative_log_likelihood": mle_loss(
+                statistics.action_values, statistics.values
+            ),
+            "entropy_loss": entropy_loss(
+                statistics.entropies, self.entropy_weight
+            ),
         }
 
     def get_config(self) -> dict[str, Any]:

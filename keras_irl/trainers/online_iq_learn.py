@@ -12,6 +12,7 @@ from keras_irl.arguments import check_number
 from keras_irl.losses.iq_learn import td_penalty
 from keras_irl.losses.mle import mle_loss
 from keras_irl.losses.schedules import Schedule
+from keras_irl.models.policy_model import ForwardPass
 from keras_irl.ops import implicit_rewards
 from keras_irl.ops import masked_mean
 from keras_irl.trainers.metrics import add_mean
@@ -93,7 +94,7 @@ class OnlineIQLearn(OnlineTrainer):
         rollouts: "Rollouts | None" = None,
         **kwargs: Any,
     ) -> None:
-        mix_in = check_mix_in(mix_in)
+        mix_in = _check_mix_in(mix_in)
         super().__init__(policy, discount, value_offset, rollouts, **kwargs)
         self.td_weight = Schedule(td_weight, 0)
         self.mix_in = mix_in
@@ -118,12 +119,14 @@ class OnlineIQLearn(OnlineTrainer):
         self,
         statistics: "TokenStatistics",
         mask: Tensor,
-        batch: tuple[Any, Any],
+        batch: ForwardPass,
     ) -> Tensor:
-        action_values, values, *_ = self.offset.shift(
+        shifted = self.offset.shift(
             statistics, mask, self.discount, training=False
         )
-        rewards = implicit_rewards(action_values, values, mask, self.discount)
+        rewards = implicit_rewards(
+            shifted.action_values, shifted.values, mask, self.discount
+        )
         weight = self.mix_in * self._current_td_weight()
         losses = weight * ops.square(rewards)
         add_mean(self.means["rollout_reward"], rewards, mask)
@@ -148,7 +151,7 @@ class OnlineIQLearn(OnlineTrainer):
         }
 
 
-def check_mix_in(mix_in: Any) -> float:
+def _check_mix_in(mix_in: Any) -> float:
     """Checks that rollouts have a share, and leave one to demonstrations.
 
     Returns:

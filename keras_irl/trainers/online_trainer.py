@@ -7,9 +7,11 @@ import keras
 from keras import ops
 
 from keras_irl.data.dataset import Demonstrations
+from keras_irl.data.texts import Texts
 from keras_irl.families.family import layout_of
 from keras_irl.families.heads import has_known_head
 from keras_irl.families.shared_prompts import share_prompts
+from keras_irl.models.policy_model import ForwardPass
 from keras_irl.models.tiling import without_xla
 from keras_irl.ops import is_cut
 from keras_irl.ops import is_start
@@ -29,7 +31,6 @@ from keras_irl.types import Tensor
 
 if TYPE_CHECKING:
     from keras_irl.ops.statistics import TokenStatistics
-    from keras_irl.trainers.rollouts import Texts
 
 
 class OnlineTrainer(Trainer):
@@ -158,33 +159,34 @@ class OnlineTrainer(Trainer):
             logs = step.take(super().train_step(*step.arguments))
         return step.result(logs)
 
-    def extend(self, data: Any) -> "Texts":
+    def extend(self, data: Any) -> Texts:
         """Appends rollouts to a batch.
 
         Args:
             data: The batch, as a Keras training step is given it.
 
         Returns:
-            The batch `(inputs, actions, mask)` to update the policy with:
-            demonstrations first, then rollouts.
+            `Texts` to update the policy with: demonstrations first, then
+            rollouts.
         """
-        x, y, mask = keras.utils.unpack_x_y_sample_weight(data)
-        batch, seconds = self.rollouts.append(self.policy, x, y, mask)
+        given = Texts(*keras.utils.unpack_x_y_sample_weight(data))
+        batch, seconds = self.rollouts.append(self.policy, *given)
         self.means["sampling_seconds"].add(seconds, 1.0)
         if self._shares_prompts():
-            num_samples = self.rollouts.num_samples
-            shared = share_prompts(batch.inputs, x, num_samples)
+            shared = share_prompts(
+                batch.inputs, given.inputs, self.rollouts.num_samples
+            )
             batch = batch._replace(inputs=shared)
         return self.before_updates(batch)
 
-    def before_updates(self, batch: "Texts") -> "Texts":
+    def before_updates(self, batch: Texts) -> Texts:
         """Adds to a batch what holds for all updates with its rollouts.
 
         Args:
             batch: `Texts`, demonstrations and rollouts.
 
         Returns:
-            The batch `(x, actions, mask)`, where `x` is what `call` reads.
+            `Texts` whose `inputs` are what `call` reads.
         """
         return batch
 
@@ -200,7 +202,7 @@ class OnlineTrainer(Trainer):
         statistics: "TokenStatistics",
         mask: Tensor,
         training: bool,
-        batch: tuple[Any, Any],
+        batch: ForwardPass,
     ) -> Tensor:
         if not (training and self.needs_rollouts):
             return super().batch_loss(statistics, mask, training, batch)
@@ -224,7 +226,7 @@ class OnlineTrainer(Trainer):
         self,
         statistics: "TokenStatistics",
         mask: Tensor,
-        batch: tuple[Any, Any],
+        batch: ForwardPass,
     ) -> Tensor:
         """Computes what the rollouts of a batch add to its loss.
 
@@ -232,7 +234,7 @@ class OnlineTrainer(Trainer):
             statistics: `keras_irl.ops.TokenStatistics` of the rollouts,
                 tensors of shape `(B · K, T)`.
             mask: Float32 tensor of shape `(B · K, T)`.
-            batch: The tuple of what `call` was given, and what it returned.
+            batch: The `ForwardPass` of demonstrations and rollouts.
 
         Returns:
             Float32 scalar.

@@ -69,7 +69,7 @@ class PolicyGradient:
         - [Wulfmeier et al., 2024](https://arxiv.org/abs/2409.01369), appendix
           A.1.3.
         - [Wu et al., 2021](https://arxiv.org/abs/2004.13796), TextGAIL: the
-          clip, and the discriminator's head start.
+          clip, and the warm-up.
 
     Departures from the paper:
         - It leaves open where the weight of the KL starts, and λ.

@@ -3,13 +3,13 @@
 import contextlib
 import sys
 from collections.abc import Collection
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 
 from keras_irl.data.dataset import demonstrations_of
 from keras_irl.error_texts import shortened
+from keras_irl.keras_seams import own_rows
 from keras_irl.keras_seams import random_seed
 from keras_irl.process_number import is_first_process
 from keras_irl.process_number import num_processes
@@ -97,17 +97,16 @@ def _callbacks_of_a_process(callbacks):
     return [x for x in found if not isinstance(x, _WRITING)]
 
 
-@contextlib.contextmanager
-def own_rows_are_read(arguments: dict[str, Any]) -> Iterator[None]:
+def own_rows_are_read(
+    arguments: dict[str, Any],
+) -> contextlib.AbstractContextManager[None]:
     """Tells Keras for a while that data is divided among processes already.
-
-    Otherwise it divides data sets of TensorFlow, and refuses all others.
 
     Args:
         arguments: Dictionary of the arguments of `fit` or `evaluate`.
 
-    Yields:
-        Nothing.
+    Returns:
+        A context, in which Keras divides data sets of TensorFlow alone.
     """
     distribution = keras.distribution.distribution()
     data = [arguments.get(name) for name in ("x", "validation_data")]
@@ -116,14 +115,8 @@ def own_rows_are_read(arguments: dict[str, Any]) -> Iterator[None]:
         or distribution is None
         or any(_is_of_tensorflow(x) for x in data)
     ):
-        yield
-        return
-    before = distribution.auto_shard_dataset
-    distribution.auto_shard_dataset = False
-    try:
-        yield
-    finally:
-        distribution.auto_shard_dataset = before
+        return contextlib.nullcontext()
+    return own_rows(distribution)
 
 
 def _is_of_tensorflow(data):

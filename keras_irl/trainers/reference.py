@@ -6,11 +6,11 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
-from typing import Any
 from typing import NamedTuple
 
 from keras import ops
 
+from keras_irl.data.texts import Texts
 from keras_irl.families.heads import hidden_states
 from keras_irl.families.heads import q_values
 from keras_irl.families.heads import vocabulary_head
@@ -95,23 +95,23 @@ def as_it_was(
 
 
 def policy_log_probs(
-    policy: Policy, batch: tuple[Any, Any, Any], tiles_vocabulary: bool
+    policy: Policy, batch: Texts, tiles_vocabulary: bool
 ) -> Tensor:
     """Computes how likely a policy is to take the actions of a batch.
 
     Args:
         policy: A language model.
-        batch: The tuple `(inputs, actions, mask)`.
+        batch: `Texts`.
         tiles_vocabulary: Whether the vocabulary is tiled.
 
     Returns:
         Float32 tensor of shape `(B, T)`, in nats, without gradient.
     """
-    inputs, actions, mask = batch
     if tiles_vocabulary:
-        states = hidden_states(policy, inputs)
+        states = hidden_states(policy, batch.inputs)
         head = vocabulary_head(policy)
-        found = tiled_token_statistics(states, head, actions, mask)
+        found = tiled_token_statistics(states, head, batch.actions, batch.mask)
     else:
-        found = token_statistics(q_values(policy, inputs), actions, mask)
+        logits = q_values(policy, batch.inputs)
+        found = token_statistics(logits, batch.actions, batch.mask)
     return ops.stop_gradient(log_probs(found.action_values, found.values))

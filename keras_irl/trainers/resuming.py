@@ -1,8 +1,5 @@
 """Resuming an interrupted `fit`, also in the middle of an epoch."""
 
-import contextlib
-import json
-import pathlib
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,6 +10,8 @@ import keras
 
 from keras_irl.data.dataset import DemonstrationStream
 from keras_irl.error_texts import shortened
+from keras_irl.keras_seams import backup_position
+from keras_irl.keras_seams import go_on_in
 from keras_irl.keras_seams import step_arguments
 from keras_irl.trainers.fit_arguments import EpochStream
 from keras_irl.types import Logs
@@ -120,8 +119,6 @@ class Resumption:
 
     def __exit__(self, kind, error, traceback):
         self.position = self.position._replace(batch=0)
-        if isinstance(self._trainer.train_function, SkippedSteps):
-            self._trainer.train_function = self._trainer.train_function.taken
         if self._callback is None:
             return
         try:
@@ -156,13 +153,18 @@ class Resumption:
         arguments["initial_epoch"] = max(first, epoch)
         if first <= epoch < arguments.get("epochs", 1):
             arguments["x"] = self._rest(arguments, epoch - first)
+        if self.position.history:
+            # Last, so that it is what the `fit` returns.
+            arguments["callbacks"] = _with_last(
+                arguments.get("callbacks"), _ResumedHistory(self.position)
+            )
         if first > epoch or not num_batches:
             # Another epoch begins, of which nothing is trained.
             self.position = self.position._replace(batch=0)
             return arguments
         if epoch < arguments.get("epochs", 1):
             _check_execution(num_batches, self._trainer.steps_per_execution)
-        arguments["callbacks"] = SkippingCallbacks(
+        arguments["callbacks"] = _SkippingCallbacks(
             listed(arguments.get("callbacks")),
             num_batches,
             add_history=True,
@@ -206,38 +208,41 @@ class Resumption:
             train_function: What `keras.Model.make_train_function` made.
             build: A function of a batch, by which Keras makes metrics.
         """
-        if isinstance(train_function, SkippedSteps) or not self.position.batch:
+        if isinstance(train_function, _SkippedSteps) or not self.position.batch:
             return train_function
         num_steps = self._trainer.steps_per_execution
-        return SkippedSteps(
+        return _SkippedSteps(
             train_function, self.position.batch, num_steps, build
         )
 
-    def joined(
-        self, history: keras.callbacks.History
-    ) -> keras.callbacks.History:
-        """Adds the epochs of before to the history of a `fit`.
+    def taken(self, train_function: Any) -> Any:
+        """Returns Keras's function of a step from what `skip` has made of it.
 
         Args:
-            history: The `keras.callbacks.History` of the epochs since.
-
-        Returns:
-            The same object.
+            train_function: What `skip` returned, or anything else, which is
+                left as it is.
         """
-        before = self.position.history
-        names = [*before, *(name for name in history.history)]
-        history.history = {
-            name: [*before.get(name, []), *history.history.get(name, [])]
-            for name in dict.fromkeys(names)
-        }
+        if isinstance(train_function, _SkippedSteps):
+            return train_function.taken
+        return train_function
+
+
+class _ResumedHistory(keras.callbacks.History):
+    """A history that begins with the epochs of before."""
+
+    def __init__(self, position):
+        super().__init__()
+        self._position = position
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        before, epoch = self._position.history, self._position.epoch
+        self.history = {name: [*values] for name, values in before.items()}
         num_before = max(map(len, before.values()), default=0)
-        start = self.position.epoch - num_before
-        epochs = range(start, self.position.epoch)
-        history.epoch = [*epochs, *history.epoch]
-        return history
+        self.epoch = [*range(epoch - num_before, epoch)]
 
 
-class SkippedSteps:
+class _SkippedSteps:
     """A step function that takes no step for the first batches it is given.
 
     Args:
@@ -278,7 +283,7 @@ class SkippedSteps:
         return {} if state is None else ({}, state)
 
 
-class SkippingCallbacks(keras.callbacks.CallbackList):
+class _SkippingCallbacks(keras.callbacks.CallbackList):
     """Callbacks that are told nothing of the first batches of a `fit`.
 
     Args:
@@ -309,10 +314,8 @@ class SkippingCallbacks(keras.callbacks.CallbackList):
     def on_train_begin(self, logs: Logs = None) -> None:
         super().on_train_begin(logs)
         for callback in self.callbacks:
-            # It has read in which epoch it goes on, and would note another
-            # until that ends. Where batches are counted, nothing is saved.
             if self._first_epoch and _counts_batches(callback):
-                callback.on_epoch_end(self._first_epoch - 1)
+                go_on_in(callback, self._first_epoch)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         self._num_skipped = 0
@@ -341,11 +344,9 @@ def position_of_backup(callbacks: Any) -> Position:
     """
     for callback in listed(callbacks):
         if _counts_batches(callback):
-            path = pathlib.Path(callback.backup_dir)
-            with contextlib.suppress(OSError, ValueError, KeyError):
-                text = (path / "training_metadata.json").read_text("utf-8")
-                noted = json.loads(text)
-                return Position(noted["epoch"], noted["batch"] + 1)
+            found = backup_position(callback)
+            if found is not None:
+                return Position(*found)
     return Position()
 
 
@@ -381,3 +382,13 @@ def listed(callbacks: Any) -> list[keras.callbacks.Callback]:
     if isinstance(callbacks, keras.callbacks.CallbackList):
         return list(callbacks.callbacks)
     return [] if callbacks is None else keras.tree.flatten(callbacks)
+
+
+def _with_last(
+    callbacks: Any, callback: keras.callbacks.Callback
+) -> list[keras.callbacks.Callback] | keras.callbacks.CallbackList:
+    """Adds a callback behind those of a `fit`."""
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks.append(callback)
+        return callbacks
+    return [*listed(callbacks), callback]

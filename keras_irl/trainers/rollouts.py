@@ -1,13 +1,13 @@
 """Rollouts of the policy inside a training step, and a buffer of past ones."""
 
 from typing import Any
-from typing import NamedTuple
 
 import keras
 from keras import ops
 
 from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
+from keras_irl.data.texts import Texts
 from keras_irl.error_texts import shortened
 from keras_irl.families.family import layout_of
 from keras_irl.families.family import nearest_family
@@ -72,41 +72,39 @@ class ReplayBuffer(keras.layers.Layer):
             autocast=False,
         )
 
-    def exchange(
-        self, inputs: dict[str, Tensor], actions: Tensor, mask: Tensor
-    ) -> list[Any]:
+    def exchange(self, rollouts: Texts) -> Texts:
         """Takes rollouts in, and gives as many back, from all that it holds.
 
         Args:
-            inputs: Dictionary of tensors, of N rollouts.
-            actions: Integer tensor of shape `(N, T)`.
-            mask: Float32 tensor of shape `(N, T)`.
+            rollouts: `Texts`, N rollouts.
 
         Returns:
-            A list of the same three. A rollout may be given back twice.
+            `Texts` of as many. A rollout may be given back twice.
 
         Raises:
             ValueError: If they are of another width than the policy's
                 preprocessor makes.
         """
-        kept = ({n: self.rows[n] for n in inputs}, self.actions, self.mask)
-        kept = keras.tree.flatten(kept)
-        new = keras.tree.flatten((inputs, actions, mask))
+        rows = {name: self.rows[name] for name in rollouts.inputs}
+        kept = keras.tree.flatten(Texts(rows, self.actions, self.mask))
+        new = keras.tree.flatten(rollouts)
         for variable, tensor in zip(kept, new, strict=True):
             _check_width(variable, tensor)
-        num_rows = actions.shape[0]
+        num_rows = rollouts.actions.shape[0]
         if num_rows is not None and num_rows > self.buffer_size:
             raise ValueError(
                 "A buffer of rollouts must hold those of a batch at least. "
                 f"Received: buffer_size={self.buffer_size} for {num_rows} "
                 "rollouts a batch"
             )
-        num_new = self._store(kept, new, ops.any(is_action(mask), axis=1))
+        is_text = ops.any(is_action(rollouts.mask), axis=1)
+        num_new = self._store(kept, new, is_text)
         self.next_place.assign((self.next_place + num_new) % self.buffer_size)
         self.num_kept.assign(
             ops.minimum(self.num_kept + num_new, self.buffer_size)
         )
-        return self._pick(kept, ops.shape(actions)[0], (inputs, actions, mask))
+        num_rows = ops.shape(rollouts.actions)[0]
+        return self._pick(kept, num_rows, rollouts)
 
     def _store(self, kept, new, is_text):
         """Puts those rows in that are a text, and tells how many they are."""
@@ -136,7 +134,7 @@ class ReplayBuffer(keras.layers.Layer):
             ops.take(ops.convert_to_tensor(variable), places, axis=0)
             for variable in kept
         ]
-        return list(keras.tree.pack_sequence_as(like, picked))
+        return keras.tree.pack_sequence_as(like, picked)
 
 
 def _inputs(policy):
@@ -167,20 +165,6 @@ def _check_width(variable, tensor):
             f"{tuple(tensor.shape)} for {variable.name} of shape "
             f"{tuple(variable.shape)}"
         )
-
-
-class Texts(NamedTuple):
-    """A batch of texts, as demonstrations and rollouts alike are.
-
-    Attributes:
-        inputs: Dictionary of tensors, what the policy reads.
-        actions: Integer tensor of shape `(B, T)`.
-        mask: Float32 tensor of shape `(B, T)`; see `keras_irl.ops.masking`.
-    """
-
-    inputs: dict[str, Any]
-    actions: Tensor
-    mask: Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")
@@ -249,7 +233,7 @@ class Rollouts(keras.layers.Layer):
                 "knows its end token: build it with `preprocessor=...`. "
                 "Received: policy.preprocessor=None"
             )
-        if nearest_family(policy).generates_apart:
+        if nearest_family(policy).reads_prompt_separately:
             raise ValueError(
                 "The policy reads prompts and responses apart when it "
                 "generates, and rollouts read them as one. Use "
@@ -284,10 +268,12 @@ class Rollouts(keras.layers.Layer):
             A pair: `Texts` with B · `num_samples` rows more, demonstrations
             first, and the seconds that the sampling took, a float32 scalar.
         """
-        inputs, actions, mask = keras.tree.map_structure(
-            ops.convert_to_tensor, (inputs, actions, mask)
+        demonstrations = keras.tree.map_structure(
+            ops.convert_to_tensor, Texts(inputs, actions, mask)
         )
-        mask = ops.cast(mask, "float32")
+        mask = ops.cast(demonstrations.mask, "float32")
+        demonstrations = demonstrations._replace(mask=mask)
+        inputs = demonstrations.inputs
         _check_inputs(policy, inputs, mask.shape[1])
         # A policy that is being loaded knows no tokens when this is made.
         self.end_token_id = int(policy.preprocessor.tokenizer.end_token_id)
@@ -299,8 +285,8 @@ class Rollouts(keras.layers.Layer):
         tokens, seconds = self._stopwatch.stop(tokens)
         rollouts = self._texts(inputs, tokens, first)
         if self.buffer is not None:
-            rollouts = Texts(*self.buffer.exchange(*rollouts))
-        return _joined(Texts(inputs, actions, mask), rollouts), seconds
+            rollouts = self.buffer.exchange(rollouts)
+        return _joined(demonstrations, rollouts), seconds
 
     def _texts(self, inputs, tokens, first):
         """Drawn texts as a batch, like those of demonstrations."""

@@ -26,6 +26,7 @@ from keras_irl.models.copying import used_optimizer
 from keras_irl.models.lora import LowRankUpdates
 from keras_irl.models.lora import has_lora
 from keras_irl.models.lora import restart_lora
+from keras_irl.models.policy_model import ForwardPass
 from keras_irl.models.tiling import tiles_vocabulary
 from keras_irl.models.tiling import without_xla
 from keras_irl.ops import masked_mean
@@ -155,6 +156,8 @@ class Trainer(FitLoop):
         # All weights are there: they can be counted, saved and loaded.
         self.built = True
 
+    # Until Keras sets it, early in its own constructor.
+    built = False
     # The names of the terms that `token_losses` returns.
     loss_names = ("negative_log_likelihood",)
     train_function: Any
@@ -320,7 +323,9 @@ class Trainer(FitLoop):
     ) -> Tensor:
         mask = require_mask(sample_weight, type(self).__name__)
         statistics = self.token_statistics(y_pred, y, mask)
-        loss = self.batch_loss(statistics, mask, training, (x, y_pred))
+        loss = self.batch_loss(
+            statistics, mask, training, ForwardPass(x, y_pred)
+        )
         loss += self.layer_losses(y_pred, training)
         if training:
             self.counter.count_batch()
@@ -359,7 +364,7 @@ class Trainer(FitLoop):
         statistics: "TokenStatistics",
         mask: Tensor,
         training: bool,
-        batch: tuple[Any, Any],
+        batch: ForwardPass,
     ) -> Tensor:
         """Computes the loss of a batch, and updates what is logged of it.
 
@@ -368,7 +373,7 @@ class Trainer(FitLoop):
                 `(B, T)`.
             mask: Float32 tensor of shape `(B, T)`.
             training: Whether the batch is trained on.
-            batch: The tuple of what `call` was given, and what it returned.
+            batch: The `ForwardPass` of the batch.
 
         Returns:
             Float32 scalar.
@@ -425,7 +430,7 @@ class Trainer(FitLoop):
 
     def __repr__(self):
         # Keras asks in its errors, also in the midst of a constructor.
-        if not vars(self).get("built", False):
+        if not self.built:
             return super().__repr__()
         settings = ", ".join(
             f"{name}={value}" for name, value in _told(self.get_config())

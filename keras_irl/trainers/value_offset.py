@@ -11,7 +11,7 @@ from keras_irl.ops import offset_sums
 from keras_irl.types import Tensor
 
 CALIBRATION_STEPS = 10
-DECAY = 0.95
+_DECAY = 0.95
 # Those that are found in training.
 MODES = ("auto", "running", "running_last")
 
@@ -88,7 +88,7 @@ class ValueOffset(keras.layers.Layer):
     """
 
     def __init__(
-        self, value_offset: float | str = 0.0, decay: float = DECAY
+        self, value_offset: float | str = 0.0, decay: float = _DECAY
     ) -> None:
         super().__init__(name="value_offset", dtype="float32", trainable=False)
         is_found = isinstance(value_offset, str) and value_offset in MODES
@@ -193,7 +193,7 @@ class ValueOffset(keras.layers.Layer):
 
         A number or a word, as earlier versions read them, where that says all.
         """
-        if self.decay == DECAY:
+        if self.decay == _DECAY:
             return self.value_offset
         return keras.saving.serialize_keras_object(self)
 

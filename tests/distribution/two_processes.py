@@ -135,10 +135,10 @@ def main(process, num_processes, port, folder, name):
     from families import family_policy
 
     import keras_irl
+    from keras_irl.atomic_files import atomic_write
     from keras_irl.distribution import Sharded
     from keras_irl.distribution import initialize
     from keras_irl.keras_seams import random_seed
-    from keras_irl.reporting.atomic_files import atomic_write
 
     told = {"alone": message(initialize)}
     os.environ.update(slurm(process, num_processes, port))

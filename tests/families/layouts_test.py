@@ -10,7 +10,7 @@ from keras_irl.families.family import layout_of
 from keras_irl.families.family import nearest_family
 from keras_irl.families.layouts import CAUSAL
 from keras_irl.families.layouts import SEQ2SEQ
-from keras_irl.families.layouts import has_prompt_apart
+from keras_irl.families.layouts import has_separate_prompt
 from keras_irl.families.layouts import layout_of_inputs
 
 
@@ -39,9 +39,12 @@ def test_prompts_are_encoded_to_what_generation_reads(family):
     layout = layout_of(policy)
     packed = layout.encode(policy.preprocessor, ["the fox"], 8, 6)
     assert layout_of_inputs(packed) == layout
-    assert has_prompt_apart(packed) == nearest_family(policy).generates_apart
+    assert (
+        has_separate_prompt(packed)
+        == nearest_family(policy).reads_prompt_separately
+    )
     # A RWKV7 reads one token more than it is asked to.
-    width = 8 + has_prompt_apart(packed)
+    width = 8 + has_separate_prompt(packed)
     assert numpy(packed[layout.padding_mask]).shape == (1, width)
     # A T5Gemma leaves prompts as long as its preprocessor says.
     prompt_width = 24 if family.startswith("t5gemma") else 6

@@ -19,6 +19,8 @@ from testing import is_causal
 from testing import numpy
 
 import keras_irl
+from keras_irl.keras_seams import layers_inside
+from keras_irl.keras_seams import updated_weight
 from keras_irl.models import enable_lora
 from keras_irl.models import export
 from keras_irl.models import load_lora
@@ -144,6 +146,33 @@ def test_mixed_precision_rounds_no_weight(family, tmp_path):
         logits(apart, inputs), logits(merged, inputs), atol=2e-5
     )
     assert np.abs(logits(plain, inputs) - logits(merged, inputs)).max() > 0.01
+
+
+def test_updates_of_one_layer_are_merged_by_its_own_scale(tmp_path):
+    plain = policy_of("t5")
+    plain.save_to_preset(str(tmp_path / "plain"))
+    task = type(load(plain, tmp_path / "plain"))
+    policy = task.from_preset(str(tmp_path / "plain"), dtype="mixed_bfloat16")
+    # By hand, and not all layers of its name.
+    layer, *others = (
+        layer
+        for layer in layers_inside(policy.backbone)
+        if layer.name == "query_projector"
+    )
+    assert others
+    layer.enable_lora(2, lora_alpha=6.0)
+    ((_, a, b),) = lora.low_rank_updates(policy)
+    before = numpy(updated_weight(layer))
+    b.assign(np.ones(b.shape))
+    keras_irl.models.export(policy, tmp_path / "merged")
+    merged = load(plain, tmp_path / "merged")
+    kernels = [
+        numpy(other.kernel)
+        for other in layers_inside(merged.backbone)
+        if other.name == layer.name
+    ]
+    expected = before + 3.0 * numpy(a) @ numpy(b)
+    np.testing.assert_allclose(kernels[0], expected, rtol=1e-6, atol=1e-6)
 
 
 def test_keras_hub_alone_reads_it(tmp_path):

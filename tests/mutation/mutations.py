@@ -307,7 +307,7 @@ MUTATIONS = [
             (
                 ("key=lambda i: -sizes[i]", "key=lambda i: sizes[i]"),
                 ("segment_ids[here] = text + 1", "segment_ids[here] = 1"),
-                ("int(end > 0 and counts[text, 0] > 0)", "0"),
+                ("int(end > 0 and packed.mask[text, 0] > 0)", "0"),
             ),
         ),
         (

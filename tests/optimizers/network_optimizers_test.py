@@ -10,8 +10,8 @@ from testing import tiny_gpt2
 
 import keras_irl
 from keras_irl.data import demonstrations
-from keras_irl.optimizers.network_optimizers import HeadStart
 from keras_irl.optimizers.network_optimizers import NetworkOptimizers
+from keras_irl.optimizers.network_optimizers import WarmupOptimizer
 from keras_irl.optimizers.token_weighted import TokenWeightedOptimizer
 
 OPTIMIZERS = {
@@ -56,7 +56,7 @@ def test_steps_without_a_gradient_before_the_first_leave_no_trace(name):
     found = []
     for gradients in (steps, zeros + steps):
         variable = keras.Variable([1.0, 1.0])
-        optimizer = HeadStart(OPTIMIZERS[name]())
+        optimizer = WarmupOptimizer(OPTIMIZERS[name]())
         found.append(stepped(optimizer, variable, gradients))
         # Once it has begun, a step without a gradient is a step.
         assert int(optimizer.inner_optimizer.iterations) == 3
@@ -65,7 +65,7 @@ def test_steps_without_a_gradient_before_the_first_leave_no_trace(name):
     by_itself = stepped(OPTIMIZERS[name](), variable, steps)
     np.testing.assert_allclose(found[1], by_itself, rtol=1e-6)
     variable = keras.Variable([1.0, 1.0])
-    optimizer = HeadStart(OPTIMIZERS[name]())
+    optimizer = WarmupOptimizer(OPTIMIZERS[name]())
     np.testing.assert_array_equal(stepped(optimizer, variable, zeros), 1.0)
     assert int(optimizer.iterations) == 0
 
@@ -73,13 +73,15 @@ def test_steps_without_a_gradient_before_the_first_leave_no_trace(name):
 def test_the_first_step_of_adam_is_as_long_as_its_learning_rate():
     variable = keras.Variable([1.0, 1.0])
     gradients = [[0.0, 0.0]] * 200 + [[0.3, -0.3]]
-    moved = stepped(HeadStart(keras.optimizers.Adam(0.1)), variable, gradients)
+    moved = stepped(
+        WarmupOptimizer(keras.optimizers.Adam(0.1)), variable, gradients
+    )
     np.testing.assert_allclose(moved, [0.9, 1.1], rtol=1e-4)
 
 
 def test_what_is_not_finite_begins_too():
     variable = keras.Variable([1.0, 1.0])
-    optimizer = HeadStart(keras.optimizers.SGD(0.1))
+    optimizer = WarmupOptimizer(keras.optimizers.SGD(0.1))
     assert np.isnan(stepped(optimizer, variable, [[np.nan, 0.0]])[0])
 
 
@@ -130,14 +132,14 @@ def weights(policy):
     return [numpy(v) for v in policy.trainable_variables]
 
 
-def test_the_policy_takes_its_first_step_when_the_head_start_is_over():
+def test_the_policy_takes_its_first_step_when_the_warmup_is_over():
     policy = quick_start(tiny_gpt2(max_length=8, num_layers=1))
     data = demonstrations(policy, ["ab", "c d"], ["e f", "g"], batch_size=2)
     trainer = trainer_of(
         policy, keras.optimizers.AdamW(1e-3, weight_decay=0.0), 4
     )
     before = weights(policy)
-    with pytest.warns(UserWarning, match="head start of 4.*4 are done"):
+    with pytest.warns(UserWarning, match="warm-up of 4.*4 are done"):
         history = trainer.fit(data, epochs=4, verbose=0).history
     assert history["gradient_norm"] == [0.0] * 4
     for ours, theirs in zip(before, weights(policy), strict=True):
@@ -146,7 +148,7 @@ def test_the_policy_takes_its_first_step_when_the_head_start_is_over():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         history = trainer.fit(data, epochs=1, verbose=0).history
-    assert not any("head start" in str(w.message) for w in caught)
+    assert not any("warm-up" in str(w.message) for w in caught)
     assert history["gradient_norm"][0] > 0
     assert [int(o.iterations) for o in trainer.optimizers] == [1, 5, 5]
     lengths = [
@@ -157,12 +159,12 @@ def test_the_policy_takes_its_first_step_when_the_head_start_is_over():
     assert max(lengths) == pytest.approx(1e-3, rel=0.02)
 
 
-def test_without_a_head_start_nothing_is_said_of_it():
+def test_without_a_warmup_nothing_is_said_of_it():
     policy = quick_start(tiny_gpt2(max_length=8, num_layers=1))
     data = demonstrations(policy, ["ab", "c d"], ["e f", "g"], batch_size=2)
     trainer = trainer_of(policy, "sgd", 0)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         history = trainer.fit(data, epochs=1, verbose=0).history
-    assert not any("head start" in str(w.message) for w in caught)
+    assert not any("warm-up" in str(w.message) for w in caught)
     assert history["gradient_norm"][0] > 0

@@ -9,6 +9,7 @@ from testing import tiny_gpt2
 
 import keras_irl
 from keras_irl.data import demonstrations
+from keras_irl.data.texts import Texts
 from keras_irl.models import enable_lora
 from keras_irl.trainers.reference import policy_log_probs
 
@@ -86,6 +87,7 @@ class Machine:
             kernel.assign(generator.normal(size=kernel.shape))
         self.trainer.compile(keras.optimizers.SGD(0.3))
         self.data = batches(self.policy)
+        self.batch = Texts(*self.data[0])
         self.variables = [*self.trainer.variables]
         self.start = [numpy(variable) for variable in self.variables]
 
@@ -103,10 +105,10 @@ class Machine:
 
     def of_reference(self):
         with self.trainer.as_it_was() as reference:
-            return numpy(policy_log_probs(reference, self.data[0], False))
+            return numpy(policy_log_probs(reference, self.batch, False))
 
     def of_policy(self):
-        return numpy(policy_log_probs(self.policy, self.data[0], False))
+        return numpy(policy_log_probs(self.policy, self.batch, False))
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -25,7 +25,7 @@ def tiny():
 
 
 def at_once(policy):
-    """An adversary whose policy has no head start to wait for."""
+    """An adversary whose policy has no warm-up to wait for."""
     return keras_irl.GAIL(
         policy, policy_gradient=keras_irl.PolicyGradient(warmup_steps=0)
     )

@@ -35,7 +35,7 @@ TRAINERS = (
 
 
 def at_once(policy, **kwargs):
-    """An adversary whose policy has no head start to wait for."""
+    """An adversary whose policy has no warm-up to wait for."""
     return keras_irl.GAIL(
         policy,
         policy_gradient=keras_irl.PolicyGradient(warmup_steps=0),
@@ -439,7 +439,7 @@ def test_a_policy_that_was_trained_by_itself_is_loaded_silently(make, tmp_path):
 
 
 @in_one_backend
-def test_what_layers_ask_for_moves_no_policy_in_its_head_start():
+def test_what_layers_ask_for_moves_no_policy_in_its_warmup():
     policy, data = tiny()
     table = policy.backbone.token_embedding.embeddings
     table.regularizer = keras.regularizers.L2(0.1)

@@ -16,15 +16,16 @@ from testing import tiny_t5
 
 import keras_irl
 from keras_irl.data import demonstrations
+from keras_irl.data.texts import Texts
 from keras_irl.models import AdaptedScorer
 from keras_irl.models import TokenScorer
 from keras_irl.models import copy_policy
 from keras_irl.models import enable_lora
+from keras_irl.models.policy_model import ForwardPass
 from keras_irl.ops import token_statistics
 from keras_irl.trainers.gail import Judgment
 from keras_irl.trainers.gail import RolloutRecord
 from keras_irl.trainers.reference import policy_log_probs
-from keras_irl.trainers.rollouts import Texts
 
 SGD = keras.optimizers.SGD
 
@@ -219,7 +220,10 @@ def test_the_gradient_of_each_network_is_that_of_its_own_loss(problem):
         # What is logged stays in the scope.
         with keras.StatelessScope():
             return trainer.batch_loss(
-                token_statistics(q_values, actions), mask, True, (x, said)
+                token_statistics(q_values, actions),
+                mask,
+                True,
+                ForwardPass(x, said),
             )
 
     of_policy, of_logits, of_values = gradient(loss, q_values, logits, values)
@@ -256,12 +260,12 @@ def test_the_gradient_of_each_network_is_that_of_its_own_loss(problem):
     )
 
 
-def test_the_head_start_is_used_with_the_default_optimizers(machine):
+def test_the_warmup_is_used_with_the_default_optimizers(machine):
     trainer = keras_irl.GAIL(tiny_t5(num_layers=1))
     trainer.compile()
     policy, *others = trainer.optimizers
     rates = [float(policy.learning_rate)]
-    # Its own steps: it counts none in the head start.
+    # Its own steps: it counts none in the warm-up.
     for step in (1000, 2000, 9000):
         policy.iterations.assign(step)
         rates.append(float(policy.learning_rate))
@@ -364,7 +368,7 @@ def test_what_was_judged_before_counts(problem):
     means = trainer.means
     for name in ("reward_mean", "value_loss"):
         means[name].reset_state()
-    trainer.batch_loss(statistics, mask, True, (x, y_pred))
+    trainer.batch_loss(statistics, mask, True, ForwardPass(x, y_pred))
     assert float(means["reward_mean"].result()) == pytest.approx(7.0)
     assert float(means["value_loss"].result()) == 0.0
 
@@ -460,6 +464,7 @@ def loss_of(problem, policy_gradient=None, **attributes):
     try:
         for name, value in attributes.items():
             setattr(trainer, name, value)
+        batch = ForwardPass(*batch)
         return float(trainer.batch_loss(statistics, mask, True, batch))
     finally:
         for name, value in before.items():
@@ -525,9 +530,9 @@ def test_more_updates_of_the_discriminator_wait_for_the_policy(trained):
 
 def test_a_tiled_vocabulary_changes_no_number(trained):
     policy = fresh(trained)
-    batch = data(policy)[0]
+    batch = Texts(*data(policy)[0])
     found = [policy_log_probs(policy, batch, tiles) for tiles in (False, True)]
-    plain, tiled = (numpy(x)[batch[2] > 0] for x in found)
+    plain, tiled = (numpy(x)[batch.mask > 0] for x in found)
     np.testing.assert_allclose(tiled, plain, rtol=1e-4, atol=1e-5)
 
 

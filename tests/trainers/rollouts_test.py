@@ -20,6 +20,7 @@ from testing import tiny_t5
 import keras_irl
 from keras_irl.data import demonstrations
 from keras_irl.data import packed_demonstrations
+from keras_irl.data.texts import Texts
 from keras_irl.generation import TokenSampler
 from keras_irl.trainers import Rollouts
 from keras_irl.trainers.rollouts import ReplayBuffer
@@ -261,9 +262,8 @@ def test_a_buffer_picks_each_of_its_rollouts_as_often(writes):
         rows = slice(0, count)
         marked = np.array(actions[rows])
         marked[:, 0] = first + np.arange(count)
-        buffer.exchange(
-            {name: x[rows] for name, x in inputs.items()}, marked, mask[rows]
-        )
+        kept = {name: x[rows] for name, x in inputs.items()}
+        buffer.exchange(Texts(kept, marked, mask[rows]))
     assert int(buffer.num_kept) == 5
     picked = buffer._pick(
         [buffer.actions], 5000, [ops.convert_to_tensor(actions)]

@@ -5,10 +5,11 @@ import resource
 
 import pytest
 
-from keras_irl.reporting.atomic_files import atomic_save
-from keras_irl.reporting.atomic_files import atomic_write
-from keras_irl.reporting.atomic_files import check_folder
-from keras_irl.reporting.atomic_files import part_beside
+from keras_irl.atomic_files import atomic_folder
+from keras_irl.atomic_files import atomic_save
+from keras_irl.atomic_files import atomic_write
+from keras_irl.atomic_files import check_folder
+from keras_irl.atomic_files import part_beside
 
 
 def contents(folder):
@@ -121,3 +122,23 @@ def test_a_file_may_be_read_by_whom_others_are(tmp_path):
     atomic_write({"a": "1"}, tmp_path)
     modes = {(tmp_path / name).stat().st_mode for name in ("a", "mine")}
     assert len(modes) == 1
+
+
+def test_a_folder_is_there_with_all_its_files_or_not_at_all(tmp_path):
+    folder = tmp_path / "made" / "exported"
+    with pytest.raises(KeyError):
+        with atomic_folder(folder) as part:
+            (part / "a").write_text("1")
+            raise KeyError
+    assert list(folder.parent.iterdir()) == []
+    with atomic_folder(folder) as part:
+        (part / "a").write_text("1")
+        assert not folder.exists()
+    assert list(folder.parent.iterdir()) == [folder]
+    assert contents(folder) == {"a": "1"}
+
+
+def test_the_old_name_warns_and_is_the_same():
+    with pytest.warns(DeprecationWarning, match="keras_irl.atomic_files"):
+        from keras_irl.reporting.atomic_files import atomic_write as old
+    assert old is atomic_write
