@@ -25,6 +25,7 @@ NAMES_A_BACKEND = {
     "keras_seams.py": "clears what Keras misses",
     "cli/compilation_cache.py": "refuses a folder on others",
     "cli/devices.py": "refuses a mesh on others",
+    "cli/error_messages.py": "knows the error of a full memory",
     "cli/flags.py": "offers the backends as a choice",
     "generation/weight_casts.py": "casts once what no compiler does",
     "generation/responses.py": "warms up what is compiled",
@@ -473,9 +474,6 @@ def test_nothing_but_the_parser_imports_a_command():
         if room(path) != "cli" or path.stem == "parser":
             return
         modules = {f"keras_irl.cli.{name}" for name in commands()}
-        if path.stem == "train":
-            # A training is reported as a comparison of one policy.
-            modules -= {"keras_irl.cli.compare"}
         for module in modules.intersection(imported_names(tree)):
             yield f"imports {module}"
 

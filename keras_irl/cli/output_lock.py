@@ -48,7 +48,7 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         if file is not None:
-            # While it is still ours: what others made since is left to them.
+            # While this process holds it: what others made since is theirs.
             (folder / NAME).unlink(missing_ok=True)
             os.close(file)
         for place in made:
