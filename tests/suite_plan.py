@@ -56,7 +56,6 @@ BACKEND_FREE = (
     "quick_check_test.py",
     "reporting",
     "rewards/correlations_test.py",
-    "rewards/corruptions_test.py",
     "rewards/heat_map_columns_test.py",
     "rewards/heat_maps_test.py",
     "rewards/selection_test.py",
