@@ -9,7 +9,6 @@ no method of theirs is replaced for good, save by `wrap_call` (`rematerialize`).
 import contextlib
 import functools
 import inspect
-import warnings
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -21,6 +20,8 @@ import keras_hub
 from keras import ops
 from keras import tree
 
+from keras_irl.expected_warnings import WHILE_BUILT
+from keras_irl.expected_warnings import HiddenWarnings
 from keras_irl.types import Distribution
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
@@ -37,10 +38,7 @@ def without_mask_warnings() -> Iterator[None]:
     Waits for: a T5 of keras-hub whose embedding attaches no mask, as those of
     its other families don't (keras-team/keras-hub#2141).
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", ".*destroy the mask information", UserWarning
-        )
+    with HiddenWarnings(WHILE_BUILT):
         yield
 
 

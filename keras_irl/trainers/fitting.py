@@ -8,6 +8,7 @@ import keras
 
 from keras_irl.data.dataset import Demonstrations
 from keras_irl.devices import rows_in_words
+from keras_irl.expected_warnings import HiddenWarnings
 from keras_irl.keras_seams import OF_A_VALIDATION
 from keras_irl.keras_seams import build_metrics
 from keras_irl.models.policy_model import PolicyModel
@@ -53,7 +54,7 @@ class FitLoop(PolicyModel):
         if not self.compiled:
             return super().fit(**arguments)
         arguments = stream(arguments, self.steps_per_execution)
-        with own_rows_are_read(arguments), rows_in_words():
+        with own_rows_are_read(arguments), rows_in_words(), HiddenWarnings():
             history = self._fit(arguments)
         if self.not_finite is not None:
             wrapper_of(self.optimizer).resume()
@@ -106,7 +107,7 @@ class FitLoop(PolicyModel):
             )
         with own_rows_are_read(arguments), DeferredSignals(self) as steps:
             arguments["callbacks"] = steps.around(arguments.get("callbacks"))
-            with rows_in_words():
+            with rows_in_words(), HiddenWarnings():
                 return super().evaluate(**arguments)
 
     @functools.wraps(keras.Model.predict)
@@ -122,5 +123,5 @@ class FitLoop(PolicyModel):
             )
         # Where a step fails, it brings the weights back that Keras took away.
         with own_rows_are_read(arguments), DeferredSignals(self):
-            with rows_in_words():
+            with rows_in_words(), HiddenWarnings():
                 return super().predict(**arguments)
