@@ -17,6 +17,11 @@ import statistics
 
 import keras
 import numpy as np
+from corruptions import KINDS
+from corruptions import auc
+from corruptions import corrupt
+from corruptions import rank_of_lowest
+from corruptions import tokens_at
 
 import keras_irl
 from keras_irl.data import demonstrations
@@ -25,11 +30,6 @@ from keras_irl.models import load_policy
 from keras_irl.reporting.tables import Table
 from keras_irl.reporting.tables import markdown_table
 from keras_irl.rewards import token_rewards
-from keras_irl.rewards.corruptions import KINDS
-from keras_irl.rewards.corruptions import auc
-from keras_irl.rewards.corruptions import corrupt
-from keras_irl.rewards.corruptions import rank_of_lowest
-from keras_irl.rewards.corruptions import tokens_at
 
 # Name of the score, the policy, its numbers per token.
 SCORES = {

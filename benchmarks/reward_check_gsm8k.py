@@ -17,12 +17,12 @@ import json
 import pathlib
 
 import numpy as np
+from corruptions import auc
 
 from keras_irl.cli.saved_policies import load_saved
 from keras_irl.reporting.tables import Table
 from keras_irl.reporting.tables import markdown_table
 from keras_irl.rewards import token_rewards
-from keras_irl.rewards.corruptions import auc
 
 FILE = "example_model_solutions.jsonl"
 MODELS = (

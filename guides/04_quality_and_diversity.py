@@ -187,12 +187,16 @@ looked at once.
 
 
 def half(task, start):
-    rows = [
-        list(column)[start::2]
-        for column in (task.prompts, task.responses, task.references)
-    ]
+    prompts = list(task.prompts)[start::2]
+    responses = list(task.responses)[start::2]
     return keras_irl.tasks.Task(
-        task.name, "test", rows=rows, pairs=rows[:2], metrics=dict(task.metrics)
+        task.name,
+        "test",
+        prompts=prompts,
+        responses=responses,
+        references=list(task.references)[start::2],
+        pairs=(prompts, responses),
+        metrics=dict(task.metrics),
     )
 
 

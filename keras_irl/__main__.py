@@ -14,11 +14,12 @@ from keras_irl.cli.error_messages import explain
 from keras_irl.cli.parser import COMMANDS
 from keras_irl.cli.parser import parse_arguments
 from keras_irl.cli.stopping import Stop
-from keras_irl.cli.terminal import expected_warnings_hidden
 from keras_irl.cli.terminal import shown_safely
 from keras_irl.cli.terminal import start_up_lines_hidden
 from keras_irl.cli.terminal import warnings_in_words
 from keras_irl.cli.xla_fusion import use_multi_output_fusion
+from keras_irl.expected_warnings import IN_COMMANDS
+from keras_irl.expected_warnings import HiddenWarnings
 
 
 def main(arguments: Sequence[str] | None = None) -> Any:
@@ -77,7 +78,8 @@ def _run(options, stop):
 
     command = COMMANDS[options.job]
     command.check(options)
-    with expected_warnings_hidden(), warnings_in_words(), progress_shown():
+    hidden = HiddenWarnings(IN_COMMANDS)
+    with hidden, warnings_in_words(), progress_shown():
         with stop.at_once(), start_up_lines_hidden():
             # What takes seconds, and now: Keras reads its backend at import.
             importlib.import_module("keras_irl.trainers")

@@ -5,8 +5,11 @@ import importlib
 import inspect
 import warnings
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 from typing import TypeVar
+
+from keras_irl.error_texts import shortened
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -28,7 +31,7 @@ def warn_of_old_name(old: str, new: str, removed_in: str) -> None:
 
 
 def offer(
-    door: str, names: dict[str, Any], *, removed_in: str | None = None
+    room: str, names: dict[str, Any], *, removed_in: str | None = None
 ) -> Callable[..., Any]:
     """Makes the `__getattr__` of a room that offers names of others.
 
@@ -36,7 +39,7 @@ def offer(
     stands above it.
 
     Args:
-        door: The name of the room, its `__name__`.
+        room: The name of the module that offers them, its `__name__`.
         names: Dictionary from a name to the module that it stands in, or to
             `"module:name"` where it has another name there.
         removed_in: The version that no longer offers them here; asking then
@@ -48,12 +51,12 @@ def offer(
 
     def get(name):
         if name not in names:
-            raise AttributeError(f"module {door!r} has no attribute {name!r}")
+            raise AttributeError(f"module {room!r} has no attribute {name!r}")
         place, _, new_name = names[name].partition(":")
         new_name = new_name or name
         if removed_in is not None:
             warn_of_old_name(
-                f"{door}.{name}", f"{place}.{new_name}", removed_in
+                f"{room}.{name}", f"{place}.{new_name}", removed_in
             )
         return getattr(importlib.import_module(place), new_name)
 
@@ -98,6 +101,57 @@ def renamed_arguments(
         # wrapper.
         vars(with_old_names)["__signature__"] = inspect.signature(function)
         return with_old_names  # type: ignore[return-value]
+
+    return decorate
+
+
+def unpacked_argument(
+    removed_in: str, old: str, new: Sequence[str], positional: Sequence[str]
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Makes a decorator of functions that once took several things as one.
+
+    Args:
+        removed_in: The version that no longer takes them so; it warns.
+        old: The name of the argument that was a tuple of them.
+        new: The name of each, in the order of the tuple.
+        positional: What could be passed by position before, in that order;
+            of it, what comes before `old` still can.
+
+    Returns:
+        A function from a function to one that takes both.
+
+    Example:
+    >>> @unpacked_argument("0.3", "size", ["height", "width"], ["size"])
+    ... def area(*, height, width):
+    ...     return height * width
+    """
+
+    def decorate(function: Function) -> Function:
+        name = function.__qualname__.removesuffix(".__init__")
+
+        @functools.wraps(function)
+        def with_old_argument(*args, **kwargs):
+            still = list(positional).index(old)
+            if len(args) > still:
+                by_position = args[still : len(positional)]
+                kwargs |= zip(positional[still:], by_position, strict=False)
+                args = args[:still] + args[len(positional) :]
+            if old in kwargs:
+                values = kwargs.pop(old)
+                is_of_them = isinstance(values, tuple | list)
+                if not is_of_them or len(values) != len(new):
+                    raise ValueError(
+                        f"Pass {', '.join(f'`{one}=`' for one in new)}, each "
+                        f"by its name. Received: {old}={shortened(values)}"
+                    )
+                warn_of_old_name(
+                    f"{name}({old}=)", "=, ".join(new) + "=", removed_in
+                )
+                kwargs |= dict(zip(new, values, strict=True))
+            return function(*args, **kwargs)
+
+        vars(with_old_argument)["__signature__"] = inspect.signature(function)
+        return with_old_argument  # type: ignore[return-value]
 
     return decorate
 

@@ -18,7 +18,7 @@ from keras_irl.types import Distribution
 
 
 @runtime_checkable
-class VariableLayouts(Protocol):
+class _VariableLayouts(Protocol):
     """A distribution that says how it would divide a variable."""
 
     def axes_of(self, variable: keras.Variable) -> Sequence[str | None]:
@@ -199,7 +199,7 @@ def check_placed(
                 f"`keras_irl.distribution.distribute({name})`. Received: "
                 f"{variable.path} with layout={layout} for {_mesh_text()}"
             )
-    if name == "policy" and isinstance(distribution, VariableLayouts):
+    if name == "policy" and isinstance(distribution, _VariableLayouts):
         _check_divided(variables, distribution)
 
 

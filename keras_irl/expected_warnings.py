@@ -1,21 +1,30 @@
-"""Warnings of libraries about what is meant to be so, left out."""
+"""Warnings of libraries about what is meant to be so, hidden for a while."""
 
 import contextlib
 import logging
+import re
 import warnings
-from collections.abc import Iterator
+import weakref
+from collections.abc import Sequence
+from typing import Any
 
-# Layers that heed a padding mask, though Keras can't know it.
-_MASKS_ARE_HEEDED = (
-    r"Layer '.*' \(of type T5.*\) was passed an input with a mask attached to "
+# Layers that heed a padding mask, though Keras can't know it: all that
+# keras-hub and this package make; in a model of a user's, those of a T5.
+_MASK = (
+    r"Layer '.*' \(of type {}\) was passed an input with a mask attached to "
     r"it\. However, this layer does not support masking and will therefore "
     "destroy the mask information"
 )
 # Demonstrations shuffle themselves; `fit` of keras-hub asks for it by default.
-_SHUFFLING_IS_OURS = (
+_SHUFFLED_ALREADY = (
     "`shuffle=True` was passed, but will be ignored since the data `x` was "
     "provided as a grain dataset"
 )
+# What a command loads is compiled by the command, if it is trained.
+_NOT_COMPILED = r"`compile\(\)` was not called as part of model loading because"
+WHILE_BUILT = (_MASK.format(".*"),)
+_WHILE_FITTED = (_MASK.format("T5.*"), _SHUFFLED_ALREADY)
+IN_COMMANDS = (*WHILE_BUILT, _SHUFFLED_ALREADY, _NOT_COMPILED)
 
 # What Keras says at the end of each epoch of data that can't tell its length.
 _DATA_HAS_AN_END = "Your input ran out of data; interrupting training"
@@ -28,41 +37,74 @@ class _WithoutReadAhead(logging.Filter):
         return "prefetch_buffer_size=" not in record.getMessage()
 
 
-_WITHOUT_READ_AHEAD = _WithoutReadAhead()
+class HiddenWarnings:
+    """Hides expected warnings until it ends, or nothing refers to it any more.
 
-
-def hide_expected_warnings() -> None:
-    """Hides what `fit` of keras-hub says about any demonstrations.
-
-    Warnings of the same kind about other layers and other data still show.
-    Nothing happens where it was called before.
-
-    Example:
-    >>> hide_expected_warnings()
-    """
-    for message in (_MASKS_ARE_HEEDED, _SHUFFLING_IS_OURS):
-        warnings.filterwarnings("ignore", message, UserWarning)
-    logging.getLogger("absl").addFilter(_WITHOUT_READ_AHEAD)
-
-
-@contextlib.contextmanager
-def ends_of_data_hidden(are_expected: bool) -> Iterator[None]:
-    """Hides that Keras calls the end of an epoch's data an interruption.
+    Other warnings still show, and whatever filters are set meanwhile stay:
+    what is taken back at the end are its own filters alone.
 
     Args:
-        are_expected: Whether nobody asked for more batches than there are;
-            else nothing is hidden.
-
-    Yields:
-        Nothing.
+        messages: Regular expressions of how warnings begin. Defaults to those
+            of a `fit` on demonstrations.
 
     Example:
-    >>> with ends_of_data_hidden(True):
+    >>> with HiddenWarnings():
+    ...     warnings.warn(
+    ...         "`shuffle=True` was passed, but will be ignored since the data "
+    ...         "`x` was provided as a grain dataset."
+    ...     )
+    """
+
+    def __init__(self, messages: Sequence[str] = _WHILE_FITTED) -> None:
+        # As `warnings.filterwarnings` would, which takes what somebody else
+        # has set in the same words as its own.
+        found: Any = warnings.filters
+        filters = [
+            ("ignore", re.compile(message, re.IGNORECASE), UserWarning, None, 0)
+            for message in messages
+        ]
+        found[:0] = filters
+        log_filter = _WithoutReadAhead()
+        logging.getLogger("absl").addFilter(log_filter)
+        self._end = weakref.finalize(self, _end, found, filters, log_filter)
+
+    def __enter__(self) -> "HiddenWarnings":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Shows warnings again."""
+        self._end()
+
+
+def _end(found, filters, log_filter):
+    logging.getLogger("absl").removeFilter(log_filter)
+    # A `warnings.catch_warnings` puts a copy in the place of the list, and the
+    # list back when it ends.
+    lists = [found]
+    if warnings.filters is not found:
+        lists.append(warnings.filters)
+    for place in lists:
+        for one in filters:
+            with contextlib.suppress(ValueError):
+                place.remove(one)
+
+
+def while_fitted(ends_are_expected: bool) -> HiddenWarnings:
+    """Hides what Keras says of demonstrations in a `fit`, and of their end.
+
+    Args:
+        ends_are_expected: Whether nobody asked for more batches than there
+            are, so that the end of an epoch's data is no interruption.
+
+    Returns:
+        A context manager, `HiddenWarnings`.
+
+    Example:
+    >>> with while_fitted(ends_are_expected=True):
     ...     warnings.warn("Your input ran out of data; interrupting training.")
     """
-    if not are_expected:
-        yield
-        return
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", _DATA_HAS_AN_END, UserWarning)
-        yield
+    ends = (_DATA_HAS_AN_END,) if ends_are_expected else ()
+    return HiddenWarnings((*_WHILE_FITTED, *ends))

@@ -11,7 +11,6 @@ import functools
 import inspect
 import json
 import types
-import warnings
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -23,6 +22,8 @@ import keras_hub
 from keras import ops
 from keras import tree
 
+from keras_irl.expected_warnings import WHILE_BUILT
+from keras_irl.expected_warnings import HiddenWarnings
 from keras_irl.types import Distribution
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
@@ -39,10 +40,7 @@ def without_mask_warnings() -> Iterator[None]:
     Waits for: a T5 of keras-hub whose embedding attaches no mask, as those of
     its other families don't (keras-team/keras-hub#2141).
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", ".*destroy the mask information", UserWarning
-        )
+    with HiddenWarnings(WHILE_BUILT):
         yield
 
 

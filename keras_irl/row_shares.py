@@ -19,7 +19,7 @@ class Share(NamedTuple):
 
     Attributes:
         index: Which of the equal shares, counted from 0. Processes that hold
-            parts of one replica of the policy have the same.
+            parts of one copy of the policy have the same.
         count: How many shares there are.
     """
 

@@ -11,7 +11,7 @@ from keras_irl.diagnosis import Diagnosis
 from keras_irl.generation.samplers import BranchingSampler
 from keras_irl.tasks import arithmetic
 
-# door, old name, room that it stands in, new name
+# room, old name, room that it stands in, new name
 OLD_NAMES = [
     ("evaluation", "bleu", "metrics", "bleu"),
     ("evaluation", "TextMetric", "metrics", "TextMetric"),
@@ -27,10 +27,10 @@ OLD_NAMES = [
 ]
 
 
-@pytest.mark.parametrize(("door", "old", "room", "new"), OLD_NAMES)
-def test_an_old_name_is_the_new_one_and_says_so(door, old, room, new):
+@pytest.mark.parametrize(("old_room", "old", "room", "new"), OLD_NAMES)
+def test_an_old_name_is_the_new_one_and_says_so(old_room, old, room, new):
     with pytest.warns(DeprecationWarning, match=f"keras_irl.{room}.{new}"):
-        found = getattr(getattr(keras_irl, door), old)
+        found = getattr(getattr(keras_irl, old_room), old)
     assert found is getattr(getattr(keras_irl, room), new)
 
 

@@ -55,11 +55,11 @@ def pytest_collection_modifyitems(items, config):
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
     if _names_a_path(config) or suite_plan.EVERYWHERE in os.environ:
         return
-    ours, left = [], []
+    kept, left = [], []
     for item in items:
-        (ours if BACKEND in _backends(item) else left).append(item)
+        (kept if BACKEND in _backends(item) else left).append(item)
     if left:
-        items[:] = ours
+        items[:] = kept
         config.hook.pytest_deselected(items=left)
         # Slow ones run in `make nightly`, on every backend.
         config.stash[LEFT].update(

@@ -87,10 +87,10 @@ RECORDS = (
 
 @pytest.mark.parametrize("room", made_pages.ROOMS)
 def test_everything_that_is_offered_has_an_example(room):
-    door = vars(vars(keras_irl)["__getattr__"](room))
+    names = vars(vars(keras_irl)["__getattr__"](room))
     without = [
         name
-        for name, value in door.items()
+        for name, value in names.items()
         if not name.startswith("_")
         and (inspect.isclass(value) or inspect.isfunction(value))
         and not re.search(r">>> |```python", f"{value.__doc__}")
@@ -100,10 +100,10 @@ def test_everything_that_is_offered_has_an_example(room):
 
 def test_every_loss_and_trainer_has_its_equation():
     for room in ("losses", "trainers"):
-        door = vars(vars(keras_irl)["__getattr__"](room))
+        names = vars(vars(keras_irl)["__getattr__"](room))
         offered = {
             name
-            for name, value in door.items()
+            for name, value in names.items()
             if not name.startswith("_")
             and (inspect.isclass(value) or inspect.isfunction(value))
         }

@@ -78,16 +78,11 @@ def ended(name, error, monkeypatch, capsys):
     return main(arguments), capsys.readouterr().err
 
 
-class ResourceExhaustedError(Exception):
-    """As TensorFlow has one."""
-
-
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize(
     ("error", "message"),
     [
         (MemoryError("1.5 TiB"), "not enough memory.*MemoryError: 1.5 TiB"),
-        (ResourceExhaustedError("OOM"), "not enough memory.*: OOM"),
         (OverflowError("too large"), "larger than.*OverflowError: too large"),
         (RecursionError("depth"), "larger than.*RecursionError: depth"),
         (RuntimeError("CUDA\nlines"), "library.*Received: RuntimeError: CUDA$"),

@@ -2,7 +2,7 @@
 
 The benchmarks, the changelog and the table of families stand in the repository
 and are read there too: here they are copied, with their links turned around.
-The API reference has a page for each room, of what its door offers. Guides are
+The API reference has a page for each room, of what it offers. Guides are
 notebooks; those that are there are rendered.
 """
 
@@ -99,7 +99,7 @@ def _families(root):
 
 
 def _room(name):
-    """The page of a room: what its door offers, each with its docstring."""
+    """The page of a room: what it offers, each with its docstring."""
     module = importlib.import_module(f"keras_irl.{name}")
     first, *rest = inspect.getdoc(module).split("\n")
     elsewhere = []

@@ -4,12 +4,8 @@ import signal
 import threading
 from typing import Any
 
-# The last is that of a terminal that was closed; Windows has none.
-_SIGNALS = tuple(
-    number
-    for number in signal.Signals
-    if number.name in ("SIGINT", "SIGTERM", "SIGHUP")
-)
+from keras_irl.signals import put_back
+from keras_irl.signals import replace_handlers
 
 
 class HeldSignals:
@@ -33,13 +29,7 @@ class HeldSignals:
         self.release()
         if threading.current_thread() is not threading.main_thread():
             return
-        for number in _SIGNALS:
-            handler = signal.getsignal(number)
-            # What is ignored stays so; what was not made in Python can't be
-            # put back from there.
-            if handler is not None and handler is not signal.SIG_IGN:
-                self._handlers[number] = handler
-                signal.signal(number, self._hold)
+        replace_handlers(self._hold, _is_held, replaced=self._handlers)
 
     def release(self) -> None:
         """Ends to hold signals back, and hands on the one that waits.
@@ -71,8 +61,7 @@ class HeldSignals:
     def _put_back(self):
         """Ends to hold signals back, and returns the handlers of before."""
         # One that comes meanwhile still finds its handler.
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+        put_back(self._handlers)
         handlers, self._handlers = self._handlers, {}
         return handlers
 
@@ -81,6 +70,12 @@ class HeldSignals:
             self._held = (number, frame)
         else:
             _handle(self._handlers[number], number, frame)
+
+
+def _is_held(handler):
+    # What is ignored stays so; what was not made in Python can't be put back
+    # from there.
+    return handler is not None and handler is not signal.SIG_IGN
 
 
 def _handle(handler, number, frame):

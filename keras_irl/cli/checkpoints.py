@@ -1,4 +1,4 @@
-"""Checkpoints of unfinished runs, and files that are whole or not there."""
+"""Checkpoints of unfinished runs, and weights on a disk with room."""
 
 import contextlib
 import errno
@@ -27,8 +27,8 @@ STEPS, OLDER = "steps", "progress.json"
 class RunCheckpoint:
     """The last state of an unfinished run, and its best.
 
-    `keras_irl.callbacks.Checkpoint` keeps it, in a folder of its own: what lies
-    beside that is not ours.
+    `keras_irl.callbacks.Checkpoint` keeps it, in a folder of its own; files
+    beside that are left alone.
 
     Args:
         name: What to call the run.
@@ -74,7 +74,7 @@ class RunCheckpoint:
         return any(path.name.isdigit() for path in self.path.glob("*"))
 
     def callback(self, every: int, keeps_best: bool) -> Checkpoint:
-        """Makes what keeps the state of a `fit`, and brings it back.
+        """The checkpoint callback of the run: saves its state, and restores it.
 
         Args:
             every: The number of steps from one checkpoint to the next.
@@ -86,7 +86,7 @@ class RunCheckpoint:
         return _OfCommand(self.path, every, keep=1, monitor=monitor)
 
     def delete(self) -> None:
-        """Drops what is kept, and nothing else that lies there."""
+        """Deletes the checkpoint, and its folder where that is empty then."""
         if self.folder.is_symlink() or not self.folder.is_dir():
             return
         self.manifest.forget(self.path)
@@ -95,19 +95,22 @@ class RunCheckpoint:
 
 
 class _OfCommand(Checkpoint):
-    """One whose errors speak of a command, and not of a `fit`."""
+    """A checkpoint whose errors name a command, and not a `fit`."""
 
     remedy = Remedy("the same command", "another `--output`")
 
 
-def atomic_save_weights(
+def save_where_room(
     save: Callable[[pathlib.Path], None], path: pathlib.Path, trainer: Trainer
 ) -> None:
-    """Saves weights to a file that is whole or not there.
+    """Saves weights where the disk has room for them.
+
+    Where writing fails, the file is removed: what may not be lost is no path
+    for it, but a part beside it that `atomic_save` puts in its place.
 
     Args:
         save: Function from a path that writes it.
-        path: Where to write.
+        path: Where to write. What lies there is lost.
         trainer: The trainer whose weights are saved.
 
     Raises:
@@ -137,7 +140,7 @@ def json_text(value: Any) -> str:
 
 @contextlib.contextmanager
 def _removed_on_failure(path):
-    """Leaves no half of a file, and says which one could not be written."""
+    """Removes a file where writing fails, and names it in the error."""
     try:
         yield
     except OSError as error:

@@ -89,7 +89,7 @@ def with_chosen_metrics(
 
 
 def metric_sources(names: Sequence[str] | None) -> dict[str, str]:
-    """Tells functions of the user's own apart by the files that hold them.
+    """Digests of the files that hold the user's own metrics.
 
     Args:
         names: List of names, see `metric_name`, or `None`.
@@ -178,7 +178,7 @@ def _function(name) -> Callable[..., Any]:
         near = difflib.get_close_matches(function, vars(module), 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise _error(
-            f"There is no {function!r} in {vars(module).get('__file__')}{hint}",
+            f"There is no {function!r} in {module.__spec__.origin}{hint}",
             name,
         )
     found = vars(module)[function]

@@ -11,7 +11,7 @@ from keras_irl.cli.training_flags import add_fine_tuning
 
 
 def add_arguments(commands: Commands) -> None:
-    """Adds the command to those there are.
+    """Adds the command and its flags to the parser.
 
     Args:
         commands: What `add_subparsers` of `argparse` returned.

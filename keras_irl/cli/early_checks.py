@@ -10,10 +10,12 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
+from keras_irl.cli.devices import check_mesh
 from keras_irl.cli.flag_values import flag_of
 from keras_irl.cli.flags import GENERATED_TASKS
 from keras_irl.cli.flags import TASKS
 from keras_irl.cli.output_lock import check_unlocked
+from keras_irl.cli.training_flags import check_optimizer_flags
 from keras_irl.error_texts import shortened
 from keras_irl.folders import check_folder
 from keras_irl.folders import check_text_file
@@ -30,6 +32,22 @@ _STEMS = {
     "test": ("testset",),
 }
 _OF_TABLES = ("e2e", "e2e-delexicalized")
+
+
+def check_training_flags(options: argparse.Namespace) -> None:
+    """Checks the flags, the files and the output folder of a training.
+
+    Args:
+        options: What `parse_arguments` returns.
+
+    Raises:
+        ValueError: If a flag, a file or the output folder is wrong.
+    """
+    check_encoding(options)
+    check_optimizer_flags(options)
+    check_task_flags(options.task, options.path, ("train", "test"))
+    check_mesh(options)
+    check_output_path(options.output)
 
 
 def check_encoding(options: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 import argparse
 import errno
 import os
+import sys
 import tempfile
 
 from keras_irl.cli.flag_values import flag_of
@@ -13,8 +14,6 @@ TRACEBACK = "KERAS_IRL_TRACEBACK"
 CONTINUED = ("compare", "evaluate", "train")
 # How a system says that there is no more room on a disk.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# Of TensorFlow, which shares no class with other errors of memory.
-_OUT_OF_MEMORY = "ResourceExhaustedError"
 # Arguments of others that flags have other names for.
 _SYNONYMS = {
     "encoder_sequence_length": "max_prompt_length",
@@ -39,7 +38,7 @@ def explain(error: Exception, options: argparse.Namespace) -> str | None:
 
 
 def raise_if_too_small(error: Exception) -> None:
-    """Raises again what was no fault of the file that was read.
+    """Raises errors of the machine again, such as of a full disk or memory.
 
     Keras unpacks a file before it reads it, for which the disk may lack room.
     Whoever took the file for damaged would delete it.
@@ -77,8 +76,7 @@ def _reason(error, options):
         return _of_system(error, options)
     if isinstance(error, ValueError):
         return str(error)
-    is_full = isinstance(error, MemoryError)
-    if is_full or type(error).__name__ == _OUT_OF_MEMORY:
+    if _is_out_of_memory(error):
         reason = "The machine has not enough memory for it. Pass a smaller "
         reason += "`--batch-size`, or other smaller numbers."
     elif isinstance(error, (OverflowError, RecursionError)):
@@ -92,6 +90,17 @@ def _reason(error, options):
     return (
         f"{reason} To see where, set {TRACEBACK}=1. "
         f"Received: {type(error).__name__}: {first[0][:300]}"
+    )
+
+
+def _is_out_of_memory(error):
+    if isinstance(error, MemoryError):
+        return True
+    # Its error shares no class with others of memory. Where nothing has
+    # imported it, nothing has raised its error.
+    tensorflow = sys.modules.get("tensorflow")
+    return tensorflow is not None and isinstance(
+        error, tensorflow.errors.ResourceExhaustedError
     )
 
 

@@ -42,7 +42,7 @@ _SETTINGS = (
 
 
 def add_arguments(commands: Commands) -> None:
-    """Adds the command to those there are.
+    """Adds the command and its flags to the parser.
 
     Args:
         commands: What `add_subparsers` of `argparse` returned.
@@ -136,7 +136,7 @@ def evaluate_policies(options: argparse.Namespace) -> dict[str, Any]:
     check_output("evaluate", options.output)
     check_num_resamples(options.num_resamples)
     groups = {
-        name: [PolicyFile(name, *numbered) for numbered in enumerate(paths)]
+        name: [_PolicyFile(name, *numbered) for numbered in enumerate(paths)]
         for name, paths in named_paths(options.policy).items()
     }
     decoders = make_decoders(options.decoders)
@@ -153,9 +153,12 @@ def evaluate_policies(options: argparse.Namespace) -> dict[str, Any]:
     for files in groups.values():
         for file in files:
             # What is damaged is found out before hours of judging.
-            _finished(folder, file, task, decoders, options)
+            _finished(folder, file, task, options, decoders=decoders)
     objectives = {
-        name: [_run(folder, file, task, decoders, options) for file in files]
+        name: [
+            _run(folder, file, task, options, decoders=decoders)
+            for file in files
+        ]
         for name, files in groups.items()
     }
     results = _results(objectives, task, metric, options)
@@ -163,7 +166,7 @@ def evaluate_policies(options: argparse.Namespace) -> dict[str, Any]:
     return results
 
 
-class PolicyFile(NamedTuple):
+class _PolicyFile(NamedTuple):
     """A policy to judge.
 
     Attributes:
@@ -193,16 +196,16 @@ def _folder(options, task):
 
     from keras_irl.cli.run_folder import EvaluationFolder
 
-    told_apart_by = plain_options(options, _SETTINGS)
-    told_apart_by["texts"] = provenance.digest_of_texts(
+    settings_key = plain_options(options, _SETTINGS)
+    settings_key["texts"] = provenance.digest_of_texts(
         task.prompts, task.references
     )
-    told_apart_by["backend"] = keras.config.backend()
-    told_apart_by |= metric_sources(options.metrics)
-    return EvaluationFolder(options.output, told_apart_by, options.overwrite)
+    settings_key["backend"] = keras.config.backend()
+    settings_key |= metric_sources(options.metrics)
+    return EvaluationFolder(options.output, settings_key, options.overwrite)
 
 
-def _run(folder, file, task, decoders, options):
+def _run(folder, file, task, options, *, decoders):
     """Judges a policy, or finds that this was done."""
     from keras_irl.cli.saved_policies import load_saved
     from keras_irl.evaluation import pick_samples
@@ -210,7 +213,7 @@ def _run(folder, file, task, decoders, options):
 
     name, replica, path = file
     digest = provenance.digest_of_files(path)
-    run = _finished(folder, file, task, decoders, options)
+    run = _finished(folder, file, task, options, decoders=decoders)
     if run is not None:
         if run["digest"] != digest:
             raise ValueError(
@@ -285,10 +288,10 @@ def _settings(objectives, task, options):
         ),
         "policy digests": ", ".join(digests),
     }
-    return provenance.settings(options, found, runs)
+    return provenance.settings(options, found, runs, split=options.split)
 
 
-def _finished(folder, file, task, decoders, options):
+def _finished(folder, file, task, options, *, decoders):
     """An earlier judgment of a policy, whole, or `None`."""
     from keras_irl.cli.kept_runs import ExpectedRows
     from keras_irl.cli.kept_runs import check_evaluation

@@ -14,7 +14,7 @@ from typing import TypeVar
 LARGEST_COUNT = 2**31 - 1
 LARGEST_SIZE = 2**20
 # The largest number of float32, which losses are computed in.
-LARGEST_NUMBER = 3.4e38
+_LARGEST_NUMBER = 3.4e38
 _LARGEST_FLOAT32 = 3.4028235e38
 _SMALLEST_FLOAT32 = 1.2e-38  # Of those that no device flushes to 0.
 # Beyond, what the noise is multiplied by were infinite in float32.
@@ -67,7 +67,7 @@ def size(text: str) -> int:
 
 def any_number(text: str) -> float:
     """Reads a finite number."""
-    return _number(text, least=-LARGEST_NUMBER)
+    return _number(text, least=-_LARGEST_NUMBER)
 
 
 def number_from_zero(text: str) -> float:
@@ -135,9 +135,9 @@ def several(kind: Callable[[str], Value]) -> Callable[[str], list[Value]]:
         values = [kind(item) for item in names(text)]
         if not values:
             raise _error("at least one is needed, commas separate them", text)
-        told = [_as_told_apart(value) for value in values]
-        for place, value in enumerate(told):
-            if value in told[:place]:
+        known = [_as_float32(value) for value in values]
+        for place, value in enumerate(known):
+            if value in known[:place]:
                 # Two policies would be one, and the second a second opinion.
                 raise _error(f"{names(text)[place]} stands there twice", text)
         return values
@@ -145,7 +145,7 @@ def several(kind: Callable[[str], Value]) -> Callable[[str], list[Value]]:
     return read
 
 
-def _as_told_apart(value):
+def _as_float32(value):
     """Two numbers are one to a policy whose weights have 32 bits."""
     if not isinstance(value, float) or abs(value) > _LARGEST_FLOAT32:
         return value
@@ -183,13 +183,13 @@ def _whole(text, least, most=LARGEST_COUNT):
     return number
 
 
-def _number(text, least=None, most=LARGEST_NUMBER, *, above=None, below=None):
+def _number(text, least=None, most=_LARGEST_NUMBER, *, above=None, below=None):
     try:
         number = float(text)
     except ValueError:
         number = math.nan
     is_within = (
-        abs(number) <= LARGEST_NUMBER
+        abs(number) <= _LARGEST_NUMBER
         # Where 0 is something else, what 32 bits make 0 of is nothing.
         and (number == 0 or abs(number) >= _SMALLEST_FLOAT32)
         and number <= most

@@ -67,7 +67,7 @@ class FlagGroup(Protocol):
         ...
 
 
-class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Shows the defaults of those flags that have one."""
 
     def _get_help_string(self, action):
@@ -80,7 +80,7 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 def add_command(
     commands: Commands, job: str, summary: str, description: str
 ) -> argparse.ArgumentParser:
-    """Adds a command to those there are.
+    """Adds a command to the parser.
 
     Args:
         commands: What `add_subparsers` of `argparse` returned.
@@ -95,7 +95,7 @@ def add_command(
         job,
         help=summary,
         description=description,
-        formatter_class=HelpFormatter,
+        formatter_class=_HelpFormatter,
     )
     parser.set_defaults(job=job)
     parser.add_argument(

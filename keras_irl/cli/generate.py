@@ -22,7 +22,7 @@ from keras_irl.cli.flags import add_saved_policy
 from keras_irl.cli.flags import add_saved_policy_lengths
 from keras_irl.types import Path
 
-# The columns of a line, by which a file is known to be ours.
+# The columns of a line, by which `generate` knows its files.
 COLUMNS = ("prompt", "responses", "finished")
 _LONGEST_LINE = 2**24
 # How errors name the prompt that they are about.
@@ -30,7 +30,7 @@ _ROW = re.compile(r"prompts\[([0-9]+)\]")
 
 
 def add_arguments(commands: Commands) -> None:
-    """Adds the command to those there are.
+    """Adds the command and its flags to the parser.
 
     Args:
         commands: What `add_subparsers` of `argparse` returned.
@@ -85,14 +85,14 @@ def run(options: argparse.Namespace) -> int:
         The exit code.
 
     Raises:
-        ValueError: See `answer_prompts`.
+        ValueError: See `_answer_prompts`.
     """
     with divided_among_devices(options):
-        answer_prompts(options)
+        _answer_prompts(options)
     return 0
 
 
-def answer_prompts(options: argparse.Namespace) -> None:
+def _answer_prompts(options: argparse.Namespace) -> None:
     """Writes the responses of a saved policy to the prompts of a file.
 
     Args:
@@ -163,7 +163,7 @@ def _check_replaced(path, overwrite, prompts):
             "This is no file. Leave `--output` out for the standard output.",
             path,
         )
-    if not _is_ours(path):
+    if not _holds_responses(path):
         raise _error(
             "`generate` did not write this file, and replaces no other.", path
         )
@@ -175,7 +175,7 @@ def _check_replaced(path, overwrite, prompts):
         )
 
 
-def _is_ours(path):
+def _holds_responses(path):
     """Whether the first line of a file is one of responses."""
     with path.open("rb") as file:
         line = file.readline(_LONGEST_LINE)

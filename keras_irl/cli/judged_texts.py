@@ -32,7 +32,7 @@ from keras_irl.types import Tensor
 
 @dataclasses.dataclass
 class JudgedTexts:
-    """Texts with the numbers that somebody gave them.
+    """Texts with the metrics of each, from a file or judged here.
 
     Attributes:
         prompts: List of strings.

@@ -64,7 +64,7 @@ def find_objectives(options: argparse.Namespace) -> dict[str, Objective]:
     Raises:
         ValueError: If gail would never train its policy.
     """
-    found = {}
+    found: dict[str, Objective] = {}
     for name in options.objectives:
         found |= _MAKERS[name](options)
     return found
@@ -212,7 +212,7 @@ def _one_of_each(objective, name, options):
     from keras_irl.error_texts import number_text
 
     weights, offsets = options.td_weight, options.value_offset
-    found = {}
+    found: dict[str, Objective] = {}
     for weight, offset in itertools.product(weights, offsets):
         words = [name]
         if len(weights) > 1:

@@ -106,7 +106,7 @@ def check_unread(folder: Path, overwrite: bool) -> None:
 
 
 def foreign_manifest(manifest: "Manifest") -> ValueError:
-    """Says that the file by which a folder is known is not ours.
+    """Error of a folder with a manifest that keras-irl did not write.
 
     Args:
         manifest: A `Manifest`.
@@ -176,7 +176,7 @@ def read_object(path: Path, remedy: str) -> dict[str, Any]:
 
 
 def damaged(path: Path, reason: str, remedy: str) -> ValueError:
-    """Says which kept file is damaged.
+    """Error of a kept file that is damaged.
 
     Args:
         path: Path of the file.
@@ -193,7 +193,7 @@ def damaged(path: Path, reason: str, remedy: str) -> ValueError:
 
 
 class Manifest:
-    """The file by which a folder is known, and which lists what is ours in it.
+    """Manifest of an output folder: its settings, and the files that it owns.
 
     Whatever else lies in the folder is somebody's, and is neither replaced nor
     deleted. A file is listed before it is written: what an interrupted command
@@ -213,7 +213,7 @@ class Manifest:
         self.path = self.folder / name
         self.what = what
         self.content: dict[str, Any] | None = None
-        self.written = set()
+        self.written: set[str] = set()
         self.is_listed = False
         if self.path.exists() or self.path.is_symlink():
             self._read()
@@ -232,7 +232,7 @@ class Manifest:
         self.written = set(written or ())
 
     def adopt(self, paths: Iterable[pathlib.Path]) -> None:
-        """Takes files for ours that were written before there was a list.
+        """Lists files that were written before there was a list.
 
         Args:
             paths: Their paths.
@@ -272,7 +272,7 @@ class Manifest:
             self._write()
 
     def knows(self, path: Path) -> bool:
-        """Tells whether a file is ours, or a folder with all that is in it.
+        """Whether a file is listed, or a folder with all that is in it.
 
         Args:
             path: Its path, in the folder.
@@ -325,7 +325,7 @@ class Manifest:
         """Deletes some files or folders, without writing that they are gone.
 
         Args:
-            *paths: Their paths; those that are not ours are left alone.
+            *paths: Their paths; those that are not listed are left alone.
         """
         for path in paths:
             if self.knows(path) and not path.is_symlink():

@@ -19,7 +19,7 @@ except ImportError:  # Not on every system.
 
 NAME = ".keras-irl.lock"
 # What we write into it; nothing yet, where a process was killed just then.
-_OURS = re.compile(rb"([0-9]{1,20}\n)?")
+_LOCK_TEXT = re.compile(rb"([0-9]{1,20}\n)?")
 
 
 @contextlib.contextmanager
@@ -52,7 +52,7 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         if file is not None:
-            # While it is still ours: what others made since is left to them.
+            # While this process holds it: what others made since is theirs.
             (folder / NAME).unlink(missing_ok=True)
             os.close(file)
         for place in made:
@@ -75,7 +75,7 @@ def check_unlocked(folder: Path) -> None:
         try:
             # Shared: two that only look do not see each other.
             _try_lock(file, path, fcntl.LOCK_SH)
-            _check_ours(file, path)
+            _check_is_lock(file, path)
         finally:
             os.close(file)
 
@@ -107,7 +107,7 @@ def _lock(path):
         try:
             _try_lock(file, path, fcntl.LOCK_EX)
             if _is_same(file, path):
-                _check_ours(file, path)
+                _check_is_lock(file, path)
                 os.ftruncate(file, 0)
                 os.write(file, f"{os.getpid()}\n".encode())
                 return file
@@ -136,9 +136,9 @@ def _try_lock(file, path, kind, tries=3):
         pass
 
 
-def _check_ours(file, path):
+def _check_is_lock(file, path):
     """Refuses a file of this name that no command of ours has written."""
-    if not _OURS.fullmatch(os.pread(file, 22, 0)):
+    if not _LOCK_TEXT.fullmatch(os.pread(file, 22, 0)):
         raise ValueError(
             f"The output folder holds a file {NAME!r} that keras-irl did not "
             "write, and would replace. Move it away, or pass another "

@@ -38,7 +38,7 @@ def parse_arguments(
     Returns:
         An `argparse.Namespace`, whose `job` is a name in `COMMANDS`.
     """
-    parser = CommandParser(
+    parser = _CommandParser(
         prog="keras-irl",
         description="Fine-tunes language models by imitation, on Keras.",
     )
@@ -55,7 +55,7 @@ def parse_arguments(
     return options
 
 
-class CommandParser(argparse.ArgumentParser):
+class _CommandParser(argparse.ArgumentParser):
     """A parser whose errors also name the config file that it read.
 
     Attributes:

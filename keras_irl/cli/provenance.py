@@ -49,7 +49,7 @@ def data_name(options: argparse.Namespace) -> str:
 
 
 def made_now() -> dict[str, str]:
-    """The versions and the date of what is made now.
+    """Versions of the libraries that make a result, and the date.
 
     Returns:
         A dictionary of two texts.
@@ -72,13 +72,16 @@ def settings(
     options: argparse.Namespace,
     found: dict[str, Any],
     made: Sequence[Run],
+    *,
+    split: str | None = None,
 ) -> dict[str, str]:
-    """Lists command, settings, data and versions of a result.
+    """Provenance of a result: command, settings, data and versions.
 
     Args:
         options: What `parse_arguments` returns.
         found: Dictionary of what followed from the options and the data.
         made: List of what `made_now` returned, once for each run.
+        split: The split of the task that was asked for, if any was.
 
     Returns:
         A dictionary from names to texts.
@@ -99,7 +102,7 @@ def settings(
     return {
         "command": shlex.join(command),
         "data path": str(path),
-        "split": _split(options),
+        "split": _split_note(options.task, split),
         **{
             name: _text(name, value)
             for name, value in told.items()
@@ -111,7 +114,7 @@ def settings(
 
 
 def digest_of_texts(*columns: Sequence[str | Sequence[str]]) -> str:
-    """Tells the texts of a task from those of another.
+    """Digest of the texts of a task.
 
     A path says where texts are read, and not whether they are the same as
     before.
@@ -135,7 +138,7 @@ def digest_of_texts(*columns: Sequence[str | Sequence[str]]) -> str:
 
 
 def digest_of_files(path: Path) -> str:
-    """Tells a policy from another.
+    """Digest of the files of a policy.
 
     Args:
         path: Path of a file, or of a folder with all that is in it.
@@ -229,14 +232,13 @@ def divergence_note(run: Run) -> str:
     )
 
 
-def _split(options):
-    if options.task is None:
+def _split_note(task, split):
+    if task is None:
         return "none, all texts of the file"
     rule = "the task's own"
-    if options.task == "jsonl":
+    if task == "jsonl":
         rule = JSONL_SPLIT
-    given = vars(options).get("split")
-    return f"{given}; {rule}" if given else rule
+    return f"{split}; {rule}" if split else rule
 
 
 def _different(texts):

@@ -39,7 +39,7 @@ _CONTROL = "control"
 
 
 def add_arguments(commands: Commands) -> None:
-    """Adds the command to those there are.
+    """Adds the command and its flags to the parser.
 
     Args:
         commands: What `add_subparsers` of `argparse` returned.
@@ -261,7 +261,7 @@ def _settings(results, source, options):
             digest = provenance.digest_of_files(results[name])[:16]
             found[f"{name} digest"] = digest
     made = [provenance.made_now()]
-    return provenance.settings(options, found, made)
+    return provenance.settings(options, found, made, split=options.split)
 
 
 def _judge(read, texts, options):
@@ -354,7 +354,7 @@ def _write(results, read, texts, options):
         files["report.md"] = tables
     unused = () if options.task else REWARD_SAMPLING
     files[CONFIG] = config_text(options, keras.config.backend(), unused)
-    # By this list the files are known to be ours, and it is written first.
+    # The list of the files that are owned, which is written first.
     listed = results | {WRITTEN: sorted(["rewards.json", *files])}
     files = {
         "rewards.json": json.dumps(_plain(listed), allow_nan=False),

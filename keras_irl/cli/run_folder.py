@@ -19,8 +19,8 @@ from keras_irl.atomic_files import part_beside
 from keras_irl.cli.checkpoints import OLDER
 from keras_irl.cli.checkpoints import STEPS
 from keras_irl.cli.checkpoints import RunCheckpoint
-from keras_irl.cli.checkpoints import atomic_save_weights
 from keras_irl.cli.checkpoints import json_text
+from keras_irl.cli.checkpoints import save_where_room
 from keras_irl.cli.config import CONFIG
 from keras_irl.cli.config import found_from_anywhere
 from keras_irl.cli.error_messages import raise_if_too_small
@@ -46,7 +46,7 @@ _PARTS = {"config.json", "metadata.json", "model.weights.h5"}
 _DAMAGED_RUN = "Delete it, and the same command makes it anew."
 
 
-class ResultFolder:
+class _ResultFolder:
     """Keeps the results of a command so far, to go on with the rest.
 
     A subclass names the job, and the folder of the results, a file
@@ -107,7 +107,7 @@ class ResultFolder:
             Dictionary, or `None`.
 
         Raises:
-            ValueError: If its file is damaged, or not ours.
+            ValueError: If its file is damaged, or of another origin.
         """
         path = self.run_path(name, seed)
         self.manifest.refuse_foreign(*self._paths(name, seed))
@@ -150,9 +150,9 @@ class ResultFolder:
 
     def _adopt_older(self, before, settings):
         # Settings may have come since, and none of somebody else's are known;
-        # a file with few or none of ours says nothing.
-        is_ours = before.keys() <= settings.keys()
-        if not is_ours or 2 * len(before) < len(settings):
+        # a file with few or none of today's says nothing.
+        is_known = before.keys() <= settings.keys()
+        if not is_known or 2 * len(before) < len(settings):
             raise foreign_manifest(self.manifest)
         self.manifest.adopt(
             path
@@ -198,7 +198,7 @@ def _are_same(name, before, now):
     return before == now
 
 
-class EvaluationFolder(ResultFolder):
+class EvaluationFolder(_ResultFolder):
     """Folder of the results of an evaluation, so far.
 
     | file                         | content                                   |
@@ -206,7 +206,7 @@ class EvaluationFolder(ResultFolder):
     | `evaluation.json`            | what the policies have in common          |
     | `evaluations/NAME-RUN.json`  | what a policy wrote, with its numbers     |
 
-    See `ResultFolder`.
+    See `_ResultFolder`.
     """
 
     job = "evaluate"
@@ -220,7 +220,7 @@ class EvaluationFolder(ResultFolder):
                     yield path
 
 
-class RunFolder(ResultFolder):
+class RunFolder(_ResultFolder):
     """Folder of the runs of a comparison, so far.
 
     | file                       | content                                     |
@@ -230,7 +230,7 @@ class RunFolder(ResultFolder):
     | `checkpoints/NAME-SEED/`   | the state of an unfinished run, in `steps`  |
     | `policies/NAME-SEED.keras` | the trainer, with its policy, as trained    |
 
-    See `ResultFolder`.
+    See `_ResultFolder`.
     """
 
     job = "compare"
@@ -262,7 +262,7 @@ class RunFolder(ResultFolder):
         def save(part):
             atomic_save(trainer.save, path, part)
 
-        atomic_save_weights(save, part, trainer)
+        save_where_room(save, part, trainer)
         self.manifest.forget(part)
 
     def saved_policy(self, name: str, seed: int) -> Policy | None:

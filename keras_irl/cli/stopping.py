@@ -9,9 +9,15 @@ import threading
 import types
 from collections.abc import Iterator
 
+from keras_irl.signals import known_signals
+from keras_irl.signals import put_back
+from keras_irl.signals import replace_handlers
+
 # After how many seconds an interrupt that did not end the command, because a
 # library swallowed it, is made again.
 _AGAIN = 1.0
+# Windows has no alarm: an interrupt is made once there.
+_ALARM = known_signals("SIGALRM")
 # After how many seconds one is made that would be swallowed here.
 _SOON = 0.01
 
@@ -48,22 +54,13 @@ class Stop:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-        # What is ignored, as of a process in the background, stays so.
-        before = {
-            number: signal.signal(number, self._stop)
-            for number in numbers
-            if signal.getsignal(number) is not signal.SIG_IGN
-        }
-        before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._again)
+        before = replace_handlers(self._stop, _is_heard)
+        before |= replace_handlers(self._again, lambda _: True, _ALARM)
         try:
             yield
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0.0)
-            for number, handler in before.items():
-                # What was not made in Python can't be put back from there.
-                if handler is not None:
-                    signal.signal(number, handler)
+            _call_again(0.0)
+            put_back(before)
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
@@ -89,10 +86,10 @@ class Stop:
             with contextlib.suppress(OSError):
                 os.write(self._terminal, text.encode())
             os._exit(self.exit_code)
-        if _is_in_collection(frame):
-            signal.setitimer(signal.ITIMER_REAL, _SOON)
+        if _ALARM and _is_in_collection(frame):
+            _call_again(_SOON)
             return
-        signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+        _call_again(_AGAIN)
         raise KeyboardInterrupt
 
     def _again(self, number, frame):
@@ -100,10 +97,21 @@ class Stop:
         while error is not None:
             if isinstance(error, KeyboardInterrupt):
                 # It is on its way, and what it leaves is being put in order.
-                signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+                _call_again(_AGAIN)
                 return
             error = error.__context__
         self._stop(self.signal, frame)
+
+
+def _is_heard(handler):
+    # What is ignored, as of a process in the background, stays so.
+    return handler is not signal.SIG_IGN
+
+
+def _call_again(seconds):
+    """Sets the alarm, or with 0 seconds none, where the system has one."""
+    if _ALARM:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _is_in_collection(frame):

@@ -17,14 +17,6 @@ _START_UP = re.compile(
     rb"oneDNN custom operations are on\.|"
     rb"Could not find cuda drivers on your machine"
 )
-# What they warn of that is as it should be.
-_WARNINGS = (
-    r"Layer '.*' \(of type .*\) was passed an input with a mask attached to "
-    r"it\. However, this layer does not support masking and will therefore "
-    "destroy the mask information",
-    r"`compile\(\)` was not called as part of model loading because",
-    "`shuffle=True` was passed, but will be ignored since the data",
-)
 
 
 class Shown(io.TextIOBase):
@@ -110,15 +102,6 @@ def shown_safely() -> Iterator[Shown]:
         finally:
             output.flush()
             errors.flush()
-
-
-@contextlib.contextmanager
-def expected_warnings_hidden() -> Iterator[None]:
-    """Hides a few warnings of Keras that say nothing to a user."""
-    with warnings.catch_warnings():
-        for message in _WARNINGS:
-            warnings.filterwarnings("ignore", message, UserWarning)
-        yield
 
 
 @contextlib.contextmanager

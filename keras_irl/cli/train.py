@@ -4,7 +4,6 @@ import argparse
 from typing import TYPE_CHECKING
 from typing import Any
 
-from keras_irl.cli import compare
 from keras_irl.cli.config import config_text
 from keras_irl.cli.flags import Commands
 from keras_irl.cli.flags import add_command
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(commands: Commands) -> None:
-    """Adds the command to those there are.
+    """Adds the command and its flags to the parser.
 
     Args:
         commands: What `add_subparsers` of `argparse` returned.
@@ -53,7 +52,7 @@ def add_arguments(commands: Commands) -> None:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Checks what can be checked without Keras, as `compare` does.
+    """Checks what can be checked without Keras.
 
     Args:
         options: What `parse_arguments` returns.
@@ -61,7 +60,9 @@ def check(options: argparse.Namespace) -> None:
     Raises:
         ValueError: If a flag, a file or the output folder is wrong.
     """
-    compare.check(options)
+    from keras_irl.cli.early_checks import check_training_flags
+
+    check_training_flags(options)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -74,12 +75,12 @@ def run(options: argparse.Namespace) -> int:
         The exit code.
 
     Raises:
-        ValueError: See `train_one`.
+        ValueError: See `_train_one`.
     """
-    return run_alone(train_one, options)
+    return run_alone(_train_one, options)
 
 
-def train_one(options: argparse.Namespace) -> dict[str, Any] | None:
+def _train_one(options: argparse.Namespace) -> dict[str, Any] | None:
     """Trains one policy, and judges it where that is asked for.
 
     The policies are kept as `compare` keeps them, and an interrupted training
@@ -100,6 +101,8 @@ def train_one(options: argparse.Namespace) -> dict[str, Any] | None:
     import keras
 
     from keras_irl.cli.output_folder import check_output
+    from keras_irl.cli.training_report import refuse_diverged
+    from keras_irl.cli.training_report import report_runs
     from keras_irl.cli.training_runs import SeparatelyJudgedRuns
 
     config = config_text(options, keras.config.backend())
@@ -110,8 +113,8 @@ def train_one(options: argparse.Namespace) -> dict[str, Any] | None:
     runs = training.all_runs(config)
     print(_table(training, runs))
     if options.judge:
-        return compare.report_runs(training, runs, config)
-    compare.tell_divergence(training, runs)
+        return report_runs(training, runs, config)
+    refuse_diverged(training, runs)
     return runs
 
 

@@ -247,7 +247,7 @@ class Watch(keras.callbacks.Callback):
             self._last = time.perf_counter()
 
     def show(self, step: int) -> None:
-        """Shows what was trained, perhaps by an earlier process.
+        """Moves the progress bar to a step, also of an earlier process.
 
         Args:
             step: The number of steps so far.

@@ -60,7 +60,7 @@ def add_objectives(group: FlagGroup) -> None:
             "what mle has trained"
         ),
     )
-    add_hyperparameters(group)
+    _add_hyperparameters(group)
 
 
 def add_objective(group: FlagGroup) -> None:
@@ -76,10 +76,10 @@ def add_objective(group: FlagGroup) -> None:
         metavar="NAME",
         help=f"of {', '.join(OBJECTIVES)}; gail trains by mle first",
     )
-    add_hyperparameters(group)
+    _add_hyperparameters(group)
 
 
-def add_hyperparameters(group: FlagGroup) -> None:
+def _add_hyperparameters(group: FlagGroup) -> None:
     """Adds the flags of the hyperparameters of all objectives.
 
     Args:
@@ -267,7 +267,7 @@ def add_optimization(group: FlagGroup) -> None:
     """
     add = group.add_argument
     add("--steps", type=positive, default=1500, metavar="N", help="batches")
-    add_optimizer(group)
+    _add_optimizer(group)
     add(
         "--seeds",
         type=size,
@@ -282,7 +282,7 @@ def add_optimization(group: FlagGroup) -> None:
     add_devices(group)
 
 
-def add_optimizer(group: FlagGroup) -> None:
+def _add_optimizer(group: FlagGroup) -> None:
     """Adds the flags of the optimizer and its learning rate.
 
     Args:
@@ -369,8 +369,8 @@ def check_optimizer_flags(options: argparse.Namespace) -> None:
             "or leave `--weight-decay` out. "
             f"Received: weight_decay={options.weight_decay}, optimizer='adam'"
         )
-    for name in ("steps", "gail_steps"):
-        number = vars(options).get(name)
+    counts = {"steps": options.steps, "gail_steps": options.gail_steps}
+    for name, number in counts.items():
         if number is not None and number % steps:
             raise ValueError(
                 "Of batches that do not fill an update, none would move a "

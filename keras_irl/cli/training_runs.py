@@ -44,7 +44,7 @@ from keras_irl.trainers import Trainer
 from keras_irl.types import Policy
 from keras_irl.types import Run
 
-# What the results are told apart by, and not how they are stored or shown.
+# How results are stored or shown, by which no training differs.
 _NOT_SETTINGS = (
     *("job", "output", "overwrite", "seeds", "objectives", "arguments"),
     "heat_map",
@@ -120,7 +120,7 @@ class TrainingRuns:
         self._check_policy()
         # Last: it may delete what is there, and what is wrong is known by now.
         self.folder = RunFolder(
-            options.output, self._told_apart_by(), options.overwrite
+            options.output, self._settings_key(), options.overwrite
         )
 
     def all_runs(self, config: str) -> dict[str, list[Run]]:
@@ -146,7 +146,7 @@ class TrainingRuns:
         }
 
     def check_kept(self) -> None:
-        """Finds out before hours of training what is damaged or in the way.
+        """Checks the files that were kept, before hours of training.
 
         Raises:
             ValueError: If a file in the output folder is.
@@ -185,14 +185,14 @@ class TrainingRuns:
                 self._train_first(policy, name, seed)
             trainer = objective.make_trainer(policy, seed)
             run = self._trained(name, objective, trainer, seed)
-            self.folder.save_policy(name, seed, savable(trainer))
+            self.folder.save_policy(name, seed, _savable(trainer))
             run |= self._judged(name, policy, seed)
         except (DivergedError, NotFiniteError) as error:
             if trainer is None:
                 trainer = MLE(policy)
                 trainer.compile()
-            self.folder.save_policy(name, seed, savable(trainer))
-            run = self._failed(name, objective, seed, run, error)
+            self.folder.save_policy(name, seed, _savable(trainer))
+            run = self._failed(name, objective, seed, error, run=run)
             print(f"{name}: {provenance.divergence_note(run)}")
         run |= provenance.made_now()
         self.folder.finish_run(name, seed, run)
@@ -239,12 +239,12 @@ class TrainingRuns:
             )
         return self.num_validation > 0 and keep != "last"
 
-    def _told_apart_by(self):
+    def _settings_key(self):
         names = vars(self.options).keys() - set(_NOT_SETTINGS)
-        told = plain_options(self.options, sorted(names))
-        told |= metric_sources(self.options.metrics)
+        key = plain_options(self.options, sorted(names))
+        key |= metric_sources(self.options.metrics)
         backend = keras.config.backend()
-        return told | {"backend": backend, "texts": self.digest}
+        return key | {"backend": backend, "texts": self.digest}
 
     def _check_policy(self):
         """Refuses what would otherwise stop the work when it has begun."""
@@ -275,7 +275,7 @@ class TrainingRuns:
         )
         return {"rows": rows, "samples": pick_samples(rows, self.test_task)}
 
-    def _failed(self, name, objective, seed, run, error):
+    def _failed(self, name, objective, seed, error, *, run):
         if isinstance(error, NotFiniteError):
             problem = "its logits on the test prompts are not finite"
             error = DivergedError(problem, run["kept_step"], run["kept_step"])
@@ -359,10 +359,10 @@ class SeparatelyJudgedRuns(TrainingRuns):
         expected = self._expected_rows(name, seed) if is_judged else None
         check_comparison_run(run, expected)
 
-    def _told_apart_by(self):
-        told = super()._told_apart_by()
+    def _settings_key(self):
+        key = super()._settings_key()
         left_out = ("judge", "metric_sources", *_JUDGING)
-        return {name: told[name] for name in told if name not in left_out}
+        return {name: key[name] for name in key if name not in left_out}
 
     def _judged(self, name, policy, seed):
         if not self.options.judge:
@@ -402,8 +402,8 @@ def start_from(policy: Policy, trained: Policy) -> None:
         variable.assign(value)
 
 
-def savable(trainer: Trainer) -> Trainer:
-    """Finds what of a trainer can be saved whole.
+def _savable(trainer: Trainer) -> Trainer:
+    """The trainer to save, without scorers that share its policy's backbone.
 
     Args:
         trainer: A `keras_irl.Trainer`.

@@ -13,7 +13,7 @@ from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
 from keras_irl.devices import check_divisible
 from keras_irl.devices import num_row_parts
-from keras_irl.expected_warnings import hide_expected_warnings
+from keras_irl.expected_warnings import HiddenWarnings
 from keras_irl.keras_seams import is_preprocessing
 from keras_irl.process_number import num_processes
 from keras_irl.row_shares import WHOLE
@@ -85,7 +85,6 @@ class Demonstrations(grain.MapDataset):
         check_kind("share", share, Share)
         if whole is not None:
             check_kind("whole", whole, grain.MapDataset)
-        hide_expected_warnings()
         super().__init__(batches)
         self.num_rows = num_rows
         self.num_truncated = num_truncated
@@ -95,6 +94,7 @@ class Demonstrations(grain.MapDataset):
         self.texts = texts
         self.share = share
         self._whole = batches if whole is None else whole
+        self._hidden: HiddenWarnings | None = None
 
     def __len__(self):
         return len(self.parents[0])
@@ -239,8 +239,18 @@ class Demonstrations(grain.MapDataset):
             _check_is_not_packed(self.is_packed)
             self.check_share()
             _check_rows(self)
-            return self
+            return self.in_a_fit()
         return self._with(super().map(transform), self._whole.map(transform))
+
+    def in_a_fit(self) -> "Demonstrations":
+        """The same batches; expected warnings are hidden while they are held.
+
+        The `fit` of keras-hub holds them until it ends, and there is no other
+        place from where to see that it does.
+        """
+        fitted = self._with(self.parents[0], self._whole)
+        fitted._hidden = HiddenWarnings()
+        return fitted
 
     def to_iter_dataset(
         self, read_options: Any = None, *, allow_nones: bool = False
@@ -254,7 +264,7 @@ class Demonstrations(grain.MapDataset):
         )
 
     def _with(self, batches, whole, share=None):
-        return Demonstrations(
+        made = Demonstrations(
             batches,
             self.num_rows,
             self.num_truncated,
@@ -265,6 +275,8 @@ class Demonstrations(grain.MapDataset):
             whole=whole,
             share=self.share if share is None else share,
         )
+        made._hidden = self._hidden
+        return made
 
 
 class DemonstrationStream(grain.IterDataset):
@@ -295,7 +307,11 @@ class DemonstrationStream(grain.IterDataset):
             _check_is_not_packed(self.demonstrations.is_packed)
             self.demonstrations.check_share()
             _check_rows(self.demonstrations)
-            return self
+            return DemonstrationStream(
+                self.parents[0],
+                self.demonstrations.in_a_fit(),
+                self._transforms,
+            )
         return DemonstrationStream(
             super().map(transform),
             self.demonstrations,

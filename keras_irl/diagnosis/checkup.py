@@ -1,13 +1,15 @@
 """`keras_irl.doctor`: a diagnosis of policy and data before training."""
 
-import html
 import sys
 import warnings
 from typing import Any
 from typing import NamedTuple
 
+import markupsafe
+
 from keras_irl.aliases import warn_of_old_name
 from keras_irl.arguments import check_integer
+from keras_irl.data.batches import Counts
 from keras_irl.data.batches import count
 from keras_irl.data.batches import known_ends
 from keras_irl.data.batches import read_batches
@@ -20,10 +22,12 @@ from keras_irl.diagnosis.marked_text import HTML
 from keras_irl.diagnosis.marked_text import marked_texts
 from keras_irl.diagnosis.memory import memory_estimate
 from keras_irl.diagnosis.memory import num_weights
+from keras_irl.diagnosis.policy_checks import Issue
 from keras_irl.diagnosis.policy_checks import policy_issues
 from keras_irl.diagnosis.text_checks import text_issues
 from keras_irl.diagnosis.text_checks import unknown_issues
 from keras_irl.diagnosis.text_checks import vocabulary_issues
+from keras_irl.escaping import render
 from keras_irl.families.family import is_language_model
 from keras_irl.families.heads import has_known_head
 from keras_irl.families.heads import vocabulary_head
@@ -50,9 +54,9 @@ class Diagnosis(NamedTuple):
             Notebooks show these and the issues of a diagnosis.
     """
 
-    issues: list
-    counts: NamedTuple
-    memory: dict
+    issues: list[Issue]
+    counts: Counts
+    memory: dict[str, int]
     report: str
     marked: tuple[str, ...] = ()
 
@@ -62,16 +66,16 @@ class Diagnosis(NamedTuple):
         return not any(issue.is_error for issue in self.issues)
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<li><code>{row}</code></li>" for row in self.marked)
-        said = "".join(
-            f"<p>{html.escape(line)}</p>"
-            for line in _describe_issues(self.issues)
+        mark = f"{HTML.before}trained tokens{HTML.after}"
+        return render(
+            "diagnosis.html",
+            mark=markupsafe.Markup(mark),
+            rows=[markupsafe.Markup(row) for row in self.marked],
+            lines=_describe_issues(self.issues),
         )
-        trained = f"{HTML.before}trained tokens{HTML.after}"
-        return f"<p>First batch, {trained} marked:</p><ul>{rows}</ul>{said}"
 
     @property
-    def findings(self) -> list:
+    def findings(self) -> list[Issue]:
         """The issues, by their name until version 0.3."""
         warn_of_old_name("Diagnosis.findings", "Diagnosis.issues", "0.3")
         return self.issues

@@ -31,7 +31,7 @@ def level_issues(
     discount: float = 0.99,
     value_offset: float = 0.0,
 ) -> "Iterator[Issue]":
-    """Finds that the penalty of IQLearn would see little but a level.
+    """Finds logits whose level outweighs the rewards in IQLearn's penalty.
 
     A softmax ignores what is added to all logits, and so does the reward of a
     token that leads to another state, Q(s, a) − γ V(s'), but for 1 − γ of it.

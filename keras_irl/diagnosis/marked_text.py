@@ -121,11 +121,13 @@ def _decode(ids, start, stop, tokenizer):
         if is_special:
             text += "".join(tokenizer.id_to_token(ids[p]) for p in run)
         else:
-            text += _decode_plain(ids, run[0], run[-1] + 1, special, tokenizer)
+            span = range(run[0], run[-1] + 1)
+            text += _decode_plain(ids, span, special, tokenizer)
     return text
 
 
-def _decode_plain(ids, start, stop, special, tokenizer):
+def _decode_plain(ids, span, special, tokenizer):
+    start, stop = span.start, span.stop
     # A space before a word is seen only behind the words before it.
     known = range(tokenizer.vocabulary_size())
     unknown = [token for token in ids[start:stop] if token not in known]

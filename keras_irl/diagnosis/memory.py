@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_irl.families.family import nearest_family
+from keras_irl.families.family import num_attention_heads
 from keras_irl.families.layouts import SEQ2SEQ
 from keras_irl.keras_seams import layers_inside
 from keras_irl.models.lora import default_lora_targets
@@ -17,8 +18,6 @@ from keras_irl.optimizers.unwrapping import inner_optimizer
 from keras_irl.types import Policy
 
 _HALVES = ("float16", "bfloat16")
-# What the backbones of keras-hub call their number of attention heads.
-_NUM_HEADS = ("num_heads", "num_query_heads", "num_attention_heads")
 
 
 def activation_bytes(
@@ -53,7 +52,7 @@ def activation_bytes(
         for layer in backbone.layers
         if not isinstance(layer, keras.layers.InputLayer)
     ]
-    num_heads = _num_heads(backbone)
+    num_heads = num_attention_heads(policy)
     # Each attention has one layer that reads its queries.
     has_attention = nearest_family(policy).has_attention
     queries = default_lora_targets(policy)[:1] if has_attention else ()
@@ -68,11 +67,6 @@ def activation_bytes(
         else:
             kept += inside
     return kept + max(recomputed)
-
-
-def _num_heads(backbone):
-    config = backbone.get_config()
-    return next((config[name] for name in _NUM_HEADS if name in config), 1)
 
 
 def _output_shapes(backbone, layers, shape, prompt_shape):

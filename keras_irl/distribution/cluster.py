@@ -45,8 +45,8 @@ def initialize(
 
     What is made by `keras_irl.data` after that reads on each process its share
     of every batch: all rows are read once an epoch, and `batch_size` is that
-    of all processes together. Processes whose devices hold parts of one
-    replica read the same rows. The first process writes files and shows
+    of all processes together. Processes whose devices hold parts of one copy
+    of the policy read the same rows. The first process writes files and shows
     progress. The `fit` of keras-hub takes such data too, once the
     distribution has `auto_shard_dataset=False`.
 

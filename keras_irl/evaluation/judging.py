@@ -86,10 +86,13 @@ def judge(
         for name, metric in task.metrics.items()
         if isinstance(metric, TextMetric)
     }
+    resampled = _resampled(
+        responses, task.metrics, added, prompt_self_bleus, entropies=entropies
+    )
     return {
         "num_samples": len(texts[0]),
         "metrics": {
-            name: _value(name, metric, added.get(name), texts, references)
+            name: _value(name, metric, texts, references, added=added.get(name))
             for name, metric in task.metrics.items()
         },
         "sample_metrics": {
@@ -103,12 +106,7 @@ def judge(
         "finished": 100.0 * float(responses.finished.mean()),
         "num_tokens": float(responses.num_tokens.mean()),
         "tokens_per_second": responses.tokens_per_second,
-        "standard_errors": {
-            name: math.sqrt(resampled_variance(values, len(texts)))
-            for name, values in _resampled(
-                task.metrics, added, prompt_self_bleus, entropies, responses
-            )
-        },
+        "standard_errors": _standard_errors(resampled, len(texts)),
         "prompt_self_bleu": prompt_self_bleus,
         "statistics": {name: array.tolist() for name, array in added.items()},
         "responses": texts,
@@ -246,7 +244,7 @@ def _columns(name, texts):
     return progress_bar(columns, f"Scoring, {name}", unit="sample")
 
 
-def _value(name, metric, added, texts, references):
+def _value(name, metric, texts, references, *, added):
     if added is not None:
         return float(metric.resampled(np.ones((1, len(texts))), added)[0])
     return statistics.fmean(
@@ -263,7 +261,7 @@ def _require_number(name, found):
     return found
 
 
-def _resampled(metrics, added, prompt_self_bleus, entropies, responses):
+def _resampled(responses, metrics, added, prompt_self_bleus, *, entropies):
     """Numbers on prompts that are drawn anew, with their names."""
     num_prompts = len(responses.texts)
     if num_prompts < 2:
@@ -276,6 +274,13 @@ def _resampled(metrics, added, prompt_self_bleus, entropies, responses):
     if entropies is not None:
         num_tokens = responses.num_tokens.sum(axis=1)
         yield "entropy", weights @ entropies.sum(1) / (weights @ num_tokens)
+
+
+def _standard_errors(resampled, num_prompts):
+    return {
+        name: math.sqrt(resampled_variance(values, num_prompts))
+        for name, values in resampled
+    }
 
 
 def _per_token(entropies, responses):

@@ -23,6 +23,7 @@ from keras_irl.generation.decoders import temperature_of
 from keras_irl.generation.prompts import num_cut_prompts
 from keras_irl.generation.responses import ResponseSampler
 from keras_irl.progress import progress_bar
+from keras_irl.types import Policy
 from keras_irl.types import Row
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ TEMPERATURES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25)
 
 
 def sweep(
-    policies: dict[str, Any],
+    policies: "dict[str, Policy | Sequence[Policy]]",
     task: JudgedTask,
     temperatures: Sequence[float] | None = None,
     num_samples: int = 8,
@@ -153,7 +154,7 @@ def sweep(
                 }
                 for decoder, seed in plan:
                     bar.set_description(f"{name}, {decoder.name}", False)
-                    row = _row(sampler, task, decoder, num_samples, seed)
+                    row = _row(sampler, task, decoder, num_samples, seed=seed)
                     rows.append(about | row)
                     bar.update()
     return rows
@@ -217,7 +218,7 @@ def _compile(sampler, task, decoders, num_samples):
         )
 
 
-def _row(sampler, task, decoder, num_samples, seed):
+def _row(sampler, task, decoder, num_samples, *, seed):
     responses = sampler(
         task.prompts,
         num_samples=num_samples if decoder.is_random else 1,

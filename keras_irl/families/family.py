@@ -228,6 +228,13 @@ ALL_TURNS = TurnMarks(
     starts=tuple(m for f in FAMILIES.values() for m in f.turns.starts),
     ends=tuple(m for f in FAMILIES.values() for m in f.turns.ends),
 )
+# What the backbones of keras-hub call their number of attention heads.
+_NUM_HEADS = (
+    "num_heads",
+    "num_query_heads",
+    "num_attention_heads",
+    "decoder_num_attention_heads",
+)
 # What all others have in common, by inheritance: a `Seq2SeqLM` is a `CausalLM`.
 _KINDS = {
     "Seq2SeqLM": Family(
@@ -295,6 +302,19 @@ def nearest_family(policy: Policy) -> Family:
 def layout_of(policy: Policy) -> BatchLayout:
     """The `BatchLayout` of a policy, also of a family that is not known."""
     return nearest_family(policy).layout
+
+
+def num_attention_heads(policy: Policy) -> int:
+    """Counts the heads with which a layer of a policy reads its queries.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM`.
+
+    Returns:
+        The number; 1 where the backbone has no attention, or names no number.
+    """
+    config = policy.backbone.get_config()
+    return next((config[name] for name in _NUM_HEADS if name in config), 1)
 
 
 def is_language_model(value: Any) -> bool:

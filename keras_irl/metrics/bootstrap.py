@@ -309,7 +309,7 @@ class PromptResamples:
     ) -> None:
         self._num_resamples = check_num_resamples(num_resamples)
         self._seed = check_seed(seed)
-        rows = {}
+        rows: dict[Any, list[int]] = {}
         for row, prompt in enumerate(prompt_ids):
             rows.setdefault(prompt, []).append(row)
         self.groups = [np.array(group) for group in rows.values()]

@@ -12,7 +12,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.textpath import text_to_path
 from matplotlib.transforms import IdentityTransform
 
-from keras_irl.reporting.escaping import visible
+from keras_irl.escaping import visible
 
 SIZE = 8
 _POINTS_PER_INCH = 72
@@ -219,7 +219,7 @@ def _place(axes, label, taken, drawn):
         return None
     size = scale * np.array([width_of(label.text) + 2, 1.3 * SIZE])
     inner = frame.padded(-2 * scale).extents
-    box = _first_free(inner, point, size, scale, taken, drawn)
+    box = _first_free(inner, point, size, scale=scale, taken=taken, drawn=drawn)
     if box is None:
         return None
     _write(axes, label, (box[0], (box[1] + box[3]) / 2))
@@ -229,7 +229,7 @@ def _place(axes, label, taken, drawn):
     return box
 
 
-def _first_free(frame, point, size, scale, taken, drawn):
+def _first_free(frame, point, size, *, scale, taken, drawn):
     """The first place that is clear of all, or at least of other labels."""
     offsets = np.array(_OFFSETS)
     # To the right of the point, to the left, or in the middle.

@@ -49,7 +49,8 @@ def draw_quality_vs_diversity(results: Results) -> bytes | None:
         The bytes of a PNG, or `None` if no row has a Self-BLEU.
     """
     figure, axes = _figure()
-    beside, labels, curves, has_bars = [], [], {}, False
+    beside: list[Label] = []
+    labels, curves, has_bars = [], {}, False
     for index, (name, runs) in enumerate(results["objectives"].items()):
         style = _style(index)
         points, levels = _points_and_levels(runs, results["metric"])
@@ -81,7 +82,7 @@ def draw_quality_vs_diversity(results: Results) -> bytes | None:
     metric = drawable(results["metric"], _NAME, size=10)
     label = f"{metric}, percent (higher is better)"
     axes.set_ylabel(label, parse_math=False)
-    return _finished(axes, results, curves, beside, labels)
+    return _finished(axes, results, curves, beside, labels=labels)
 
 
 def draw_learning_curves(results: Results) -> bytes | None:
@@ -123,7 +124,7 @@ def draw_learning_curves(results: Results) -> bytes | None:
     which = curve_of(results).capitalize()
     axes.set_ylabel(f"{which} negative log-likelihood, nats per token")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return _finished(axes, results, {}, beside, [])
+    return _finished(axes, results, {}, beside, labels=[])
 
 
 def _points_and_levels(runs, metric):
@@ -237,7 +238,7 @@ def _style(index):
     }
 
 
-def _finished(axes, results, curves, beside, labels):
+def _finished(axes, results, curves, beside, *, labels):
     """Adds what stands around the axes and at its points."""
     figure = axes.figure
     names = [drawable(name, _LONG_NAME) for name in curves]

@@ -12,6 +12,10 @@ from typing import Any
 
 from keras_irl.atomic_files import atomic_write
 from keras_irl.error_texts import shortened
+from keras_irl.escaping import in_markdown
+from keras_irl.escaping import readable
+from keras_irl.escaping import render
+from keras_irl.escaping import visible
 from keras_irl.evaluation.results import check_results
 from keras_irl.evaluation.results import curve_of
 from keras_irl.evaluation.results import finite
@@ -21,10 +25,6 @@ from keras_irl.generation.decoders import name_of
 from keras_irl.reporting.conclusions import front_conclusion
 from keras_irl.reporting.conclusions import headline
 from keras_irl.reporting.conclusions import result_sentences
-from keras_irl.reporting.escaping import in_markdown
-from keras_irl.reporting.escaping import readable
-from keras_irl.reporting.escaping import render
-from keras_irl.reporting.escaping import visible
 from keras_irl.reporting.pictures import draw_learning_curves
 from keras_irl.reporting.pictures import draw_quality_vs_diversity
 from keras_irl.reporting.pictures import learning_curves_in_words
@@ -39,7 +39,7 @@ from keras_irl.types import Results
 
 
 @dataclasses.dataclass(frozen=True)
-class Remarks:
+class _Remarks:
     """Settings, notes and conclusion of a report.
 
     Attributes:
@@ -55,12 +55,12 @@ class Remarks:
     headline: str = ""
 
 
-def remarks(
+def _remarks(
     results: Results,
     settings: Mapping[str, Any] | None = None,
     notes: Mapping[str, Sequence[str]] | None = None,
     conclusion: str | None = None,
-) -> Remarks:
+) -> _Remarks:
     """Checks and completes the settings, notes and conclusion of a report.
 
     Args:
@@ -70,7 +70,7 @@ def remarks(
         conclusion: A sentence. Defaults to what the fronts say.
 
     Returns:
-        `Remarks`.
+        `_Remarks`.
 
     Raises:
         ValueError: If one is no such thing.
@@ -86,7 +86,7 @@ def remarks(
     told = {name.replace("_", " ") for name in settings}
     facts = {name: facts[name] for name in facts if name not in told}
     settings = {name: str(value) for name, value in settings.items()}
-    return Remarks(facts | settings, dict(notes), conclusion, shortly)
+    return _Remarks(facts | settings, dict(notes), conclusion, shortly)
 
 
 def _facts(results):
@@ -220,7 +220,7 @@ def report_files(
         ValueError: See `write_report`.
     """
     check_results(results)
-    said = remarks(results, settings, notes, conclusion)
+    said = _remarks(results, settings, notes, conclusion)
     results = _with_decoders(results)
     plain, not_finite = finite(without_texts(results))
     drawn = {
@@ -249,7 +249,7 @@ def report_files(
         **{picture.name: picture.png for picture in shown},
         "samples.txt": _samples(results),
         "report.md": _report(results, said, not_finite, shown),
-        "report.html": comparison_page(results, said, summary, shown),
+        "report.html": _comparison_page(results, said, summary, shown),
         json_name: _json(plain, said, not_finite),
     }
     return {name: data for name, data in files.items() if data}
@@ -366,7 +366,7 @@ class Picture:
 
 
 @dataclasses.dataclass(frozen=True)
-class Sample:
+class _Sample:
     """The responses of all policies to one prompt.
 
     Attributes:
@@ -381,16 +381,16 @@ class Sample:
     responses: dict
 
     @property
-    def strategies(self) -> Any:
+    def strategies(self) -> dict[str, None]:
         """The decoding strategies of all policies, each once."""
         return dict.fromkeys(
             strategy for texts in self.responses.values() for strategy in texts
         )
 
 
-def comparison_page(
+def _comparison_page(
     results: Results,
-    said: Remarks,
+    said: _Remarks,
     summary: Sequence[str],
     pictures: Sequence[Picture],
 ) -> str:
@@ -401,7 +401,7 @@ def comparison_page(
 
     Args:
         results: See `keras_irl/evaluation/results.py`.
-        said: `Remarks`.
+        said: `_Remarks`.
         summary: List of sentences, what came out.
         pictures: List of `Picture`.
 
@@ -436,7 +436,7 @@ def _page_samples(results):
     }
     first = next(iter(columns.values()), ())
     return [
-        Sample(
+        _Sample(
             sample["prompt"],
             sample["references"],
             {

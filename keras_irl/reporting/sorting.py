@@ -9,7 +9,7 @@ import markupsafe
 
 
 class Script(NamedTuple):
-    """A script of ours, and what a page allows it by.
+    """A script, and the digest by which a page allows it.
 
     Attributes:
         code: Its text, as markup.
@@ -31,7 +31,7 @@ def sorting_script() -> Script:
     >>> sorting_script().digest[:7]
     'sha256-'
     """
-    folder = importlib.resources.files("keras_irl.reporting") / "templates"
+    folder = importlib.resources.files("keras_irl") / "templates"
     code = (folder / "sorting.js").read_text("utf-8").strip()
     digest = hashlib.sha256(code.encode("utf-8")).digest()
     return Script(

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
+from keras_irl.escaping import in_markdown
 from keras_irl.evaluation.results import check_results
 from keras_irl.evaluation.summary import MeanWithError
 from keras_irl.evaluation.summary import error_source
@@ -13,7 +14,6 @@ from keras_irl.evaluation.summary import run_estimates
 from keras_irl.metrics.diversity import diversity_note
 from keras_irl.metrics.diversity import tokenizer_of
 from keras_irl.reporting.conclusions import front_conclusion
-from keras_irl.reporting.escaping import in_markdown
 from keras_irl.types import Results
 
 

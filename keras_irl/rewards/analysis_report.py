@@ -3,7 +3,7 @@
 import pathlib
 from typing import Any
 
-from keras_irl.reporting.escaping import in_markdown
+from keras_irl.escaping import in_markdown
 from keras_irl.reporting.tables import markdown_table
 from keras_irl.reporting.tables import settings_table
 from keras_irl.rewards.correlations import format_correlations

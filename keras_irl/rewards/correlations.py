@@ -3,8 +3,8 @@
 import collections.abc
 import dataclasses
 import math
+from collections.abc import Mapping
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import scipy.stats
@@ -18,8 +18,10 @@ from keras_irl.metrics.bootstrap import PromptResamples
 from keras_irl.progress import progress_bar
 from keras_irl.reporting.tables import Table
 from keras_irl.reporting.tables import markdown_table
+from keras_irl.rewards.token_rewards import Scores
 from keras_irl.rewards.token_rewards import are_text_rewards
 from keras_irl.rewards.token_rewards import totals
+from keras_irl.types import Numbers
 
 _CONTROL = "control log-likelihood"
 
@@ -51,12 +53,12 @@ class Correlation:
 
 
 def correlation(
-    scores: Sequence[Any],
-    metrics: Any,
-    prompt_ids: Sequence[Any] | None = None,
-    lengths: Any = None,
+    scores: Scores | Mapping[str, Scores],
+    metrics: Numbers | Mapping[str, Numbers],
+    prompt_ids: Sequence[str | int] | None = None,
+    lengths: Numbers | None = None,
     *,
-    control: Any = None,
+    control: Scores | None = None,
     num_resamples: int = 1000,
     seed: int = 0,
 ) -> list[Correlation]:
@@ -162,7 +164,7 @@ def format_correlations(rows: Sequence[Correlation]) -> str:
     """
     rows = check_rows(rows, Correlation)
     coefficients = list(dict.fromkeys(row.coefficient for row in rows))
-    lines = {}
+    lines: dict[tuple[str, ...], dict[str, str]] = {}
     for row in rows:
         key = (row.metric, row.scope, row.score)
         # The number of prompts is that of the first coefficient.

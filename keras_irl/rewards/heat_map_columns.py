@@ -4,18 +4,20 @@ import dataclasses
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
 from keras_irl.arguments import check_choice
 from keras_irl.error_texts import shortened
+from keras_irl.rewards.token_rewards import TextRewards
 from keras_irl.rewards.token_rewards import are_text_rewards
 
-if TYPE_CHECKING:
-    pass
-
+# Of one policy, or of several by their names.
+TextRewardsByPolicy: TypeAlias = (
+    Sequence[TextRewards] | Mapping[str, Sequence[TextRewards]]
+)
 _MAX_POLICIES = 2
 # What tokens can be colored by, and what it is called.
 QUANTITIES = {"rewards": "reward", "log_probs": "log-probability"}
@@ -111,7 +113,10 @@ class HeatMapColumn:
         return f"{name} {numbers.sum():+.2f}, {numbers.mean():+.2f} per token"
 
 
-def columns_of(policies: Any, quantities: Any = None) -> list[HeatMapColumn]:
+def columns_of(
+    policies: TextRewardsByPolicy,
+    quantities: Mapping[str, str] | None = None,
+) -> list[HeatMapColumn]:
     """Makes the columns of a heat map, each quantity with a scale of its own.
 
     Args:
@@ -124,14 +129,15 @@ def columns_of(policies: Any, quantities: Any = None) -> list[HeatMapColumn]:
     Raises:
         ValueError: See `heat_map`.
     """
-    if not isinstance(policies, dict):
-        policies = {"policy": policies}
-    _check_policies(policies)
-    _check_quantities(quantities or {}, policies)
-    chosen = dict.fromkeys(policies, "rewards") | (quantities or {})
+    named: dict[str, Any] = {"policy": policies}
+    if isinstance(policies, dict):
+        named = policies
+    _check_policies(named)
+    _check_quantities(quantities or {}, named)
+    chosen = {**dict.fromkeys(named, "rewards"), **(quantities or {})}
     columns = [
         HeatMapColumn(name, chosen[name], list(texts), 1.0)
-        for name, texts in policies.items()
+        for name, texts in named.items()
     ]
     limits = {
         quantity: color_limit(

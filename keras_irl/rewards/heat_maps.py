@@ -1,6 +1,7 @@
 """Heat maps of token rewards, as a web page and as a picture."""
 
 import io
+import pathlib
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -18,10 +19,11 @@ from keras_irl.arguments import check_integer
 from keras_irl.atomic_files import atomic_write
 from keras_irl.columns import column
 from keras_irl.error_texts import shortened
-from keras_irl.reporting.escaping import render
+from keras_irl.escaping import render
 from keras_irl.reporting.picture_labels import with_glyphs
 from keras_irl.rewards.heat_map_columns import QUANTITIES
 from keras_irl.rewards.heat_map_columns import HeatMapColumn
+from keras_irl.rewards.heat_map_columns import TextRewardsByPolicy
 from keras_irl.rewards.heat_map_columns import color
 from keras_irl.rewards.heat_map_columns import columns_of
 from keras_irl.rewards.heat_map_columns import stops
@@ -31,7 +33,7 @@ from keras_irl.types import Path
 
 
 def heat_map(
-    policies: Any,
+    policies: TextRewardsByPolicy,
     folder: Path,
     prompts: Sequence[str] | None = None,
     max_texts: int = 50,
@@ -39,7 +41,7 @@ def heat_map(
     name: str = "heat_map",
     quantities: Mapping[str, str] | None = None,
     metrics: Mapping[str, Sequence[float]] | None = None,
-) -> Any:
+) -> list[pathlib.Path]:
     """Colors tokens by their rewards, as a web page and as a picture.
 
     White is a reward of 0, blue is above and orange below. Two policies stand
@@ -89,8 +91,8 @@ def heat_map(
 
 
 def heat_map_files(
-    policies: Any,
-    prompts: Any = None,
+    policies: TextRewardsByPolicy,
+    prompts: Sequence[str] | None = None,
     max_texts: int = 50,
     name: str = "heat_map",
     *,
@@ -121,17 +123,16 @@ def heat_map_files(
     _check_sizes(columns, prompts, metrics)
     num_texts = len(columns[0].texts)
     num_shown = min(check_integer("max_texts", max_texts, least=1), num_texts)
-    prompts = [None] * num_texts if prompts is None else list(prompts)
     titles = [
-        f"Text {row}" if prompt is None else str(prompt)
-        for row, prompt in enumerate(prompts[:num_shown])
+        f"Text {row}" if prompts is None else str(prompts[row])
+        for row in range(num_shown)
     ]
     judged = [verdicts(metrics, row) for row in range(num_shown)]
     return {
         f"{name}.html": _page(
             columns, titles, judged, summary_of(columns, metrics)
         ),
-        f"{name}.png": draw_heat_map(columns, titles, judged, num_texts),
+        f"{name}.png": _draw_heat_map(columns, titles, judged, num_texts),
     }
 
 
@@ -256,10 +257,10 @@ _MAX_CHARACTERS = 2000
 _SOFT = "#666666"
 
 
-def draw_heat_map(
+def _draw_heat_map(
     columns: Sequence[HeatMapColumn],
     titles: Sequence[str],
-    judged: Any,
+    judged: Sequence[Sequence[str]],
     num_texts: int,
 ) -> bytes:
     """Draws the first texts with their tokens colored.
@@ -369,14 +370,15 @@ def _png(canvas, width, height, scales):
             parse_math=False,
         )
     for place, scale in enumerate(scales.items()):
-        _draw_legend(figure, size, place, *scale)
+        _draw_legend(figure, size, place, scale)
     buffer = io.BytesIO()
     # Without the version in it, equal results are equal files.
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
-def _draw_legend(figure, size, place, quantity, limit):
+def _draw_legend(figure, size, place, scale):
+    quantity, limit = scale
     inset = _HEIGHT / size[1]
     axes = figure.add_axes(
         (0.03 + 0.5 * place, 1 - 1.6 * inset, 0.4, 0.9 * inset)

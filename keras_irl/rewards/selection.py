@@ -3,11 +3,10 @@
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-from typing import Any
 
 import numpy as np
 
+from keras_irl.aliases import renamed_arguments
 from keras_irl.arguments import check_rows
 from keras_irl.columns import check_prompt_ids
 from keras_irl.columns import finite_numbers
@@ -16,12 +15,10 @@ from keras_irl.metrics.bootstrap import Estimate
 from keras_irl.metrics.bootstrap import PromptResamples
 from keras_irl.reporting.tables import Table
 from keras_irl.reporting.tables import markdown_table
+from keras_irl.rewards.token_rewards import Scores
 from keras_irl.rewards.token_rewards import are_text_rewards
 from keras_irl.rewards.token_rewards import totals
 from keras_irl.types import Numbers
-
-if TYPE_CHECKING:
-    from keras_irl.rewards.token_rewards import TextRewards
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,10 +44,11 @@ class BestOfN:
     gain_over_log_likelihood: Estimate
 
 
+@renamed_arguments("0.3", metric="metric_values")
 def best_of_n(
-    scores: "Sequence[TextRewards] | Numbers",
-    metric: Numbers,
-    prompt_ids: Sequence[Any],
+    scores: Scores,
+    metric_values: Numbers,
+    prompt_ids: Sequence[str | int],
     log_likelihoods: Numbers | None = None,
     *,
     num_resamples: int = 1000,
@@ -65,7 +63,7 @@ def best_of_n(
 
     Args:
         scores: The `TextRewards` of each sample, or a number for each.
-        metric: Numbers, how good each sample is; higher is better.
+        metric_values: Numbers, how good each sample is; higher is better.
         prompt_ids: To which prompt each sample belongs: strings or integers.
         log_likelihoods: Numbers to compare with. Defaults to those of the
             `TextRewards`, and else to none.
@@ -86,14 +84,15 @@ def best_of_n(
     """
     if log_likelihoods is None and are_text_rewards(scores):
         log_likelihoods = [text.log_likelihood for text in scores]
-    metric = finite_numbers("metric", metric)
-    columns = {"reward": finite_numbers("scores", totals(scores), len(metric))}
+    values = finite_numbers("metric_values", metric_values)
+    num_texts = len(values)
+    columns = {"reward": finite_numbers("scores", totals(scores), num_texts)}
     if log_likelihoods is not None:
         columns["log_likelihood"] = finite_numbers(
-            "log_likelihoods", log_likelihoods, len(metric)
+            "log_likelihoods", log_likelihoods, num_texts
         )
-    columns |= {"oracle": metric, "random": np.zeros(len(metric))}
-    prompt_ids = check_prompt_ids(prompt_ids, len(metric))
+    columns |= {"oracle": values, "random": np.zeros(num_texts)}
+    prompt_ids = check_prompt_ids(prompt_ids, num_texts)
     resamples = PromptResamples(prompt_ids, num_resamples, seed)
     num_samples = min(map(len, resamples.groups))
     if num_samples < 2:
@@ -104,12 +103,12 @@ def best_of_n(
             f"one sample for the prompt {shortened(prompt_ids[alone])}"
         )
     sizes = {2**i for i in range(num_samples.bit_length())} | {num_samples}
-    return [_best_of(n, columns, metric, resamples) for n in sorted(sizes) if n]
+    return [_best_of(n, columns, values, resamples) for n in sorted(sizes) if n]
 
 
 def pick_best(
-    scores: "Sequence[TextRewards] | Numbers", prompt_ids: Sequence[Any]
-) -> dict[Any, int]:
+    scores: Scores, prompt_ids: Sequence[str | int]
+) -> dict[str | int, int]:
     """Finds the sample of highest score of each prompt.
 
     Args:
@@ -130,7 +129,7 @@ def pick_best(
     """
     scores = finite_numbers("scores", totals(scores))
     prompt_ids = check_prompt_ids(prompt_ids, len(scores))
-    best = {}
+    best: dict[str | int, int] = {}
     for row, prompt in enumerate(prompt_ids):
         if prompt not in best or scores[row] > scores[best[prompt]]:
             best[prompt] = row
@@ -151,7 +150,7 @@ def format_best_of_n(rows: Sequence[BestOfN]) -> str:
 
     Example:
     ```python
-    rows = keras_irl.rewards.best_of_n(texts, metric, prompt_ids)
+    rows = keras_irl.rewards.best_of_n(texts, metric_values, prompt_ids)
     print(keras_irl.rewards.format_best_of_n(rows))
     ```
     """
@@ -169,11 +168,11 @@ def format_best_of_n(rows: Sequence[BestOfN]) -> str:
     return markdown_table(Table(header, lines, num_names=0))
 
 
-def _best_of(n, columns, metric, resamples):
+def _best_of(n, columns, values, resamples):
     by_prompt = {
         name: np.array(
             [
-                _expected_metric(scores[rows], metric[rows], n)
+                _expected_metric(scores[rows], values[rows], n)
                 for rows in resamples.groups
             ]
         )
@@ -192,7 +191,7 @@ def _best_of(n, columns, metric, resamples):
     )
 
 
-def _expected_metric(scores, metric, n):
+def _expected_metric(scores, values, n):
     """The mean metric of the best of n, over all choices of n samples.
 
     With the samples sorted by score, that of rank i (from 0) is the best of
@@ -208,4 +207,4 @@ def _expected_metric(scores, metric, n):
     )
     # Equals share their chances.
     share = np.bincount(np.sort(ties), chances) / np.bincount(ties)
-    return float(share[ties] @ metric)
+    return float(share[ties] @ values)

@@ -94,7 +94,7 @@ class TextBatches:
         self.packer = text_packer(policy)
         self.batch_size = batch_size
         self._vocabulary_size = policy.output.shape[-1]
-        self._names = {}
+        self._names: dict[int, str] = {}
 
     def __call__(
         self,

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 from typing import NamedTuple
+from typing import TypeAlias
 
 import numpy as np
 from keras import ops
@@ -19,6 +20,7 @@ from keras_irl.ops import is_action
 from keras_irl.progress import progress_bar
 from keras_irl.rewards.text_batches import TextBatches
 from keras_irl.rewards.text_batches import check_texts
+from keras_irl.types import Numbers
 from keras_irl.types import Policy
 
 
@@ -79,6 +81,10 @@ class TextRewards:
     def log_likelihood(self) -> float:
         """The log-probability of the whole response, in nats."""
         return float(self.log_probs.sum())
+
+
+# Of each text: its `TextRewards`, or a number.
+Scores: TypeAlias = Sequence[TextRewards] | Numbers
 
 
 def are_text_rewards(scores: Any) -> bool:
@@ -183,7 +189,7 @@ class RewardReader:
         """
         prompts, responses = check_texts(prompts, responses)
         finished = self._batches.check_finished(finished, responses)
-        texts = []
+        texts: list[TextRewards] = []
         with progress_bar(
             what="Reading rewards", unit="text", total=len(prompts)
         ) as bar:

@@ -75,7 +75,9 @@ def load_arithmetic(
     return Task(
         "arithmetic",
         split,
-        rows=(prompts, responses, references),
+        prompts=prompts,
+        responses=responses,
+        references=references,
         pairs=pairs,
         metrics={"valid": exact_match, "answer": answer_accuracy},
         sample_metrics={"coverage": coverage, **answer_metrics(answer_of_sum)},

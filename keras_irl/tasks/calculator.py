@@ -108,7 +108,7 @@ def recalculate(text: str) -> str:
     >>> recalculate("Half is <<48/2=25>>25, so <<48+25=73>>73. #### 73")
     'Half is <<48/2=24>>24, so <<48+24=72>>72. #### 72'
     """
-    corrected = {}
+    corrected: dict[str, str] = {}
     pieces = []
     end = 0
     for note in _NOTE.finditer(text):

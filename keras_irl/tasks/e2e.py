@@ -177,24 +177,26 @@ def load_e2e_delexicalized(
     """
     task = load_e2e(split, path)
     meanings = list(task.prompts)
-    pairs = [
-        delexicalize(meaning, text)
-        for meaning, text in zip(*task.pairs, strict=True)
-    ]
-    rows = [
-        delexicalize(meaning, text)
-        for meaning, text in zip(meanings, task.responses, strict=True)
-    ]
+    prompts, responses = _delexicalized(meanings, task.responses)
     return Task(
         "e2e-delexicalized",
         split,
-        rows=(*map(list, zip(*rows, strict=True)), task.references),
-        pairs=tuple(map(list, zip(*pairs, strict=True))),
+        prompts=prompts,
+        responses=responses,
+        references=task.references,
+        pairs=_delexicalized(*task.pairs),
         metrics={
             name: _on_lexicalized(metric, meanings)
             for name, metric in task.metrics.items()
         },
     )
+
+
+def _delexicalized(meanings, texts):
+    """Columns of meanings and of texts, with the names left out."""
+    pairs = map(delexicalize, meanings, texts)
+    prompts, responses = map(list, zip(*pairs, strict=True))
+    return prompts, responses
 
 
 def delexicalize(meaning: str, text: str) -> tuple[str, str]:

@@ -223,11 +223,9 @@ def task_from_table(
     return Task(
         name,
         split,
-        rows=(
-            PairColumn(table, chosen, 0),
-            PairColumn(table, chosen, 1),
-            References(table, pairs, rows),
-        ),
+        prompts=PairColumn(table, chosen, 0),
+        responses=PairColumn(table, chosen, 1),
+        references=References(table, pairs, rows),
         pairs=(PairColumn(table, pairs, 0), PairColumn(table, pairs, 1)),
         metrics=metrics,
         num_blank_lines=table.num_blank_lines,

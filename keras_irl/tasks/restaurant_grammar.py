@@ -100,7 +100,7 @@ class Template(NamedTuple):
             PHRASES[fact][phrase].format(values[fact])
             for fact, phrase in zip(self.facts, self.phrases, strict=True)
         ]
-        sentences = []
+        sentences: list[str] = []
         for size in self.sizes:
             subject = _SUBJECT if sentences else meaning.name
             sentences.append(f"{subject} {_listed(said[:size])}.")
@@ -178,8 +178,8 @@ def read_description(text: str) -> Description | None:
     for number, sentence in enumerate(sentences):
         subject, _, listed = sentence.partition(" ")
         phrases = _unlisted(listed)
-        is_ours = all(phrase in _SAID for phrase in phrases)
-        if subject != (_SUBJECT if number else name) or not is_ours:
+        is_known = all(phrase in _SAID for phrase in phrases)
+        if subject != (_SUBJECT if number else name) or not is_known:
             return None
         sizes.append(len(phrases))
         said += [_SAID[phrase] for phrase in phrases]

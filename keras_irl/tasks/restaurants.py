@@ -80,7 +80,9 @@ def load_restaurants(
     return Task(
         "restaurants",
         split,
-        rows=(prompts, responses, references),
+        prompts=prompts,
+        responses=responses,
+        references=references,
         pairs=pairs,
         metrics={"valid": valid, "bleu": bleu},
         sample_metrics={
@@ -132,7 +134,7 @@ def valid(
 def share_of_different(
     samples: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
 ) -> float:
-    """Percentage of the samples that are right, and not said before.
+    """Coverage: the percentage of samples that are right and no repetition.
 
     Of `n` samples of a prompt all may be right and different, as there are
     15,552 right answers. The share of right ones among them, each counted
@@ -167,7 +169,7 @@ def share_of_different(
 def templates(
     samples: Sequence[Sequence[str]], references: Sequence[Sequence[str]]
 ) -> float:
-    """Percentage of the ways to say something that right samples use.
+    """Template coverage: phrasings that right samples use, in percent of all.
 
     A way is an order of the facts, a division into sentences and a phrase for
     each fact, whatever the restaurant. Of `n` samples of all prompts together,

@@ -17,7 +17,7 @@ from keras_irl.types import Tensor
 # Prompts and responses, aligned; read when they are asked for.
 Pairs: TypeAlias = tuple[Sequence[str], Sequence[str]]
 SHARE = 0.1
-LARGEST = 500
+_LARGEST = 500
 # A tenth of fewer prompts would tell chance.
 FEWEST_PROMPTS = 100
 
@@ -64,7 +64,7 @@ def hold_out(pairs: Pairs, num_validation: int | None = None) -> Splits:
     if num_validation is None:
         is_enough = len(different) >= FEWEST_PROMPTS
         num_validation = int(SHARE * len(different)) if is_enough else 0
-        num_validation = min(num_validation, LARGEST)
+        num_validation = min(num_validation, _LARGEST)
     elif num_validation >= len(different):
         raise ArgumentError(
             "`num_validation` must leave prompts to train on, and the "

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
+from keras_irl.aliases import unpacked_argument
 from keras_irl.arguments import check_functions
 from keras_irl.arguments import check_integer
 from keras_irl.columns import column
@@ -42,10 +43,12 @@ class Task:
     Args:
         name: String, the name of the task.
         split: String, the name of the split.
-        rows: Tuple of the three sequences `prompts`, `responses`,
-            `references`. A pandas Series is read in the order in which it
-            stands, whatever its labels.
-        pairs: Tuple of the two sequences `prompts`, `responses`.
+        prompts: Sequence of strings. A pandas Series is read in the order in
+            which it stands, whatever its labels.
+        responses: Sequence of strings, one for each prompt.
+        references: Sequence of lists of strings, one for each prompt.
+        pairs: The prompts and the responses of all demonstrations, two
+            sequences.
         metrics: Dictionary of functions.
         sample_metrics: Dictionary of functions. Defaults to none.
         num_blank_lines: Number of blank lines that were skipped in the file.
@@ -62,29 +65,33 @@ class Task:
     100.0
     """
 
+    @unpacked_argument(
+        "0.3",
+        "rows",
+        ["prompts", "responses", "references"],
+        positional=["self", "name", "split", "rows", "pairs"],
+    )
     def __init__(
         self,
         name: str,
         split: str,
-        rows: tuple[Any, ...],
-        pairs: tuple[Any, ...],
         *,
+        prompts: Sequence[str],
+        responses: Sequence[str],
+        references: Sequence[Sequence[str]],
+        pairs: tuple[Sequence[str], Sequence[str]],
         metrics: Mapping[str, Callable[..., Any]],
         sample_metrics: Mapping[str, Callable[..., Any]] | None = None,
         num_blank_lines: int = 0,
     ) -> None:
-        rows, pairs = _columns(rows, "references"), _columns(pairs)
-        for sequences in (rows, pairs):
-            lengths = [len(sequence) for sequence in sequences]
-            if len(set(lengths)) != 1:
-                raise ValueError(
-                    "The texts of a task are aligned, but their numbers "
-                    f"differ. Received: lengths={lengths}"
-                )
         self.name = name
         self.split = split
-        self.prompts, self.responses, self.references = rows
-        self.pairs = pairs
+        self.prompts = column("prompts", prompts)
+        self.responses = column("responses", responses)
+        self.references = column("references", references)
+        self.pairs = _pair_columns(pairs)
+        _check_lengths(self.prompts, self.responses, self.references)
+        _check_lengths(*self.pairs)
         self.metrics = check_functions("metrics", metrics)
         self.sample_metrics = check_functions("sample_metrics", sample_metrics)
         self.num_blank_lines = num_blank_lines
@@ -145,7 +152,7 @@ class Task:
         }
         return task
 
-    def first(self, num_prompts: int) -> "Task":
+    def first(self, num_prompts: int | None) -> "Task":
         """Returns the same task with its first prompts only.
 
         Args:
@@ -158,12 +165,13 @@ class Task:
             ValueError: If it is no count.
         """
         task = copy.copy(self)
-        rows = (self.prompts, self.responses, self.references)
-        if num_prompts is not None:
-            num_prompts = check_integer("num_prompts", num_prompts, least=1)
-        if num_prompts is not None and num_prompts < len(self.prompts):
-            rows = tuple([row[i] for i in range(num_prompts)] for row in rows)
-        task.prompts, task.responses, task.references = rows
+        if num_prompts is None:
+            return task
+        count = check_integer("num_prompts", num_prompts, least=1)
+        if count < len(self.prompts):
+            task.prompts = [self.prompts[i] for i in range(count)]
+            task.responses = [self.responses[i] for i in range(count)]
+            task.references = [self.references[i] for i in range(count)]
         return task
 
     def with_metrics(
@@ -251,34 +259,46 @@ def task_from_pairs(
     Returns:
         A `Task`.
     """
-    answers = {}
+    answers: dict[str, list[str]] = {}
     for prompt, response in pairs:
         answers.setdefault(prompt, []).append(response)
-    prompts, responses = map(list, zip(*pairs, strict=True))
-    rows = (prompts, responses, [answers[prompt] for prompt in prompts])
+    asked, answered = map(list, zip(*pairs, strict=True))
+    prompts, responses = asked, answered
+    references = [answers[prompt] for prompt in prompts]
     if split != "train":
-        references = list(answers.values())
-        rows = (list(answers), [texts[0] for texts in references], references)
+        prompts, references = list(answers), list(answers.values())
+        responses = [texts[0] for texts in references]
     return Task(
         name,
         split,
-        rows=rows,
-        pairs=(prompts, responses),
+        prompts=prompts,
+        responses=responses,
+        references=references,
+        pairs=(asked, answered),
         metrics=metrics,
         sample_metrics=sample_metrics,
         num_blank_lines=num_blank_lines,
     )
 
 
-def _columns(columns, *others):
-    """The columns of a task, each indexed by position."""
-    names = ("prompts", "responses", *others)
-    if not isinstance(columns, tuple | list) or len(columns) != len(names):
+def _pair_columns(pairs):
+    """The prompts and responses of all demonstrations, by position."""
+    if not isinstance(pairs, tuple | list) or len(pairs) != 2:
         raise ValueError(
-            f"Pass a tuple of the columns {', '.join(names)}. "
-            f"Received: columns={shortened(columns)}"
+            "`pairs` is a tuple of two sequences, the prompts and the "
+            f"responses. Received: pairs={shortened(pairs)}"
         )
-    return tuple(map(column, names, columns))
+    prompts, responses = pairs
+    return column("prompts", prompts), column("responses", responses)
+
+
+def _check_lengths(*columns):
+    lengths = [len(texts) for texts in columns]
+    if len(set(lengths)) != 1:
+        raise ValueError(
+            "The texts of a task are aligned, but their numbers differ. "
+            f"Received: lengths={lengths}"
+        )
 
 
 def check_split(name: str, split: str, splits: Collection[str]) -> None:

@@ -5,7 +5,6 @@ numbers where every exception is dropped. Interrupted in between, the weights
 would be lost, or the interruption would.
 """
 
-import signal
 import sys
 import threading
 from typing import Any
@@ -15,8 +14,8 @@ import keras
 
 from keras_irl.keras_seams import bring_weights_back
 from keras_irl.keras_seams import is_dropped
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from keras_irl.signals import put_back
+from keras_irl.signals import replace_handlers
 
 
 class _Signal(NamedTuple):
@@ -92,18 +91,13 @@ class DeferredSignals:
     def __enter__(self):
         self.note_weights()
         if threading.current_thread() is threading.main_thread():
-            for number in _SIGNALS:
-                handler = signal.getsignal(number)
-                if callable(handler):
-                    self._handlers[number] = handler
-                    signal.signal(number, self._handle)
+            replace_handlers(self._handle, callable, replaced=self._handlers)
             self._hook = sys.unraisablehook
             sys.unraisablehook = self._hold_again
         return self
 
     def __exit__(self, kind, error, traceback):
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+        put_back(self._handlers)
         if self._hook is not None:
             sys.unraisablehook = self._hook
         self._raised = None

@@ -8,7 +8,7 @@ import keras
 
 from keras_irl.data.dataset import Demonstrations
 from keras_irl.devices import rows_in_words
-from keras_irl.expected_warnings import ends_of_data_hidden
+from keras_irl.expected_warnings import while_fitted
 from keras_irl.keras_seams import OF_A_VALIDATION
 from keras_irl.keras_seams import build_metrics
 from keras_irl.models.policy_model import PolicyModel
@@ -57,7 +57,7 @@ class FitLoop(PolicyModel):
         are_whole = ends_are_expected(arguments, OF_FIT)
         arguments = stream(arguments, self.steps_per_execution)
         with own_rows_are_read(arguments), rows_in_words():
-            with ends_of_data_hidden(are_whole):
+            with while_fitted(ends_are_expected=are_whole):
                 history = self._fit(arguments)
         if self.not_finite is not None:
             wrapper_of(self.optimizer).resume()
@@ -114,7 +114,7 @@ class FitLoop(PolicyModel):
             )
         with own_rows_are_read(arguments), DeferredSignals(self) as steps:
             arguments["callbacks"] = steps.around(arguments.get("callbacks"))
-            with rows_in_words(), ends_of_data_hidden(are_whole):
+            with rows_in_words(), while_fitted(ends_are_expected=are_whole):
                 return super().evaluate(**arguments)
 
     @functools.wraps(keras.Model.predict)
@@ -131,5 +131,5 @@ class FitLoop(PolicyModel):
             )
         # Where a step fails, it brings the weights back that Keras took away.
         with own_rows_are_read(arguments), DeferredSignals(self):
-            with rows_in_words(), ends_of_data_hidden(are_whole):
+            with rows_in_words(), while_fitted(ends_are_expected=are_whole):
                 return super().predict(**arguments)

@@ -50,6 +50,22 @@ def test_too_little_memory_is_told_from_a_damaged_policy(tmp_path, monkeypatch):
         folder.saved_policy("mle", 0)
 
 
+@pytest.mark.backends("tensorflow")
+def test_too_little_memory_is_recognized_in_tensorflow():
+    import tensorflow as tf
+
+    options = argparse.Namespace(job="doctor")
+    error = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
+    assert explain(error, options) == (
+        "The machine has not enough memory for it. Pass a smaller "
+        "`--batch-size`, or other smaller numbers. To see where, set "
+        "KERAS_IRL_TRACEBACK=1. Received: ResourceExhaustedError: OOM when "
+        "allocating"
+    )
+    error = tf.errors.UnimplementedError(None, None, "no such kernel")
+    assert explain(error, options) is None
+
+
 def test_a_damaged_policy_is_still_one(tmp_path):
     folder = RunFolder(tmp_path / "output", {})
     path = folder.policy_path("mle", 0)

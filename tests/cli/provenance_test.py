@@ -29,7 +29,7 @@ def test_what_is_needed_to_get_the_same_results_is_listed():
         {},
     ]
     found = provenance.settings(
-        options(temperatures=[0.0, 1.0]), {"samples": 8}, made
+        options(temperatures=[0.0, 1.0]), {"samples": 8}, made, split="test"
     )
     backend = keras.config.backend()
     assert found == {

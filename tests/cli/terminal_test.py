@@ -10,7 +10,6 @@ import pytest
 from shells import environment
 
 from keras_irl.cli.terminal import Shown
-from keras_irl.cli.terminal import expected_warnings_hidden
 from keras_irl.cli.terminal import start_up_lines_hidden
 from keras_irl.cli.terminal import warnings_in_words
 
@@ -98,24 +97,6 @@ def test_without_a_terminal_there_is_nothing_to_hide(monkeypatch):
     monkeypatch.setattr(os, "dup", refuse)
     with start_up_lines_hidden():
         pass
-
-
-def test_exactly_what_is_expected_is_hidden():
-    expected = [
-        "Layer 'a' (of type B) was passed an input with a mask attached to "
-        "it. However, this layer does not support masking and will therefore "
-        "destroy the mask information. Downstream layers will not see it.",
-        "`compile()` was not called as part of model loading because the",
-        "`shuffle=True` was passed, but will be ignored since the data `x`",
-    ]
-    with warnings.catch_warnings(record=True) as seen:
-        warnings.simplefilter("always")
-        with expected_warnings_hidden():
-            for text in (*expected, "`shuffle=True` is something else"):
-                warnings.warn(text, UserWarning, stacklevel=1)
-    assert [str(w.message) for w in seen] == [
-        "`shuffle=True` is something else"
-    ]
 
 
 def test_warnings_are_lines_for_users():

@@ -93,7 +93,8 @@ def test_a_notebook_tells_the_issues(policy, dataset):
     diagnosis = keras_irl.doctor(policy, [batch])
     page = diagnosis._repr_html_()
     for issue in diagnosis.issues:
-        assert html.escape(issue.problem) in page
+        assert issue.problem in html.unescape(page)
+        assert issue.fix in html.unescape(page)
     assert diagnosis.issues
 
 

@@ -30,6 +30,15 @@ def test_every_family_of_the_tests_has_a_record_and_no_other():
 
 
 @pytest.mark.parametrize("name", FAMILIES)
+def test_the_heads_of_a_family_with_attention_are_known(name):
+    policy = shared_policy(name)
+    has_attention = family.nearest_family(policy).has_attention
+    several = 4 if name in ("t5", "bart", "gpt2") else 2
+    expected = several if has_attention else 1
+    assert family.num_attention_heads(policy) == expected
+
+
+@pytest.mark.parametrize("name", FAMILIES)
 def test_the_layout_names_what_the_policy_reads(name):
     policy = shared_policy(name)
     layout = family.layout_of(policy)

@@ -314,7 +314,6 @@ METRICS = st.sampled_from(
         {"e": keras_irl.metrics.exact_match, "m": metric},
     )
 )
-ROWS = st.tuples(PLAIN_COLUMNS, PLAIN_COLUMNS, REFERENCES)
 DATA = {
     "data.demonstrations": Door(
         strict=False, check=is_a(keras_irl.data.Demonstrations)
@@ -367,7 +366,9 @@ DATA = {
         values={
             "name": PLAIN,
             "split": PLAIN,
-            "rows": ROWS,
+            "prompts": PLAIN_COLUMNS,
+            "responses": PLAIN_COLUMNS,
+            "references": REFERENCES,
             "pairs": st.tuples(PLAIN_COLUMNS, PLAIN_COLUMNS),
             "metrics": METRICS,
             "sample_metrics": st.sampled_from((None, {}, {"m": metric})),
@@ -634,7 +635,6 @@ READ_VALUES = {
     "value_offset": OFFSETS,
     "discount": maybe(real(0.0, 1.0)),
 }
-RIGHT = "12 + 3 = 15 , 15 + 2 = 17 , answer 17"
 REWARDS_ROOM = {
     "rewards.token_rewards": Door(
         values=READ_VALUES, share=0.25, strict=False, check=is_a(list)
@@ -664,7 +664,7 @@ REWARDS_ROOM = {
         check=is_a(list),
     ),
     "rewards.best_of_n": Door(
-        values={"metric": NUMBERS, "log_likelihoods": maybe(NUMBERS)},
+        values={"metric_values": NUMBERS, "log_likelihoods": maybe(NUMBERS)},
         strict=False,
         may_be_nan=lambda a: a.get("log_likelihoods") is None,
         check=is_a(list),
@@ -689,21 +689,6 @@ REWARDS_ROOM = {
             "quantities": st.none(),
             "metrics": st.none(),
         },
-    ),
-    "rewards.corruptions.corrupt": Door(values={"response": st.just(RIGHT)}),
-    "rewards.corruptions.auc": Door(
-        values={"right": NUMBERS, "wrong": NUMBERS}, check=within(0.0, 1.0)
-    ),
-    "rewards.corruptions.rank_of_lowest": Door(
-        values={"numbers": NUMBERS, "positions": st.just([0])}
-    ),
-    "rewards.corruptions.tokens_at": Door(
-        values={
-            "tokens": st.just(["a", " b", ""]),
-            "text": st.just("a b"),
-            "start": whole(0, 1),
-            "end": whole(2, 3),
-        }
     ),
     "rewards.scorer.check_prompts": Door(strict=False, share=0.5),
 }

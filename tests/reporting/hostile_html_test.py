@@ -5,8 +5,8 @@ import pytest
 from browser import dom_of
 from browser import unprotected
 
+from keras_irl.escaping import visible
 from keras_irl.reporting import write_report
-from keras_irl.reporting.escaping import visible
 from keras_irl.rewards import TextRewards
 from keras_irl.rewards import heat_map
 

@@ -7,7 +7,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from keras_irl.reporting.escaping import visible
+from keras_irl.escaping import visible
 from keras_irl.rewards import TextRewards
 from keras_irl.rewards import heat_map
 from keras_irl.rewards.heat_map_columns import color

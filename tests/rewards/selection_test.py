@@ -118,9 +118,12 @@ def test_nine_prompts_have_a_gain_and_no_interval():
     ("keywords", "message"),
     [
         ({"scores": []}, r"Received: scores=\[\]"),
-        ({"metric": []}, r"Received: metric=\[\]"),
+        ({"metric_values": []}, r"Received: metric_values=\[\]"),
         ({"scores": [1.0]}, "Received: 1 of scores for 2 texts"),
-        ({"metric": [1.0, math.nan]}, r"Received: metric\[1\]=nan"),
+        (
+            {"metric_values": [1.0, math.nan]},
+            r"Received: metric_values\[1\]=nan",
+        ),
         ({"prompt_ids": ["a"]}, "Received: 1 prompt_ids for 2 texts"),
         ({"log_likelihoods": [1.0]}, "Received: 1 of log_likelihoods"),
         ({"prompt_ids": "ab"}, "Received: one sample for the prompt 'a'"),
@@ -129,9 +132,19 @@ def test_nine_prompts_have_a_gain_and_no_interval():
     ],
 )
 def test_says_what_is_wrong_with_its_arguments(keywords, message):
-    arguments = {"scores": [1.0, 2.0], "metric": [1, 2], "prompt_ids": "aa"}
+    arguments = {
+        "scores": [1.0, 2.0],
+        "metric_values": [1, 2],
+        "prompt_ids": "aa",
+    }
     with pytest.raises(ValueError, match=message):
         best_of_n(**arguments | keywords)
+
+
+def test_metric_values_have_an_older_name():
+    with pytest.warns(DeprecationWarning, match="metric_values="):
+        rows = best_of_n([1.0, 2.0], metric=[3, 7], prompt_ids="aa")
+    assert rows[-1].reward == 7.0
 
 
 def test_samples_of_a_table_are_read_by_position():

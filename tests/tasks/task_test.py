@@ -14,9 +14,30 @@ from keras_irl.tasks import load_task
 
 
 def test_rows_of_different_lengths_are_refused():
-    rows = (["p"], ["r"], [["r"], ["s"]])
+    columns = {"prompts": ["p"], "responses": ["r"], "metrics": {}}
+    references, pairs = [["r"], ["s"]], (["p"], ["r"])
     with pytest.raises(ValueError, match=r"aligned.*lengths=\[1, 1, 2\]"):
-        Task("name", "train", rows, rows[:2], metrics={})
+        Task("name", "train", references=references, pairs=pairs, **columns)
+    pairs = (["p"], ["r", "s"])
+    with pytest.raises(ValueError, match=r"aligned.*lengths=\[1, 2\]"):
+        Task("name", "train", references=[["r"]], pairs=pairs, **columns)
+    with pytest.raises(ValueError, match="Received: pairs='ab c'"):
+        Task("name", "train", references=[["r"]], pairs="ab c", **columns)
+
+
+@pytest.mark.parametrize("is_by_position", [True, False])
+def test_a_tuple_of_rows_is_an_older_way_to_pass_the_columns(is_by_position):
+    rows, pairs = (["p"], ["r"], [["r", "s"]]), (["p", "p"], ["r", "s"])
+    with pytest.warns(DeprecationWarning, match="prompts=, responses=, ref"):
+        if is_by_position:
+            task = Task("name", "train", rows, pairs, metrics={})
+        else:
+            task = Task("name", "train", rows=rows, pairs=pairs, metrics={})
+    assert (list(task.prompts), list(task.responses)) == (["p"], ["r"])
+    assert list(task.references) == [["r", "s"]]
+    assert tuple(map(list, task.pairs)) == pairs
+    with pytest.raises(ValueError, match="`references=`, each by its name. R"):
+        Task("name", "train", rows=rows[:2], pairs=pairs, metrics={})
 
 
 def test_a_task_reads_columns_by_position():
@@ -26,7 +47,9 @@ def test_a_task_reads_columns_by_position():
     made = Task(
         "mine",
         "test",
-        rows=(frame.p, frame.r, frame.refs),
+        prompts=frame.p,
+        responses=frame.r,
+        references=frame.refs,
         pairs=(frame.p, frame.r),
         metrics={"exact": quality.exact_match},
     )
@@ -42,7 +65,15 @@ def test_a_task_reads_columns_by_position():
         200 / 3
     )
     with pytest.raises(ValueError, match="`prompts` must be a sequence"):
-        Task("mine", "test", ("abc", frame.r, frame.refs), ([], []), metrics={})
+        Task(
+            "mine",
+            "test",
+            prompts="abc",
+            responses=frame.r,
+            references=frame.refs,
+            pairs=([], []),
+            metrics={},
+        )
     for wrong in (0, 1.5, "2", True, 10**12):
         with pytest.raises(ValueError, match="Received: num_prompts="):
             made.first(wrong)

@@ -3,11 +3,11 @@
 import jinja2
 import pytest
 
-from keras_irl.reporting import escaping
-from keras_irl.reporting.escaping import in_markdown
-from keras_irl.reporting.escaping import readable
-from keras_irl.reporting.escaping import short
-from keras_irl.reporting.escaping import visible
+from keras_irl import escaping
+from keras_irl.escaping import in_markdown
+from keras_irl.escaping import readable
+from keras_irl.escaping import short
+from keras_irl.escaping import visible
 
 
 @pytest.mark.parametrize(

@@ -79,13 +79,13 @@ def in_markdown(text: str, size: int = 60) -> str:
 
 
 def render(template: str, **values: Any) -> str:
-    """Renders a page from a template of this room.
+    """Renders HTML from a template, in which everything is escaped.
 
     Every value is shown by `visible` and escaped, whether or not the template
     asks for it; the filter `readable` keeps the lines of a longer text.
 
     Args:
-        template: Name of a file in `keras_irl/reporting/templates`.
+        template: Name of a file in `keras_irl/templates`.
         **values: What the template names.
 
     Returns:
@@ -104,7 +104,7 @@ def _readable(text):
 
 
 _ENVIRONMENT = jinja2.Environment(
-    loader=jinja2.PackageLoader("keras_irl", "reporting/templates"),
+    loader=jinja2.PackageLoader("keras_irl", "templates"),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     finalize=_shown,

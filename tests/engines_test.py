@@ -15,7 +15,7 @@ from testing import PROMPTS
 from testing import RESPONSES
 
 import keras_irl
-from keras_irl.replicas import check_engine
+from keras_irl.engines import check_engine
 
 BACKEND = keras.config.backend()
 on_torch = pytest.mark.skipif(BACKEND != "torch", reason="It is PyTorch's.")

@@ -1,4 +1,4 @@
-"""Refusal of replicas that are not of `keras.distribution`."""
+"""Refusal of engines that divide a training, besides `keras.distribution`."""
 
 import os
 
@@ -9,7 +9,7 @@ def check_engine(*models: keras.Model) -> None:
     """Checks that nothing but `keras.distribution` divides a training.
 
     `tf.distribute` and `torchrun` would do so behind the back of a loss that
-    is a mean over the tokens of all of a batch: each replica would divide by
+    is a mean over the tokens of all of a batch: each device would divide by
     its own, or train a policy of its own.
 
     Args:
@@ -17,7 +17,7 @@ def check_engine(*models: keras.Model) -> None:
             been made within the scope of a strategy.
 
     Raises:
-        ValueError: If there are several replicas.
+        ValueError: If one of them divides it.
     """
     backend = keras.config.backend()
     if backend == "tensorflow":
@@ -39,7 +39,7 @@ def _check_tensorflow(models):
     for strategy in [tensorflow.distribute.get_strategy(), *strategies]:
         if strategy.num_replicas_in_sync > 1:
             raise ValueError(
-                "`tf.distribute` is not supported: each replica would average "
+                "`tf.distribute` is not supported: each device would average "
                 f"over its own tokens, and their sums be wrong. {_INSTEAD} "
                 f"Received: {type(strategy).__name__} of "
                 f"{strategy.num_replicas_in_sync} replicas"

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
+from corruptions import KINDS
+from corruptions import auc
+from corruptions import corrupt
+from corruptions import rank_of_lowest
+from corruptions import tokens_at
 
 from keras_irl.data import load_task
-from keras_irl.rewards.corruptions import KINDS
-from keras_irl.rewards.corruptions import auc
-from keras_irl.rewards.corruptions import corrupt
-from keras_irl.rewards.corruptions import rank_of_lowest
-from keras_irl.rewards.corruptions import tokens_at
 from keras_irl.tasks.arithmetic import solution_paths
 
 
