@@ -8,6 +8,7 @@ older version lacks, one without `versions`, is not missed.
 import dataclasses
 import datetime
 import json
+import math
 import re
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -143,6 +144,9 @@ _ANY_NUMBER = _number("number")
 _FROM_ZERO = _number(
     "number of at least 0", lambda number: not number < -_SLACK
 )
+_FINITE = _number(
+    "finite number of at least 0", lambda number: -_SLACK < number < math.inf
+)
 _PERCENT, _SHARE = _up_to(100), _up_to(1)
 _SETTING = _kind(
     "plain value",
@@ -167,7 +171,7 @@ _ROW = {
     "tokenize": _TEXT,
     "entropy": _maybe(_FROM_ZERO),
     "finished": _PERCENT,
-    "num_tokens": _FROM_ZERO,
+    "num_tokens": _FINITE,
     "tokens_per_second": _FROM_ZERO,
     "standard_errors": _by_name(_FROM_ZERO),
     "prompt_self_bleu": _maybe(_list_of(_PERCENT)),
@@ -206,7 +210,7 @@ _TRAINING = {
     "best_negative_log_likelihood": _FROM_ZERO,
     "token_entropy": _FROM_ZERO,
     "token_accuracy": _SHARE,
-    "seconds_per_step": _FROM_ZERO,
+    "seconds_per_step": _FINITE,
     "best_step": _COUNT,
     "kept_step": _COUNT,
     "history": _OBJECT,
@@ -219,7 +223,7 @@ _FAILURE = {
     "step": _COUNT,
     "kept_step": _COUNT,
     "policy": _TEXT,
-    "learning_rate": _FROM_ZERO,
+    "learning_rate": _FINITE,
     "settings": _by_name(_SETTING),
 }
 _FAILED = {

@@ -83,6 +83,23 @@ def without_xla(compile_arguments: dict[str, Any]) -> dict[str, Any]:
     return {**compile_arguments, "jit_compile": False}
 
 
+def warn_of_compiler(compile_arguments: dict[str, Any]) -> None:
+    """Warns of PyTorch's compiler, which compiles Keras's layers anew.
+
+    Args:
+        compile_arguments: Dictionary of arguments of `compile`.
+    """
+    if keras.config.backend() != "torch":
+        return
+    if compile_arguments.get("jit_compile") is True:
+        warnings.warn(
+            "PyTorch's compiler compiles parts of Keras's layers anew until it "
+            "gives up, so that the first step may take minutes. Leave "
+            "`jit_compile` out, or use JAX. Received: jit_compile=True",
+            stacklevel=3,
+        )
+
+
 def _needs_logits(compile_arguments):
     names = ("metrics", "weighted_metrics")
     if any(compile_arguments.get(name) for name in names):

@@ -29,6 +29,7 @@ from keras_irl.models.lora import has_lora
 from keras_irl.models.lora import restart_lora
 from keras_irl.models.policy_model import ForwardPass
 from keras_irl.models.tiling import tiles_vocabulary
+from keras_irl.models.tiling import warn_of_compiler
 from keras_irl.models.tiling import without_xla
 from keras_irl.ops import masked_mean
 from keras_irl.ops import masked_sum
@@ -230,6 +231,7 @@ class Trainer(FitLoop):
                 f"Received: loss={shortened(kwargs['loss'])}"
             )
         check_jit_compile(kwargs)
+        warn_of_compiler(kwargs)
         if "steps_per_execution" in kwargs:
             steps = kwargs["steps_per_execution"]
             kwargs["steps_per_execution"] = check_integer(

@@ -141,9 +141,8 @@ ADDED = r"statistics\['bleu'\]\[.*\[.*\[.*"
 SETTING = r"failed\['settings'\]\[.*"
 FINE = {
     math.inf: (
-        rf"metrics\[.*|{ADDED}|standard_errors\[.*|entropy|num_tokens|"
+        rf"metrics\[.*|{ADDED}|standard_errors\[.*|entropy|"
         r"tokens_per_second|(best_)?negative_log_likelihood|token_entropy|"
-        r"seconds_per_step|failed\['learning_rate'\]|"
         rf"history\['(negative_log_likelihood|entropy)'\]\[.*|{SETTING}"
     ),
     -1: rf"metrics\[.*|{ADDED}|{SETTING}",

@@ -1,3 +1,5 @@
+import warnings
+
 import keras
 import keras_hub
 import numpy as np
@@ -103,3 +105,15 @@ def test_tiles_are_not_compiled_by_xla_on_tensorflow():
         trainer.compile("sgd", **arguments)
     trainer.compile("sgd", tile_vocabulary=True)
     assert not trainer.jit_compile
+
+
+@pytest.mark.backends("torch")
+def test_the_compiler_of_pytorch_is_warned_of():
+    trainer = keras_irl.MLE(tiny_gpt2(num_layers=1))
+    message = "first step may take minutes.*Received: jit_compile=True"
+    with pytest.warns(UserWarning, match=message):
+        trainer.compile("sgd", jit_compile=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        trainer.compile("sgd", jit_compile=False)
+        trainer.compile("sgd")
