@@ -246,7 +246,8 @@ class Demonstrations(grain.MapDataset):
         """The same batches; expected warnings are hidden while they are held.
 
         The `fit` of keras-hub holds them until it ends, and there is no other
-        place from where to see that it does.
+        place from where to see that it does. TensorFlow holds them longer, with
+        the graph that has read them.
         """
         fitted = self._with(self.parents[0], self._whole)
         fitted._hidden = HiddenWarnings()
