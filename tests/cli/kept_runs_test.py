@@ -24,7 +24,9 @@ PROMPTS = [f"p{number}" for number in range(2)]
 TASK = Task(
     "two",
     "test",
-    rows=(PROMPTS, ["a b", "c d"], [["a b"], ["c d"]]),
+    prompts=PROMPTS,
+    responses=["a b", "c d"],
+    references=[["a b"], ["c d"]],
     pairs=(PROMPTS, ["a b", "c d"]),
     metrics={"bleu": bleu, "mine": lambda texts, references: 1.0},
 )

@@ -1,4 +1,5 @@
 import copy
+import errno
 import html.parser
 import json
 import math
@@ -367,6 +368,20 @@ def test_numbers_that_are_not_finite_are_null_and_told(results, tmp_path):
     assert "inf" in format_table(results)
 
 
+def full_disk_after(count):
+    """`Path.open`, until as many files have been written."""
+    known, opened = pathlib.Path.open, []
+
+    def open_or_fail(path, mode="r", **options):
+        if "x" in mode:
+            opened.append(path)
+            if len(opened) > count:
+                raise OSError(errno.ENOSPC, "No space left on device")
+        return known(path, mode, **options)
+
+    return open_or_fail
+
+
 @pytest.mark.parametrize("broken", ["make", "write"])
 def test_an_error_changes_nothing_that_was_there(
     results, tmp_path, monkeypatch, broken
@@ -380,14 +395,7 @@ def test_an_error_changes_nothing_that_was_there(
         error = TypeError
     else:
         error = OSError
-        write_bytes = pathlib.Path.write_bytes
-
-        def full_disk(path, data):
-            if "metrics" in path.name:
-                raise OSError("No space left on device")
-            return write_bytes(path, data)
-
-        monkeypatch.setattr(pathlib.Path, "write_bytes", full_disk)
+        monkeypatch.setattr(pathlib.Path, "open", full_disk_after(3))
     with pytest.raises(error):
         write_report(results, tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

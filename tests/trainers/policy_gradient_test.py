@@ -8,6 +8,7 @@ from testing import numpy
 from testing import tiny_t5
 
 import keras_irl
+from keras_irl.models.policy_model import ForwardPass
 from keras_irl.ops import CONTINUES
 from keras_irl.trainers.gail import Judgment
 from keras_irl.trainers.gail import RolloutRecord
@@ -156,7 +157,7 @@ def test_the_weight_of_the_kl_goes_by_the_updates_so_far(step, weight):
     x = {"record": record}
     said = {"demonstration_logits": ops.zeros((4, 3)), "values": zeros}
     trainer.step.assign(step)
-    losses = trainer.network_losses(statistics, mask, (x, said))
+    losses = trainer.network_losses(statistics, mask, ForwardPass(x, said))
     kl_terms = 0.5 * (ours - reference)[mask > 0] ** 2
     assert float(losses["policy_loss"]) == pytest.approx(
         weight * kl_terms.mean(), rel=1e-4, abs=1e-6
@@ -191,7 +192,7 @@ def test_values_learn_what_a_loop_says_also_of_a_text_that_was_cut():
     losses = trainer.network_losses(
         statistics,
         ops.convert_to_tensor(mask),
-        ({"record": RolloutRecord(both)}, said),
+        ForwardPass({"record": RolloutRecord(both)}, said),
     )
     # The target less the value is the advantage.
     expected = 0.5 * np.mean(errors[mask > 0] ** 2)
