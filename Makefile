@@ -66,7 +66,7 @@ endef
 check: lint
 	$(BIN)/python tests/quick_check.py $(PYTEST)
 
-# About 20 minutes on 2 cores: each test where it is quickest, and on every
+# About 15 minutes on 2 cores: each test where it is quickest, and on every
 # backend what may differ between them; tests/suite_plan.py says which.
 test: lint suite
 
