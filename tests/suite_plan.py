@@ -140,6 +140,7 @@ PLAN = {
     "keras_seams_test.py": _TORCH,
     "keras_seams_test.py::test_a_second_policy": _TORCH_AND_JAX,
     "keras_seams_test.py::test_a_validation_still": _ALL,
+    "keras_seams_test.py::test_a_distribution_leaves": _JAX,
     "keras_seams_test.py::test_a_variable_": _JAX,
     "keras_seams_test.py::test_an_optimizer_knows": _ALL,
     "keras_seams_test.py::test_clearing_is_nothing": ("tensorflow",),
