@@ -32,6 +32,8 @@ def test_shares_are_the_parts_that_devices_compute():
     "parts",
     [
         {0: [0, 2], 1: [1, 3]},
+        # Only a gap: all begin evenly and hold as many.
+        {0: [0, 3], 1: [0, 3]},
         {0: [0, 1, 2], 1: [3]},
         {0: [0, 1, 2, 3], 1: []},
         {0: [0, 1], 1: [1, 2]},
