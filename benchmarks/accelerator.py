@@ -7,10 +7,16 @@ installed for this run alone:
     benchmarks/accelerator_wheels.sh .wheels
     python benchmarks/accelerator.py --wheels .wheels
 
-Every job is a process of its own with a time limit, one after the other, the
-most important first, until `--seconds` are over. What is found is written after
-each job, to `accelerator-DEVICE.json` and `.md` in `--output`; the next call
-runs only what is missing there, or failed. `--stages peak,steps` runs no other.
+Every job is a process of its own with a time limit, the most important first,
+until `--seconds` are over. One has the device at a time; the next imports its
+packages meanwhile. What is found is written after each job, to
+`accelerator-DEVICE.json` and `.md` in `--output`; the next call runs only what
+is missing there, or failed. `--stages peak,steps` runs no other.
+
+`--compile-at-once 5` first runs as many jobs of JAX side by side, for what they
+compile alone, which is kept and read again by those that measure: compiling is
+what takes the minutes. The sizes of tiles that are the best for all heads are
+those of the steps after.
 
     python benchmarks/accelerator.py --rehearse
 
@@ -18,6 +24,7 @@ runs everything at tiny sizes on a processor, in a few minutes.
 """
 
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -26,14 +33,22 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from typing import NamedTuple
 
+from accelerator_table import best_tiling
 from accelerator_table import table
+from accelerator_table import tile_lines
+from processes import LOCK
 from rounds import write_json
 
 HERE = pathlib.Path(__file__).resolve().parent
-STAGES = ("peak", "steps", "tiles", "rollouts", "online", "mesh", "others")
+STAGES = ("peak", "tiles", "rollouts", "steps", "online", "mesh", "others")
+# What the steps of the second half are made of, the first half finds.
+HALVES = (STAGES[:3], STAGES[3:])
+# Of models of this size, one alone is compiled at a time.
+LARGE = "gemma-2b"
 # With less than this left, a job would only warm up.
 LEAST_SECONDS = 15
 
@@ -82,8 +97,8 @@ REAL = Plan(
     matrix_size=8192,
     models={
         "gpt2-124m": (32, 512),
-        "gemma-2b": (8, 512),
         "t5-base": (32, 512),
+        "gemma-2b": (8, 512),
     },
     vocabularies=(32768, 262144),
     widths=(1024, 2048),
@@ -102,8 +117,14 @@ REHEARSAL = Plan(
 )
 
 
-def jobs(plan, is_rehearsal=False):
-    """All jobs, in the order in which they are worth their time."""
+def jobs(plan, is_rehearsal=False, tiling=None):
+    """All jobs, in the order in which they are worth their time.
+
+    Args:
+        plan: A `Plan`.
+        is_rehearsal: Whether they run on a processor.
+        tiling: Block and tile size of the steps; `None` for the default ones.
+    """
     steps = 4 if is_rehearsal else 10
     for backend in ("jax", "torch"):
         yield Job(
@@ -114,28 +135,37 @@ def jobs(plan, is_rehearsal=False):
             ("matrix_rate.py", "--contender", backend, "--dtype", "bfloat16")
             + ("--size", str(plan.matrix_size)),
         )
-    for model, sizes in plan.models.items():
-        for contender in ("IQLearn", "transformers"):
-            yield _step("steps", contender, model, sizes, steps)
     yield from _tiles(plan)
     yield from _rollouts(plan)
+    tiled = ",".join(map(str, tiling)) if tiling else "default"
+    for model, sizes in plan.models.items():
+        yield _step("steps", "IQLearn", model, sizes, steps, tiled)
+        yield _step("steps", "transformers", model, sizes, steps)
+    for model, sizes in plan.models.items():
+        stage = "others" if model == LARGE else "steps"
+        yield _step(stage, "IQLearn", model, sizes, steps, "plain")
     yield from _online(plan, steps)
     model, sizes = next(iter(plan.models.items()))
     batch = ("--batch-size", str(sizes[0]), "--length", str(sizes[1]))
     command = ("accelerator_mesh.py", "--model", model, *batch)
     yield Job("mesh", f"mesh, {model}", 120, "jax", command)
-    for model, sizes in plan.models.items():
-        for contender in ("MLE", "keras-hub", "trl"):
+    for contender in ("MLE", "keras-hub", "trl"):
+        for model, sizes in plan.models.items():
             if contender != "trl" or not model.startswith("t5"):
-                yield _step("others", contender, model, sizes, steps)
+                tiles = tiled if contender == "MLE" else None
+                yield _step("others", contender, model, sizes, steps, tiles)
+    yield from _online(plan, steps, ("MLE", "GAIL"), "others")
 
 
-def _step(stage, contender, model, sizes, steps):
+def _step(stage, contender, model, sizes, steps, tiling=None):
     backend = "torch" if contender in ("transformers", "trl") else "jax"
     command = ("training_step.py", "--contender", contender, "--model", model)
     command += ("--steps", str(steps), "--dtypes", "mixed_bfloat16")
     command += ("--batch-size", str(sizes[0]), "--length", str(sizes[1]))
     name = f"step, {model}, {contender}"
+    if tiling is not None:
+        command += ("--tiling", tiling)
+        name += ", plain" * (tiling == "plain")
     return Job(stage, name, 110, backend, command)
 
 
@@ -154,34 +184,61 @@ def _rollouts(plan):
         for contender in ("keras_irl", "transformers"):
             command = ("sampling.py", "--contender", contender)
             command += ("--model", model, "--dtype", "bfloat16")
+            command += ("--batches", "1,8,32,256", "--calls", "2")
             backend = "torch" if contender == "transformers" else "jax"
             name = f"rollouts, {model}, {contender}"
             yield Job("rollouts", name, 90, backend, command)
 
 
-def _online(plan, steps):
-    for contender in ("IQLearn", "OnlineIQLearn"):
+def _online(
+    plan, steps, contenders=("IQLearn", "OnlineIQLearn"), stage="online"
+):
+    for contender in contenders:
         command = ("online_step.py", "--contender", contender)
         command += ("--size", plan.online, "--dtype", "mixed_bfloat16")
         command += ("--batch-size", "32", "--steps", str(steps))
         name = f"online, {plan.online}, {contender}"
-        yield Job("online", name, 90, "jax", command)
+        yield Job(stage, name, 90, "jax", command)
 
 
-def environment(site, backend):
+class Place(NamedTuple):
+    """What jobs have in common.
+
+    Attributes:
+        site: Folder of the packages that were missing, or `None`.
+        cache: Folder in which JAX keeps what it compiles, or `None`.
+        lock: File that a job locks while it has the device, or `None`.
+    """
+
+    site: str | None = None
+    cache: str | None = None
+    lock: str | None = None
+
+
+def environment(place, backend):
     """What a job is run in: packages that were missing come first."""
+    site = place.site
     paths = [*([str(site)] if site else []), str(HERE.parent), str(HERE)]
     paths += [path for path in [os.environ.get("PYTHONPATH")] if path]
-    return {
+    found = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(paths),
         "KERAS_BACKEND": backend,
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "TOKENIZERS_PARALLELISM": "false",
+        # Several may be on the device at once, while they compile.
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     }
+    if place.cache is not None:
+        found["JAX_COMPILATION_CACHE_DIR"] = place.cache
+        found["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+        found["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    if place.lock is not None:
+        found[LOCK] = place.lock
+    return found
 
 
-def run(job, seconds, site):
+def run(job, seconds, place):
     """Runs a job, and returns what it printed before the time was over."""
     start = time.monotonic()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as e:
@@ -190,7 +247,7 @@ def run(job, seconds, site):
             stdout=out,
             stderr=e,
             text=True,
-            env=environment(site, job.backend),
+            env=environment(place, job.backend),
             # Its children end with it.
             start_new_session=True,
         )
@@ -274,7 +331,7 @@ def describe(site):
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        env=environment(site, "jax"),
+        env=environment(Place(site), "jax"),
     )
     found = json_lines(done.stdout)
     if not found:
@@ -289,6 +346,13 @@ def main():
     add("--output", default=str(HERE / "results"), help="folder of results")
     add("--stages", default=",".join(STAGES))
     add("--seconds", type=int, default=540, help="in all")
+    add(
+        "--compile-at-once",
+        type=int,
+        default=0,
+        metavar="N",
+        help="jobs of JAX that first compile side by side (default: none)",
+    )
     add("--rehearse", action="store_true", help="tiny, on a processor")
     options = parser.parse_args()
     end = time.monotonic() + options.seconds
@@ -312,18 +376,72 @@ def measure(options, stages, site, end):
     if report.get("plan") != json.loads(json.dumps(plan._asdict())):
         report = {"plan": plan._asdict(), "jobs": {}}
     report |= device
-    all_jobs = list(jobs(plan, options.rehearse))
-    for job in remaining(all_jobs, stages, report["jobs"]):
-        left = end - time.monotonic()
-        if left < LEAST_SECONDS:
-            print("The time is over; run again for the rest.", flush=True)
-            break
-        found = run(job, min(left, job.seconds), site)
-        report["jobs"][job.name] = found
-        write_json(path, report)
-        path.with_suffix(".md").write_text(table(report), "utf-8")
-        print(f"{job.name}: {found['status']}, {found['wall']} s", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        shared = pathlib.Path(folder)
+        place = Place(site, lock=str(shared / "lock"))
+        if options.compile_at_once:
+            report["is_compiled_before"] = True
+            place = place._replace(cache=str(shared / "compiled"))
+        for half in HALVES:
+            tiling = best_tiling(tile_lines(report))
+            todo = remaining(
+                list(jobs(plan, options.rehearse, tiling)),
+                set(stages) & set(half),
+                report["jobs"],
+            )
+            compile_all(todo, options.compile_at_once, place, end)
+            measure_all(todo, place, end, (report, path))
     print(table(report), flush=True)
+
+
+def compile_all(todo, at_once, place, end):
+    """Runs jobs of JAX side by side, for what they leave in the cache."""
+    todo = [job for job in todo if job.backend == "jax" and at_once]
+    large = threading.Semaphore(1)
+
+    def compile_one(job):
+        found = run(job, min(job.seconds, time_left(end)), place)
+        return f"Compiled: {job.name}: {found['status']}, {found['wall']} s"
+
+    def one(job):
+        if LARGE not in job.name:
+            return compile_one(job)
+        with large:
+            return compile_one(job)
+
+    place = place._replace(lock=None)
+    with concurrent.futures.ThreadPoolExecutor(max(1, at_once)) as pool:
+        for told in pool.map(one, todo):
+            print(told, flush=True)
+
+
+def measure_all(todo, place, end, report_and_path):
+    """Runs jobs one after the other, and keeps what they find.
+
+    Two are started: the second imports its packages while it waits.
+    """
+    report, path = report_and_path
+
+    def one(job):
+        left = time_left(end)
+        if left < LEAST_SECONDS:
+            return job, None
+        return job, run(job, min(left, 2 * job.seconds), place)
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for job, found in pool.map(one, todo):
+            if found is None:
+                print(f"{job.name}: no time is left; run again.", flush=True)
+                continue
+            report["jobs"][job.name] = found
+            write_json(path, report)
+            path.with_suffix(".md").write_text(table(report), "utf-8")
+            told = f"{found['status']}, {found['wall']} s"
+            print(f"{job.name}: {told}", flush=True)
+
+
+def time_left(end):
+    return max(0.0, end - time.monotonic())
 
 
 def slug(text):

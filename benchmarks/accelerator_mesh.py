@@ -8,6 +8,8 @@ import json
 import os
 
 from architectures import Sizes
+from processes import MODULES
+from processes import wait_for_the_device
 from training_step import BATCHES
 from training_step import fit_times
 from training_step import keras_model
@@ -27,6 +29,7 @@ def main():
     sizes = Sizes(
         options.model, options.batch_size or batch, options.length or length
     )
+    wait_for_the_device(*MODULES)
     import keras
 
     found = {}

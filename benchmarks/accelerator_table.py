@@ -61,7 +61,7 @@ def steps(report):
         kind, _, rest = job.partition(", ")
         if kind != "step" or not lines(report, job):
             continue
-        model, _, contender = rest.partition(", ")
+        model, contender = rest.split(", ", 1)
         found = lines(report, job)[-1]
         batch, length = report["plan"]["models"][model]
         backend = "torch" if contender in ("transformers", "trl") else "jax"
@@ -74,20 +74,29 @@ def steps(report):
         row.append(f"{found['flops'] / seconds / rate:.1%}" if rate else "")
         ratio = seconds / others[-1]["seconds"] if others else None
         row.append(f"{ratio:.2f}" if ratio else "")
-        row.append(f"{found['first_step']:.1f}")
+        # Of steps that were compiled before, it says nothing.
+        if not report.get("is_compiled_before"):
+            row.append(f"{found['first_step']:.1f}")
         rows.append(row)
     header = ["step", "s", "tokens / s", "MiB", "of the peak"]
-    header += ["time / transformers", "first step, s"]
+    header += ["time / transformers"]
+    if not report.get("is_compiled_before"):
+        header.append("first step, s")
     return markdown(header, sorted(rows)) if rows else ""
 
 
-def tiles(report):
-    found = [
+def tile_lines(report):
+    """What was measured of tiles, of all heads."""
+    return [
         line
         for job in report["jobs"]
         if job.startswith("tiles")
         for line in lines(report, job)
     ]
+
+
+def tiles(report):
+    found = tile_lines(report)
     if not found:
         return ""
     rows = [
@@ -151,19 +160,25 @@ def rollouts(report):
 
 
 def online(report):
+    told = [
+        online_ratio(report, *pair)
+        for pair in (("OnlineIQLearn", "IQLearn"), ("GAIL", "MLE"))
+    ]
+    return " ".join(text for text in told if text)
+
+
+def online_ratio(report, name, offline):
     model = report["plan"]["online"]
     pair = [
-        lines(report, f"online, {model}, {name}")
-        for name in ("OnlineIQLearn", "IQLearn")
+        lines(report, f"online, {model}, {kind}") for kind in (name, offline)
     ]
     if not all(pair):
         return ""
     first, second = (found[-1] for found in pair)
     ratio = first["seconds"] / second["seconds"]
     return (
-        f"{model}: a step of OnlineIQLearn takes {first['seconds']:.4f} s, of "
-        f"which sampling {first['sampling']:.4f}, and {ratio:.2f} steps of "
-        "IQLearn."
+        f"{model}: a step of {name} takes {first['seconds']:.4f} s, of which "
+        f"sampling {first['sampling']:.4f}, and {ratio:.2f} steps of {offline}."
     )
 
 

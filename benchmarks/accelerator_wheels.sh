@@ -18,7 +18,7 @@ portpicker psutil absl-py h5py ml-dtypes rich markdown-it-py mdurl pygments pack
 sentencepiece tokenizers huggingface-hub hf-xet httpx2 httpcore2 truststore
 anyio idna h11 typing-extensions pyyaml filelock fsspec safetensors sacrebleu portalocker
 tabulate colorama nltk joblib click tqdm jinja2 markupsafe etils cloudpickle
-transformers trl accelerate datasets dill multiprocess xxhash"
+rouge-score six transformers trl accelerate datasets dill multiprocess xxhash"
 
 mkdir -p "$folder"
 for name in $names; do
@@ -29,7 +29,10 @@ for name in $names; do
         --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 \
         --platform manylinux_2_24_x86_64 --platform manylinux_2_17_x86_64 \
         --platform manylinux2014_x86_64 --platform manylinux1_x86_64 \
-        --dest "$folder" "${pinned:-$name}" || echo "Not found: $name" >&2
+        --dest "$folder" "${pinned:-$name}" ||
+        # There is no wheel, but what one is made of.
+        "$python" -m pip wheel -qq --no-deps --wheel-dir "$folder" \
+            "${pinned:-$name}" || echo "Not found: $name" >&2
 done
 # All of it travels at once, with the working tree, in 64 MiB.
 du -sm "$folder"

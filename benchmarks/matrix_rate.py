@@ -14,6 +14,7 @@ import sys
 import time
 
 from processes import measured
+from processes import wait_for_the_device
 from rounds import alternate
 from rounds import markdown
 from rounds import median
@@ -82,6 +83,7 @@ def seconds(function, wait, repeats):
 
 
 def measure(options):
+    wait_for_the_device(options.contender)
     functions = {"jax": jax_functions, "torch": torch_functions}
     size = options.size
     make = functions[options.contender]

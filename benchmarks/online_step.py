@@ -29,10 +29,13 @@ import time
 from architectures import Sizes
 from architectures import keras_policy
 from architectures import torch_model
+from processes import MODULES
+from processes import PEER_MODULES
 from processes import PeakMemory
 from processes import measured
 from processes import python_of_peers
 from processes import versions
+from processes import wait_for_the_device
 from rounds import alternate
 from rounds import ratios
 from rounds import spread
@@ -176,9 +179,11 @@ def run_transformers(sizes, options):
 def measure(options):
     """Runs one contender in this process and prints what it took."""
     sizes = Sizes(options.size, options.batch_size, options.response_length)
+    is_peer = options.contender == PEER
+    wait_for_the_device(*(PEER_MODULES if is_peer else MODULES))
     peak = PeakMemory()
     peak.start()
-    if options.contender == PEER:
+    if is_peer:
         steps = run_transformers(sizes, options)
         packages = versions("torch", "transformers")
     else:

@@ -1,5 +1,6 @@
 """Processes of their own for what is measured, and peers to measure against."""
 
+import importlib
 import importlib.metadata
 import json
 import os
@@ -9,6 +10,12 @@ import sys
 import threading
 import time
 
+# The variable that names the file which who has the device has locked.
+LOCK = "KERAS_IRL_BENCHMARK_LOCK"
+_held = []
+# What takes seconds to import, and needs no device.
+MODULES = ("keras", "keras_hub")
+PEER_MODULES = ("torch", "transformers")
 PEERS = ("torch==2.13.0", "transformers", "trl", "datasets")
 
 
@@ -38,6 +45,23 @@ class PeakMemory(threading.Thread):
     def added(self):
         """The same, without what was there before."""
         return self.stop() - self.start_bytes / 2**20
+
+
+def wait_for_the_device(*modules):
+    """Imports modules, and waits until no other process measures.
+
+    Nothing but the import, if nobody has said by `LOCK` that others may. The
+    device is held until the process ends.
+    """
+    if LOCK not in os.environ:
+        return
+    import fcntl
+
+    for module in modules:
+        importlib.import_module(module)
+    # Open as long as the process runs, and so is the lock.
+    _held.append(open(os.environ[LOCK], "w"))  # noqa: SIM115
+    fcntl.flock(_held[-1], fcntl.LOCK_EX)
 
 
 def python_of_peers(folder):

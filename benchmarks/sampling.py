@@ -20,8 +20,11 @@ import time
 from architectures import Sizes
 from architectures import keras_policy
 from architectures import torch_model
+from processes import MODULES
+from processes import PEER_MODULES
 from processes import measured
 from processes import python_of_peers
+from processes import wait_for_the_device
 from rounds import alternate
 from rounds import markdown
 from rounds import median
@@ -105,8 +108,10 @@ def torch_answers(sizes, dtype, num_tokens):
 def measure(options):
     """Runs one contender in this process and prints tokens a second."""
     length, num_tokens = options.prompt_length, options.num_tokens
+    is_peer = options.contender == PEER
+    wait_for_the_device(*(PEER_MODULES if is_peer else MODULES))
     sizes = Sizes(options.model, 1, length + num_tokens)
-    if options.contender == PEER:
+    if is_peer:
         answer, prepare = torch_answers(sizes, options.dtype, num_tokens)
     else:
         answer = keras_answers(options.contender, sizes, options.dtype)

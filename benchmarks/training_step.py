@@ -34,9 +34,12 @@ from architectures import keras_policy
 from architectures import torch_model
 from matrix_rate import floor_seconds
 from matrix_rate import rates_of
+from processes import MODULES
+from processes import PEER_MODULES
 from processes import PeakMemory
 from processes import measured
 from processes import python_of_peers
+from processes import wait_for_the_device
 from rounds import alternate
 from rounds import markdown
 from rounds import median
@@ -93,7 +96,7 @@ def keras_inputs(sizes, ids):
     }
 
 
-def keras_model(contender, sizes, dtype):
+def keras_model(contender, sizes, dtype, tiling="default"):
     """A compiled model of the backend that is set."""
     import keras
 
@@ -112,8 +115,20 @@ def keras_model(contender, sizes, dtype):
         model.compile(optimizer, **(loss if "+" in contender else {}))
     else:
         model = getattr(keras_irl, contender)(model)
-        model.compile(optimizer)
+        if tiling not in ("default", "plain"):
+            tile_by(*map(int, tiling.split(",")))
+        tiled = {"tile_vocabulary": False} if tiling == "plain" else {}
+        model.compile(optimizer, **tiled)
     return model
+
+
+def tile_by(block_size, tile_size):
+    """Sets the tiles of JAX for this process."""
+    from keras_irl.ops.kernels import jax
+    from keras_irl.ops.kernels import tiling
+
+    jax.tile_size = lambda: tile_size
+    tiling.BLOCK_SIZE = block_size
 
 
 def fit_times(model, sizes, steps, losses=None):
@@ -147,8 +162,9 @@ def fit_times(model, sizes, steps, losses=None):
     return [b - a for a, b in zip(times, times[1:], strict=False)]
 
 
-def run_keras(contender, sizes, steps, dtype):
-    return fit_times(keras_model(contender, sizes, dtype), sizes, steps)
+def run_keras(contender, sizes, steps, dtype, tiling):
+    model = keras_model(contender, sizes, dtype, tiling)
+    return fit_times(model, sizes, steps)
 
 
 def run_transformers(sizes, steps, dtype):
@@ -250,6 +266,8 @@ def sizes_of(model, options):
 def measure(options):
     """Runs one contender in this process and prints what it took."""
     sizes = sizes_of(options.model, options)
+    is_peer = options.contender in PEERS
+    wait_for_the_device(*(PEER_MODULES if is_peer else MODULES))
     peak = PeakMemory()
     peak.start()
     arguments = (sizes, options.steps, options.dtypes[0])
@@ -259,7 +277,7 @@ def measure(options):
         times = run_trl(*arguments)
     else:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        times = run_keras(options.contender, *arguments)
+        times = run_keras(options.contender, *arguments, options.tiling)
     result = {
         "seconds": statistics.median(times[WARM_UP_STEPS:]),
         # With what was compiled for it, if anything was.
@@ -407,6 +425,7 @@ def main():
     )
     add("--matrix-size", type=int, default=2048, help="of matrix_rate.py")
     add("--output", help="JSON file for all that was measured")
+    add("--tiling", default="default", help=argparse.SUPPRESS)
     add("--contender", help=argparse.SUPPRESS)
     add("--model", help=argparse.SUPPRESS)
     options = parser.parse_args()

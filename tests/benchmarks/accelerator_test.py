@@ -1,12 +1,15 @@
 """What the benchmark of an accelerator does besides measuring."""
 
 import json
+import pathlib
 import sys
+import time
 import zipfile
 
 import accelerator
 import accelerator_table
 import accelerator_tiles
+import processes
 import pytest
 from accelerator import Job
 
@@ -55,21 +58,21 @@ def script(tmp_path, monkeypatch):
 
 def test_a_job_tells_what_it_printed(script):
     script("print('noise')\nprint('{\"seconds\": 2}')\nprint('{broken')")
-    found = accelerator.run(job("script.py"), 10, None)
+    found = accelerator.run(job("script.py"), 10, accelerator.Place())
     assert found["status"] == "done"
     assert found["lines"] == [{"seconds": 2}]
 
 
 def test_what_a_job_printed_before_its_time_was_over_is_kept(script):
     script("import time\nprint('{\"a\": 1}', flush=True)\ntime.sleep(60)")
-    found = accelerator.run(job("script.py"), 0.5, None)
+    found = accelerator.run(job("script.py"), 0.5, accelerator.Place())
     assert found["status"] == "out of time"
     assert found["lines"] == [{"a": 1}]
 
 
 def test_a_job_that_fails_says_why(script):
     script("raise SystemExit('no such device')")
-    found = accelerator.run(job("script.py"), 10, None)
+    found = accelerator.run(job("script.py"), 10, accelerator.Place())
     assert found["status"] == "failed"
     assert "no such device" in found["error"]
 
@@ -165,3 +168,74 @@ def test_a_report_of_anything_has_a_table():
     assert "| fsdp | 1.50 | 2.5e-01 |" in text
     assert "blocks of 1024, tiles of 2048" in text
     assert "online, t5-60m, IQLearn: out of time" in text
+
+
+LOCKED = """
+import json, pathlib, sys, time
+from processes import wait_for_the_device
+wait_for_the_device("json")
+path = pathlib.Path(sys.argv[1])
+print(json.dumps({"is_alone": not path.exists()}))
+path.touch()
+time.sleep(0.3)
+path.unlink()
+"""
+
+
+def test_jobs_that_measure_have_the_device_one_at_a_time(script, tmp_path):
+    script(LOCKED)
+    (tmp_path / "processes.py").write_text(
+        pathlib.Path(processes.__file__).read_text("utf-8"), "utf-8"
+    )
+    todo = [
+        Job("peak", f"job {i}", 30, "torch", ("script.py", str(tmp_path / "x")))
+        for i in range(3)
+    ]
+    report, path = {"plan": accelerator.REAL._asdict(), "jobs": {}}, "made.json"
+    place = accelerator.Place(lock=str(tmp_path / "lock"))
+    end = time.monotonic() + 60
+    accelerator.measure_all(todo, place, end, (report, tmp_path / path))
+    lines = [report["jobs"][job.name]["lines"] for job in todo]
+    assert lines == [[{"is_alone": True}]] * 3
+    kept = json.loads((tmp_path / path).read_text())
+    assert kept["jobs"] == report["jobs"]
+
+
+def test_nothing_is_measured_when_the_time_is_over(script, tmp_path, capsys):
+    script("print('{}')")
+    report = {"plan": accelerator.REAL._asdict(), "jobs": {}}
+    place, end = accelerator.Place(), time.monotonic()
+    found = (report, tmp_path / "made.json")
+    accelerator.measure_all([job("script.py")], place, end, found)
+    assert report["jobs"] == {}
+    assert "a job: no time is left" in capsys.readouterr().out
+
+
+def test_only_jobs_of_jax_are_compiled_before(script, tmp_path, capsys):
+    # They keep what they compile, and don't wait for each other.
+    script(
+        "import os\n"
+        "assert os.environ['JAX_COMPILATION_CACHE_DIR'] == 'kept'\n"
+        f"assert {accelerator.LOCK!r} not in os.environ"
+    )
+    jobs = [job("script.py"), job("script.py")._replace(backend="jax")]
+    jobs[1] = jobs[1]._replace(name="of JAX")
+    place = accelerator.Place(cache="kept", lock=str(tmp_path / "lock"))
+    end = time.monotonic() + 60
+    accelerator.compile_all(jobs, 2, place, end)
+    (told,) = capsys.readouterr().out.splitlines()
+    assert told.startswith("Compiled: of JAX: done")
+    accelerator.compile_all(jobs, 0, place, end)
+    assert not capsys.readouterr().out
+
+
+def test_steps_are_tiled_as_is_best(tmp_path):
+    by_name = {
+        found.name: found.command
+        for found in accelerator.jobs(accelerator.REAL, tiling=(4096, 8192))
+    }
+    tiled = by_name["step, gpt2-124m, IQLearn"]
+    assert tiled[tiled.index("--tiling") + 1] == "4096,8192"
+    plain = by_name["step, gpt2-124m, IQLearn, plain"]
+    assert plain[plain.index("--tiling") + 1] == "plain"
+    assert "--tiling" not in by_name["step, gpt2-124m, keras-hub"]
