@@ -40,7 +40,7 @@ from studies import drawn_folder
 HERE = pathlib.Path(__file__).resolve().parent
 SHARED = (
     "--backend jax --dtype mixed_bfloat16 --optimizer adamw --learning-rate "
-    "1e-4 --learning-rate-warm-up 20 --steps 300 --evaluate-every 150 --keep "
+    "1e-4 --learning-rate-warm-up 20 --steps 300 --evaluate-every 300 --keep "
     "last --temperatures 0,0.5,0.75,1 --num-samples 4 --num-test 128"
 )
 REHEARSED = (
@@ -51,7 +51,7 @@ TASKS = {
     "e2e": "--task e2e --batch-size 32 --max-length 96",
     "e2e-600": (
         "--task e2e --batch-size 32 --max-length 96 --num-train 600 "
-        "--evaluate-every 75"
+        "--evaluate-every 150"
     ),
     "scitldr": "--task scitldr --batch-size 16 --max-length 400",
 }
