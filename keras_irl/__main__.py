@@ -74,7 +74,7 @@ def _guarded(options, stop):
 
 def _run(options, stop):
     # Only now, as help needs no NumPy.
-    from keras_irl.progress import progress_shown
+    from keras_irl.runtime.progress import progress_shown
 
     command = COMMANDS[options.job]
     command.check(options)

@@ -3,8 +3,8 @@
 import time
 
 from keras_irl.callbacks.held_signals import HeldSignals
-from keras_irl.process_number import num_processes
-from keras_irl.processes import all_gather
+from keras_irl.runtime.processes import all_gather
+from keras_irl.runtime.processes import num_processes
 
 # After how many seconds, about, a signal to one process is known to all.
 _SECONDS = 2.0

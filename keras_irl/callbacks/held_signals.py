@@ -4,8 +4,8 @@ import signal
 import threading
 from typing import Any
 
-from keras_irl.signals import put_back
-from keras_irl.signals import replace_handlers
+from keras_irl.runtime.signals import put_back
+from keras_irl.runtime.signals import replace_handlers
 
 
 class HeldSignals:

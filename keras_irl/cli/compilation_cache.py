@@ -35,7 +35,7 @@ def use_compilation_cache(folder: Path | None, backend: str | None) -> None:
         return
     # Only here, as they import NumPy, which help does not need.
     from keras_irl.arguments import ArgumentError
-    from keras_irl.folders import check_folder
+    from keras_irl.files.paths import check_folder
 
     check_folder(folder, argument="compilation_cache")
     if backend not in (None, _BACKEND):

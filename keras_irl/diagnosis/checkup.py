@@ -34,7 +34,7 @@ from keras_irl.families.heads import vocabulary_head
 from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.models.policy_model import PolicyModel
 from keras_irl.models.tiling import tiles_vocabulary
-from keras_irl.process_number import is_first_process
+from keras_irl.runtime.processes import is_first_process
 from keras_irl.types import Policy
 
 _NUM_BATCHES = 16

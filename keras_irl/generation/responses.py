@@ -25,7 +25,7 @@ from keras_irl.generation.entropies import EntropyReader
 from keras_irl.generation.length_buckets import LengthBuckets
 from keras_irl.generation.prompts import encode_prompts
 from keras_irl.models.policy_reader import lock_of
-from keras_irl.progress import progress_bar
+from keras_irl.runtime.progress import progress_bar
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
 

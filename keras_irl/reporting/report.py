@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
-from keras_irl.atomic_files import atomic_write
 from keras_irl.error_texts import shortened
 from keras_irl.escaping import in_markdown
 from keras_irl.escaping import readable
@@ -21,6 +20,7 @@ from keras_irl.evaluation.results import curve_of
 from keras_irl.evaluation.results import finite
 from keras_irl.evaluation.results import title_of
 from keras_irl.evaluation.results import without_texts
+from keras_irl.files.atomic import atomic_write
 from keras_irl.generation.decoders import name_of
 from keras_irl.reporting.conclusions import front_conclusion
 from keras_irl.reporting.conclusions import headline

@@ -7,12 +7,12 @@ from typing import Any
 import keras
 
 from keras_irl.data.dataset import Demonstrations
-from keras_irl.devices import rows_in_words
 from keras_irl.expected_warnings import while_fitted
 from keras_irl.keras_seams import OF_A_VALIDATION
 from keras_irl.keras_seams import build_metrics
 from keras_irl.models.policy_model import PolicyModel
 from keras_irl.optimizers.unwrapping import wrapper_of
+from keras_irl.runtime.devices import rows_in_words
 from keras_irl.trainers.deferred_signals import DeferredSignals
 from keras_irl.trainers.device_checks import check_data_on_devices
 from keras_irl.trainers.end_on_nonfinite import EndOnNonfinite

@@ -327,8 +327,8 @@ MUTATIONS = [
             ),
         ),
         (
-            "row_shares.py",
-            "row_shares_test.py",
+            "runtime/row_shares.py",
+            "runtime/row_shares_test.py",
             (
                 ("mine[0] // size,", "0,"),
                 ("found[-1] - found[0] == size - 1", "True"),
