@@ -20,8 +20,9 @@ TREES = {path: ast.parse(path.read_text("utf-8")) for path in FILES}
 BACKENDS = {"jax", "tensorflow", "torch"}
 # The files that may name a backend, and what they need it for.
 NAMES_A_BACKEND = {
-    "callbacks/random_generators.py": "knows the generator of PyTorch",
-    "callbacks/training_state.py": "reads arrays to where they belong",
+    "callbacks/training_state.py": (
+        "reads arrays to where they belong, and the generator of PyTorch"
+    ),
     "keras_seams.py": "clears what Keras misses",
     "cli/compilation_cache.py": "refuses a folder on others",
     "cli/devices.py": "refuses a mesh on others",
