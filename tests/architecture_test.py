@@ -24,7 +24,7 @@ NAMES_A_BACKEND = {
         "reads arrays to where they belong, and the generator of PyTorch"
     ),
     "keras_seams.py": "clears what Keras misses",
-    "cli/compilation_cache.py": "refuses a folder on others",
+    "cli/compilation.py": "refuses a folder on others",
     "cli/devices.py": "refuses a mesh on others",
     "cli/error_messages.py": "knows the error of a full memory",
     "cli/flags.py": "offers the backends as a choice",

@@ -39,7 +39,6 @@ BACKEND_FREE = (
     "cli/stopping_test.py",
     "cli/terminal_test.py",
     "cli/training_flags_test.py",
-    "cli/training_report_test.py",
     "columns_test.py",
     "decoding_test.py",
     "docs_test.py",
