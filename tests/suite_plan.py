@@ -132,7 +132,6 @@ PLAN = {
     "generation/sampled_responses_test.py::test_greedy": _TORCH_AND_JAX,
     "generation/sampled_responses_test.py::test_leaves_the": _TORCH_AND_JAX,
     "generation/sampled_responses_test.py::test_warmed_up": _JAX,
-    "generation/length_buckets_test.py": _TORCH,
     "guides": _TORCH,
     # What asks Keras's layers is the same on all; `make canary` asks on two.
     "keras_seams_test.py": _TORCH,
@@ -215,11 +214,7 @@ PLAN = {
     "_batch[0.1-0]": _ALL,
     "trainers/checks_test.py": _TORCH,
     "trainers/device_checks_test.py": _JAX,
-    "trainers/end_on_nonfinite_test.py": _TORCH,
     "trainers/fit_arguments_test.py": _TORCH,
-    "trainers/end_on_nonfinite_test.py::test_a_fit_ends_at_the_first_loss_that_is"
-    "_not_finite[iq_learn]": _TORCH_AND_JAX,
-    "trainers/end_on_nonfinite_test.py::test_an_end_is_noticed": _ALL,
     # Keras has no `steps_per_execution` on PyTorch.
     "trainers/fit_arguments_test.py::test_every_batch_is_trained_once_an_epoch"
     "_whatever_an_execution": _JAX,
@@ -229,7 +224,6 @@ PLAN = {
         "jax",
         "tensorflow",
     ),
-    "trainers/end_on_nonfinite_test.py::test_overflows_that_loss_scaling": _ALL,
     "trainers/fit_arguments_test.py::test_repeated_data": _TORCH_AND_JAX,
     "trainers/default_networks_test.py": _TORCH,
     "trainers/gail_test.py": _TORCH,
@@ -241,6 +235,15 @@ PLAN = {
     "trainers/gail_test.py::test_the_gradient_of_each_network": _ALL,
     "trainers/gail_test.py::test_steps_are_compiled_once": _TORCH_AND_JAX,
     "trainers/noise_test.py": _TORCH,
+    "trainers/nonfinite_updates_test.py": _TORCH,
+    "trainers/nonfinite_updates_test.py::test_a_broken_batch_leaves_no_trace"
+    "[2]": _ALL,
+    "trainers/nonfinite_updates_test.py::test_a_fit_ends_at_the_first_loss_that"
+    "_is_not_finite[iq_learn]": _TORCH_AND_JAX,
+    "trainers/nonfinite_updates_test.py::test_an_end_is_noticed": _ALL,
+    "trainers/nonfinite_updates_test.py::test_overflows_that_loss_scaling": (
+        _ALL
+    ),
     "trainers/numbers_test.py": _TORCH,
     "trainers/online_iq_learn_test.py": _TORCH,
     # It draws texts at every step, which takes longest where nothing compiles.
@@ -261,9 +264,6 @@ PLAN = {
     # Where a step gives its weights away, there is most to lose; that no moment
     # drops a signal is asked of both.
     "trainers/deferred_signals_test.py::test_ctrl_c_ends_a_training": _JAX,
-    "trainers/skipped_updates_test.py": _TORCH,
-    "trainers/skipped_updates_test.py::test_a_broken_batch_leaves_no_trace"
-    "[2]": _ALL,
     "trainers/step_cost_test.py": _TORCH,
     "trainers/step_cost_test.py::test_a_stopwatch_takes": _ALL,
     # Told before anything is compiled.

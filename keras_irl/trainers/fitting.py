@@ -15,7 +15,6 @@ from keras_irl.optimizers.unwrapping import wrapper_of
 from keras_irl.runtime.devices import rows_in_words
 from keras_irl.trainers.deferred_signals import DeferredSignals
 from keras_irl.trainers.device_checks import check_data_on_devices
-from keras_irl.trainers.end_on_nonfinite import EndOnNonfinite
 from keras_irl.trainers.fit_arguments import OF_EVALUATE
 from keras_irl.trainers.fit_arguments import OF_FIT
 from keras_irl.trainers.fit_arguments import check_fit_arguments
@@ -24,9 +23,10 @@ from keras_irl.trainers.fit_arguments import named
 from keras_irl.trainers.fit_arguments import stream
 from keras_irl.trainers.fit_arguments import stream_once
 from keras_irl.trainers.fit_arguments import with_callbacks
+from keras_irl.trainers.nonfinite_updates import EndOnNonfinite
+from keras_irl.trainers.nonfinite_updates import warn_of_skipped
 from keras_irl.trainers.process_shares import own_rows_are_read
 from keras_irl.trainers.resuming import Resumption
-from keras_irl.trainers.skipped_updates import warn_of_skipped
 
 
 class FitLoop(PolicyModel):

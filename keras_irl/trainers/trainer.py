@@ -51,7 +51,7 @@ from keras_irl.trainers.fitting import FitLoop
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
 from keras_irl.trainers.metrics import add_tokens
-from keras_irl.trainers.skipped_updates import SkippedUpdates
+from keras_irl.trainers.nonfinite_updates import SkippedUpdates
 from keras_irl.trainers.stateless import TrainingStep
 from keras_irl.trainers.update_counter import UpdateCounter
 from keras_irl.trainers.value_offset import MODES

@@ -389,8 +389,8 @@ MUTATIONS = [
             ),
         ),
         (
-            "generation/length_buckets.py",
-            "generation/length_buckets_test.py",
+            "generation/prompts.py",
+            "generation/prompts_test.py",
             (
                 ("self._needed[order] <= width", "self._needed[order] < width"),
                 ("_MIN_BATCHES * batch_size", "0"),
