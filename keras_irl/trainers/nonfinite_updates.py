@@ -106,7 +106,8 @@ class EndOnNonfinite(keras.callbacks.Callback):
         self._epoch = 0
         self._is_first_epoch = True
         self._num_before = self._num_seen = 0
-        self._broken = set()
+        # The epoch and batch of each step; none where it was of a `fit` before.
+        self._broken = {}
         self._lock = threading.Lock()
         self.async_safe = True
 
@@ -125,7 +126,8 @@ class EndOnNonfinite(keras.callbacks.Callback):
             if self._optimizer.has_given_up:
                 self._optimizer.resume()
             # Steps before that of a resumed training count as in a row, too.
-            self._broken.update(range(-self._optimizer.num_broken, 0))
+            before = range(-self._optimizer.num_broken, 0)
+            self._broken.update(dict.fromkeys(before))
             self._is_first_epoch = False
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
@@ -136,20 +138,23 @@ class EndOnNonfinite(keras.callbacks.Callback):
             self._num_seen = max(self._num_seen, step + 1)
             if not is_broken:
                 return
-            self._broken.add(self._num_before + step)
-            if not self._is_too_often():
+            self._broken[self._num_before + step] = self._epoch, batch
+            ends = self._ends()
+            if not ends:
                 return
-            here = self._epoch, batch
-            self.found = here if self.found is None else min(self.found, here)
+            # The first; this step may be another, whose thread came late.
+            self.found = self._broken[min(ends)]
         self._trained.stop_training = True
 
-    def _is_too_often(self):
-        """Tells whether as many in a row were broken as are borne."""
+    def _ends(self):
+        """Lists steps by which as many in a row were broken as are borne."""
         patience = self._optimizer.patience
-        return any(
-            self._broken.issuperset(range(last - patience + 1, last + 1))
-            for last in self._broken
-        )
+        return [
+            last
+            for last, place in self._broken.items()
+            if place is not None
+            and self._broken.keys() >= set(range(last - patience + 1, last + 1))
+        ]
 
     def _is_broken(self, logs):
         """Tells whether the logs of a batch show a step that was not taken."""

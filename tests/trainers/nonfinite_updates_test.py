@@ -1,5 +1,6 @@
-"""Steps whose gradient is not finite, skipped and counted."""
+"""Steps that are not finite are skipped and counted, and end a fit."""
 
+import types
 import warnings
 
 import keras
@@ -13,6 +14,7 @@ from testing import tiny_gpt2
 
 import keras_irl
 from keras_irl.data import demonstrations
+from keras_irl.trainers.nonfinite_updates import EndOnNonfinite
 
 # Others take 10 s to compile.
 in_one_backend = pytest.mark.backends("torch")
@@ -68,6 +70,21 @@ def test_too_many_in_a_row_end_a_training():
         trainer.get_weights(), expected.get_weights(), strict=True
     ):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("told", [(0, 3, 4, 5), (4, 3, 5, 0), (5, 4, 0, 3)])
+def test_the_batch_is_the_right_one_in_whatever_order_threads_tell(told):
+    optimizer = types.SimpleNamespace(
+        patience=2, num_broken=0, has_given_up=False
+    )
+    model = types.SimpleNamespace(steps_per_execution=1, stop_training=False)
+    callback = EndOnNonfinite(optimizer)
+    callback.set_model(model)
+    callback.on_epoch_begin(0)
+    for batch in told:
+        callback.on_train_batch_end(batch, {"gradient_norm": float("nan")})
+    assert callback.found == (0, 4)
+    assert model.stop_training
 
 
 def test_a_patience_is_a_number_of_steps():
