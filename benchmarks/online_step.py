@@ -49,7 +49,7 @@ def policy(sizes, prompt_length):
     """A policy with a preprocessor, whose texts never end."""
     import keras_hub
 
-    from keras_irl.models.trained_tokenizers import sentence_piece_tokenizer
+    from keras_irl.models.scratch import sentence_piece_tokenizer
 
     # Of the tokenizer nothing but its end token is ever asked.
     tokenizer = sentence_piece_tokenizer(["no text is read"], 32)

@@ -7,7 +7,8 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from keras_irl.cli.compilation_cache import use_compilation_cache
+from keras_irl.cli.compilation import use_compilation_cache
+from keras_irl.cli.compilation import use_multi_output_fusion
 from keras_irl.cli.error_messages import CONTINUED
 from keras_irl.cli.error_messages import TRACEBACK
 from keras_irl.cli.error_messages import explain
@@ -17,7 +18,6 @@ from keras_irl.cli.stopping import Stop
 from keras_irl.cli.terminal import shown_safely
 from keras_irl.cli.terminal import start_up_lines_hidden
 from keras_irl.cli.terminal import warnings_in_words
-from keras_irl.cli.xla_fusion import use_multi_output_fusion
 from keras_irl.expected_warnings import IN_COMMANDS
 from keras_irl.expected_warnings import HiddenWarnings
 
@@ -74,7 +74,7 @@ def _guarded(options, stop):
 
 def _run(options, stop):
     # Only now, as help needs no NumPy.
-    from keras_irl.progress import progress_shown
+    from keras_irl.runtime.progress import progress_shown
 
     command = COMMANDS[options.job]
     command.check(options)

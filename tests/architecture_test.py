@@ -20,10 +20,11 @@ TREES = {path: ast.parse(path.read_text("utf-8")) for path in FILES}
 BACKENDS = {"jax", "tensorflow", "torch"}
 # The files that may name a backend, and what they need it for.
 NAMES_A_BACKEND = {
-    "callbacks/random_generators.py": "knows the generator of PyTorch",
-    "callbacks/training_state.py": "reads arrays to where they belong",
+    "callbacks/training_state.py": (
+        "reads arrays to where they belong, and the generator of PyTorch"
+    ),
     "keras_seams.py": "clears what Keras misses",
-    "cli/compilation_cache.py": "refuses a folder on others",
+    "cli/compilation.py": "refuses a folder on others",
     "cli/devices.py": "refuses a mesh on others",
     "cli/error_messages.py": "knows the error of a full memory",
     "cli/flags.py": "offers the backends as a choice",
@@ -32,10 +33,9 @@ NAMES_A_BACKEND = {
     "models/policy_reader.py": "knows what XLA can't compile",
     "distribution/cluster.py": "joins processes",
     "trainers/deferred_signals.py": "knows what a step of JAX consumes",
-    "process_number.py": "asks JAX which process this is",
-    "processes.py": "gathers what processes of JAX hold",
-    "engines.py": "refuses those of TensorFlow and PyTorch",
-    "row_shares.py": "knows which devices of JAX a process has",
+    "runtime/processes.py": "asks JAX which process this is, and gathers",
+    "runtime/engines.py": "refuses those of TensorFlow and PyTorch",
+    "runtime/row_shares.py": "knows which devices of JAX a process has",
     "ops/kernels/jax.py": "loops over tiles in place",
     "ops/kernels/jax_mesh.py": "divides the work among devices",
     "ops/kernels/tensorflow.py": "loops over tiles in the graph",
@@ -50,35 +50,39 @@ NAMES_A_BACKEND = {
 # What each room may import, besides itself and the files beside the rooms.
 # Training imports neither judges nor reports, and equations import only ops.
 MAY_IMPORT = {
+    "runtime": "",
+    "files": "runtime",
     "ops": "",
-    "losses": "ops",
+    "losses": "ops runtime",
     "families": "ops",
     "optimizers": "",
-    "models": "families ops optimizers",
-    "data": "families ops",
-    "generation": "data families models ops",
+    "models": "families files ops optimizers runtime",
+    "data": "families ops runtime",
+    "generation": "data families models ops runtime",
     "metrics": "",
-    "tasks": "data metrics",
-    "diagnosis": "data families models ops optimizers",
+    "tasks": "data files metrics runtime",
+    "diagnosis": "data families models ops optimizers runtime",
     "trainers": (
-        "data diagnosis families generation losses models ops optimizers"
+        "data diagnosis families generation losses models ops optimizers "
+        "runtime"
     ),
-    "distribution": "families models",
-    "evaluation": "generation metrics",
-    "reporting": "evaluation generation metrics",
-    "rewards": "data families losses metrics models ops reporting",
-    "callbacks": "evaluation generation models optimizers trainers",
+    "distribution": "families models runtime",
+    "evaluation": "generation metrics runtime",
+    "reporting": "evaluation files generation metrics",
+    "rewards": (
+        "data families files losses metrics models ops reporting runtime"
+    ),
+    "callbacks": (
+        "evaluation files generation models optimizers runtime trainers"
+    ),
     "cli": (
-        "callbacks data diagnosis distribution evaluation families generation "
-        "metrics "
-        "models reporting rewards tasks trainers"
+        "callbacks data diagnosis distribution evaluation families files "
+        "generation metrics models reporting rewards runtime tasks trainers"
     ),
 }
 BESIDE_THE_ROOMS = set(
-    "aliases arguments atomic_files columns devices engines error_texts "
-    "escaping expected_warnings folders keras_seams process_number processes "
-    "progress row_shares signals types "
-    "version".split()
+    "aliases arguments columns error_texts escaping expected_warnings "
+    "keras_seams types version".split()
 )
 # A file holds one concept; these only show where one may have become two.
 MAX_FILE_LINES = 500

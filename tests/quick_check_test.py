@@ -8,9 +8,9 @@ import quick_check
     ("changed", "tests"),
     [
         ("keras_irl/ops/values.py", ["tests/ops/values_test.py"]),
-        ("keras_irl/folders.py", ["tests/folders_test.py"]),
+        ("keras_irl/files/paths.py", ["tests/files/paths_test.py"]),
         ("tests/cli/compare_test.py", ["tests/cli/compare_test.py"]),
-        ("tests/folders_test.py", ["tests/folders_test.py"]),
+        ("tests/files/paths_test.py", ["tests/files/paths_test.py"]),
         # Private to one that has a test.
         (
             "keras_irl/trainers/update_counter.py",
@@ -51,9 +51,11 @@ def test_many_changes_are_left_to_the_whole_suite(monkeypatch, capsys):
 def test_nothing_is_asked_for_twice(monkeypatch):
     file = "tests/ops/values_test.py"
     monkeypatch.setattr(
-        quick_check, "changed_tests", lambda: [file, "tests/folders_test.py"]
+        quick_check,
+        "changed_tests",
+        lambda: [file, "tests/files/paths_test.py"],
     )
     selected = quick_check.selected()
     assert file in selected
     assert not [one for one in selected if one.startswith(f"{file}::")]
-    assert selected.count("tests/folders_test.py") == 1
+    assert selected.count("tests/files/paths_test.py") == 1

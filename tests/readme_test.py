@@ -83,7 +83,7 @@ def run_line(line, given):
 def test_the_lines_for_several_processes_run(monkeypatch):
     _of_devices, example = blocks("py")
     joined = []
-    # Processes are joined by tests/processes_test.py.
+    # Processes are joined by tests/runtime/processes_test.py.
     monkeypatch.setattr(
         keras_irl.distribution, "initialize", lambda: joined.append(True)
     )

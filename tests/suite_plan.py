@@ -39,7 +39,6 @@ BACKEND_FREE = (
     "cli/stopping_test.py",
     "cli/terminal_test.py",
     "cli/training_flags_test.py",
-    "cli/training_report_test.py",
     "columns_test.py",
     "decoding_test.py",
     "docs_test.py",
@@ -49,13 +48,11 @@ BACKEND_FREE = (
     "evaluation/front_comparison_test.py",
     "evaluation/fronts_test.py",
     "evaluation/results_test.py",
-    "folders_test.py",
+    "files/paths_test.py",
     "generation/decoders_test.py",
     "metrics",
     "mutation",
     "ops/kernels/tiling_test.py",
-    "process_number_test.py",
-    "progress_test.py",
     "quick_check_test.py",
     "reporting",
     "rewards/analysis_report_test.py",
@@ -63,7 +60,8 @@ BACKEND_FREE = (
     "rewards/heat_map_columns_test.py",
     "rewards/heat_maps_test.py",
     "rewards/selection_test.py",
-    "signals_test.py",
+    "runtime/progress_test.py",
+    "runtime/signals_test.py",
     "spelling_test.py",
     "suite_plan_test.py",
     "tasks",
@@ -91,7 +89,7 @@ PLAN = {
     ),
     "diagnosis/memory_test.py::test_is_near_what_xla_reserves": _JAX,
     # Keras distributes there alone.
-    "devices_test.py": _JAX,
+    "runtime/devices_test.py": _JAX,
     "distribution": _JAX,
     "evaluation": _TORCH,
     "evaluation/sweeps_test.py::test_no_row_is_timed": _JAX,
@@ -134,7 +132,6 @@ PLAN = {
     "generation/sampled_responses_test.py::test_greedy": _TORCH_AND_JAX,
     "generation/sampled_responses_test.py::test_leaves_the": _TORCH_AND_JAX,
     "generation/sampled_responses_test.py::test_warmed_up": _JAX,
-    "generation/length_buckets_test.py": _TORCH,
     "guides": _TORCH,
     # What asks Keras's layers is the same on all; `make canary` asks on two.
     "keras_seams_test.py": _TORCH,
@@ -199,12 +196,12 @@ PLAN = {
     "optimizers/token_weighted_test.py::test_compiling_again": _TORCH_AND_JAX,
     "optimizers/token_weighted_test.py::test_it_is_saved": _TORCH,
     "optimizers/unwrapping_test.py": _TORCH,
-    "processes_test.py": _TORCH,
-    "processes_test.py::test_outputs_of_a_step": _JAX,
-    "engines_test.py": _TORCH,
-    "row_shares_test.py": _TORCH,
-    "engines_test.py::test_a_mirrored_strategy": ("tensorflow",),
-    "engines_test.py::test_replicas_of_tensorflow": ("tensorflow",),
+    "runtime/processes_test.py": _TORCH,
+    "runtime/processes_test.py::test_outputs_of_a_step": _JAX,
+    "runtime/engines_test.py": _TORCH,
+    "runtime/row_shares_test.py": _TORCH,
+    "runtime/engines_test.py::test_a_mirrored_strategy": ("tensorflow",),
+    "runtime/engines_test.py::test_replicas_of_tensorflow": ("tensorflow",),
     "pages_test.py": _TORCH,
     "readme_test.py": _TORCH,
     "readme_test.py::test_the_lines_for_several": _JAX,
@@ -217,11 +214,7 @@ PLAN = {
     "_batch[0.1-0]": _ALL,
     "trainers/checks_test.py": _TORCH,
     "trainers/device_checks_test.py": _JAX,
-    "trainers/end_on_nonfinite_test.py": _TORCH,
     "trainers/fit_arguments_test.py": _TORCH,
-    "trainers/end_on_nonfinite_test.py::test_a_fit_ends_at_the_first_loss_that_is"
-    "_not_finite[iq_learn]": _TORCH_AND_JAX,
-    "trainers/end_on_nonfinite_test.py::test_an_end_is_noticed": _ALL,
     # Keras has no `steps_per_execution` on PyTorch.
     "trainers/fit_arguments_test.py::test_every_batch_is_trained_once_an_epoch"
     "_whatever_an_execution": _JAX,
@@ -231,7 +224,6 @@ PLAN = {
         "jax",
         "tensorflow",
     ),
-    "trainers/end_on_nonfinite_test.py::test_overflows_that_loss_scaling": _ALL,
     "trainers/fit_arguments_test.py::test_repeated_data": _TORCH_AND_JAX,
     "trainers/default_networks_test.py": _TORCH,
     "trainers/gail_test.py": _TORCH,
@@ -243,6 +235,15 @@ PLAN = {
     "trainers/gail_test.py::test_the_gradient_of_each_network": _ALL,
     "trainers/gail_test.py::test_steps_are_compiled_once": _TORCH_AND_JAX,
     "trainers/noise_test.py": _TORCH,
+    "trainers/nonfinite_updates_test.py": _TORCH,
+    "trainers/nonfinite_updates_test.py::test_a_broken_batch_leaves_no_trace"
+    "[2]": _ALL,
+    "trainers/nonfinite_updates_test.py::test_a_fit_ends_at_the_first_loss_that"
+    "_is_not_finite[iq_learn]": _TORCH_AND_JAX,
+    "trainers/nonfinite_updates_test.py::test_an_end_is_noticed": _ALL,
+    "trainers/nonfinite_updates_test.py::test_overflows_that_loss_scaling": (
+        _ALL
+    ),
     "trainers/numbers_test.py": _TORCH,
     "trainers/online_iq_learn_test.py": _TORCH,
     # It draws texts at every step, which takes longest where nothing compiles.
@@ -263,9 +264,6 @@ PLAN = {
     # Where a step gives its weights away, there is most to lose; that no moment
     # drops a signal is asked of both.
     "trainers/deferred_signals_test.py::test_ctrl_c_ends_a_training": _JAX,
-    "trainers/skipped_updates_test.py": _TORCH,
-    "trainers/skipped_updates_test.py::test_a_broken_batch_leaves_no_trace"
-    "[2]": _ALL,
     "trainers/step_cost_test.py": _TORCH,
     "trainers/step_cost_test.py::test_a_stopwatch_takes": _ALL,
     # Told before anything is compiled.

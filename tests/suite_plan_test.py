@@ -51,7 +51,7 @@ def test_every_entry_of_the_plan_names_backends():
     [
         ("metrics/quality_test.py", True),
         ("metrics_of_mine/quality_test.py", False),
-        ("folders_test.py", True),
+        ("files/paths_test.py", True),
         ("ops/values_test.py", False),
     ],
 )

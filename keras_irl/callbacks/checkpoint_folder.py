@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from keras_irl.callbacks.file_digests import FileDigests
 from keras_irl.error_texts import first_line
-from keras_irl.folders import check_folder
-from keras_irl.processes import all_gather
+from keras_irl.files.paths import check_folder
+from keras_irl.runtime.processes import all_gather
 from keras_irl.types import Path
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ import keras
 import numpy as np
 
 from keras_irl.arguments import check_integer
-from keras_irl.atomic_files import atomic_write
 from keras_irl.error_texts import shortened
 from keras_irl.evaluation.judging import JudgedTask
 from keras_irl.evaluation.judging import check_task
 from keras_irl.evaluation.judging import judge
 from keras_irl.evaluation.judging import require_task
-from keras_irl.folders import check_folder
+from keras_irl.files.atomic import atomic_write
+from keras_irl.files.paths import check_folder
 from keras_irl.generation import encode_prompts
 from keras_irl.generation.decoders import decoders_of
 from keras_irl.generation.responses import ResponseSampler

@@ -8,9 +8,9 @@ import warnings
 import zlib
 from typing import Any
 
-from keras_irl.atomic_files import atomic_write
-from keras_irl.process_number import is_first_process
-from keras_irl.processes import broadcast
+from keras_irl.files.atomic import atomic_write
+from keras_irl.runtime.processes import broadcast
+from keras_irl.runtime.processes import is_first_process
 
 _NOTES = "sizes.json"
 _CHUNK = 2**20

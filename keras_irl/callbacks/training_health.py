@@ -17,7 +17,7 @@ from keras_irl.callbacks.alerts import check_names
 from keras_irl.callbacks.alerts import rules_with
 from keras_irl.error_texts import shortened
 from keras_irl.keras_seams import state_without_model
-from keras_irl.process_number import is_first_process
+from keras_irl.runtime.processes import is_first_process
 from keras_irl.types import Logs
 
 

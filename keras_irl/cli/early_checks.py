@@ -17,8 +17,8 @@ from keras_irl.cli.flags import TASKS
 from keras_irl.cli.output_lock import check_unlocked
 from keras_irl.cli.training_flags import check_optimizer_flags
 from keras_irl.error_texts import shortened
-from keras_irl.folders import check_folder
-from keras_irl.folders import check_text_file
+from keras_irl.files.paths import check_folder
+from keras_irl.files.paths import check_text_file
 from keras_irl.types import Path
 
 _SPLITS = {

@@ -64,7 +64,7 @@ def check(options: argparse.Namespace) -> None:
     """
     from keras_irl.cli import early_checks
     from keras_irl.cli.saved_policies import check_policy_path
-    from keras_irl.folders import check_text_file
+    from keras_irl.files.paths import check_text_file
 
     early_checks.check_encoding(options)
     check_text_file(options.prompts, "prompts")
@@ -240,8 +240,8 @@ def _lines(prompts, found):
 
 
 def _write(rows, path):
-    from keras_irl.atomic_files import atomic_write
-    from keras_irl.process_number import is_first_process
+    from keras_irl.files.atomic import atomic_write
+    from keras_irl.runtime.processes import is_first_process
 
     name = (sys.stdout.encoding or "utf-8").lower().replace("-", "")
     # Elsewhere a terminal would replace characters, and data be lost.

@@ -15,8 +15,8 @@ from keras_irl.evaluation.judging import check_task
 from keras_irl.generation.responses import ResponseSampler
 from keras_irl.metrics import TextMetric
 from keras_irl.metrics import chrf
-from keras_irl.progress import progress_bar
 from keras_irl.rewards.scorer import ResponseTruncator
+from keras_irl.runtime.progress import progress_bar
 from keras_irl.tasks import Task
 from keras_irl.tasks import load_task
 from keras_irl.tasks.json_lines import LineError

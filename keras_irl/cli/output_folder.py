@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from keras_irl.atomic_files import atomic_write
 from keras_irl.cli.config import CONFIG
-from keras_irl.folders import check_folder
+from keras_irl.files.atomic import atomic_write
+from keras_irl.files.paths import check_folder
 from keras_irl.reporting.report import REPORT_FILES
 from keras_irl.types import Path
 

@@ -125,7 +125,7 @@ def digest_of_texts(*columns: Sequence[str | Sequence[str]]) -> str:
     Returns:
         A string.
     """
-    from keras_irl.progress import progress_bar
+    from keras_irl.runtime.progress import progress_bar
 
     digest = hashlib.sha256()
     for column in columns:

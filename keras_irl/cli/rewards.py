@@ -77,7 +77,7 @@ def check(options: argparse.Namespace) -> None:
         ValueError: If a flag, a file or the output folder is wrong.
     """
     from keras_irl.cli import early_checks
-    from keras_irl.folders import check_text_file
+    from keras_irl.files.paths import check_text_file
 
     early_checks.check_encoding(options)
     _complete_sampling(options)

@@ -13,9 +13,6 @@ from typing import ClassVar
 
 import keras
 
-from keras_irl.atomic_files import atomic_save
-from keras_irl.atomic_files import atomic_write
-from keras_irl.atomic_files import part_beside
 from keras_irl.cli.checkpoints import OLDER
 from keras_irl.cli.checkpoints import STEPS
 from keras_irl.cli.checkpoints import RunCheckpoint
@@ -32,7 +29,10 @@ from keras_irl.cli.output_folder import damaged
 from keras_irl.cli.output_folder import foreign_manifest
 from keras_irl.cli.output_folder import read_object
 from keras_irl.error_texts import first_line
-from keras_irl.folders import check_folder
+from keras_irl.files.atomic import atomic_save
+from keras_irl.files.atomic import atomic_write
+from keras_irl.files.atomic import part_beside
+from keras_irl.files.paths import check_folder
 from keras_irl.trainers import Trainer
 from keras_irl.types import Path
 from keras_irl.types import Policy

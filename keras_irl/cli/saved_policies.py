@@ -12,7 +12,7 @@ from keras_irl.cli.error_messages import raise_if_too_small
 from keras_irl.error_texts import first_line
 from keras_irl.error_texts import shortened
 from keras_irl.families.positions import num_positions
-from keras_irl.folders import found_instead
+from keras_irl.files.paths import found_instead
 from keras_irl.types import Path
 from keras_irl.types import Policy
 

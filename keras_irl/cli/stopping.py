@@ -9,9 +9,9 @@ import threading
 import types
 from collections.abc import Iterator
 
-from keras_irl.signals import known_signals
-from keras_irl.signals import put_back
-from keras_irl.signals import replace_handlers
+from keras_irl.runtime.signals import known_signals
+from keras_irl.runtime.signals import put_back
+from keras_irl.runtime.signals import replace_handlers
 
 # After how many seconds an interrupt that did not end the command, because a
 # library swallowed it, is made again.

@@ -29,7 +29,7 @@ from keras_irl.data.validation import check_batching
 from keras_irl.data.validation import report_dropped
 from keras_irl.error_texts import shortened
 from keras_irl.families.family import layout_of
-from keras_irl.process_number import is_first_process
+from keras_irl.runtime.processes import is_first_process
 from keras_irl.types import Policy
 
 if TYPE_CHECKING:

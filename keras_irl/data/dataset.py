@@ -11,14 +11,14 @@ import grain
 from keras_irl.arguments import LARGEST_COUNT
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
-from keras_irl.devices import check_divisible
-from keras_irl.devices import num_row_parts
 from keras_irl.expected_warnings import HiddenWarnings
 from keras_irl.keras_seams import is_preprocessing
-from keras_irl.process_number import num_processes
-from keras_irl.row_shares import WHOLE
-from keras_irl.row_shares import Share
-from keras_irl.row_shares import current_share
+from keras_irl.runtime.devices import check_divisible
+from keras_irl.runtime.devices import num_row_parts
+from keras_irl.runtime.processes import num_processes
+from keras_irl.runtime.row_shares import WHOLE
+from keras_irl.runtime.row_shares import Share
+from keras_irl.runtime.row_shares import current_share
 
 # Tokenizers are fast and hold the interpreter's lock: more threads than these
 # take time from the training, and a longer buffer only takes memory.
@@ -61,8 +61,8 @@ class Demonstrations(grain.MapDataset):
             `None`, where only ids are known.
         whole: A `grain.MapDataset` of the batches of all processes together.
             Defaults to `None`, for `batches`.
-        share: The `keras_irl.row_shares.Share` of the rows of each batch that
-            are in `batches`. Defaults to all of them.
+        share: The `keras_irl.runtime.row_shares.Share` of the rows of each
+            batch that are in `batches`. Defaults to all of them.
 
     Raises:
         ValueError: If an argument is of another kind.

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from keras_irl.data.shuffling import RowBatches
 from keras_irl.data.texts import Texts
-from keras_irl.row_shares import WHOLE
-from keras_irl.row_shares import Share
-from keras_irl.row_shares import share_of_batch
+from keras_irl.runtime.row_shares import WHOLE
+from keras_irl.runtime.row_shares import Share
+from keras_irl.runtime.row_shares import share_of_batch
 
 if TYPE_CHECKING:
     import grain

@@ -25,7 +25,7 @@ from keras_irl.arguments import check_integer
 from keras_irl.columns import column
 from keras_irl.columns import is_missing
 from keras_irl.families.special_tokens import left_out as left_out_warning
-from keras_irl.process_number import is_first_process
+from keras_irl.runtime.processes import is_first_process
 
 if TYPE_CHECKING:
     from keras_irl.data.tokenization import TextPacker

@@ -15,7 +15,6 @@ from keras_irl.data.batches import known_ends
 from keras_irl.data.batches import read_batches
 from keras_irl.data.batches import without_filling
 from keras_irl.data.dataset import demonstrations_of
-from keras_irl.diagnosis.level_checks import level_issues
 from keras_irl.diagnosis.marked_text import BRACKETS
 from keras_irl.diagnosis.marked_text import COLORS
 from keras_irl.diagnosis.marked_text import HTML
@@ -23,6 +22,7 @@ from keras_irl.diagnosis.marked_text import marked_texts
 from keras_irl.diagnosis.memory import memory_estimate
 from keras_irl.diagnosis.memory import num_weights
 from keras_irl.diagnosis.policy_checks import Issue
+from keras_irl.diagnosis.policy_checks import level_issues
 from keras_irl.diagnosis.policy_checks import policy_issues
 from keras_irl.diagnosis.text_checks import text_issues
 from keras_irl.diagnosis.text_checks import unknown_issues
@@ -34,7 +34,7 @@ from keras_irl.families.heads import vocabulary_head
 from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.models.policy_model import PolicyModel
 from keras_irl.models.tiling import tiles_vocabulary
-from keras_irl.process_number import is_first_process
+from keras_irl.runtime.processes import is_first_process
 from keras_irl.types import Policy
 
 _NUM_BATCHES = 16

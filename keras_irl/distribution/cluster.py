@@ -7,8 +7,8 @@ import keras
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
 from keras_irl.error_texts import first_line
-from keras_irl.process_number import num_processes as num_connected
-from keras_irl.processes import agree_on_seed
+from keras_irl.runtime.processes import agree_on_seed
+from keras_irl.runtime.processes import num_processes as num_connected
 
 _PREFIX = "KERAS_DISTRIBUTION_"
 # What JAX reads of the environment, and an error may be about.

@@ -20,7 +20,7 @@ from keras_irl.keras_seams import layout_of_variable
 from keras_irl.keras_seams import move_variable
 from keras_irl.keras_seams import weight_of_slot
 from keras_irl.models.policy_model import PolicyModel
-from keras_irl.row_shares import current_share
+from keras_irl.runtime.row_shares import current_share
 from keras_irl.types import Policy
 
 STRATEGIES = ("fsdp", "tensor", "fsdp+tensor", "data")

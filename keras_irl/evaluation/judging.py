@@ -22,7 +22,7 @@ from keras_irl.metrics.diversity import distinct_n
 from keras_irl.metrics.diversity import prompt_self_bleu
 from keras_irl.metrics.text_metrics import TextMetric
 from keras_irl.metrics.word_tokenizers import DEFAULT
-from keras_irl.progress import progress_bar
+from keras_irl.runtime.progress import progress_bar
 from keras_irl.types import Row
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from keras_irl.generation.decoders import name_of
 from keras_irl.generation.decoders import temperature_of
 from keras_irl.generation.prompts import num_cut_prompts
 from keras_irl.generation.responses import ResponseSampler
-from keras_irl.progress import progress_bar
+from keras_irl.runtime.progress import progress_bar
 from keras_irl.types import Policy
 from keras_irl.types import Row
 

@@ -8,9 +8,6 @@ import numpy as np
 from keras import ops
 
 from keras_irl.arguments import check_kind
-from keras_irl.devices import check_placed
-from keras_irl.devices import filled_rows
-from keras_irl.devices import place_rows
 from keras_irl.families.family import check_language_model
 from keras_irl.families.family import nearest_family
 from keras_irl.families.layouts import layout_of_inputs
@@ -19,7 +16,10 @@ from keras_irl.keras_seams import sampling_policy
 from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.models.policy_reader import lock_of
 from keras_irl.ops import check_shapes
-from keras_irl.processes import to_numpy
+from keras_irl.runtime.devices import check_placed
+from keras_irl.runtime.devices import filled_rows
+from keras_irl.runtime.devices import place_rows
+from keras_irl.runtime.processes import to_numpy
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
 

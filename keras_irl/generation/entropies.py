@@ -9,7 +9,7 @@ from keras_irl.data.tokenization import text_packer
 from keras_irl.error_texts import shortened
 from keras_irl.models.policy_reader import PolicyReader
 from keras_irl.ops import is_action
-from keras_irl.progress import progress_bar
+from keras_irl.runtime.progress import progress_bar
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
 

@@ -22,10 +22,10 @@ from keras_irl.families.family import nearest_family
 from keras_irl.generation.decoders import as_decoder
 from keras_irl.generation.drawing import CompiledSampler
 from keras_irl.generation.entropies import EntropyReader
-from keras_irl.generation.length_buckets import LengthBuckets
+from keras_irl.generation.prompts import LengthBuckets
 from keras_irl.generation.prompts import encode_prompts
 from keras_irl.models.policy_reader import lock_of
-from keras_irl.progress import progress_bar
+from keras_irl.runtime.progress import progress_bar
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
 

@@ -6,11 +6,11 @@ import keras
 from keras import ops
 
 from keras_irl.arguments import check_kind
-from keras_irl.engines import check_engine
 from keras_irl.ops import check_shapes
 from keras_irl.ops import masked_mean
 from keras_irl.ops import token_statistics
 from keras_irl.ops.shapes import as_tensor
+from keras_irl.runtime.engines import check_engine
 from keras_irl.types import Tensor
 
 if TYPE_CHECKING:

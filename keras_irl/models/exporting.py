@@ -14,11 +14,11 @@ import numpy as np
 from keras_irl.arguments import ArgumentError
 from keras_irl.arguments import check_choice
 from keras_irl.arguments import check_flag
-from keras_irl.atomic_files import atomic_folder
 from keras_irl.families.family import check_language_model
 from keras_irl.families.family import nearest_family
-from keras_irl.folders import check_folder
-from keras_irl.folders import check_path
+from keras_irl.files.atomic import atomic_folder
+from keras_irl.files.paths import check_folder
+from keras_irl.files.paths import check_path
 from keras_irl.keras_seams import layers_inside
 from keras_irl.keras_seams import updated_weight
 from keras_irl.models.copying import rebuild
@@ -27,10 +27,10 @@ from keras_irl.models.lora import has_lora
 from keras_irl.models.lora import low_rank_updates
 from keras_irl.models.policy_model import PolicyModel
 from keras_irl.models.seeding import seeded
-from keras_irl.process_number import is_first_process
-from keras_irl.process_number import num_processes
-from keras_irl.processes import done_on_first
-from keras_irl.processes import to_numpy
+from keras_irl.runtime.processes import done_on_first
+from keras_irl.runtime.processes import is_first_process
+from keras_irl.runtime.processes import num_processes
+from keras_irl.runtime.processes import to_numpy
 from keras_irl.types import Path
 from keras_irl.types import Policy
 

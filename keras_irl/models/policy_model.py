@@ -8,7 +8,7 @@ import keras
 
 from keras_irl.error_texts import first_line
 from keras_irl.error_texts import shortened
-from keras_irl.processes import fetched_by_all
+from keras_irl.runtime.processes import fetched_by_all
 
 
 class ForwardPass(NamedTuple):

@@ -7,9 +7,6 @@ from typing import Any
 
 import keras
 
-from keras_irl.devices import check_placed
-from keras_irl.devices import filled_rows
-from keras_irl.devices import place_rows
 from keras_irl.families.heads import MIN_VOCABULARY_SIZE
 from keras_irl.families.heads import has_known_head
 from keras_irl.families.heads import hidden_states
@@ -17,7 +14,10 @@ from keras_irl.families.heads import vocabulary_head
 from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops import token_statistics
-from keras_irl.processes import fetched_by_all
+from keras_irl.runtime.devices import check_placed
+from keras_irl.runtime.devices import filled_rows
+from keras_irl.runtime.devices import place_rows
+from keras_irl.runtime.processes import fetched_by_all
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
 

@@ -10,13 +10,13 @@ from typing import Self
 import keras
 from keras import ops
 
-from keras_irl.devices import laid_out_like
 from keras_irl.families.family import check_language_model
 from keras_irl.families.heads import hidden_states
 from keras_irl.families.heads import vocabulary_head
 from keras_irl.models.copying import policy_config
 from keras_irl.models.lora import has_lora
 from keras_irl.models.lora import low_rank_variables
+from keras_irl.runtime.devices import laid_out_like
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
 

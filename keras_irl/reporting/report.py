@@ -2,6 +2,8 @@
 
 import base64
 import dataclasses
+import hashlib
+import importlib.resources
 import json
 import numbers
 import pathlib
@@ -9,8 +11,10 @@ import re
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
+from typing import NamedTuple
 
-from keras_irl.atomic_files import atomic_write
+import markupsafe
+
 from keras_irl.error_texts import shortened
 from keras_irl.escaping import in_markdown
 from keras_irl.escaping import readable
@@ -21,6 +25,7 @@ from keras_irl.evaluation.results import curve_of
 from keras_irl.evaluation.results import finite
 from keras_irl.evaluation.results import title_of
 from keras_irl.evaluation.results import without_texts
+from keras_irl.files.atomic import atomic_write
 from keras_irl.generation.decoders import name_of
 from keras_irl.reporting.conclusions import front_conclusion
 from keras_irl.reporting.conclusions import headline
@@ -29,7 +34,6 @@ from keras_irl.reporting.pictures import draw_learning_curves
 from keras_irl.reporting.pictures import draw_quality_vs_diversity
 from keras_irl.reporting.pictures import learning_curves_in_words
 from keras_irl.reporting.pictures import quality_vs_diversity_in_words
-from keras_irl.reporting.sorting import sorting_script
 from keras_irl.reporting.tables import format_table
 from keras_irl.reporting.tables import markdown_table
 from keras_irl.reporting.tables import result_tables
@@ -455,3 +459,35 @@ def _texts_by_strategy(samples, row):
         responses["decoder"]: responses["texts"]
         for responses in samples[row]["responses"]
     }
+
+
+class Script(NamedTuple):
+    """A script, and the digest by which a page allows it.
+
+    Attributes:
+        code: Its text, as markup.
+        digest: Its source for the `script-src` of a content security policy:
+            a browser runs no script with another.
+    """
+
+    code: markupsafe.Markup
+    digest: str
+
+
+def sorting_script() -> Script:
+    """Reads the script that sorts tables by the column that is pressed.
+
+    Returns:
+        A `Script`.
+
+    Example:
+    >>> sorting_script().digest[:7]
+    'sha256-'
+    """
+    folder = importlib.resources.files("keras_irl") / "templates"
+    code = (folder / "sorting.js").read_text("utf-8").strip()
+    digest = hashlib.sha256(code.encode("utf-8")).digest()
+    return Script(
+        markupsafe.Markup(code),
+        f"sha256-{base64.b64encode(digest).decode('ascii')}",
+    )

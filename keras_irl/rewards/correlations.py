@@ -15,12 +15,12 @@ from keras_irl.columns import finite_numbers
 from keras_irl.metrics.bootstrap import MIN_POINTS
 from keras_irl.metrics.bootstrap import Estimate
 from keras_irl.metrics.bootstrap import PromptResamples
-from keras_irl.progress import progress_bar
 from keras_irl.reporting.tables import Table
 from keras_irl.reporting.tables import markdown_table
 from keras_irl.rewards.token_rewards import Scores
 from keras_irl.rewards.token_rewards import are_text_rewards
 from keras_irl.rewards.token_rewards import totals
+from keras_irl.runtime.progress import progress_bar
 from keras_irl.types import Numbers
 
 _CONTROL = "control log-likelihood"

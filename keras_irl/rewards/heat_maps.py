@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from keras_irl.arguments import check_integer
-from keras_irl.atomic_files import atomic_write
 from keras_irl.columns import column
 from keras_irl.error_texts import shortened
 from keras_irl.escaping import render
+from keras_irl.files.atomic import atomic_write
 from keras_irl.reporting.picture_labels import with_glyphs
 from keras_irl.rewards.heat_map_columns import QUANTITIES
 from keras_irl.rewards.heat_map_columns import HeatMapColumn

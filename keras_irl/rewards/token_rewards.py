@@ -17,9 +17,9 @@ from keras_irl.models.policy_model import PolicyModel
 from keras_irl.models.policy_reader import PolicyReader
 from keras_irl.ops import implicit_rewards
 from keras_irl.ops import is_action
-from keras_irl.progress import progress_bar
 from keras_irl.rewards.text_batches import TextBatches
 from keras_irl.rewards.text_batches import check_texts
+from keras_irl.runtime.progress import progress_bar
 from keras_irl.types import Numbers
 from keras_irl.types import Policy
 

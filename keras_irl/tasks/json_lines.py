@@ -15,8 +15,8 @@ from keras_irl.arguments import ArgumentError
 from keras_irl.data.chat_template import joined_turns
 from keras_irl.data.chats import read_turns
 from keras_irl.data.validation import InvalidRowError
-from keras_irl.folders import check_path
-from keras_irl.folders import check_text_file
+from keras_irl.files.paths import check_path
+from keras_irl.files.paths import check_text_file
 from keras_irl.types import Path
 
 _MAX_LINE_BYTES = 2**24

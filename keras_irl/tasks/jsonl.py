@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_irl.arguments import ArgumentError
-from keras_irl.folders import check_path
+from keras_irl.files.paths import check_path
 from keras_irl.metrics.quality import bleu
 from keras_irl.metrics.quality import chrf
 from keras_irl.metrics.quality import exact_match

@@ -1,7 +1,7 @@
 """Loading of tasks by name."""
 
 from keras_irl.error_texts import shortened
-from keras_irl.folders import check_path
+from keras_irl.files.paths import check_path
 from keras_irl.metrics.word_tokenizers import DEFAULT
 from keras_irl.metrics.word_tokenizers import check_tokenizer
 from keras_irl.tasks.arithmetic import load_arithmetic

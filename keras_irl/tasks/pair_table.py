@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_irl.folders import check_text_file
-from keras_irl.progress import progress_bar
+from keras_irl.files.paths import check_text_file
+from keras_irl.runtime.progress import progress_bar
 from keras_irl.tasks.json_lines import LineError
 from keras_irl.tasks.json_lines import numbered_lines
 from keras_irl.tasks.json_lines import parse_pairs

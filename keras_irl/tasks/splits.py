@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from keras_irl.arguments import ArgumentError
-from keras_irl.progress import progress_bar
+from keras_irl.runtime.progress import progress_bar
 from keras_irl.types import Tensor
 
 # Prompts and responses, aligned; read when they are asked for.

@@ -14,8 +14,8 @@ import keras
 
 from keras_irl.keras_seams import bring_weights_back
 from keras_irl.keras_seams import is_dropped
-from keras_irl.signals import put_back
-from keras_irl.signals import replace_handlers
+from keras_irl.runtime.signals import put_back
+from keras_irl.runtime.signals import replace_handlers
 
 
 class _Signal(NamedTuple):

@@ -5,9 +5,9 @@ from typing import Any
 import keras
 
 from keras_irl.data.dataset import demonstrations_of
-from keras_irl.devices import check_divisible
-from keras_irl.devices import check_placed
-from keras_irl.row_shares import current_share
+from keras_irl.runtime.devices import check_divisible
+from keras_irl.runtime.devices import check_placed
+from keras_irl.runtime.row_shares import current_share
 from keras_irl.types import Tensor
 
 # What Keras takes where `fit` is given arrays and no number.

@@ -7,15 +7,14 @@ from typing import Any
 import keras
 
 from keras_irl.data.dataset import Demonstrations
-from keras_irl.devices import rows_in_words
 from keras_irl.expected_warnings import while_fitted
 from keras_irl.keras_seams import OF_A_VALIDATION
 from keras_irl.keras_seams import build_metrics
 from keras_irl.models.policy_model import PolicyModel
 from keras_irl.optimizers.unwrapping import wrapper_of
+from keras_irl.runtime.devices import rows_in_words
 from keras_irl.trainers.deferred_signals import DeferredSignals
 from keras_irl.trainers.device_checks import check_data_on_devices
-from keras_irl.trainers.end_on_nonfinite import EndOnNonfinite
 from keras_irl.trainers.fit_arguments import OF_EVALUATE
 from keras_irl.trainers.fit_arguments import OF_FIT
 from keras_irl.trainers.fit_arguments import check_fit_arguments
@@ -24,9 +23,10 @@ from keras_irl.trainers.fit_arguments import named
 from keras_irl.trainers.fit_arguments import stream
 from keras_irl.trainers.fit_arguments import stream_once
 from keras_irl.trainers.fit_arguments import with_callbacks
+from keras_irl.trainers.nonfinite_updates import EndOnNonfinite
+from keras_irl.trainers.nonfinite_updates import warn_of_skipped
 from keras_irl.trainers.process_shares import own_rows_are_read
 from keras_irl.trainers.resuming import Resumption
-from keras_irl.trainers.skipped_updates import warn_of_skipped
 
 
 class FitLoop(PolicyModel):

@@ -8,13 +8,13 @@ from typing import Any
 import keras
 
 from keras_irl.data.dataset import demonstrations_of
-from keras_irl.engines import check_engine
 from keras_irl.error_texts import shortened
 from keras_irl.keras_seams import own_rows
 from keras_irl.keras_seams import random_seed
-from keras_irl.process_number import is_first_process
-from keras_irl.process_number import num_processes
-from keras_irl.row_shares import current_share
+from keras_irl.runtime.engines import check_engine
+from keras_irl.runtime.processes import is_first_process
+from keras_irl.runtime.processes import num_processes
+from keras_irl.runtime.row_shares import current_share
 
 # Callbacks of Keras that write weights, and those that write tables.
 _SAVING = (keras.callbacks.ModelCheckpoint, keras.callbacks.BackupAndRestore)

@@ -9,9 +9,6 @@ import keras
 from keras import ops
 
 from keras_irl.arguments import check_integer
-from keras_irl.devices import check_placed
-from keras_irl.devices import rows_in_words
-from keras_irl.engines import check_engine
 from keras_irl.error_texts import shortened
 from keras_irl.families.family import layout_of
 from keras_irl.families.heads import hidden_states
@@ -39,6 +36,9 @@ from keras_irl.optimizers.unwrapping import check_optimizer
 from keras_irl.optimizers.unwrapping import inner_optimizer
 from keras_irl.optimizers.unwrapping import token_weighted
 from keras_irl.optimizers.unwrapping import wrapper_of
+from keras_irl.runtime.devices import check_placed
+from keras_irl.runtime.devices import rows_in_words
+from keras_irl.runtime.engines import check_engine
 from keras_irl.trainers.checks import check_data
 from keras_irl.trainers.checks import check_jit_compile
 from keras_irl.trainers.checks import check_model_arguments
@@ -51,7 +51,7 @@ from keras_irl.trainers.fitting import FitLoop
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
 from keras_irl.trainers.metrics import add_tokens
-from keras_irl.trainers.skipped_updates import SkippedUpdates
+from keras_irl.trainers.nonfinite_updates import SkippedUpdates
 from keras_irl.trainers.stateless import TrainingStep
 from keras_irl.trainers.update_counter import UpdateCounter
 from keras_irl.trainers.value_offset import MODES

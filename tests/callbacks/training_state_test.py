@@ -1,3 +1,7 @@
+import json
+import random
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +12,8 @@ import keras_irl
 from keras_irl.callbacks.training_state import CheckpointState
 from keras_irl.callbacks.training_state import described_targets
 from keras_irl.callbacks.training_state import difference
+from keras_irl.callbacks.training_state import random_states
+from keras_irl.callbacks.training_state import restore_random_states
 from keras_irl.callbacks.training_state import state_of
 
 
@@ -73,3 +79,22 @@ def test_where_two_trainings_differ_is_said():
         "(4, 4), float32"
     )
     assert "1 variables for 2" in difference(theirs, ours[:1])
+
+
+def draws():
+    drawn = [random.random(), random.gauss(0.0, 1.0), np.random.normal()]
+    drawn += numpy(keras.random.normal((2,))).tolist()
+    if "torch" in sys.modules:
+        drawn.append(float(sys.modules["torch"].rand(())))
+    return drawn
+
+
+def test_all_generators_go_on_as_they_would_have():
+    # One draw of two normal numbers is kept for the next.
+    draws()
+    state = json.loads(json.dumps(random_states()))
+    first = draws()
+    assert draws() != first
+    restore_random_states(state)
+    assert draws() == first
+    assert draws() != first

@@ -11,7 +11,7 @@ import pytest
 
 from keras_irl.cli import stopping
 from keras_irl.cli.stopping import Stop
-from keras_irl.signals import STOPPING
+from keras_irl.runtime.signals import STOPPING
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from keras_irl.data import shares
 from keras_irl.data.shares import shared_batches
 from keras_irl.data.shuffling import ordered_rows
 from keras_irl.data.texts import Texts
-from keras_irl.row_shares import Share
+from keras_irl.runtime.row_shares import Share
 
 
 def read(batch_size, rows):

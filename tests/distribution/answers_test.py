@@ -16,7 +16,6 @@ from testing import quick_start
 import keras_irl
 from keras_irl.callbacks import EvaluateGeneration
 from keras_irl.data import demonstrations
-from keras_irl.devices import place_rows
 from keras_irl.evaluation import sweep
 from keras_irl.generation import BeamSearch
 from keras_irl.generation import ResponseSampler
@@ -26,6 +25,7 @@ from keras_irl.generation import encode_prompts
 from keras_irl.metrics import exact_match
 from keras_irl.models.policy_reader import PolicyReader
 from keras_irl.rewards import token_rewards
+from keras_irl.runtime.devices import place_rows
 from keras_irl.tasks.task import task_from_pairs
 from keras_irl.trainers import rollouts
 

@@ -99,7 +99,7 @@ def refused(folder, export):
     """What all are told of what the first process could not do."""
     from families import family_policy
 
-    from keras_irl.process_number import is_first_process
+    from keras_irl.runtime.processes import is_first_process
 
     policy = family_policy("gpt2", max_length=24)
     if not is_first_process():

@@ -16,7 +16,7 @@ from keras_irl.distribution import Sharded
 from keras_irl.distribution import distribute
 from keras_irl.distribution import layout_map
 from keras_irl.distribution import layouts
-from keras_irl.row_shares import Share
+from keras_irl.runtime.row_shares import Share
 
 if keras.config.backend() != "jax":
     pytest.skip("Keras distributes on JAX alone.", allow_module_level=True)

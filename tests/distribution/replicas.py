@@ -3,7 +3,7 @@
     KERAS_BACKEND=tensorflow python replicas.py FOLDER
     KERAS_BACKEND=torch torchrun --nproc-per-node 2 replicas.py FOLDER
 
-Each process writes it to FOLDER, for `processes_test.py`.
+Each process writes it to FOLDER, for `tests/runtime/engines_test.py`.
 """
 
 import json

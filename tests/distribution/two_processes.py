@@ -135,9 +135,9 @@ def main(process, num_processes, port, folder, name):
     from families import family_policy
 
     import keras_irl
-    from keras_irl.atomic_files import atomic_write
     from keras_irl.distribution import Sharded
     from keras_irl.distribution import initialize
+    from keras_irl.files.atomic import atomic_write
     from keras_irl.keras_seams import random_seed
 
     told = {"alone": message(initialize)}

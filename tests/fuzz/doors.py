@@ -38,7 +38,7 @@ from values import t5
 from values import whole
 
 import keras_irl
-from keras_irl.row_shares import Share
+from keras_irl.runtime.row_shares import Share
 
 # --- what is right ---------------------------------------------------------
 

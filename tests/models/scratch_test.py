@@ -11,8 +11,8 @@ import testing
 from keras_irl.data import demonstrations
 from keras_irl.models import load_policy
 from keras_irl.models import scratch_policy
-from keras_irl.models.trained_tokenizers import MAX_TEXTS
-from keras_irl.models.trained_tokenizers import draw_texts
+from keras_irl.models.scratch import MAX_TEXTS
+from keras_irl.models.scratch import draw_texts
 
 FAMILIES = ("t5", "gpt2", "bart")
 TEXTS = (

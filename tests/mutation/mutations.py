@@ -327,8 +327,8 @@ MUTATIONS = [
             ),
         ),
         (
-            "row_shares.py",
-            "row_shares_test.py",
+            "runtime/row_shares.py",
+            "runtime/row_shares_test.py",
             (
                 ("mine[0] // size,", "0,"),
                 ("found[-1] - found[0] == size - 1", "True"),
@@ -389,8 +389,8 @@ MUTATIONS = [
             ),
         ),
         (
-            "generation/length_buckets.py",
-            "generation/length_buckets_test.py",
+            "generation/prompts.py",
+            "generation/prompts_test.py",
             (
                 ("self._needed[order] <= width", "self._needed[order] < width"),
                 ("_MIN_BATCHES * batch_size", "0"),

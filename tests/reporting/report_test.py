@@ -11,8 +11,8 @@ import pytest
 
 from keras_irl.reporting.pictures import draw_learning_curves
 from keras_irl.reporting.pictures import draw_quality_vs_diversity
+from keras_irl.reporting.report import sorting_script
 from keras_irl.reporting.report import write_report
-from keras_irl.reporting.sorting import sorting_script
 from keras_irl.reporting.tables import format_table
 
 FILES = {

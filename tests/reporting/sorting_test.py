@@ -7,7 +7,7 @@ from pictures_test import compared
 from pictures_test import run
 
 from keras_irl.reporting import write_report
-from keras_irl.reporting.sorting import sorting_script
+from keras_irl.reporting.report import sorting_script
 
 # Presses the header of a column, as whoever reads the page would. The policy
 # of the page lets no other script run, so that this one stands around it.

@@ -16,7 +16,6 @@ from keras_irl.tasks import calculator
 from keras_irl.tasks import gsm8k
 from keras_irl.tasks import load_task
 from keras_irl.tasks import loading
-from keras_irl.tasks import restaurant_grammar
 from keras_irl.tasks import restaurants
 from keras_irl.tasks import task
 from tests.testing import shared_data
@@ -67,10 +66,7 @@ def test_an_unknown_name_lists_the_tasks(name):
 
 @pytest.mark.parametrize(
     "module",
-    [
-        *(arithmetic, calculator, gsm8k, loading, task, quality),
-        *(restaurant_grammar, restaurants),
-    ],
+    [arithmetic, calculator, gsm8k, loading, task, quality, restaurants],
 )
 def test_the_examples_in_docstrings_run(module):
     results = doctest.testmod(module)

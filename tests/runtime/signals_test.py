@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from keras_irl import signals
+from keras_irl.runtime import signals
 
 
 @pytest.fixture

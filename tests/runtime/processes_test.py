@@ -1,16 +1,64 @@
+"""Processes of one training: their numbers, and what they agree on."""
+
+import subprocess
+import sys
+import types
+
 import keras
 import numpy as np
 import pytest
 
-from keras_irl import processes
 from keras_irl.keras_seams import random_seed
-from keras_irl.processes import agree_on_seed
-from keras_irl.processes import done_on_first
-from keras_irl.processes import replicated
-from keras_irl.processes import to_numpy
+from keras_irl.runtime import processes
+from keras_irl.runtime.processes import agree_on_seed
+from keras_irl.runtime.processes import done_on_first
+from keras_irl.runtime.processes import is_first_process
+from keras_irl.runtime.processes import num_processes
+from keras_irl.runtime.processes import replicated
+from keras_irl.runtime.processes import to_numpy
 
 BACKEND = keras.config.backend()
 on_jax = pytest.mark.skipif(BACKEND != "jax", reason="It is JAX's.")
+
+
+def jax_of(is_initialized, index):
+    """A stand-in for JAX, in one of three processes."""
+    return types.SimpleNamespace(
+        distributed=types.SimpleNamespace(
+            is_initialized=lambda: is_initialized
+        ),
+        process_count=lambda: 3,
+        process_index=lambda: index,
+    )
+
+
+@pytest.mark.parametrize(
+    ("jax", "count", "is_first"),
+    [
+        (None, 1, True),
+        (jax_of(False, 2), 1, True),
+        (jax_of(True, 0), 3, True),
+        (jax_of(True, 2), 3, False),
+    ],
+)
+def test_the_number_is_that_of_jax(monkeypatch, jax, count, is_first):
+    if jax is None:
+        monkeypatch.delitem(sys.modules, "jax", raising=False)
+    else:
+        monkeypatch.setitem(sys.modules, "jax", jax)
+    assert num_processes() == count
+    assert is_first_process() is is_first
+
+
+def test_nothing_is_imported_to_answer():
+    code = (
+        "import sys; from keras_irl.runtime.processes import is_first_process; "
+        "print(is_first_process(), 'keras' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert done.stdout == "True False\n", done.stderr[-2000:]
 
 
 @pytest.mark.parametrize(

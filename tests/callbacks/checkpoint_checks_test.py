@@ -6,11 +6,11 @@ from testing import tiny_gpt2
 
 import keras_irl
 from keras_irl.callbacks import Checkpoint
-from keras_irl.callbacks.kept_settings import changes
-from keras_irl.callbacks.kept_settings import check_data_in_epoch
-from keras_irl.callbacks.kept_settings import settings_of
-from keras_irl.callbacks.kept_settings import take_new_rates
-from keras_irl.callbacks.kept_settings import with_kept_rates
+from keras_irl.callbacks.checkpoint_checks import changes
+from keras_irl.callbacks.checkpoint_checks import check_data_in_epoch
+from keras_irl.callbacks.checkpoint_checks import settings_of
+from keras_irl.callbacks.checkpoint_checks import take_new_rates
+from keras_irl.callbacks.checkpoint_checks import with_kept_rates
 from keras_irl.data import demonstrations
 
 PROMPTS, RESPONSES = ["the fox", "a dog"] * 4, ["jumps", "barks"] * 4

@@ -1,11 +1,17 @@
-"""A folder in which JAX keeps what it compiles, for the next process.
+"""Variables by which JAX is told how to compile, before it is imported.
 
 A first step is mostly compiling, and the next run of the same shapes compiles
-the same. JAX can keep it; nothing is kept unless somebody names a folder, as it
-grows with every shape, and is read by whoever may write there. In Python, JAX's
-own variables do the same, set before JAX is imported:
+the same. JAX can keep it in a folder; nothing is kept unless somebody names
+one, as it grows with every shape, and is read by whoever may write there.
 
-    JAX_COMPILATION_CACHE_DIR=~/.cache/jax python train.py
+By default, what several others read is computed anew in each of them: in the
+backward pass of a decoder, every layer sums the gradients of all later layers
+again. With multi-output fusion it is computed once, and a decoder is trained
+faster on CPUs. XLA reads its options when JAX first computes something, and
+they hold for the process. In Python, the same variables do the same:
+
+    export JAX_COMPILATION_CACHE_DIR=~/.cache/jax
+    export XLA_FLAGS=--xla_backend_extra_options=xla_cpu_use_multi_output_fusion
 """
 
 import os
@@ -19,6 +25,9 @@ _VARIABLES = {
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
 }
+
+_FLAG = "--xla_backend_extra_options="
+_OPTION = "xla_cpu_use_multi_output_fusion"
 
 
 def use_compilation_cache(folder: Path | None, backend: str | None) -> None:
@@ -35,7 +44,7 @@ def use_compilation_cache(folder: Path | None, backend: str | None) -> None:
         return
     # Only here, as they import NumPy, which help does not need.
     from keras_irl.arguments import ArgumentError
-    from keras_irl.folders import check_folder
+    from keras_irl.files.paths import check_folder
 
     check_folder(folder, argument="compilation_cache")
     if backend not in (None, _BACKEND):
@@ -46,3 +55,14 @@ def use_compilation_cache(folder: Path | None, backend: str | None) -> None:
         )
     os.environ["JAX_COMPILATION_CACHE_DIR"] = os.path.abspath(folder)
     os.environ.update(_VARIABLES)
+
+
+def use_multi_output_fusion() -> None:
+    """Sets the option; call it before JAX is imported.
+
+    Other devices than CPUs don't read it, and other backends than JAX neither.
+    Whoever has set options of this kind has chosen, and keeps those.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    if _FLAG not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {_FLAG}{_OPTION}".strip()

@@ -15,7 +15,7 @@ from testing import PROMPTS
 from testing import RESPONSES
 
 import keras_irl
-from keras_irl.engines import check_engine
+from keras_irl.runtime.engines import check_engine
 
 BACKEND = keras.config.backend()
 on_torch = pytest.mark.skipif(BACKEND != "torch", reason="It is PyTorch's.")
@@ -78,7 +78,7 @@ def test_a_group_of_processes_is_refused_however_it_was_made(monkeypatch):
 
 def told_to_replicas(folder, *launcher):
     """What each replica of a script was told."""
-    script = pathlib.Path(__file__).parent / "distribution" / "replicas.py"
+    script = pathlib.Path(__file__).parents[1] / "distribution" / "replicas.py"
     done = subprocess.run(
         [sys.executable, *launcher, str(script), str(folder)],
         env=shells.environment(),

@@ -5,9 +5,9 @@ import os
 import pytest
 
 from keras_irl.data import load_task
-from keras_irl.folders import check_folder
-from keras_irl.folders import check_text_file
-from keras_irl.folders import found_instead
+from keras_irl.files.paths import check_folder
+from keras_irl.files.paths import check_text_file
+from keras_irl.files.paths import found_instead
 
 
 @pytest.mark.parametrize(

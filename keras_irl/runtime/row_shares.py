@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import keras
 
-from keras_irl.devices import num_row_parts
-from keras_irl.process_number import num_processes
+from keras_irl.runtime.devices import num_row_parts
+from keras_irl.runtime.processes import num_processes
 from keras_irl.types import Distribution
 
 

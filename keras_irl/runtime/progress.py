@@ -9,7 +9,7 @@ from typing import Any
 
 import tqdm
 
-from keras_irl.process_number import is_first_process
+from keras_irl.runtime.processes import is_first_process
 
 _IS_ASKED_FOR = contextvars.ContextVar("is_asked_for", default=False)
 # In a file, where lines are not replaced by the next: seconds between them,

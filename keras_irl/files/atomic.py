@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
-from keras_irl.folders import check_folder
-from keras_irl.process_number import is_first_process
+from keras_irl.files.paths import check_folder
+from keras_irl.runtime.processes import is_first_process
 from keras_irl.types import Path
 
 # Nobody else's file has such a name; what a killed process left has no use.

@@ -1,20 +1,35 @@
 """Processes of one training: what they gather, tell each other and agree on.
 
-What is written and shown, the first of them writes and shows.
+What is written and shown, the first of them writes and shows. Keras and NumPy
+are imported by what needs them: the command line asks for the number of its
+process before it has chosen a backend.
 """
 
 import secrets
+import sys
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 from typing import Any
 
-import keras
-import numpy as np
-
-from keras_irl.keras_seams import random_seed
-from keras_irl.process_number import is_first_process
-from keras_irl.process_number import num_processes
 from keras_irl.types import Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def num_processes() -> int:
+    """Counts the processes that train together, this one among them."""
+    jax = sys.modules.get("jax")
+    # Asked of JAX at once, the number would keep them from coming together.
+    if jax is None or not jax.distributed.is_initialized():
+        return 1
+    return jax.process_count()
+
+
+def is_first_process() -> bool:
+    """Tells whether this process writes the files and shows the progress."""
+    return num_processes() == 1 or sys.modules["jax"].process_index() == 0
 
 
 def to_numpy(tensor: Tensor) -> Tensor:
@@ -28,6 +43,9 @@ def to_numpy(tensor: Tensor) -> Tensor:
     Returns:
         A NumPy array of the whole, on each process.
     """
+    import keras
+    import numpy as np
+
     if num_processes() > 1:
         import jax
         from jax.experimental import multihost_utils
@@ -51,6 +69,8 @@ def replicated(tensors: Any) -> Any:
     Returns:
         The same. Without a distribution, it is left as it is.
     """
+    import keras
+
     distribution = keras.distribution.distribution()
     if distribution is None:
         return tensors
@@ -63,7 +83,7 @@ def replicated(tensors: Any) -> Any:
     return keras.tree.map_structure(copy, tensors)
 
 
-def all_gather(numbers: Sequence[int]) -> np.ndarray:
+def all_gather(numbers: Sequence[int]) -> "np.ndarray":
     """Tells all processes some numbers of each. All of them must call it.
 
     It waits for the steps before it, and for the slowest of the processes.
@@ -78,6 +98,8 @@ def all_gather(numbers: Sequence[int]) -> np.ndarray:
     >>> all_gather([3, 5]).tolist()
     [[3, 5]]
     """
+    import numpy as np
+
     values = np.asarray(numbers, "int32")
     if num_processes() == 1:
         return values[None]
@@ -151,6 +173,10 @@ def agree_on_seed() -> None:
     Raises:
         ValueError: If they were given different ones.
     """
+    import keras
+
+    from keras_irl.keras_seams import random_seed
+
     seed = random_seed()
     if num_processes() == 1:
         return

@@ -6,7 +6,7 @@ import pytest
 from meshes import distributed
 from testing import numpy
 
-from keras_irl import devices
+from keras_irl.runtime import devices
 
 if keras.config.backend() != "jax":
     pytest.skip("Keras distributes on JAX alone.", allow_module_level=True)

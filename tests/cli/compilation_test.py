@@ -1,4 +1,4 @@
-"""What JAX compiles is kept where the user says so, and nowhere else."""
+"""JAX compiles as it is told to, and keeps it where the user says so alone."""
 
 import argparse
 import os
@@ -9,7 +9,8 @@ import textwrap
 import pytest
 
 from keras_irl.__main__ import main
-from keras_irl.cli.compilation_cache import use_compilation_cache
+from keras_irl.cli.compilation import use_compilation_cache
+from keras_irl.cli.compilation import use_multi_output_fusion
 from keras_irl.cli.flags import add_compilation_cache
 
 NAMES = (
@@ -17,6 +18,8 @@ NAMES = (
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES",
 )
+
+ADDED = "--xla_backend_extra_options=xla_cpu_use_multi_output_fusion"
 
 
 @pytest.fixture
@@ -57,7 +60,7 @@ def test_a_second_process_compiles_nothing_anew(without_cache, tmp_path):
     script = textwrap.dedent(
         """
         import sys
-        from keras_irl.cli.compilation_cache import use_compilation_cache
+        from keras_irl.cli.compilation import use_compilation_cache
         use_compilation_cache(sys.argv[1], "jax")
         import jax
         import numpy as np
@@ -98,3 +101,45 @@ def test_a_second_process_compiles_nothing_anew(without_cache, tmp_path):
     again, anew = hits_and_misses()
     assert anew == 0
     assert again == hits + misses
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, ADDED),
+        ("", ADDED),
+        ("--xla_a=b", f"--xla_a=b {ADDED}"),
+        (ADDED, ADDED),
+        (
+            "--xla_backend_extra_options=xla_cpu_optimize_for_size",
+            "--xla_backend_extra_options=xla_cpu_optimize_for_size",
+        ),
+    ],
+)
+def test_adds_the_option_to_those_of_the_user(before, after, monkeypatch):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    if before is not None:
+        monkeypatch.setenv("XLA_FLAGS", before)
+    use_multi_output_fusion()
+    assert os.environ["XLA_FLAGS"] == after
+
+
+def test_running_sums_are_computed_once():
+    # As of the gradients of later layers: each is 4 sums, or 1 + 2 + 3 + 4.
+    code = """
+from keras_irl.cli.compilation import use_multi_output_fusion
+use_multi_output_fusion()
+import itertools, jax, jax.numpy as jnp
+f = jax.jit(lambda x: [2.0 * y for y in itertools.accumulate(x)])
+xs = [jnp.ones((256, 256)) for _ in range(5)]
+print(f.lower(xs).compile().as_text().count(" add("))
+"""
+    environment = {**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.split() == ["4"]

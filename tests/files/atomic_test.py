@@ -5,11 +5,11 @@ import resource
 
 import pytest
 
-from keras_irl.atomic_files import atomic_folder
-from keras_irl.atomic_files import atomic_save
-from keras_irl.atomic_files import atomic_write
-from keras_irl.atomic_files import check_folder
-from keras_irl.atomic_files import part_beside
+from keras_irl.files.atomic import atomic_folder
+from keras_irl.files.atomic import atomic_save
+from keras_irl.files.atomic import atomic_write
+from keras_irl.files.atomic import check_folder
+from keras_irl.files.atomic import part_beside
 
 
 def contents(folder):
@@ -139,6 +139,6 @@ def test_a_folder_is_there_with_all_its_files_or_not_at_all(tmp_path):
 
 
 def test_the_old_name_warns_and_is_the_same():
-    with pytest.warns(DeprecationWarning, match="keras_irl.atomic_files"):
+    with pytest.warns(DeprecationWarning, match="keras_irl.files.atomic"):
         from keras_irl.reporting.atomic_files import atomic_write as old
     assert old is atomic_write

@@ -2,12 +2,12 @@
 
 import pytest
 
-from keras_irl.process_number import is_first_process
-from keras_irl.process_number import num_processes
-from keras_irl.row_shares import WHOLE
-from keras_irl.row_shares import Share
-from keras_irl.row_shares import share_of_batch
-from keras_irl.row_shares import share_of_parts
+from keras_irl.runtime.processes import is_first_process
+from keras_irl.runtime.processes import num_processes
+from keras_irl.runtime.row_shares import WHOLE
+from keras_irl.runtime.row_shares import Share
+from keras_irl.runtime.row_shares import share_of_batch
+from keras_irl.runtime.row_shares import share_of_parts
 
 
 def test_one_process_feeds_and_writes_all():

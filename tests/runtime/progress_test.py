@@ -2,9 +2,9 @@
 
 import time
 
-from keras_irl import progress as progress_module
-from keras_irl.progress import progress_bar
-from keras_irl.progress import progress_shown
+from keras_irl.runtime import progress as progress_module
+from keras_irl.runtime.progress import progress_bar
+from keras_irl.runtime.progress import progress_shown
 
 
 def go_through(number=3):

@@ -1,0 +1,1 @@
+"""Files and folders: paths that are checked, and writing as a whole."""

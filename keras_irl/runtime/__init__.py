@@ -1,0 +1,1 @@
+"""Processes, devices and signals: where a program runs, and who watches it."""
