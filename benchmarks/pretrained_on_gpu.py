@@ -19,12 +19,18 @@ there is one, `--preset FOLDER` is it, in place of the two. What is finished
 when the time is over is there: a file for each seed of each policy in
 `--output`, which is small, and a log. Policies are judged where they are
 trained, and not kept. Nothing is chosen: the learning rate is the paper's.
-With `--rehearse`, everything is tiny.
+With `--rehearse`, everything is tiny. What came back is compared, with
+intervals over prompts and over the seeds there are, by
+
+    python benchmarks/pretrained_on_gpu.py --report runs/gpu \
+        --data ../shared/data --output runs/gpu-report
 """
 
 import argparse
+import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -53,7 +59,9 @@ TASKS = {
         "--task e2e --batch-size 32 --max-length 96 --num-train 600 "
         "--evaluate-every 150"
     ),
-    "scitldr": "--task scitldr --batch-size 16 --max-length 400",
+    "scitldr": (
+        "--task scitldr --batch-size 16 --max-length 400 --on-invalid drop"
+    ),
 }
 METHODS = {
     "mle": "--objectives mle",
@@ -75,6 +83,9 @@ def main():
     options = parse()
     if options.convert:
         convert(options.convert, options.preset)
+        return
+    if options.report:
+        report(options)
         return
     end = time.monotonic() + options.seconds
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
@@ -112,9 +123,11 @@ def parse():
     add("--seeds", type=int, default=3)
     add("--at-once", type=int, default=6, help="comparisons side by side")
     add("--convert", help="checkpoint that `--preset` is made of, and no more")
+    add("--report", metavar="FOLDER", help="runs to compare, and no more")
     add("--rehearse", action="store_true", help="a few steps of each")
     options = parser.parse_args()
-    if options.preset is None and not (options.weights and options.writer):
+    has_weights = options.weights and options.writer
+    if not (options.preset or has_weights or options.report):
         parser.error("--preset is needed, or --weights and --writer")
     return options
 
@@ -244,6 +257,60 @@ def collect(scratch, output):
         if not copy.exists() or path.stat().st_mtime > copy.stat().st_mtime:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, copy)
+
+
+def report(options):
+    """Writes a report of each task whose runs came back."""
+    from keras_irl.reporting import write_report
+
+    for name, flags in TASKS.items():
+        runs = runs_of(pathlib.Path(options.report), name)
+        if "mle" in runs:
+            results = compared(name, flags.split(), runs, options)
+            write_report(
+                results,
+                pathlib.Path(options.output) / name,
+                settings={"flags": f"{SHARED} {flags} {OFFSET}"},
+            )
+
+
+def runs_of(folder, task):
+    """The runs of a task by method, those of likelihood first."""
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        for _, method in [pair for pair in PLAN if pair[0] == task]:
+            if re.fullmatch(f"{task}-{method}-[a-z-]+-[0-9]+", path.stem):
+                run = json.loads(path.read_text("utf-8"))
+                run["rows"] = [r | {"policy": method} for r in run["rows"]]
+                found.setdefault(method, []).append(run)
+    return dict(sorted(found.items(), key=lambda pair: pair[0] != "mle"))
+
+
+def compared(name, flags, runs, options):
+    """The results of a task, as reports take them."""
+    from keras_irl.evaluation import compare_fronts
+    from keras_irl.tasks import load_task
+
+    task = flags[flags.index("--task") + 1]
+    with tempfile.TemporaryDirectory() as folder:
+        data = drawn_folder(task, pathlib.Path(options.data) / task, folder)
+        judged = load_task(task, "test", str(data))
+    row = runs["mle"][0]["rows"][0]
+    judged = judged.first(len(row["responses"]))
+    rows = [
+        row | {"replica": run["seed"]}
+        for of_one in runs.values()
+        for run in of_one
+        for row in run["rows"]
+    ]
+    return {
+        "task": name,
+        "metric": next(iter(judged.metrics)),
+        "curve": "validation",
+        "policy": "Gemma 3 270M",
+        "objectives": runs,
+        "fronts": compare_fronts(rows, judged),
+    }
 
 
 def left(end):
