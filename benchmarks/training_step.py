@@ -125,10 +125,9 @@ def keras_model(contender, sizes, dtype, tiling="default"):
 def tile_by(block_size, tile_size):
     """Sets the tiles of JAX for this process."""
     from keras_irl.ops.kernels import jax
-    from keras_irl.ops.kernels import tiling
+    from keras_irl.ops.kernels.tiling import TileSizes
 
-    jax.tile_size = lambda: tile_size
-    tiling.BLOCK_SIZE = block_size
+    jax.largest_tile = lambda: TileSizes(block_size, tile_size)
 
 
 def fit_times(model, sizes, steps, losses=None):

@@ -12,8 +12,7 @@ from keras_irl.families.layouts import SEQ2SEQ
 from keras_irl.keras_seams import layers_inside
 from keras_irl.models.lora import default_lora_targets
 from keras_irl.models.rematerialization import is_rematerialized
-from keras_irl.ops.kernels.tiling import BLOCK_SIZE
-from keras_irl.ops.kernels.tiling import TILE_SIZE
+from keras_irl.ops.tiled_statistics import tile_sizes_of_device
 from keras_irl.optimizers.unwrapping import inner_optimizer
 from keras_irl.types import Policy
 
@@ -155,8 +154,10 @@ def memory_estimate(
     name = "logits"
     if tiles_vocabulary:
         name = "vocabulary tiles"
-        num_tokens = min(num_tokens, BLOCK_SIZE)
-        num_entries = min(num_entries, TILE_SIZE)
+        width = policy.backbone.output_shape[-1]
+        largest = tile_sizes_of_device(num_entries, width)
+        num_tokens = min(num_tokens, largest.block_size)
+        num_entries = min(num_entries, largest.tile_size)
     return {
         "weights": sum(map(_num_bytes, policy.variables)),
         "gradients": gradients,

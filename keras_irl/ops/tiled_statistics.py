@@ -7,10 +7,11 @@ from keras import ops
 
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
-from keras_irl.ops.kernels.tiling import BLOCK_SIZE
 from keras_irl.ops.kernels.tiling import CountedTokens
+from keras_irl.ops.kernels.tiling import TileSizes
 from keras_irl.ops.kernels.tiling import Tiling
 from keras_irl.ops.kernels.tiling import block_size_of
+from keras_irl.ops.kernels.tiling import fitting_tiles
 from keras_irl.ops.masking import continues
 from keras_irl.ops.shapes import check_shapes
 from keras_irl.ops.statistics import TokenStatistics
@@ -45,9 +46,11 @@ def tiled_token_statistics(
         mask: Tensor of shape `(B, T)`, 1 where an action was taken and 0 on
             prompt and padding.
         block_size: Tokens a tile. Defaults to 1024 at most, so that all tiles
-            are full; of devices that share a batch, each chooses its own.
-        tile_size: Vocabulary entries a tile. Defaults to 2048, and to 1024
-            for JAX on a CPU.
+            are full, and to 8192 for JAX on an accelerator; of devices that
+            share a batch, each chooses its own.
+        tile_size: Vocabulary entries a tile. Defaults to 2048, to 1024 for JAX
+            on a CPU, and to 32,768 for it on an accelerator, there fewer where
+            a tile would hold twice as much as training the head does.
 
     Returns:
         `TokenStatistics` of float32 tensors of shape `(B, T)`, zero where the
@@ -81,30 +84,48 @@ def tiled_token_statistics(
     if head.scale != 1.0:
         scale = ops.cast(head.scale, hidden_states.dtype)
         hidden_states = hidden_states * scale
-    backend = importlib.import_module(
-        f"keras_irl.ops.kernels.{keras.config.backend()}"
+    largest = tile_sizes_of_device(
+        head.vocabulary_size, hidden_states.shape[-1]
     )
-    tile_size = min(tile_size or backend.tile_size(), head.vocabulary_size)
+    tile_size = min(tile_size or largest.tile_size, head.vocabulary_size)
     nearest = nearest_tokens(actions, head.vocabulary_size)
     tokens = CountedTokens(hidden_states, nearest, continues(mask))
     if keras.distribution.distribution() is None:
         tiling = Tiling(
             head.vocabulary_size,
-            block_size or _block_size(actions.shape),
+            block_size or _block_size(actions.shape, largest.block_size),
             tile_size,
         )
-        results = _on_one_device(
-            backend, tokens, (kernel, bias), head, tiling=tiling
-        )
+        results = _on_one_device(tokens, (kernel, bias), head, tiling=tiling)
     else:
-        results = _on_devices(tokens, (kernel, bias), head, tile_size)
+        sizes = TileSizes(largest.block_size, tile_size)
+        results = _on_devices(tokens, (kernel, bias), head, sizes)
     return nan_where_no_token(TokenStatistics(*results), actions, nearest, mask)
 
 
-def _on_one_device(backend, tokens, arrays, head, *, tiling):
+def tile_sizes_of_device(vocabulary_size: int, width: int) -> TileSizes:
+    """The most tokens and entries of a tile, unless somebody chooses.
+
+    Args:
+        vocabulary_size: The number V of entries of a head.
+        width: Its width D.
+
+    Returns:
+        `TileSizes`, for the backend of Keras and the device at hand.
+    """
+    return fitting_tiles(_kernels().largest_tile(), vocabulary_size, width)
+
+
+def _kernels():
+    return importlib.import_module(
+        f"keras_irl.ops.kernels.{keras.config.backend()}"
+    )
+
+
+def _on_one_device(tokens, arrays, head, *, tiling):
     hidden_states, actions, counts = tokens
     shape = ops.shape(actions)
-    results = backend.statistics_of_tokens(
+    results = _kernels().statistics_of_tokens(
         ops.reshape(hidden_states, (-1, hidden_states.shape[-1])),
         *arrays,
         ops.reshape(actions, (-1,)),
@@ -115,7 +136,7 @@ def _on_one_device(backend, tokens, arrays, head, *, tiling):
     return [ops.reshape(x, shape) for x in results]
 
 
-def _on_devices(tokens, arrays, head, tile_size):
+def _on_devices(tokens, arrays, head, largest):
     # Only here: Keras distributes on JAX alone.
     from keras_irl.ops.kernels import jax_mesh
 
@@ -127,12 +148,12 @@ def _on_devices(tokens, arrays, head, tile_size):
         actions,
         counts,
         head=head.without_arrays(),
-        tile_size=tile_size,
+        largest=largest,
         place=jax_mesh.placement(stored, head.axes, actions.shape[0]),
     )
 
 
-def _block_size(shape):
+def _block_size(shape, largest):
     if None in shape:
-        return BLOCK_SIZE
-    return block_size_of(shape[0] * shape[1])
+        return largest
+    return block_size_of(shape[0] * shape[1], largest)

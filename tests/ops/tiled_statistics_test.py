@@ -288,7 +288,7 @@ def test_a_head_of_another_width_is_refused():
 
 
 def test_tokens_are_divided_into_even_blocks():
-    size = tiled_statistics.BLOCK_SIZE
+    size = 1024
     for shape, expected in {
         (1, 5): 5,
         (2, size): size,
@@ -296,4 +296,4 @@ def test_tokens_are_divided_into_even_blocks():
         (1, 2 * size + 3): (2 * size + 3) // 3 + 1,
         (None, 5): size,
     }.items():
-        assert tiled_statistics._block_size(shape) == expected
+        assert tiled_statistics._block_size(shape, size) == expected

@@ -17,12 +17,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from keras_irl.ops.kernels.tiling import TILE_SIZE
+from keras_irl.ops.kernels.tiling import ACCELERATOR
+from keras_irl.ops.kernels.tiling import PROCESSOR
 from keras_irl.ops.kernels.tiling import BlockStatistics
 from keras_irl.ops.kernels.tiling import ForwardPass
 from keras_irl.ops.kernels.tiling import HeadGradients
 from keras_irl.ops.kernels.tiling import PartStatistics
 from keras_irl.ops.kernels.tiling import RunningStatistics
+from keras_irl.ops.kernels.tiling import TileSizes
 from keras_irl.ops.kernels.tiling import num_kept_tiles
 from keras_irl.ops.statistics import TokenStatistics
 from keras_irl.types import Tensor
@@ -165,9 +167,11 @@ def _dot(left, right, left_axis, right_axis):
     )
 
 
-def tile_size() -> int:
-    """The vocabulary entries of a tile that the device is fastest with."""
-    return 1024 if jax.default_backend() == "cpu" else TILE_SIZE
+def largest_tile() -> TileSizes:
+    """The tile that the device is fastest with."""
+    if jax.default_backend() == "cpu":
+        return PROCESSOR._replace(tile_size=1024)
+    return ACCELERATOR
 
 
 def keeps_logits() -> bool:

@@ -29,6 +29,7 @@ from jax.sharding import PartitionSpec
 from keras_irl.ops.kernels import jax as kernels
 from keras_irl.ops.kernels.tiling import CountedTokens
 from keras_irl.ops.kernels.tiling import PartStatistics
+from keras_irl.ops.kernels.tiling import TileSizes
 from keras_irl.ops.kernels.tiling import Tiling
 from keras_irl.ops.kernels.tiling import block_size_of
 from keras_irl.ops.statistics import TokenStatistics
@@ -111,7 +112,7 @@ def statistics_on_devices(
     counts: Tensor,
     *,
     head: "VocabularyHead",
-    tile_size: int | None,
+    largest: TileSizes,
     place: Placement,
 ) -> Any:
     """Computes the statistics of the tokens of a batch, on all devices.
@@ -123,7 +124,7 @@ def statistics_on_devices(
         actions: Integer array of shape `(B, T)`.
         counts: Boolean array of shape `(B, T)`.
         head: A `VocabularyHead` without arrays.
-        tile_size: Vocabulary entries of a tile.
+        largest: The most tokens and entries of a tile.
         place: A `Placement`.
 
     Returns:
@@ -146,7 +147,7 @@ def statistics_on_devices(
             CountedTokens(hidden_states, actions, counts),
             (kernel, bias),
             head,
-            tile_size,
+            largest,
             place,
         )
 
@@ -159,7 +160,7 @@ def statistics_on_devices(
     )(*given)
 
 
-def _of_a_device(tokens, arrays, head, tile_size, place):
+def _of_a_device(tokens, arrays, head, largest, place):
     """The part of the statistics that one device computes."""
     shape = tokens.actions.shape
     axis = place.entries
@@ -177,7 +178,9 @@ def _of_a_device(tokens, arrays, head, tile_size, place):
     first = 0 if axis is None else lax.axis_index(axis) * num_entries
     is_here = (actions >= first) & (actions < first + num_entries)
     tiling = Tiling(
-        num_entries, block_size_of(len(actions)), min(tile_size, num_entries)
+        num_entries,
+        block_size_of(len(actions), largest.block_size),
+        min(largest.tile_size, num_entries),
     )
     found = kernels.counted_statistics(
         hidden_states,

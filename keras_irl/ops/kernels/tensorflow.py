@@ -15,9 +15,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from keras_irl.ops.kernels.tiling import TILE_SIZE
+from keras_irl.ops.kernels.tiling import PROCESSOR
 from keras_irl.ops.kernels.tiling import ForwardPass
 from keras_irl.ops.kernels.tiling import RunningStatistics
+from keras_irl.ops.kernels.tiling import TileSizes
 from keras_irl.ops.statistics import TokenStatistics
 from keras_irl.types import Tensor
 
@@ -153,9 +154,9 @@ def dot(
     return tf.matmul(left, right, transpose_a, transpose_b)
 
 
-def tile_size() -> int:
-    """The vocabulary entries of a tile that the device is fastest with."""
-    return TILE_SIZE
+def largest_tile() -> TileSizes:
+    """The tile that the device is fastest with; measured on processors."""
+    return PROCESSOR
 
 
 def statistics_of_tokens(

@@ -6,10 +6,6 @@ from typing import NamedTuple
 
 from keras_irl.types import Tensor
 
-# Tiles that fit the caches of a processor, and feed its matrix units.
-BLOCK_SIZE = 1024
-TILE_SIZE = 2048
-
 # Logits that the forward pass may keep for the backward pass, in sizes of the
 # kernel: as many as a training by Adam holds anyway, with weights, gradient and
 # two moments.
@@ -17,20 +13,67 @@ KEPT_KERNELS = 4
 # Below this width, a logit is computed anew as fast as it is read.
 MIN_KEPT_WIDTH = 512
 
+
+class TileSizes(NamedTuple):
+    """The most that a tile has, of tokens and of vocabulary entries.
+
+    Attributes:
+        block_size: The number of tokens.
+        tile_size: The number of entries.
+    """
+
+    block_size: int
+    tile_size: int
+
+
+# Tiles that fit the caches of a processor, and feed its matrix units.
+PROCESSOR = TileSizes(1024, 2048)
+# An H200 is the faster, the larger its tiles are: of nine pairs these were the
+# best for all of four heads, see benchmarks/results/accelerator-nvidia-h200.md.
+ACCELERATOR = TileSizes(8192, 32768)
+
 # Of the probability of a token's state, what all skipped tiles may hold.
 NEGLIGIBLE = 1e-7
 
 
-def block_size_of(num_tokens: int) -> int:
+def fitting_tiles(
+    largest: TileSizes, vocabulary_size: int, width: int
+) -> TileSizes:
+    """Halves tiles until one holds less than twice what a training does.
+
+    A training by Adam holds `KEPT_KERNELS` times the entries of the kernel
+    anyway. So a small policy does not take the memory of a large device for a
+    tile.
+
+    Args:
+        largest: What the device is fastest with.
+        vocabulary_size: The number V of entries.
+        width: The width D of the head.
+
+    Returns:
+        `TileSizes` that are no smaller than those of a processor.
+    """
+    block_size, tile_size = largest
+    least, limit = PROCESSOR.tile_size, 2 * KEPT_KERNELS
+    while (
+        tile_size > least
+        and block_size * tile_size >= limit * vocabulary_size * width
+    ):
+        tile_size //= 2
+    return TileSizes(block_size, tile_size)
+
+
+def block_size_of(num_tokens: int, largest: int) -> int:
     """Cuts tokens into equal blocks: those of a last one would be empty.
 
     Args:
         num_tokens: Integer.
+        largest: The most tokens of a block.
 
     Returns:
         The number of tokens of a block.
     """
-    num_blocks = max(1, -(-num_tokens // BLOCK_SIZE))
+    num_blocks = max(1, -(-num_tokens // largest))
     return max(1, -(-num_tokens // num_blocks))
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from keras_irl.ops.kernels.tiling import TILE_SIZE
+from keras_irl.ops.kernels.tiling import PROCESSOR
 from keras_irl.ops.kernels.tiling import BlockStatistics
+from keras_irl.ops.kernels.tiling import TileSizes
 from keras_irl.ops.statistics import TokenStatistics
 from keras_irl.types import Tensor
 
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from keras_irl.ops.vocabulary_head import VocabularyHead
 
 
-def tile_size() -> int:
-    """The vocabulary entries of a tile that the device is fastest with."""
-    return TILE_SIZE
+def largest_tile() -> TileSizes:
+    """The tile that the device is fastest with; measured on processors."""
+    return PROCESSOR
 
 
 def statistics_of_tokens(

@@ -274,7 +274,7 @@ def test_devices_walk_past_the_tokens_that_count_and_no_others(
         (one_a_row, -(-num_rows // 4)),
         (np.zeros((B, T)), 0),
     ]
-    monkeypatch.setattr(jax_mesh, "block_size_of", lambda _: 4)
+    monkeypatch.setattr(jax_mesh, "block_size_of", lambda *_: 4)
     monkeypatch.setattr(jax_mesh.kernels, "HeadTiles", CountingTiles)
     found = Program({}, MESHES[mesh])
     for mask, num_blocks in cases:

@@ -19,9 +19,12 @@ def test_tiles_and_their_gradients_are_those_of_the_oracle(case):
     check_kernel(kernel, case)
 
 
-def test_the_tile_size_is_a_power_of_two():
-    size = kernel.tile_size()
-    assert size >= 256 and size & (size - 1) == 0
+@pytest.mark.parametrize(
+    ("device", "sizes"), [("cpu", (1024, 1024)), ("gpu", (8192, 32768))]
+)
+def test_a_tile_is_as_large_as_its_device_likes(monkeypatch, device, sizes):
+    monkeypatch.setattr(kernel.jax, "default_backend", lambda: device)
+    assert kernel.largest_tile() == sizes
 
 
 def of_tiles(hidden, entries, bias, head):

@@ -14,6 +14,5 @@ def test_tiles_and_their_gradients_are_those_of_the_oracle(case):
     check_kernel(kernel, case)
 
 
-def test_the_tile_size_is_a_power_of_two():
-    size = kernel.tile_size()
-    assert size >= 256 and size & (size - 1) == 0
+def test_tiles_are_those_of_a_processor():
+    assert kernel.largest_tile() == (1024, 2048)
