@@ -18,18 +18,18 @@ import jax.numpy as jnp
 from jax import lax
 
 from keras_irl.ops.kernels.tiling import ACCELERATOR
-from keras_irl.ops.kernels.tiling import PROCESSOR
+from keras_irl.ops.kernels.tiling import SMALL
 from keras_irl.ops.kernels.tiling import BlockStatistics
 from keras_irl.ops.kernels.tiling import ForwardPass
 from keras_irl.ops.kernels.tiling import HeadGradients
 from keras_irl.ops.kernels.tiling import PartStatistics
 from keras_irl.ops.kernels.tiling import RunningStatistics
-from keras_irl.ops.kernels.tiling import TileSizes
 from keras_irl.ops.kernels.tiling import num_kept_tiles
 from keras_irl.ops.statistics import TokenStatistics
 from keras_irl.types import Tensor
 
 if TYPE_CHECKING:
+    from keras_irl.ops.kernels.tiling import TileSizes
     from keras_irl.ops.kernels.tiling import Tiling
     from keras_irl.ops.vocabulary_head import VocabularyHead
 
@@ -167,19 +167,13 @@ def _dot(left, right, left_axis, right_axis):
     )
 
 
-def largest_tile() -> TileSizes:
+def largest_tile() -> "TileSizes":
     """The tile that the device is fastest with."""
-    if jax.default_backend() == "cpu":
-        return PROCESSOR._replace(tile_size=1024)
-    return ACCELERATOR
+    return SMALL if jax.default_backend() == "cpu" else ACCELERATOR
 
 
 def keeps_logits() -> bool:
-    """Whether the device reads a logit faster than it computes it anew.
-
-    Processors do. What multiplies matrices in bfloat16 takes as long for a
-    logit of a width of 1,024 as for reading it.
-    """
+    """Whether the device reads a logit faster than it computes it anew."""
     return jax.default_backend() == "cpu"
 
 

@@ -28,6 +28,8 @@ class TileSizes(NamedTuple):
 
 # Tiles that fit the caches of a processor, and feed its matrix units.
 PROCESSOR = TileSizes(1024, 2048)
+# Those that JAX is fastest with there.
+SMALL = TileSizes(1024, 1024)
 # An H200 is the faster, the larger its tiles are: of nine pairs these were the
 # best for all of four heads, see benchmarks/results/accelerator-nvidia-h200.md.
 ACCELERATOR = TileSizes(8192, 32768)
