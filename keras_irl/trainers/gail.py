@@ -11,7 +11,6 @@ A training step, in the order of `GAIL`'s methods:
 """
 
 from typing import Any
-from typing import NamedTuple
 
 import keras
 from keras import ops
@@ -48,47 +47,13 @@ from keras_irl.trainers.online_trainer import OnlineTrainer
 from keras_irl.trainers.policy_gradient import PolicyGradient
 from keras_irl.trainers.reference import policy_log_probs
 from keras_irl.trainers.reference import snapshot_policy
+from keras_irl.trainers.rollout_records import ActionLogProbs
+from keras_irl.trainers.rollout_records import Judgment
+from keras_irl.trainers.rollout_records import RolloutRecord
 from keras_irl.trainers.rollouts import Rollouts
 from keras_irl.trainers.state_actions import state_action_texts
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
-
-
-class Judgment(NamedTuple):
-    """Rewards and values of rollouts, `(B · K, T)`, without gradient."""
-
-    rewards: Tensor
-    advantages: Tensor
-    value_targets: Tensor  # What the values should have been.
-
-
-class ActionLogProbs(NamedTuple):
-    """Log-probabilities of sampled actions, tensors of shape `(B · K, T)`."""
-
-    policy: Tensor  # Under the policy as it is,
-    old: Tensor  # as it was when it sampled them,
-    reference: Tensor | None  # and under the reference policy, or `None`.
-
-
-class RolloutRecord(NamedTuple):
-    """Record of a batch of rollouts for all updates, without gradient.
-
-    Attributes:
-        mask: Float32 tensor of shape `(B · (1 + K), T)`.
-        texts: What discriminator and value function read, of all rows.
-        reference_log_probs: Tensor of shape `(B · K, T)`, or `None` where
-            nothing holds the policy.
-        old_log_probs: Tensor of shape `(B · K, T)`, or `None` where there is
-            but one update, whose own are the same.
-        judgment: A `Judgment` by the networks as they were when the rollouts
-            were drawn, or `None` likewise.
-    """
-
-    mask: Tensor
-    texts: dict[str, Tensor] | None = None
-    reference_log_probs: Tensor | None = None
-    old_log_probs: Tensor | None = None
-    judgment: Judgment | None = None
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")

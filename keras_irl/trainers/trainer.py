@@ -1,6 +1,5 @@
 """The base of all trainers."""
 
-import math
 import warnings
 from typing import TYPE_CHECKING
 from typing import Any
@@ -51,6 +50,7 @@ from keras_irl.trainers.fitting import FitLoop
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
 from keras_irl.trainers.metrics import add_tokens
+from keras_irl.trainers.short_descriptions import short_description
 from keras_irl.trainers.skipped_updates import SkippedUpdates
 from keras_irl.trainers.stateless import TrainingStep
 from keras_irl.trainers.update_counter import UpdateCounter
@@ -434,10 +434,7 @@ class Trainer(FitLoop):
         # Keras asks in its errors, also in the midst of a constructor.
         if not self.built:
             return super().__repr__()
-        settings = ", ".join(
-            f"{name}={value}" for name, value in _told(self.get_config())
-        )
-        return f"<{type(self).__name__}: {_size_of(self.policy)}; {settings}>"
+        return short_description(self)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -474,26 +471,3 @@ class Trainer(FitLoop):
             policy = trainer.policy
             layout_of(policy).set_sequence_lengths(policy.preprocessor, lengths)
         return trainer
-
-
-# What the constructor of every model has, or the policy tells of itself.
-_UNTOLD = ("name", "trainable", "dtype", "policy", "sequence_lengths")
-_UNTOLD += ("is_low_rank", "policy_optimizer")
-
-
-def _told(config):
-    """Settings of a trainer by name; of an object, its class."""
-    for name, value in config.items():
-        if name not in _UNTOLD and value is not None:
-            is_object = isinstance(value, dict) and "class_name" in value
-            yield name, value["class_name"] if is_object else value
-
-
-def _size_of(policy):
-    """Class and number of weights of a policy, and how many are trained."""
-    all_weights, trained = (
-        sum(math.prod(variable.shape) for variable in variables)
-        for variables in (policy.variables, policy.trainable_variables)
-    )
-    part = "" if trained == all_weights else f", {trained:,} of them trained"
-    return f"{type(policy).__name__} of {all_weights:,} weights{part}"
