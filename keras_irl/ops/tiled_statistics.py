@@ -11,7 +11,7 @@ from keras_irl.ops.kernels.tiling import BLOCK_SIZE
 from keras_irl.ops.kernels.tiling import CountedTokens
 from keras_irl.ops.kernels.tiling import Tiling
 from keras_irl.ops.kernels.tiling import block_size_of
-from keras_irl.ops.masking import continues
+from keras_irl.ops.masking import goes_on
 from keras_irl.ops.shapes import check_shapes
 from keras_irl.ops.statistics import TokenStatistics
 from keras_irl.ops.statistics import nan_where_no_token
@@ -28,6 +28,7 @@ def tiled_token_statistics(
     *,
     block_size: int | None = None,
     tile_size: int | None = None,
+    continues: Tensor | None = None,
 ) -> TokenStatistics:
     """Computes what `token_statistics` does, tile by tile of the vocabulary.
 
@@ -48,6 +49,9 @@ def tiled_token_statistics(
             are full; of devices that share a batch, each chooses its own.
         tile_size: Vocabulary entries a tile. Defaults to 2048, and to 1024
             for JAX on a CPU.
+        continues: Boolean tensor of shape `(B, T)`, true where a text goes on:
+            the state in which one was cut is looked at too. Defaults to
+            `None`, where every text ends with its last action.
 
     Returns:
         `TokenStatistics` of float32 tensors of shape `(B, T)`, zero where the
@@ -86,7 +90,7 @@ def tiled_token_statistics(
     )
     tile_size = min(tile_size or backend.tile_size(), head.vocabulary_size)
     nearest = nearest_tokens(actions, head.vocabulary_size)
-    tokens = CountedTokens(hidden_states, nearest, continues(mask))
+    tokens = CountedTokens(hidden_states, nearest, goes_on(mask, continues))
     if keras.distribution.distribution() is None:
         tiling = Tiling(
             head.vocabulary_size,

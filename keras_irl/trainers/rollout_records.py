@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from keras_irl.ops import TokenMask
 from keras_irl.types import Tensor
 
 
@@ -25,7 +26,7 @@ class RolloutRecord(NamedTuple):
     """Record of a batch of rollouts for all updates, without gradient.
 
     Attributes:
-        mask: Float32 tensor of shape `(B · (1 + K), T)`.
+        mask: `TokenMask` of tensors of shape `(B · (1 + K), T)`.
         texts: What discriminator and value function read, of all rows.
         reference_log_probs: Tensor of shape `(B · K, T)`, or `None` where
             nothing holds the policy.
@@ -35,7 +36,7 @@ class RolloutRecord(NamedTuple):
             were drawn, or `None` likewise.
     """
 
-    mask: Tensor
+    mask: TokenMask
     texts: dict[str, Tensor] | None = None
     reference_log_probs: Tensor | None = None
     old_log_probs: Tensor | None = None

@@ -32,7 +32,7 @@ MUTATIONS = [
             "ops/values_test.py",
             (
                 ("values[:, 1:]", "values[:, :-1]"),
-                ("ops.where(continues(mask),", "ops.where(mask == mask,"),
+                ("ops.where(exists,", "ops.where(mask == mask,"),
                 ("discount * next_values", "next_values"),
                 (", 0.0) - after", ", 0.0) + after"),
                 ("1.0 - discount * after", "1.0 + discount * after"),
@@ -62,7 +62,10 @@ MUTATIONS = [
                     'ops.cast(mask, "float32") > 0',
                     'ops.cast(mask, "float32") >= 0',
                 ),
-                ("ops.equal(mask, 0.0), ", "ops.equal(mask, 1.0), "),
+                (
+                    "ops.logical_or(is_action(mask), ops",
+                    "ops.logical_and(is_action(mask), ops",
+                ),
                 ("ops.logical_not(before)", "before"),
                 ("ops.sum(weights * values)", "ops.sum(values)"),
                 ("ops.where(num_counted > 0, mean, np.nan)", "mean"),
@@ -70,6 +73,20 @@ MUTATIONS = [
                     "ops.maximum(num_counted, 1e-30)",
                     "ops.maximum(num_counted, 1.0)",
                 ),
+            ),
+        ),
+        (
+            "ops/sample_weights.py",
+            "ops/sample_weights_test.py",
+            (
+                ("is_zero = library.equal", "is_zero = library.not_equal"),
+                ("library.logical_not(mask > 0)", "mask > 0"),
+                (
+                    "where(is_cut, CONTINUES, plain)",
+                    "where(is_cut, 1.0, plain)",
+                ),
+                ("library.logical_or(mask > 0, is_cut)", "mask > 0"),
+                ("& ~(self.weights > 0)", ""),
             ),
         ),
         (
@@ -94,7 +111,7 @@ MUTATIONS = [
             (
                 ("hidden_states = hidden_states * scale", "pass"),
                 (
-                    "nearest, continues(mask)",
+                    "nearest, goes_on(mask, continues)",
                     "nearest, mask > 2",
                 ),
             ),
@@ -108,7 +125,7 @@ MUTATIONS = [
                     "losses - td_weight * penalties",
                 ),
                 ("values = ops.stop_gradient(as_tensor", "values = (as_tensor"),
-                ("mask, discount)\n    return", "mask, 1.0)\n    return"),
+                ("mask, discount, continues=", "mask, 1.0, continues="),
                 (
                     "Schedule(td_weight, warmup_steps)",
                     "Schedule(td_weight, 0)",
@@ -263,7 +280,7 @@ MUTATIONS = [
             "trainers/metrics.py",
             "trainers/metrics_test.py",
             (
-                ("is_start(mask)", "mask"),
+                ("is_start(mask.weights)", "mask.weights"),
                 ("masked_sum(ones, mask))", "1.0)"),
                 ('"perplexity": -log_probs', '"perplexity": log_probs'),
             ),

@@ -11,7 +11,6 @@ import keras
 import numpy as np
 import pytest
 
-from keras_irl.ops import CONTINUES
 from keras_irl.ops import VocabularyHead
 from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops.kernels import jax_mesh
@@ -27,7 +26,8 @@ HIDDEN = RANDOM.normal(size=(B, T, D)).astype("float32")
 ACTIONS = RANDOM.integers(0, V, (B, T))
 MASK = (RANDOM.random((B, T)) < 0.6).astype("float32")
 MASK[3, 7:] = 0.0
-MASK[3, 7] = CONTINUES
+CONTINUES = MASK > 0
+CONTINUES[3, 7] = True  # A text was cut.
 KERNEL = RANDOM.normal(size=(V, D)).astype("float32")
 BIAS = RANDOM.normal(size=V).astype("float32")
 UPSTREAM = RANDOM.normal(size=(3, B, T)).astype("float32")
@@ -98,6 +98,7 @@ class Program:
                     ACTIONS[rows] % size,
                     mask,
                     tile_size=64,
+                    continues=CONTINUES[rows],
                 )
             weighed = zip(found[:3], UPSTREAM[:, rows], strict=True)
             return sum((x * weight).sum() for x, weight in weighed), found
@@ -234,8 +235,7 @@ def test_no_device_waits_for_another_within_the_tiles(mesh):
 
 def test_what_stands_on_padding_reaches_nothing():
     broken = HIDDEN.copy()
-    broken[MASK == 0] = np.nan
-    broken[3, 7] = HIDDEN[3, 7]  # The state in which a text was cut.
+    broken[~CONTINUES] = np.nan
     expected = program("VD").numbers()
     found = Program({}, MESHES["tensor"], hidden=broken).numbers()
     for one, many in zip(expected, found, strict=True):
