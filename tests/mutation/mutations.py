@@ -35,6 +35,14 @@ MUTATIONS = [
                 ("ops.where(exists,", "ops.where(mask == mask,"),
                 ("discount * next_values", "next_values"),
                 (", 0.0) - after", ", 0.0) + after"),
+                (
+                    "next_values(values, mask, continues=continues)",
+                    "next_values(values, mask)",
+                ),
+                (
+                    "ops.ones_like(rewards), mask, continues=continues",
+                    "ops.ones_like(rewards), mask",
+                ),
                 ("1.0 - discount * after", "1.0 + discount * after"),
                 ("    discount = 1.0\n", "    discount = 0.0\n"),
                 ("return -ops.divide", "return ops.divide"),
@@ -52,6 +60,10 @@ MUTATIONS = [
                 ("+ after - values", "+ after + values"),
                 ("discount * gae_lambda)", "discount)"),
                 ("after = discount * next_values", "after = next_values"),
+                (
+                    "next_values(values, mask, continues=continues)",
+                    "next_values(values, mask)",
+                ),
             ),
         ),
         (
@@ -131,6 +143,26 @@ MUTATIONS = [
                     "Schedule(td_weight, 0)",
                 ),
                 ('"discount": self.discount,', '"discount": 0.5,'),
+            ),
+        ),
+        (
+            "losses/token_loss.py",
+            "losses/token_loss_test.py",
+            (
+                (
+                    "return method(*args, continues=continues)",
+                    "return method(*args)",
+                ),
+            ),
+        ),
+        (
+            "trainers/trainer.py",
+            "trainers/iq_learn_test.py",
+            (
+                (
+                    "            continues=mask.continues,\n        )\n        add",
+                    "            continues=mask.weights > 0,\n        )\n        add",
+                ),
             ),
         ),
         (
@@ -269,6 +301,16 @@ MUTATIONS = [
                     "losses += self.entropy_weight",
                 ),
                 ("advantages + values)", "advantages)"),
+            ),
+        ),
+        (
+            "trainers/online_trainer.py",
+            "trainers/online_iq_learn_test.py",
+            (
+                (
+                    "continues=sampled.continues",
+                    "continues=sampled.weights > 0",
+                ),
             ),
         ),
         (

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from keras_irl.ops import VocabularyHead
+from keras_irl.ops import decode_sample_weight
+from keras_irl.ops import encode_sample_weight
 from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops.kernels import jax_mesh
 
@@ -28,6 +30,7 @@ MASK = (RANDOM.random((B, T)) < 0.6).astype("float32")
 MASK[3, 7:] = 0.0
 CONTINUES = MASK > 0
 CONTINUES[3, 7] = True  # A text was cut.
+WEIGHT = encode_sample_weight(MASK, CONTINUES)
 KERNEL = RANDOM.normal(size=(V, D)).astype("float32")
 BIAS = RANDOM.normal(size=V).astype("float32")
 UPSTREAM = RANDOM.normal(size=(3, B, T)).astype("float32")
@@ -90,7 +93,8 @@ class Program:
         self.kernel = keras.Variable(kernel, name="kernel")
         rows = slice(0, num_rows)
 
-        def loss(hidden, kernel, mask):
+        def loss(hidden, kernel, weight):
+            mask, continues = decode_sample_weight(weight)
             with keras.StatelessScope([(self.kernel, kernel)]):
                 found = tiled_token_statistics(
                     hidden,
@@ -98,7 +102,7 @@ class Program:
                     ACTIONS[rows] % size,
                     mask,
                     tile_size=64,
-                    continues=CONTINUES[rows],
+                    continues=continues,
                 )
             weighed = zip(found[:3], UPSTREAM[:, rows], strict=True)
             return sum((x * weight).sum() for x, weight in weighed), found
@@ -110,7 +114,7 @@ class Program:
                 ("batch", None, None), device_mesh
             )
             hidden = keras.distribution.distribute_tensor(hidden, layout)
-        given = (hidden, self.kernel.value, MASK[rows])
+        given = (hidden, self.kernel.value, WEIGHT[rows])
         self.compiled = step.lower(*given).compile()
         (_, self.found), self.gradients = self.compiled(*given)
         self.given = given[:2]
