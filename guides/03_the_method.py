@@ -530,16 +530,18 @@ assert early[0.0] > early[-2.0] > early[-5.0]
 its targets. By default the gradient flows through it, as in IQ-Learn: then a
 large reward may be mended at either end, by lowering Q(s, a) or by raising
 V(s'). Where a text was *cut* by its length instead of ended, the next value is
-that of the state in which it was cut, and not 0: `keras_irl.ops.mark_cut`
-marks it, and the data of this library does so for you.
+that of the state in which it was cut, and not 0. Equations take a second tensor
+for it, `continues`; in the batches of this library, whose mask is the one sample
+weight that Keras lets through, `keras_irl.ops.encode_sample_weight` has marked it
+for you.
 """
 
 # %%
 cut = mask.copy()
 row = words.index("a.")
-cut[row, 1] = keras_irl.ops.CONTINUES  # As if `a` had been cut there.
-ended = as_numpy(next_values(values, np.where(cut > 0, 1.0, 0.0)))
-goes_on = as_numpy(next_values(values, cut))
+cut[row, 1] = 0.0  # As if `a` had been cut there.
+ended = as_numpy(next_values(values, cut))
+goes_on = as_numpy(next_values(values, cut, continues=mask))
 print(f"after `a`: {ended[row, 0]:.2f} if ended, {goes_on[row, 0]:.2f} if cut")
 assert ended[row, 0] == 0.0
 assert goes_on[row, 0] == as_numpy(values)[row, 1]

@@ -62,7 +62,8 @@ from scipy import stats
 import keras_irl
 from keras_irl.losses import mle_loss
 from keras_irl.losses import td_penalty
-from keras_irl.ops import mark_cut
+from keras_irl.ops import decode_sample_weight
+from keras_irl.ops import encode_sample_weight
 from keras_irl.ops import masked_sum
 from keras_irl.ops import token_statistics
 
@@ -180,7 +181,7 @@ class Chain(NamedTuple):
 A batch is what it is all over `keras_irl`: states, actions, and a mask with 1
 for every action. At the goal and off the chain a rollout has ended: the mask is
 0 and so is the value. A rollout that the step limit has cut goes on, which the
-mask marks (`mark_cut`), and the value of its last state counts.
+mask marks (`encode_sample_weight`), and the value of its last state counts.
 
 We train many tables at once: `S` seeds, `R` rollouts each, `T` steps.
 """
@@ -210,11 +211,10 @@ def roll_out(chain, policies, num_rollouts, generator):
         states.append(state)
     actions.append(np.zeros_like(state))
     states = np.stack(states, -1)
-    mask = (states < chain.goal).astype("float32")
-    is_cut = mask > 0
-    is_cut[..., :-1] = False
+    continues = states < chain.goal
+    mask = continues.astype("float32")
     mask[..., -1] = 0.0
-    mask = mark_cut(mask, is_cut)
+    mask = encode_sample_weight(mask, continues)
     return Rollouts(states, np.stack(actions, -1), mask, state == chain.goal)
 
 
@@ -286,8 +286,11 @@ class QTables(keras.Model):
             ops.reshape(tensor, (-1, num_steps))
             for tensor in (actions, mask, shares)
         )
+        mask, continues = decode_sample_weight(mask)
         action_values, values, *_ = token_statistics(q_values, actions)
-        penalties = td_penalty(action_values, values, mask, self.discount)
+        penalties = td_penalty(
+            action_values, values, mask, self.discount, continues=continues
+        )
         return (
             masked_sum(mle_loss(action_values, values), shares),
             masked_sum(penalties, shares),

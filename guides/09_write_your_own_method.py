@@ -97,7 +97,9 @@ Everything here is a function of four numbers a token:
 So your method never sees an array of batch × time × vocabulary, and works
 where the library computes the four from hidden states, tile by tile of a large
 vocabulary. B is the number of texts in the batch and T that of positions; the
-**mask** is 1 where a token is imitated.
+**mask** is 1 where a token is imitated, and **continues** is true where a text goes
+on: at these tokens, and in the state in which one was cut. A method that reads
+next values names it, and passes it on.
 
 ## The method
 
@@ -107,10 +109,14 @@ Forty lines, docstrings included.
 # %%
 
 
-def entropic_iq_learn_losses(statistics, mask, td_weight, discount, weight):
+def entropic_iq_learn_losses(
+    statistics, mask, td_weight, discount, weight, continues=None
+):
     """−log π + λ r² − w H of every token, by name."""
     action_values, values, entropies, _ = statistics
-    penalties = td_penalty(action_values, values, mask, discount)
+    penalties = td_penalty(
+        action_values, values, mask, discount, continues=continues
+    )
     return {
         "negative_log_likelihood": mle_loss(action_values, values),
         "td_loss": td_weight * penalties,
@@ -125,8 +131,10 @@ class EntropicIQLearnLoss(TokenLoss):
         super().__init__("entropic_iq_learn")
         self.numbers = td_weight, discount, entropy_weight
 
-    def token_losses(self, statistics, mask):
-        terms = entropic_iq_learn_losses(statistics, mask, *self.numbers)
+    def token_losses(self, statistics, mask, continues=None):
+        terms = entropic_iq_learn_losses(
+            statistics, mask, *self.numbers, continues
+        )
         return sum(terms.values())
 
 
@@ -140,9 +148,9 @@ class EntropicIQLearn(keras_irl.Trainer):
         super().__init__(policy, **kwargs)
         self.td_weight, self.entropy_weight = td_weight, entropy_weight
 
-    def token_losses(self, statistics, mask):
+    def token_losses(self, statistics, mask, continues=None):
         numbers = self.td_weight, self.discount, self.entropy_weight
-        return entropic_iq_learn_losses(statistics, mask, *numbers)
+        return entropic_iq_learn_losses(statistics, mask, *numbers, continues)
 
     def get_config(self):
         own = {

@@ -31,7 +31,11 @@ def warn_of_old_name(old: str, new: str, removed_in: str) -> None:
 
 
 def offer(
-    room: str, names: dict[str, Any], *, removed_in: str | None = None
+    room: str,
+    names: dict[str, Any],
+    *,
+    removed_in: str | None = None,
+    told_by_call: Sequence[str] = (),
 ) -> Callable[..., Any]:
     """Makes the `__getattr__` of a room that offers names of others.
 
@@ -44,6 +48,9 @@ def offer(
             `"module:name"` where it has another name there.
         removed_in: The version that no longer offers them here; asking then
             warns. Defaults to `None`, for names that stay.
+        told_by_call: Of `names`, the functions that say themselves what there
+            is in their place, as it is no function of the same arguments.
+            Asking for them does not warn. Defaults to none.
 
     Returns:
         A function from a name to what it stands for.
@@ -54,7 +61,7 @@ def offer(
             raise AttributeError(f"module {room!r} has no attribute {name!r}")
         place, _, new_name = names[name].partition(":")
         new_name = new_name or name
-        if removed_in is not None:
+        if removed_in is not None and name not in told_by_call:
             warn_of_old_name(
                 f"{room}.{name}", f"{place}.{new_name}", removed_in
             )

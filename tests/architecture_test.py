@@ -206,6 +206,36 @@ def test_imports_are_absolute_and_public():
     assert violations(check) == []
 
 
+# Keras lets one sample weight through. It is written where texts become
+# batches, and read where Keras hands a batch over; in between nobody needs to
+# know how two tensors are one.
+WRITE_THE_SAMPLE_WEIGHT = {
+    "data/tokenization.py": "texts become demonstrations",
+    "trainers/rollouts.py": "rollouts become a batch",
+}
+READ_THE_SAMPLE_WEIGHT = {
+    "data/texts.py": "a batch is read, of whoever made it",
+    "losses/token_loss.py": "Keras calls losses and trainers",
+    "ops/old_names.py": "ends with version 0.3",
+}
+
+
+@pytest.mark.parametrize(
+    ("function", "borders"),
+    [
+        ("encode_sample_weight", WRITE_THE_SAMPLE_WEIGHT),
+        ("decode_sample_weight", READ_THE_SAMPLE_WEIGHT),
+    ],
+)
+def test_the_sample_weight_is_written_and_read_at_the_border(function, borders):
+    users = {
+        place(path)
+        for path, tree in TREES.items()
+        if any(name.split(".")[-1] == function for name in called(tree))
+    }
+    assert users == set(borders)
+
+
 def test_the_equations_need_only_keras_and_numpy():
     def check(path, tree):
         allowed = {"keras", "numpy", "keras_irl", *sys.stdlib_module_names}

@@ -320,6 +320,8 @@ EQUATIONS = (
     "losses/token_loss_test.py::test_is_the_mean_over_the_tokens_that_count",
     "losses/token_tree_test.py::test_the_expert_of_a_solved_problem_is_recovered",
     "ops/masking_test.py::test_only_the_tokens_that_count_enter_the_mean",
+    "ops/old_names_test.py::test_marks_are_read",
+    "ops/sample_weights_test.py::test_what_is_encoded_is_decoded",
     "ops/returns_test.py::test_advantages_are_those_of_the_recursion",
     "ops/shapes_test.py::test_a_letter_is_one_size_wherever_it_stands",
     "ops/statistics_test.py::test_matches_a_loop_over_tokens",

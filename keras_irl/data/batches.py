@@ -7,14 +7,12 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
-from keras import ops
 
 from keras_irl.data.dataset import Demonstrations
 from keras_irl.data.texts import Texts
 from keras_irl.error_texts import shortened
 from keras_irl.families.family import layout_of
 from keras_irl.families.special_tokens import end_token_ids
-from keras_irl.ops import is_cut
 from keras_irl.types import Policy
 
 _FIX = (
@@ -31,7 +29,9 @@ class Batch(NamedTuple):
             decoder stack where there are two.
         padding_mask: Boolean array of shape `(B, T)`.
         actions: Integer array of shape `(B, T)`.
-        mask: Float array of shape `(B, T)`, see `keras_irl.ops.masking`.
+        mask: Float array of shape `(B, T)`, 1 where an action counts.
+        continues: Boolean array of shape `(B, T)`, true where a text goes on,
+            also in the state in which it was cut.
         segment_ids: Integer array of shape `(B, T)`, which text of the row a
             state belongs to.
         prompt_ids: Integer array of shape `(B, S)`, what an encoder reads, or
@@ -44,6 +44,7 @@ class Batch(NamedTuple):
     padding_mask: np.ndarray
     actions: np.ndarray
     mask: np.ndarray
+    continues: np.ndarray
     segment_ids: np.ndarray | None
     prompt_ids: np.ndarray | None = None
     prompt_mask: np.ndarray | None = None
@@ -121,7 +122,8 @@ def without_filling(batch: Batch, is_made_here: bool) -> Batch:
     return Batch(**kept, inputs=inputs)
 
 
-def _read(element, number, layout):
+def _as_texts(element, number, layout):
+    """The parts of a batch by their names, if it is one of this policy."""
     is_batch = isinstance(element, tuple | list) and len(element) == 3
     if not is_batch or not isinstance(element[0], dict):
         parts = element if isinstance(element, tuple | list) else [element]
@@ -139,16 +141,25 @@ def _read(element, number, layout):
             f"this policy reads. {_FIX} "
             f"Received: inputs of {list(texts.inputs)}"
         )
+    return texts
+
+
+def _read(element, number, layout):
+    texts = _as_texts(element, number, layout)
     inputs = {name: np.asarray(x) for name, x in texts.inputs.items()}
+    weights = np.asarray(texts.mask, "float32")
     batch = Batch(
         token_ids=inputs[layout.token_ids],
         padding_mask=inputs[layout.padding_mask].astype("bool"),
         actions=np.asarray(texts.actions),
-        mask=np.asarray(texts.mask, "float32"),
+        mask=weights,
+        continues=weights > 0,
         segment_ids=texts.inputs.get("segment_ids"),
         inputs=inputs,
     )
     _check_shapes(number, batch)
+    mask, continues = texts._replace(mask=weights).decoded_mask()
+    batch = batch._replace(mask=mask, continues=continues)
     if batch.segment_ids is None:
         segments = np.zeros(batch.actions.shape, "int32")
     else:
@@ -285,7 +296,7 @@ def _texts(batch, ids):
     """Yields the counts of each text of a batch."""
     is_trained = batch.mask > 0
     is_end = is_trained & np.isin(batch.actions, list(ids))
-    was_cut = ops.convert_to_numpy(is_cut(batch.mask))
+    is_cut = batch.continues & ~is_trained
     for row, segments in enumerate(batch.segment_ids):
         real = batch.padding_mask[row] | is_trained[row]
         for segment in np.unique(segments[real]) if real.any() else (0,):
@@ -295,7 +306,7 @@ def _texts(batch, ids):
             yield _Text(
                 int(is_trained[row, here].sum()),
                 int(is_end[row, here].sum()),
-                bool(was_cut[row, here].any()),
+                bool(is_cut[row, here].any()),
                 bool(is_trained[row, first]),
                 int(actions[-1]) if len(actions) else -1,
             )

@@ -59,11 +59,11 @@ def demonstrations(
     **Truncated texts.** A text whose states fill more than T positions is cut
     there. It gets no end token, since none was demonstrated there, and the
     state after its last action is not terminal: position T - 1 holds it, with
-    a mask of *negative* zero, `keras_irl.ops.CONTINUES`. Losses, metrics and
-    sums see a zero weight. `keras_irl.ops.is_cut` sees a state whose value
-    counts as the next value of the last action. After the last action of a text
-    that ended comes a mask of 0.0, or the end of the array: its next value
-    is 0.
+    a mask of *negative* zero, `keras_irl.ops.CONTINUES`. Metrics and sums of
+    Keras see a zero weight. `keras_irl.ops.decode_sample_weight`, which every
+    loss and trainer calls, sees a state whose value counts as the next value of
+    the last action. After the last action of a text that ended comes a mask of
+    0.0, or the end of the array: its next value is 0.
 
     | text, T = 5         | actions   | mask             |
     |---------------------|-----------|------------------|

@@ -3,6 +3,8 @@
 from typing import Any
 from typing import NamedTuple
 
+from keras_irl.ops import TokenMask
+from keras_irl.ops import decode_sample_weight
 from keras_irl.types import Tensor
 
 
@@ -14,9 +16,18 @@ class Texts(NamedTuple):
     Attributes:
         inputs: Dictionary of tensors, what the policy reads.
         actions: Integer tensor of shape `(B, T)`.
-        mask: Float32 tensor of shape `(B, T)`; see `keras_irl.ops.masking`.
+        mask: Float32 tensor of shape `(B, T)`, the sample weight; see
+            `keras_irl.ops.encode_sample_weight`.
     """
 
     inputs: dict[str, Any]
     actions: Tensor
     mask: Tensor
+
+    def decoded_mask(self) -> TokenMask:
+        """Reads of the sample weight what counts, and what goes on.
+
+        Returns:
+            `keras_irl.ops.TokenMask` of tensors of shape `(B, T)`.
+        """
+        return decode_sample_weight(self.mask)

@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING
 from typing import NamedTuple
 
 import numpy as np
-from keras import ops
-
-from keras_irl.ops import is_cut
 
 if TYPE_CHECKING:
     import keras_hub
@@ -82,7 +79,7 @@ def _marked_row(batch, row, tokenizer, marks):
         else marks.written(piece)
         for piece, is_trained in pieces
     )
-    if ops.convert_to_numpy(is_cut(batch.mask[row : row + 1])).any():
+    if (batch.continues[row] & ~trained).any():
         text += " (cut)"
     if batch.prompt_ids is not None:
         prompt_ids = batch.prompt_ids[row][batch.prompt_mask[row]]

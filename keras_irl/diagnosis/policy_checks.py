@@ -204,6 +204,7 @@ def level_issues(
             "inputs": {k: x[:_NUM_ROWS] for k, x in inputs.items()},
             "actions": batch.actions[:_NUM_ROWS],
             "mask": batch.mask[:_NUM_ROWS],
+            "continues": batch.continues[:_NUM_ROWS],
         }
     )
     rewards = found["rewards"]
@@ -243,11 +244,13 @@ class _RewardReader(PolicyReader):
         return type(self), (self.policy, self.discount, self.value_offset)
 
     def call(self, batch):
-        mask = batch["mask"]
+        mask, continues = batch["mask"], batch["continues"]
         statistics = self.statistics(**batch)
         action_values, values = (x + self.value_offset for x in statistics[:2])
-        rewards = implicit_rewards(action_values, values, mask, self.discount)
-        after = next_values(ops.ones_like(values), mask)
+        rewards = implicit_rewards(
+            action_values, values, mask, self.discount, continues=continues
+        )
+        after = next_values(ops.ones_like(values), mask, continues=continues)
         return {
             "rewards": rewards,
             "is_last": ops.equal(after, 0.0),

@@ -409,7 +409,7 @@ def _ends(policy, counts):
             f"Only {counts.num_ended} of {whole} texts that are not marked as "
             "cut have an end token that is trained.",
             "Append the end token to every response; mark a text that is cut "
-            "with `keras_irl.ops.mark_cut`.",
+            "with `keras_irl.ops.encode_sample_weight`.",
         )
 
 

@@ -90,7 +90,9 @@ class EntropyReader:
             for ids, has_ended in zip(written, ended, strict=True)
         ]
         texts = self._packer.pack(prompts, written, self._batch_size, ended)
-        sums = self._model.predict_on_batch(texts._asdict())
+        mask, continues = texts.decoded_mask()
+        batch = texts._replace(mask=mask)._asdict() | {"continues": continues}
+        sums = self._model.predict_on_batch(batch)
         return np.asarray(sums, "float64")[: len(rows)]
 
 

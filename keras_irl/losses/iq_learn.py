@@ -38,6 +38,7 @@ def iq_learn_loss(
     td_weight: float = 0.1,
     divergence: str = "chi2",
     stop_value_gradient: bool = False,
+    continues: Tensor | None = None,
 ) -> Tensor:
     """Computes the offline IQ-Learn loss of every demonstrated token.
 
@@ -56,7 +57,7 @@ def iq_learn_loss(
         values: Float tensor of shape `(B, T)`, V of the states they were
             chosen in.
         mask: Tensor of shape `(B, T)`, 1 where an action was demonstrated
-            and 0 on prompt and padding. It decides which states are terminal.
+            and 0 on prompt and padding.
         discount: The discount factor γ, in `[0, 1]`. Defaults to 0.99.
         td_weight: The weight λ of the penalty, a number or scalar tensor. At 0
             the loss is that of maximum likelihood. Defaults to 0.1.
@@ -65,6 +66,10 @@ def iq_learn_loss(
             `"total_variation"`. Defaults to `"chi2"`.
         stop_value_gradient: Whether V(sₜ₊₁) is held fixed in the penalty, as a
             target is in Q-learning. Defaults to `False`.
+        continues: Boolean tensor of shape `(B, T)`, true where a text goes on,
+            also in the state in which it was cut: all other states are
+            terminal. Defaults to `None`, where every text ends with its last
+            action.
 
     Returns:
         Float32 tensor of shape `(B, T)`, in nats. Entries outside the mask
@@ -98,6 +103,7 @@ def iq_learn_loss(
         discount,
         divergence=divergence,
         stop_value_gradient=stop_value_gradient,
+        continues=continues,
     )
     if ops.is_tensor(td_weight):
         td_weight = check_scalar("td_weight", td_weight)
@@ -114,6 +120,7 @@ def td_penalty(
     *,
     divergence: str = "chi2",
     stop_value_gradient: bool = False,
+    continues: Tensor | None = None,
 ) -> Tensor:
     """Computes the temporal-difference term of `iq_learn_loss`, unweighted.
 
@@ -128,6 +135,7 @@ def td_penalty(
         discount: As in `iq_learn_loss`.
         divergence: As in `iq_learn_loss`.
         stop_value_gradient: As in `iq_learn_loss`.
+        continues: As in `iq_learn_loss`.
 
     Returns:
         Float32 tensor of shape `(B, T)`, in squared nats for `"chi2"`, else in
@@ -143,7 +151,9 @@ def td_penalty(
     """
     if check_flag("stop_value_gradient", stop_value_gradient):
         values = ops.stop_gradient(as_tensor("values", values))
-    rewards = implicit_rewards(action_values, values, mask, discount)
+    rewards = implicit_rewards(
+        action_values, values, mask, discount, continues=continues
+    )
     return divergence_penalty(rewards, divergence)
 
 
@@ -248,7 +258,11 @@ class IQLearnLoss(TokenLoss):
         self.steps = StepCounter(initial_step)
 
     def token_losses(
-        self, statistics: "TokenStatistics", mask: Tensor
+        self,
+        statistics: "TokenStatistics",
+        mask: Tensor,
+        *,
+        continues: Tensor | None = None,
     ) -> Tensor:
         action_values, values = statistics.action_values, statistics.values
         td_weight: Any = self.td_weight.constant
@@ -257,7 +271,9 @@ class IQLearnLoss(TokenLoss):
             td_weight = self.td_weight(step)
         offset: Any = self.value_offset
         if offset == "batch":
-            sums = offset_sums(action_values, values, mask, self.discount)
+            sums = offset_sums(
+                action_values, values, mask, self.discount, continues=continues
+            )
             offset = sums.offset
         return iq_learn_loss(
             action_values + offset,
@@ -267,6 +283,7 @@ class IQLearnLoss(TokenLoss):
             td_weight=td_weight,
             divergence=self.divergence,
             stop_value_gradient=self.stop_value_gradient,
+            continues=continues,
         )
 
     def get_config(self) -> dict[str, Any]:

@@ -128,7 +128,11 @@ class MLELoss(TokenLoss):
         self.entropy_weight = check_entropy_weight(entropy_weight)
 
     def token_losses(
-        self, statistics: "TokenStatistics", mask: Tensor
+        self,
+        statistics: "TokenStatistics",
+        mask: Tensor,
+        *,
+        continues: Tensor | None = None,
     ) -> Tensor:
         losses = mle_loss(statistics.action_values, statistics.values)
         if self.entropy_weight:

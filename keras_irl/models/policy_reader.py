@@ -57,7 +57,7 @@ class PolicyReader(keras.Model):
     """
 
     def __init__(self, policy: Policy) -> None:
-        # The policy has precisions of its own, and a mask needs its sign.
+        # The policy has precisions of its own.
         super().__init__(name="policy_reader", autocast=False)
         self.policy = policy
         vocabulary_size = policy.output.shape[-1]
@@ -95,13 +95,20 @@ class PolicyReader(keras.Model):
         return fetched_by_all(super().predict_step(*args))
 
     def statistics(
-        self, inputs: dict[str, Tensor], actions: Tensor, mask: Tensor
+        self,
+        inputs: dict[str, Tensor],
+        actions: Tensor,
+        mask: Tensor,
+        *,
+        continues: Tensor | None = None,
     ) -> "TokenStatistics":
         """Reads `TokenStatistics`, of shape `(B, T)`, of a batch."""
         if not self.tiles_vocabulary:
             with without_mask_warnings():
                 logits = self.policy(inputs)
-            return token_statistics(logits, actions, mask)
+            return token_statistics(logits, actions, mask, continues=continues)
         hidden = hidden_states(self.policy, inputs)
         head = vocabulary_head(self.policy)
-        return tiled_token_statistics(hidden, head, actions, mask)
+        return tiled_token_statistics(
+            hidden, head, actions, mask, continues=continues
+        )

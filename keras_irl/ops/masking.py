@@ -1,22 +1,9 @@
-"""Masked sums and means over tokens, and the encoding of a mask.
+"""Masked sums and means over tokens, and where texts go on.
 
-A mask has the shape `(B, T)` of the actions and reaches every Keras loss and
-metric as the sample weight. It knows three entries:
-
-| entry  | the token                                                |
-|--------|----------------------------------------------------------|
-| `1.0`  | an action that counts                                    |
-| `0.0`  | prompt or padding; a text before it has ended            |
-| `-0.0` | no action that counts, but the text before it goes on    |
-
-A text ends with its last action: the state after it is terminal, and its value
-is 0. A text that was cut off by length does not end: the state after its last
-action exists, and `CONTINUES`, the negative zero, marks it. It weighs nothing
-in any sum, product or Keras metric, so everything that knows only zeros and
-ones treats it as padding.
-
-Keras hands a loss a sample weight and nothing else: therefore the sign. It is
-written by `mark_cut` and read by `is_cut`, and by nothing else.
+A mask has the shape `(B, T)` of the actions: 1 where an action counts, and 0 on
+prompt and padding, whatever the sign of the zero. Whether a text goes on after
+its last action is told by a tensor of its own, `continues`. Both come from
+`keras_irl.ops.decode_sample_weight`.
 """
 
 import numpy as np
@@ -24,59 +11,6 @@ from keras import ops
 
 from keras_irl.ops.shapes import check_shapes
 from keras_irl.types import Tensor
-
-CONTINUES = np.float32(-0.0)
-
-
-def mark_cut(mask: Tensor, is_cut: Tensor) -> Tensor:
-    """Marks the states in which texts were cut off, in a mask.
-
-    Args:
-        mask: Tensor or NumPy array, 1 where an action counts, else 0.
-        is_cut: Boolean tensor or array of its shape: the state after the last
-            action of each text that goes on.
-
-    Returns:
-        A float32 mask, as this module describes it: a NumPy array for a NumPy
-        array, else a tensor.
-
-    Raises:
-        ValueError: If the shapes disagree, or one is no array of numbers.
-
-    Example:
-    >>> mask = mark_cut(np.array([[0, 1, 0]]), [[False, False, True]])
-    >>> [bool(cut) for cut in is_cut(mask)[0]]
-    [False, False, True]
-    """
-    if isinstance(mask, np.ndarray) and isinstance(is_cut, np.ndarray):
-        if mask.shape == is_cut.shape and mask.dtype.kind in "biuf":
-            # Data is made in threads, without a backend.
-            is_cut = is_cut.astype("bool")
-            return np.where(is_cut, CONTINUES, mask.astype("float32"))
-    mask, is_cut = check_shapes(mask=(mask, "BT"), is_cut=(is_cut, "BT"))
-    is_cut = ops.cast(is_cut, "bool")
-    return ops.where(is_cut, CONTINUES, ops.cast(mask, "float32"))
-
-
-def is_cut(mask: Tensor) -> Tensor:
-    """Tells in which states a text was cut off: it goes on, without an action.
-
-    Args:
-        mask: Tensor of shape `(B, T)`; see this module.
-
-    Returns:
-        Boolean tensor of shape `(B, T)`.
-
-    Raises:
-        ValueError: If it has another rank.
-
-    Example:
-    >>> [bool(found) for found in is_cut([[0.0, 1.0, -0.0]])[0]]
-    [False, False, True]
-    """
-    (mask,) = check_shapes(mask=(mask, "BT"))
-    mask = ops.cast(mask, "float32")
-    return ops.logical_and(ops.equal(mask, 0.0), ops.signbit(mask))
 
 
 def is_action(mask: Tensor) -> Tensor:
@@ -92,30 +26,33 @@ def is_action(mask: Tensor) -> Tensor:
         ValueError: If it has another rank.
 
     Example:
-    >>> [bool(found) for found in is_action([[0.0, 1.0, -0.0]])[0]]
-    [False, True, False]
+    >>> [bool(found) for found in is_action([[0.0, 1.0, 0.5]])[0]]
+    [False, True, True]
     """
     (mask,) = check_shapes(mask=(mask, "BT"))
     return ops.cast(mask, "float32") > 0
 
 
-def continues(mask: Tensor) -> Tensor:
+def goes_on(mask: Tensor, continues: Tensor | None) -> Tensor:
     """Tells in which states a text goes on: at an action, or where it was cut.
 
     Args:
         mask: Tensor of shape `(B, T)`; see this module.
+        continues: Boolean tensor of shape `(B, T)`, or `None` where every text
+            ends with its last action.
 
     Returns:
         Boolean tensor of shape `(B, T)`, false on prompt and padding.
 
     Raises:
-        ValueError: If it has another rank.
-
-    Example:
-    >>> [bool(found) for found in continues([[0.0, 1.0, -0.0]])[0]]
-    [False, True, True]
+        ValueError: If the shapes disagree.
     """
-    return ops.logical_or(is_action(mask), is_cut(mask))
+    if continues is None:
+        return is_action(mask)
+    mask, continues = check_shapes(
+        mask=(mask, "BT"), continues=(continues, "BT")
+    )
+    return ops.logical_or(is_action(mask), ops.cast(continues, "bool"))
 
 
 def is_start(mask: Tensor) -> Tensor:

@@ -60,6 +60,7 @@ def generalized_advantages(
     discount: float = 0.99,
     *,
     gae_lambda: float = 0.95,
+    continues: Tensor | None = None,
 ) -> Tensor:
     """Computes generalized advantage estimates (GAE).
 
@@ -73,12 +74,13 @@ def generalized_advantages(
     Args:
         rewards: Float tensor of shape `(B, T)`.
         values: Float tensor of shape `(B, T)`, estimates V of the states.
-        mask: Tensor of shape `(B, T)`, 1 where an action was taken, and
-            after the last one of a text that was cut what
-            `keras_irl.ops.mark_cut` writes.
+        mask: Tensor of shape `(B, T)`, 1 where an action was taken.
         discount: The discount factor γ, in `[0, 1]`. Defaults to 0.99.
         gae_lambda: λ, in `[0, 1]`: 0 trusts the next value, 1 only the
             rewards. Defaults to 0.95.
+        continues: Boolean tensor of shape `(B, T)`, true where a text goes on,
+            also in the state in which it was cut. Defaults to `None`, where
+            every text ends with its last action.
 
     Returns:
         Float32 tensor of shape `(B, T)`. Entries outside the mask mean
@@ -107,6 +109,6 @@ def generalized_advantages(
         rewards=(rewards, "BT"), values=(values, "BT"), mask=(mask, "BT")
     )
     values = ops.cast(values, "float32")
-    after = discount * next_values(values, mask)
+    after = discount * next_values(values, mask, continues=continues)
     errors = ops.cast(rewards, "float32") + after - values
     return discounted_returns(errors, mask, discount * gae_lambda)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from keras import ops
 
-from keras_irl.ops.masking import continues
+from keras_irl.ops.masking import goes_on
 from keras_irl.ops.masking import is_action
 from keras_irl.ops.shapes import check_actions
 from keras_irl.ops.shapes import check_shapes
@@ -74,7 +74,11 @@ def nan_where_no_token(
 
 
 def token_statistics(
-    q_values: Tensor, actions: Tensor, mask: Tensor | None = None
+    q_values: Tensor,
+    actions: Tensor,
+    mask: Tensor | None = None,
+    *,
+    continues: Tensor | None = None,
 ) -> TokenStatistics:
     """Computes the statistics of the tokens taken from all action values.
 
@@ -91,6 +95,9 @@ def token_statistics(
             prompt and padding. What stands there is not looked at: NaN and
             infinities would reach the gradient, through no loss. Defaults to
             `None`, where all logits are finite.
+        continues: Boolean tensor of shape `(B, T)`, true where a text goes on:
+            the state in which one was cut is looked at too. Defaults to
+            `None`, where every text ends with its last action.
 
     Returns:
         `TokenStatistics` of float32 tensors of shape `(B, T)`. An action that
@@ -117,7 +124,7 @@ def token_statistics(
     tokens = nearest_tokens(actions, q_values.shape[-1])
     if mask is not None:
         check_shapes(actions=(actions, "BT"), mask=(mask, "BT"))
-        needed = ops.expand_dims(continues(mask), -1)
+        needed = ops.expand_dims(goes_on(mask, continues), -1)
         q_values = ops.where(needed, q_values, 0.0)
     action_values = ops.squeeze(
         ops.take_along_axis(q_values, ops.expand_dims(tokens, -1), -1), -1

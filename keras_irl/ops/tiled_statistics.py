@@ -12,7 +12,7 @@ from keras_irl.ops.kernels.tiling import TileSizes
 from keras_irl.ops.kernels.tiling import Tiling
 from keras_irl.ops.kernels.tiling import block_size_of
 from keras_irl.ops.kernels.tiling import fitting_tiles
-from keras_irl.ops.masking import continues
+from keras_irl.ops.masking import goes_on
 from keras_irl.ops.shapes import check_shapes
 from keras_irl.ops.statistics import TokenStatistics
 from keras_irl.ops.statistics import nan_where_no_token
@@ -29,6 +29,7 @@ def tiled_token_statistics(
     *,
     block_size: int | None = None,
     tile_size: int | None = None,
+    continues: Tensor | None = None,
 ) -> TokenStatistics:
     """Computes what `token_statistics` does, tile by tile of the vocabulary.
 
@@ -51,6 +52,9 @@ def tiled_token_statistics(
         tile_size: Vocabulary entries a tile. Defaults to 2048, to 1024 for JAX
             on a CPU, and to 32,768 for it on an accelerator, there fewer where
             a tile would hold twice as much as training the head does.
+        continues: Boolean tensor of shape `(B, T)`, true where a text goes on:
+            the state in which one was cut is looked at too. Defaults to
+            `None`, where every text ends with its last action.
 
     Returns:
         `TokenStatistics` of float32 tensors of shape `(B, T)`, zero where the
@@ -89,7 +93,7 @@ def tiled_token_statistics(
     )
     tile_size = min(tile_size or largest.tile_size, head.vocabulary_size)
     nearest = nearest_tokens(actions, head.vocabulary_size)
-    tokens = CountedTokens(hidden_states, nearest, continues(mask))
+    tokens = CountedTokens(hidden_states, nearest, goes_on(mask, continues))
     if keras.distribution.distribution() is None:
         tiling = Tiling(
             head.vocabulary_size,

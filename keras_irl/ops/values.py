@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_irl.arguments import check_flag
 from keras_irl.arguments import check_number
-from keras_irl.ops.masking import continues
+from keras_irl.ops.masking import goes_on
 from keras_irl.ops.masking import is_action
 from keras_irl.ops.masking import masked_sum
 from keras_irl.ops.shapes import check_scalar
@@ -15,7 +15,9 @@ from keras_irl.ops.shapes import check_shapes
 from keras_irl.types import Tensor
 
 
-def next_values(values: Tensor, mask: Tensor) -> Tensor:
+def next_values(
+    values: Tensor, mask: Tensor, *, continues: Tensor | None = None
+) -> Tensor:
     """Computes the value of the state that each action leads to.
 
     The next state is the next position, and its value
@@ -24,13 +26,16 @@ def next_values(values: Tensor, mask: Tensor) -> Tensor:
 
     There, nothing is left to win: the state is terminal, and its value 0.
     That is after the end token, wherever padding begins, not at the end of the
-    array. A text that was cut by length goes on; `keras_irl.ops.mark_cut` marks
-    the state after its last action in the mask, and its value counts.
+    array. A text that was cut by length goes on: `continues` is true in the
+    state after its last action too, and its value counts.
 
     Args:
         values: Float tensor of shape `(B, T)`, V of the states.
         mask: Tensor of shape `(B, T)`, 1 where an action was taken and 0 on
             prompt and padding.
+        continues: Boolean tensor of shape `(B, T)`, true where a text goes on,
+            also in the state in which it was cut. Defaults to `None`, where
+            every text ends with its last action.
 
     Returns:
         Float32 tensor of shape `(B, T)`.
@@ -42,14 +47,24 @@ def next_values(values: Tensor, mask: Tensor) -> Tensor:
     >>> after = next_values([[1.0, 2.0, 3.0]], [[1, 1, 0]])
     >>> [float(value) for value in after[0]]
     [2.0, 0.0, 0.0]
+    >>> cut = [[True, True, True]]
+    >>> after = next_values([[1.0, 2.0, 3.0]], [[1, 1, 0]], continues=cut)
+    >>> [float(value) for value in after[0]]
+    [2.0, 3.0, 0.0]
     """
     values, mask = check_shapes(values=(values, "BT"), mask=(mask, "BT"))
-    values = ops.where(continues(mask), ops.cast(values, "float32"), 0.0)
+    exists = goes_on(mask, continues)
+    values = ops.where(exists, ops.cast(values, "float32"), 0.0)
     return ops.pad(values[:, 1:], [[0, 0], [0, 1]])
 
 
 def implicit_rewards(
-    action_values: Tensor, values: Tensor, mask: Tensor, discount: float = 0.99
+    action_values: Tensor,
+    values: Tensor,
+    mask: Tensor,
+    discount: float = 0.99,
+    *,
+    continues: Tensor | None = None,
 ) -> Tensor:
     """Computes the rewards under which the values would be optimal.
 
@@ -64,6 +79,7 @@ def implicit_rewards(
         mask: Tensor of shape `(B, T)`, 1 where an action was taken and 0 on
             prompt and padding.
         discount: The discount factor γ, in `[0, 1]`. Defaults to 0.99.
+        continues: As in `next_values`.
 
     Returns:
         Float32 tensor of shape `(B, T)`, in nats. Entries outside the mask
@@ -89,7 +105,7 @@ def implicit_rewards(
         values=(values, "BT"),
         mask=(mask, "BT"),
     )
-    after = discount * next_values(values, mask)
+    after = discount * next_values(values, mask, continues=continues)
     taken = ops.cast(action_values, "float32")
     # What is squared later must not be NaN, or its gradient is, masked or not.
     return ops.where(is_action(mask), taken, 0.0) - after
@@ -170,6 +186,7 @@ def offset_sums(
     discount: float = 0.99,
     *,
     last_only: bool = False,
+    continues: Tensor | None = None,
 ) -> OffsetSums:
     """Sums over a batch of which a value offset is the quotient.
 
@@ -185,6 +202,7 @@ def offset_sums(
         mask: As in `implicit_rewards`.
         discount: As in `implicit_rewards`.
         last_only: Whether kₜ is 0 but after last actions. Defaults to `False`.
+        continues: As in `implicit_rewards`.
 
     Returns:
         `OffsetSums`, without gradient.
@@ -197,10 +215,12 @@ def offset_sums(
     >>> float(offset_sums([[3.0]], [[5.0]], [[1]]).offset)
     -3.0
     """
-    rewards = ops.stop_gradient(
-        implicit_rewards(action_values, values, mask, discount)
+    discount = check_share("discount", discount)
+    rewards = implicit_rewards(
+        action_values, values, mask, discount, continues=continues
     )
-    after = next_values(ops.ones_like(rewards), mask)
+    rewards = ops.stop_gradient(rewards)
+    after = next_values(ops.ones_like(rewards), mask, continues=continues)
     # What one more nat in every value adds to each reward.
     if check_flag("last_only", last_only):
         discount = 1.0

@@ -12,6 +12,7 @@ import keras_hub
 import numpy as np
 
 from keras_irl.columns import column
+from keras_irl.data.texts import Texts
 from keras_irl.data.tokenization import text_packer
 from keras_irl.error_texts import shortened
 from keras_irl.families.special_tokens import left_out
@@ -101,8 +102,8 @@ class TextBatches:
         prompts: Sequence[str],
         responses: Sequence[str],
         finished: Sequence[bool],
-    ) -> Iterator[Any]:
-        """Yields `(inputs, actions, mask)` for each batch of texts.
+    ) -> Iterator[Texts]:
+        """Yields `Texts` for each batch.
 
         Args:
             prompts: List of strings.
@@ -110,8 +111,8 @@ class TextBatches:
             finished: List of booleans, from `check_finished`.
 
         Yields:
-            NumPy arrays as those of `keras_irl.data.demonstrations`. After the
-            last action of a text that is not finished, the mask is cut.
+            NumPy arrays as those of `keras_irl.data.demonstrations`. A text
+            that is not finished goes on after its last action.
         """
         prompts = self._without_marks("prompts", prompts)
         responses = self._without_marks("responses", responses)
@@ -123,13 +124,12 @@ class TextBatches:
             self._check_fit(row, *texts)
         for start in range(0, len(prompts), self.batch_size):
             rows = slice(start, start + self.batch_size)
-            inputs, actions, mask = self.packer.pack(
+            yield self.packer.pack(
                 prompt_ids[rows],
                 response_ids[rows],
                 self.batch_size,
                 finished[rows],
             )
-            yield inputs, actions, mask
 
     def check_finished(
         self, finished: Any, responses: Sequence[str]

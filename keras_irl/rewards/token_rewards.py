@@ -194,8 +194,7 @@ class RewardReader:
             what="Reading rewards", unit="text", total=len(prompts)
         ) as bar:
             batches = self._batches(prompts, responses, finished)
-            for inputs, actions, mask in batches:
-                batch = {"inputs": inputs, "actions": actions, "mask": mask}
+            for batch in batches:
                 rows = self._read(batch, len(texts), finished)
                 texts += rows
                 bar.update(len(rows))
@@ -203,8 +202,16 @@ class RewardReader:
 
     def _read(self, batch, first, finished):
         """Reads a batch, whose first row is that of number `first`."""
-        numbers = self._model.predict_on_batch(batch)
-        actions, mask = batch["actions"], batch["mask"]
+        inputs, actions, _ = batch
+        mask, continues = batch.decoded_mask()
+        numbers = self._model.predict_on_batch(
+            {
+                "inputs": inputs,
+                "actions": actions,
+                "mask": mask,
+                "continues": continues,
+            }
+        )
         texts = []
         for row, has_ended in enumerate(finished[first : first + len(mask)]):
             counts = mask[row] > 0
@@ -240,7 +247,13 @@ class _RewardModel(PolicyReader):
         statistics = self.statistics(**batch)
         action_values = statistics.action_values + self.value_offset
         values = statistics.values + self.value_offset
-        rewards = implicit_rewards(action_values, values, mask, self.discount)
+        rewards = implicit_rewards(
+            action_values,
+            values,
+            mask,
+            self.discount,
+            continues=batch["continues"],
+        )
         return tuple(
             ops.where(is_action(mask), numbers, 0.0)
             for numbers in (action_values, values, rewards)

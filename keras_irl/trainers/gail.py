@@ -11,7 +11,6 @@ A training step, in the order of `GAIL`'s methods:
 """
 
 from typing import Any
-from typing import NamedTuple
 
 import keras
 from keras import ops
@@ -29,10 +28,10 @@ from keras_irl.losses.policy_gradient import kl_estimates
 from keras_irl.losses.policy_gradient import value_loss
 from keras_irl.models.policy_model import ForwardPass
 from keras_irl.ops import TokenStatistics
-from keras_irl.ops import continues
 from keras_irl.ops import is_action
 from keras_irl.ops import log_probs
 from keras_irl.ops import masked_mean
+from keras_irl.ops.masking import goes_on
 from keras_irl.optimizers.network_optimizers import NetworkOptimizers
 from keras_irl.trainers.checks import check_model_arguments
 from keras_irl.trainers.checks import check_policy
@@ -48,47 +47,13 @@ from keras_irl.trainers.online_trainer import OnlineTrainer
 from keras_irl.trainers.policy_gradient import PolicyGradient
 from keras_irl.trainers.reference import policy_log_probs
 from keras_irl.trainers.reference import snapshot_policy
+from keras_irl.trainers.rollout_records import ActionLogProbs
+from keras_irl.trainers.rollout_records import Judgment
+from keras_irl.trainers.rollout_records import RolloutRecord
 from keras_irl.trainers.rollouts import Rollouts
 from keras_irl.trainers.state_actions import state_action_texts
 from keras_irl.types import Policy
 from keras_irl.types import Tensor
-
-
-class Judgment(NamedTuple):
-    """Rewards and values of rollouts, `(B · K, T)`, without gradient."""
-
-    rewards: Tensor
-    advantages: Tensor
-    value_targets: Tensor  # What the values should have been.
-
-
-class ActionLogProbs(NamedTuple):
-    """Log-probabilities of sampled actions, tensors of shape `(B · K, T)`."""
-
-    policy: Tensor  # Under the policy as it is,
-    old: Tensor  # as it was when it sampled them,
-    reference: Tensor | None  # and under the reference policy, or `None`.
-
-
-class RolloutRecord(NamedTuple):
-    """Record of a batch of rollouts for all updates, without gradient.
-
-    Attributes:
-        mask: Float32 tensor of shape `(B · (1 + K), T)`.
-        texts: What discriminator and value function read, of all rows.
-        reference_log_probs: Tensor of shape `(B · K, T)`, or `None` where
-            nothing holds the policy.
-        old_log_probs: Tensor of shape `(B · K, T)`, or `None` where there is
-            but one update, whose own are the same.
-        judgment: A `Judgment` by the networks as they were when the rollouts
-            were drawn, or `None` likewise.
-    """
-
-    mask: Tensor
-    texts: dict[str, Tensor] | None = None
-    reference_log_probs: Tensor | None = None
-    old_log_probs: Tensor | None = None
-    judgment: Judgment | None = None
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")
@@ -276,7 +241,7 @@ class GAIL(OnlineTrainer):
 
     def before_updates(self, batch: Texts) -> Texts:
         record = RolloutRecord(
-            mask=batch.mask,
+            mask=batch.decoded_mask(),
             texts=state_action_texts(*batch),
             reference_log_probs=self._reference_log_probs(batch),
         )
@@ -303,7 +268,8 @@ class GAIL(OnlineTrainer):
         texts = self._take_rollouts(record.texts)
         logits = self.discriminator(texts, training=False)[:, 1:]
         values = self.value(texts, training=False)[:, :-1]
-        return self.judged(logits, values, self.split(record.mask)[1])
+        mask, continues = (self.split(tensor)[1] for tensor in record.mask)
+        return self.judged(logits, values, mask, continues=continues)
 
     def _rollouts_of(self, batch):
         """The `Texts` of a batch that the policy wrote."""
@@ -346,14 +312,23 @@ class GAIL(OnlineTrainer):
         return losses - in_warmup * y_pred["policy_layer_losses"]
 
     def token_statistics(
-        self, y_pred: Any, y: Tensor, mask: Tensor
+        self,
+        y_pred: Any,
+        y: Tensor,
+        mask: Tensor,
+        *,
+        continues: Tensor | None = None,
     ) -> TokenStatistics:
         if isinstance(y_pred, dict):
             y_pred = y_pred["outputs"]
-        return super().token_statistics(y_pred, y, mask)
+        return super().token_statistics(y_pred, y, mask, continues=continues)
 
     def token_losses(
-        self, statistics: TokenStatistics, mask: Tensor
+        self,
+        statistics: TokenStatistics,
+        mask: Tensor,
+        *,
+        continues: Tensor | None = None,
     ) -> dict[str, Tensor]:
         return {
             "negative_log_likelihood": mle_loss(
@@ -366,16 +341,28 @@ class GAIL(OnlineTrainer):
         return self.mle_weight * self._is_past_warmup()
 
     def rollout_loss(
-        self, statistics: TokenStatistics, mask: Tensor, batch: ForwardPass
+        self,
+        statistics: TokenStatistics,
+        mask: Tensor,
+        batch: ForwardPass,
+        *,
+        continues: Tensor | None = None,
     ) -> Tensor:
-        per_network = self.network_losses(statistics, mask, batch)
+        per_network = self.network_losses(
+            statistics, mask, batch, continues=continues
+        )
         for name, loss in per_network.items():
             self.means[name].add(loss, 1.0)
         per_network["policy_loss"] *= self._is_past_warmup()
         return sum(per_network.values())
 
     def network_losses(
-        self, statistics: TokenStatistics, mask: Tensor, batch: ForwardPass
+        self,
+        statistics: TokenStatistics,
+        mask: Tensor,
+        batch: ForwardPass,
+        *,
+        continues: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Computes the loss of each network, of which none moves another.
 
@@ -383,21 +370,25 @@ class GAIL(OnlineTrainer):
             statistics: As in `rollout_loss`, like all arguments.
             mask: As in `rollout_loss`.
             batch: As in `rollout_loss`.
+            continues: As in `rollout_loss`.
 
         Returns:
             A dictionary of float32 scalars: `policy_loss`, `value_loss` and
             `discriminator_loss`.
         """
         record, y_pred = batch.x["record"], batch.y_pred
+        whole = record.mask.weights
         # What stands on padding, NaN included, must not reach a gradient.
         logits = y_pred["demonstration_logits"]
-        logits = ops.where(is_action(record.mask), logits, 0.0)
-        values = ops.where(continues(mask), y_pred["values"], 0.0)
+        logits = ops.where(is_action(whole), logits, 0.0)
+        values = ops.where(goes_on(mask, continues), y_pred["values"], 0.0)
         judgment = record.judgment
         if judgment is None:
-            judgment = self.judged(self.split(logits)[1], values, mask)
+            judgment = self.judged(
+                self.split(logits)[1], values, mask, continues=continues
+            )
         log_probs = self._action_log_probs(statistics, record)
-        self._log_discriminator(logits, record.mask)
+        self._log_discriminator(logits, whole)
         self._log_learning(judgment, values, log_probs, mask)
         return {
             "policy_loss": self._policy_loss(
@@ -406,23 +397,32 @@ class GAIL(OnlineTrainer):
             "value_loss": masked_mean(
                 value_loss(values, judgment.value_targets), mask
             ),
-            "discriminator_loss": self._discriminator_loss(logits, record.mask),
+            "discriminator_loss": self._discriminator_loss(logits, whole),
         }
 
-    def judged(self, logits: Tensor, values: Tensor, mask: Tensor) -> Judgment:
+    def judged(
+        self,
+        logits: Tensor,
+        values: Tensor,
+        mask: Tensor,
+        *,
+        continues: Tensor | None = None,
+    ) -> Judgment:
         """Computes rewards, advantages and value targets of rollouts.
 
         Args:
             logits: Tensor of shape `(B, T)`, what the discriminator says.
             values: Tensor of shape `(B, T)`.
             mask: Tensor of shape `(B, T)`.
+            continues: Boolean tensor of shape `(B, T)`; see `token_losses`.
+                Defaults to `None`.
 
         Returns:
             A `Judgment`.
         """
         rewards = adversarial_rewards(logits, self.reward_form)
         advantages, targets = self.policy_gradient.advantages(
-            rewards, ops.stop_gradient(values), mask
+            rewards, ops.stop_gradient(values), mask, continues=continues
         )
         return Judgment(rewards, advantages, targets)
 

@@ -99,7 +99,11 @@ class IQLearn(Trainer):
         )
 
     def token_losses(
-        self, statistics: "TokenStatistics", mask: Tensor
+        self,
+        statistics: "TokenStatistics",
+        mask: Tensor,
+        *,
+        continues: Tensor | None = None,
     ) -> dict[str, Tensor]:
         action_values, values = statistics.action_values, statistics.values
         penalties = td_penalty(
@@ -109,6 +113,7 @@ class IQLearn(Trainer):
             self.discount,
             divergence=self.divergence,
             stop_value_gradient=self.stop_value_gradient,
+            continues=continues,
         )
         return {
             "negative_log_likelihood": mle_loss(action_values, values),

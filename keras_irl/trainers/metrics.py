@@ -12,6 +12,7 @@ from keras_irl.ops import masked_sum
 from keras_irl.types import Tensor
 
 if TYPE_CHECKING:
+    from keras_irl.ops.sample_weights import TokenMask
     from keras_irl.ops.statistics import TokenStatistics
 
 
@@ -62,7 +63,7 @@ def add_tokens(
     means: dict[str, MaskedMean],
     statistics: "TokenStatistics",
     losses: dict[str, Tensor],
-    mask: Tensor,
+    mask: "TokenMask",
     *,
     discount: float,
 ) -> None:
@@ -74,20 +75,23 @@ def add_tokens(
         statistics: `keras_irl.ops.TokenStatistics` of tensors of shape
             `(B, T)`.
         losses: Dictionary from names to tensors of shape `(B, T)`.
-        mask: Float32 tensor of shape `(B, T)`.
+        mask: `keras_irl.ops.TokenMask` of tensors of shape `(B, T)`.
         discount: The discount factor of the rewards.
     """
     action_values, values = statistics.action_values, statistics.values
+    rewards = implicit_rewards(
+        action_values, values, mask.weights, discount, continues=mask.continues
+    )
     per_token = {
         **losses,
         "token_accuracy": statistics.is_argmax,
         "perplexity": -log_probs(action_values, values),
         "entropy": statistics.entropies,
-        "reward": implicit_rewards(action_values, values, mask, discount),
+        "reward": rewards,
     }
     for name, tokens in per_token.items():
-        add_mean(means[name], tokens, mask)
-    add_mean(means["start_value"], values, is_start(mask))
+        add_mean(means[name], tokens, mask.weights)
+    add_mean(means["start_value"], values, is_start(mask.weights))
 
 
 def add_mean(mean: MaskedMean, tokens: Tensor, mask: Tensor) -> None:

@@ -67,7 +67,11 @@ class MLE(Trainer):
         self.entropy_weight = entropy_weight
 
     def token_losses(
-        self, statistics: "TokenStatistics", mask: Tensor
+        self,
+        statistics: "TokenStatistics",
+        mask: Tensor,
+        *,
+        continues: Tensor | None = None,
     ) -> dict[str, Tensor]:
         return {
             "negative_log_likelihood": mle_loss(

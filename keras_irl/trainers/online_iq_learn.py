@@ -105,10 +105,16 @@ class OnlineIQLearn(OnlineTrainer):
         return self.mix_in > 0
 
     def token_losses(
-        self, statistics: "TokenStatistics", mask: Tensor
+        self,
+        statistics: "TokenStatistics",
+        mask: Tensor,
+        *,
+        continues: Tensor | None = None,
     ) -> dict[str, Tensor]:
         action_values, values = statistics.action_values, statistics.values
-        penalties = td_penalty(action_values, values, mask, self.discount)
+        penalties = td_penalty(
+            action_values, values, mask, self.discount, continues=continues
+        )
         weight = (1.0 - self.mix_in) * self._current_td_weight()
         return {
             "negative_log_likelihood": mle_loss(action_values, values),
@@ -120,12 +126,22 @@ class OnlineIQLearn(OnlineTrainer):
         statistics: "TokenStatistics",
         mask: Tensor,
         batch: ForwardPass,
+        *,
+        continues: Tensor | None = None,
     ) -> Tensor:
         shifted = self.offset.shift(
-            statistics, mask, self.discount, training=False
+            statistics,
+            mask,
+            self.discount,
+            training=False,
+            continues=continues,
         )
         rewards = implicit_rewards(
-            shifted.action_values, shifted.values, mask, self.discount
+            shifted.action_values,
+            shifted.values,
+            mask,
+            self.discount,
+            continues=continues,
         )
         weight = self.mix_in * self._current_td_weight()
         losses = weight * ops.square(rewards)

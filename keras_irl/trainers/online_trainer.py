@@ -11,9 +11,10 @@ from keras_irl.data.texts import Texts
 from keras_irl.families.family import layout_of
 from keras_irl.families.heads import has_known_head
 from keras_irl.families.shared_prompts import share_prompts
+from keras_irl.losses.token_loss import told_what_continues
 from keras_irl.models.policy_model import ForwardPass
 from keras_irl.models.tiling import without_xla
-from keras_irl.ops import is_cut
+from keras_irl.ops import TokenMask
 from keras_irl.ops import is_start
 from keras_irl.ops import masked_sum
 from keras_irl.trainers.checks import check_jit_compile
@@ -200,24 +201,31 @@ class OnlineTrainer(Trainer):
     def batch_loss(
         self,
         statistics: "TokenStatistics",
-        mask: Tensor,
+        mask: TokenMask,
         training: bool,
         batch: ForwardPass,
     ) -> Tensor:
         if not (training and self.needs_rollouts):
             return super().batch_loss(statistics, mask, training, batch)
-        demonstrated, sampled = self.split(mask)
+        demonstrated, sampled = self._split_all(mask)
         self._log_lengths(demonstrated, sampled)
-        parts = [self.split(tokens) for tokens in statistics]
-        of_demonstrations, of_rollouts = (
-            type(statistics)(*tokens) for tokens in zip(*parts, strict=True)
+        of_demonstrations, of_rollouts = self._split_all(statistics)
+        add_mean(
+            self.means["rollout_entropy"],
+            of_rollouts.entropies,
+            sampled.weights,
         )
-        add_mean(self.means["rollout_entropy"], of_rollouts.entropies, sampled)
         loss = super().batch_loss(
             of_demonstrations, demonstrated, training, batch
         )
-        weight = self.demonstration_weight
-        return weight * loss + self.rollout_loss(of_rollouts, sampled, batch)
+        rollout_loss = told_what_continues(
+            self.rollout_loss,
+            of_rollouts,
+            sampled.weights,
+            batch,
+            continues=sampled.continues,
+        )
+        return self.demonstration_weight * loss + rollout_loss
 
     # What the loss on demonstrations counts for.
     demonstration_weight = 1.0
@@ -227,6 +235,8 @@ class OnlineTrainer(Trainer):
         statistics: "TokenStatistics",
         mask: Tensor,
         batch: ForwardPass,
+        *,
+        continues: Tensor | None = None,
     ) -> Tensor:
         """Computes what the rollouts of a batch add to its loss.
 
@@ -235,6 +245,8 @@ class OnlineTrainer(Trainer):
                 tensors of shape `(B · K, T)`.
             mask: Float32 tensor of shape `(B · K, T)`.
             batch: The `ForwardPass` of demonstrations and rollouts.
+            continues: Boolean tensor of shape `(B · K, T)`; see
+                `token_losses`. Defaults to `None`.
 
         Returns:
             Float32 scalar.
@@ -253,16 +265,23 @@ class OnlineTrainer(Trainer):
         num_rows = ops.shape(tokens)[0] // (1 + self.rollouts.num_samples)
         return tokens[:num_rows], tokens[num_rows:]
 
+    def _split_all(self, tensors):
+        """Splits each tensor of a named tuple, into two such tuples."""
+        parts = [self.split(tensor) for tensor in tensors]
+        first, second = zip(*parts, strict=True)
+        return type(tensors)(*first), type(tensors)(*second)
+
     def _log_lengths(self, demonstrated, sampled):
         for kind, mask in (
             ("demonstration", demonstrated),
             ("rollout", sampled),
         ):
-            starts = ops.cast(is_start(mask), "float32")
+            starts = ops.cast(is_start(mask.weights), "float32")
             num_texts = ops.sum(starts)
-            num_tokens = masked_sum(ops.ones_like(mask), mask)
+            ones = ops.ones_like(mask.weights)
+            num_tokens = masked_sum(ones, mask.weights)
             self.means[f"{kind}_length"].add(num_tokens, num_texts)
-            num_cut = ops.sum(ops.cast(is_cut(mask), "float32"))
+            num_cut = ops.sum(ops.cast(mask.is_cut, "float32"))
             num_ended = num_texts - num_cut
             self.means[f"{kind}_finished"].add(num_ended, num_texts)
 

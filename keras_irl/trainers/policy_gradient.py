@@ -110,7 +110,12 @@ class PolicyGradient:
         return callable(self.kl_weight) or self.kl_weight > 0
 
     def advantages(
-        self, rewards: Tensor, values: Tensor, mask: Tensor
+        self,
+        rewards: Tensor,
+        values: Tensor,
+        mask: Tensor,
+        *,
+        continues: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Computes the advantages, and what the values should have been.
 
@@ -118,6 +123,8 @@ class PolicyGradient:
             rewards: Float32 tensor of shape `(B, T)`.
             values: Float32 tensor of shape `(B, T)`.
             mask: Float32 tensor of shape `(B, T)`.
+            continues: See `keras_irl.ops.generalized_advantages`. Defaults to
+                `None`.
 
         Returns:
             A tuple of two float32 tensors of shape `(B, T)`, without gradient.
@@ -132,6 +139,7 @@ class PolicyGradient:
             mask,
             self.discount,
             gae_lambda=self.gae_lambda,
+            continues=continues,
         )
         targets = ops.stop_gradient(advantages + values)
         if self.normalize:

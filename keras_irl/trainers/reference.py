@@ -107,11 +107,14 @@ def policy_log_probs(
     Returns:
         Float32 tensor of shape `(B, T)`, in nats, without gradient.
     """
+    actions, (mask, continues) = batch.actions, batch.decoded_mask()
     if tiles_vocabulary:
         states = hidden_states(policy, batch.inputs)
         head = vocabulary_head(policy)
-        found = tiled_token_statistics(states, head, batch.actions, batch.mask)
+        found = tiled_token_statistics(
+            states, head, actions, mask, continues=continues
+        )
     else:
         logits = q_values(policy, batch.inputs)
-        found = token_statistics(logits, batch.actions, batch.mask)
+        found = token_statistics(logits, actions, mask, continues=continues)
     return ops.stop_gradient(log_probs(found.action_values, found.values))

@@ -16,8 +16,8 @@ from keras_irl.families.positions import num_positions
 from keras_irl.families.positions import reads_positions
 from keras_irl.generation import TokenSampler
 from keras_irl.generation import draw
+from keras_irl.ops import encode_sample_weight
 from keras_irl.ops import is_action
-from keras_irl.ops import mark_cut
 from keras_irl.trainers.state_actions import one_position_more
 from keras_irl.trainers.step_cost import Stopwatch
 from keras_irl.types import Policy
@@ -175,7 +175,7 @@ class Rollouts(keras.layers.Layer):
     the compiled training step itself, and look like demonstrations: `(inputs,
     actions, mask)`, of the same width. A text ends with its end token; nothing
     that follows is an action. A text that fills the width without one is cut,
-    not ended: its last state is marked by `keras_irl.ops.mark_cut`.
+    not ended: its last state goes on; see `keras_irl.ops.encode_sample_weight`.
 
     Args:
         num_samples: Rollouts of each prompt. They share its encoding.
@@ -331,7 +331,8 @@ class Rollouts(keras.layers.Layer):
         # The text fills the width, and its last action did not end it.
         is_cut = ops.logical_and(counts[:, -1:], ops.equal(ends[:, -1:], 0))
         is_cut = ops.logical_and(is_cut, places == actions.shape[1] - 1)
-        mask = mark_cut(counts, is_cut)
+        acts = ops.logical_and(counts, ops.logical_not(is_cut))
+        mask = encode_sample_weight(acts, continues=counts)
         is_state = ops.logical_or(places <= first, counts)
         return mask, is_state
 

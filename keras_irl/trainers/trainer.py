@@ -1,6 +1,5 @@
 """The base of all trainers."""
 
-import math
 import warnings
 from typing import TYPE_CHECKING
 from typing import Any
@@ -19,6 +18,7 @@ from keras_irl.keras_seams import without_mask_warnings
 from keras_irl.losses.finite import nan_unless_finite
 from keras_irl.losses.iq_learn import check_discount
 from keras_irl.losses.token_loss import require_mask
+from keras_irl.losses.token_loss import told_what_continues
 from keras_irl.models.copying import policy_config
 from keras_irl.models.copying import used_optimizer
 from keras_irl.models.lora import LowRankUpdates
@@ -28,6 +28,7 @@ from keras_irl.models.policy_model import ForwardPass
 from keras_irl.models.tiling import tiles_vocabulary
 from keras_irl.models.tiling import warn_of_compiler
 from keras_irl.models.tiling import without_xla
+from keras_irl.ops import TokenMask
 from keras_irl.ops import masked_mean
 from keras_irl.ops import masked_sum
 from keras_irl.ops import tiled_token_statistics
@@ -52,6 +53,7 @@ from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
 from keras_irl.trainers.metrics import add_tokens
 from keras_irl.trainers.nonfinite_updates import SkippedUpdates
+from keras_irl.trainers.short_descriptions import short_description
 from keras_irl.trainers.stateless import TrainingStep
 from keras_irl.trainers.update_counter import UpdateCounter
 from keras_irl.trainers.value_offset import MODES
@@ -70,8 +72,9 @@ class Trainer(FitLoop):
 
     A trainer is a `keras.Model` around the policy: `compile`, `fit`,
     `evaluate`, callbacks, mixed precision and distribution are those of Keras,
-    on every backend. A subclass says what a token costs, in `token_losses`.
-    The policy stays usable on its own, after and between fits.
+    on every backend. A subclass says what a token costs, in `token_losses`,
+    which must name the argument `continues` if it reads next values. The policy
+    stays usable on its own, after and between fits.
 
     The `loss` is logged as by Keras: the mean over the batches of an epoch, all
     batches alike. Its terms, and these, are means over tokens, whatever the
@@ -164,7 +167,11 @@ class Trainer(FitLoop):
     train_function: Any
 
     def token_losses(
-        self, statistics: "TokenStatistics", mask: Tensor
+        self,
+        statistics: "TokenStatistics",
+        mask: Tensor,
+        *,
+        continues: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Computes the terms of the loss of every token.
 
@@ -172,6 +179,9 @@ class Trainer(FitLoop):
             statistics: `keras_irl.ops.TokenStatistics` of tensors of shape
                 `(B, T)`.
             mask: Float32 tensor of shape `(B, T)`.
+            continues: Boolean tensor of shape `(B, T)`, true where a text goes
+                on, also in the state in which it was cut; passed where it is
+                named. Defaults to `None`: each ends with its last action.
 
         Returns:
             A dictionary of float32 tensors of shape `(B, T)`, one for each of
@@ -297,7 +307,12 @@ class Trainer(FitLoop):
         return q_values(self.policy, x, training=training)
 
     def token_statistics(
-        self, y_pred: Tensor, y: Tensor, mask: Tensor
+        self,
+        y_pred: Tensor,
+        y: Tensor,
+        mask: Tensor,
+        *,
+        continues: Tensor | None = None,
     ) -> "TokenStatistics":
         """Computes the statistics of a batch from what `call` returned.
 
@@ -306,14 +321,18 @@ class Trainer(FitLoop):
                 the vocabulary is tiled, hidden states of shape `(B, T, D)`.
             y: Integer tensor of shape `(B, T)`, the tokens taken.
             mask: Tensor of shape `(B, T)`.
+            continues: See `keras_irl.ops.token_statistics`. Defaults to
+                `None`.
 
         Returns:
             `keras_irl.ops.TokenStatistics` of tensors of shape `(B, T)`.
         """
         if not self.tiles_vocabulary:
-            return token_statistics(y_pred, y, mask)
+            return token_statistics(y_pred, y, mask, continues=continues)
         head = vocabulary_head(self.policy)
-        return tiled_token_statistics(y_pred, head, y, mask)
+        return tiled_token_statistics(
+            y_pred, head, y, mask, continues=continues
+        )
 
     def compute_loss(
         self,
@@ -324,14 +343,16 @@ class Trainer(FitLoop):
         training: bool = True,
     ) -> Tensor:
         mask = require_mask(sample_weight, type(self).__name__)
-        statistics = self.token_statistics(y_pred, y, mask)
+        statistics = self.token_statistics(
+            y_pred, y, mask.weights, continues=mask.continues
+        )
         loss = self.batch_loss(
             statistics, mask, training, ForwardPass(x, y_pred)
         )
         loss += self.layer_losses(y_pred, training)
         if training:
             self.counter.count_batch()
-        num_tokens = self.num_demonstrated(mask, training)
+        num_tokens = self.num_demonstrated(mask.weights, training)
         return nan_unless_finite(loss, num_tokens) if training else loss
 
     def layer_losses(self, y_pred: Any, training: bool) -> Tensor:
@@ -364,7 +385,7 @@ class Trainer(FitLoop):
     def batch_loss(
         self,
         statistics: "TokenStatistics",
-        mask: Tensor,
+        mask: TokenMask,
         training: bool,
         batch: ForwardPass,
     ) -> Tensor:
@@ -373,7 +394,7 @@ class Trainer(FitLoop):
         Args:
             statistics: `keras_irl.ops.TokenStatistics` of tensors of shape
                 `(B, T)`.
-            mask: Float32 tensor of shape `(B, T)`.
+            mask: `keras_irl.ops.TokenMask` of tensors of shape `(B, T)`.
             training: Whether the batch is trained on.
             batch: The `ForwardPass` of the batch.
 
@@ -382,15 +403,21 @@ class Trainer(FitLoop):
         """
         statistics = self.offset.shift(
             statistics,
-            mask,
+            mask.weights,
             self.discount,
             training,
             step=self.step,
             num_waiting=self.counter.num_waiting,
+            continues=mask.continues,
         )
-        losses = self.token_losses(statistics, mask)
+        losses = told_what_continues(
+            self.token_losses,
+            statistics,
+            mask.weights,
+            continues=mask.continues,
+        )
         add_tokens(self.means, statistics, losses, mask, discount=self.discount)
-        return masked_mean(sum(losses.values()), mask)
+        return masked_mean(sum(losses.values()), mask.weights)
 
     def load_weights(self, filepath: Path, **kwargs: Any) -> None:
         super().load_weights(filepath, **kwargs)
@@ -434,10 +461,7 @@ class Trainer(FitLoop):
         # Keras asks in its errors, also in the midst of a constructor.
         if not self.built:
             return super().__repr__()
-        settings = ", ".join(
-            f"{name}={value}" for name, value in _told(self.get_config())
-        )
-        return f"<{type(self).__name__}: {_size_of(self.policy)}; {settings}>"
+        return short_description(self)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -474,26 +498,3 @@ class Trainer(FitLoop):
             policy = trainer.policy
             layout_of(policy).set_sequence_lengths(policy.preprocessor, lengths)
         return trainer
-
-
-# What the constructor of every model has, or the policy tells of itself.
-_UNTOLD = ("name", "trainable", "dtype", "policy", "sequence_lengths")
-_UNTOLD += ("is_low_rank", "policy_optimizer")
-
-
-def _told(config):
-    """Settings of a trainer by name; of an object, its class."""
-    for name, value in config.items():
-        if name not in _UNTOLD and value is not None:
-            is_object = isinstance(value, dict) and "class_name" in value
-            yield name, value["class_name"] if is_object else value
-
-
-def _size_of(policy):
-    """Class and number of weights of a policy, and how many are trained."""
-    all_weights, trained = (
-        sum(math.prod(variable.shape) for variable in variables)
-        for variables in (policy.variables, policy.trainable_variables)
-    )
-    part = "" if trained == all_weights else f", {trained:,} of them trained"
-    return f"{type(policy).__name__} of {all_weights:,} weights{part}"

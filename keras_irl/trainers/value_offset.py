@@ -121,6 +121,7 @@ class ValueOffset(keras.layers.Layer):
         *,
         step: int = 0,
         num_waiting: int = 0,
+        continues: Tensor | None = None,
     ) -> TokenStatistics:
         """Adds the offset to the values of a batch.
 
@@ -133,6 +134,7 @@ class ValueOffset(keras.layers.Layer):
             step: The number of updates so far. Defaults to 0.
             num_waiting: The number of batches before this one that belong to
                 the same update. Defaults to 0.
+            continues: See `keras_irl.ops.offset_sums`. Defaults to `None`.
 
         Returns:
             `keras_irl.ops.TokenStatistics`, with the same differences.
@@ -146,6 +148,7 @@ class ValueOffset(keras.layers.Layer):
                 mask,
                 discount,
                 last_only=self.value_offset == "running_last",
+                continues=continues,
             )
             if self.value_offset == "auto":
                 self._calibrate(*sums, step)

@@ -4,15 +4,17 @@ import numpy as np
 
 from keras_irl.data.batches import Batch
 from keras_irl.data.batches import count
+from keras_irl.ops import decode_sample_weight
 
 
 def batch_of(mask, segment_ids=None):
-    mask = np.array(mask, "float32")
+    mask, continues = decode_sample_weight(np.array(mask, "float32"))
     values = dict.fromkeys(Batch._fields)
     values |= {
         "token_ids": np.arange(1, 1 + mask.size).reshape(mask.shape),
         "actions": np.arange(2, 2 + mask.size).reshape(mask.shape),
         "mask": mask,
+        "continues": continues,
         "padding_mask": np.ones(mask.shape, bool),
         "segment_ids": np.zeros(mask.shape, int)
         if segment_ids is None

@@ -11,6 +11,7 @@ from keras_irl.data import CHATML
 from keras_irl.data import PLAIN
 from keras_irl.data import ChatTemplate
 from keras_irl.data import chat_demonstrations
+from keras_irl.ops import decode_sample_weight
 from keras_irl.ops import next_values
 
 CHAT = [
@@ -88,7 +89,8 @@ def test_only_what_the_assistant_says_is_trained(policy):
 def test_the_state_after_a_turn_is_terminal(policy):
     dataset = chat_demonstrations(policy, [CHAT], 1)
     _, actions, mask = dataset[0]
-    after = numpy(next_values(np.ones_like(mask), mask))
+    weights, continues = decode_sample_weight(mask)
+    after = numpy(next_values(np.ones_like(mask), weights, continues=continues))
     end = policy.preprocessor.tokenizer.end_token_id
     is_end = (actions == end) & (mask > 0)
     assert is_end.sum() == 2

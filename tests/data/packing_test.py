@@ -13,6 +13,7 @@ from keras_irl.data import packed_demonstrations
 from keras_irl.data.packing import fill_rows
 from keras_irl.families.segments import segmented_states
 from keras_irl.ops import CONTINUES
+from keras_irl.ops import decode_sample_weight
 
 # Their tokenizers have no start token, so a prompt has at least one token.
 WITHOUT_START = ("qwen", "qwen3", "smollm3")
@@ -64,11 +65,13 @@ def losses_by_text(trainer, dataset):
     """The losses of the actions of each text, by its actions."""
     losses = {}
     for inputs, actions, mask in dataset:
-        mask = keras.ops.convert_to_tensor(mask)
+        mask, continues = decode_sample_weight(mask)
         logits = trainer.predict_on_batch(inputs)
-        statistics = trainer.token_statistics(logits, actions, mask)
-        terms = trainer.token_losses(statistics, mask)
-        tokens, mask = numpy(sum(terms.values())), numpy(mask)
+        statistics = trainer.token_statistics(
+            logits, actions, mask, continues=continues
+        )
+        terms = trainer.token_losses(statistics, mask, continues=continues)
+        tokens = numpy(sum(terms.values()))
         texts = inputs.get("segment_ids", inputs["padding_mask"])
         for row in range(len(mask)):
             for text in range(1, texts[row].max() + 1):

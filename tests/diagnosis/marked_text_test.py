@@ -11,6 +11,7 @@ from keras_irl.diagnosis.marked_text import COLORS
 from keras_irl.diagnosis.marked_text import HTML
 from keras_irl.diagnosis.marked_text import marked_texts
 from keras_irl.ops import CONTINUES
+from keras_irl.ops import decode_sample_weight
 
 WORDS = ["<pad>", "</s>", "a", " fox", " <b>", "\n", " dog"]
 
@@ -26,7 +27,8 @@ def tokenizer():
 
 def batch(ids, mask, prompt=None):
     """Rows of a causal policy: each action is the next token."""
-    ids, mask = np.array(ids), np.array(mask, "float32")
+    ids = np.array(ids)
+    mask, continues = decode_sample_weight(np.array(mask, "float32"))
     prompts = {}
     if prompt is not None:
         prompts["prompt_ids"] = np.array(prompt)
@@ -36,6 +38,7 @@ def batch(ids, mask, prompt=None):
         padding_mask=ids[:, :-1] > 0,
         actions=ids[:, 1:],
         mask=mask,
+        continues=continues,
         segment_ids=None,
         **prompts,
     )

@@ -106,10 +106,17 @@ STATISTICS = st.builds(
     keras_irl.ops.TokenStatistics, floats(), floats(), floats(), floats()
 )
 OPS = {
-    "ops.continues": Door(check=like("mask")),
     "ops.is_action": Door(check=like("mask")),
-    "ops.is_cut": Door(check=like("mask")),
-    "ops.mark_cut": Door(values={"is_cut": MASKS}, check=like("mask")),
+    "ops.TokenMask": Door(
+        values={"weights": MASKS}, strict=False, check=is_a(tuple)
+    ),
+    "ops.encode_sample_weight": Door(
+        values={"continues": MASKS}, check=like("mask")
+    ),
+    "ops.decode_sample_weight": Door(
+        values={"sample_weight": MASKS},
+        check=lambda r, a: like("sample_weight")(r.weights, a),
+    ),
     "ops.is_start": Door(check=like("mask")),
     "ops.masked_mean": Door(check=has_mean, **MEANS),
     "ops.masked_sum": Door(check=scalar),

@@ -415,6 +415,7 @@ BY_NAME = {
     "action_values": floats(),
     "rewards": floats(),
     "mask": MASKS,
+    "continues": maybe(MASKS),
     "actions": ACTIONS,
     "q_values": LOGITS,
     "hidden_states": STATES,

@@ -225,7 +225,7 @@ def test_what_would_be_broadcast_is_refused(shape):
             pytest.fail(name)
     for function in (
         statistics.is_action,
-        statistics.continues,
+        statistics.decode_sample_weight,
         statistics.is_start,
     ):
         if len(shape) != 2:

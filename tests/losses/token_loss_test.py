@@ -7,6 +7,7 @@ from testing import ragged_batch
 
 from keras_irl.losses import TokenLoss
 from keras_irl.losses.token_loss import require_mask
+from keras_irl.losses.token_loss import told_what_continues
 
 
 class NegativeLogLikelihood(TokenLoss):
@@ -41,14 +42,35 @@ def test_actions_stay_integers_whatever_the_precision():
     assert float(found) == pytest.approx(0.0, abs=1e-4)
 
 
-def test_a_mask_is_required_and_read_as_float32():
+def test_a_mask_is_required_and_read_in_float32():
     with pytest.raises(ValueError, match="`Mine` needs.*sample_weight=None"):
         require_mask(None, "Mine")
     with pytest.raises(ValueError, match="Received: sample_weight='a'"):
         require_mask("a", "Mine")
-    mask = require_mask(np.array([[True, False]]), "Mine")
+    half = np.array([[1.0, 1e-4, -0.0]], "float16")
+    mask, continues = require_mask(half, "Mine")
     assert keras.backend.standardize_dtype(mask.dtype) == "float32"
-    np.testing.assert_array_equal(numpy(mask), [[1.0, 0.0]])
+    np.testing.assert_array_equal(numpy(mask), half)
+    np.testing.assert_array_equal(numpy(continues), [[True] * 3])
+    assert not np.signbit(numpy(mask)).any()
+
+
+class Told(TokenLoss):
+    """Asks where texts go on, which `Mine` does not."""
+
+    def token_losses(self, statistics, mask, *, continues=None):
+        return keras.ops.cast(continues, "float32")
+
+
+def test_a_loss_that_asks_is_told_where_texts_go_on():
+    actions, q_values = np.zeros((1, 3), int), np.zeros((1, 3, 2), "float32")
+    weight = np.array([[0.5, 0.0, -0.0]], "float32")
+    assert float(Told("told")(actions, q_values, weight)) == 1.0
+    # What it says of states that do not count is not looked at.
+    told = told_what_continues(
+        Told("told").token_losses, None, None, continues=weight
+    )
+    np.testing.assert_array_equal(numpy(told), weight)
 
 
 def test_a_loss_without_an_equation_is_none():

@@ -32,9 +32,17 @@ MUTATIONS = [
             "ops/values_test.py",
             (
                 ("values[:, 1:]", "values[:, :-1]"),
-                ("ops.where(continues(mask),", "ops.where(mask == mask,"),
+                ("ops.where(exists,", "ops.where(mask == mask,"),
                 ("discount * next_values", "next_values"),
                 (", 0.0) - after", ", 0.0) + after"),
+                (
+                    "next_values(values, mask, continues=continues)",
+                    "next_values(values, mask)",
+                ),
+                (
+                    "ops.ones_like(rewards), mask, continues=continues",
+                    "ops.ones_like(rewards), mask",
+                ),
                 ("1.0 - discount * after", "1.0 + discount * after"),
                 ("    discount = 1.0\n", "    discount = 0.0\n"),
                 ("return -ops.divide", "return ops.divide"),
@@ -52,6 +60,10 @@ MUTATIONS = [
                 ("+ after - values", "+ after + values"),
                 ("discount * gae_lambda)", "discount)"),
                 ("after = discount * next_values", "after = next_values"),
+                (
+                    "next_values(values, mask, continues=continues)",
+                    "next_values(values, mask)",
+                ),
             ),
         ),
         (
@@ -62,7 +74,10 @@ MUTATIONS = [
                     'ops.cast(mask, "float32") > 0',
                     'ops.cast(mask, "float32") >= 0',
                 ),
-                ("ops.equal(mask, 0.0), ", "ops.equal(mask, 1.0), "),
+                (
+                    "ops.logical_or(is_action(mask), ops",
+                    "ops.logical_and(is_action(mask), ops",
+                ),
                 ("ops.logical_not(before)", "before"),
                 ("ops.sum(weights * values)", "ops.sum(values)"),
                 ("ops.where(num_counted > 0, mean, np.nan)", "mean"),
@@ -70,6 +85,20 @@ MUTATIONS = [
                     "ops.maximum(num_counted, 1e-30)",
                     "ops.maximum(num_counted, 1.0)",
                 ),
+            ),
+        ),
+        (
+            "ops/sample_weights.py",
+            "ops/sample_weights_test.py",
+            (
+                ("is_zero = library.equal", "is_zero = library.not_equal"),
+                ("library.logical_not(mask > 0)", "mask > 0"),
+                (
+                    "where(is_cut, CONTINUES, plain)",
+                    "where(is_cut, 1.0, plain)",
+                ),
+                ("library.logical_or(mask > 0, is_cut)", "mask > 0"),
+                ("& ~(self.weights > 0)", ""),
             ),
         ),
         (
@@ -94,7 +123,7 @@ MUTATIONS = [
             (
                 ("hidden_states = hidden_states * scale", "pass"),
                 (
-                    "nearest, continues(mask)",
+                    "nearest, goes_on(mask, continues)",
                     "nearest, mask > 2",
                 ),
             ),
@@ -108,12 +137,32 @@ MUTATIONS = [
                     "losses - td_weight * penalties",
                 ),
                 ("values = ops.stop_gradient(as_tensor", "values = (as_tensor"),
-                ("mask, discount)\n    return", "mask, 1.0)\n    return"),
+                ("mask, discount, continues=", "mask, 1.0, continues="),
                 (
                     "Schedule(td_weight, warmup_steps)",
                     "Schedule(td_weight, 0)",
                 ),
                 ('"discount": self.discount,', '"discount": 0.5,'),
+            ),
+        ),
+        (
+            "losses/token_loss.py",
+            "losses/token_loss_test.py",
+            (
+                (
+                    "return method(*args, continues=continues)",
+                    "return method(*args)",
+                ),
+            ),
+        ),
+        (
+            "trainers/trainer.py",
+            "trainers/iq_learn_test.py",
+            (
+                (
+                    "            continues=mask.continues,\n        )\n        add",
+                    "            continues=mask.weights > 0,\n        )\n        add",
+                ),
             ),
         ),
         (
@@ -255,6 +304,16 @@ MUTATIONS = [
             ),
         ),
         (
+            "trainers/online_trainer.py",
+            "trainers/online_iq_learn_test.py",
+            (
+                (
+                    "continues=sampled.continues",
+                    "continues=sampled.weights > 0",
+                ),
+            ),
+        ),
+        (
             "trainers/iq_learn.py",
             "trainers/trainer_test.py",
             (("self._current_td_weight() * penalties", "0.5 * penalties"),),
@@ -263,7 +322,7 @@ MUTATIONS = [
             "trainers/metrics.py",
             "trainers/metrics_test.py",
             (
-                ("is_start(mask)", "mask"),
+                ("is_start(mask.weights)", "mask.weights"),
                 ("masked_sum(ones, mask))", "1.0)"),
                 ('"perplexity": -log_probs', '"perplexity": log_probs'),
             ),

@@ -6,7 +6,6 @@ from testing import gradient
 from testing import numpy
 
 from keras_irl.losses import iq_learn_loss
-from keras_irl.ops import CONTINUES
 from keras_irl.ops import TokenStatistics
 from keras_irl.ops import VocabularyHead
 from keras_irl.ops import masked_mean
@@ -15,6 +14,10 @@ from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops import token_statistics
 
 WIDTH, VOCABULARY_SIZE = 6, 37
+MASK = np.array([[0, 1, 1, 1, 0], [1, 1, 0, 0, 0], [0, 0, 0, 1, 1]], "float32")
+# The second text was cut.
+GOES_ON = MASK > 0
+GOES_ON[1, 2] = True
 HEADS = {
     "tied": {},
     "untied": {"axes": "DV"},
@@ -31,16 +34,19 @@ def batch(seed=0):
     kernel = generator.normal(size=(VOCABULARY_SIZE, WIDTH)).astype("float32")
     bias = generator.normal(size=VOCABULARY_SIZE).astype("float32")
     actions = generator.integers(VOCABULARY_SIZE, size=(3, 5))
-    mask = np.array(
-        [[0, 1, 1, 1, 0], [1, 1, CONTINUES, 0, 0], [0, 0, 0, 1, 1]], "float32"
-    )
-    return hidden_states, kernel, bias, actions.astype("int32"), mask
+    return hidden_states, kernel, bias, actions.astype("int32"), MASK
 
 
 def head_of(kernel, bias, settings):
     if settings.get("axes") == "DV":
         kernel = ops.transpose(kernel)
     return VocabularyHead(kernel, bias, **settings)
+
+
+def tiled(hidden_states, head, actions, mask, **sizes):
+    return tiled_token_statistics(
+        hidden_states, head, actions, mask, continues=GOES_ON, **sizes
+    )
 
 
 def plain(hidden_states, head, actions, mask, **sizes):
@@ -50,7 +56,8 @@ def plain(hidden_states, head, actions, mask, **sizes):
 def loss(statistics, mask, entropy_weight=0.3):
     """Depends on every statistic that has a gradient."""
     action_values, values, entropies, _ = statistics
-    losses = iq_learn_loss(action_values, values, mask)
+    continues = GOES_ON if mask is MASK else None
+    losses = iq_learn_loss(action_values, values, mask, continues=continues)
     return masked_mean(losses - entropy_weight * entropies, mask)
 
 
@@ -82,34 +89,28 @@ def test_equals_the_plain_path(settings, has_bias, sizes):
 
         return gradient(function, hidden_states, kernel, bias)
 
-    for ours, theirs in zip(
-        run(tiled_token_statistics), run(plain), strict=True
-    ):
+    for ours, theirs in zip(run(tiled), run(plain), strict=True):
         assert np.linalg.norm(ours - theirs) <= 1e-5 * np.linalg.norm(theirs)
     head = head_of(kernel, bias if has_bias else None, settings)
     pair = [
         statistics(hidden_states, head, actions, mask, **sizes)
-        for statistics in (tiled_token_statistics, plain)
+        for statistics in (tiled, plain)
     ]
-    needed = (mask > 0) | np.signbit(mask)
     for name in TokenStatistics._fields:
         ours, theirs = (numpy(getattr(found, name)) for found in pair)
         np.testing.assert_allclose(
-            ours[needed], theirs[needed], rtol=1e-5, atol=1e-5, err_msg=name
+            ours[GOES_ON], theirs[GOES_ON], rtol=1e-5, atol=1e-5, err_msg=name
         )
-        assert not ours[~needed].any()
+        assert not ours[~GOES_ON].any()
 
 
 def test_tokens_that_do_not_count_are_not_looked_at():
     hidden_states, kernel, bias, actions, mask = batch()
-    needed = (mask > 0) | np.signbit(mask)
-    spoilt = np.where(needed[..., None], hidden_states, np.nan)
+    spoilt = np.where(GOES_ON[..., None], hidden_states, np.nan)
 
     def function(hidden_states, kernel):
         head = VocabularyHead(kernel, bias)
-        found = tiled_token_statistics(
-            hidden_states, head, actions, mask, block_size=4
-        )
+        found = tiled(hidden_states, head, actions, mask, block_size=4)
         return loss(found, mask)
 
     clean, dirty = (
@@ -117,7 +118,7 @@ def test_tokens_that_do_not_count_are_not_looked_at():
     )
     for ours, theirs in zip(dirty, clean, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
-    assert not dirty[0][~needed].any()
+    assert not dirty[0][~GOES_ON].any()
 
 
 def test_no_array_of_tokens_by_vocabulary_is_ever_made():
@@ -177,9 +178,7 @@ def test_tiles_whose_probabilities_vanish_change_nothing():
 
         return gradient(function, hidden_states, kernel, bias)
 
-    for ours, theirs in zip(
-        run(tiled_token_statistics), run(plain), strict=True
-    ):
+    for ours, theirs in zip(run(tiled), run(plain), strict=True):
         assert np.linalg.norm(ours - theirs) <= 1e-5 * np.linalg.norm(theirs)
 
 
@@ -197,9 +196,7 @@ def test_a_policy_that_is_sure_of_its_tokens_has_the_same_gradient():
 
         return gradient(function, hidden_states, kernel)
 
-    for ours, theirs in zip(
-        run(tiled_token_statistics), run(plain), strict=True
-    ):
+    for ours, theirs in zip(run(tiled), run(plain), strict=True):
         assert np.linalg.norm(theirs) > 0
         assert np.linalg.norm(ours - theirs) <= 1e-5 * np.linalg.norm(theirs)
 
@@ -219,7 +216,7 @@ def test_a_frozen_head_gets_no_gradient_and_changes_no_other(
         def function(hidden_states, kernel, bias):
             head = head_of(kernel, bias, settings)
             head = head._replace(is_trained=is_trained)
-            found = tiled_token_statistics(
+            found = tiled(
                 hidden_states, head, actions, mask, block_size=4, tile_size=8
             )
             unused = 0.0 * (ops.sum(kernel) + ops.sum(bias))
@@ -240,7 +237,7 @@ def test_a_state_that_is_not_finite_spoils_the_gradient():
 
     def function(hidden_states, kernel):
         head = VocabularyHead(kernel)
-        found = tiled_token_statistics(hidden_states, head, actions, mask)
+        found = tiled(hidden_states, head, actions, mask)
         return masked_mean(found.values, mask)
 
     for found in gradient(function, hidden_states, kernel):
@@ -259,7 +256,7 @@ def test_is_finite_whatever_the_size_and_precision(dtype, scale):
 
     def function(hidden_states, kernel):
         head = VocabularyHead(ops.cast(kernel, dtype))
-        found = tiled_token_statistics(
+        found = tiled(
             ops.cast(hidden_states, dtype), head, actions, mask, tile_size=8
         )
         return ops.sum(masked_mean(found.values - found.entropies, mask))
@@ -284,7 +281,7 @@ def test_a_head_of_another_width_is_refused():
     hidden_states, kernel, _, actions, mask = batch()
     head = VocabularyHead(kernel[:, 1:])
     with pytest.raises(ValueError, match=r"Received:.*kernel \(37, 5\)"):
-        tiled_token_statistics(hidden_states, head, actions, mask)
+        tiled(hidden_states, head, actions, mask)
 
 
 def test_tokens_are_divided_into_even_blocks():

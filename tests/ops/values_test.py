@@ -4,7 +4,6 @@ import pytest
 from testing import numpy
 from testing import ragged_batch
 
-from keras_irl.ops import CONTINUES
 from keras_irl.ops import implicit_rewards
 from keras_irl.ops import log_probs
 from keras_irl.ops import next_values
@@ -64,10 +63,37 @@ def test_the_value_after_the_end_is_zero_and_not_that_of_padding():
 
 def test_the_value_after_a_cut_counts():
     values = np.array([[1.0, 2.0, 3.0, 4.0]], "float32")
-    mask = np.array([[1, 1, CONTINUES, 0]], "float32")
-    np.testing.assert_array_equal(
-        numpy(next_values(values, mask))[0, :2], [2.0, 3.0]
+    mask = np.array([[1, 1, 0, 0]], "float32")
+    # What is said of actions makes no difference: there, a text goes on.
+    for continues in ([[1, 1, 1, 0]], [[False, False, True, False]]):
+        after = numpy(next_values(values, mask, continues=continues))
+        np.testing.assert_array_equal(after[0], [2.0, 3.0, 0.0, 0.0])
+
+
+def test_the_sign_of_a_zero_in_a_mask_says_nothing():
+    values = np.array([[1.0, 2.0, 3.0, 4.0]], "float32")
+    mask = np.array([[-0.0, 1, -0.0, 0]], "float32")
+    after = numpy(next_values(values, mask))
+    np.testing.assert_array_equal(after[0], [2.0, 0.0, 0.0, 0.0])
+
+
+def test_a_cut_counts_in_rewards_and_in_the_sums_for_an_offset():
+    action_values, values, mask = statistics_of(lengths=(6, 4), extra=1)
+    continues = mask > 0
+    continues[1, 4] = True
+    rewards = numpy(
+        implicit_rewards(action_values, values, mask, 0.9, continues=continues)
     )
+    ended = numpy(implicit_rewards(action_values, values, mask, 0.9))
+    difference = np.zeros_like(mask)
+    difference[1, 3] = -0.9 * values[1, 4]
+    np.testing.assert_allclose(rewards - ended, difference, atol=1e-5)
+    # Here only the end of the first text is an end.
+    sums = offset_sums(
+        action_values, values, mask, 0.9, continues=continues, last_only=True
+    )
+    assert numpy(sums.squares) == 1.0
+    assert numpy(sums.products) == pytest.approx(rewards[0, 5], rel=1e-5)
 
 
 def test_the_prompt_does_not_end_a_text():

@@ -11,6 +11,7 @@ import keras_irl
 from keras_irl.data import demonstrations
 from keras_irl.data.texts import Texts
 from keras_irl.models import enable_lora
+from keras_irl.ops import decode_sample_weight
 from keras_irl.trainers.reference import policy_log_probs
 
 NETWORKS = ("policy", "value", "discriminator")
@@ -25,8 +26,8 @@ class Weighed(keras_irl.GAIL):
             shape=(3,), initializer="ones", trainable=False, name="shares"
         )
 
-    def network_losses(self, statistics, mask, batch):
-        losses = super().network_losses(statistics, mask, batch)
+    def network_losses(self, statistics, mask, batch, **continues):
+        losses = super().network_losses(statistics, mask, batch, **continues)
         assert list(losses) == [f"{name}_loss" for name in NETWORKS]
         return {
             name: loss * self.shares[i]
@@ -157,6 +158,7 @@ def test_dropout_is_off_whatever_is_trained_or_judged(machine):
     machine.run([1.0, 1.0, 1.0], steps=0)
     trainer = machine.trainer
     x, y, mask = trainer.extend(machine.data[0])
+    mask, continues = decode_sample_weight(mask)
     rollouts = trainer.split(mask)[1]
     counts = numpy(rollouts) > 0
     training, inference = (
@@ -166,7 +168,9 @@ def test_dropout_is_off_whatever_is_trained_or_judged(machine):
         np.testing.assert_array_equal(
             numpy(training[name]), numpy(said), err_msg=name
         )
-    statistics = trainer.token_statistics(training, y, mask)
+    statistics = trainer.token_statistics(
+        training, y, mask, continues=continues
+    )
     ours = numpy(trainer.split(statistics.action_values - statistics.values)[1])
     record = x["record"]
     ratios = np.exp(ours - numpy(record.old_log_probs))[counts]
@@ -182,6 +186,7 @@ def test_dropout_is_off_whatever_is_trained_or_judged(machine):
             ),
             training["values"],
             rollouts,
+            continues=trainer.split(continues)[1],
         )[0]
     )
     np.testing.assert_allclose(

@@ -22,6 +22,7 @@ from keras_irl.models import TokenScorer
 from keras_irl.models import copy_policy
 from keras_irl.models import enable_lora
 from keras_irl.models.policy_model import ForwardPass
+from keras_irl.ops import TokenMask
 from keras_irl.ops import token_statistics
 from keras_irl.trainers.gail import Judgment
 from keras_irl.trainers.gail import RolloutRecord
@@ -221,7 +222,7 @@ def test_the_gradient_of_each_network_is_that_of_its_own_loss(problem):
         with keras.StatelessScope():
             return trainer.batch_loss(
                 token_statistics(q_values, actions),
-                mask,
+                TokenMask(mask, mask > 0),
                 True,
                 ForwardPass(x, said),
             )
@@ -353,7 +354,7 @@ def test_rollouts_are_judged_once_for_all_updates_with_a_batch():
         )
     trainer.rollouts = keras_irl.Rollouts()
     record = trainer.before_updates(batch).inputs["record"]
-    assert record == RolloutRecord(batch.mask, record.texts)
+    assert record == RolloutRecord(record.mask, record.texts)
 
 
 def test_what_was_judged_before_counts(problem):
@@ -368,7 +369,8 @@ def test_what_was_judged_before_counts(problem):
     means = trainer.means
     for name in ("reward_mean", "value_loss"):
         means[name].reset_state()
-    trainer.batch_loss(statistics, mask, True, ForwardPass(x, y_pred))
+    batch = ForwardPass(x, y_pred)
+    trainer.batch_loss(statistics, TokenMask(mask, mask > 0), True, batch)
     assert float(means["reward_mean"].result()) == pytest.approx(7.0)
     assert float(means["value_loss"].result()) == 0.0
 
@@ -441,7 +443,7 @@ def problem():
     batch = (
         {
             "record": RolloutRecord(
-                mask=ops.convert_to_tensor(mask),
+                mask=TokenMask(*map(ops.convert_to_tensor, (mask, mask > 0))),
                 reference_log_probs=ops.convert_to_tensor(numbers[0, 3:]),
                 old_log_probs=ops.convert_to_tensor(numbers[1, 3:]),
             )
@@ -465,7 +467,8 @@ def loss_of(problem, policy_gradient=None, **attributes):
         for name, value in attributes.items():
             setattr(trainer, name, value)
         batch = ForwardPass(*batch)
-        return float(trainer.batch_loss(statistics, mask, True, batch))
+        masks = TokenMask(mask, mask > 0)
+        return float(trainer.batch_loss(statistics, masks, True, batch))
     finally:
         for name, value in before.items():
             setattr(trainer, name, value)

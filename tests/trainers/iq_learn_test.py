@@ -6,6 +6,7 @@ from testing import ragged_batch
 from testing import tiny_gpt2
 
 import keras_irl
+from keras_irl.ops import encode_sample_weight
 from keras_irl.ops import token_statistics
 
 
@@ -31,6 +32,22 @@ def test_terms_are_those_of_the_equation(policy):
         np.testing.assert_allclose(
             found[row, :length], expected, rtol=1e-4, atol=1e-4
         )
+
+
+def test_where_a_text_was_cut_is_read_off_the_sample_weight(policy):
+    q_values, actions, mask = ragged_batch(lengths=(5, 4), extra=1)
+    continues = mask > 0
+    continues[1, 4] = True
+    weight = encode_sample_weight(mask, continues)
+    trainer = keras_irl.IQLearn(policy, 0.4, 0.9)
+    found, ended = (
+        float(trainer.compute_loss(None, actions, q_values, sign, False))
+        for sign in (weight, mask)
+    )
+    loss = keras_irl.losses.IQLearnLoss(0.4, 0.9)
+    assert found == pytest.approx(float(loss(actions, q_values, weight)))
+    assert ended == pytest.approx(float(loss(actions, q_values, mask)))
+    assert abs(found - ended) > 1e-2
 
 
 def test_the_penalty_begins_after_the_warmup(policy):

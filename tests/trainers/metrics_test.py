@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from keras_irl.ops import TokenMask
 from keras_irl.ops import TokenStatistics
 from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
@@ -47,8 +48,9 @@ def test_means_are_over_all_tokens_and_start_values_over_texts():
     means["perplexity"] = Perplexity("perplexity")
     batches = [batch(0, [3, 1]), batch(1, [2, 4, 1])]
     for statistics, losses, mask in batches:
+        masks = TokenMask(mask, mask > 0)
         add_tokens(
-            means, statistics, {"my_loss": losses}, mask, discount=DISCOUNT
+            means, statistics, {"my_loss": losses}, masks, discount=DISCOUNT
         )
     for name, value in expected(batches).items():
         assert float(means[name].result()) == pytest.approx(value, rel=1e-5)

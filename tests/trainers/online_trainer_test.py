@@ -10,7 +10,7 @@ from testing import tiny_gpt2
 import keras_irl
 from keras_irl.data import demonstrations
 from keras_irl.generation import TokenSampler
-from keras_irl.ops import CONTINUES
+from keras_irl.ops import TokenMask
 from keras_irl.ops import TokenStatistics
 from keras_irl.trainers.online_trainer import OnlineTrainer
 from keras_irl.trainers.rollouts import Rollouts
@@ -46,15 +46,14 @@ def test_demonstrations_come_first_and_then_their_rollouts(trainer):
 
 def test_the_loss_is_that_of_both_each_with_its_weight(trainer):
     # One demonstration that was cut, and two rollouts that ended.
-    mask = np.array(
-        [[1, 1, 1, CONTINUES], [1, 1, 0, 0], [0, 1, 0, 0]], "float32"
-    )
+    mask = np.array([[1, 1, 1, 0], [1, 1, 0, 0], [0, 1, 0, 0]], "float32")
+    continues = mask > 0
+    continues[0, 3] = True
     values = np.arange(12, dtype="float32").reshape(3, 4)
     statistics = TokenStatistics(*[keras.ops.convert_to_tensor(values)] * 4)
     trainer.reset_metrics()
-    loss = trainer.batch_loss(
-        statistics, keras.ops.convert_to_tensor(mask), True, ()
-    )
+    mask = TokenMask(*map(keras.ops.convert_to_tensor, (mask, continues)))
+    loss = trainer.batch_loss(statistics, mask, True, ())
     # Ten times the mean of 0, 1 and 2, and the sum of 4, 5 and 9.
     assert float(loss) == pytest.approx(10 * 1.0 + 18.0)
     logged = {

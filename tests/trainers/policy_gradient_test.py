@@ -9,7 +9,7 @@ from testing import tiny_t5
 
 import keras_irl
 from keras_irl.models.policy_model import ForwardPass
-from keras_irl.ops import CONTINUES
+from keras_irl.ops import TokenMask
 from keras_irl.trainers.gail import Judgment
 from keras_irl.trainers.gail import RolloutRecord
 
@@ -18,13 +18,16 @@ def batch(seed=0):
     generator = np.random.default_rng(seed)
     rewards, values = generator.normal(size=(2, 3, 5)).astype("float32")
     mask = np.array(
-        [[1, 1, 1, 0, 0], [0, 1, 1, CONTINUES, 0], [1, 1, 1, 1, 1]], "float32"
+        [[1, 1, 1, 0, 0], [0, 1, 1, 0, 0], [1, 1, 1, 1, 1]], "float32"
     )
-    return 4.0 * rewards, values, mask
+    continues = mask > 0
+    continues[1, 3] = True  # The second was cut.
+    return 4.0 * rewards, values, TokenMask(mask, continues)
 
 
-def advantages_in_a_loop(rewards, values, mask, discount, gae_lambda):
+def advantages_in_a_loop(rewards, values, masks, discount, gae_lambda):
     """By the sum over what is still to come, not by the recursion."""
+    mask, continues = masks
     found = np.zeros(rewards.shape)
     for row in range(len(mask)):
         (actions,) = np.nonzero(mask[row] > 0)
@@ -32,8 +35,7 @@ def advantages_in_a_loop(rewards, values, mask, discount, gae_lambda):
         for t in actions:
             after = 0.0
             if t + 1 < mask.shape[1]:
-                goes_on = mask[row, t + 1] > 0 or np.signbit(mask[row, t + 1])
-                after = values[row, t + 1] if goes_on else 0.0
+                after = values[row, t + 1] if continues[row, t + 1] else 0.0
             errors[t] = rewards[row, t] + discount * after - values[row, t]
         for t in actions:
             for k, error in errors.items():
@@ -46,13 +48,13 @@ def advantages_in_a_loop(rewards, values, mask, discount, gae_lambda):
 @pytest.mark.parametrize("garbage", (0.0, 1e6, np.nan))
 @pytest.mark.parametrize("normalize", (False, True, "always"))
 def test_advantages_and_targets_are_those_of_a_loop(normalize, garbage):
-    rewards, values, mask = batch()
+    rewards, values, masks = batch()
     learner = keras_irl.PolicyGradient(
         discount=0.9, gae_lambda=0.5, normalize=normalize
     )
-    expected = advantages_in_a_loop(rewards, values, mask, 0.9, 0.5)
-    counts = mask > 0
-    outside = ~counts & ~np.signbit(mask)
+    expected = advantages_in_a_loop(rewards, values, masks, 0.9, 0.5)
+    mask, continues = masks
+    counts, outside = mask > 0, ~continues
     targets = expected + values
     if normalize:
         among = expected[counts]
@@ -60,21 +62,27 @@ def test_advantages_and_targets_are_those_of_a_loop(normalize, garbage):
         assert spread > 1.0
         expected = (expected - among.mean()) / spread
     rewards[outside] = values[outside] = garbage
-    found = [numpy(x) for x in learner.advantages(rewards, values, mask)]
+    found = learner.advantages(rewards, values, mask, continues=continues)
+    found = list(map(numpy, found))
     np.testing.assert_allclose(found[0][counts], expected[counts], rtol=1e-4)
     # What the values should have been has the scale of the rewards.
     np.testing.assert_allclose(found[1][counts], targets[counts], rtol=1e-4)
 
 
 def test_small_advantages_are_scaled_up_only_always():
-    rewards, values, mask = batch()
+    rewards, values, masks = batch()
     rewards, values = 1e-2 * rewards, 1e-2 * values
+    mask, continues = masks
     counts = mask > 0
     for normalize, spread in ((True, None), ("always", 1.0)):
         learner = keras_irl.PolicyGradient(normalize=normalize)
-        found = numpy(learner.advantages(rewards, values, mask)[0])[counts]
+        found, _ = learner.advantages(
+            rewards, values, mask, continues=continues
+        )
+        found = numpy(found)[counts]
         assert found.mean() == pytest.approx(0.0, abs=1e-5)
-        plain = advantages_in_a_loop(rewards, values, mask, 0.99, 0.95)[counts]
+        plain = advantages_in_a_loop(rewards, values, masks, 0.99, 0.95)
+        plain = plain[counts]
         assert found.std() == pytest.approx(spread or plain.std(), rel=1e-3)
 
 
@@ -149,8 +157,9 @@ def test_the_weight_of_the_kl_goes_by_the_updates_so_far(step, weight):
     ours = numpy(statistics.action_values - statistics.values)
     reference = generator.normal(size=(2, 3)).astype("float32")
     zeros = ops.zeros((2, 3))
+    both = ops.convert_to_tensor(np.concatenate([mask, mask]))
     record = RolloutRecord(
-        mask=ops.convert_to_tensor(np.concatenate([mask, mask])),
+        mask=TokenMask(both, both > 0),
         reference_log_probs=ops.convert_to_tensor(reference),
         judgment=Judgment(zeros, zeros, zeros),
     )
@@ -174,25 +183,28 @@ def test_values_learn_what_a_loop_says_also_of_a_text_that_was_cut():
         ),
         reward_form="logit",
     )
-    logits, values, mask = batch()
+    logits, values, masks = batch()
     generator = np.random.default_rng(1)
     statistics = keras_irl.ops.token_statistics(
         generator.normal(size=(3, 5, 4)), generator.integers(4, size=(3, 5))
     )
-    errors = advantages_in_a_loop(logits, values, mask, 0.9, 0.5)
-    outside = (mask == 0) & ~np.signbit(mask)
-    logits[outside] = values[outside] = np.nan
+    errors = advantages_in_a_loop(logits, values, masks, 0.9, 0.5)
+    mask, continues = masks
+    logits[~continues] = values[~continues] = np.nan
     said = {
         "demonstration_logits": ops.convert_to_tensor(
             np.concatenate([logits, logits])
         ),
         "values": ops.convert_to_tensor(values),
     }
-    both = ops.convert_to_tensor(np.concatenate([mask, mask]))
+    both = TokenMask(
+        *(ops.convert_to_tensor(np.concatenate([x, x])) for x in masks)
+    )
     losses = trainer.network_losses(
         statistics,
         ops.convert_to_tensor(mask),
         ForwardPass({"record": RolloutRecord(both)}, said),
+        continues=ops.convert_to_tensor(continues),
     )
     # The target less the value is the advantage.
     expected = 0.5 * np.mean(errors[mask > 0] ** 2)

@@ -99,8 +99,9 @@ def test_a_batch_that_pins_no_level_leaves_it_at_zero():
     # At discount 1 only an end says where zero is, and these texts were cut.
     statistics = token_statistics(np.ones((1, 2, 3)), np.zeros((1, 2)))
     offset = ValueOffset("auto")
-    mask = np.array([[1.0, -0.0]], "float32")
-    offset.shift(statistics, mask, 1.0, training=True)
+    mask = np.array([[1.0, 0.0]], "float32")
+    goes_on = np.array([[True, True]])
+    offset.shift(statistics, mask, 1.0, training=True, continues=goes_on)
     assert float(numpy(offset.offset)) == 0.0
 
 
@@ -227,15 +228,14 @@ def test_an_evaluation_leaves_a_kept_up_offset():
 
 
 def test_texts_that_pin_no_level_leave_a_kept_up_offset():
-    cut = np.array([[1.0, -0.0]], "float32")
+    mask, goes_on = np.array([[1.0, 0.0]], "float32"), np.array([[True, True]])
     statistics = token_statistics(np.ones((1, 2, 3)), np.zeros((1, 2)))
     offset = ValueOffset("running")
-    offset.shift(statistics, cut, 1.0, training=True)
+    offset.shift(statistics, mask, 1.0, training=True, continues=goes_on)
     assert float(numpy(offset.offset)) == 0.0
-    ended = np.array([[1.0, 0.0]], "float32")
-    offset.shift(statistics, ended, 1.0, training=True)
+    offset.shift(statistics, mask, 1.0, training=True)
     assert float(numpy(offset.offset)) == pytest.approx(-1.0)
-    offset.shift(statistics, cut, 1.0, training=True)
+    offset.shift(statistics, mask, 1.0, training=True, continues=goes_on)
     assert float(numpy(offset.offset)) == pytest.approx(-1.0)
 
 

@@ -11,8 +11,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_irl.ops import CONTINUES
 from keras_irl.ops import VocabularyHead
+from keras_irl.ops import decode_sample_weight
+from keras_irl.ops import encode_sample_weight
 from keras_irl.ops import tiled_token_statistics
 from keras_irl.ops.kernels import jax_mesh
 
@@ -27,7 +28,9 @@ HIDDEN = RANDOM.normal(size=(B, T, D)).astype("float32")
 ACTIONS = RANDOM.integers(0, V, (B, T))
 MASK = (RANDOM.random((B, T)) < 0.6).astype("float32")
 MASK[3, 7:] = 0.0
-MASK[3, 7] = CONTINUES
+CONTINUES = MASK > 0
+CONTINUES[3, 7] = True  # A text was cut.
+WEIGHT = encode_sample_weight(MASK, CONTINUES)
 KERNEL = RANDOM.normal(size=(V, D)).astype("float32")
 BIAS = RANDOM.normal(size=V).astype("float32")
 UPSTREAM = RANDOM.normal(size=(3, B, T)).astype("float32")
@@ -90,7 +93,8 @@ class Program:
         self.kernel = keras.Variable(kernel, name="kernel")
         rows = slice(0, num_rows)
 
-        def loss(hidden, kernel, mask):
+        def loss(hidden, kernel, weight):
+            mask, continues = decode_sample_weight(weight)
             with keras.StatelessScope([(self.kernel, kernel)]):
                 found = tiled_token_statistics(
                     hidden,
@@ -98,6 +102,7 @@ class Program:
                     ACTIONS[rows] % size,
                     mask,
                     tile_size=64,
+                    continues=continues,
                 )
             weighed = zip(found[:3], UPSTREAM[:, rows], strict=True)
             return sum((x * weight).sum() for x, weight in weighed), found
@@ -109,7 +114,7 @@ class Program:
                 ("batch", None, None), device_mesh
             )
             hidden = keras.distribution.distribute_tensor(hidden, layout)
-        given = (hidden, self.kernel.value, MASK[rows])
+        given = (hidden, self.kernel.value, WEIGHT[rows])
         self.compiled = step.lower(*given).compile()
         (_, self.found), self.gradients = self.compiled(*given)
         self.given = given[:2]
@@ -234,8 +239,7 @@ def test_no_device_waits_for_another_within_the_tiles(mesh):
 
 def test_what_stands_on_padding_reaches_nothing():
     broken = HIDDEN.copy()
-    broken[MASK == 0] = np.nan
-    broken[3, 7] = HIDDEN[3, 7]  # The state in which a text was cut.
+    broken[~CONTINUES] = np.nan
     expected = program("VD").numbers()
     found = Program({}, MESHES["tensor"], hidden=broken).numbers()
     for one, many in zip(expected, found, strict=True):
