@@ -15,7 +15,7 @@ is missing there, or failed. `--stages peak,steps` runs no other.
 
 `--compile-at-once 5` first runs as many jobs of JAX side by side, for what they
 compile alone, which is kept and read again by those that measure: compiling is
-what takes the minutes. The sizes of tiles that are the best for all heads are
+what takes the minutes, so `--cache FOLDER` keeps it for the next call. The sizes of tiles that are the best for all heads are
 those of the steps after.
 
     python benchmarks/accelerator.py --rehearse
@@ -353,6 +353,7 @@ def main():
         metavar="N",
         help="jobs of JAX that first compile side by side (default: none)",
     )
+    add("--cache", help="folder of what is compiled, which the next call reads")
     add("--rehearse", action="store_true", help="tiny, on a processor")
     options = parser.parse_args()
     end = time.monotonic() + options.seconds
@@ -381,7 +382,8 @@ def measure(options, stages, site, end):
         place = Place(site, lock=str(shared / "lock"))
         if options.compile_at_once:
             report["is_compiled_before"] = True
-            place = place._replace(cache=str(shared / "compiled"))
+            cache = options.cache or str(shared / "compiled")
+            place = place._replace(cache=cache)
         for half in HALVES:
             tiling = best_tiling(tile_lines(report))
             todo = remaining(
