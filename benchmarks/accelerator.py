@@ -15,8 +15,8 @@ is missing there, or failed. `--stages peak,steps` runs no other.
 
 `--compile-at-once 5` first runs as many jobs of JAX side by side, for what they
 compile alone, which is kept and read again by those that measure: compiling is
-what takes the minutes, so `--cache FOLDER` keeps it for the next call. The sizes of tiles that are the best for all heads are
-those of the steps after.
+what takes the minutes, so `--cache FOLDER` keeps it for the next call. The
+sizes of tiles that are the best for all heads are those of the steps after.
 
     python benchmarks/accelerator.py --rehearse
 
