@@ -201,12 +201,14 @@ are right.
 ## The same by a trainer
 
 A **trainer** is a `keras.Model` around a policy, with `compile`, `fit`,
-`evaluate` and callbacks as ever. It does the same training, and logs more. Its
-loss is that of before, number by number.
+`evaluate` and callbacks as ever. It does the same training, and logs more. With
+a `value_offset` of 0 its loss is that of before, number by number. By default
+it keeps up a level of the logits from which rewards are measured, which a loss
+has no place for; below there is more of it.
 """
 
 # %%
-trainer = keras_irl.IQLearn(make_policy(), td_weight=0.1)
+trainer = keras_irl.IQLearn(make_policy(), td_weight=0.1, value_offset=0)
 trainer.compile(make_optimizer())
 by_trainer = trainer.fit(dataset, epochs=EPOCHS, verbose=0)
 for name, values in by_trainer.history.items():

@@ -142,12 +142,13 @@ def _add_value_offset(group):
     add(
         "--value-offset",
         type=several(number_or(*VALUE_OFFSETS)),
-        default="0",
+        default="running",
         metavar="NUMBERS",
         help=(
             "nats that iqlearn and online-iqlearn add to all values inside "
-            "their loss; `auto` finds them on the first batches, `running` "
-            "keeps them up on all, `running_last` on the ends of texts alone; "
+            "their loss: 0 is the paper's form, `running` keeps them up on all "
+            "batches, `running_last` on the ends of texts alone, `auto` finds "
+            "them on the first ones; "
             "several, such as --value-offset=-20,0,running, give a policy each"
         ),
     )

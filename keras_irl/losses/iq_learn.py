@@ -203,8 +203,8 @@ class IQLearnLoss(TokenLoss):
             number that keeps the rewards of a batch smallest (see
             `keras_irl.ops.offset_sums`), without gradient: then no constant
             that is added to all logits changes the loss. `keras_irl.IQLearn`
-            finds it over many batches; a loss is told of one. Defaults to 0.0,
-            the paper's form.
+            keeps it up over many batches, by default; a loss has no place to
+            keep it in and is told of one. Defaults to 0.0, the paper's form.
         initial_step: Number of batches trained on before, when training is
             resumed. A loss has no place in a checkpoint, so it must be told;
             `keras_irl.IQLearn` keeps count in its weights. Defaults to 0.

@@ -29,8 +29,9 @@ class IQLearn(Trainer):
 
         loss = mean of −log π(aₜ | sₜ) + λ rₜ²,    rₜ = Q(sₜ, aₜ) − γ V(sₜ₊₁)
 
-    The same training as with `keras_irl.losses.IQLearnLoss`, with more to see
-    and with a count of updates that is saved with the weights. What is logged
+    The same training as with `keras_irl.losses.IQLearnLoss`, with more to see,
+    and with a count of updates and a value offset that are saved with the
+    weights; with a `value_offset` of 0, to the last digit. What is logged
     is described in `Trainer`; the weighted second term is `td_loss`.
 
     Args:
@@ -50,10 +51,11 @@ class IQLearn(Trainer):
             maximum likelihood. Defaults to 0.
         value_offset: What is added to the logits inside the loss only, in
             nats, so that rewards are small though the logits of a pretrained
-            policy may be large: `"auto"` finds it on the first batches,
-            `"running"` keeps it up on all; see
-            `keras_irl.trainers.ValueOffset`. The policy stays what it is.
-            Defaults to 0, the paper's form.
+            policy may be large: `"running"` keeps it up on all batches, 0 is
+            the paper's form; see `keras_irl.trainers.ValueOffset`. The policy
+            stays what it is. Defaults to `"running"`: of all offsets that were
+            measured, it is the one that needs no number, and at 0 texts of
+            some length stop ending.
         **kwargs: Passed to `keras.Model`.
 
     Raises:
@@ -71,6 +73,9 @@ class IQLearn(Trainer):
         - [Wulfmeier et al., 2024](https://arxiv.org/abs/2409.01369), eq. 14.
 
     Departures from the paper:
+        - Rewards are measured from an offset that is kept up, see
+          `keras_irl.trainers.ValueOffset`; `value_offset=0` is the paper's
+          form.
         - See `keras_irl.losses.iq_learn_loss`.
     """
 
@@ -87,7 +92,7 @@ class IQLearn(Trainer):
         *,
         stop_value_gradient: bool = False,
         warmup_steps: int = 0,
-        value_offset: float | str | ValueOffset = 0.0,
+        value_offset: float | str | ValueOffset = "running",
         **kwargs: Any,
     ) -> None:
         check_divergence(divergence)

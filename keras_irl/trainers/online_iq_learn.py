@@ -49,7 +49,7 @@ class OnlineIQLearn(OnlineTrainer):
         mix_in: The share α of the rollouts, in `[0, 1)`. Defaults to 0.1.
         scale_td_weight: Whether λ is divided by (1 − α)², which follows from
             the derivation. Defaults to `False`, the simple reading.
-        value_offset: See `keras_irl.IQLearn`. Defaults to 0.
+        value_offset: See `keras_irl.IQLearn`. Defaults to `"running"`.
         rollouts: A `keras_irl.Rollouts`. Defaults to `None`, for one of each
             prompt.
         **kwargs: Passed to `keras.Model`.
@@ -90,7 +90,7 @@ class OnlineIQLearn(OnlineTrainer):
         mix_in: float = 0.1,
         *,
         scale_td_weight: bool = False,
-        value_offset: float | str | ValueOffset = 0.0,
+        value_offset: float | str | ValueOffset = "running",
         rollouts: "Rollouts | None" = None,
         **kwargs: Any,
     ) -> None:

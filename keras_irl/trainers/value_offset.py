@@ -150,10 +150,11 @@ class ValueOffset(keras.layers.Layer):
                 last_only=self.value_offset == "running_last",
                 continues=continues,
             )
+            products, squares = _finite(sums)
             if self.value_offset == "auto":
-                self._calibrate(*sums, step)
+                self._calibrate(products, squares, step)
             else:
-                self._keep_up(*sums, num_waiting)
+                self._keep_up(products, squares, num_waiting)
         return TokenStatistics(
             statistics.action_values + self.offset,
             statistics.values + self.offset,
@@ -199,6 +200,17 @@ class ValueOffset(keras.layers.Layer):
         if self.decay == _DECAY:
             return self.value_offset
         return keras.saving.serialize_keras_object(self)
+
+
+def _finite(sums):
+    """Sums of a batch, or zeros: what is not finite would stay for good.
+
+    The step of such a batch moves no weight either.
+    """
+    is_finite = ops.logical_and(
+        ops.isfinite(sums.products), ops.isfinite(sums.squares)
+    )
+    return [ops.where(is_finite, x, 0.0) for x in sums]
 
 
 def value_offset_of(value_offset: Any) -> ValueOffset:

@@ -246,7 +246,7 @@ def test_a_policy_that_diverges_is_named_and_the_others_are_reported(
     assert "td_weight=1e+38" in error and "learning_rate=0.001" in error
     assert error.endswith(
         "Received: objective='iqlearn', seed=0, step=4, "
-        "td_weight=1e+38, value_offset=0.0\n"
+        "td_weight=1e+38, value_offset=running\n"
     )
     metrics = read_metrics(output)
     assert list(metrics["objectives"]) == ["mle"]

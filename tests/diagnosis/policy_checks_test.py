@@ -179,8 +179,10 @@ def test_has_nothing_to_say_of_a_policy_at_the_level_of_its_start(
 def test_tells_those_whose_loss_depends_on_it(shifted, shifted_data):
     shifted.shift = 25.0
     for trainer, is_told in (
-        (keras_irl.IQLearn(shifted), True),
-        (keras_irl.OnlineIQLearn(shifted), True),
+        (keras_irl.IQLearn(shifted, value_offset=0), True),
+        (keras_irl.OnlineIQLearn(shifted, value_offset=0), True),
+        (keras_irl.IQLearn(shifted), False),
+        (keras_irl.OnlineIQLearn(shifted), False),
         (keras_irl.MLE(shifted), False),
         (keras_irl.IQLearn(shifted, value_offset="running"), False),
         (keras_irl.IQLearn(shifted, value_offset="running_last"), False),

@@ -21,9 +21,9 @@ def test_tiled_or_not_a_policy_learns_the_same():
     policy = quick_start(tiny_policy("t5", num_layers=1))
     dataset = demonstrations(policy, PROMPTS, RESPONSES, batch_size=2, seed=1)
     start, ends, losses, logs = policy.get_weights(), [], [], []
-    trainer = keras_irl.IQLearn(policy, td_weight=0.1)
     for tiles in (True, False):
         policy.set_weights(start)
+        trainer = keras_irl.IQLearn(policy, td_weight=0.1)
         trainer.compile(keras.optimizers.SGD(0.005), tile_vocabulary=tiles)
         steps = StepLosses()
         history = trainer.fit(

@@ -27,7 +27,10 @@ def weights_after(
     policy, start, batch_size, optimizer, epochs=1, td_weight=0.1, warm_up=0
 ):
     policy.set_weights(start)
-    trainer = keras_irl.IQLearn(policy, td_weight, warmup_steps=warm_up)
+    # An offset that is kept up goes by its first batch in the first update.
+    trainer = keras_irl.IQLearn(
+        policy, td_weight, warmup_steps=warm_up, value_offset=0
+    )
     trainer.compile(optimizer)
     # Compiled again, the same optimizer must not weigh twice.
     trainer.compile(optimizer)

@@ -36,7 +36,7 @@ def test_a_trainer_and_a_compiled_policy_learn_the_same(family):
     start = [numpy(weight) for weight in policy.weights]
     pairs = [
         (
-            keras_irl.IQLearn(policy, 0.3, 0.9, warmup_steps=2),
+            keras_irl.IQLearn(policy, 0.3, 0.9, warmup_steps=2, value_offset=0),
             IQLearnLoss(0.3, 0.9, warmup_steps=2),
         )
     ]
@@ -176,7 +176,7 @@ def test_says_what_it_trains_and_how():
     number = f"{policy.count_params():,}"
     assert repr(keras_irl.IQLearn(policy, td_weight=0.5)) == (
         f"<IQLearn: GPT2CausalLM of {number} weights; discount=0.99, "
-        "value_offset=0.0, td_weight=0.5, warmup_steps=0, divergence=chi2, "
+        "value_offset=running, td_weight=0.5, warmup_steps=0, divergence=chi2, "
         "stop_value_gradient=False>"
     )
     policy.backbone.token_embedding.trainable = False

@@ -63,6 +63,25 @@ def test_a_shift_of_all_logits_changes_nothing():
     assert bad_logs["gradient_norm"][0] > 1.5 * logs["gradient_norm"][0]
 
 
+@pytest.mark.parametrize("mode", ["auto", "running", "running_last"])
+def test_a_batch_that_is_not_finite_leaves_no_trace(mode):
+    q_values, actions, mask = ragged_batch(extra=2)
+    statistics = token_statistics(q_values + 7.0, actions)
+    broken = statistics._replace(values=statistics.values + np.nan)
+    seen, spared = ValueOffset(mode), ValueOffset(mode)
+    for step, batch in enumerate((broken, statistics, broken, statistics)):
+        seen.shift(batch, mask, 0.9, True, step=step)
+        if batch is statistics:
+            spared.shift(batch, mask, 0.9, True, step=step)
+    assert float(numpy(spared.offset)) < -1.0
+    for name in ("offset", "products"):
+        values = [float(numpy(getattr(x, name))) for x in (seen, spared)]
+        # What is kept up weighs less with each update, finite or not.
+        assert np.isfinite(values).all()
+        if name == "offset" or mode == "auto":
+            assert values[0] == pytest.approx(values[1], rel=1e-3)
+
+
 def test_no_other_offset_makes_the_rewards_smaller():
     q_values, actions, mask = ragged_batch(extra=2)
     statistics = token_statistics(q_values + 7.0, actions)
