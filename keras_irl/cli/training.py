@@ -88,7 +88,7 @@ def train(
                     verbose=0,
                 ).history
                 watch.check_end()
-        except StoppedError as error:
+        except _StoppedError as error:
             step = watch.step + bool(watch.problem)
             kept_step = watch.step
             if not watch.problem or not _is_finite(trainer):
@@ -206,7 +206,7 @@ def _best(progress):
     return history["step"][losses.index(best)], best
 
 
-class StoppedError(Exception):
+class _StoppedError(Exception):
     """A training in which something is no longer finite. It says what."""
 
 
@@ -278,7 +278,7 @@ class Watch(keras.callbacks.Callback):
         # Raised before the checkpoint is told, which would keep it.
         problem = _problem(self.model, logs["val_negative_log_likelihood"])
         if problem is not None:
-            raise StoppedError(problem)
+            raise _StoppedError(problem)
         logs["seconds_per_step"] = statistics.median(self._times)
         self._times = []
 
@@ -286,13 +286,13 @@ class Watch(keras.callbacks.Callback):
         """Checks that a `fit` has ended well.
 
         Raises:
-            StoppedError: If it has not.
+            _StoppedError: If it has not.
         """
         problem = self.problem
         if problem is None and self.model.not_finite is not None:
             problem = "a gradient or the learning rate is not finite"
         if problem is not None:
-            raise StoppedError(problem)
+            raise _StoppedError(problem)
 
 
 def make_optimizer(options: argparse.Namespace) -> keras.optimizers.Optimizer:
