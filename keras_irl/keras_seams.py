@@ -155,7 +155,7 @@ def is_dropped(frame: types.FrameType | None) -> bool:
 
 
 def bring_weights_back(model: keras.Model) -> None:
-    """Gives a model the weights that it has left to the steps of a `fit`.
+    """Copies the weights that a `fit` on JAX keeps back to the model.
 
     Waits for: a documented name. No thread is known. On JAX a step returns
     them; Keras assigns them where a callback reads its `model`, by this method.
@@ -277,13 +277,13 @@ class StepState(NamedTuple):
 
 
 def step_arguments(arguments: tuple[Any, ...]) -> tuple[StepState | None, Any]:
-    """Tells state, `None` where there is none, and data of a step apart."""
+    """Splits the arguments of a step into its state, or `None`, and data."""
     *states, data = arguments
     return (StepState(*states[0]) if states else None), data
 
 
 def step_result(result: Any) -> tuple[Any, Any]:
-    """Tells what a step has logged and its state, or `None`, apart.
+    """Splits what a step returns into its logs and its state, or `None`.
 
     The state of a `test_step` has no part of the optimizer.
     """
@@ -294,7 +294,7 @@ def step_result(result: Any) -> tuple[Any, Any]:
 
 
 class KeepsWidth:
-    """Tells how many tokens the stack of a T5 was given, which it forgets.
+    """Keeps the static width of the logits of a T5, which it forgets.
 
     On TensorFlow its `generate_step` refuses that where the batch size is
     unknown, as in `fit`.
@@ -306,7 +306,7 @@ class KeepsWidth:
     def call_decoder_with_cache(
         self, *, decoder_token_ids: Tensor, **kwargs: Any
     ) -> tuple[Tensor, ...]:
-        """The logits and states of T5's own, of a width that is known."""
+        """The logits and states of T5's own, of a static width."""
         width = decoder_token_ids.shape[1]
         logits, hidden_states, *caches = super().call_decoder_with_cache(  # type: ignore[misc]
             decoder_token_ids=decoder_token_ids, **kwargs

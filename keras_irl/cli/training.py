@@ -146,7 +146,7 @@ def evaluation_interval(options: argparse.Namespace) -> int:
 def summarize(
     trainer: Trainer, demonstrations: Demonstrations, progress: dict[str, Any]
 ) -> dict[str, Any]:
-    """Tells how a training ended.
+    """Summarizes a training: final loss, entropy and validation losses.
 
     Args:
         trainer: The trainer, as `train` left it.
@@ -207,11 +207,11 @@ def _best(progress):
 
 
 class _StoppedError(Exception):
-    """A training in which something is no longer finite. It says what."""
+    """A training that stopped because a number is no longer finite."""
 
 
 class Watch(keras.callbacks.Callback):
-    """Moves a progress bar, takes the time of steps, and sees a bad loss.
+    """Callback of the progress bar, the step times and diverged losses.
 
     Args:
         bar: A `tqdm.tqdm`.

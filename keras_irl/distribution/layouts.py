@@ -124,7 +124,7 @@ class Sharded(keras.distribution.ModelParallel):
         return keras.distribution.TensorLayout(placed.axes, self.device_mesh)
 
     def axes_of(self, variable: keras.Variable) -> tuple[str | None, ...]:
-        """Names the axis of the mesh that each axis would be divided over.
+        """Names the mesh axis that each axis of a variable is divided over.
 
         Args:
             variable: A `keras.Variable`, wherever it lies.

@@ -202,7 +202,7 @@ class ValueOffset(keras.layers.Layer):
 
 
 def value_offset_of(value_offset: Any) -> ValueOffset:
-    """Makes the offset of a trainer, which no other one shares.
+    """Makes a `ValueOffset` of a trainer's own from its argument.
 
     Args:
         value_offset: What `ValueOffset` takes first, or a `ValueOffset`, of
