@@ -339,9 +339,10 @@ def is_preprocessing(transform: Any) -> bool:
     """Tells whether keras-hub asks a data set for its own preprocessing.
 
     `fit` and `evaluate` of keras-hub map the policy's `preprocess_samples`
-    over every data set. Demonstrations are tokenized already, and the
-    preprocessor must stay attached for `generate` to read strings: so the data
-    set, which alone knows, leaves that one map out.
+    over every data set. Demonstrations are tokenized already: the data set,
+    which alone knows, leaves that one map out. With `preprocessor=None` no
+    callback could `generate` from strings during the `fit`, and keras-hub's
+    `fit`, which users call as it is, would call no method of ours instead.
 
     Waits for: a `fit` of keras-hub that leaves batches alone which are what
     the model reads. Its way out is no preprocessor (keras-team/keras-hub#932).
