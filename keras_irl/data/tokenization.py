@@ -53,7 +53,7 @@ def text_packer(policy: Policy, max_length: int | None = None) -> "TextPacker":
             no end token, or if `max_length` leaves no room for an action.
     """
     has_encoder = layout_of(policy).has_encoder
-    packer_class = Seq2SeqPacker if has_encoder else CausalPacker
+    packer_class = _Seq2SeqPacker if has_encoder else _CausalPacker
     preprocessor = policy.preprocessor
     if preprocessor is None:
         raise ValueError(
@@ -212,7 +212,7 @@ class TextPacker(abc.ABC):
         return Texts(inputs, actions, encode_sample_weight(mask, continues))
 
 
-class CausalPacker(TextPacker):
+class _CausalPacker(TextPacker):
     """Packs texts for a `CausalLM`, which reads prompt and response as one."""
 
     def __init__(
@@ -259,7 +259,7 @@ class CausalPacker(TextPacker):
         return inputs
 
 
-class Seq2SeqPacker(TextPacker):
+class _Seq2SeqPacker(TextPacker):
     """Packs prompts for an encoder, responses for a decoder stack."""
 
     def __init__(

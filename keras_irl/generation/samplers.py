@@ -195,7 +195,7 @@ def _check_ids(stop_token_ids):
         ) from error
 
 
-def set_seed(
+def _set_seed(
     seed_generator: keras.random.SeedGenerator,
     seed: int,
     batch: int | None = None,
@@ -281,7 +281,7 @@ class TokenSampler(BranchingSampler):
         if top_p is not None:
             self.top_p = keras.Variable(top_p, dtype="float32", trainable=False)
         self.seed_generator = keras.random.SeedGenerator(seed=0)
-        set_seed(self.seed_generator, seed)
+        _set_seed(self.seed_generator, seed)
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -307,7 +307,7 @@ class TokenSampler(BranchingSampler):
                 the seed. Defaults to `None`, for all there is.
         """
         temperature, _, top_p = check_sampling(temperature, None, top_p)
-        set_seed(self.seed_generator, seed, batch)
+        _set_seed(self.seed_generator, seed, batch)
         self.temperature.assign(temperature)
         if self.top_p is not None:
             self.top_p.assign(1.0 if top_p is None else top_p)
