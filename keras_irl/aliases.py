@@ -115,7 +115,7 @@ def renamed_arguments(
 def unpacked_argument(
     removed_in: str, old: str, new: Sequence[str], positional: Sequence[str]
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Makes a decorator of functions that once took several things as one.
+    """Makes a decorator of functions one of whose arguments became several.
 
     Args:
         removed_in: The version that no longer takes them so; it warns.

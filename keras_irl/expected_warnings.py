@@ -93,7 +93,7 @@ def _end(found, filters, log_filter):
 
 
 def while_fitted(ends_are_expected: bool) -> HiddenWarnings:
-    """Hides what Keras says of demonstrations in a `fit`, and of their end.
+    """Hides Keras's warnings about demonstrations in a `fit`, and their end.
 
     Args:
         ends_are_expected: Whether nobody asked for more batches than there

@@ -1,9 +1,10 @@
 """Private parts of Keras and keras-hub, all that are used, in one file.
 
-Each function names what it waits for, with the thread of Keras or keras-hub
-where one is known, and `tests/keras_seams_test.py` checks what it relies on,
-against nightly builds too. No other file touches what is private to them, and
-no method of theirs is replaced for good, save by `wrap_call` (`rematerialize`).
+Each function names what it waits for, by the thread of Keras or keras-hub or
+the entry of `docs/upstream.md`, and `tests/keras_seams_test.py` checks what it
+relies on, against nightly builds too. No other file touches what is private to
+them, and no method of theirs is replaced for good, save by `wrap_call`
+(`rematerialize`).
 """
 
 import contextlib
@@ -81,8 +82,8 @@ def weight_kind(variable: keras.Variable) -> str | None:
     """Tells embeddings and kernels from biases and the scales of norms.
 
     Waits for: initializers as arguments of all backbones of keras-hub, or
-    layers that tell which of their variables is which. No thread is known. A
-    variable is told by the end of its name alone.
+    layers that tell which of their variables is which (docs/upstream.md,
+    "Kinds of variables"). A variable is told by the end of its name alone.
 
     Returns:
         `"embeddings"`, `"query"` for the kernel that makes the queries of a
@@ -120,9 +121,9 @@ def low_rank_factors(layer: keras.Layer) -> LowRankFactors | None:
 def trained_by(optimizer: keras.Optimizer) -> list[keras.Variable]:
     """Lists the variables that an optimizer was built for.
 
-    Waits for: a public name of them. No thread is known. A wrapper is asked to
-    apply gradients without their variables, as Keras's `LossScaleOptimizer`
-    is, which reads the same attribute.
+    Waits for: a public name of them (docs/upstream.md, "Variables of an
+    optimizer"). A wrapper is asked to apply gradients without their variables,
+    as Keras's `LossScaleOptimizer` is, which reads the same attribute.
     """
     return optimizer._trainable_variables
 
@@ -155,10 +156,10 @@ def is_dropped(frame: types.FrameType | None) -> bool:
 
 
 def bring_weights_back(model: keras.Model) -> None:
-    """Gives a model the weights that it has left to the steps of a `fit`.
+    """Copies the weights that a `fit` on JAX keeps back to the model.
 
-    Waits for: a documented name. No thread is known. On JAX a step returns
-    them; Keras assigns them where a callback reads its `model`, by this method.
+    Waits for: a documented name (docs/upstream.md, "State of a running fit").
+    Keras calls this method where a callback reads its `model`.
     """
     if keras.config.backend() == "jax":
         model.jax_state_sync()
@@ -167,8 +168,8 @@ def bring_weights_back(model: keras.Model) -> None:
 def forget_compiled(model: keras.Model) -> None:
     """Lets a model compile its steps anew, for other devices.
 
-    Waits for: a public reset. No thread is known. `compile` resets more, and
-    `make_train_function(force=True)` needs an optimizer that is built.
+    Waits for: a public reset, where `compile` resets more (docs/upstream.md,
+    "Reset of compiled functions").
     """
     model.train_function = None
     model.test_function = None
@@ -179,8 +180,8 @@ def forget_compiled(model: keras.Model) -> None:
 def own_rows(distribution: Distribution) -> Iterator[None]:
     """Lets each process read its own rows, for a while.
 
-    Waits for: data that says so itself. No thread is known. Otherwise Keras
-    divides data sets of TensorFlow, and refuses all others.
+    Waits for: data that says so itself (docs/upstream.md, "Data that is
+    divided already"). Keras divides data of TensorFlow, and refuses others.
     """
     before = distribution.auto_shard_dataset
     distribution.auto_shard_dataset = False
@@ -195,8 +196,8 @@ def backup_position(
 ) -> tuple[int, int] | None:
     """Reads an epoch, and how many of its batches were trained, or `None`.
 
-    Waits for: a backup that goes on within an epoch. No thread is known. It
-    notes the batch, and begins the epoch anew.
+    Waits for: a backup that goes on within an epoch (docs/upstream.md, "Backup
+    within an epoch"). It notes the batch, and begins the epoch anew.
     """
     try:
         with open(backup._training_metadata_path, encoding="utf-8") as file:
@@ -209,8 +210,8 @@ def backup_position(
 def go_on_in(backup: keras.callbacks.BackupAndRestore, epoch: int) -> None:
     """Tells a backup in which epoch a training goes on.
 
-    Waits for: one that notes what it has read. No thread is known. It would
-    note epoch 0 until that epoch ends.
+    Waits for: one that notes what it has read (docs/upstream.md, "Backup
+    within an epoch"). It would note epoch 0 until that epoch ends.
     """
     backup._current_epoch = epoch
 
@@ -218,8 +219,8 @@ def go_on_in(backup: keras.callbacks.BackupAndRestore, epoch: int) -> None:
 def build_metrics(model: keras.Model, batch: tuple[Any, Any, Any]) -> None:
     """Makes the metrics of a compiled model, from a batch `(x, y, weight)`.
 
-    Waits for: a public name. No thread is known. Keras makes them in the first
-    step, and where it must know of them before, by this method.
+    Waits for: a public name (docs/upstream.md, "Metrics before the first
+    step"). Where Keras must know of them before, it calls this method.
     """
     model._symbolic_build(data_batch=batch)
 
@@ -234,8 +235,8 @@ OF_A_VALIDATION = "_use_cached_eval_dataset"
 def state_without_model(callback: keras.callbacks.Callback) -> dict[str, Any]:
     """The state of a callback that can be copied: it watches no model.
 
-    Waits for: `keras.callbacks.Callback`s that are copied without the model
-    that they watch. No thread is known. Keras calls the setter of `model`.
+    Waits for: callbacks that are copied without the model that they watch
+    (docs/upstream.md, "Copies of callbacks").
     """
     return {**vars(callback), "_model": None}
 
@@ -245,8 +246,8 @@ def token_id(
 ) -> int | None:
     """Returns the id in an attribute that a tokenizer may lack, or `None`.
 
-    Waits for: start and padding tokens of all tokenizers of keras-hub, `None`
-    where there is none, as there are end tokens. No thread is known.
+    Waits for: ids of special tokens in all tokenizers of keras-hub, `None`
+    where there is none (docs/upstream.md, "Special tokens of tokenizers").
     """
     found = vars(tokenizer).get(name)
     return None if found is None else int(found)
@@ -277,13 +278,13 @@ class StepState(NamedTuple):
 
 
 def step_arguments(arguments: tuple[Any, ...]) -> tuple[StepState | None, Any]:
-    """Tells state, `None` where there is none, and data of a step apart."""
+    """Splits the arguments of a step into its state, or `None`, and data."""
     *states, data = arguments
     return (StepState(*states[0]) if states else None), data
 
 
 def step_result(result: Any) -> tuple[Any, Any]:
-    """Tells what a step has logged and its state, or `None`, apart.
+    """Splits what a step returns into its logs and its state, or `None`.
 
     The state of a `test_step` has no part of the optimizer.
     """
@@ -294,7 +295,7 @@ def step_result(result: Any) -> tuple[Any, Any]:
 
 
 class KeepsWidth:
-    """Tells how many tokens the stack of a T5 was given, which it forgets.
+    """Keeps the static width of the logits of a T5, which it forgets.
 
     On TensorFlow its `generate_step` refuses that where the batch size is
     unknown, as in `fit`.
@@ -306,7 +307,7 @@ class KeepsWidth:
     def call_decoder_with_cache(
         self, *, decoder_token_ids: Tensor, **kwargs: Any
     ) -> tuple[Tensor, ...]:
-        """The logits and states of T5's own, of a width that is known."""
+        """The logits and states of T5's own, of a static width."""
         width = decoder_token_ids.shape[1]
         logits, hidden_states, *caches = super().call_decoder_with_cache(  # type: ignore[misc]
             decoder_token_ids=decoder_token_ids, **kwargs
@@ -338,9 +339,10 @@ def is_preprocessing(transform: Any) -> bool:
     """Tells whether keras-hub asks a data set for its own preprocessing.
 
     `fit` and `evaluate` of keras-hub map the policy's `preprocess_samples`
-    over every data set. Demonstrations are tokenized already, and the
-    preprocessor must stay attached for `generate` to read strings: so the data
-    set, which alone knows, leaves that one map out.
+    over every data set. Demonstrations are tokenized already: the data set,
+    which alone knows, leaves that one map out. With `preprocessor=None` no
+    callback could `generate` from strings during the `fit`, and keras-hub's
+    `fit`, which users call as it is, would call no method of ours instead.
 
     Waits for: a `fit` of keras-hub that leaves batches alone which are what
     the model reads. Its way out is no preprocessor (keras-team/keras-hub#932).
@@ -475,8 +477,8 @@ def weight_of_slot(
 ) -> keras.Variable | None:
     """Finds the weight that an optimizer keeps a variable of, or `None`.
 
-    Waits for: an optimizer that tells which. No thread is known. Its variables
-    have the path of their weight in their own, with other separators.
+    Waits for: an optimizer that tells which (docs/upstream.md, "Weight of a
+    slot variable"). Its paths hold those of weights, with other separators.
     """
     name = slot.path.split("/", 1)[-1]
     found = [
@@ -491,8 +493,8 @@ def weight_of_slot(
 def updated_weight(layer: keras.Layer) -> keras.Variable:
     """Finds the frozen weight that low-rank factors are added to.
 
-    Waits for: a layer that tells. No thread is known. What it shows as
-    `kernel` is the sum.
+    Waits for: a layer that tells (docs/upstream.md, "Weight under a LoRA
+    update"). What it shows as `kernel` is the sum.
     """
     names = ("kernel", "embeddings")
     return next(v for v in layer.variables if v.name in names)

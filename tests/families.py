@@ -13,6 +13,8 @@ import keras_hub
 import sentencepiece
 import testing
 
+from keras_irl.families import family
+
 # All of about the same shape, so that what is compiled for one serves others.
 _WIDTH = {"hidden_dim": 16, "intermediate_dim": 16, "num_layers": 1}
 _PLAIN = {"num_heads": 2, **_WIDTH}
@@ -244,6 +246,24 @@ LINEAR_ATTENTION = {
 # All families of text models, and those that stand for the others.
 FAMILIES = (*testing.FAMILIES, *MADE_HERE)
 EXAMPLES = (*testing.FAMILIES, "llama", "gemma", "gemma3", "t5gemma")
+_CLASSES = {
+    "t5": "T5Seq2SeqLM",
+    "bart": "BartSeq2SeqLM",
+    "gpt2": "GPT2CausalLM",
+}
+
+
+def record_of(name):
+    """The record of a family, for which no policy of it is made.
+
+    Args:
+        name: One of `FAMILIES`.
+    """
+    return family.FAMILIES[_CLASSES.get(name) or _task_of(MADE_HERE[name])]
+
+
+def _task_of(made):
+    return made.name + ("Seq2SeqLM" if made.sizes is _SIDES else "CausalLM")
 
 
 def family_policy(name, max_length=48, **sizes):
@@ -258,21 +278,20 @@ def family_policy(name, max_length=48, **sizes):
     if name not in MADE_HERE:
         sizes = {"num_layers": 1, **sizes}
         return testing.tiny_policy(name, max_length=max_length, **sizes)
-    family = MADE_HERE[name]
-    is_seq2seq = family.sizes is _SIDES
-    task = family.name + ("Seq2SeqLM" if is_seq2seq else "CausalLM")
-    own = family.name if name != "rwkv7" else "RWKV"
+    made = MADE_HERE[name]
+    task = _task_of(made)
+    own = made.name if name != "rwkv7" else "RWKV"
     models = vars(keras_hub.models)
-    tokenizer = family.tokenizer(models[f"{own}Tokenizer"])
+    tokenizer = made.tokenizer(models[f"{own}Tokenizer"])
     size = _vocabulary_size(tokenizer)
     names = ("vocabulary_size",)
     if name == "gemma3n":
         names = ("text_vocab_size", "vocab_size_per_layer_input")
-    backbone = models[f"{family.name}Backbone"](
-        **dict.fromkeys(names, size), **family.sizes | sizes
+    backbone = models[f"{made.name}Backbone"](
+        **dict.fromkeys(names, size), **made.sizes | sizes
     )
     lengths = {"sequence_length": max_length}
-    if is_seq2seq:
+    if made.sizes is _SIDES:
         lengths = dict.fromkeys(_LENGTHS, max_length)
     preprocessor = models[f"{task}Preprocessor"](tokenizer, **lengths)
     return models[task](backbone=backbone, preprocessor=preprocessor)

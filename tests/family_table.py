@@ -14,52 +14,30 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras_hub
 from families import FAMILIES
+from families import record_of
 from families import shared_policy
 from testing import is_causal
 
+from keras_irl.families.role_rules import MIXTURE_OF_EXPERTS
 from keras_irl.models import vocabulary_head
 from keras_irl.models.lora import default_lora_targets
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
 START, END = "<!-- families: start -->\n", "<!-- families: end -->\n"
 
-# What fails for a reason in keras-hub; a test asks whether it still does.
-NO_DEMONSTRATIONS = {
-    "rwkv7": "`demonstrations` fails, as keras-hub's preprocessor can't read "
-    "an empty prompt: make the batches yourself",
-}
+# Where `demonstrations` fails: keras-hub's preprocessor of such a family can't
+# read an empty prompt; a test asks whether it still can't.
+NO_DEMONSTRATIONS = [
+    name for name in FAMILIES if record_of(name).reads_prompt_separately
+]
 # Whose blocks `rematerialize` refuses: it does not find them, or would lose the
 # loss that balances their experts.
-NOT_REMATERIALIZED = (
-    "t5gemma",
-    "t5gemma2",
-    "gemma3n",
-    "mixtral",
-    "qwen_moe",
-    "qwen3_moe",
-    "qwen3_5_moe",
-    "rwkv7",
-)
-# What `save` forgets, since the backbone's `get_config` leaves it out.
-FORGOTTEN = {
-    "llama": "tie_word_embeddings",
-    "llama3": "tie_word_embeddings",
-    "qwen_moe": "router_aux_loss_coefficient",
-}
-_TEXT_ONLY = "text only"
-_EXPERTS = "experts"
-NOTES = {
-    "t5gemma2": [_TEXT_ONLY],
-    "gemma3": [_TEXT_ONLY],
-    "gemma3n": [_TEXT_ONLY],
-    "gemma4": [_TEXT_ONLY],
-    "qwen3_5": [_TEXT_ONLY],
-    "qwen3_5_moe": [_TEXT_ONLY, _EXPERTS],
-    "mixtral": [_EXPERTS],
-    "gpt_oss": [_EXPERTS],
-    "qwen_moe": [_EXPERTS],
-    "qwen3_moe": [_EXPERTS],
-}
+NOT_REMATERIALIZED = [
+    name
+    for name in FAMILIES
+    if not record_of(name).blocks or record_of(name).has_expert_losses
+]
+_OPTIONAL_ENCODER = "vision_encoder"
 # Language models by inheritance that do not continue text with text.
 _models = keras_hub.models
 NOT_OF_TEXT = {
@@ -85,21 +63,41 @@ def table():
 def _row(name):
     policy = shared_policy(name, max_length=24)
     own = type(policy).__name__
-    notes = [*NOTES.get(name, [])]
-    if name in NO_DEMONSTRATIONS:
-        notes.append(NO_DEMONSTRATIONS[name])
-    if name in FORGOTTEN:
-        notes.append(f"saved models forget `{FORGOTTEN[name]}`")
-    if name in NOT_REMATERIALIZED:
-        notes.append("no `rematerialize`")
     return (
         own.removesuffix("CausalLM").removesuffix("Seq2SeqLM"),
         f"`{own}`",
         "decoder-only" if is_causal(policy) else "encoder-decoder",
         _head(policy),
         ", ".join(f"`{name}`" for name in default_lora_targets(policy)),
-        "; ".join(notes),
+        "; ".join(_notes(name, policy.backbone)),
     )
+
+
+def _notes(name, backbone):
+    options = inspect.signature(type(backbone)).parameters
+    if any(option.startswith(_OPTIONAL_ENCODER) for option in options):
+        yield "text only"
+    if set(MIXTURE_OF_EXPERTS) <= set(record_of(name).roles):
+        yield "experts"
+    if name in NO_DEMONSTRATIONS:
+        yield (
+            "`demonstrations` fails, as keras-hub's preprocessor can't read an "
+            "empty prompt: make the batches yourself"
+        )
+    for option in _forgotten(backbone, options):
+        yield f"saved models forget `{option}`"
+    if name in NOT_REMATERIALIZED:
+        yield "no `rematerialize`"
+
+
+def _forgotten(backbone, options):
+    """What `save` forgets, since the backbone's `get_config` leaves it out."""
+    config = backbone.get_config()
+    for name, option in options.items():
+        is_one = option.kind is not option.VAR_KEYWORD
+        # A policy of texts alone has none to be kept.
+        if is_one and name not in config and name != _OPTIONAL_ENCODER:
+            yield name
 
 
 def _head(policy):

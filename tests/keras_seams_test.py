@@ -448,13 +448,53 @@ def test_the_state_of_a_step_stands_in_the_order_of_keras():
     assert len({len(variables) for variables in expected}) == 4
 
 
-def test_every_seam_names_a_thread_or_says_that_none_is_known():
+# What is to be filed, where no thread is known.
+UPSTREAM = pathlib.Path(__file__).parents[1] / "docs" / "upstream.md"
+
+
+def waits():
+    """What each seam waits for, in one line."""
     texts = pathlib.Path(keras_seams.__file__).read_text("utf-8")
-    parts = texts.replace("# ", "").split("Waits for: ")[1:]
-    waits = [re.split(r'\n\n|"""|\n[A-Z_]+ = ', part)[0] for part in parts]
-    assert len(waits) >= 20
-    named = r"keras-team/keras(-hub|-io)?#\d+|No thread is known"
-    assert [text for text in waits if not re.search(named, text)] == []
+    for part in texts.replace("# ", "").split("Waits for: ")[1:]:
+        yield " ".join(re.split(r'\n\n|"""|\n[A-Z_]+ = ', part)[0].split())
+
+
+def test_every_seam_names_a_thread_or_what_is_to_be_filed():
+    assert len(list(waits())) >= 20
+    titles = re.findall(r"^## (.+)$", UPSTREAM.read_text("utf-8"), re.M)
+    named, nothing = set(), []
+    for text in waits():
+        entries = re.findall(r'\(docs/upstream\.md, "(.+?)"\)', text)
+        named.update(entries)
+        threads = re.findall(r"keras-team/keras(?:-hub|-io)?#\d+", text)
+        nothing += [] if entries or threads else [text]
+    assert nothing == []
+    assert named == set(titles) and len(titles) == len(set(titles))
+
+
+def test_what_is_to_be_filed_names_the_seams_that_wait_for_it():
+    entries = UPSTREAM.read_text("utf-8").split("\n## ")[1:]
+    for entry in entries:
+        title, _, body = entry.partition("\n")
+        (serves,) = re.findall(r"^Serves (.+)\.$", body, re.M)
+        for name in re.findall(r"`(\w+)`", serves):
+            text = " ".join(vars(keras_seams)[name].__doc__.split())
+            assert f'"{title}"' in text, name
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="Keras distributes on JAX alone."
+)
+def test_the_code_that_shows_what_is_missing_runs(capsys):
+    codes = re.findall(
+        r"^```python\n(.*?)^```$", UPSTREAM.read_text("utf-8"), re.M | re.S
+    )
+    shown = []
+    for code in codes:
+        exec(code, {})
+        shown.append(capsys.readouterr().out)
+    assert any("[0, 1, 2, 0, 1, 2, 3]\n" in text for text in shown)
+    assert "2 4\n" in shown
 
 
 class Interrupted:

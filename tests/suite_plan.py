@@ -142,6 +142,7 @@ PLAN = {
     "keras_seams_test.py::test_an_optimizer_knows": _ALL,
     "keras_seams_test.py::test_clearing_is_nothing": ("tensorflow",),
     "keras_seams_test.py::test_logits_and_states": ("torch", "tensorflow"),
+    "keras_seams_test.py::test_the_code_that_shows": _JAX,
     "keras_seams_test.py::test_the_global_generator": _ALL,
     "keras_seams_test.py::test_the_preprocessing": _TORCH_AND_JAX,
     "keras_seams_test.py::test_the_state_of_a_step": _JAX,

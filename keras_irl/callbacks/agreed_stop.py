@@ -1,4 +1,4 @@
-"""A stop by a signal: held until a training is kept and all processes know."""
+"""A graceful stop by a signal, agreed among all processes of a training."""
 
 import signal
 import threading
@@ -49,7 +49,7 @@ class HeldSignals:
             _handle(handlers[number], number, frame)
 
     def hand_on(self, number: int) -> None:
-        """Hands a signal on, to whatever would have handled it.
+        """Calls the handler that would have handled a signal.
 
         Args:
             number: Its number: that of the one that waits, or of one that
@@ -160,7 +160,7 @@ class AgreedStop:
         self._next_step = step + int(answers[:, 1].min())
 
     def hand_on(self) -> None:
-        """Hands the signal on, to whatever would have handled it here.
+        """Calls the handler that would have handled the signal here.
 
         Raises:
             SystemExit: If nothing in Python would have.

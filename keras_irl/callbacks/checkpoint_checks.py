@@ -38,7 +38,7 @@ _SHOWN = 60
 
 
 def check_trainer(trainer: Any) -> None:
-    """Checks that a callback was given something that it can keep.
+    """Checks that a callback watches a trainer whose state can be saved.
 
     Args:
         trainer: A model.
@@ -232,7 +232,7 @@ def with_kept_rates(
     passed: dict[str, Any],
     value_of: Callable[[keras.Variable], Any],
 ) -> dict[str, Any]:
-    """Replaces the learning rates that are not new by those of the beginning.
+    """Restores the initial learning rates, where the user set no new ones.
 
     A learning rate is a variable, which a callback may have lowered: that goes
     on as it was, unless the trainer was compiled with another one this time.

@@ -36,7 +36,7 @@ _MENDED = {
 def wait_for_writers(
     directory: pathlib.Path, pause: float = 0.1, most: float = 30.0
 ) -> None:
-    """Waits until nothing changes any more in what is half written.
+    """Waits until no unfinished checkpoint changes any more.
 
     Where one array can't be written, Orbax says so while others still are: who
     writes the same checkpoint again at once would meet their files.
@@ -80,7 +80,7 @@ class DamagedCheckpointError(ValueError):
 
 
 class Remedy(NamedTuple):
-    """Words for what to do about a checkpoint, as whoever trains knows them.
+    """Remedies that errors of checkpoints name, in the words of the caller.
 
     Attributes:
         again: What goes on with the training.
@@ -197,7 +197,7 @@ class CheckpointFolder:
             self._good.add(step)
 
     def wait(self) -> None:
-        """Waits until what is being written is whole.
+        """Waits until the checkpoint that is being written is complete.
 
         Raises:
             ValueError: If it could not be written.
@@ -209,7 +209,7 @@ class CheckpointFolder:
             self._files.note(self.steps(), self._good)
 
     def close(self) -> None:
-        """Waits until all is written, and frees what is held.
+        """Waits until all checkpoints are written, and frees their manager.
 
         Raises:
             ValueError: If the last checkpoint could not be written.

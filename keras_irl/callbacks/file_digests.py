@@ -17,7 +17,7 @@ _CHUNK = 2**20
 
 
 class FileDigests:
-    """Notes the files of finished checkpoints, and finds those that changed.
+    """Stores digests of checkpoint files, and finds files that changed.
 
     The notes are a CRC-32 of each file and its size, in `sizes.json`. They are
     made in a thread while the training goes on, and take a core 0.4 seconds a
@@ -36,7 +36,7 @@ class FileDigests:
         self._found: dict[int, str | None] = {}
 
     def open(self) -> None:
-        """Begins anew: what was read before may have changed since.
+        """Forgets the checks so far: files may have changed since.
 
         Notes that can't be read are told in a warning, and begun anew.
 
@@ -56,7 +56,7 @@ class FileDigests:
         self._write(notes)
 
     def note(self, steps: list[int], good: set[int]) -> None:
-        """Begins to note what is new, and forgets what is gone.
+        """Starts hashing new checkpoints, and forgets deleted ones.
 
         Args:
             steps: List of the steps of the checkpoints there are.
@@ -78,7 +78,7 @@ class FileDigests:
             self._thread.start()
 
     def finish(self) -> None:
-        """Waits until all is noted.
+        """Waits until all new files are hashed.
 
         Raises:
             OSError: If it could not be written.

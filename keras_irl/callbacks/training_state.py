@@ -80,14 +80,14 @@ class CheckpointState(NamedTuple):
         return self.values[len(self.variables) :]
 
     def value_of(self, variable: keras.Variable) -> Any:
-        """Returns what a variable will be, or is where nothing was kept."""
+        """Returns the saved value of a variable, itself where there is none."""
         for known, value in zip(self.variables, self.values, strict=False):
             if known is variable:
                 return value
         return variable
 
     def assign(self) -> None:
-        """Brings the trainer and its optimizer back."""
+        """Restores the variables of the trainer and its optimizer."""
         for variable, value in zip(self.variables, self.values, strict=False):
             variable.assign(value)
 

@@ -1,4 +1,4 @@
-"""Variables by which JAX is told how to compile, before it is imported.
+"""Environment variables of JAX's compiler, set before JAX is imported.
 
 A first step is mostly compiling, and the next run of the same shapes compiles
 the same. JAX can keep it in a folder; nothing is kept unless somebody names
@@ -58,7 +58,7 @@ def use_compilation_cache(folder: Path | None, backend: str | None) -> None:
 
 
 def use_multi_output_fusion() -> None:
-    """Sets the option; call it before JAX is imported.
+    """Turns on XLA's multi-output fusion; call it before JAX is imported.
 
     Other devices than CPUs don't read it, and other backends than JAX neither.
     Whoever has set options of this kind has chosen, and keeps those.

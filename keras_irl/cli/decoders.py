@@ -18,7 +18,7 @@ DECODERS = "greedy,T=0.25,T=0.5,T=0.75,T=1,T=1.25"
 
 
 class DecoderSpec(NamedTuple):
-    """A decoder that was asked for.
+    """A decoder as the command line specifies it.
 
     Attributes:
         text: What was written.

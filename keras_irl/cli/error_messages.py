@@ -22,7 +22,7 @@ _SYNONYMS = {
 
 
 def explain(error: Exception, options: argparse.Namespace) -> str | None:
-    """Explains an error that is no fault of this library.
+    """Explains an error of the user's input, the machine or another library.
 
     Args:
         error: What was raised.

@@ -361,7 +361,7 @@ def add_metrics(group: FlagGroup) -> None:
 
 
 def add_compilation_cache(group: FlagGroup) -> None:
-    """Adds the flag of the folder.
+    """Adds the flag of JAX's compilation cache.
 
     Args:
         group: An argument group of `argparse`.

@@ -53,7 +53,7 @@ class Objective(NamedTuple):
 
 
 def find_objectives(options: argparse.Namespace) -> dict[str, Objective]:
-    """Tells how to train the policies of a comparison.
+    """Makes the objectives of a comparison from its flags.
 
     Args:
         options: What `parse_arguments` returns.

@@ -88,7 +88,7 @@ def train(
                     verbose=0,
                 ).history
                 watch.check_end()
-        except StoppedError as error:
+        except _StoppedError as error:
             step = watch.step + bool(watch.problem)
             kept_step = watch.step
             if not watch.problem or not _is_finite(trainer):
@@ -146,7 +146,7 @@ def evaluation_interval(options: argparse.Namespace) -> int:
 def summarize(
     trainer: Trainer, demonstrations: Demonstrations, progress: dict[str, Any]
 ) -> dict[str, Any]:
-    """Tells how a training ended.
+    """Summarizes a training: final loss, entropy and validation losses.
 
     Args:
         trainer: The trainer, as `train` left it.
@@ -206,12 +206,12 @@ def _best(progress):
     return history["step"][losses.index(best)], best
 
 
-class StoppedError(Exception):
-    """A training in which something is no longer finite. It says what."""
+class _StoppedError(Exception):
+    """A training that stopped because a number is no longer finite."""
 
 
 class Watch(keras.callbacks.Callback):
-    """Moves a progress bar, takes the time of steps, and sees a bad loss.
+    """Callback of the progress bar, the step times and diverged losses.
 
     Args:
         bar: A `tqdm.tqdm`.
@@ -278,7 +278,7 @@ class Watch(keras.callbacks.Callback):
         # Raised before the checkpoint is told, which would keep it.
         problem = _problem(self.model, logs["val_negative_log_likelihood"])
         if problem is not None:
-            raise StoppedError(problem)
+            raise _StoppedError(problem)
         logs["seconds_per_step"] = statistics.median(self._times)
         self._times = []
 
@@ -286,13 +286,13 @@ class Watch(keras.callbacks.Callback):
         """Checks that a `fit` has ended well.
 
         Raises:
-            StoppedError: If it has not.
+            _StoppedError: If it has not.
         """
         problem = self.problem
         if problem is None and self.model.not_finite is not None:
             problem = "a gradient or the learning rate is not finite"
         if problem is not None:
-            raise StoppedError(problem)
+            raise _StoppedError(problem)
 
 
 def make_optimizer(options: argparse.Namespace) -> keras.optimizers.Optimizer:

@@ -347,7 +347,7 @@ def _add_learning_rate(add):
 
 
 def check_optimizer_flags(options: argparse.Namespace) -> None:
-    """Checks what flags of the optimizer are worth together, without Keras.
+    """Checks combinations of optimizer flags, without Keras.
 
     Args:
         options: What `parse_arguments` returns.

@@ -1,4 +1,4 @@
-"""The report of what a command trained, its heat map, and what diverged."""
+"""The report of a training: results, heat map and diverged runs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -189,7 +189,7 @@ def _fronts(training, objectives):
 
 
 class ShownTexts(NamedTuple):
-    """Texts whose tokens are colored.
+    """Texts of a heat map, with the task's main metric of each.
 
     Attributes:
         prompts: List of strings.

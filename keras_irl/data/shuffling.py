@@ -53,7 +53,7 @@ class RowBatches(grain.MapDataset):
 
 
 def spread(num_rows: int, num_chosen: int) -> np.ndarray:
-    """Chooses rows from all over the data.
+    """Chooses rows that are evenly spread over the data.
 
     Args:
         num_rows: The number of rows.

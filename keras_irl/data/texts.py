@@ -25,7 +25,7 @@ class Texts(NamedTuple):
     mask: Tensor
 
     def decoded_mask(self) -> TokenMask:
-        """Reads of the sample weight what counts, and what goes on.
+        """Decodes the sample weight to a mask, and where texts go on.
 
         Returns:
             `keras_irl.ops.TokenMask` of tensors of shape `(B, T)`.

@@ -53,7 +53,7 @@ def text_packer(policy: Policy, max_length: int | None = None) -> "TextPacker":
             no end token, or if `max_length` leaves no room for an action.
     """
     has_encoder = layout_of(policy).has_encoder
-    packer_class = Seq2SeqPacker if has_encoder else CausalPacker
+    packer_class = _Seq2SeqPacker if has_encoder else _CausalPacker
     preprocessor = policy.preprocessor
     if preprocessor is None:
         raise ValueError(
@@ -212,7 +212,7 @@ class TextPacker(abc.ABC):
         return Texts(inputs, actions, encode_sample_weight(mask, continues))
 
 
-class CausalPacker(TextPacker):
+class _CausalPacker(TextPacker):
     """Packs texts for a `CausalLM`, which reads prompt and response as one."""
 
     def __init__(
@@ -225,14 +225,14 @@ class CausalPacker(TextPacker):
         super().__init__(preprocessor, max_length)
         probe = min(self.known)
         packed = CAUSAL.encode(preprocessor, ["", probe], _PROBE_LENGTH)
-        (bare, framed), self.pad_id = _real_ids(
+        (specials, framed), self.pad_id = _real_ids(
             packed[CAUSAL.token_ids], packed[CAUSAL.padding_mask]
         )
-        self.head, self.tail = _frame(bare, framed, *self.tokenize([probe]))
-        self.needs_prompt = not bare
+        self.head, self.tail = _frame(specials, framed, *self.tokenize([probe]))
+        self.needs_prompt = not specials
         self.check_max_length()
         # The first action and the state after it.
-        self.prompt_room = self.max_length - len(bare) - 1
+        self.prompt_room = self.max_length - len(specials) - 1
 
     def prefix(self, prompt: Sequence[int]) -> list[int]:
         """Lists the token ids before the first action."""
@@ -259,7 +259,7 @@ class CausalPacker(TextPacker):
         return inputs
 
 
-class Seq2SeqPacker(TextPacker):
+class _Seq2SeqPacker(TextPacker):
     """Packs prompts for an encoder, responses for a decoder stack."""
 
     def __init__(
@@ -280,16 +280,16 @@ class Seq2SeqPacker(TextPacker):
         packed = SEQ2SEQ.encode(
             preprocessor, ["", probe], _PROBE_LENGTH, _PROBE_LENGTH
         )
-        (bare, framed), self.encoder_pad_id = _real_ids(
+        (specials, framed), self.encoder_pad_id = _real_ids(
             *(packed[name] for name in SEQ2SEQ.prompt_inputs)
         )
-        self.head, self.tail = _frame(bare, framed, *self.tokenize([probe]))
+        self.head, self.tail = _frame(specials, framed, *self.tokenize([probe]))
         (self.start, _), self.pad_id = _real_ids(
             packed[SEQ2SEQ.token_ids], packed[SEQ2SEQ.padding_mask]
         )
-        self.needs_prompt = not bare
+        self.needs_prompt = not specials
         self.check_max_length()
-        self.prompt_room = self.prompt_length - len(bare)
+        self.prompt_room = self.prompt_length - len(specials)
 
     def prefix(self, prompt: Sequence[int]) -> list[int]:
         """Lists the token ids before the first action."""
@@ -331,10 +331,10 @@ def _real_ids(token_ids, padding_mask):
     return rows, int(token_ids[~is_real][0])
 
 
-def _frame(bare, framed, tokens):
+def _frame(specials, framed, tokens):
     """Splits the special tokens of a prompt into those before and after it."""
-    for split in range(len(bare) + 1):
-        head, tail = bare[:split], bare[split:]
+    for split in range(len(specials) + 1):
+        head, tail = specials[:split], specials[split:]
         if [*head, *tokens, *tail] == framed:
             return head, tail
     raise ValueError(

@@ -47,12 +47,12 @@ class Issue(NamedTuple):
 
 
 def error(name: str, problem: str, fix: str) -> Issue:
-    """An issue with which training would be wrong or do nothing."""
+    """Makes an error: training would be wrong, or change nothing."""
     return Issue(name, True, problem, fix)
 
 
 def warning(name: str, problem: str, fix: str) -> Issue:
-    """An issue that may be what was meant."""
+    """Makes a warning, of something that may be intended."""
     return Issue(name, False, problem, fix)
 
 

@@ -1,4 +1,4 @@
-"""Diagnosis of texts: masks, ends, and what the tokenizer does not know."""
+"""Diagnosis of texts: masks, end tokens, and unknown tokens."""
 
 import re
 import unicodedata
@@ -74,7 +74,7 @@ def unknown_issues(
     demonstrations: "Demonstrations | None",
     num_texts: int,
 ) -> "Iterator[Issue]":
-    """Finds what of the texts the policy's tokenizer does not know.
+    """Finds tokens and characters that the policy's tokenizer does not know.
 
     Args:
         policy: The language model that is trained.

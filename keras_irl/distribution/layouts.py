@@ -30,7 +30,7 @@ AXES = ("batch", "model")
 _MIN_SIZE = 2**16
 
 
-class Placed(NamedTuple):
+class _Placed(NamedTuple):
     """Placement of a variable on a mesh.
 
     Attributes:
@@ -124,7 +124,7 @@ class Sharded(keras.distribution.ModelParallel):
         return keras.distribution.TensorLayout(placed.axes, self.device_mesh)
 
     def axes_of(self, variable: keras.Variable) -> tuple[str | None, ...]:
-        """Names the axis of the mesh that each axis would be divided over.
+        """Names the mesh axis that each axis of a variable is divided over.
 
         Args:
             variable: A `keras.Variable`, wherever it lies.
@@ -302,7 +302,7 @@ class _Rules:
             )
 
     def place(self, variable):
-        """Returns where a variable goes, as `Placed`."""
+        """Returns where a variable goes, as `_Placed`."""
         shape = tuple(variable.shape)
         axes, why = [None] * len(shape), "small"
         if self.strategy == "data":
@@ -312,7 +312,7 @@ class _Rules:
         return self._placed(variable, axes, why)
 
     def placed_as_it_is(self, variable):
-        """Returns where a variable of an optimizer lies, as `Placed`."""
+        """Returns where a variable of an optimizer lies, as `_Placed`."""
         layout = layout_of_variable(variable)
         axes = [None] * len(variable.shape) if layout is None else layout.axes
         return self._placed(variable, axes, "of the optimizer")
@@ -322,7 +322,7 @@ class _Rules:
         num_parts = math.prod(self.sizes[a] for a in axes if a is not None)
         size = keras.backend.standardize_dtype(variable.dtype)
         num_bytes = math.prod(shape) * _bytes_of(size) // num_parts
-        return Placed(variable.path, shape, tuple(axes), why, num_bytes)
+        return _Placed(variable.path, shape, tuple(axes), why, num_bytes)
 
     def _divide(self, variable, shape):
         axes, why = [None] * len(shape), "fsdp"

@@ -184,7 +184,7 @@ def area_under_front(
           area under a front, as the hypervolume indicator.
     """
     points = _check_points("points", points, ndim=2, largest=100.0)
-    return float(areas(points, _check_reference(reference)))
+    return float(_areas(points, _check_reference(reference)))
 
 
 def area_difference(
@@ -249,7 +249,7 @@ def area_difference(
     # (num_points, num_prompts, 2) -> (1 + num_resamples, num_points, 2)
     value, *resampled = np.subtract(
         *(
-            areas(np.einsum("rn,pnx->rpx", weights, points), reference)
+            _areas(np.einsum("rn,pnx->rpx", weights, points), reference)
             for points in (first, second)
         )
     )
@@ -260,7 +260,7 @@ def area_difference(
     return AreaDifference(float(value), *ends)
 
 
-def areas(
+def _areas(
     points: np.ndarray, reference: tuple[float, float] = (0.0, 0.0)
 ) -> np.ndarray:
     """Computes the areas of many sets of points, which it does not check.

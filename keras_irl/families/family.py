@@ -245,7 +245,7 @@ _KINDS = {
 
 
 def family_of(policy: Policy) -> Family:
-    """Finds the family of a policy, for what its subclasses may do otherwise.
+    """Finds the family of a policy, by its exact class.
 
     Args:
         policy: A `CausalLM` or `Seq2SeqLM`.
@@ -278,7 +278,7 @@ def is_known(policy: Policy) -> bool:
 
 
 def nearest_family(policy: Policy) -> Family:
-    """Finds the family of a policy, or what it inherits from.
+    """Finds the family of a policy, or the nearest that it inherits from.
 
     Args:
         policy: A `CausalLM` or `Seq2SeqLM`.

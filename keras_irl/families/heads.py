@@ -35,7 +35,7 @@ _INPUTS = (
 
 
 def vocabulary_head(policy: Policy) -> "VocabularyHead":
-    """Returns how a policy turns hidden states into logits.
+    """Returns the vocabulary head of a policy: hidden states to logits.
 
     Args:
         policy: A language model of keras-hub.
@@ -105,7 +105,7 @@ def hidden_states(
 def q_values(
     policy: Policy, inputs: dict[str, Tensor], training: bool = False
 ) -> Tensor:
-    """Computes the logits of a policy, also of inputs that it can't read.
+    """Computes the logits of a policy, also of packed rows.
 
     Args:
         policy: A language model of keras-hub.

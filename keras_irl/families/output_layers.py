@@ -47,7 +47,7 @@ class OutputLayer:
         return self.layer(policy).reverse_dtype
 
     def obstacle(self, policy: Policy) -> tuple[str, str] | None:
-        """Why no `VocabularyHead` does the same and what says so, or `None`."""
+        """Why no `VocabularyHead` is equivalent, and the setting, or `None`."""
         quantization_mode = self.layer(policy).quantization_mode
         if quantization_mode is None:
             return None

@@ -56,7 +56,7 @@ def role_of(path: str, rank: int, family: Family) -> Role | None:
 
 
 def agreed_role(path: str, rank: int) -> Role | None:
-    """Finds the role of a variable whose family nobody tells.
+    """Finds the role of a variable on which all known families agree.
 
     A variable that is being made knows its path and nothing of its policy. All
     families are asked, except for those whose blocks have other names.

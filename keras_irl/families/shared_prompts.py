@@ -44,7 +44,7 @@ def share_prompts(
 def take_responses(
     inputs: dict[str, Tensor], take: Callable[[Tensor], Tensor]
 ) -> dict[str, Tensor]:
-    """Takes some rows of what may share prompts.
+    """Selects rows of a batch whose responses may share prompts.
 
     Args:
         inputs: Dictionary of tensors.
@@ -62,7 +62,7 @@ def shared_prompt_outputs(
     inputs: dict[str, Tensor],
     training: bool = False,
 ) -> Tensor:
-    """Computes what an encoder-decoder makes of responses to shared prompts.
+    """Computes an encoder-decoder's outputs, each shared prompt encoded once.
 
     The backbones of keras-hub encode a prompt for every response. Here they are
     cut in two where the encoder ends, and each response is given the states of

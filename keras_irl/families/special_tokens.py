@@ -44,7 +44,7 @@ _PROBE_LENGTH = 8
 
 
 class Marks(NamedTuple):
-    """The marks that a text must not have, unless they are at its border.
+    """Special tokens that a text may have at its border at most.
 
     Attributes:
         before: Marks that are put before a text when it is read, so that one
@@ -150,7 +150,7 @@ def text_marks(policy: Policy) -> tuple[Marks, Marks]:
 
 
 def left_out(num_texts: int, num_all: int, name: str) -> str:
-    """Tells that marks were left out, in the words of a warning.
+    """Text of the warning that special tokens were left out.
 
     Args:
         num_texts: The number of texts that had one.

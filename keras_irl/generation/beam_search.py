@@ -107,7 +107,7 @@ class BeamSearcher(BranchingSampler):
         return [*super().variables, self.length_penalty]
 
     def prepare(self, length_penalty: float) -> None:
-        """Sets the numbers that are no constants, for the next search."""
+        """Sets the length penalty of a search, which is not compiled in."""
         _, length_penalty = check_beams(
             self.num_return_sequences, length_penalty
         )
@@ -278,7 +278,7 @@ def _take_rows(x, rows):
 
 
 def check_beams(num_beams: Any, length_penalty: Any) -> tuple[int, float]:
-    """Refuses numbers that describe no search.
+    """Checks the number of beams and the length penalty.
 
     Returns:
         A tuple of the two, as plain numbers.

@@ -147,7 +147,7 @@ class BeamSearch:
 
     @property
     def is_random(self) -> bool:
-        """A search always finds the same."""
+        """False: a search always finds the same."""
         return False
 
     @property

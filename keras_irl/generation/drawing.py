@@ -195,7 +195,7 @@ def prefix_mask(inputs: dict[str, Tensor]) -> Tensor:
 
 
 class NotFiniteError(ValueError):
-    """A policy whose logits are not finite, so that it has nothing to say."""
+    """A policy whose logits are not finite, so that no token can be drawn."""
 
 
 class CompiledSampler:

@@ -155,7 +155,7 @@ class Stops:
         return ids[: ends[0] + 1] if len(ends) else ids
 
     def read(self, rows: Sequence[np.ndarray]) -> WrittenTexts:
-        """Makes texts of what `cut_tokens` returned.
+        """Decodes the tokens that `cut_tokens` returned.
 
         Args:
             rows: List of int arrays.

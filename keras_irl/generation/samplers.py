@@ -195,7 +195,7 @@ def _check_ids(stop_token_ids):
         ) from error
 
 
-def set_seed(
+def _set_seed(
     seed_generator: keras.random.SeedGenerator,
     seed: int,
     batch: int | None = None,
@@ -218,7 +218,7 @@ def set_seed(
 
 
 class TokenSampler(BranchingSampler):
-    """Draws tokens from `softmax(logits / temperature)`, or the likelier ones.
+    """Samples from `softmax(logits / temperature)`, by top-k and top-p too.
 
     With gᵢ independent standard Gumbel variables and a temperature τ,
 
@@ -281,7 +281,7 @@ class TokenSampler(BranchingSampler):
         if top_p is not None:
             self.top_p = keras.Variable(top_p, dtype="float32", trainable=False)
         self.seed_generator = keras.random.SeedGenerator(seed=0)
-        set_seed(self.seed_generator, seed)
+        _set_seed(self.seed_generator, seed)
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -296,7 +296,7 @@ class TokenSampler(BranchingSampler):
         *,
         batch: int | None = None,
     ) -> None:
-        """Sets the numbers that are no constants, for the next texts.
+        """Sets seed, temperature and top-p, which are not compiled in.
 
         Args:
             seed: Integer of at least 0.
@@ -307,7 +307,7 @@ class TokenSampler(BranchingSampler):
                 the seed. Defaults to `None`, for all there is.
         """
         temperature, _, top_p = check_sampling(temperature, None, top_p)
-        set_seed(self.seed_generator, seed, batch)
+        _set_seed(self.seed_generator, seed, batch)
         self.temperature.assign(temperature)
         if self.top_p is not None:
             self.top_p.assign(1.0 if top_p is None else top_p)
@@ -368,7 +368,7 @@ class TokenSampler(BranchingSampler):
         )[0]
 
     def compute_probabilities(self, logits: Tensor) -> Tensor:
-        """Hands the logits on: the noise belongs on them."""
+        """Returns the logits, to which the Gumbel noise is added."""
         return ops.cast(logits, "float32")
 
     def get_next_token(self, logits: Tensor) -> Tensor:
@@ -466,7 +466,7 @@ class _SamplingSettings(NamedTuple):
 def check_sampling(
     temperature: Any, top_k: Any, top_p: Any
 ) -> _SamplingSettings:
-    """Refuses numbers that describe no distribution over tokens.
+    """Checks temperature, top-k and top-p.
 
     Returns:
         `_SamplingSettings`, of plain numbers or `None`.

@@ -1,4 +1,4 @@
-"""Weights as a policy computes with them, cast once for many tokens."""
+"""Weights in the compute dtype, cast once for many generated tokens."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from keras_irl.types import Tensor
 
 
 def cast_once(scope: keras.StatelessScope, policy: Policy) -> None:
-    """Has layers read, within a scope, weights that are cast already.
+    """Scope in which layers read weights that are cast already.
 
     Under mixed precision each call of a layer casts its weights, and a
     generated token calls every layer: of a 270M policy on a CPU with PyTorch
@@ -31,7 +31,7 @@ def cast_once(scope: keras.StatelessScope, policy: Policy) -> None:
 
 
 def cast_weights(policy: Policy) -> list[tuple[keras.Variable, Tensor]]:
-    """Casts weights to what their layers compute in, where that differs.
+    """Casts weights to the compute dtype of their layers, where it differs.
 
     Args:
         policy: A `CausalLM` or `Seq2SeqLM`.

@@ -1,4 +1,4 @@
-"""Gradients of numbers that are not finite: zero or NaN, as they count."""
+"""Guarded gradients of nonfinite values: zero where masked, else NaN."""
 
 from collections.abc import Callable
 from typing import Any

@@ -69,7 +69,7 @@ def discriminator_loss(
 def adversarial_rewards(
     demonstration_logits: Tensor, reward_form: str = "softplus"
 ) -> Tensor:
-    """Computes the reward of every token from what the discriminator says.
+    """Computes the reward of every token from the discriminator's logit.
 
         r(D) = −log(1 − σ(D)) = log(1 + exp D)
 

@@ -158,7 +158,7 @@ def td_penalty(
 
 
 def check_discount(discount: float) -> float:
-    """Checks that a discount factor is one.
+    """Checks that a discount factor lies in [0, 1].
 
     Returns:
         The factor, a `float`.

@@ -80,7 +80,7 @@ def entropy_loss(entropies: Tensor, entropy_weight: float) -> Tensor:
 
 
 def check_entropy_weight(entropy_weight: Any) -> float:
-    """Checks that an entropy weight rewards, and does not punish, entropy.
+    """Checks that the weight of the entropy bonus is not negative.
 
     Returns:
         The weight, a `float`.

@@ -17,7 +17,7 @@ def policy_gradient_loss(
     advantages: Tensor,
     clip_ratio: float = 0.2,
 ) -> Tensor:
-    """Computes the clipped loss of every action that was sampled.
+    """Computes the clipped surrogate loss (PPO) of every sampled action.
 
     With ρₜ = π(aₜ | sₜ) / π_old(aₜ | sₜ), π_old being the policy that sampled,
 
@@ -67,7 +67,7 @@ def is_clipped(
     advantages: Tensor,
     clip_ratio: float = 0.2,
 ) -> Tensor:
-    """Tells which actions `policy_gradient_loss` gives no gradient.
+    """Tells which actions the clipping of PPO leaves without gradient.
 
     Args:
         log_probs: As in `policy_gradient_loss`, like all arguments.

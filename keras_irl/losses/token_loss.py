@@ -47,7 +47,7 @@ def require_mask(sample_weight: Tensor | None, owner: str) -> TokenMask:
 def told_what_continues(
     method: Callable[..., Any], *args: Any, continues: Tensor
 ) -> Any:
-    """Calls a method that may ask where texts go on.
+    """Calls a method, with the mask `continues` if it has such an argument.
 
     As Keras does with `training`, it is told only where it names it: a method
     that reads no next values need not.

@@ -67,7 +67,7 @@ def resampling_weights(
 def weights_with_sample(
     num_prompts: int, num_resamples: int, seed: int
 ) -> np.ndarray:
-    """Draws prompts with replacement, behind the sample that is drawn from.
+    """Draws prompts with replacement, after a row of the sample itself.
 
     Args:
         num_prompts: How many there are, and are drawn.
@@ -233,7 +233,7 @@ def t_interval(
 
 
 def resampled_variance(resampled: np.ndarray, size: int) -> float:
-    """The variance of an estimate, of its values on units that were drawn.
+    """The bootstrap variance of an estimate, from its resampled values.
 
     Args:
         resampled: Float array, the values.

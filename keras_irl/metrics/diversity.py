@@ -66,9 +66,9 @@ def self_bleu(
             tokenizer.
 
     Example:
-    >>> alike = ["the cat sat on the mat", "the cat sat on the mat"]
+    >>> same = ["the cat sat on the mat", "the cat sat on the mat"]
     >>> differ = ["the cat sat on the mat", "a dog ran to my house"]
-    >>> round(self_bleu([alike]), 1), round(self_bleu([differ]), 1)
+    >>> round(self_bleu([same]), 1), round(self_bleu([differ]), 1)
     (100.0, 0.0)
 
     References:

@@ -81,7 +81,7 @@ def rebuild(
 
 
 def policy_config(policy: Policy) -> dict[str, Any]:
-    """Describes a policy that is a part of another model.
+    """Serializes a policy that is a part of another model.
 
     Args:
         policy: A `CausalLM` or `Seq2SeqLM`.

@@ -198,7 +198,7 @@ class LowRankUpdates(keras.layers.Layer):
         ]
 
     def restore(self) -> None:
-        """Puts in what was loaded, and merged or set to zero with W."""
+        """Restores the loaded factors, which loading has merged or zeroed."""
         for variable, value in self._loaded:
             variable.assign(value)
         self._loaded = []

@@ -24,7 +24,7 @@ class ForwardPass(NamedTuple):
 
 
 class PolicyModel(keras.Model):
-    """Holds a policy and trains it; what looks at both relies on this alone.
+    """Base class of models that wrap a policy and hold its reward settings.
 
     Attributes:
         policy: The language model inside.

@@ -96,7 +96,7 @@ def scratch_policy(
     """
     family, size = _parse(name)
     max_prompt_length, max_length = check_lengths(max_prompt_length, max_length)
-    vocabulary_size = check_vocabulary_size(vocabulary_size)
+    vocabulary_size = _check_vocabulary_size(vocabulary_size)
     seed = check_integer("seed", seed, most=LARGEST_SEED)
     texts = draw_texts(texts)
     build = {"t5": _t5, "gpt2": _gpt2, "bart": _bart}[family]
@@ -146,7 +146,7 @@ def _t5(texts, vocabulary_size, *, max_prompt_length, max_length, sizes):
 
 
 def _gpt2(texts, vocabulary_size, *, max_prompt_length, max_length, sizes):
-    vocabulary, merges = byte_pair_vocabulary(texts, vocabulary_size - 1, [])
+    vocabulary, merges = _byte_pair_vocabulary(texts, vocabulary_size - 1, [])
     # Last, as in the GPT-2 that was published: padding has id 0, and
     # keras-hub's `generate` takes padding with the id of the end for an end.
     vocabulary["<|endoftext|>"] = len(vocabulary)
@@ -164,7 +164,7 @@ def _gpt2(texts, vocabulary_size, *, max_prompt_length, max_length, sizes):
 
 
 def _bart(texts, vocabulary_size, *, max_prompt_length, max_length, sizes):
-    vocabulary, merges = byte_pair_vocabulary(
+    vocabulary, merges = _byte_pair_vocabulary(
         texts, vocabulary_size, ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     )
     tokenizer = keras_hub.models.BartTokenizer(vocabulary, merges)
@@ -281,7 +281,7 @@ def _train(texts, vocabulary_size, model, rules):
     )
 
 
-def byte_pair_vocabulary(
+def _byte_pair_vocabulary(
     texts: Sequence[str], vocabulary_size: int, special_tokens: Sequence[str]
 ) -> tuple[dict[str, int], list[str]]:
     """Trains a byte-level byte-pair encoding, as GPT-2 and BART have.
@@ -324,7 +324,7 @@ def byte_pair_vocabulary(
     return vocabulary, merges
 
 
-def check_vocabulary_size(size: Any) -> int:
+def _check_vocabulary_size(size: Any) -> int:
     """Returns the size of a vocabulary as an `int`, or raises `ValueError`."""
     return check_integer("vocabulary_size", size, 1, _MAX_VOCABULARY)
 

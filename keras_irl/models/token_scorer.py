@@ -23,7 +23,7 @@ from keras_irl.types import Tensor
 
 @keras.saving.register_keras_serializable(package="keras_irl")
 class TokenScorer(keras.Model):
-    """Reads a text and gives each of its positions a number.
+    """A language model with a scalar head: a number for each position.
 
     The score of a position is a linear function of what the language model
     makes of the text up to there. It starts at 0 everywhere. GAIL's

@@ -33,7 +33,7 @@ CONTINUES = np.float32(-0.0)
 
 
 class TokenMask(NamedTuple):
-    """Tells of each token whether it counts, and whether its text goes on.
+    """Mask of the tokens that count, and of the states where texts go on.
 
     Attributes:
         weights: Float32 tensor of shape `(B, T)`, the plain mask: 1 where an
@@ -57,7 +57,7 @@ class TokenMask(NamedTuple):
 
 
 def encode_sample_weight(mask: Tensor, continues: Tensor) -> Tensor:
-    """Joins a mask, and where texts go on, to the sample weight of a batch.
+    """Encodes a mask, and where texts go on, as Keras's sample weight.
 
     Args:
         mask: Tensor or NumPy array of shape `(B, T)`, 1 where an action
@@ -93,7 +93,7 @@ def encode_sample_weight(mask: Tensor, continues: Tensor) -> Tensor:
 
 
 def decode_sample_weight(sample_weight: Tensor) -> TokenMask:
-    """Reads the sample weight of a batch: what counts, and what goes on.
+    """Decodes Keras's sample weight to a mask, and where texts go on.
 
     Args:
         sample_weight: Tensor or NumPy array of shape `(B, T)`; see this module.

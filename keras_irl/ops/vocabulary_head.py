@@ -68,7 +68,7 @@ class VocabularyHead(NamedTuple):
         return self._replace(kernel=None, bias=None, stored=None)
 
     def q_values(self, hidden_states: Tensor) -> Tensor:
-        """Computes the values of all tokens, in an array of all of them.
+        """Computes the logits of all tokens at once, without tiles.
 
         Args:
             hidden_states: Float tensor of shape `(B, T, D)`.

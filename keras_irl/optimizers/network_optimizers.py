@@ -12,7 +12,7 @@ from keras_irl.types import Tensor
 
 
 class WarmupOptimizer(keras.optimizers.Optimizer):
-    """Leaves an optimizer alone in the warm-up, until there is a gradient.
+    """Begins an optimizer's steps at the first gradient that is not zero.
 
     While others learn, the gradient of a policy is exactly zero. Adam would
     count such steps all the same: its moments stay zero, but their correction

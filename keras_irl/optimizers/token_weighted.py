@@ -22,7 +22,7 @@ from keras_irl.types import Tensor
 
 @keras.saving.register_keras_serializable(package="keras_irl")
 class TokenWeightedOptimizer(keras.optimizers.Optimizer):
-    """Averages accumulated gradients over tokens, and refuses broken ones.
+    """Averages accumulated gradients over tokens, and skips nonfinite ones.
 
     **Tokens.** With `gradient_accumulation_steps`, Keras takes the mean of the
     gradients of several batches. Each is the mean over the tokens of its batch,
@@ -119,7 +119,7 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
 
     @property
     def learning_rate(self) -> Any:
-        """That of the wrapped optimizer."""
+        """The learning rate of the wrapped optimizer."""
         return self.inner_optimizer.learning_rate
 
     @learning_rate.setter
@@ -128,12 +128,12 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
 
     @property
     def iterations(self) -> keras.Variable:
-        """Those of the wrapped optimizer."""
+        """The number of updates by the wrapped optimizer."""
         return self.inner_optimizer.iterations
 
     @property
     def has_given_up(self) -> bool:
-        """Whether no step is taken any more."""
+        """Whether `patience` nonfinite steps in a row have ended training."""
         return self.num_broken >= self.patience
 
     @property
@@ -143,7 +143,7 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
 
     @contextlib.contextmanager
     def weighing(self, num_tokens: Tensor | None) -> Iterator[None]:
-        """Tells how many tokens the next gradient is a mean of.
+        """Weighs the next gradient by the tokens that it is a mean of.
 
         Args:
             num_tokens: Scalar tensor, or `None` for as many as any other.

@@ -14,7 +14,7 @@ from keras_irl.types import Policy
 
 
 class ResponseTruncator:
-    """Cuts responses to what the window of a policy holds.
+    """Cuts responses to the maximum sequence length of a policy.
 
     Args:
         policy: A `CausalLM` or `Seq2SeqLM` with its preprocessor.

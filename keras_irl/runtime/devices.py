@@ -128,7 +128,7 @@ def check_divisible(num_rows: int | None, what: str = "batch_size") -> None:
 
 @contextlib.contextmanager
 def rows_in_words() -> Iterator[None]:
-    """Says what JAX's error means, where Keras can't divide some rows.
+    """Explains JAX's error about batches that its devices can't divide.
 
     Yields:
         Nothing.
@@ -151,7 +151,7 @@ def rows_in_words() -> Iterator[None]:
 
 @contextlib.contextmanager
 def laid_out_like(variable: keras.Variable) -> Iterator[None]:
-    """Lays what is made meanwhile out as a variable is.
+    """Gives new variables the layout of another, within a scope.
 
     Args:
         variable: A `keras.Variable`.

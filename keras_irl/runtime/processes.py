@@ -84,7 +84,7 @@ def replicated(tensors: Any) -> Any:
 
 
 def all_gather(numbers: Sequence[int]) -> "np.ndarray":
-    """Tells all processes some numbers of each. All of them must call it.
+    """Gathers numbers of every process on all. All of them must call it.
 
     It waits for the steps before it, and for the slowest of the processes.
 
@@ -113,7 +113,7 @@ _MESSAGE = 2**12
 
 
 def broadcast(text: str | None) -> str | None:
-    """Tells all processes what the first one says. All of them must call it.
+    """Broadcasts what the first process says. All of them must call it.
 
     Args:
         text: A string that counts on the first process, or `None`. What is

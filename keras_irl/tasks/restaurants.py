@@ -97,7 +97,7 @@ class Meaning(NamedTuple):
 
 
 class Template(NamedTuple):
-    """One of the ways to say a meaning.
+    """A phrasing of a meaning: order, phrases and division into sentences.
 
     Attributes:
         facts: The names of the facts, in the order in which they are said.
@@ -110,7 +110,7 @@ class Template(NamedTuple):
     sizes: tuple
 
     def text(self, meaning: Meaning) -> str:
-        """Writes a meaning in this way.
+        """Writes a meaning by this template.
 
         Args:
             meaning: A `Meaning`.
@@ -151,7 +151,7 @@ def all_meanings() -> list[Meaning]:
 
 
 def draw_template(generator: random.Random) -> Template:
-    """Draws one of the ways to say a meaning.
+    """Draws a random template.
 
     Every order of the facts is as likely as any other, and so is every
     division into sentences; of the phrases of a fact the first is drawn three
@@ -295,7 +295,7 @@ def load_restaurants(
 
 
 def meaning_of(text: str) -> Any:
-    """Finds what a text says of a restaurant.
+    """Finds the meaning of a text: a restaurant's name and facts.
 
     Args:
         text: String.

@@ -19,8 +19,8 @@ from keras_irl.types import Path
 if TYPE_CHECKING:
     from keras_irl.tasks.task import Task
 
-SOURCE = "generaltest2022.en-de.src.en"
-REFERENCE = "generaltest2022.en-de.ref.A.de"
+_SOURCE = "generaltest2022.en-de.src.en"
+_REFERENCE = "generaltest2022.en-de.ref.A.de"
 
 
 def load_wmt22(split: str = "train", path: Path | None = None) -> "Task":
@@ -92,7 +92,7 @@ def _pair(row):
 def _parallel_pairs(folder):
     """The pairs of the two files, and how many are blank in both."""
     pairs, num_blank_lines = [], 0
-    files = (folder / SOURCE, folder / REFERENCE)
+    files = (folder / _SOURCE, folder / _REFERENCE)
     for lines in itertools.zip_longest(*map(_texts, files)):
         for file, line, other in zip(files, lines, lines[::-1], strict=True):
             if not line and other:
@@ -130,5 +130,5 @@ _WMT22 = Published(
     {"test": "test"},
     "en-de",
     "train.jsonl, validation.jsonl and test.jsonl, or to be tested on with "
-    f"{SOURCE} and {REFERENCE}",
+    f"{_SOURCE} and {_REFERENCE}",
 )

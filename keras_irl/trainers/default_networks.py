@@ -76,7 +76,7 @@ def check_sharing(*scorers: Any) -> None:
 def check_learning(
     policy_gradient: PolicyGradient, rollouts: Any, mle_weight: float
 ) -> float:
-    """Checks how the policy is to learn.
+    """Checks the policy gradient, the rollouts and the likelihood weight.
 
     Returns:
         The weight of the likelihood, a `float`.

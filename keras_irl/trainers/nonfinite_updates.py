@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class SkippedUpdates:
-    """Leaves what a step has counted as it was, where its update is skipped.
+    """Restores the counters and metrics of a step whose update is skipped.
 
     The optimizer takes no step by a gradient that is not finite. What the loss
     has written meanwhile would be wrong as well: one NaN in a sum is NaN for

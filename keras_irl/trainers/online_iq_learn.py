@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @keras.saving.register_keras_serializable(package="keras_irl")
 class OnlineIQLearn(OnlineTrainer):
-    """Imitates demonstrations, and asks for consistent values on rollouts too.
+    """Imitates demonstrations, and penalizes implicit rewards on rollouts too.
 
         loss = E[−log π(aₜ | sₜ)] + λ {(1 − α) E[rₜ²] + α E'[rₜ²]}
         rₜ   = Q(sₜ, aₜ) − γ V(sₜ₊₁)

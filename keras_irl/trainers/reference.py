@@ -46,7 +46,7 @@ class PolicySnapshot(NamedTuple):
 
 
 def snapshot_policy(policy: Policy) -> PolicySnapshot:
-    """Copies a policy, to be compared with later.
+    """Takes a snapshot of a policy's weights, as a frozen reference.
 
     Args:
         policy: A language model.
@@ -75,7 +75,7 @@ def as_it_was(
     adapted: "Sequence[keras.Variable]",
     kept: "Sequence[keras.Variable]",
 ) -> Iterator[Policy]:
-    """Gives a policy the values that were kept of it, for a while.
+    """Scope in which a policy has the adapted weights of its snapshot.
 
     Args:
         policy: A language model after `keras_irl.models.enable_lora`.
@@ -97,7 +97,7 @@ def as_it_was(
 def policy_log_probs(
     policy: Policy, batch: Texts, tiles_vocabulary: bool
 ) -> Tensor:
-    """Computes how likely a policy is to take the actions of a batch.
+    """Computes the log-probabilities of a batch's actions under a policy.
 
     Args:
         policy: A language model.

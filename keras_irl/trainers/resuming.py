@@ -62,7 +62,7 @@ class Resuming(keras.callbacks.Callback):
         raise NotImplementedError
 
     def bring_back(self, trainer: keras.Model) -> None:
-        """Brings a trainer back to where it was, once nothing is refused.
+        """Restores the state of a trainer, once all checks have passed.
 
         Args:
             trainer: The trainer that `resume` was given.

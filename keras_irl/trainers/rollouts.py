@@ -371,7 +371,7 @@ def _check_inputs(policy, inputs, width):
 
 
 def check_rollouts(rollouts: Any) -> Rollouts:
-    """Returns rollouts, which must be some.
+    """Checks that an argument is a `Rollouts`, and returns it.
 
     Raises:
         ValueError: If they are anything else.

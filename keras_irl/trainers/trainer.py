@@ -356,7 +356,7 @@ class Trainer(FitLoop):
         return nan_unless_finite(loss, num_tokens) if training else loss
 
     def layer_losses(self, y_pred: Any, training: bool) -> Tensor:
-        """Sums what layers ask for themselves, as for a balance among experts.
+        """Sums the losses of layers, such as the load balance of experts.
 
         Args:
             y_pred: What `call` returned.

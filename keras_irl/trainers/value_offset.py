@@ -10,7 +10,7 @@ from keras_irl.ops import TokenStatistics
 from keras_irl.ops import offset_sums
 from keras_irl.types import Tensor
 
-CALIBRATION_STEPS = 10
+_CALIBRATION_STEPS = 10
 _DECAY = 0.95
 # Those that are found in training.
 MODES = ("auto", "running", "running_last")
@@ -164,7 +164,7 @@ class ValueOffset(keras.layers.Layer):
 
     def _calibrate(self, products, squares, step):
         step = ops.convert_to_tensor(step)
-        calibrates = ops.cast(step < CALIBRATION_STEPS, "float32")
+        calibrates = ops.cast(step < _CALIBRATION_STEPS, "float32")
         self.products.assign_add(calibrates * products)
         self.squares.assign_add(calibrates * squares)
         self.offset.assign(-ops.divide_no_nan(self.products, self.squares))
@@ -214,7 +214,7 @@ def _finite(sums):
 
 
 def value_offset_of(value_offset: Any) -> ValueOffset:
-    """Makes the offset of a trainer, which no other one shares.
+    """Makes a `ValueOffset` of a trainer's own from its argument.
 
     Args:
         value_offset: What `ValueOffset` takes first, or a `ValueOffset`, of

@@ -2,22 +2,16 @@ import numpy as np
 import pytest
 from testing import tiny_policy
 
-from keras_irl.data.tokenization import CausalPacker
-from keras_irl.data.tokenization import Seq2SeqPacker
 from keras_irl.data.tokenization import text_packer
 from keras_irl.ops import CONTINUES
 
 
-@pytest.mark.parametrize(
-    ("family", "kind"),
-    [("t5", Seq2SeqPacker), ("bart", Seq2SeqPacker), ("gpt2", CausalPacker)],
-)
-def test_the_packer_has_the_state_in_which_generation_starts(family, kind):
+@pytest.mark.parametrize("family", ["t5", "bart", "gpt2"])
+def test_the_packer_has_the_state_in_which_generation_starts(family):
     policy = tiny_policy(family)
     packer = text_packer(policy)
-    assert type(packer) is kind
     (tokens,) = packer.tokenize(["the"])
-    if kind is CausalPacker:
+    if family == "gpt2":
         inputs = policy.preprocessor.generate_preprocess(["the"])
         real = np.asarray(inputs["token_ids"])[
             np.asarray(inputs["padding_mask"], bool)

@@ -1,7 +1,5 @@
 """What holds for every family of text models in keras-hub."""
 
-import inspect
-
 import keras
 import keras_hub
 import numpy as np
@@ -10,8 +8,8 @@ from families import EXAMPLES
 from families import FAMILIES
 from families import LINEAR_ATTENTION
 from families import family_policy
+from families import record_of
 from families import shared_policy
-from family_table import FORGOTTEN
 from family_table import NO_DEMONSTRATIONS
 from family_table import NOT_OF_TEXT
 from family_table import table
@@ -28,8 +26,10 @@ PROMPTS, RESPONSES = ("the fox", "call me"), ("a dog", "the lazy")
 LENGTH = 24
 # Elsewhere each step of a training by hand takes seconds.
 IS_CHEAP = keras.config.backend() == "torch"
-# Who can't answer prompts while it is trained, and why.
-NOT_ONLINE = {"rwkv7": "reads prompts and responses apart"}
+# Who can't answer prompts while it is trained.
+NOT_ONLINE = [
+    name for name in FAMILIES if record_of(name).reads_prompt_separately
+]
 ONLINE = [name for name in FAMILIES if name not in NOT_ONLINE]
 HAVE_DEMONSTRATIONS = [
     name for name in FAMILIES if name not in NO_DEMONSTRATIONS
@@ -182,9 +182,10 @@ def test_objectives_that_draw_texts_of_their_own_move_the_policy(family):
         assert max(moved) > 1e-3
 
 
-@pytest.mark.parametrize(("family", "reason"), NOT_ONLINE.items())
-def test_who_can_not_draw_texts_of_its_own_says_why(family, reason):
+@pytest.mark.parametrize("family", NOT_ONLINE)
+def test_who_can_not_draw_texts_of_its_own_says_why(family):
     policy = shared_policy(family, LENGTH)
+    reason = "reads prompts and responses apart"
     for objective in (keras_irl.OnlineIQLearn, keras_irl.GAIL):
         with pytest.raises(ValueError, match=f"{reason}.*Received: policy of"):
             objective(policy)
@@ -197,13 +198,6 @@ def test_what_keras_hub_can_not_preprocess_still_fails(family):
         policy.preprocessor.generate_preprocess([""], sequence_length=LENGTH)
     with pytest.raises(Exception, match="out of (bounds|range)"):
         demonstrations(policy, PROMPTS, RESPONSES, 2)
-
-
-@pytest.mark.parametrize(("family", "option"), FORGOTTEN.items())
-def test_what_saved_models_forget_is_still_forgotten(family, option):
-    backbone = shared_policy(family, LENGTH).backbone
-    assert option in inspect.signature(type(backbone)).parameters
-    assert option not in backbone.get_config()
 
 
 def test_a_gemma4_that_caps_its_logits_twice_has_no_known_head():

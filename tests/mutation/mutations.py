@@ -280,7 +280,7 @@ MUTATIONS = [
             "trainers/value_offset.py",
             "trainers/value_offset_test.py",
             (
-                ("step < CALIBRATION_STEPS", "step < 10 * CALIBRATION_STEPS"),
+                ("step < _CALIBRATION_STEPS", "step < 10 * _CALIBRATION_STEPS"),
                 ("offset.assign(-ops.divide", "offset.assign(ops.divide"),
                 ("level = -ops.divide", "level = ops.divide"),
                 ("ops.where(is_new, self.decay, 1.0)", "self.decay"),

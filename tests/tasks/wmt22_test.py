@@ -6,11 +6,12 @@ import pytest
 
 from keras_irl.data import load_task
 from keras_irl.evaluation.sweeps import judge
-from keras_irl.tasks.wmt22 import REFERENCE
-from keras_irl.tasks.wmt22 import SOURCE
 from tests.testing import shared_data
 from tests.testing import write_json_lines
 
+# The names that they were published by.
+SOURCE = "generaltest2022.en-de.src.en"
+REFERENCE = "generaltest2022.en-de.ref.A.de"
 ROW = {"translation": {"en": "A dog.", "de": "Ein Hund."}}
 
 

@@ -9,9 +9,9 @@ from keras_irl.types import Tensor
 # Logits that the forward pass may keep for the backward pass, in sizes of the
 # kernel: as many as a training by Adam holds anyway, with weights, gradient and
 # two moments.
-KEPT_KERNELS = 4
+_KEPT_KERNELS = 4
 # Below this width, a logit is computed anew as fast as it is read.
-MIN_KEPT_WIDTH = 512
+_MIN_KEPT_WIDTH = 512
 
 
 class TileSizes(NamedTuple):
@@ -43,7 +43,7 @@ def fitting_tiles(
 ) -> TileSizes:
     """Halves tiles until one holds less than twice what a training does.
 
-    A training by Adam holds `KEPT_KERNELS` times the entries of the kernel
+    A training by Adam holds `_KEPT_KERNELS` times the entries of the kernel
     anyway. So a small policy does not take the memory of a large device for a
     tile.
 
@@ -56,7 +56,7 @@ def fitting_tiles(
         `TileSizes` that are no smaller than those of a processor.
     """
     block_size, tile_size = largest
-    least, limit = PROCESSOR.tile_size, 2 * KEPT_KERNELS
+    least, limit = PROCESSOR.tile_size, 2 * _KEPT_KERNELS
     while (
         tile_size > least
         and block_size * tile_size >= limit * vocabulary_size * width
@@ -111,7 +111,7 @@ def num_kept_tiles(tiling: Tiling, num_tokens: int, width: int) -> int:
     """Counts the tiles of which the forward pass keeps the logits.
 
     What it keeps, the backward pass need not compute anew: of four products of
-    tokens by vocabulary, one falls away. It may keep `KEPT_KERNELS` times the
+    tokens by vocabulary, one falls away. It may keep `_KEPT_KERNELS` times the
     entries of the kernel, which is all of them where a batch is small, and
     nothing that grows with a batch that is large.
 
@@ -123,9 +123,9 @@ def num_kept_tiles(tiling: Tiling, num_tokens: int, width: int) -> int:
     Returns:
         An integer, `tiling.num_tiles` at most.
     """
-    if width < MIN_KEPT_WIDTH:
+    if width < _MIN_KEPT_WIDTH:
         return 0
-    most = KEPT_KERNELS * tiling.vocabulary_size * width
+    most = _KEPT_KERNELS * tiling.vocabulary_size * width
     return min(tiling.num_tiles, most // (num_tokens * tiling.tile_size))
 
 
