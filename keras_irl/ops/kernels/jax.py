@@ -20,10 +20,10 @@ from jax import lax
 from keras_irl.ops.kernels.tiling import ACCELERATOR
 from keras_irl.ops.kernels.tiling import SMALL
 from keras_irl.ops.kernels.tiling import BlockStatistics
-from keras_irl.ops.kernels.tiling import ForwardPass
 from keras_irl.ops.kernels.tiling import HeadGradients
 from keras_irl.ops.kernels.tiling import PartStatistics
 from keras_irl.ops.kernels.tiling import RunningStatistics
+from keras_irl.ops.kernels.tiling import TiledForward
 from keras_irl.ops.kernels.tiling import num_kept_tiles
 from keras_irl.ops.statistics import TokenStatistics
 from keras_irl.types import Tensor
@@ -353,7 +353,7 @@ def _forward(
             expected = lax.dynamic_update_slice(
                 expected, found.expected, (start, 0)
             )
-        return ForwardPass(results, active, expected, found.logits)
+        return TiledForward(results, active, expected, found.logits)
 
     num_blocks = (num_tokens + size - 1) // size
     carry = _empty(tiling, hidden_states.shape, expects, num_kept)
@@ -369,7 +369,7 @@ def _empty(tiling, shape, expects, num_kept):
     if num_kept:
         of_logits = (num_kept, num_tokens, tiling.tile_size)
         logits = jnp.zeros(of_logits, "float32")
-    return ForwardPass(
+    return TiledForward(
         results,
         jnp.zeros((tiling.num_tiles, num_blocks), bool),
         jnp.zeros(shape, "float32") if expects else None,

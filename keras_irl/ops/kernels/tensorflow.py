@@ -16,8 +16,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from keras_irl.ops.kernels.tiling import PROCESSOR
-from keras_irl.ops.kernels.tiling import ForwardPass
 from keras_irl.ops.kernels.tiling import RunningStatistics
+from keras_irl.ops.kernels.tiling import TiledForward
 from keras_irl.ops.kernels.tiling import TileSizes
 from keras_irl.ops.statistics import TokenStatistics
 from keras_irl.types import Tensor
@@ -282,7 +282,7 @@ def _forward(tiles, hidden, actions):
     )
     active = tf.logical_not(tf.reduce_all(vanishing, axis=1))
     expected = [part / running[1][:, None] for part in expected]
-    return ForwardPass(statistics, active, expected)
+    return TiledForward(statistics, active, expected)
 
 
 def _nothing_yet(shape):

@@ -184,7 +184,7 @@ class BlockStatistics(NamedTuple):
         masses: Float32 array, the log-sum-exp of each tile for each token.
         expected: Float32 array of shape `(N, D)`, the expected entries of the
             head, or `None` where nobody asks for them.
-        logits: Those of all tokens so far that are kept, see `ForwardPass`.
+        logits: Those of all tokens so far that are kept, see `TiledForward`.
     """
 
     statistics: Any
@@ -193,7 +193,7 @@ class BlockStatistics(NamedTuple):
     logits: Tensor = None
 
 
-class ForwardPass(NamedTuple):
+class TiledForward(NamedTuple):
     """The forward pass over the tiles for all tokens.
 
     Attributes:
