@@ -470,7 +470,6 @@ POSITIONAL = (
     "generation/samplers.py: TokenSampler.run_loop",
     "generation/samplers.py: BranchingSampler.run_loop",
     "trainers/trainer.py: Trainer.compute_loss",
-    "ops/kernels/",
 )
 
 
@@ -489,17 +488,20 @@ def test_arguments_beyond_the_fourth_go_by_their_names():
 
 # Every command has these, and every backend its kernels.
 SHARED_NAMES = {"add_arguments", "check", "run"}
+OF_EACH_BACKEND = {
+    *("HeadTiles", "Slopes", "largest_tile", "statistics_of_tokens"),
+}
 
 
 def test_no_two_modules_define_one_name():
     places = collections.defaultdict(set)
     for path, tree in TREES.items():
-        if "kernels" in path.parts:
-            continue
+        shared = SHARED_NAMES if room(path) == "cli" else set()
+        if place(path) in {f"ops/kernels/{name}.py" for name in BACKENDS}:
+            shared = OF_EACH_BACKEND
         for node in tree.body:
             if isinstance(node, (ast.ClassDef, *FUNCTIONS)):
-                is_shared = room(path) == "cli" and node.name in SHARED_NAMES
-                if not (is_private(node.name) or is_shared):
+                if not (is_private(node.name) or node.name in shared):
                     places[node.name].add(place(path))
     assert {n: found for n, found in places.items() if len(found) > 1} == {}
 
@@ -575,24 +577,65 @@ def test_messages_of_the_command_line_are_not_rewritten():
 OF_THEIRS = ("keras_seams.py: call_decoder_with_cache",)
 
 
+def handed_on(function):
+    """Tuples that a function returns, keeps for later, or reads a part of."""
+    for node in ast.walk(function):
+        if isinstance(node, (ast.Return, ast.Yield)):
+            yield node.value
+        elif isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            if name.endswith((".append", ".add", ".appendleft", ".put")):
+                yield from node.args
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Attribute):
+                    yield node.value
+                # Whether a name has names of its own can't be told, but a
+                # slice has none.
+                if isinstance(node.value, ast.Subscript):
+                    if isinstance(node.value.slice, ast.Slice):
+                        yield target
+
+
+def nameless_tuples(function):
+    """Tuples of more than two meanings, each as the list of its parts."""
+    for value in handed_on(function):
+        if isinstance(value, ast.Tuple) and len(value.elts) > 2:
+            names = [ast.unparse(x) for x in value.elts]
+            # Keras takes `(x, y, sample_weight)`, and no names.
+            is_batch = names[:2] == ["inputs", "actions"]
+            # What goes on to others as it came is no tuple of its own.
+            is_passed = any(name.startswith("*") for name in names)
+            if not (is_batch or is_passed):
+                yield names
+
+
 def test_no_tuple_without_names_has_more_than_two_meanings():
     def check(path, tree):
         for function in functions(tree):
-            for node in ast.walk(function):
-                if not isinstance(node, (ast.Return, ast.Yield)):
-                    continue
-                if not isinstance(node.value, ast.Tuple):
-                    continue
-                names = [ast.unparse(x) for x in node.value.elts]
-                # Keras takes `(x, y, sample_weight)`, and no names.
-                is_batch = names[:2] == ["inputs", "actions"]
-                # What goes on to others as it came is no tuple of its own.
-                is_passed = any(name.startswith("*") for name in names)
-                known = f"{place(path)}: {function.name}" in OF_THEIRS
-                if len(names) > 2 and not (is_batch or is_passed or known):
-                    yield f"{function.name} returns ({', '.join(names)})"
+            if f"{place(path)}: {function.name}" not in OF_THEIRS:
+                for names in nameless_tuples(function):
+                    yield f"{function.name} has ({', '.join(names)})"
 
     assert violations(check) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "is_found"),
+    [
+        ("return a, b, c", True),
+        ("found.append((a, b, c))", True),
+        ("self.columns = (a, b, c)", True),
+        ("a, b, c = found[:3]", True),
+        ("a, b, c = found", False),
+        ("found.append((a, b))", False),
+        ("return a, *found", False),
+        ("return inputs, actions, mask", False),
+    ],
+)
+def test_a_tuple_without_names_is_found(line, is_found):
+    (function,) = ast.parse(f"def function():\n    {line}").body
+    assert bool([*nameless_tuples(function)]) == is_found
 
 
 def test_no_function_hides_its_module():
@@ -938,6 +981,7 @@ CALLED_BY_POSITION = (
     "generation/beam_search.py: hopeful",
     "generation/samplers.py: __call__",
     "generation/samplers.py: run_loop",
+    "ops/kernels/torch.py: forward",
     "trainers/trainer.py: compute_loss",
 )
 

@@ -55,6 +55,20 @@ def wait_for_writers(
         time.sleep(pause)
 
 
+class _FileState(NamedTuple):
+    """State of a file that is being written.
+
+    Attributes:
+        path: Its path.
+        size: Its size in bytes.
+        changed: When it was changed last, in nanoseconds since 1970.
+    """
+
+    path: str
+    size: int
+    changed: int
+
+
 def _half_written(directory):
     """The files of unfinished checkpoints, with sizes and times."""
     found = set()
@@ -62,7 +76,7 @@ def _half_written(directory):
         # Files come and go.
         with contextlib.suppress(OSError):
             status = path.stat()
-            found.add((str(path), status.st_size, status.st_mtime_ns))
+            found.add(_FileState(str(path), status.st_size, status.st_mtime_ns))
     return found
 
 

@@ -18,6 +18,20 @@ if TYPE_CHECKING:
     from keras_irl.trainers.trainer import Trainer
 
 
+class VariableDescription(NamedTuple):
+    """Description of a variable, which a file holds as a list.
+
+    Attributes:
+        path: Its path in Keras.
+        shape: Sequence of integers.
+        dtype: The name of its type, such as `"float32"`.
+    """
+
+    path: str
+    shape: Sequence[int]
+    dtype: str
+
+
 class TrainingState(NamedTuple):
     """The variables of a training, in the order that they are kept in.
 
@@ -53,10 +67,10 @@ class TrainingState(NamedTuple):
             for i, variable in enumerate(_flat(self))
         }
 
-    def description(self) -> dict[str, Any]:
-        """Returns the path, shape and type of each variable, for a file."""
+    def description(self) -> dict[str, list[VariableDescription]]:
+        """Returns a `VariableDescription` of each variable, for a file."""
         return {
-            name: [[v.path, list(v.shape), str(v.dtype)] for v in variables]
+            name: [_described(variable) for variable in variables]
             for name, variables in self._asdict().items()
         }
 
@@ -114,12 +128,13 @@ def described_targets(
     """Returns targets of variables that are not made yet.
 
     Args:
-        variables: List of a path, shape and type each.
+        variables: List of path, shape and type each, as a file holds them.
         first: The number of the first.
     """
+    described = (VariableDescription(*each) for each in variables)
     return {
-        f"{i:05d}": np.empty(shape, dtype)
-        for i, (_, shape, dtype) in enumerate(variables, first)
+        f"{i:05d}": np.empty(each.shape, each.dtype)
+        for i, each in enumerate(described, first)
     }
 
 
@@ -132,7 +147,8 @@ def difference(
         kept: List of a path, shape and type each, of a checkpoint.
         current: Likewise, of a trainer.
     """
-    for one, other in zip(kept, current, strict=False):
+    for pair in zip(kept, current, strict=False):
+        one, other = (VariableDescription(*each) for each in pair)
         if _without_numbers(one) != _without_numbers(other):
             return f"{_words(other)} where the checkpoint has {_words(one)}"
     if len(kept) != len(current):
@@ -140,15 +156,21 @@ def difference(
     return None
 
 
+def _described(variable):
+    return VariableDescription(
+        variable.path, list(variable.shape), str(variable.dtype)
+    )
+
+
 def _without_numbers(described):
     # Keras counts what has no name of its own, as long as a process lives.
-    path, shape, dtype = described
-    return [re.sub("_[0-9]+", "", path), list(shape), dtype]
+    path = re.sub("_[0-9]+", "", described.path)
+    return described._replace(path=path, shape=list(described.shape))
 
 
 def _words(described):
-    path, shape, dtype = described
-    return f"{path!r} of shape {tuple(shape)}, {dtype}"
+    shape = tuple(described.shape)
+    return f"{described.path!r} of shape {shape}, {described.dtype}"
 
 
 def assign_described(
@@ -168,10 +190,11 @@ def assign_described(
     """
     kept: dict[Any, list[Any]] = {}
     for each, value in zip(described, values, strict=True):
-        kept.setdefault(_key(each), []).append((each[0], value))
+        known = VariableDescription(*each)
+        kept.setdefault(_key(known), []).append((known.path, value))
     left = []
     for variable in variables:
-        found = kept.get(_key([variable.path, variable.shape, variable.dtype]))
+        found = kept.get(_key(_described(variable)))
         if found:
             variable.assign(found.pop(0)[1])
         else:
@@ -196,8 +219,8 @@ def scalars_of(
 
 def _key(described):
     # What a metric is made inside of depends on what sees the first batch.
-    path, shape, dtype = _without_numbers(described)
-    return (*path.split("/")[-2:], *shape, str(dtype))
+    known = _without_numbers(described)
+    return (*known.path.split("/")[-2:], *known.shape, known.dtype)
 
 
 def _flat(state):

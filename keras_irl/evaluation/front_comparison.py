@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -260,21 +261,45 @@ def _variances(policy, first, draws):
     """Variances of the difference and their degrees of freedom, by source."""
     one, other = policy.points, first.points
     num_prompts = draws.prompts.shape[1]
-    found = [(one[1:].mean(axis=1), other[1:].mean(axis=1), num_prompts)]
+    found = [_Source(one[1:].mean(axis=1), other[1:].mean(axis=1), num_prompts)]
     # Each prompt once.
     one, other = one[0], other[0]
     drawn = draws.runs(len(one), 1) @ _flat(one)
     if policy.runs == first.runs:
-        found.append((drawn, draws.runs(len(one), 1) @ _flat(other), len(one)))
+        drawn_too = draws.runs(len(one), 1) @ _flat(other)
+        found.append(_Source(drawn, drawn_too, len(one)))
     else:
         drawn_too = draws.runs(len(other), 2) @ _flat(other)
-        found.append((drawn, _repeated(other, drawn), len(one)))
-        found.append((_repeated(one, drawn), drawn_too, len(other)))
+        found.append(_Source(drawn, _repeated(other, drawn), len(one)))
+        found.append(_Source(_repeated(one, drawn), drawn_too, len(other)))
     return [
-        (resampled_variance(_differences(*pair), size), size - 1)
-        for *pair, size in found
-        if size > 1
+        (resampled_variance(source.differences(), source.size), source.size - 1)
+        for source in found
+        if source.size > 1
     ]
+
+
+class _Source(NamedTuple):
+    """Points of two policies, for draws of what one source of chance gives.
+
+    Attributes:
+        first: Float array `(num_draws, ...)` of the points of a policy.
+        second: Likewise, of the policy that it is compared with.
+        size: Integer, how many prompts or training runs are drawn from.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    size: int
+
+    def differences(self):
+        """The difference of the curves of each draw, `(num_draws,)`."""
+        return np.array(
+            [
+                compare_curves(one.reshape(-1, 2), other.reshape(-1, 2)).value
+                for one, other in zip(self.first, self.second, strict=True)
+            ]
+        )
 
 
 def _flat(points):
@@ -285,16 +310,6 @@ def _flat(points):
 def _repeated(points, drawn):
     """The mean over runs, as often as there are draws."""
     return np.broadcast_to(_flat(points).mean(0), (len(drawn), points[0].size))
-
-
-def _differences(first, second):
-    pairs = zip(first, second, strict=True)
-    return np.array(
-        [
-            compare_curves(one.reshape(-1, 2), other.reshape(-1, 2)).value
-            for one, other in pairs
-        ]
-    )
 
 
 def _check(rows, task, metric):

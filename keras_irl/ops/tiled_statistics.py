@@ -85,9 +85,7 @@ def tiled_token_statistics(
         mask=(mask, "BT"),
     )
     hidden_states, kernel, bias = head.tensors(hidden_states)
-    if head.scale != 1.0:
-        scale = ops.cast(head.scale, hidden_states.dtype)
-        hidden_states = hidden_states * scale
+    hidden_states = _scaled(hidden_states, head.scale)
     largest = tile_sizes_of_device(
         head.vocabulary_size, hidden_states.shape[-1]
     )
@@ -133,9 +131,9 @@ def _on_one_device(tokens, arrays, head, *, tiling):
         ops.reshape(hidden_states, (-1, hidden_states.shape[-1])),
         *arrays,
         ops.reshape(actions, (-1,)),
-        ops.reshape(counts, (-1,)),
-        head.without_arrays(),
-        tiling,
+        counts=ops.reshape(counts, (-1,)),
+        head=head.without_arrays(),
+        tiling=tiling,
     )
     return [ops.reshape(x, shape) for x in results]
 
@@ -144,17 +142,22 @@ def _on_devices(tokens, arrays, head, largest):
     # Only here: Keras distributes on JAX alone.
     from keras_irl.ops.kernels import jax_mesh
 
-    hidden_states, actions, counts = tokens
     stored = head.kernel if head.stored is None else head.stored
     return jax_mesh.statistics_on_devices(
-        hidden_states,
+        tokens,
         *arrays,
-        actions,
-        counts,
         head=head.without_arrays(),
         largest=largest,
-        place=jax_mesh.placement(stored, head.axes, actions.shape[0]),
+        place=jax_mesh.placement(stored, head.axes, tokens.actions.shape[0]),
     )
+
+
+def _scaled(hidden_states, scale):
+    """Hidden states by what their head multiplies them with."""
+    if scale != 1.0:
+        scale = ops.cast(scale, hidden_states.dtype)
+        hidden_states = hidden_states * scale
+    return hidden_states
 
 
 def _block_size(shape, largest):

@@ -11,7 +11,6 @@ blocks ends with the last token that counts.
 
 import functools
 from typing import TYPE_CHECKING
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,10 +19,12 @@ from jax import lax
 from keras_irl.ops.kernels.tiling import ACCELERATOR
 from keras_irl.ops.kernels.tiling import SMALL
 from keras_irl.ops.kernels.tiling import BlockStatistics
-from keras_irl.ops.kernels.tiling import ForwardPass
 from keras_irl.ops.kernels.tiling import HeadGradients
 from keras_irl.ops.kernels.tiling import PartStatistics
 from keras_irl.ops.kernels.tiling import RunningStatistics
+from keras_irl.ops.kernels.tiling import SlopeColumns
+from keras_irl.ops.kernels.tiling import TiledForward
+from keras_irl.ops.kernels.tiling import TiledInputs
 from keras_irl.ops.kernels.tiling import num_kept_tiles
 from keras_irl.ops.statistics import TokenStatistics
 from keras_irl.types import Tensor
@@ -39,19 +40,24 @@ class Slopes:
 
     def __init__(
         self,
-        values: Tensor,
-        entropies: Tensor,
-        to_values: Tensor,
-        to_entropies: Tensor,
+        statistics: PartStatistics,
+        upstream: PartStatistics,
         soft_cap: float | None,
     ) -> None:
-        self.columns = (values, values - entropies, to_values, to_entropies)
+        self.columns = SlopeColumns(
+            statistics.values,
+            statistics.values - statistics.entropies,
+            upstream.values,
+            upstream.entropies,
+        )
         self.soft_cap = soft_cap
 
     def __call__(self, logits: Tensor, start: Tensor) -> Tensor:
-        values, means, to_values, to_entropies = (
-            lax.dynamic_slice_in_dim(column, start, len(logits))[:, None]
-            for column in self.columns
+        values, means, to_values, to_entropies = SlopeColumns(
+            *(
+                lax.dynamic_slice_in_dim(column, start, len(logits))[:, None]
+                for column in self.columns
+            )
         )
         probabilities = jnp.exp(logits - values)
         inside = jnp.where(probabilities > 0, logits, 0.0)
@@ -66,19 +72,16 @@ class HeadTiles:
 
     def __init__(
         self,
-        kernel: Tensor,
-        bias: Tensor | None,
+        inputs: TiledInputs,
         head: "VocabularyHead",
         tiling: "Tiling",
-        *,
-        limit: Tensor | None = None,
     ) -> None:
-        self.kernel = kernel
-        self.bias = bias
+        self.kernel = inputs.kernel
+        self.bias = inputs.bias
+        # Entries from there on are padding; `None` where there are none.
+        self.limit = inputs.limit
         self.head = head
         self.tiling = tiling
-        # Entries from there on are padding; `None` where there are none.
-        self.limit = limit
         self.axis = head.axes.index("V")
 
     def logits(self, hidden: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,9 +109,10 @@ class HeadTiles:
 
     def add(
         self,
-        sums: Any,
-        slopes: Any,
+        sums: HeadGradients,
+        slopes: Tensor,
         hidden: Tensor,
+        *,
         start: Tensor,
         number: Tensor,
     ) -> HeadGradients:
@@ -182,6 +186,7 @@ def statistics_of_tokens(
     kernel: Tensor,
     bias: Tensor | None,
     actions: Tensor,
+    *,
     counts: Tensor,
     head: "VocabularyHead",
     tiling: "Tiling",
@@ -202,7 +207,13 @@ def statistics_of_tokens(
         that don't count.
     """
     found = counted_statistics(
-        hidden_states, kernel, bias, actions, counts, head, tiling
+        hidden_states,
+        kernel,
+        bias,
+        actions,
+        counts=counts,
+        head=head,
+        tiling=tiling,
     )
     is_argmax = jnp.where(counts, found.action_values >= found.highest, False)
     return TokenStatistics(*found[:3], is_argmax.astype("float32"))
@@ -213,10 +224,10 @@ def counted_statistics(
     kernel: Tensor,
     bias: Tensor | None,
     actions: Tensor,
+    *,
     counts: Tensor,
     head: "VocabularyHead",
     tiling: "Tiling",
-    *,
     limit: Tensor | None = None,
 ) -> PartStatistics:
     """Computes what `statistics_of_tokens` does, of a part of the vocabulary.
@@ -243,100 +254,83 @@ def counted_statistics(
     order = jnp.pad(order, (0, padding), constant_values=order[-1])
     # What stands elsewhere, NaN included, must not reach a sum.
     states = jnp.where(counts[order][:, None], hidden_states[order], 0.0)
-    num_tokens = jnp.sum(counts)
-    results = _tiled_statistics(
-        states,
-        kernel,
-        bias,
-        actions[order],
-        num_tokens,
-        limit,
-        head,
-        tiling,
+    inputs = TiledInputs(
+        states, kernel, bias, actions[order], jnp.sum(counts), limit
     )
+    results = _tiled_statistics(inputs, head, tiling)
     places = jnp.argsort(order[:size])
     return PartStatistics(
         *(jnp.where(counts, result[:size][places], 0.0) for result in results)
     )
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(6, 7))
-def _tiled_statistics(
-    hidden_states, kernel, bias, actions, num_tokens, limit, head, tiling
-):
-    # Only the first `num_tokens` count; the list is made of whole blocks.
-    tiles = HeadTiles(kernel, bias, head, tiling, limit=limit)
-    return _forward(tiles, hidden_states, actions, num_tokens).statistics
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def _tiled_statistics(inputs, head, tiling):
+    return _forward(HeadTiles(inputs, head, tiling), inputs).statistics
 
 
-def _tiled_forward(
-    hidden_states, kernel, bias, actions, num_tokens, limit, head, tiling
-):
-    tiles = HeadTiles(kernel, bias, head, tiling, limit=limit)
+def _tiled_forward(inputs, head, tiling):
     found = _forward(
-        tiles,
-        hidden_states,
-        actions,
-        num_tokens,
+        HeadTiles(inputs, head, tiling),
+        inputs,
         # Either is of use, and never both.
         expects=not head.is_trained,
         num_kept=(
-            num_kept_tiles(tiling, *hidden_states.shape)
+            num_kept_tiles(tiling, *inputs.hidden_states.shape)
             if head.is_trained and keeps_logits()
             else 0
         ),
     )
-    inputs = (hidden_states, kernel, bias, actions, limit)
     return found.statistics, (inputs, found)
 
 
 def _tiled_backward(head, tiling, kept, upstream):
-    (hidden_states, kernel, bias, actions, limit), found = kept
-    active, expected = found.active, found.expected
-    tiles = HeadTiles(kernel, bias, head, tiling, limit=limit)
-    slopes = Slopes(*found.statistics[1:3], *upstream[1:3], head.soft_cap)
+    inputs, found = kept
+    states, kernel, bias = inputs.hidden_states, inputs.kernel, inputs.bias
+    tiles = HeadTiles(inputs, head, tiling)
+    slopes = Slopes(found.statistics, upstream, head.soft_cap)
+    back = functools.partial(_backward, tiles, slopes, states, found.active)
     if head.is_trained:
-        sums = _backward(tiles, slopes, hidden_states, active, found.logits)
+        sums = back(kept=found.logits)
     else:
         to_hidden = lax.cond(
-            jnp.any(upstream[2] != 0),
-            lambda: (
-                _backward(tiles, slopes, hidden_states, active).hidden_states
-            ),
-            lambda: upstream[1][:, None] * expected,
+            jnp.any(upstream.entropies != 0),
+            lambda: back().hidden_states,
+            lambda: upstream.values[:, None] * found.expected,
         )
         sums = HeadGradients(to_hidden)
-    to_hidden, to_kernel, to_bias = _add_taken(
-        tiles, sums, hidden_states, actions, upstream[0]
-    )
+    sums = _add_taken(tiles, sums, inputs, upstream.action_values)
+    to_hidden, to_kernel, to_bias = sums
     if not head.is_trained:
         to_kernel = jnp.zeros_like(kernel)
         to_bias = None if bias is None else jnp.zeros_like(bias)
-    gradients = HeadGradients(
-        to_hidden.astype(hidden_states.dtype),
+    gradients = TiledInputs(
+        to_hidden.astype(states.dtype),
         to_kernel.astype(kernel.dtype),
         None if bias is None else to_bias.astype(bias.dtype),
+        actions=None,
+        num_tokens=None,
+        limit=None,
     )
-    # None of the actions, and none of their number or that of the entries.
-    return *gradients, None, None, None
+    return (gradients,)
 
 
 _tiled_statistics.defvjp(_tiled_forward, _tiled_backward)
 
 
-def _forward(
-    tiles, hidden_states, actions, num_tokens, *, expects=False, num_kept=0
-):
+def _forward(tiles, inputs, *, expects=False, num_kept=0):
     """The statistics, the tiles that matter, and what spares a product."""
-    tiling = tiles.tiling
+    hidden_states, tiling = inputs.hidden_states, tiles.tiling
     size = tiling.block_size
 
     def block(index, carry):
         results, active, expected, logits = carry
         start = index * size
         hidden = lax.dynamic_slice_in_dim(hidden_states, start, size)
-        taken = lax.dynamic_slice_in_dim(actions, start, size)
-        found = _block_statistics(tiles, hidden, taken, expects, logits, start)
+        taken = lax.dynamic_slice_in_dim(inputs.actions, start, size)
+        found = _block_statistics(
+            tiles, hidden, taken, start, expects=expects, kept=logits
+        )
         results = PartStatistics(
             *(
                 lax.dynamic_update_slice(result, part, (start,))
@@ -353,9 +347,9 @@ def _forward(
             expected = lax.dynamic_update_slice(
                 expected, found.expected, (start, 0)
             )
-        return ForwardPass(results, active, expected, found.logits)
+        return TiledForward(results, active, expected, found.logits)
 
-    num_blocks = (num_tokens + size - 1) // size
+    num_blocks = (inputs.num_tokens + size - 1) // size
     carry = _empty(tiling, hidden_states.shape, expects, num_kept)
     return lax.fori_loop(0, num_blocks, block, carry)
 
@@ -369,7 +363,7 @@ def _empty(tiling, shape, expects, num_kept):
     if num_kept:
         of_logits = (num_kept, num_tokens, tiling.tile_size)
         logits = jnp.zeros(of_logits, "float32")
-    return ForwardPass(
+    return TiledForward(
         results,
         jnp.zeros((tiling.num_tiles, num_blocks), bool),
         jnp.zeros(shape, "float32") if expects else None,
@@ -377,7 +371,7 @@ def _empty(tiling, shape, expects, num_kept):
     )
 
 
-def _block_statistics(tiles, hidden, taken, expects, kept, start):
+def _block_statistics(tiles, hidden, taken, start, *, expects, kept):
     size, num_tiles = tiles.tiling.block_size, tiles.tiling.num_tiles
     num_kept = 0 if kept is None else len(kept)
 
@@ -438,7 +432,7 @@ def _rise(highest, new_highest):
     return jnp.where(jnp.isinf(highest), 0.0, highest - new_highest)
 
 
-def _backward(tiles, slopes, hidden_states, active, kept=None):
+def _backward(tiles, slopes, hidden_states, active, *, kept=None):
     size, num_kept = tiles.tiling.block_size, 0 if kept is None else len(kept)
     # The blocks of a tile that are worth a visit come first.
     order = jnp.argsort(~active, axis=1)
@@ -454,7 +448,8 @@ def _backward(tiles, slopes, hidden_states, active, kept=None):
                 logits = lax.dynamic_slice(kept, place, shape)[0]
             else:
                 logits, _ = tiles.logits(hidden, number)
-            return tiles.add(sums, slopes(logits, start), hidden, start, number)
+            parts = slopes(logits, start)
+            return tiles.add(sums, parts, hidden, start=start, number=number)
 
         return lax.fori_loop(0, counts[number], block, sums)
 
@@ -475,11 +470,11 @@ def _loop(start, stop, body, carry):
     return lax.fori_loop(start, stop, body, carry) if start < stop else carry
 
 
-def _add_taken(tiles, sums, hidden_states, actions, upstream):
+def _add_taken(tiles, sums, inputs, upstream):
     """Adds the gradient of the action values: one row of the head a token."""
     to_hidden, to_kernel, to_bias = sums
+    hidden, actions = inputs.hidden_states.astype("float32"), inputs.actions
     rows = tiles.rows(actions).astype("float32")
-    hidden = hidden_states.astype("float32")
     if tiles.head.soft_cap is not None:
         logits = jnp.sum(hidden * rows, axis=-1)
         if tiles.bias is not None:

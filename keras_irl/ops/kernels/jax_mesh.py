@@ -105,11 +105,9 @@ def _dividing_axis(layout, kernel, axis, sizes):
 
 
 def statistics_on_devices(
-    hidden_states: Tensor,
+    tokens: CountedTokens,
     kernel: Tensor,
     bias: Tensor | None,
-    actions: Tensor,
-    counts: Tensor,
     *,
     head: "VocabularyHead",
     largest: TileSizes,
@@ -118,11 +116,9 @@ def statistics_on_devices(
     """Computes the statistics of the tokens of a batch, on all devices.
 
     Args:
-        hidden_states: Float array of shape `(B, T, D)`.
+        tokens: Those of the batch, as `CountedTokens`.
         kernel: Float array, `(V, D)` or `(D, V)`.
         bias: Float array of shape `(V,)`, or `None`.
-        actions: Integer array of shape `(B, T)`.
-        counts: Boolean array of shape `(B, T)`.
         head: A `VocabularyHead` without arrays.
         largest: The most tokens and entries of a tile.
         place: A `Placement`.
@@ -136,31 +132,22 @@ def statistics_on_devices(
     divided = "D" if place.is_exchanged else "V"
     kernel_axes[head.axes.index(divided)] = place.entries
     rows = spec(place.tokens)
-    specs = [rows, spec(*kernel_axes), rows, rows]
-    given = [hidden_states, kernel, actions, counts]
-    if bias is not None:
-        specs.append(spec(None if place.is_exchanged else place.entries))
-        given.append(bias)
+    of_bias = spec(None if place.is_exchanged else place.entries)
 
-    def part(hidden_states, kernel, actions, counts, bias=None):
-        return _of_a_device(
-            CountedTokens(hidden_states, actions, counts),
-            (kernel, bias),
-            head,
-            largest,
-            place,
-        )
+    def part(tokens, kernel, bias):
+        arrays = (kernel, bias)
+        return _of_a_device(tokens, arrays, head, largest=largest, place=place)
 
     return jax.shard_map(
         part,
         mesh=place.mesh,
-        in_specs=tuple(specs),
+        in_specs=(CountedTokens(*[rows] * 3), spec(*kernel_axes), of_bias),
         out_specs=TokenStatistics(*[rows] * 4),
         check_vma=False,
-    )(*given)
+    )(tokens, kernel, bias)
 
 
-def _of_a_device(tokens, arrays, head, largest, place):
+def _of_a_device(tokens, arrays, head, *, largest, place):
     """The part of the statistics that one device computes."""
     shape = tokens.actions.shape
     axis = place.entries
@@ -187,9 +174,9 @@ def _of_a_device(tokens, arrays, head, largest, place):
         kernel,
         bias,
         jnp.where(is_here, actions - first, 0),
-        counts,
-        head,
-        tiling,
+        counts=counts,
+        head=head,
+        tiling=tiling,
         limit=limit,
     )
     if axis is not None:

@@ -16,8 +16,10 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from keras_irl.ops.kernels.tiling import PROCESSOR
-from keras_irl.ops.kernels.tiling import ForwardPass
+from keras_irl.ops.kernels.tiling import HeadGradients
 from keras_irl.ops.kernels.tiling import RunningStatistics
+from keras_irl.ops.kernels.tiling import SlopeColumns
+from keras_irl.ops.kernels.tiling import TiledForward
 from keras_irl.ops.kernels.tiling import TileSizes
 from keras_irl.ops.statistics import TokenStatistics
 from keras_irl.types import Tensor
@@ -35,14 +37,22 @@ class Slopes:
     """The derivative of values and entropies by each logit of a tile."""
 
     def __init__(
-        self, statistics: Any, upstream: TokenStatistics, soft_cap: float | None
+        self,
+        statistics: TokenStatistics,
+        upstream: TokenStatistics,
+        soft_cap: float | None,
     ) -> None:
-        _, values, entropies, _ = statistics
-        columns = (values, values - entropies, *upstream[1:3])
-        self.columns = [column[:, None] for column in columns]
-        self.to_values = self.columns[2]
+        columns = SlopeColumns(
+            statistics.values,
+            statistics.values - statistics.entropies,
+            upstream.values,
+            upstream.entropies,
+        )
+        self.columns = SlopeColumns(*(column[:, None] for column in columns))
         # Each pass over a tile takes time, and few losses have an entropy.
-        self.has_entropies = tf.reduce_any(tf.not_equal(upstream[2], 0.0))
+        self.has_entropies = tf.reduce_any(
+            tf.not_equal(upstream.entropies, 0.0)
+        )
         self.soft_cap = soft_cap
 
     def __call__(self, logits: Tensor) -> Tensor:
@@ -164,6 +174,7 @@ def statistics_of_tokens(
     kernel: Tensor,
     bias: Tensor | None,
     actions: Tensor,
+    *,
     counts: Tensor | None,
     head: "VocabularyHead",
     tiling: "Tiling",
@@ -186,7 +197,7 @@ def statistics_of_tokens(
     if counts is None:
         return TokenStatistics(
             *_tiled_statistics(
-                hidden_states, kernel, bias, actions, head, tiling
+                hidden_states, kernel, bias, actions, head=head, tiling=tiling
             )
         )
     rows = tf.where(counts)
@@ -195,8 +206,8 @@ def statistics_of_tokens(
         kernel,
         bias,
         tf.gather_nd(actions, rows),
-        head,
-        tiling,
+        head=head,
+        tiling=tiling,
     )
     shape = tf.shape(actions, out_type=rows.dtype)
     return TokenStatistics(
@@ -204,41 +215,49 @@ def statistics_of_tokens(
     )
 
 
-def _tiled_statistics(hidden_states, kernel, bias, actions, head, tiling):
+def _tiled_statistics(hidden_states, kernel, bias, actions, *, head, tiling):
     @tf.custom_gradient
     def compute(hidden_states, kernel, *bias):
         tiles = HeadTiles(kernel, *(bias or [None]), head, tiling)
         found = _forward(tiles, hidden_states, actions)
-        statistics, active, expected = found[:3]
 
         def gradient(*upstream, variables=None):
             del variables
-            tensors = (hidden_states, kernel, *bias)
-            taken = _Taken(tiles, hidden_states, actions, upstream[0])
-            slopes = Slopes(statistics, upstream, head.soft_cap)
-            backward = _backward if head.is_trained else _backward_frozen
-            sums = backward(
-                tiles, hidden_states, slopes, active, *expected, taken
+            upstream = TokenStatistics(*upstream)
+            slopes = Slopes(found.statistics, upstream, head.soft_cap)
+            taken = _Taken(
+                tiles, hidden_states, actions, upstream.action_values
             )
-            sums = [*sums, *[None] * (len(tensors) - len(sums))]
+            backward = _backward if head.is_trained else _backward_frozen
+            sums = backward(tiles, hidden_states, slopes, found, taken=taken)
+            tensors = [hidden_states, kernel, *bias]
             return [
                 None if total is None else tf.cast(total, tensor.dtype)
-                for total, tensor in zip(sums, tensors, strict=True)
+                for total, tensor in zip(
+                    sums[: len(tensors)], tensors, strict=True
+                )
             ]
 
-        return tuple(statistics), gradient
+        return tuple(found.statistics), gradient
 
     bias = [] if bias is None else [tf.convert_to_tensor(bias)]
     return compute(hidden_states, tf.convert_to_tensor(kernel), *bias)
 
 
 class _ForwardState(NamedTuple):
-    """State of the walk over tiles; `expected` is empty, or one tensor."""
+    """State of the walk over tiles.
+
+    Attributes:
+        number: Integer, the tile that comes next.
+        running: The statistics of the tiles so far.
+        masses: `tf.TensorArray` of the log-sum-exps of each tile.
+        expected: Empty list, or of one float32 tensor `(N, D)`.
+    """
 
     number: Tensor
     running: RunningStatistics
-    masses: Tensor
-    expected: Tensor
+    masses: tf.TensorArray
+    expected: list
 
 
 def _forward(tiles, hidden, actions):
@@ -247,7 +266,6 @@ def _forward(tiles, hidden, actions):
     def tile(number, running, masses, expected):
         highest, total, moment, action_values = running
         logits, first = tiles.logits(hidden, number)
-        found = _found(logits, actions, first, number * tiles.size)
         new_highest = tf.maximum(highest, tf.reduce_max(logits, axis=1))
         rise = tf.where(number > 0, highest - new_highest, 0.0)
         depths = logits - new_highest[:, None]
@@ -259,30 +277,29 @@ def _forward(tiles, hidden, actions):
             total * shrink + added,
             (moment + rise * total) * shrink
             + tf.einsum("nv,nv->n", weights, depths),
-            action_values + found,
+            action_values + _found(logits, actions, first, number * tiles.size),
         )
-        mass = new_highest + tf.math.log(added)
+        masses = masses.write(number, new_highest + tf.math.log(added))
         expected = [
             part * shrink[:, None]
             + tiles.entries_by(weights, logits, hidden.dtype, number)
             for part in expected
         ]
-        masses = masses.write(number, mass)
         return _ForwardState(number + 1, running, masses, expected)
 
     running = _nothing_yet(tf.shape(actions))
     masses = tf.TensorArray(tf.float32, tiles.num_tiles, element_shape=[None])
     expected = [] if tiles.head.is_trained else [tf.zeros(tf.shape(hidden))]
-    _, running, masses, expected = tiles.walk(tile, running, masses, expected)
-    statistics = _statistics(*running)
+    state = _ForwardState(*tiles.walk(tile, running, masses, expected))
+    statistics = _statistics(*state.running)
+    masses = state.masses.stack()
     # Where a token may come to an entry of the tile at all; NaN must reach the
     # gradient, or scaled losses would not be found out.
-    vanishing = (
-        masses.stack() - statistics.values <= tiles.tiling.log_negligible
-    )
+    vanishing = masses - statistics.values <= tiles.tiling.log_negligible
     active = tf.logical_not(tf.reduce_all(vanishing, axis=1))
-    expected = [part / running[1][:, None] for part in expected]
-    return ForwardPass(statistics, active, expected)
+    totals = state.running.total[:, None]
+    expected = [part / totals for part in state.expected]
+    return TiledForward(statistics, active, *expected or [None])
 
 
 def _nothing_yet(shape):
@@ -310,25 +327,36 @@ def _found(logits, actions, first, first_new):
 
 
 class _BackwardState(NamedTuple):
-    """State of the walk back; `parts` are those of kernel and bias."""
+    """State of the walk back.
+
+    Attributes:
+        number: Integer, the tile that comes next.
+        to_hidden: Float32 tensor `(N, D)`, the gradient of the tiles so far.
+        parts: List of a `tf.TensorArray` of the kernel and one of the bias,
+            where these are trained.
+    """
 
     number: Tensor
     to_hidden: Tensor
-    parts: Tensor
+    parts: list
 
 
-def _backward_frozen(tiles, hidden, slopes, active, expected, taken):
+def _backward_frozen(tiles, hidden, slopes, found, *, taken):
     """The gradient of the hidden states, from the expected entries."""
-    return [
-        tf.cond(
-            slopes.has_entropies,
-            lambda: _backward(tiles, hidden, slopes, active, taken)[0],
-            lambda: taken.to_hidden + slopes.to_values * expected,
-        )
-    ]
+
+    def from_logits():
+        sums = _backward(tiles, hidden, slopes, found, taken=taken)
+        return sums.hidden_states
+
+    def from_expected():
+        return taken.to_hidden + slopes.columns.to_values * found.expected
+
+    return HeadGradients(
+        tf.cond(slopes.has_entropies, from_logits, from_expected)
+    )
 
 
-def _backward(tiles, hidden, slopes, active, taken):
+def _backward(tiles, hidden, slopes, found, *, taken):
     """The gradients of hidden states and, where trained, kernel and bias."""
     has_bias = tiles.bias is not None
     shapes = [[tiles.size, hidden.shape[1]], [tiles.size]][: 1 + has_bias]
@@ -336,25 +364,25 @@ def _backward(tiles, hidden, slopes, active, taken):
 
     def tile(number, to_hidden, parts):
         def visit():
-            logits, first = tiles.logits(hidden, number)
-            found = slopes(logits)
-            low = tf.cast(found, hidden.dtype)
+            logits, _ = tiles.logits(hidden, number)
+            to_logits = slopes(logits)
+            low = tf.cast(to_logits, hidden.dtype)
             entries = tf.cast(tiles.entries(number), hidden.dtype)
             to_parts = []
             if shapes:
                 to_parts.append(dot(low, hidden, transpose_a=True))
             if len(shapes) > 1:
-                to_parts.append(tf.reduce_sum(found, axis=0))
+                to_parts.append(tf.reduce_sum(to_logits, axis=0))
             return [to_hidden + dot(low, entries), *to_parts]
 
         def pass_by():
             return [to_hidden, *map(tf.zeros, shapes)]
 
-        to_hidden, *found = tf.cond(active[number], visit, pass_by)
+        to_hidden, *sums = tf.cond(found.active[number], visit, pass_by)
         added = taken.parts(number)
         parts = [
             part.write(number, value + more)
-            for part, value, more in zip(parts, found, added, strict=False)
+            for part, value, more in zip(parts, sums, added, strict=False)
         ]
         return _BackwardState(number + 1, to_hidden, parts)
 
@@ -362,11 +390,11 @@ def _backward(tiles, hidden, slopes, active, taken):
         tf.TensorArray(tf.float32, tiles.num_tiles, element_shape=shape)
         for shape in shapes
     ]
-    _, to_hidden, parts = tiles.walk(tile, taken.to_hidden, parts)
-    joined = [tiles.join(part) for part in parts]
+    state = _BackwardState(*tiles.walk(tile, taken.to_hidden, parts))
+    joined = [tiles.join(part) for part in state.parts]
     if joined and tiles.axis == 1:
         joined[0] = tf.transpose(joined[0])
-    return to_hidden, *joined
+    return HeadGradients(state.to_hidden, *joined)
 
 
 class _Taken:

@@ -184,7 +184,7 @@ class BlockStatistics(NamedTuple):
         masses: Float32 array, the log-sum-exp of each tile for each token.
         expected: Float32 array of shape `(N, D)`, the expected entries of the
             head, or `None` where nobody asks for them.
-        logits: Those of all tokens so far that are kept, see `ForwardPass`.
+        logits: Those of all tokens so far that are kept, see `TiledForward`.
     """
 
     statistics: Any
@@ -193,7 +193,7 @@ class BlockStatistics(NamedTuple):
     logits: Tensor = None
 
 
-class ForwardPass(NamedTuple):
+class TiledForward(NamedTuple):
     """The forward pass over the tiles for all tokens.
 
     Attributes:
@@ -208,6 +208,42 @@ class ForwardPass(NamedTuple):
     active: Tensor
     expected: Tensor | None
     logits: Tensor | None = None
+
+
+class SlopeColumns(NamedTuple):
+    """Numbers of each token that the slopes of its logits are made of.
+
+    Attributes:
+        values: Float32 array of shape `(N,)`, or of a block, the log-sum-exp.
+        means: The expected logits.
+        to_values: The derivative of the loss by the values.
+        to_entropies: The derivative of the loss by the entropies.
+    """
+
+    values: Tensor
+    means: Tensor
+    to_values: Tensor
+    to_entropies: Tensor
+
+
+class TiledInputs(NamedTuple):
+    """The arrays that the statistics of a list of tokens are computed from.
+
+    Attributes:
+        hidden_states: Float array of shape `(N, D)`, in whole blocks.
+        kernel: Float array, `(V, D)` or `(D, V)`.
+        bias: Float array of shape `(V,)`, or `None`.
+        actions: Integer array of shape `(N,)`.
+        num_tokens: Integer, how many of the tokens count: the first ones.
+        limit: Integer, how many entries are no padding, or `None` for all.
+    """
+
+    hidden_states: Tensor
+    kernel: Tensor
+    bias: Tensor | None
+    actions: Tensor
+    num_tokens: Tensor
+    limit: Tensor | None
 
 
 class HeadGradients(NamedTuple):

@@ -8,11 +8,14 @@ pass holds more logits than one tile.
 """
 
 from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import torch
 
 from keras_irl.ops.kernels.tiling import PROCESSOR
 from keras_irl.ops.kernels.tiling import BlockStatistics
+from keras_irl.ops.kernels.tiling import HeadGradients
+from keras_irl.ops.kernels.tiling import RunningStatistics
 from keras_irl.ops.kernels.tiling import TileSizes
 from keras_irl.ops.statistics import TokenStatistics
 from keras_irl.types import Tensor
@@ -32,6 +35,7 @@ def statistics_of_tokens(
     kernel: Tensor,
     bias: Tensor | None,
     actions: Tensor,
+    *,
     counts: Tensor | None,
     head: "VocabularyHead",
     tiling: "Tiling",
@@ -72,6 +76,29 @@ def statistics_of_tokens(
     )
 
 
+class _Saved(NamedTuple):
+    """Tensors that the backward pass needs of the forward pass.
+
+    Attributes:
+        hidden_states: Float tensor of shape `(N, D)`.
+        kernel: Float tensor, `(V, D)` or `(D, V)`.
+        bias: Float tensor of shape `(V,)`, or `None`.
+        actions: Integer tensor of shape `(N,)`.
+        values: Float32 tensor of shape `(N,)`.
+        entropies: Float32 tensor of shape `(N,)`.
+        expected: Float32 tensor of shape `(N, D)`, the expected entries of the
+            head, or `None` where they are no gradient.
+    """
+
+    hidden_states: Tensor
+    kernel: Tensor
+    bias: Tensor | None
+    actions: Tensor
+    values: Tensor
+    entropies: Tensor
+    expected: Tensor | None
+
+
 class _TiledStatistics(torch.autograd.Function):
     """The statistics of a list of tokens, with a gradient of its own."""
 
@@ -85,45 +112,50 @@ class _TiledStatistics(torch.autograd.Function):
             found = _block_statistics(
                 tiles, hidden_states[block], actions[block], expects
             )
-            results[:, block] = found.statistics
+            results[:, block] = torch.stack(found.statistics)
             # Where a token may come to an entry of the tile at all; NaN must
             # reach the gradient, or scaled losses would not be found out.
-            masses = found.masses - found.statistics[1]
+            masses = found.masses - found.statistics.values
             vanishing = masses <= tiling.log_negligible
             active.append((~vanishing).any(dim=1))
             expected.append(found.expected)
         statistics = TokenStatistics(*results.unbind())
-        ctx.save_for_backward(
+        saved = _Saved(
             hidden_states,
             kernel,
             bias,
             actions,
-            statistics.values,
-            statistics.entropies,
-            torch.cat(expected) if expects and expected else None,
+            values=statistics.values,
+            entropies=statistics.entropies,
+            expected=torch.cat(expected) if expects and expected else None,
         )
+        ctx.save_for_backward(*saved)
         ctx.head, ctx.tiling, ctx.active = head, tiling, active
         ctx.mark_non_differentiable(statistics.is_argmax)
         return tuple(statistics)
 
     @staticmethod
     def backward(ctx, *upstream):
-        hidden_states, kernel, bias, actions = ctx.saved_tensors[:4]
-        values, entropies, expected = ctx.saved_tensors[4:]
-        tiles = _Tiles(kernel, bias, ctx.head, ctx.tiling)
-        tensors = (hidden_states, kernel, bias)
-        sums = [
-            torch.zeros_like(tensor, dtype=torch.float32) if wanted else None
-            for tensor, wanted in zip(
-                tensors, ctx.needs_input_grad[:3], strict=True
+        saved = _Saved(*ctx.saved_tensors)
+        upstream = TokenStatistics(*upstream)
+        tiles = _Tiles(saved.kernel, saved.bias, ctx.head, ctx.tiling)
+        tensors = [saved.hidden_states, saved.kernel, saved.bias]
+        # In the order of what `forward` takes; of what follows, none.
+        wanted = ctx.needs_input_grad[: len(tensors)]
+        sums = HeadGradients(
+            *(
+                torch.zeros_like(x, dtype=torch.float32) if is_wanted else None
+                for x, is_wanted in zip(tensors, wanted, strict=True)
             )
-        ]
-        slopes = _Slopes(values, entropies, *upstream[1:3], ctx.head.soft_cap)
-        if expected is not None and slopes.to_entropies is None:
-            sums[0].addcmul_(expected, slopes.to_values[:, None])
+        )
+        slopes = _Slopes(saved, upstream, ctx.head.soft_cap)
+        if saved.expected is not None and slopes.to_entropies is None:
+            to_hidden = sums.hidden_states
+            to_hidden.addcmul_(saved.expected, slopes.to_values[:, None])
         else:
-            _add_tiles(tiles, slopes, sums, hidden_states, ctx.active)
-        _add_taken(tiles, sums, hidden_states, actions, upstream[0])
+            states = saved.hidden_states
+            _add_tiles(tiles, slopes, sums, states, active=ctx.active)
+        _add_taken(tiles, sums, saved, upstream.action_values)
         gradients = (
             total if total is None else total.to(tensor.dtype)
             for total, tensor in zip(sums, tensors, strict=True)
@@ -136,7 +168,7 @@ def _blocks(num_tokens, tiling):
         yield slice(start, min(start + tiling.block_size, num_tokens))
 
 
-def _add_tiles(tiles, slopes, sums, hidden_states, active):
+def _add_tiles(tiles, slopes, sums, hidden_states, *, active):
     # One transfer tells the host which tiles it may leave out.
     active = torch.stack(active).tolist() if active else []
     for number in range(tiles.tiling.num_tiles):
@@ -147,12 +179,16 @@ def _add_tiles(tiles, slopes, sums, hidden_states, active):
             if is_active[number]:
                 hidden = hidden_states[block]
                 parts = slopes(tiles.logits(hidden, entries, number), block)
-                tiles.add(sums, parts, hidden, entries, block, number)
+                tiles.add(
+                    sums, parts, hidden, entries, block=block, number=number
+                )
 
 
 def _block_statistics(tiles, hidden, taken, expects):
     tiling = tiles.tiling
-    running = torch.zeros((4, len(taken)), device=hidden.device)
+    running = RunningStatistics(
+        *torch.zeros((4, len(taken)), device=hidden.device)
+    )
     highest, total, moment, action_values = running
     highest.fill_(-torch.inf)
     masses = torch.empty((tiling.num_tiles, len(taken)), device=hidden.device)
@@ -162,10 +198,7 @@ def _block_statistics(tiles, hidden, taken, expects):
     for number in range(tiling.num_tiles):
         entries = tiles.entries(tiles.kernel, number)
         logits = tiles.logits(hidden, entries, number)
-        local = taken - number * tiling.tile_size
-        is_here = (local >= 0) & (local < logits.shape[1])
-        found = logits.gather(1, torch.where(is_here, local, 0)[:, None])[:, 0]
-        action_values += torch.where(is_here, found, 0.0)
+        action_values += _found(logits, taken, number * tiling.tile_size)
         new_highest = torch.maximum(highest, logits.amax(dim=1))
         rise = highest - new_highest if number else torch.zeros_like(highest)
         depths = logits.sub_(new_highest[:, None])
@@ -188,17 +221,25 @@ def _block_statistics(tiles, hidden, taken, expects):
     hits = (action_values >= highest).float()
     if expects:
         expected /= total[:, None]
-    statistics = torch.stack((action_values, values, entropies, hits))
+    statistics = TokenStatistics(action_values, values, entropies, hits)
     return BlockStatistics(statistics, masses, expected)
 
 
-def _add_taken(tiles, sums, hidden_states, actions, upstream):
+def _found(logits, actions, first):
+    """The logits of the actions where they are in the tile, else 0."""
+    columns = actions - first
+    is_here = (columns >= 0) & (columns < logits.shape[1])
+    columns = torch.where(is_here, columns, 0)[:, None]
+    return torch.where(is_here, logits.gather(1, columns)[:, 0], 0.0)
+
+
+def _add_taken(tiles, sums, saved, upstream):
     """Adds the gradient of the action values: one row of the head a token."""
     to_hidden, to_kernel, to_bias = sums
+    hidden, actions = saved.hidden_states.float(), saved.actions
     kernel, axis = tiles.kernel, tiles.axis
     rows = kernel.index_select(axis, actions).float()
     rows = rows if axis == 0 else rows.T
-    hidden = hidden_states.float()
     if tiles.head.soft_cap is not None:
         logits = (hidden * rows).sum(dim=1)
         if tiles.bias is not None:
@@ -218,11 +259,12 @@ def _add_taken(tiles, sums, hidden_states, actions, upstream):
 class _Slopes:
     """The derivative of values and entropies by each logit of a tile."""
 
-    def __init__(self, values, entropies, to_values, to_entropies, soft_cap):
-        self.values = values
-        self.means = values - entropies
-        self.to_values = to_values
-        self.to_entropies = to_entropies if to_entropies.any() else None
+    def __init__(self, saved, upstream, soft_cap):
+        self.values = saved.values
+        self.means = saved.values - saved.entropies
+        self.to_values = upstream.values
+        has_entropies = upstream.entropies.any()
+        self.to_entropies = upstream.entropies if has_entropies else None
         self.soft_cap = soft_cap
 
     def __call__(self, logits, block):
@@ -266,7 +308,7 @@ class _Tiles:
         logits = depths.add_(highest[:, None])
         return weights.mul_(1.0 - (logits / self.head.soft_cap).square())
 
-    def add(self, sums, slopes, hidden, entries, block, number):
+    def add(self, sums, slopes, hidden, entries, *, block, number):
         """Adds what a tile and a block contribute to the gradients."""
         to_hidden, to_kernel, to_bias = sums
         low = slopes.to(hidden.dtype)

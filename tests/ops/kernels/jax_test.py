@@ -33,7 +33,13 @@ def of_tiles(hidden, entries, bias, head):
     actions = jax.numpy.arange(12) * 7 % 30
     counts = jax.numpy.arange(12) % 5 > 0
     found = kernel.statistics_of_tokens(
-        hidden, entries, bias, actions, counts, head, tiling
+        hidden,
+        entries,
+        bias,
+        actions,
+        counts=counts,
+        head=head,
+        tiling=tiling,
     )
     weights = jax.numpy.linspace(-1.0, 2.0, 12)
     return sum(((i + weights) * x).sum() for i, x in enumerate(found[:3]))

@@ -70,9 +70,9 @@ def check_kernel(kernel_module: types.ModuleType, case: dict):
             ops.transpose(kernel) if is_turned else kernel,
             bias,
             ops.convert_to_tensor(ACTIONS),
-            ops.convert_to_tensor(COUNTS),
-            head,
-            tiling,
+            counts=ops.convert_to_tensor(COUNTS),
+            head=head,
+            tiling=tiling,
         )
 
     arrays = (HIDDEN, KERNEL, BIAS)
