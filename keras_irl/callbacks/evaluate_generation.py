@@ -126,7 +126,7 @@ class EvaluateGeneration(keras.callbacks.Callback):
             check_folder(output, ())
         self.output = output
         self._sampler = None
-        self._names = None
+        self._names: list[str] | None = None
 
     def on_train_begin(self, logs: Logs = None) -> None:
         self._names = None

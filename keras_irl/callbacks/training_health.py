@@ -41,7 +41,7 @@ class WindowedMeans:
     def reset(self) -> None:
         """Begins an epoch: all means start anew."""
         self.num_batches = 0
-        self._means = {}
+        self._means: dict[str, float] = {}
 
     def look(
         self, num_batches: int, means: dict[str, float]
@@ -94,8 +94,10 @@ class HealthSignals:
     """
 
     def __init__(self) -> None:
-        self._first_entropies = {}
-        self._medians = collections.deque(maxlen=_NUM_LOOKS)
+        self._first_entropies: dict[str, float] = {}
+        self._medians: collections.deque[float] = collections.deque(
+            maxlen=_NUM_LOOKS
+        )
 
     def compute(
         self, means: dict[str, float], gradient_norms: Sequence[float]

@@ -103,13 +103,7 @@ class TrainingRuns:
         self.held_out = self.test_pairs
         if self.num_validation:
             self.held_out = spread_pairs(splits.held_out, 4 * options.num_test)
-        self.digest = provenance.digest_of_texts(
-            *self.train_pairs,
-            *self.held_out,
-            *self.test_pairs,
-            self.test_task.prompts,
-            self.test_task.references,
-        )
+        self.digest = self._digest()
         self.lengths = SequenceLengths(
             options,
             self.train_pairs,
@@ -121,6 +115,15 @@ class TrainingRuns:
         # Last: it may delete what is there, and what is wrong is known by now.
         self.folder = RunFolder(
             options.output, self._settings_key(), options.overwrite
+        )
+
+    def _digest(self):
+        return provenance.digest_of_texts(
+            *self.train_pairs,
+            *self.held_out,
+            *self.test_pairs,
+            self.test_task.prompts,
+            self.test_task.references,
         )
 
     def all_runs(self, config: str) -> dict[str, list[Run]]:

@@ -445,7 +445,8 @@ class _Conversations:
 
     def sampled(self, num_texts: int) -> tuple[list[str], list[str]]:
         """Lists turns that are read, and turns that are imitated, of some."""
-        read, imitated = [], []
+        read: list[str] = []
+        imitated: list[str] = []
         for row in self.rows[spread(len(self.rows), num_texts)].tolist():
             for turn in read_turns(row, self.conversations[row]):
                 side = imitated if turn.is_imitated else read

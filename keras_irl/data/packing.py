@@ -132,7 +132,9 @@ def fill_rows(sizes: Sequence[int], capacity: int) -> list[list[int]]:
     >>> fill_rows([3, 5, 2, 4], 7)
     [[0, 3], [1, 2]]
     """
-    groups, rooms = [], []  # Rooms are sorted pairs of room and group.
+    groups: list[list[int]] = []
+    # Sorted pairs of the room that is left, and of the group that it is in.
+    rooms: list[tuple[int, int]] = []
     for text in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
         place = bisect.bisect_left(rooms, (sizes[text], -1))
         if place < len(rooms):

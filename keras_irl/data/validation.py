@@ -239,7 +239,8 @@ def survey(
     num_rows = len(prompts)
     is_valid = np.ones(num_rows, "bool")
     is_truncated = np.zeros(num_rows, "bool")
-    dropped, left_out = collections.Counter(), collections.Counter()
+    dropped: collections.Counter[str] = collections.Counter()
+    left_out: collections.Counter[str] = collections.Counter()
     for start in tqdm.trange(
         0,
         num_rows,

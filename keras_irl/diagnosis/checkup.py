@@ -123,8 +123,7 @@ def doctor(
     # Keras has none before `compile`.
     optimizer = trained.optimizer if trained.compiled else None
     batches = read_batches(policy, dataset, num_batches)
-    shape, prompts = batches[0].actions.shape, batches[0].prompt_ids
-    prompt_shape = None if prompts is None else prompts.shape
+    first = batches[0]
     known = demonstrations_of(dataset)
     is_made_here = known is not None
     batches = [without_filling(batch, is_made_here) for batch in batches]
@@ -139,22 +138,31 @@ def doctor(
     if not any(issue.is_error for issue in issues):
         issues += _level_issues(policy, trainer, batches[0])
     issues.sort(key=lambda issue: not issue.is_error)
-    tiles = _tiles(policy, trainer)
-    memory = memory_estimate(
-        policy, optimizer, shape, tiles, prompt_shape=prompt_shape
-    )
+    memory = _memory(policy, trainer, optimizer, first)
     report = "\n".join(
         [
             *_describe_batch(batches[0], tokenizer),
             *_describe_texts(counts, known),
             *_describe_policy(policy),
-            _describe_memory(memory, shape),
+            _describe_memory(memory, first.actions.shape),
             *_describe_issues(issues),
         ]
     )
     _show(report)
     marked = marked_texts(batches[0], tokenizer, _NUM_ROWS, HTML)
     return Diagnosis(issues, counts, memory, report, tuple(marked))
+
+
+def _memory(policy, trainer, optimizer, batch):
+    """The memory of a step, as far as it can be told from a batch."""
+    prompts = batch.prompt_ids
+    return memory_estimate(
+        policy,
+        optimizer,
+        batch.actions.shape,
+        _tiles(policy, trainer),
+        prompt_shape=None if prompts is None else prompts.shape,
+    )
 
 
 def _show(report):

@@ -110,7 +110,8 @@ class Sharded(keras.distribution.ModelParallel):
         )
         self.strategy = strategy
         self._rules = rules
-        self._placed = {}
+        # By identity, as two variables of a T5 have one path.
+        self._placed: dict[int, tuple[weakref.ref, Placed]] = {}
 
     def get_variable_layout(
         self, variable: keras.Variable

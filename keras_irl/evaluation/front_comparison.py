@@ -121,8 +121,9 @@ class _Draws:
 
     def runs(self, num_runs, stream):
         """Shares of runs, `(num_resamples, num_runs)`."""
-        seeds = self._seed, stream
-        drawn = resampling_weights(num_runs, self._num_resamples, seeds)
+        drawn = resampling_weights(
+            num_runs, self._num_resamples, self._seed, stream
+        )
         return drawn / num_runs
 
 

@@ -75,19 +75,15 @@ def judge(
     """
     texts, references = _texts_and_references(responses, task)
     tokenize = _tokenizer_of(task)
-    self_bleu, prompt_self_bleus, several = None, None, len(texts[0]) > 1
-    if several:
-        scores = prompt_self_bleu(texts, tokenize=tokenize)
-        shown = progress_bar(scores, "Self-BLEU", total=len(texts))
-        prompt_self_bleus = [100.0 * score for score in shown]
-        self_bleu = statistics.fmean(prompt_self_bleus)
+    several = len(texts[0]) > 1
+    self_bleus = _prompt_self_bleus(texts, tokenize) if several else None
     added = {
         name: _statistics(name, metric, texts, references)
         for name, metric in task.metrics.items()
         if isinstance(metric, TextMetric)
     }
     resampled = _resampled(
-        responses, task.metrics, added, prompt_self_bleus, entropies=entropies
+        responses, task.metrics, added, self_bleus, entropies=entropies
     )
     return {
         "num_samples": len(texts[0]),
@@ -99,7 +95,7 @@ def judge(
             name: _judged(name, metric, texts, references) if several else None
             for name, metric in task.sample_metrics.items()
         },
-        "self_bleu": self_bleu,
+        "self_bleu": statistics.fmean(self_bleus) if self_bleus else None,
         **{f"distinct_{n}": distinct_n(texts, n, tokenize) for n in _ORDERS},
         "tokenize": tokenize,
         "entropy": _per_token(entropies, responses),
@@ -107,10 +103,17 @@ def judge(
         "num_tokens": float(responses.num_tokens.mean()),
         "tokens_per_second": responses.tokens_per_second,
         "standard_errors": _standard_errors(resampled, len(texts)),
-        "prompt_self_bleu": prompt_self_bleus,
+        "prompt_self_bleu": self_bleus,
         "statistics": {name: array.tolist() for name, array in added.items()},
         "responses": texts,
     }
+
+
+def _prompt_self_bleus(texts, tokenize):
+    """The Self-BLEU of the responses to each prompt, in percent."""
+    scores = prompt_self_bleu(texts, tokenize=tokenize)
+    shown = progress_bar(scores, "Self-BLEU", total=len(texts))
+    return [100.0 * score for score in shown]
 
 
 def check_task(task: JudgedTask) -> None:

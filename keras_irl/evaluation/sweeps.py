@@ -135,11 +135,7 @@ def sweep(
     decoders = decoders_of(temperatures, decoders, TEMPERATURES)
     _check_given(policies, task, decoders, seeds)
     check_task(task)
-    plan = [
-        (decoder, seed)
-        for decoder in decoders
-        for seed in (seeds if decoder.is_random else seeds[:1])
-    ]
+    plan = _plan(decoders, seeds)
     rows = []
     num_rows = len(plan) * sum(map(len, policies.values()))
     with progress_bar(total=num_rows, unit="row") as bar:
@@ -158,6 +154,15 @@ def sweep(
                     rows.append(about | row)
                     bar.update()
     return rows
+
+
+def _plan(decoders, seeds):
+    """The pairs of a decoder and a seed, each of which has a row."""
+    return [
+        (decoder, seed)
+        for decoder in decoders
+        for seed in (seeds if decoder.is_random else seeds[:1])
+    ]
 
 
 def pick_samples(

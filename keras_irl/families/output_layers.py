@@ -83,10 +83,10 @@ class OutputLayer:
 class T5OutputLayer(OutputLayer):
     """Divides hidden states by √d where the head is the embedding."""
 
-    def scale(self, policy: Policy) -> float | None:
+    def scale(self, policy: Policy) -> float:
         backbone = policy.backbone
         return (
-            backbone.hidden_dim**-0.5 if backbone.tie_embedding_weights else 1
+            backbone.hidden_dim**-0.5 if backbone.tie_embedding_weights else 1.0
         )
 
 

@@ -142,12 +142,8 @@ class BeamSearcher(BranchingSampler):
         # The rows of a prompt are equal: only the first counts.
         alive = ops.where(ops.arange(self.num_return_sequences) == 0, 0.0, none)
 
-        def hopeful(tokens, cache, index, alive, kept, scores):
-            # Log-probabilities only fall: the longest text is the best hope.
-            hope = self._scores(ops.max(alive, axis=1, keepdims=True), room)
-            better = ops.greater(hope, ops.min(scores, axis=1, keepdims=True))
-            more = ops.less(index - lengths, room)
-            return ops.any(ops.logical_and(better, more))
+        def hopeful(*state):
+            return self._is_hopeful(_SearchState(*state), lengths, room)
 
         def step(tokens, cache, *state):
             logits, _, cache = next(tokens, cache, state[0])
@@ -164,6 +160,16 @@ class BeamSearcher(BranchingSampler):
         )
         found = _SearchState(*found)
         return self._finished_first(found.tokens, found.kept, found.scores)
+
+    def _is_hopeful(self, state, lengths, room):
+        """Whether a text may still become better than all that are kept."""
+        # Log-probabilities only fall: the longest text is the best hope.
+        alive = ops.max(state.alive, axis=1, keepdims=True)
+        hope = self._scores(alive, room)
+        least = ops.min(state.scores, axis=1, keepdims=True)
+        better = ops.greater(hope, least)
+        more = ops.less(state.index - lengths, room)
+        return ops.any(ops.logical_and(better, more))
 
     def _step(self, logits, state, mask, lengths):
         """Continues all texts by a token: the next state of the loop."""

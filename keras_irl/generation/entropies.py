@@ -62,7 +62,7 @@ class EntropyReader:
             )
         size, room = self._batch_size, self._packer.prompt_room
         # Not all tokenizers take a list that has nothing but empty texts.
-        starts = [[] for _ in prompts]
+        starts: list[list[int]] = [[] for _ in prompts]
         if any(prompts):
             found = self._packer.tokenize(list(prompts))
             starts = [ids[:room] for ids in found]

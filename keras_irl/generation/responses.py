@@ -274,7 +274,7 @@ class ResponseSampler:
             )
         self.max_response_length = max_response_length
         self._stops = Stops(self.tokenizer, stop)
-        self._compiled = {}
+        self._compiled: dict[Any, CompiledSampler] = {}
         self._reader: Any = None
 
     def __call__(
@@ -313,7 +313,7 @@ class ResponseSampler:
         seed = check_integer("seed", seed)
         num_samples = check_integer("num_samples", num_samples, least=1)
         compiled, buckets, batches = self._plan(prompts, decoder, num_samples)
-        tokens = [[] for _ in prompts]
+        tokens: list[list[Any]] = [[] for _ in prompts]
         start = time.perf_counter()
         total = len(prompts) * num_samples
         with progress_bar(

@@ -15,6 +15,7 @@ from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
 from keras_irl.error_texts import shortened
+from keras_irl.generation.stateless_loops import stateless_loop
 from keras_irl.generation.weight_casts import cast_once
 from keras_irl.ops.shapes import as_tensor
 from keras_irl.types import Tensor
@@ -122,40 +123,18 @@ class BranchingSampler(keras_hub.samplers.Sampler):
         loop_vars: Any = None,
         maximum_iterations: int | None = None,
     ) -> Any:
-        # Assignments inside a loop would be lost on JAX, and leave the graph
-        # of the loop on TensorFlow in a stateless scope: state goes through.
-        variables = self.variables
         weights = [] if model is None else model.variables
         fixed = keras.StatelessScope([(v, v.value) for v in weights])
         if model is not None:
             cast_once(fixed, model)
-
-        def stateless_cond(state, *loop_vars):
-            return cond(*loop_vars)
-
-        def stateless_body(state, *loop_vars):
-            scope = keras.StatelessScope(zip(variables, state, strict=True))
-            # Checking these in every step costs time where steps are eager.
-            scope.state_mapping.update(fixed.state_mapping)
-            with scope:
-                loop_vars = body(*loop_vars)
-            state = [
-                scope.get_current_value(variable) for variable in variables
-            ]
-            return tuple(state), *loop_vars
-
-        state, *loop_vars = ops.while_loop(
-            stateless_cond,
-            stateless_body,
-            (
-                tuple(ops.convert_to_tensor(v.value) for v in variables),
-                *loop_vars,
-            ),
-            maximum_iterations=maximum_iterations,
+        return stateless_loop(
+            cond,
+            body,
+            loop_vars,
+            maximum_iterations,
+            variables=self.variables,
+            fixed=fixed,
         )
-        for variable, value in zip(variables, state, strict=True):
-            variable.assign(value)
-        return loop_vars
 
 
 def _remade(sampler_class, config, state):
@@ -344,28 +323,36 @@ class TokenSampler(BranchingSampler):
         def unfinished(prompt, cache, index, finished):
             return ops.logical_not(ops.all(finished))
 
-        def add_token(prompt, cache, index, finished):
+        def step(prompt, cache, index, finished):
             logits, _, cache = next(prompt, cache, index)
-            token = self.get_next_token(self.compute_probabilities(logits))
-            token = ops.cast(token, prompt.dtype)
-            # Prompts that are longer than the shortest are not written over.
-            given = mask[:, index]
-            token = ops.where(given, prompt[:, index], token)
-            stop = ops.logical_and(self.is_stop(token), ops.logical_not(given))
-            prompt = ops.slice_update(prompt, [0, index], token[:, None])
-            index = index + 1
-            if self.max_tokens is not None:
-                stop = ops.logical_or(stop, self.is_long(index - lengths))
-            finished = ops.logical_or(finished, stop)
-            return _DrawnTokens(prompt, cache, index, finished)
+            state = _DrawnTokens(prompt, cache, index, finished)
+            return self._add_tokens(logits, state, mask, lengths)
 
-        return self.run_loop(
+        cache = () if cache is None else cache
+        found = self.run_loop(
             unfinished,
-            add_token,
+            step,
             model=model,
-            loop_vars=(prompt, () if cache is None else cache, index, finished),
+            loop_vars=_DrawnTokens(prompt, cache, index, finished),
             maximum_iterations=ops.shape(prompt)[1] - index,
-        )[0]
+        )
+        return _DrawnTokens(*found).tokens
+
+    def _add_tokens(self, logits, state, mask, lengths):
+        """Adds a token to each text: the next state of the loop."""
+        prompt, cache, index, finished = state
+        token = self.get_next_token(self.compute_probabilities(logits))
+        token = ops.cast(token, prompt.dtype)
+        # Prompts that are longer than the shortest are not written over.
+        given = mask[:, index]
+        token = ops.where(given, prompt[:, index], token)
+        stop = ops.logical_and(self.is_stop(token), ops.logical_not(given))
+        prompt = ops.slice_update(prompt, [0, index], token[:, None])
+        index = index + 1
+        if self.max_tokens is not None:
+            stop = ops.logical_or(stop, self.is_long(index - lengths))
+        finished = ops.logical_or(finished, stop)
+        return _DrawnTokens(prompt, cache, index, finished)
 
     def compute_probabilities(self, logits: Tensor) -> Tensor:
         """Returns the logits, to which the Gumbel noise is added."""

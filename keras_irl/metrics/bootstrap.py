@@ -47,7 +47,7 @@ def check_level(level: float) -> float:
 
 
 def resampling_weights(
-    num_prompts: int, num_resamples: int, seed: int
+    num_prompts: int, num_resamples: int, seed: int, stream: int = 0
 ) -> np.ndarray:
     """Draws prompts with replacement.
 
@@ -55,11 +55,13 @@ def resampling_weights(
         num_prompts: How many there are, and are drawn.
         num_resamples: How often.
         seed: Integer of at least 0.
+        stream: Integer of at least 0: draws of one seed that have nothing to
+            do with each other have different ones. Defaults to 0.
 
     Returns:
         Int array `(num_resamples, num_prompts)`, how often each was drawn.
     """
-    return np.random.default_rng(seed).multinomial(
+    return np.random.default_rng((seed, stream)).multinomial(
         num_prompts, np.full(num_prompts, 1 / num_prompts), num_resamples
     )
 

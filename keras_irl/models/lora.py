@@ -175,7 +175,7 @@ class LowRankUpdates(keras.layers.Layer):
         # Only borrowed: what is in an attribute would be this layer's own.
         self._others = lambda: others
         self._policy = lambda: policy
-        self._loaded = []
+        self._loaded: list[tuple[keras.Variable, np.ndarray]] = []
         self.built = True
 
     def save_own_variables(self, store: Any) -> None:

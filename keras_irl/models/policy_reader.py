@@ -24,7 +24,9 @@ from keras_irl.types import Tensor
 if TYPE_CHECKING:
     from keras_irl.ops.statistics import TokenStatistics
 
-_LOCKS = weakref.WeakKeyDictionary()
+_LOCKS: weakref.WeakKeyDictionary[Policy, threading.RLock] = (
+    weakref.WeakKeyDictionary()
+)
 _GUARD = threading.Lock()
 
 

@@ -95,7 +95,7 @@ def scratch_policy(
     ```
     """
     family, size = _parse(name)
-    max_prompt_length, max_length = check_lengths(max_prompt_length, max_length)
+    prompt_length, length = check_lengths(max_prompt_length, max_length)
     vocabulary_size = _check_vocabulary_size(vocabulary_size)
     seed = check_integer("seed", seed, most=LARGEST_SEED)
     texts = draw_texts(texts)
@@ -105,8 +105,8 @@ def scratch_policy(
         policy = build(
             texts,
             vocabulary_size,
-            max_prompt_length=max_prompt_length,
-            max_length=max_length,
+            max_prompt_length=prompt_length,
+            max_length=length,
             sizes=sizes,
         )
     _initialize(policy.backbone, seed)
@@ -343,7 +343,7 @@ def draw_texts(texts: Iterable[str], seed: int = 0) -> list[str]:
         ValueError: If there are no texts, or one of them is no string.
     """
     generator = random.Random(seed)
-    sample = []
+    sample: list[str] = []
     # A generator will do: the texts need not all be in memory.
     is_stream = isinstance(texts, collections.abc.Iterable) and not isinstance(
         texts, collections.abc.Sized

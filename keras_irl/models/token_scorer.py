@@ -185,8 +185,8 @@ def adapted_variables(policy: Policy) -> list[keras.Variable]:
         )
     # By identity: variables of one name, as T5's position biases, are several.
     changing = [*policy.trainable_variables, *low_rank_variables(policy)]
-    changing = {id(variable) for variable in changing}
-    return [v for v in policy.variables if id(v) in changing]
+    known = {id(variable) for variable in changing}
+    return [v for v in policy.variables if id(v) in known]
 
 
 def check_adapted(policy: Policy, adapted: Sequence[keras.Variable]) -> None:

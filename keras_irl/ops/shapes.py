@@ -85,7 +85,7 @@ def check_shapes(**tensors: Any) -> list[Tensor]:
     found = {
         name: as_tensor(name, tensor) for name, (tensor, _) in tensors.items()
     }
-    sizes = {}
+    sizes: dict[str, int] = {}
     for name, (_, axes) in tensors.items():
         shape = tuple(found[name].shape)
         agrees = len(shape) == len(axes) and all(

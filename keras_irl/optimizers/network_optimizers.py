@@ -140,7 +140,7 @@ class NetworkOptimizers(keras.optimizers.MultiOptimizer):
                 "for several networks"
             )
         starting = [WarmupOptimizer(optimizers[0]), *optimizers[1:]]
-        owners = {}
+        owners: dict[int, keras.Optimizer] = {}
         for optimizer, network in zip(starting, networks, strict=True):
             for variable in network.trainable_variables:
                 owners.setdefault(id(variable), optimizer)

@@ -92,7 +92,7 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
         self._num_tokens = None
         self.gradient_norm = self._scalar("gradient_norm")
         self._num_broken = self._scalar("num_broken")
-        self._accumulated = []
+        self._accumulated: list[keras.Variable] = []
         if inner_optimizer.gradient_accumulation_steps:
             self._accumulated_tokens = self._scalar("accumulated_tokens")
         self.num_skipped = self._scalar("num_skipped")

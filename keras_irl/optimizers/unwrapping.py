@@ -25,12 +25,11 @@ def check_optimizer(name: str, optimizer: Any) -> keras.Optimizer:
     Raises:
         ValueError: If it is anything else.
     """
+    found, reason = None, None
     try:
         found = keras.optimizers.get(optimizer)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        found, reason = None, error
-    else:
-        reason = None
+        reason = error
     if not isinstance(found, keras.optimizers.Optimizer):
         raise ValueError(
             f"`{name}` must be a `keras.optimizers.Optimizer`, such as "

@@ -227,28 +227,10 @@ def report_files(
     said = _remarks(results, settings, notes, conclusion)
     results = _with_decoders(results)
     plain, not_finite = finite(without_texts(results))
-    drawn = {
-        "quality_vs_diversity.png": draw_quality_vs_diversity(results),
-        "learning_curves.png": draw_learning_curves(results),
-    }
     summary = result_sentences(results)
     if not_finite:
         summary.append(f"Some numbers are not finite: {'; '.join(not_finite)}.")
-    curve = curve_of(results).capitalize()
-    captions = {
-        "quality_vs_diversity.png": "Quality against diversity",
-        "learning_curves.png": f"{curve} loss over steps",
-    }
-    alts = {
-        "quality_vs_diversity.png": quality_vs_diversity_in_words(results),
-        "learning_curves.png": learning_curves_in_words(results),
-    }
-    shown = [
-        Picture(name, captions[name], alts[name], data)
-        for name, data in drawn.items()
-        if data
-    ]
-    shown += pictures
+    shown = [*_own_pictures(results), *pictures]
     files = {
         **{picture.name: picture.png for picture in shown},
         "samples.txt": _samples(results),
@@ -257,6 +239,26 @@ def report_files(
         json_name: _json(plain, said, not_finite),
     }
     return {name: data for name, data in files.items() if data}
+
+
+def _own_pictures(results):
+    """The pictures of every report, where there is something to draw."""
+    curve = curve_of(results).capitalize()
+    pictures = (
+        Picture(
+            "quality_vs_diversity.png",
+            "Quality against diversity",
+            quality_vs_diversity_in_words(results),
+            draw_quality_vs_diversity(results),
+        ),
+        Picture(
+            "learning_curves.png",
+            f"{curve} loss over steps",
+            learning_curves_in_words(results),
+            draw_learning_curves(results),
+        ),
+    )
+    return [picture for picture in pictures if picture.png]
 
 
 def _with_decoders(results):

@@ -110,14 +110,7 @@ def correlation(
     num_texts = len(finite_numbers("scores", totals(first)))
     if lengths is None and are_text_rewards(first):
         lengths = [len(text.tokens) for text in first]
-    columns = {
-        name: finite_numbers(name, totals(numbers), num_texts)
-        for name, numbers in named.items()
-    }
-    if control is not None:
-        if are_text_rewards(control):
-            control = [text.log_likelihood for text in control]
-        columns[_CONTROL] = finite_numbers("control", control, num_texts)
+    columns = _columns(named, control, num_texts)
     if lengths is not None:
         lengths = finite_numbers("lengths", lengths, num_texts)
         columns["length"] = lengths
@@ -142,6 +135,19 @@ def correlation(
             )
             rows += pair.correlations(metric, score, resamples)
     return rows
+
+
+def _columns(named, control, num_texts):
+    """A number for each text, by the name of the score."""
+    columns = {
+        name: finite_numbers(name, totals(numbers), num_texts)
+        for name, numbers in named.items()
+    }
+    if control is not None:
+        if are_text_rewards(control):
+            control = [text.log_likelihood for text in control]
+        columns[_CONTROL] = finite_numbers("control", control, num_texts)
+    return columns
 
 
 def format_correlations(rows: Sequence[Correlation]) -> str:

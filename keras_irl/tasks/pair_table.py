@@ -76,7 +76,7 @@ class PairTable:
         self.keys = np.frombuffer(keys, dtype=np.uint64)
         self._version = _version(os.stat(self.path))
         self._content = unpacked(self.path)
-        self._last = (None, None)
+        self._last: tuple[int | None, Any] = (None, None)
 
     def pair(self, index: int) -> tuple[str, str]:
         """Reads one pair.
@@ -104,10 +104,10 @@ class PairTable:
                     "The file has changed since it was opened; load the task "
                     f"again. Received: path={str(self.path)!r}"
                 )
-            if self._content is not None:
-                file = io.BytesIO(self._content)
-            file.seek(offset)
-            row = self._parse(file.readline())
+            kept = self._content
+            source = file if kept is None else io.BytesIO(kept)
+            source.seek(offset)
+            row = self._parse(source.readline())
         # Prompt and response of a pair are asked for one after the other.
         self._last = (offset, row)
         return row

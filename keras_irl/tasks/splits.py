@@ -55,11 +55,8 @@ def hold_out(pairs: Pairs, num_validation: int | None = None) -> Splits:
         ValueError: If no prompt would be left to train on.
     """
     prompts, _ = pairs
-    hashes = [
-        _hash(prompts[row])
-        for row in progress_bar(range(len(prompts)), "Splitting", unit="row")
-    ]
-    hashes = np.array(hashes, "uint64")
+    shown = progress_bar(range(len(prompts)), "Splitting", unit="row")
+    hashes = np.array([_hash(prompts[row]) for row in shown], "uint64")
     different = np.unique(hashes)
     if num_validation is None:
         is_enough = len(different) >= FEWEST_PROMPTS

@@ -90,6 +90,16 @@ def test_a_variance_of_draws_is_that_of_the_mean():
     assert resampled_variance(means, 10) == pytest.approx(expected, rel=0.03)
 
 
+def test_a_stream_has_draws_of_its_own():
+    first, other = (resampling_weights(9, 20, 5, stream) for stream in (0, 1))
+    assert (first != other).any()
+    # What is drawn of a seed has not changed, with a stream or without.
+    for drawn, seed in ((first, 5), (other, (5, 1))):
+        expected = np.random.default_rng(seed).multinomial(9, [1 / 9] * 9, 20)
+        np.testing.assert_array_equal(drawn, expected)
+    np.testing.assert_array_equal(first, resampling_weights(9, 20, 5))
+
+
 def test_rows_of_weights_are_all_then_draws_then_all_but_one():
     weights = bootstrap_weights(12, 7, seed=3)
     assert weights.shape == (1 + 7 + 12, 12)

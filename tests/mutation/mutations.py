@@ -480,6 +480,7 @@ MUTATIONS = [
                 ("size / (size - 1)\n\n\ndef", "1.0\n\n\ndef"),
                 ("(1 + level) / 2\n", "level\n"),
                 ("stretched = moved / max", "stretched = moved * max"),
+                ("default_rng((seed, stream))", "default_rng(seed)"),
             ),
         ),
         (

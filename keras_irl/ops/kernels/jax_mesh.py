@@ -128,7 +128,7 @@ def statistics_on_devices(
         that don't count.
     """
     spec = PartitionSpec
-    kernel_axes = [None, None]
+    kernel_axes: list[str | None] = [None, None]
     divided = "D" if place.is_exchanged else "V"
     kernel_axes[head.axes.index(divided)] = place.entries
     rows = spec(place.tokens)
