@@ -68,10 +68,8 @@ MAY_IMPORT = {
     ),
     "distribution": "families models runtime",
     "evaluation": "generation metrics runtime",
-    "reporting": "evaluation files generation metrics",
-    "rewards": (
-        "data families files losses metrics models ops reporting runtime"
-    ),
+    "rewards": "data families losses metrics models ops runtime",
+    "reporting": "evaluation files generation metrics rewards",
     "callbacks": (
         "evaluation files generation models optimizers runtime trainers"
     ),
