@@ -34,9 +34,20 @@ def test_an_old_name_is_the_new_one_and_says_so(old_room, old, room, new):
     assert found is getattr(getattr(keras_irl, room), new)
 
 
-@pytest.mark.parametrize("name", ["load_task", "Task"])
-def test_what_the_contract_names_stays(name):
-    assert getattr(keras_irl.data, name) is getattr(keras_irl.tasks, name)
+@pytest.mark.parametrize(
+    ("offered_by", "room", "name"),
+    [
+        ("data", "tasks", "load_task"),
+        ("data", "tasks", "Task"),
+        ("rewards", "reporting", "format_best_of_n"),
+        ("rewards", "reporting", "format_correlations"),
+        ("rewards", "reporting", "heat_map"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_what_users_know_of_a_room_stays(offered_by, room, name):
+    found = getattr(getattr(keras_irl, offered_by), name)
+    assert found is getattr(getattr(keras_irl, room), name)
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -68,10 +68,8 @@ MAY_IMPORT = {
     ),
     "distribution": "families models runtime",
     "evaluation": "generation metrics runtime",
-    "reporting": "evaluation files generation metrics",
-    "rewards": (
-        "data families files losses metrics models ops reporting runtime"
-    ),
+    "rewards": "data families losses metrics models ops runtime",
+    "reporting": "evaluation files generation metrics rewards",
     "callbacks": (
         "evaluation files generation models optimizers runtime trainers"
     ),
@@ -210,13 +208,23 @@ def test_imports_are_absolute_and_public():
 # batches, and read where Keras hands a batch over; in between nobody needs to
 # know how two tensors are one.
 WRITE_THE_SAMPLE_WEIGHT = {
-    "data/tokenization.py": "texts become demonstrations",
-    "trainers/rollouts.py": "rollouts become a batch",
+    "data/texts.py": "`Texts` become a batch for Keras",
 }
 READ_THE_SAMPLE_WEIGHT = {
-    "data/texts.py": "a batch is read, of whoever made it",
+    "data/texts.py": "a batch of Keras becomes `Texts`",
     "losses/token_loss.py": "Keras calls losses and trainers",
     "ops/old_names.py": "ends with version 0.3",
+    "trainers/rollouts.py": "buffers saved before version 0.3 are read",
+}
+MAKE_A_KERAS_BATCH = {
+    "data/chats.py": "conversations become demonstrations",
+    "data/packing.py": "packed texts become demonstrations",
+    "data/pairs.py": "prompts and responses become demonstrations",
+    "trainers/online_trainer.py": "Keras updates with rollouts",
+}
+READ_A_KERAS_BATCH = {
+    "data/batches.py": "batches are checked, of whoever made them",
+    "trainers/online_trainer.py": "Keras hands a batch to a step",
 }
 
 
@@ -225,6 +233,8 @@ READ_THE_SAMPLE_WEIGHT = {
     [
         ("encode_sample_weight", WRITE_THE_SAMPLE_WEIGHT),
         ("decode_sample_weight", READ_THE_SAMPLE_WEIGHT),
+        ("as_keras_batch", MAKE_A_KERAS_BATCH),
+        ("as_texts", READ_A_KERAS_BATCH),
     ],
 )
 def test_the_sample_weight_is_written_and_read_at_the_border(function, borders):

@@ -49,7 +49,7 @@ _IMPORTED = (
     "keras_irl.cli.run_folder",
     "keras_irl.evaluation",
     "keras_irl.reporting",
-    "keras_irl.rewards.heat_maps",
+    "keras_irl.reporting.heat_maps",
     "keras_irl.trainers",
 )
 

@@ -333,8 +333,8 @@ def _write(results, read, texts, options):
 
     from keras_irl.cli.output_folder import WRITTEN
     from keras_irl.cli.output_folder import write_output
-    from keras_irl.rewards.analysis_report import format_analysis
-    from keras_irl.rewards.heat_maps import heat_map_files
+    from keras_irl.reporting.heat_maps import heat_map_files
+    from keras_irl.reporting.reward_analysis import format_analysis
 
     names = {"policy": pathlib.Path(options.policy).stem}
     if options.control is not None:

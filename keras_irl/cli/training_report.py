@@ -16,12 +16,12 @@ from keras_irl.cli.training import optimizer_in_words
 from keras_irl.cli.training_runs import TrainingRuns
 from keras_irl.evaluation import compare_fronts
 from keras_irl.reporting import format_table
+from keras_irl.reporting.heat_map_columns import columns_of
+from keras_irl.reporting.heat_map_columns import summary_of
+from keras_irl.reporting.heat_maps import heat_map_files
 from keras_irl.reporting.report import Picture
 from keras_irl.reporting.report import report_files
 from keras_irl.rewards import RewardReader
-from keras_irl.rewards.heat_map_columns import columns_of
-from keras_irl.rewards.heat_map_columns import summary_of
-from keras_irl.rewards.heat_maps import heat_map_files
 from keras_irl.tasks import Task
 from keras_irl.types import Run
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_irl.data.dataset import Demonstrations
-from keras_irl.data.texts import Texts
+from keras_irl.data.texts import KerasBatch
 from keras_irl.error_texts import shortened
 from keras_irl.families.family import layout_of
 from keras_irl.families.special_tokens import end_token_ids
@@ -132,7 +132,7 @@ def _as_texts(element, number, layout):
             f"Batch {number} is something else than three parts of which the "
             f"first is a dict. {_FIX} Received: ({kinds})"
         )
-    texts = Texts(*element)
+    texts = KerasBatch(*element)
     names = [layout.token_ids, layout.padding_mask, *layout.prompt_inputs]
     missing = [name for name in names if name not in texts.inputs]
     if missing:
@@ -158,8 +158,8 @@ def _read(element, number, layout):
         inputs=inputs,
     )
     _check_shapes(number, batch)
-    mask, continues = texts._replace(mask=weights).decoded_mask()
-    batch = batch._replace(mask=mask, continues=continues)
+    texts = texts._replace(mask=weights).as_texts()
+    batch = batch._replace(mask=texts.mask, continues=texts.continues)
     if batch.segment_ids is None:
         segments = np.zeros(batch.actions.shape, "int32")
     else:

@@ -22,6 +22,7 @@ from keras_irl.data.dataset import Demonstrations
 from keras_irl.data.shares import shared_batches
 from keras_irl.data.shuffling import ordered_rows
 from keras_irl.data.shuffling import spread
+from keras_irl.data.texts import KerasBatch
 from keras_irl.data.texts import Texts
 from keras_irl.data.tokenization import text_packer
 from keras_irl.data.validation import InvalidRowError
@@ -268,7 +269,7 @@ class ChatPacker:
         for array in (token_ids, padding_mask, actions):
             array[len(conversations) :] = array[0]
         inputs = self.packer.name_inputs([], token_ids, padding_mask)
-        return Texts(inputs, actions, mask)
+        return Texts(inputs, actions, mask, mask > 0)
 
     def _parts(self, row, turns):
         """Lists runs of ids, each with whether they are actions."""
@@ -437,11 +438,11 @@ class _Conversations:
     conversations: Sequence[Any]
     rows: np.ndarray
 
-    def read(self, batch_size: int, indices: Sequence[int]) -> Texts:
+    def read(self, batch_size: int, indices: Sequence[int]) -> KerasBatch:
         """Reads, tokenizes and packs the conversations of one batch."""
         rows = [int(self.rows[i]) for i in indices]
         found = [self.packer.encode(i, self.conversations[i]) for i in rows]
-        return self.packer.pack(found, batch_size)
+        return self.packer.pack(found, batch_size).as_keras_batch()
 
     def sampled(self, num_texts: int) -> tuple[list[str], list[str]]:
         """Lists turns that are read, and turns that are imitated, of some."""

@@ -168,6 +168,7 @@ def _packed_batch(pairs, groups, batch_size, indices):
     actions = np.full(shape, packer.pad_id, "int32")
     segment_ids = np.zeros(shape, "int32")
     mask = np.zeros(shape, "float32")
+    continues = np.zeros(shape, "bool")
     for row, index in enumerate(indices):
         texts = groups[int(index)]
         packed = packer.pack(*pairs.tokens(texts), len(texts))
@@ -180,12 +181,13 @@ def _packed_batch(pairs, groups, batch_size, indices):
             token_ids[here] = packed.inputs[CAUSAL.token_ids][text, is_real]
             actions[here] = packed.actions[text, is_real]
             mask[here] = packed.mask[text, is_real]
+            continues[here] = packed.continues[text, is_real]
             segment_ids[here] = text + 1
     for array in (token_ids, actions, segment_ids):
         array[len(indices) :] = array[0]
     inputs = packer.name_inputs([], token_ids, segment_ids > 0)
     inputs["segment_ids"] = segment_ids
-    return Texts(inputs, actions, mask)
+    return Texts(inputs, actions, mask, continues).as_keras_batch()
 
 
 def _check_positions(policy, max_length):

@@ -8,7 +8,7 @@ from keras_irl.data.dataset import Demonstrations
 from keras_irl.data.shares import shared_batches
 from keras_irl.data.shuffling import ordered_rows
 from keras_irl.data.shuffling import spread
-from keras_irl.data.texts import Texts
+from keras_irl.data.texts import KerasBatch
 from keras_irl.data.tokenization import text_packer
 from keras_irl.data.validation import check_batching
 from keras_irl.data.validation import check_columns
@@ -191,7 +191,7 @@ class PairReader:
             check_tokens(self.packer, int(row), pair, tokens)
         return prompt_ids, response_ids
 
-    def batch(self, batch_size: int, indices: Sequence[int]) -> Texts:
+    def batch(self, batch_size: int, indices: Sequence[int]) -> KerasBatch:
         """Reads, tokenizes and packs a batch, one row a text.
 
         Args:
@@ -199,12 +199,13 @@ class PairReader:
             indices: Which of the valid rows, as many at most.
 
         Returns:
-            `Texts` of NumPy arrays.
+            `KerasBatch` of NumPy arrays.
         """
         rows = indices
         if self.valid is not None:
             rows = [self.valid[i] for i in indices]
-        return self.packer.pack(*self.tokens(rows), batch_size)
+        texts = self.packer.pack(*self.tokens(rows), batch_size)
+        return texts.as_keras_batch()
 
     def sampled(self, num_texts: int) -> tuple[list[str], list[str]]:
         """Reads some texts from all over the data.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from typing import NamedTuple
 
 from keras_irl.data.shuffling import RowBatches
-from keras_irl.data.texts import Texts
+from keras_irl.data.texts import KerasBatch
 from keras_irl.runtime.row_shares import WHOLE
 from keras_irl.runtime.row_shares import Share
 from keras_irl.runtime.row_shares import share_of_batch
@@ -31,7 +31,7 @@ class SharedBatches(NamedTuple):
 
 
 def shared_batches(
-    rows: "grain.MapDataset", batch_size: int, read: Callable[..., Texts]
+    rows: "grain.MapDataset", batch_size: int, read: Callable[..., KerasBatch]
 ) -> SharedBatches:
     """Reads rows in batches, of which each process reads its share.
 
@@ -41,7 +41,7 @@ def shared_batches(
         rows: A `grain.MapDataset` of row numbers.
         batch_size: The number of rows in a batch, on all processes.
         read: A function from a number of rows, B, and a list of as many row
-            numbers at most to `Texts` of B rows.
+            numbers at most to a `KerasBatch` of B rows.
 
     Returns:
         A `SharedBatches` of tuples `(inputs, actions, mask)`, as Keras takes

@@ -1,17 +1,44 @@
-"""A batch of texts, as policies are trained on."""
+"""A batch of texts: as trainers read it, and as Keras hands it over."""
 
 from typing import Any
 from typing import NamedTuple
 
-from keras_irl.ops import TokenMask
 from keras_irl.ops import decode_sample_weight
+from keras_irl.ops import encode_sample_weight
 from keras_irl.types import Tensor
 
 
 class Texts(NamedTuple):
-    """A batch of texts, as demonstrations and rollouts are.
+    """A batch of texts, demonstrations or rollouts, as it is inside.
 
-    Keras takes it for the tuple `(x, y, sample_weight)`.
+    Attributes:
+        inputs: Dictionary of tensors, what the policy reads.
+        actions: Integer tensor of shape `(B, T)`.
+        mask: Float32 tensor of shape `(B, T)`, 1 where an action counts.
+        continues: Boolean tensor of shape `(B, T)`, true where a text goes on:
+            at an action that counts, and in the state in which it was cut.
+    """
+
+    inputs: dict[str, Any]
+    actions: Tensor
+    mask: Tensor
+    continues: Tensor
+
+    def as_keras_batch(self) -> "KerasBatch":
+        """Joins what counts and what goes on to a sample weight, for Keras.
+
+        Returns:
+            `KerasBatch` of the same inputs and actions.
+        """
+        return KerasBatch(
+            self.inputs,
+            self.actions,
+            encode_sample_weight(self.mask, self.continues),
+        )
+
+
+class KerasBatch(NamedTuple):
+    """A batch of texts as Keras takes it, the tuple `(x, y, sample_weight)`.
 
     Attributes:
         inputs: Dictionary of tensors, what the policy reads.
@@ -24,10 +51,11 @@ class Texts(NamedTuple):
     actions: Tensor
     mask: Tensor
 
-    def decoded_mask(self) -> TokenMask:
-        """Decodes the sample weight to a mask, and where texts go on.
+    def as_texts(self) -> Texts:
+        """Reads of the sample weight what counts, and what goes on.
 
         Returns:
-            `keras_irl.ops.TokenMask` of tensors of shape `(B, T)`.
+            `Texts` of the same inputs and actions.
         """
-        return decode_sample_weight(self.mask)
+        mask, continues = decode_sample_weight(self.mask)
+        return Texts(self.inputs, self.actions, mask, continues)

@@ -27,7 +27,6 @@ from keras_irl.families.positions import POSITION_IDS
 from keras_irl.families.positions import reads_positions
 from keras_irl.families.special_tokens import Marks
 from keras_irl.families.special_tokens import text_marks
-from keras_irl.ops import encode_sample_weight
 from keras_irl.types import Policy
 
 if TYPE_CHECKING:
@@ -208,8 +207,7 @@ class TextPacker(abc.ABC):
             array[len(prompts) :] = array[0]
         prompts = [*prompts, *[prompts[0]] * (batch_size - len(prompts))]
         inputs = self.name_inputs(prompts, token_ids, padding_mask)
-        continues = (mask > 0) | is_cut
-        return Texts(inputs, actions, encode_sample_weight(mask, continues))
+        return Texts(inputs, actions, mask, (mask > 0) | is_cut)
 
 
 class _CausalPacker(TextPacker):

@@ -5,8 +5,6 @@ import warnings
 from typing import Any
 from typing import NamedTuple
 
-import markupsafe
-
 from keras_irl.aliases import warn_of_old_name
 from keras_irl.arguments import check_integer
 from keras_irl.data.batches import Counts
@@ -27,7 +25,6 @@ from keras_irl.diagnosis.policy_checks import policy_issues
 from keras_irl.diagnosis.text_checks import text_issues
 from keras_irl.diagnosis.text_checks import unknown_issues
 from keras_irl.diagnosis.text_checks import vocabulary_issues
-from keras_irl.escaping import render
 from keras_irl.families.family import is_language_model
 from keras_irl.families.heads import has_known_head
 from keras_irl.families.heads import vocabulary_head
@@ -66,6 +63,11 @@ class Diagnosis(NamedTuple):
         return not any(issue.is_error for issue in self.issues)
 
     def _repr_html_(self) -> str:
+        # Trainers diagnose their data as well, and draw no page.
+        import markupsafe
+
+        from keras_irl.escaping import render
+
         mark = f"{HTML.before}trained tokens{HTML.after}"
         return render(
             "diagnosis.html",

@@ -90,9 +90,7 @@ class EntropyReader:
             for ids, has_ended in zip(written, ended, strict=True)
         ]
         texts = self._packer.pack(prompts, written, self._batch_size, ended)
-        mask, continues = texts.decoded_mask()
-        batch = texts._replace(mask=mask)._asdict() | {"continues": continues}
-        sums = self._model.predict_on_batch(batch)
+        sums = self._model.predict_on_batch(texts._asdict())
         return np.asarray(sums, "float64")[: len(rows)]
 
 

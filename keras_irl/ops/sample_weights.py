@@ -16,9 +16,8 @@ of shape `(B, T)`, has three entries:
 The negative zero, `CONTINUES`, weighs nothing in any sum, product or Keras
 metric, so what knows only zeros and ones treats it as padding. It is written by
 `encode_sample_weight`, where batches are made, and read by
-`decode_sample_weight`, where Keras hands a batch over. In between, the sample
-weight travels as it is; beyond, there are two tensors, `mask` and `continues`,
-and the sign of a zero has no meaning.
+`decode_sample_weight`, where Keras hands a batch over. Inside, there are two
+tensors, `mask` and `continues`, and the sign of a zero has no meaning.
 """
 
 from typing import NamedTuple

@@ -9,14 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.stats
 
-from keras_irl.arguments import check_rows
 from keras_irl.columns import check_prompt_ids
 from keras_irl.columns import finite_numbers
 from keras_irl.metrics.bootstrap import MIN_POINTS
 from keras_irl.metrics.bootstrap import Estimate
 from keras_irl.metrics.bootstrap import PromptResamples
-from keras_irl.reporting.tables import Table
-from keras_irl.reporting.tables import markdown_table
 from keras_irl.rewards.token_rewards import Scores
 from keras_irl.rewards.token_rewards import are_text_rewards
 from keras_irl.rewards.token_rewards import totals
@@ -148,44 +145,6 @@ def _columns(named, control, num_texts):
             control = [text.log_likelihood for text in control]
         columns[_CONTROL] = finite_numbers("control", control, num_texts)
     return columns
-
-
-def format_correlations(rows: Sequence[Correlation]) -> str:
-    """Formats correlations as a Markdown table with a line for each score.
-
-    Args:
-        rows: What `correlation` returned.
-
-    Returns:
-        A string of several lines.
-
-    Raises:
-        ValueError: If it is no such list.
-
-    Example:
-    ```python
-    rows = keras_irl.rewards.correlation(scores, metrics, prompt_ids)
-    print(keras_irl.rewards.format_correlations(rows))
-    ```
-    """
-    rows = check_rows(rows, Correlation)
-    coefficients = list(dict.fromkeys(row.coefficient for row in rows))
-    lines: dict[tuple[str, ...], dict[str, str]] = {}
-    for row in rows:
-        key = (row.metric, row.scope, row.score)
-        # The number of prompts is that of the first coefficient.
-        cells = lines.setdefault(key, {"prompts": str(row.num_prompts)})
-        cells[row.coefficient] = str(row.estimate)
-    names = ["prompts", *coefficients]
-    table = Table(
-        ["metric", "scope", "score", *names],
-        [
-            [*map(str, key), *(cells.get(name, "–") for name in names)]
-            for key, cells in lines.items()
-        ],
-        num_names=3,
-    )
-    return markdown_table(table)
 
 
 class _Pair:

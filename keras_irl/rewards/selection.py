@@ -7,14 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_irl.aliases import renamed_arguments
-from keras_irl.arguments import check_rows
 from keras_irl.columns import check_prompt_ids
 from keras_irl.columns import finite_numbers
 from keras_irl.error_texts import shortened
 from keras_irl.metrics.bootstrap import Estimate
 from keras_irl.metrics.bootstrap import PromptResamples
-from keras_irl.reporting.tables import Table
-from keras_irl.reporting.tables import markdown_table
 from keras_irl.rewards.token_rewards import Scores
 from keras_irl.rewards.token_rewards import are_text_rewards
 from keras_irl.rewards.token_rewards import totals
@@ -134,38 +131,6 @@ def pick_best(
         if prompt not in best or scores[row] > scores[best[prompt]]:
             best[prompt] = row
     return best
-
-
-def format_best_of_n(rows: Sequence[BestOfN]) -> str:
-    """Formats best-of-n results as a Markdown table.
-
-    Args:
-        rows: A list of `BestOfN`.
-
-    Returns:
-        A string of several lines.
-
-    Raises:
-        ValueError: If it is no such list.
-
-    Example:
-    ```python
-    rows = keras_irl.rewards.best_of_n(texts, metric_values, prompt_ids)
-    print(keras_irl.rewards.format_best_of_n(rows))
-    ```
-    """
-    rows = check_rows(rows, BestOfN)
-    header = [
-        *("n", "random", "log-likelihood", "reward", "oracle"),
-        *("reward - random", "reward - log-likelihood"),
-    ]
-    lines = []
-    for row in rows:
-        means = (row.random, row.log_likelihood, row.reward, row.oracle)
-        cells = ["–" if math.isnan(x) else f"{x:.2f}" for x in means]
-        gains = (row.gain_over_random, row.gain_over_log_likelihood)
-        lines.append([str(row.n), *cells, *map(str, gains)])
-    return markdown_table(Table(header, lines, num_names=0))
 
 
 def _best_of(n, columns, values, resamples):

@@ -202,19 +202,11 @@ class RewardReader:
 
     def _read(self, batch, first, finished):
         """Reads a batch, whose first row is that of number `first`."""
-        inputs, actions, _ = batch
-        mask, continues = batch.decoded_mask()
-        numbers = self._model.predict_on_batch(
-            {
-                "inputs": inputs,
-                "actions": actions,
-                "mask": mask,
-                "continues": continues,
-            }
-        )
+        numbers = self._model.predict_on_batch(batch._asdict())
         texts = []
-        for row, has_ended in enumerate(finished[first : first + len(mask)]):
-            counts = mask[row] > 0
+        rows = slice(first, first + len(batch.mask))
+        for row, has_ended in enumerate(finished[rows]):
+            counts = batch.mask[row] > 0
             action_values, values, rewards = (
                 np.asarray(array[row][counts], "float64") for array in numbers
             )
@@ -224,7 +216,7 @@ class RewardReader:
                     "would be garbage. Did its training diverge? Received: "
                     f"row {first + row} with rewards={rewards}"[:400]
                 )
-            tokens = self._batches.names(actions[row][counts].tolist())
+            tokens = self._batches.names(batch.actions[row][counts].tolist())
             texts.append(
                 TextRewards(tokens, rewards, action_values, values, has_ended)
             )

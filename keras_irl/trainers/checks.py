@@ -14,7 +14,7 @@ from keras_irl.data.batches import known_ends
 from keras_irl.data.batches import read_batches
 from keras_irl.data.batches import without_filling
 from keras_irl.data.dataset import demonstrations_of
-from keras_irl.data.texts import Texts
+from keras_irl.data.texts import KerasBatch
 from keras_irl.diagnosis.policy_checks import policy_issues
 from keras_irl.diagnosis.text_checks import text_issues
 from keras_irl.diagnosis.text_checks import unknown_issues
@@ -191,7 +191,7 @@ def _first_batches(x, y, sample_weight, owner):
     # Of all processes: what one refused, the others would wait for.
     whole = x.whole
     for number in range(min(len(x), _NUM_BATCHES)):
-        batches.append(Texts(*whole[number]))
+        batches.append(KerasBatch(*whole[number]))
         if np.any(np.asarray(batches[-1].mask) > 0):
             break
     return batches
@@ -205,4 +205,4 @@ def _first_rows(x, y, sample_weight):
     rows = slice(start, start + _NUM_ROWS)
     inputs = {name: ops.convert_to_numpy(x[name][rows]) for name in x}
     actions = ops.convert_to_numpy(y[rows])
-    return Texts(inputs, actions, mask[rows])
+    return KerasBatch(inputs, actions, mask[rows])

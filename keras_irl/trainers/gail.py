@@ -27,6 +27,7 @@ from keras_irl.losses.policy_gradient import is_clipped
 from keras_irl.losses.policy_gradient import kl_estimates
 from keras_irl.losses.policy_gradient import value_loss
 from keras_irl.models.policy_model import ForwardPass
+from keras_irl.ops import TokenMask
 from keras_irl.ops import TokenStatistics
 from keras_irl.ops import is_action
 from keras_irl.ops import log_probs
@@ -241,8 +242,8 @@ class GAIL(OnlineTrainer):
 
     def before_updates(self, batch: Texts) -> Texts:
         record = RolloutRecord(
-            mask=batch.decoded_mask(),
-            texts=state_action_texts(*batch),
+            mask=TokenMask(batch.mask, batch.continues),
+            texts=state_action_texts(batch.inputs, batch.actions, batch.mask),
             reference_log_probs=self._reference_log_probs(batch),
         )
         if self.rollouts.num_updates > 1:
@@ -273,11 +274,9 @@ class GAIL(OnlineTrainer):
 
     def _rollouts_of(self, batch):
         """The `Texts` of a batch that the policy wrote."""
-        return Texts(
-            self._take_rollouts(batch.inputs),
-            self.split(batch.actions)[1],
-            self.split(batch.mask)[1],
-        )
+        inputs, *tensors = batch
+        rows = [self.split(tensor)[1] for tensor in tensors]
+        return Texts(self._take_rollouts(inputs), *rows)
 
     def _take_rollouts(self, inputs):
         return take_responses(inputs, lambda x: self.split(x)[1])

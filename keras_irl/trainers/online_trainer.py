@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_irl.data.dataset import Demonstrations
+from keras_irl.data.texts import KerasBatch
 from keras_irl.data.texts import Texts
 from keras_irl.families.family import layout_of
 from keras_irl.families.heads import has_known_head
@@ -160,25 +161,25 @@ class OnlineTrainer(Trainer):
             logs = step.take(super().train_step(*step.arguments))
         return step.result(logs)
 
-    def extend(self, data: Any) -> Texts:
+    def extend(self, data: Any) -> KerasBatch:
         """Appends rollouts to a batch.
 
         Args:
             data: The batch, as a Keras training step is given it.
 
         Returns:
-            `Texts` to update the policy with: demonstrations first, then
+            `KerasBatch` to update the policy with: demonstrations first, then
             rollouts.
         """
-        given = Texts(*keras.utils.unpack_x_y_sample_weight(data))
-        batch, seconds = self.rollouts.append(self.policy, *given)
+        given = KerasBatch(*keras.utils.unpack_x_y_sample_weight(data))
+        batch, seconds = self.rollouts.append(self.policy, given.as_texts())
         self.means["sampling_seconds"].add(seconds, 1.0)
         if self._shares_prompts():
             shared = share_prompts(
                 batch.inputs, given.inputs, self.rollouts.num_samples
             )
             batch = batch._replace(inputs=shared)
-        return self.before_updates(batch)
+        return self.before_updates(batch).as_keras_batch()
 
     def before_updates(self, batch: Texts) -> Texts:
         """Adds to a batch what holds for all updates with its rollouts.

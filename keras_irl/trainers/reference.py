@@ -107,14 +107,14 @@ def policy_log_probs(
     Returns:
         Float32 tensor of shape `(B, T)`, in nats, without gradient.
     """
-    actions, (mask, continues) = batch.actions, batch.decoded_mask()
+    inputs, actions, mask, continues = batch
     if tiles_vocabulary:
-        states = hidden_states(policy, batch.inputs)
+        states = hidden_states(policy, inputs)
         head = vocabulary_head(policy)
         found = tiled_token_statistics(
             states, head, actions, mask, continues=continues
         )
     else:
-        logits = q_values(policy, batch.inputs)
+        logits = q_values(policy, inputs)
         found = token_statistics(logits, actions, mask, continues=continues)
     return ops.stop_gradient(log_probs(found.action_values, found.values))

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_irl.arguments import LARGEST_SEED
@@ -16,7 +17,7 @@ from keras_irl.families.positions import num_positions
 from keras_irl.families.positions import reads_positions
 from keras_irl.generation import TokenSampler
 from keras_irl.generation import draw
-from keras_irl.ops import encode_sample_weight
+from keras_irl.ops import decode_sample_weight
 from keras_irl.ops import is_action
 from keras_irl.trainers.state_actions import one_position_more
 from keras_irl.trainers.step_cost import Stopwatch
@@ -57,9 +58,11 @@ class ReplayBuffer(keras.layers.Layer):
         shape = (buffer_size, width)
         actions = self._kept("actions", shape, "int32")
         mask = self._kept("mask", shape, "float32")
+        continues = self._kept("continues", shape, "int32")
         self.rows = rows
         self.actions = actions
         self.mask = mask
+        self.continues = continues
         self.built = True
 
     def _kept(self, name, shape, dtype):
@@ -71,6 +74,15 @@ class ReplayBuffer(keras.layers.Layer):
             name=name,
             autocast=False,
         )
+
+    def load_own_variables(self, store: Any) -> None:
+        kept = {name: store[name] for name in store.keys()}
+        if len(kept) == len(self.weights) - 1:
+            # Until version 0.3, the mask was a sample weight that told both.
+            mask, continues = f"{len(kept) - 1}", f"{len(kept)}"
+            weight = np.asarray(kept[mask])
+            kept[mask], kept[continues] = decode_sample_weight(weight)
+        super().load_own_variables(kept)
 
     def exchange(self, rollouts: Texts) -> Texts:
         """Takes rollouts in, and gives as many back, from all that it holds.
@@ -86,7 +98,8 @@ class ReplayBuffer(keras.layers.Layer):
                 preprocessor makes.
         """
         rows = {name: self.rows[name] for name in rollouts.inputs}
-        kept = keras.tree.flatten(Texts(rows, self.actions, self.mask))
+        kept = Texts(rows, self.actions, self.mask, self.continues)
+        kept = keras.tree.flatten(kept)
         new = keras.tree.flatten(rollouts)
         for variable, tensor in zip(kept, new, strict=True):
             _check_width(variable, tensor)
@@ -250,30 +263,22 @@ class Rollouts(keras.layers.Layer):
             self.buffer = ReplayBuffer(self.buffer_size, policy, self.seed)
 
     def append(
-        self,
-        policy: Policy,
-        inputs: dict[str, Tensor],
-        actions: Tensor,
-        mask: Tensor,
+        self, policy: Policy, demonstrations: Texts
     ) -> tuple[Texts, Tensor]:
         """Appends rollouts to a batch of demonstrations.
 
         Args:
             policy: The language model, as given to `prepare`.
-            inputs: Dictionary of tensors, of the demonstrations.
-            actions: Integer tensor of shape `(B, T)`.
-            mask: Tensor of shape `(B, T)`.
+            demonstrations: `Texts` of B rows.
 
         Returns:
             A pair: `Texts` with B · `num_samples` rows more, demonstrations
             first, and the seconds that the sampling took, a float32 scalar.
         """
         demonstrations = keras.tree.map_structure(
-            ops.convert_to_tensor, Texts(inputs, actions, mask)
+            ops.convert_to_tensor, demonstrations
         )
-        mask = ops.cast(demonstrations.mask, "float32")
-        demonstrations = demonstrations._replace(mask=mask)
-        inputs = demonstrations.inputs
+        inputs, _, mask, _ = demonstrations
         _check_inputs(policy, inputs, mask.shape[1])
         # A policy that is being loaded knows no tokens when this is made.
         self.end_token_id = int(policy.preprocessor.tokenizer.end_token_id)
@@ -292,14 +297,16 @@ class Rollouts(keras.layers.Layer):
         """Drawn texts as a batch, like those of demonstrations."""
         actions = tokens[:, 1:]
         first = ops.repeat(first, self.num_samples, axis=0)
-        mask, is_state = self._masks(actions, first)
+        acts, continues = self._masks(actions, first)
+        places = ops.arange(actions.shape[1], dtype="int32")[None]
+        is_state = ops.logical_or(places <= first, continues)
         drawn = {
             name: ops.repeat(x, self.num_samples, axis=0)
             for name, x in inputs.items()
         }
         drawn[self._layout.token_ids] = ops.where(is_state, tokens[:, :-1], 0)
         drawn[self._layout.padding_mask] = is_state
-        return Texts(drawn, actions, mask)
+        return Texts(drawn, actions, ops.cast(acts, "float32"), continues)
 
     def _prompts(self, inputs, mask):
         """The prompts, with a position more, and where they end."""
@@ -321,7 +328,7 @@ class Rollouts(keras.layers.Layer):
         return prompts | one_position_more(inputs), first
 
     def _masks(self, actions, first):
-        """Masks of the positions that are actions, and of the states."""
+        """Masks of the actions that count, and of where texts go on."""
         places = ops.arange(actions.shape[1], dtype="int32")[None]
         is_drawn = ops.logical_and(places >= first, first >= 0)
         ends = ops.logical_and(is_drawn, ops.equal(actions, self.end_token_id))
@@ -331,10 +338,7 @@ class Rollouts(keras.layers.Layer):
         # The text fills the width, and its last action did not end it.
         is_cut = ops.logical_and(counts[:, -1:], ops.equal(ends[:, -1:], 0))
         is_cut = ops.logical_and(is_cut, places == actions.shape[1] - 1)
-        acts = ops.logical_and(counts, ops.logical_not(is_cut))
-        mask = encode_sample_weight(acts, continues=counts)
-        is_state = ops.logical_or(places <= first, counts)
-        return mask, is_state
+        return ops.logical_and(counts, ops.logical_not(is_cut)), counts
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -18,7 +18,7 @@ from keras_irl.cli import judged_texts
 from keras_irl.cli.parser import parse_arguments
 from keras_irl.cli.provenance import digest_of_files
 from keras_irl.cli.provenance import digest_of_texts
-from keras_irl.rewards import heat_maps
+from keras_irl.reporting import heat_maps
 
 TEXTS = [("count", "1 2 3"), ("count", "1 2"), ("say", "yes"), ("say", "no")]
 FILES = {

@@ -8,7 +8,7 @@ from keras_irl.data import demonstrations
 from keras_irl.data import shares
 from keras_irl.data.shares import shared_batches
 from keras_irl.data.shuffling import ordered_rows
-from keras_irl.data.texts import Texts
+from keras_irl.data.texts import KerasBatch
 from keras_irl.runtime.row_shares import Share
 
 
@@ -19,7 +19,7 @@ def read(batch_size, rows):
     tokens[: len(rows)] = np.reshape(rows, (-1, 1))
     tokens[len(rows) :] = tokens[0]
     mask[: len(rows)] = 1.0
-    return Texts({"token_ids": tokens}, tokens, mask)
+    return KerasBatch({"token_ids": tokens}, tokens, mask)
 
 
 def of_process(index, count, monkeypatch, num_rows=10, batch_size=4):

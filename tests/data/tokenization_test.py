@@ -3,7 +3,6 @@ import pytest
 from testing import tiny_policy
 
 from keras_irl.data.tokenization import text_packer
-from keras_irl.ops import CONTINUES
 
 
 @pytest.mark.parametrize("family", ["t5", "bart", "gpt2"])
@@ -28,7 +27,8 @@ def test_the_packer_has_the_state_in_which_generation_starts(family):
 
 def test_the_end_token_is_an_action_and_no_state():
     packer = text_packer(tiny_policy("gpt2"), max_length=8)
-    inputs, actions, mask = packer.pack([[5]], [[6, 7]], batch_size=2)
+    packed = packer.pack([[5]], [[6, 7]], batch_size=2)
+    inputs, actions, mask, continues = packed
     start = packer.prefix([5])
     end = len(start) + 2
     assert inputs["token_ids"][0, :end].tolist() == [*start, 6, 7]
@@ -39,7 +39,8 @@ def test_the_end_token_is_an_action_and_no_state():
     np.testing.assert_array_equal(mask[0], counts)
     # A row without a text is a copy that does not count.
     assert inputs["token_ids"][1].tolist() == inputs["token_ids"][0].tolist()
-    assert not mask[1].any() and not np.signbit(mask[1]).any()
+    assert not mask[1].any() and not continues[1].any()
+    np.testing.assert_array_equal(continues, mask > 0)
 
 
 @pytest.mark.parametrize(
@@ -48,11 +49,12 @@ def test_the_end_token_is_an_action_and_no_state():
 )
 def test_a_text_that_did_not_end_goes_on(response, finished, num_actions):
     packer = text_packer(tiny_policy("gpt2"), max_length=8)
-    _, _, mask = packer.pack([[5]], [response], 1, finished)
-    (cut,) = np.flatnonzero(np.signbit(mask[0]))
+    packed = packer.pack([[5]], [response], 1, finished)
+    mask, continues = packed.mask, packed.continues
+    (cut,) = np.flatnonzero(continues[0] & ~(mask[0] > 0))
     start = len(packer.prefix([5]))
     num_actions = num_actions or 8 - start
-    assert mask[0, cut] == CONTINUES
+    assert mask[0, cut] == 0.0 and not np.signbit(mask).any()
     assert cut == start - 1 + num_actions
     assert mask[0].sum() == num_actions
 

@@ -677,14 +677,14 @@ REWARDS_ROOM = {
         check=is_a(list),
     ),
     "rewards.pick_best": Door(check=is_a(dict)),
-    "rewards.format_best_of_n": Door(
+    "reporting.format_best_of_n": Door(
         values={"rows": st.builds(lambda: list(gains()))}, check=is_a(str)
     ),
-    "rewards.format_correlations": Door(
+    "reporting.format_correlations": Door(
         values={"rows": st.builds(lambda: list(correlations()))},
         check=is_a(str),
     ),
-    "rewards.heat_map": Door(
+    "reporting.heat_map": Door(
         writes=True,
         share=0.15,
         values={

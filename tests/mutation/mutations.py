@@ -338,6 +338,7 @@ MUTATIONS = [
             (
                 ("ops.argsort(1 - is_text)", "ops.argsort(is_text)"),
                 ("places - self.next_place", "places"),
+                ("len(self.weights) - 1", "len(self.weights) - 2"),
             ),
         ),
         (
@@ -358,6 +359,20 @@ MUTATIONS = [
                 ("len(prefix) - 1 : end", "len(prefix) : end"),
                 ("text[1 : end + 1]", "text[:end]"),
                 ("num_response_tokens\n", "num_response_tokens - 1\n"),
+            ),
+        ),
+        (
+            "data/texts.py",
+            "data/texts_test.py",
+            (
+                (
+                    "encode_sample_weight(self.mask, self.continues)",
+                    "self.mask",
+                ),
+                (
+                    "mask, continues = decode_sample_weight(self.mask)",
+                    "mask, continues = self.mask, self.mask > 0",
+                ),
             ),
         ),
         (

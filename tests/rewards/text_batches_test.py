@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from testing import tiny_gpt2
 
-from keras_irl.ops import CONTINUES
 from keras_irl.rewards.text_batches import TextBatches
 from keras_irl.rewards.text_batches import check_finished
 from keras_irl.rewards.text_batches import check_texts
@@ -19,15 +18,16 @@ def test_texts_are_packed_in_batches_of_one_shape(batches):
     assert finished == [True, True, False]
     first, last = batches(["p", "q", "r"], responses, finished)
     assert first[1].shape == last[1].shape == (2, 12)
-    _, actions, mask = first
+    _, actions, mask, continues = first
+    np.testing.assert_array_equal(continues, mask > 0)
     a, b = batches.packer.tokenize(["ab"])[0]
     end = batches.packer.end_id
     assert actions[0][mask[0] > 0].tolist() == [a, b, end]
     # An empty response is one action.
     assert actions[1][mask[1] > 0].tolist() == [end]
-    _, actions, mask = last
+    _, actions, mask, continues = last
     assert actions[0][mask[0] > 0].tolist() == [5, 6]
-    assert (np.signbit(mask[0]).sum(), CONTINUES) == (1, 0.0)
+    assert (continues[0] & ~(mask[0] > 0)).sum() == 1
     assert not mask[1].any()
 
 

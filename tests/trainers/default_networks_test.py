@@ -9,7 +9,7 @@ from testing import tiny_gpt2
 
 import keras_irl
 from keras_irl.data import demonstrations
-from keras_irl.data.texts import Texts
+from keras_irl.data.texts import KerasBatch
 from keras_irl.models import enable_lora
 from keras_irl.ops import decode_sample_weight
 from keras_irl.trainers.reference import policy_log_probs
@@ -88,7 +88,7 @@ class Machine:
             kernel.assign(generator.normal(size=kernel.shape))
         self.trainer.compile(keras.optimizers.SGD(0.3))
         self.data = batches(self.policy)
-        self.batch = Texts(*self.data[0])
+        self.batch = KerasBatch(*self.data[0]).as_texts()
         self.variables = [*self.trainer.variables]
         self.start = [numpy(variable) for variable in self.variables]
 

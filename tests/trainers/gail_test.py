@@ -16,7 +16,7 @@ from testing import tiny_t5
 
 import keras_irl
 from keras_irl.data import demonstrations
-from keras_irl.data.texts import Texts
+from keras_irl.data.texts import KerasBatch
 from keras_irl.models import AdaptedScorer
 from keras_irl.models import TokenScorer
 from keras_irl.models import copy_policy
@@ -337,7 +337,7 @@ def test_rollouts_are_judged_once_for_all_updates_with_a_batch():
         tiles_vocabulary=False,
         split=lambda tokens: (tokens[:3], tokens[3:]),
     )
-    batch = Texts(inputs, actions, mask)
+    batch = KerasBatch(inputs, actions, mask).as_texts()
     record = trainer.before_updates(batch).inputs["record"]
     rewards, values = scores[0, 3:, 1:], scores[1, 3:, :-1]
     advantages, targets = learner.advantages(rewards, values, mask[3:])
@@ -533,7 +533,7 @@ def test_more_updates_of_the_discriminator_wait_for_the_policy(trained):
 
 def test_a_tiled_vocabulary_changes_no_number(trained):
     policy = fresh(trained)
-    batch = Texts(*data(policy)[0])
+    batch = KerasBatch(*data(policy)[0]).as_texts()
     found = [policy_log_probs(policy, batch, tiles) for tiles in (False, True)]
     plain, tiled = (numpy(x)[batch.mask > 0] for x in found)
     np.testing.assert_allclose(tiled, plain, rtol=1e-4, atol=1e-5)

@@ -162,8 +162,9 @@ def test_the_buffer_and_the_noise_are_saved_with_the_trainer(tmp_path):
     ours, theirs = trainer.rollouts.buffer, loaded.rollouts.buffer
     assert int(theirs.num_kept) == int(ours.num_kept) == 8
     np.testing.assert_array_equal(numpy(theirs.actions), numpy(ours.actions))
+    np.testing.assert_array_equal(numpy(theirs.mask), numpy(ours.mask))
     np.testing.assert_array_equal(
-        np.signbit(numpy(theirs.mask)), np.signbit(numpy(ours.mask))
+        numpy(theirs.continues), numpy(ours.continues)
     )
     np.testing.assert_array_equal(
         numpy(loaded.rollouts.seed_generator.state),

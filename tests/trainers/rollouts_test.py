@@ -20,8 +20,9 @@ from testing import tiny_t5
 import keras_irl
 from keras_irl.data import demonstrations
 from keras_irl.data import packed_demonstrations
-from keras_irl.data.texts import Texts
+from keras_irl.data.texts import KerasBatch
 from keras_irl.generation import TokenSampler
+from keras_irl.ops import encode_sample_weight
 from keras_irl.trainers import Rollouts
 from keras_irl.trainers.rollouts import ReplayBuffer
 
@@ -34,8 +35,14 @@ def sampled(policy, data, **arguments):
     """Demonstrations with rollouts, as arrays, and their `Rollouts`."""
     rollouts = Rollouts(**arguments)
     rollouts.prepare(policy)
-    found, _ = rollouts.append(policy, *data)
+    found = appended(rollouts, policy, data)
     return keras.tree.map_structure(numpy, found), rollouts
+
+
+def appended(rollouts, policy, data):
+    """Demonstrations with rollouts, as Keras takes them."""
+    found, _ = rollouts.append(policy, KerasBatch(*data).as_texts())
+    return found.as_keras_batch()
 
 
 def key_of(inputs):
@@ -153,7 +160,7 @@ def test_each_step_draws_others_and_seeds_reproduce_them():
     policy = quick_start(tiny_t5(num_layers=1))
     data = batch(policy)
     (_, first, _), rollouts = sampled(policy, data, num_samples=4)
-    second = numpy(rollouts.append(policy, *data)[0][1])
+    second = numpy(appended(rollouts, policy, data).actions)
     (_, again, _), _ = sampled(policy, data, num_samples=4)
     (_, other, _), _ = sampled(policy, data, num_samples=4, seed=1)
     np.testing.assert_array_equal(first, again)
@@ -168,24 +175,25 @@ def test_a_buffer_gives_back_what_it_was_given(writes):
     writes([7, 8, 9, end, 5])
     rollouts = Rollouts(num_samples=2, buffer_size=8, seed=3)
     rollouts.prepare(policy)
-    (inputs, actions, mask), _ = rollouts.append(policy, *data)
+    _, actions, mask, continues = rollouts.append(
+        policy, KerasBatch(*data).as_texts()
+    )[0]
     buffer = rollouts.buffer
     assert int(buffer.num_kept) == 6 and int(buffer.next_place) == 6
-    assert rows(actions[3:], mask[3:]) <= rows(buffer.actions, buffer.mask)
-    kept = rows(buffer.actions, buffer.mask)
+    kept = rows(buffer.actions, buffer.mask, buffer.continues)
+    assert rows(actions[3:], mask[3:], continues[3:]) <= kept
     writes([10, 11, end])
-    rollouts.append(policy, *data)
+    appended(rollouts, policy, data)
     # The newest took the places of the oldest.
     assert int(buffer.num_kept) == 8 and int(buffer.next_place) == 4
-    left = rows(buffer.actions[4:6], buffer.mask[4:6])
+    left = rows(buffer.actions[4:6], buffer.mask[4:6], buffer.continues[4:6])
     assert left <= kept
 
 
-def rows(actions, mask):
-    actions, mask = numpy(actions), numpy(mask)
+def rows(*tensors):
+    arrays = [numpy(tensor).astype("int32") for tensor in tensors]
     return {
-        (*a.tolist(), *m.tolist(), *np.signbit(m).tolist())
-        for a, m in zip(actions, mask, strict=True)
+        tuple(np.concatenate(row).tolist()) for row in zip(*arrays, strict=True)
     }
 
 
@@ -194,6 +202,29 @@ def test_a_buffer_keeps_the_mark_of_a_text_that_was_cut(writes):
     writes([7])
     (_, _, mask), _ = sampled(policy, batch(policy), buffer_size=3)
     assert np.signbit(mask[3:, -1]).all()
+
+
+def test_a_buffer_of_before_is_read_with_its_marks(writes):
+    policy = tiny_t5(num_layers=1)
+    writes([7])
+    _, rollouts = sampled(policy, batch(policy), buffer_size=4)
+    store, old = {}, {}
+    rollouts.buffer.save_own_variables(store)
+    *names, mask, continues = store
+    assert numpy(store[continues]).any() and not numpy(store[mask]).all()
+    old = {name: store[name] for name in names}
+    old[mask] = encode_sample_weight(
+        numpy(store[mask]), numpy(store[continues])
+    )
+    loaded = ReplayBuffer(4, policy, seed=0)
+    loaded.load_own_variables(old)
+    for found, expected in zip(
+        loaded.weights, rollouts.buffer.weights, strict=True
+    ):
+        np.testing.assert_array_equal(numpy(found), numpy(expected))
+    assert not np.signbit(numpy(loaded.mask)).any()
+    with pytest.raises(ValueError, match="expected .* variables"):
+        loaded.load_own_variables({"0": old["0"]})
 
 
 def test_a_buffer_refuses_batches_that_do_not_fit(writes):
@@ -263,7 +294,8 @@ def test_a_buffer_picks_each_of_its_rollouts_as_often(writes):
         marked = np.array(actions[rows])
         marked[:, 0] = first + np.arange(count)
         kept = {name: x[rows] for name, x in inputs.items()}
-        buffer.exchange(Texts(kept, marked, mask[rows]))
+        texts = KerasBatch(kept, marked, mask[rows]).as_texts()
+        buffer.exchange(texts)
     assert int(buffer.num_kept) == 5
     picked = buffer._pick(
         [buffer.actions], 5000, [ops.convert_to_tensor(actions)]

@@ -20,15 +20,15 @@ from keras_irl.columns import column
 from keras_irl.error_texts import shortened
 from keras_irl.escaping import render
 from keras_irl.files.atomic import atomic_write
+from keras_irl.reporting.heat_map_columns import QUANTITIES
+from keras_irl.reporting.heat_map_columns import HeatMapColumn
+from keras_irl.reporting.heat_map_columns import TextRewardsByPolicy
+from keras_irl.reporting.heat_map_columns import color
+from keras_irl.reporting.heat_map_columns import columns_of
+from keras_irl.reporting.heat_map_columns import stops
+from keras_irl.reporting.heat_map_columns import summary_of
+from keras_irl.reporting.heat_map_columns import verdicts
 from keras_irl.reporting.picture_labels import with_glyphs
-from keras_irl.rewards.heat_map_columns import QUANTITIES
-from keras_irl.rewards.heat_map_columns import HeatMapColumn
-from keras_irl.rewards.heat_map_columns import TextRewardsByPolicy
-from keras_irl.rewards.heat_map_columns import color
-from keras_irl.rewards.heat_map_columns import columns_of
-from keras_irl.rewards.heat_map_columns import stops
-from keras_irl.rewards.heat_map_columns import summary_of
-from keras_irl.rewards.heat_map_columns import verdicts
 from keras_irl.types import Path
 
 

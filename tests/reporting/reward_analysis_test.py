@@ -3,7 +3,7 @@
 import pytest
 
 from keras_irl.metrics.bootstrap import Estimate
-from keras_irl.rewards.analysis_report import format_analysis
+from keras_irl.reporting.reward_analysis import format_analysis
 from keras_irl.rewards.correlations import Correlation
 from keras_irl.rewards.selection import BestOfN
 

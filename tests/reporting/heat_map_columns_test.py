@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
+from keras_irl.reporting.heat_map_columns import color
+from keras_irl.reporting.heat_map_columns import color_limit
+from keras_irl.reporting.heat_map_columns import columns_of
+from keras_irl.reporting.heat_map_columns import stops
+from keras_irl.reporting.heat_map_columns import verdicts
 from keras_irl.rewards import TextRewards
-from keras_irl.rewards.heat_map_columns import color
-from keras_irl.rewards.heat_map_columns import color_limit
-from keras_irl.rewards.heat_map_columns import columns_of
-from keras_irl.rewards.heat_map_columns import stops
-from keras_irl.rewards.heat_map_columns import verdicts
 
 
 def test_white_is_zero_and_both_ends_are_alike():

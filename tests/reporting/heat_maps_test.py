@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from keras_irl.escaping import visible
+from keras_irl.reporting.heat_map_columns import color
+from keras_irl.reporting.heat_map_columns import color_limit
 from keras_irl.rewards import TextRewards
 from keras_irl.rewards import heat_map
-from keras_irl.rewards.heat_map_columns import color
-from keras_irl.rewards.heat_map_columns import color_limit
 
 HOSTILE = [
     "<script>alert(1)</script>",
