@@ -111,7 +111,7 @@ class Sharded(keras.distribution.ModelParallel):
         self.strategy = strategy
         self._rules = rules
         # By identity, as two variables of a T5 have one path.
-        self._placed: dict[int, tuple[weakref.ref, Placed]] = {}
+        self._placed: dict[int, tuple[weakref.ref, _Placed]] = {}
 
     def get_variable_layout(
         self, variable: keras.Variable
