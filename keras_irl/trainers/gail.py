@@ -1,13 +1,17 @@
 """Generative adversarial imitation learning (GAIL).
 
-A training step, in the order of `GAIL`'s methods:
+A training step, in the order in which it runs:
 
-1. rollouts are drawn (`OnlineTrainer.extend`), and what holds for all updates
-   with them is computed: `before_updates`;
-2. the three networks read: `call`;
-3. the discriminator is told demonstrations from rollouts, its logits are made
-   rewards, rewards and values advantages, and advantages the policy's loss and
-   the value function's: `network_losses`.
+1. `OnlineTrainer.train_step` lets the policy answer the prompts of its batch
+   (`extend`), and updates all networks, `num_updates` times, by what follows;
+2. what holds for all these updates is computed first: `before_updates`;
+3. the three networks read demonstrations and rollouts: `call`;
+4. the discriminator's logits are made rewards, rewards and values advantages
+   and what the values should have been: `network_outputs`;
+5. the policy is moved along the advantages, values to what they should have
+   been, and the discriminator to tell both kinds of texts apart, each by a
+   loss of its own: `network_losses`;
+6. each network has its gradient and its optimizer: `NetworkOptimizers`.
 """
 
 from typing import Any
@@ -30,7 +34,6 @@ from keras_irl.models.policy_model import ForwardPass
 from keras_irl.ops import TokenMask
 from keras_irl.ops import TokenStatistics
 from keras_irl.ops import is_action
-from keras_irl.ops import log_probs
 from keras_irl.ops import masked_mean
 from keras_irl.ops.masking import goes_on
 from keras_irl.optimizers.network_optimizers import NetworkOptimizers
@@ -45,12 +48,12 @@ from keras_irl.trainers.initial_policy_check import InitialPolicyCheck
 from keras_irl.trainers.initial_policy_check import WarmupCheck
 from keras_irl.trainers.metrics import add_mean
 from keras_irl.trainers.online_trainer import OnlineTrainer
+from keras_irl.trainers.policy_gradient import Judgment
+from keras_irl.trainers.policy_gradient import NetworkOutputs
 from keras_irl.trainers.policy_gradient import PolicyGradient
+from keras_irl.trainers.policy_gradient import RolloutRecord
 from keras_irl.trainers.reference import policy_log_probs
 from keras_irl.trainers.reference import snapshot_policy
-from keras_irl.trainers.rollout_records import ActionLogProbs
-from keras_irl.trainers.rollout_records import Judgment
-from keras_irl.trainers.rollout_records import RolloutRecord
 from keras_irl.trainers.rollouts import Rollouts
 from keras_irl.trainers.state_actions import state_action_texts
 from keras_irl.types import Policy
@@ -96,10 +99,9 @@ class GAIL(OnlineTrainer):
         reward_form: `"softplus"`, `"logit"` or `"log_sigmoid"`; see
             `keras_irl.losses.adversarial_rewards`. Defaults to `"softplus"`,
             as in the paper. It is always positive, so each further token pays,
-            and texts may run on: on arithmetic, after 600 steps they had 29.5
-            tokens instead of 27.3, and of those at T = 1 5 % no longer ended.
-            With `"logit"` they kept their length. The alert
-            `texts_unfinished` of `keras_irl.callbacks.TrainingHealth` sees it.
+            and texts may run on; with `"logit"` they keep their length. The
+            alert `texts_unfinished` of `keras_irl.callbacks.TrainingHealth`
+            sees it.
         mle_weight: The weight of the likelihood of the demonstrations.
             Defaults to 0.
         policy_gradient: A `keras_irl.PolicyGradient`. Defaults to `None`, for
@@ -270,7 +272,7 @@ class GAIL(OnlineTrainer):
         logits = self.discriminator(texts, training=False)[:, 1:]
         values = self.value(texts, training=False)[:, :-1]
         mask, continues = (self.split(tensor)[1] for tensor in record.mask)
-        return self.judged(logits, values, mask, continues=continues)
+        return self._judged(logits, values, mask, continues=continues)
 
     def _rollouts_of(self, batch):
         """The `Texts` of a batch that the policy wrote."""
@@ -347,99 +349,85 @@ class GAIL(OnlineTrainer):
         *,
         continues: Tensor | None = None,
     ) -> Tensor:
-        per_network = self.network_losses(
+        outputs = self.network_outputs(
             statistics, mask, batch, continues=continues
         )
-        for name, loss in per_network.items():
+        losses = self.network_losses(outputs)
+        for name, loss in losses.items():
             self.means[name].add(loss, 1.0)
-        per_network["policy_loss"] *= self._is_past_warmup()
-        return sum(per_network.values())
+        self._log_discriminator(outputs)
+        self._log_learning(outputs)
+        losses["policy_loss"] *= self._is_past_warmup()
+        return sum(losses.values())
 
-    def network_losses(
+    def network_outputs(
         self,
         statistics: TokenStatistics,
         mask: Tensor,
         batch: ForwardPass,
         *,
         continues: Tensor | None = None,
-    ) -> dict[str, Tensor]:
+    ) -> NetworkOutputs:
+        """Collects what the losses of the networks are computed from.
+
+        All arguments are those of `rollout_loss`.
+        """
+        record, y_pred = batch.x["record"], batch.y_pred
+        mask_of_all = record.mask.weights
+        # What stands on padding, NaN included, must not reach a gradient.
+        logits = y_pred["demonstration_logits"]
+        logits = ops.where(is_action(mask_of_all), logits, 0.0)
+        values = ops.where(goes_on(mask, continues), y_pred["values"], 0.0)
+        judgment = record.judgment
+        if judgment is None:
+            judgment = self._judged(
+                self.split(logits)[1], values, mask, continues=continues
+            )
+        return NetworkOutputs(
+            demonstration_logits=logits,
+            values=values,
+            entropies=statistics.entropies,
+            log_probs=record.log_probs_of(statistics),
+            judgment=judgment,
+            mask=mask,
+            mask_of_all=mask_of_all,
+        )
+
+    def network_losses(self, outputs: NetworkOutputs) -> dict[str, Tensor]:
         """Computes the loss of each network, of which none moves another.
 
         Args:
-            statistics: As in `rollout_loss`, like all arguments.
-            mask: As in `rollout_loss`.
-            batch: As in `rollout_loss`.
-            continues: As in `rollout_loss`.
+            outputs: `NetworkOutputs` of demonstrations and rollouts.
 
         Returns:
             A dictionary of float32 scalars: `policy_loss`, `value_loss` and
             `discriminator_loss`.
         """
-        record, y_pred = batch.x["record"], batch.y_pred
-        whole = record.mask.weights
-        # What stands on padding, NaN included, must not reach a gradient.
-        logits = y_pred["demonstration_logits"]
-        logits = ops.where(is_action(whole), logits, 0.0)
-        values = ops.where(goes_on(mask, continues), y_pred["values"], 0.0)
-        judgment = record.judgment
-        if judgment is None:
-            judgment = self.judged(
-                self.split(logits)[1], values, mask, continues=continues
-            )
-        log_probs = self._action_log_probs(statistics, record)
-        self._log_discriminator(logits, whole)
-        self._log_learning(judgment, values, log_probs, mask)
+        losses, kl_terms = self.policy_gradient.token_losses(
+            *outputs.log_probs,
+            outputs.judgment.advantages,
+            entropies=outputs.entropies,
+        )
+        kl_weight = self.policy_gradient.current_kl_weight(self.step.value)
+        policy_losses = losses + kl_weight * kl_terms
+        value_losses = value_loss(
+            outputs.values, outputs.judgment.value_targets
+        )
         return {
-            "policy_loss": self._policy_loss(
-                log_probs, judgment.advantages, statistics.entropies, mask
+            "policy_loss": masked_mean(policy_losses, outputs.mask),
+            "value_loss": masked_mean(value_losses, outputs.mask),
+            "discriminator_loss": self._discriminator_loss(
+                outputs.demonstration_logits, outputs.mask_of_all
             ),
-            "value_loss": masked_mean(
-                value_loss(values, judgment.value_targets), mask
-            ),
-            "discriminator_loss": self._discriminator_loss(logits, whole),
         }
 
-    def judged(
-        self,
-        logits: Tensor,
-        values: Tensor,
-        mask: Tensor,
-        *,
-        continues: Tensor | None = None,
-    ) -> Judgment:
-        """Computes rewards, advantages and value targets of rollouts.
-
-        Args:
-            logits: Tensor of shape `(B, T)`, what the discriminator says.
-            values: Tensor of shape `(B, T)`.
-            mask: Tensor of shape `(B, T)`.
-            continues: Boolean tensor of shape `(B, T)`; see `token_losses`.
-                Defaults to `None`.
-
-        Returns:
-            A `Judgment`.
-        """
+    def _judged(self, logits, values, mask, *, continues):
+        """Rewards, advantages and what the values should have been."""
         rewards = adversarial_rewards(logits, self.reward_form)
         advantages, targets = self.policy_gradient.advantages(
             rewards, ops.stop_gradient(values), mask, continues=continues
         )
         return Judgment(rewards, advantages, targets)
-
-    def _action_log_probs(self, statistics, record):
-        current = log_probs(statistics.action_values, statistics.values)
-        old = record.old_log_probs
-        return ActionLogProbs(
-            policy=current,
-            old=current if old is None else old,
-            reference=record.reference_log_probs,
-        )
-
-    def _policy_loss(self, log_probs, advantages, entropies, mask):
-        losses, kl_terms = self.policy_gradient.token_losses(
-            *log_probs, advantages, entropies=entropies
-        )
-        kl_weight = self.policy_gradient.current_kl_weight(self.step.value)
-        return masked_mean(losses + kl_weight * kl_terms, mask)
 
     def _discriminator_loss(self, logits, mask):
         halves = zip(
@@ -450,7 +438,8 @@ class GAIL(OnlineTrainer):
             for half, which, is_demonstration in halves
         )
 
-    def _log_discriminator(self, logits, mask):
+    def _log_discriminator(self, outputs):
+        logits, mask = outputs.demonstration_logits, outputs.mask_of_all
         of_demonstrations, of_rollouts = self.split(logits)
         demonstrated, sampled = self.split(mask)
         entropies = discriminator_entropies(logits)
@@ -461,7 +450,8 @@ class GAIL(OnlineTrainer):
         add_mean(means["rollout_accuracy"], of_rollouts < 0, sampled)
         add_mean(means["discriminator_entropy"], entropies, mask)
 
-    def _log_learning(self, judgment, values, log_probs, mask):
+    def _log_learning(self, outputs):
+        _, values, _, log_probs, judgment, mask, _ = outputs
         means, rewards = self.means, judgment.rewards
         add_mean(means["reward_mean"], rewards, mask)
         mean = masked_mean(rewards, mask)

@@ -1,7 +1,8 @@
-"""Policy gradient updates (PPO): advantages, clipping and KL control."""
+"""Policy gradient updates (PPO), and records of the rollouts behind them."""
 
 from collections.abc import Callable
 from typing import Any
+from typing import NamedTuple
 from typing import Self
 
 import keras
@@ -19,11 +20,91 @@ from keras_irl.losses.policy_gradient import kl_loss
 from keras_irl.losses.policy_gradient import normalize_advantages
 from keras_irl.losses.policy_gradient import policy_gradient_loss
 from keras_irl.losses.schedules import OLD_NAMES
+from keras_irl.ops import TokenMask
+from keras_irl.ops import TokenStatistics
 from keras_irl.ops import check_shapes
 from keras_irl.ops import generalized_advantages
+from keras_irl.ops import log_probs
 from keras_irl.types import Tensor
 
 _OLD_NAMES = {"trace_decay": "gae_lambda", **OLD_NAMES}
+
+
+class Judgment(NamedTuple):
+    """Rewards and values of rollouts, `(B · K, T)`, without gradient."""
+
+    rewards: Tensor
+    advantages: Tensor
+    value_targets: Tensor  # What the values should have been.
+
+
+class ActionLogProbs(NamedTuple):
+    """Log-probabilities of sampled actions, tensors of shape `(B · K, T)`."""
+
+    policy: Tensor  # Under the policy as it is,
+    old: Tensor  # as it was when it sampled them,
+    reference: Tensor | None  # and under the reference policy, or `None`.
+
+
+class RolloutRecord(NamedTuple):
+    """Record of a batch of rollouts for all updates, without gradient.
+
+    Attributes:
+        mask: `TokenMask` of tensors of shape `(B · (1 + K), T)`.
+        texts: What discriminator and value function read, of all rows.
+        reference_log_probs: Tensor of shape `(B · K, T)`, or `None` where
+            nothing holds the policy.
+        old_log_probs: Tensor of shape `(B · K, T)`, or `None` where there is
+            but one update, whose own are the same.
+        judgment: A `Judgment` by the networks as they were when the rollouts
+            were drawn, or `None` likewise.
+    """
+
+    mask: TokenMask
+    texts: dict[str, Tensor] | None = None
+    reference_log_probs: Tensor | None = None
+    old_log_probs: Tensor | None = None
+    judgment: Judgment | None = None
+
+    def log_probs_of(self, statistics: TokenStatistics) -> ActionLogProbs:
+        """Joins what is known of the actions to what the policy says now.
+
+        Args:
+            statistics: `keras_irl.ops.TokenStatistics` of tensors of shape
+                `(B · K, T)`.
+
+        Returns:
+            `ActionLogProbs`.
+        """
+        current = log_probs(statistics.action_values, statistics.values)
+        old = self.old_log_probs
+        return ActionLogProbs(
+            policy=current,
+            old=current if old is None else old,
+            reference=self.reference_log_probs,
+        )
+
+
+class NetworkOutputs(NamedTuple):
+    """Outputs of the three networks of `GAIL` on a batch, 0 on padding.
+
+    Attributes:
+        demonstration_logits: Tensor of shape `(B · (1 + K), T)`.
+        values: Tensor of shape `(B · K, T)`, like all that follow but one.
+        entropies: Of the policy.
+        log_probs: `ActionLogProbs`.
+        judgment: `Judgment`.
+        mask: Of the rollouts.
+        mask_of_all: Tensor of shape `(B · (1 + K), T)`.
+    """
+
+    demonstration_logits: Tensor
+    values: Tensor
+    entropies: Tensor
+    log_probs: ActionLogProbs
+    judgment: Judgment
+    mask: Tensor
+    mask_of_all: Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_irl")

@@ -53,7 +53,6 @@ from keras_irl.trainers.metrics import MaskedMean
 from keras_irl.trainers.metrics import Perplexity
 from keras_irl.trainers.metrics import add_tokens
 from keras_irl.trainers.nonfinite_updates import SkippedUpdates
-from keras_irl.trainers.short_descriptions import short_description
 from keras_irl.trainers.stateless import TrainingStep
 from keras_irl.trainers.update_counter import UpdateCounter
 from keras_irl.trainers.value_offset import MODES
@@ -160,8 +159,6 @@ class Trainer(FitLoop):
         # All weights are there: they can be counted, saved and loaded.
         self.built = True
 
-    # Until Keras sets it, early in its own constructor.
-    built = False
     # The names of the terms that `token_losses` returns.
     loss_names = ("negative_log_likelihood",)
     train_function: Any
@@ -456,12 +453,6 @@ class Trainer(FitLoop):
             wrapper_of(self.optimizer).resume()
         with rows_in_words():
             return super().train_on_batch(*args, **kwargs)
-
-    def __repr__(self):
-        # Keras asks in its errors, also in the midst of a constructor.
-        if not self.built:
-            return super().__repr__()
-        return short_description(self)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -26,8 +26,8 @@ class Weighed(keras_irl.GAIL):
             shape=(3,), initializer="ones", trainable=False, name="shares"
         )
 
-    def network_losses(self, statistics, mask, batch, **continues):
-        losses = super().network_losses(statistics, mask, batch, **continues)
+    def network_losses(self, outputs):
+        losses = super().network_losses(outputs)
         assert list(losses) == [f"{name}_loss" for name in NETWORKS]
         return {
             name: loss * self.shares[i]

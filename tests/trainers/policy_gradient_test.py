@@ -166,7 +166,9 @@ def test_the_weight_of_the_kl_goes_by_the_updates_so_far(step, weight):
     x = {"record": record}
     said = {"demonstration_logits": ops.zeros((4, 3)), "values": zeros}
     trainer.step.assign(step)
-    losses = trainer.network_losses(statistics, mask, ForwardPass(x, said))
+    losses = trainer.network_losses(
+        trainer.network_outputs(statistics, mask, ForwardPass(x, said))
+    )
     kl_terms = 0.5 * (ours - reference)[mask > 0] ** 2
     assert float(losses["policy_loss"]) == pytest.approx(
         weight * kl_terms.mean(), rel=1e-4, abs=1e-6
@@ -200,12 +202,13 @@ def test_values_learn_what_a_loop_says_also_of_a_text_that_was_cut():
     both = TokenMask(
         *(ops.convert_to_tensor(np.concatenate([x, x])) for x in masks)
     )
-    losses = trainer.network_losses(
+    outputs = trainer.network_outputs(
         statistics,
         ops.convert_to_tensor(mask),
         ForwardPass({"record": RolloutRecord(both)}, said),
         continues=ops.convert_to_tensor(continues),
     )
+    losses = trainer.network_losses(outputs)
     # The target less the value is the advantage.
     expected = 0.5 * np.mean(errors[mask > 0] ** 2)
     assert float(losses["value_loss"]) == pytest.approx(expected, rel=1e-4)
