@@ -12,8 +12,10 @@ from keras_irl.error_texts import shortened
 from keras_irl.runtime.processes import fetched_by_all
 
 # What the constructor of every model has, or the policy tells of itself.
-_UNTOLD = ("name", "trainable", "dtype", "policy", "sequence_lengths")
-_UNTOLD += ("is_low_rank", "policy_optimizer")
+_UNTOLD = (
+    *("name", "trainable", "dtype", "policy", "sequence_lengths"),
+    *("is_low_rank", "policy_optimizer"),
+)
 
 
 class ForwardPass(NamedTuple):
