@@ -120,9 +120,8 @@ def low_rank_factors(layer: keras.Layer) -> LowRankFactors | None:
 def trained_by(optimizer: keras.Optimizer) -> list[keras.Variable]:
     """Lists the variables that an optimizer was built for.
 
-    Waits for: a public name of them. No thread is known. A wrapper is asked to
-    apply gradients without their variables, as Keras's `LossScaleOptimizer`
-    is, which reads the same attribute.
+    Waits for: a public name of them. No thread is known. Keras's own wrapper,
+    `LossScaleOptimizer`, reads the same attribute.
     """
     return optimizer._trainable_variables
 
@@ -130,9 +129,8 @@ def trained_by(optimizer: keras.Optimizer) -> list[keras.Variable]:
 def batch_count(optimizer: keras.Optimizer) -> keras.Variable:
     """The number of batches that an optimizer has seen, a `keras.Variable`.
 
-    Waits for: a public name of it, which keras-team/keras#19998 hid under
-    `iterations`, that of updates: where gradients are accumulated, only this
-    one tells which batch of an update comes next.
+    Waits for: a public name of it. Since keras-team/keras#19998 `iterations`
+    counts updates, each of several batches where gradients are accumulated.
     """
     return optimizer._iterations
 
@@ -144,8 +142,7 @@ DROPPING = ("pythonify_logs", "_symbolic_build")
 def is_dropped(frame: types.FrameType | None) -> bool:
     """Tells whether Keras drops what a signal's handler raises in a frame.
 
-    Waits for: functions that drop what they expect, as
-    keras-team/keras#22288 proposed.
+    Waits for: functions that drop what they expect (keras-team/keras#22288).
     """
     while frame is not None:
         if frame.f_code.co_name in DROPPING:
@@ -162,6 +159,14 @@ def bring_weights_back(model: keras.Model) -> None:
     """
     if keras.config.backend() == "jax":
         model.jax_state_sync()
+
+
+def wrap_fit_step(model: keras.Model, wrapper: Callable[..., Any]) -> None:
+    """Puts a wrapper around what `fit` calls for a step, or takes it off.
+
+    Waits for: a `fit` that may skip steps. No thread is known.
+    """
+    model.train_function = wrapper(model.train_function)
 
 
 def forget_compiled(model: keras.Model) -> None:
@@ -451,8 +456,6 @@ def move_variable(
 def global_random_state(state: Sequence[int] | None = None) -> list[int]:
     """Reads the state of Keras's global random generator, or sets it.
 
-    Random functions draw from it that are given no seed.
-
     Waits for: a counterpart that reads of `keras.utils.set_random_seed`, which
     clears it since keras-team/keras#21874.
     """
@@ -491,8 +494,7 @@ def weight_of_slot(
 def updated_weight(layer: keras.Layer) -> keras.Variable:
     """Finds the frozen weight that low-rank factors are added to.
 
-    Waits for: a layer that tells. No thread is known. What it shows as
-    `kernel` is the sum.
+    Waits for: a layer that tells. No thread is known. Its `kernel` is the sum.
     """
     names = ("kernel", "embeddings")
     return next(v for v in layer.variables if v.name in names)
