@@ -3,8 +3,7 @@
 Each function names what it waits for, by the thread of Keras or keras-hub or
 the entry of `docs/upstream.md`, and `tests/keras_seams_test.py` checks what it
 relies on, against nightly builds too. No other file touches what is private to
-them, and no method of theirs is replaced for good, save by `wrap_call`
-(`rematerialize`).
+them, and no method of theirs is replaced for good, save by `wrap_call`.
 """
 
 import contextlib
@@ -122,8 +121,7 @@ def trained_by(optimizer: keras.Optimizer) -> list[keras.Variable]:
     """Lists the variables that an optimizer was built for.
 
     Waits for: a public name of them (docs/upstream.md, "Variables of an
-    optimizer"). A wrapper is asked to apply gradients without their variables,
-    as Keras's `LossScaleOptimizer` is, which reads the same attribute.
+    optimizer"). Keras's `LossScaleOptimizer` reads the same attribute.
     """
     return optimizer._trainable_variables
 
@@ -131,9 +129,8 @@ def trained_by(optimizer: keras.Optimizer) -> list[keras.Variable]:
 def batch_count(optimizer: keras.Optimizer) -> keras.Variable:
     """The number of batches that an optimizer has seen, a `keras.Variable`.
 
-    Waits for: a public name of it, which keras-team/keras#19998 hid under
-    `iterations`, that of updates: where gradients are accumulated, only this
-    one tells which batch of an update comes next.
+    Waits for: a public name of it. Since keras-team/keras#19998 `iterations`
+    counts updates, each of several batches where gradients are accumulated.
     """
     return optimizer._iterations
 
@@ -145,8 +142,7 @@ DROPPING = ("pythonify_logs", "_symbolic_build")
 def is_dropped(frame: types.FrameType | None) -> bool:
     """Tells whether Keras drops what a signal's handler raises in a frame.
 
-    Waits for: functions that drop what they expect, as
-    keras-team/keras#22288 proposed.
+    Waits for: functions that drop what they expect (keras-team/keras#22288).
     """
     while frame is not None:
         if frame.f_code.co_name in DROPPING:
@@ -163,6 +159,14 @@ def bring_weights_back(model: keras.Model) -> None:
     """
     if keras.config.backend() == "jax":
         model.jax_state_sync()
+
+
+def wrap_fit_step(model: keras.Model, wrapper: Callable[..., Any]) -> None:
+    """Puts a wrapper around what `fit` calls for a step, or takes it off.
+
+    Waits for: a `fit` that skips steps (docs/upstream.md, "Steps of an epoch").
+    """
+    model.train_function = wrapper(model.train_function)
 
 
 def forget_compiled(model: keras.Model) -> None:
@@ -432,9 +436,8 @@ def move_variable(
 ) -> None:
     """Lays a variable out anew, as the current distribution says.
 
-    Waits for: a public way to lay out variables that were made before the
-    distribution was set. Keras asks for a layout only when one is made, where
-    it can be passed by now (keras-team/keras#21264).
+    Waits for: a public way to lay out variables made before the distribution
+    was set. One can be passed to new ones by now (keras-team/keras#21264).
 
     Args:
         variable: A `keras.Variable`.
@@ -443,17 +446,14 @@ def move_variable(
     """
     value = variable.value
     variable._layout = None
-    layout = distribution.get_variable_layout(
-        variable if like is None else like
-    )
+    asked = variable if like is None else like
+    layout = distribution.get_variable_layout(asked)
     variable._layout = layout
     variable.assign(keras.distribution.distribute_tensor(value, layout))
 
 
 def global_random_state(state: Sequence[int] | None = None) -> list[int]:
     """Reads the state of Keras's global random generator, or sets it.
-
-    Random functions draw from it that are given no seed.
 
     Waits for: a counterpart that reads of `keras.utils.set_random_seed`, which
     clears it since keras-team/keras#21874.
@@ -494,7 +494,7 @@ def updated_weight(layer: keras.Layer) -> keras.Variable:
     """Finds the frozen weight that low-rank factors are added to.
 
     Waits for: a layer that tells (docs/upstream.md, "Weight under a LoRA
-    update"). What it shows as `kernel` is the sum.
+    update"). Its `kernel` is the sum.
     """
     names = ("kernel", "embeddings")
     return next(v for v in layer.variables if v.name in names)

@@ -538,6 +538,25 @@ def test_weights_are_brought_back_in_the_midst_of_an_epoch():
     np.testing.assert_array_equal(seen[1], numpy(kernel))
 
 
+def test_a_step_of_a_fit_is_called_through_what_is_put_around_it():
+    model, data = small_model()
+    model.fit(*data, verbose=0)
+    compiled, calls = model.train_function, []
+
+    def wrapper(train_function):
+        return lambda *state: calls.append(state) or train_function(*state)
+
+    keras_seams.wrap_fit_step(model, wrapper)
+    # Keras keeps it, and hands it state and data, or data alone.
+    model.fit(*data, batch_size=1, verbose=0)
+    assert len(calls) == 2
+    state, _ = keras_seams.step_arguments(calls[0])
+    assert (state is not None) == (keras.config.backend() == "jax")
+    keras_seams.wrap_fit_step(model, lambda _: compiled)
+    model.fit(*data, verbose=0)
+    assert len(calls) == 2 and model.train_function is compiled
+
+
 def test_what_is_forgotten_is_compiled_anew():
     model, data = small_model()
     model.fit(*data, verbose=0)

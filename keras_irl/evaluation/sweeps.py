@@ -66,7 +66,7 @@ def sweep(
     | `finished`          | texts that the policy ended itself, in percent   |
     | `num_tokens`        | mean length, the end token included               |
     | `tokens_per_second` | of all rows of a batch, compiling excluded        |
-    | `cut_prompts`       | how many prompts the encoder's window cut         |
+    | `cut_prompts`       | how many prompts were cut at the encoder's length |
     | `standard_errors`   | over prompts, of metrics, `self_bleu`, `entropy`  |
     | `prompt_self_bleu`  | Self-BLEU of each prompt                          |
     | `statistics`        | what each sample of each prompt adds to a metric  |
@@ -99,7 +99,8 @@ def sweep(
         num_samples: Responses per prompt where they are random. Defaults to 8.
         decoders: Further decoders, `keras_irl.generation.Sampling` or
             `BeamSearch`. Defaults to none.
-        max_length: The window in tokens. Defaults to the preprocessor's.
+        max_length: The sequence length in tokens. Defaults to the
+            preprocessor's.
         batch_size: Rows of every batch. Defaults to 32.
         seed: Seed of the noise, which all policies share, an integer.
             Defaults to 0.

@@ -62,7 +62,7 @@ class BeamSearcher(BranchingSampler):
     and the `num_beams` best finished texts are kept aside. (If unlikelier
     ends counted, the best text would often be the empty one.) The search ends
     where no unfinished text can still become better than all of those, or
-    where the window ends. The rows of a prompt are its best texts, the best
+    at the sequence length. The rows of a prompt are its best texts, the best
     one first. Texts that did not finish stand behind all that did. With one
     beam, this is greedy decoding.
 
@@ -72,7 +72,7 @@ class BeamSearcher(BranchingSampler):
             Defaults to 0.6.
         stop_token_ids: Ids of the tokens that end a text. Defaults to none.
         max_tokens: Tokens of a text at most. Defaults to `None`, for what the
-            window holds.
+            sequence length leaves.
 
     Raises:
         ValueError: If `num_beams` or `max_tokens` is below 1, or the penalty

@@ -27,7 +27,8 @@ class EntropyReader:
 
     Args:
         policy: A `CausalLM` or `Seq2SeqLM` with its preprocessor.
-        max_length: The window in tokens that the texts were written in.
+        max_length: The sequence length in tokens that the texts were written
+            with.
         batch_size: Rows of every batch.
     """
 
@@ -44,8 +45,8 @@ class EntropyReader:
         """Sums the entropies of each text.
 
         Args:
-            prompts: List of `P` strings. What the encoder's window cut off
-                when they were answered is cut off here too.
+            prompts: List of `P` strings. What was cut off at the encoder's
+                sequence length when they were answered is cut off here too.
             token_ids: `P` lists of `K` int arrays, `Responses.token_ids`.
 
         Returns:

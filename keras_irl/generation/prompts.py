@@ -40,7 +40,7 @@ def encode_prompts(
     Args:
         policy: A `CausalLM` or `Seq2SeqLM` with its preprocessor.
         prompts: A list of strings.
-        max_length: The window in tokens: of prompt and response for a
+        max_length: The sequence length in tokens: of prompt and response for a
             `CausalLM`, of the response for a `Seq2SeqLM`.
 
     Returns:
@@ -176,14 +176,14 @@ def _require_texts(policy, prompts):
 class LengthBuckets:
     """Encoded prompts, in batches of about the same length.
 
-    What short prompts can save is, for a `Seq2SeqLM`, the window of the
-    encoder; for a `CausalLM`, the window of prompt and response, if responses
-    have a length of their own.
+    What short prompts can save is positions: of the encoder of a `Seq2SeqLM`,
+    and of prompt and response of a `CausalLM`, if responses have a length of
+    their own.
 
     Args:
         inputs: Dictionary of NumPy arrays `(P, ...)`, from `encode_prompts`.
         max_tokens: Tokens of a response at most. Defaults to `None`, for what
-            the window holds.
+            the sequence length leaves.
     """
 
     def __init__(
@@ -203,7 +203,7 @@ class LengthBuckets:
             self._lengths = self.starts
             room = self._max_width if max_tokens is None else max_tokens
             self._needed = np.minimum(self.starts + room, self._max_width)
-        # Those are read from the end of a window.
+        # Those are read from the end of a sequence.
         self._is_fixed = has_separate_prompt(inputs)
 
     def batches(
@@ -211,14 +211,14 @@ class LengthBuckets:
     ) -> Iterator[tuple[np.ndarray, int]]:
         """Groups the prompts.
 
-        The widths are the window, a half of it, a quarter, and so on. A
-        prompt goes to the smallest that holds what it needs, if four batches
+        The widths are the sequence length, a half of it, a quarter, and so on.
+        A prompt goes to the smallest that holds what it needs, if four batches
         do; otherwise to the next.
 
         Args:
             batch_size: Prompts in every batch but the last of a width.
             num_buckets: How many widths there are at most, and so shapes to
-                compile for. At 1, all batches have the width of the window.
+                compile for. At 1, all batches have the sequence length.
 
         Yields:
             The rows of a batch, an int array, and its width.

@@ -43,7 +43,7 @@ class Responses:
         texts: `P` lists of `K` strings, without prompt, special tokens and
             what was given as a stop.
         finished: Bool array `(P, K)`: whether the policy ended the text, with
-            its end token or a stop. Where False, the window or
+            its end token or a stop. Where False, `max_length` or
             `max_response_length` cut the text.
         num_tokens: Int array `(P, K)`: the tokens that were generated, the
             end token or stop among them.
@@ -217,7 +217,7 @@ class ResponseSampler:
     Args:
         policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM` with its
             preprocessor.
-        max_length: The window in tokens: of prompt and response for a
+        max_length: The sequence length in tokens: of prompt and response for a
             `CausalLM`, of the response for a `Seq2SeqLM`. Defaults to
             that of the preprocessor.
         batch_size: Rows of every batch at most: prompts times samples.
@@ -226,10 +226,10 @@ class ResponseSampler:
             the end token. They are no part of the response. Where a string is
             a token, generating ends there too. Defaults to none.
         max_response_length: Tokens of a response at most. It lets a
-            `CausalLM` answer short prompts in shorter windows. Defaults to
-            `None`, for what the window holds.
-        num_buckets: Widths to compile for at most: the whole window, a half,
-            a quarter, and so on, each as soon as four batches fit in it.
+            `CausalLM` answer short prompts in shorter sequences. Defaults to
+            `None`, for what the sequence length leaves.
+        num_buckets: Widths to compile for at most: the sequence length, a
+            half, a quarter, and so on, each as soon as four batches fit in it.
             Defaults to 4.
 
     Raises:
@@ -304,7 +304,7 @@ class ResponseSampler:
 
         Raises:
             ValueError: If there are no prompts, one of them is no string or
-                fills the window, an argument is out of range, a search has
+                fills the sequence, an argument is out of range, a search has
                 fewer beams than samples, or the policy's logits are not
                 finite.
         """
@@ -460,7 +460,8 @@ def sample_responses(
         temperature: What the logits are divided by; 0 is greedy decoding.
             Defaults to 1.0.
         num_samples: Responses per prompt. Defaults to 1.
-        max_length: The window in tokens. Defaults to the preprocessor's.
+        max_length: The sequence length in tokens. Defaults to the
+            preprocessor's.
         batch_size: Rows of every batch. Defaults to 32.
         seed: Seed of the noise. Defaults to 0.
         decoder: A `keras_irl.generation.Sampling` or `BeamSearch`, instead of

@@ -41,9 +41,9 @@ class BranchingSampler(keras_hub.samplers.Sampler):
         num_return_sequences: Rows that continue one prompt. They follow each
             other: prompt 0 row 0, prompt 0 row 1, and so on.
         stop_token_ids: Ids of the tokens that end a text. Where there are
-            none, texts fill their window.
+            none, texts fill the sequence length.
         max_tokens: Tokens that a row is continued by at most. Defaults to
-            `None`, for what the window holds.
+            `None`, for what the sequence length leaves.
 
     Raises:
         ValueError: If `num_return_sequences` or `max_tokens` is below 1, or an
@@ -222,7 +222,7 @@ class TokenSampler(BranchingSampler):
             all.
         stop_token_ids: Ids of the tokens that end a text. Defaults to none.
         max_tokens: Tokens of a sample at most. Defaults to `None`, for what
-            the window holds.
+            the sequence length leaves.
         seed: Integer of at least 0. Defaults to 0.
 
     Raises:
@@ -403,7 +403,7 @@ class GreedySampler(TokenSampler):
         num_samples: Rows of each prompt, all the same. Defaults to 1.
         stop_token_ids: Ids of the tokens that end a text. Defaults to none.
         max_tokens: Tokens of a text at most. Defaults to `None`, for what the
-            window holds.
+            sequence length leaves.
 
     Example:
     ```python

@@ -16,6 +16,7 @@ from keras_irl.keras_seams import bring_weights_back
 from keras_irl.keras_seams import is_dropped
 from keras_irl.runtime.signals import put_back
 from keras_irl.runtime.signals import replace_handlers
+from keras_irl.trainers.fit_arguments import listed
 
 
 class _Signal(NamedTuple):
@@ -67,22 +68,17 @@ class DeferredSignals:
         self._hook = None
         self._before = None
 
-    def around(self, callbacks: Any) -> Any:
-        """Adds what sees a step begin and end to a list of callbacks.
+    def around(self, callbacks: Any) -> list[keras.callbacks.Callback]:
+        """Lists callbacks between those that see a step begin and end.
 
         Args:
             callbacks: `None`, a callback, a nested list of them, or a
-                `keras.callbacks.CallbackList`, which is added to.
+                `keras.callbacks.CallbackList`, which is left as it is.
 
         Returns:
             What to pass as `callbacks`.
         """
-        if isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks.append(self._first)
-            callbacks.append(self._last)
-            return callbacks
-        others = [] if callbacks is None else keras.tree.flatten(callbacks)
-        return [self._first, *others, self._last]
+        return [self._first, *listed(callbacks), self._last]
 
     def note_weights(self) -> None:
         """Notes the weights that are put back where the first step fails."""

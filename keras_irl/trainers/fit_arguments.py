@@ -209,23 +209,26 @@ def _stream_epochs(
 
 def with_callbacks(
     callbacks: Sequence[keras.callbacks.Callback], others: Any
-) -> Any:
-    """Adds callbacks to those of a `fit`.
+) -> list[keras.callbacks.Callback]:
+    """Lists callbacks before those of a `fit`, so that these find their logs.
 
     Args:
         callbacks: List of callbacks.
         others: What `fit` was given.
-
-    Returns:
-        What to pass as `callbacks`.
     """
-    if isinstance(others, keras.callbacks.CallbackList):
-        for callback in callbacks:
-            others.append(callback)
-        return others
-    # First, so that the others find their logs.
-    others = [] if others is None else keras.tree.flatten(others)
-    return [*callbacks, *others]
+    return [*callbacks, *listed(others)]
+
+
+def listed(callbacks: Any) -> list[keras.callbacks.Callback]:
+    """Lists callbacks, however they were passed to `fit`.
+
+    Args:
+        callbacks: `None`, a callback, a nested list of them, or a
+            `keras.callbacks.CallbackList`, which is the user's and stays.
+    """
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        return list(callbacks.callbacks)
+    return [] if callbacks is None else keras.tree.flatten(callbacks)
 
 
 _COUNTS = (

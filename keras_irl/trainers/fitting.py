@@ -10,6 +10,7 @@ from keras_irl.data.dataset import Demonstrations
 from keras_irl.expected_warnings import while_fitted
 from keras_irl.keras_seams import OF_A_VALIDATION
 from keras_irl.keras_seams import build_metrics
+from keras_irl.keras_seams import wrap_fit_step
 from keras_irl.models.policy_model import PolicyModel
 from keras_irl.optimizers.unwrapping import wrapper_of
 from keras_irl.runtime.devices import rows_in_words
@@ -83,7 +84,7 @@ class FitLoop(PolicyModel):
                 steps.note_weights()
                 history = super().fit(**arguments)
         finally:
-            self.train_function = resumption.taken(self.train_function)
+            wrap_fit_step(self, resumption.taken)
         self.not_finite = finite.explanation()
         if self.not_finite is None:
             warn_of_skipped(self.num_skipped - num_skipped_before)
@@ -92,9 +93,9 @@ class FitLoop(PolicyModel):
     def make_train_function(self, force: bool = False) -> Any:
         super().make_train_function(force)
         if self._resumption is not None:
-            self.train_function = self._resumption.skip(
-                self.train_function, functools.partial(build_metrics, self)
-            )
+            build = functools.partial(build_metrics, self)
+            skip = functools.partial(self._resumption.skip, build=build)
+            wrap_fit_step(self, skip)
         return self.train_function
 
     @functools.wraps(keras.Model.evaluate)

@@ -14,6 +14,7 @@ from keras_irl.keras_seams import backup_position
 from keras_irl.keras_seams import go_on_in
 from keras_irl.keras_seams import step_arguments
 from keras_irl.trainers.fit_arguments import EpochStream
+from keras_irl.trainers.fit_arguments import listed
 from keras_irl.types import Logs
 
 if TYPE_CHECKING:
@@ -155,9 +156,10 @@ class Resumption:
             arguments["x"] = self._rest(arguments, epoch - first)
         if self.position.history:
             # Last, so that it is what the `fit` returns.
-            arguments["callbacks"] = _with_last(
-                arguments.get("callbacks"), _ResumedHistory(self.position)
-            )
+            arguments["callbacks"] = [
+                *listed(arguments.get("callbacks")),
+                _ResumedHistory(self.position),
+            ]
         if first > epoch or not num_batches:
             # Another epoch begins, of which nothing is trained.
             self.position = self.position._replace(batch=0)
@@ -189,14 +191,12 @@ class Resumption:
             x.skip(num_batches)
         return x
 
-    def last_of(self, callbacks: Any) -> Any:
+    def last_of(self, callbacks: Any) -> list[keras.callbacks.Callback]:
         """Orders callbacks: one that resumes comes after those it keeps.
 
         Args:
-            callbacks: A list of callbacks, or a `CallbackList`, which stays.
+            callbacks: A list of callbacks.
         """
-        if isinstance(callbacks, keras.callbacks.CallbackList):
-            return callbacks
         return sorted(listed(callbacks), key=lambda c: isinstance(c, Resuming))
 
     def skip(
@@ -367,28 +367,3 @@ def _counts_batches(callback):
     return isinstance(
         callback, keras.callbacks.BackupAndRestore
     ) and isinstance(callback.save_freq, int)
-
-
-def listed(callbacks: Any) -> list[keras.callbacks.Callback]:
-    """Lists callbacks, however they were passed to `fit`.
-
-    Args:
-        callbacks: `None`, a callback, a nested list of them, or a
-            `keras.callbacks.CallbackList`.
-
-    Returns:
-        A list.
-    """
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        return list(callbacks.callbacks)
-    return [] if callbacks is None else keras.tree.flatten(callbacks)
-
-
-def _with_last(
-    callbacks: Any, callback: keras.callbacks.Callback
-) -> list[keras.callbacks.Callback] | keras.callbacks.CallbackList:
-    """Adds a callback behind those of a `fit`."""
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        callbacks.append(callback)
-        return callbacks
-    return [*listed(callbacks), callback]

@@ -520,3 +520,27 @@ def test_what_is_read_once_does_not_last_for_several_epochs():
         (OF_EVALUATE, {"x": [], "steps": 2}, False),
     ):
         assert ends_are_expected(arguments, names) is expected
+
+
+class Counted(keras.callbacks.Callback):
+    num_epochs = num_tests = 0
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.num_epochs += 1
+
+    def on_test_end(self, logs=None):
+        self.num_tests += 1
+
+
+def test_a_callback_list_of_a_user_is_heard_and_left_as_it_is():
+    policy = tiny_gpt2(num_layers=1)
+    data = demonstrations(policy, PROMPTS, RESPONSES, 3)
+    trainer = keras_irl.MLE(policy)
+    trainer.compile("sgd")
+    counted = Counted()
+    theirs = keras.callbacks.CallbackList([counted], add_history=True)
+    before = list(theirs.callbacks)
+    history = trainer.fit(data, verbose=0, callbacks=theirs)
+    trainer.evaluate(data, verbose=0, callbacks=theirs)
+    assert (counted.num_epochs, counted.num_tests) == (1, 1)
+    assert theirs.callbacks == before and history is before[1]
