@@ -60,7 +60,8 @@ def imitate(task, num_steps):
     batches = keras_irl.data.demonstrations(
         policy, *task.pairs, batch_size=32, seed=0
     )
-    trainer = keras_irl.IQLearn(policy, discount=0.9)
+    # The scorer is given a policy, and so knows of no offset.
+    trainer = keras_irl.IQLearn(policy, discount=0.9, value_offset=0)
     trainer.compile(keras.optimizers.Adam(3e-3))
     trainer.fit(
         batches.batches(0, num_steps), steps_per_epoch=num_steps, verbose=0

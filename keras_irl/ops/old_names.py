@@ -4,8 +4,8 @@ import numpy as np
 from keras import ops
 
 from keras_irl.aliases import warn_of_old_name
-from keras_irl.ops.sample_weights import CONTINUES
 from keras_irl.ops.sample_weights import decode_sample_weight
+from keras_irl.ops.sample_weights import encode_sample_weight
 from keras_irl.ops.shapes import check_shapes
 from keras_irl.types import Tensor
 
@@ -30,13 +30,20 @@ def mark_cut(mask: Tensor, is_cut: Tensor) -> Tensor:
         "keras_irl.ops.encode_sample_weight",
         _REMOVED_IN,
     )
-    if isinstance(mask, np.ndarray) and isinstance(is_cut, np.ndarray):
-        if mask.shape == is_cut.shape and mask.dtype.kind in "biuf":
-            # Data is made in threads, without a backend.
-            return np.where(is_cut, CONTINUES, mask.astype("float32"))
-    mask, is_cut = check_shapes(mask=(mask, "BT"), is_cut=(is_cut, "BT"))
-    is_cut = ops.cast(is_cut, "bool")
-    return ops.where(is_cut, CONTINUES, ops.cast(mask, "float32"))
+    # Data is made in threads, without a backend.
+    library = np
+    arrays = (mask, is_cut)
+    if not all(isinstance(array, np.ndarray) for array in arrays) or (
+        mask.shape != is_cut.shape
+    ):
+        mask, is_cut = check_shapes(mask=(mask, "BT"), is_cut=(is_cut, "BT"))
+        library = ops
+    # What was marked before stays so.
+    before = decode_sample_weight(mask)
+    counts = library.where(is_cut, 0.0, before.weights)
+    return encode_sample_weight(
+        counts, library.logical_or(is_cut, before.is_cut)
+    )
 
 
 def is_cut(mask: Tensor) -> Tensor:
