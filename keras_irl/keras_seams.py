@@ -66,7 +66,7 @@ def wrap_call(layer: keras.Layer, wrapper: Callable[..., Any]) -> None:
 def blocks_of(
     backbone: keras_hub.models.Backbone, names: Sequence[str]
 ) -> list[keras.Layer]:
-    """Lists the blocks that a backbone keeps, none if an attribute is gone.
+    """Lists the blocks of a backbone, none if an attribute is gone.
 
     Waits for: a public list of the blocks of a backbone. They have attributes
     by convention (keras-team/keras-hub#1421), which not all families follow.
@@ -82,11 +82,8 @@ def weight_kind(variable: keras.Variable) -> str | None:
 
     Waits for: initializers as arguments of all backbones of keras-hub, or
     layers that tell which of their variables is which (docs/upstream.md,
-    "Kinds of variables"). A variable is told by the end of its name alone.
-
-    Returns:
-        `"embeddings"`, `"query"` for the kernel that makes the queries of a
-        T5, `"kernel"` for others, or `None`.
+    "Kinds of variables"). A variable is told by the end of its name alone:
+    `"query"` is the kernel that makes the queries of a T5.
     """
     if "embeddings" in variable.name:
         return "embeddings"
@@ -133,6 +130,31 @@ def batch_count(optimizer: keras.Optimizer) -> keras.Variable:
     counts updates, each of several batches where gradients are accumulated.
     """
     return optimizer._iterations
+
+
+@contextlib.contextmanager
+def changed_by(
+    optimizer: keras.Optimizer, change: Callable[..., None]
+) -> Iterator[None]:
+    """Lets a function make an Adam's updates under PyTorch, for a while.
+
+    It is called with gradients, variables, both lists of their moments, and the
+    learning rate, once clipping, decay and accumulation are done.
+
+    Waits for: an update in one pass by Keras (docs/upstream.md, "Fused Adam").
+    """
+
+    def update(gradients, variables, learning_rate):
+        places = [optimizer._get_variable_index(v) for v in variables]
+        first = [optimizer._momentums[place] for place in places]
+        second = [optimizer._velocities[place] for place in places]
+        change(gradients, variables, (first, second), learning_rate)
+
+    optimizer._parallel_update_step = update
+    try:
+        yield
+    finally:
+        del optimizer._parallel_update_step
 
 
 # Functions of Keras that drop whatever is raised in them.
@@ -301,8 +323,7 @@ def step_result(result: Any) -> tuple[Any, Any]:
 class KeepsWidth:
     """Keeps the static width of the logits of a T5, which it forgets.
 
-    On TensorFlow its `generate_step` refuses that where the batch size is
-    unknown, as in `fit`.
+    On TensorFlow it then refuses batches of unknown size, as in `fit`.
 
     Waits for: a T5 of keras-hub (keras-team/keras-hub#2932) that reshapes its
     logits by the static shape of its tokens.
@@ -326,10 +347,9 @@ class KeepsWidth:
 def clear_gradients(variables: Sequence[keras.Variable]) -> None:
     """Forgets the gradients of earlier steps, which PyTorch would add to.
 
-    Keras clears those of the parameters that it has registered with PyTorch,
-    by the paths of their variables. The relative position biases of encoder
-    and decoder of a T5 have the same path, so that one of them is missed, and
-    its gradients pile up from step to step.
+    Keras clears those of parameters that it has registered by their paths. The
+    relative position biases of encoder and decoder of a T5 have the same path,
+    so that one is missed, and its gradients pile up from step to step.
 
     Waits for: parameters registered by more than their path, as proposed in
     keras-team/keras#19908, or variables with paths of their own in that T5.
@@ -343,10 +363,8 @@ def is_preprocessing(transform: Any) -> bool:
     """Tells whether keras-hub asks a data set for its own preprocessing.
 
     `fit` and `evaluate` of keras-hub map the policy's `preprocess_samples`
-    over every data set. Demonstrations are tokenized already: the data set,
-    which alone knows, leaves that one map out. With `preprocessor=None` no
-    callback could `generate` from strings during the `fit`, and keras-hub's
-    `fit`, which users call as it is, would call no method of ours instead.
+    over every data set; one that is tokenized already leaves that map out.
+    With `preprocessor=None` no callback could `generate` from strings.
 
     Waits for: a `fit` of keras-hub that leaves batches alone which are what
     the model reads. Its way out is no preprocessor (keras-team/keras-hub#932).
@@ -365,22 +383,14 @@ def sampling_policy(
     """Makes a second policy, of the same weights, that another sampler drives.
 
     It expects `sampler.num_return_sequences` equal rows of each prompt, one
-    after the other, and encodes the first of them only. All state is that of
-    the policy at this moment, and shared with it; sampler and compiled
-    functions are its own, so that those of the policy stay what they are.
+    after the other, and encodes the first of them only. State is shared with
+    the policy; sampler and compiled functions are its own.
 
     Waits for: `generate` with a sampler as an argument, and with a number of
     sequences a prompt. `compile` alone sets a sampler, since
     keras-team/keras-hub#804, and throws away the optimizer; the constructor
-    would connect all layers once more.
-
-    Args:
-        policy: A `CausalLM` or `Seq2SeqLM`.
-        sampler: A `BranchingSampler`.
-        *overrides: Classes whose methods come before those of the policy.
-
-    Returns:
-        An instance of a subclass of the policy's class.
+    would connect all layers once more. The second policy is an instance of a
+    subclass of the first one's class; methods of `overrides` come before it.
     """
     policy_class: Any = type(policy)
     view = object.__new__(_view_class(policy_class, overrides))
@@ -434,15 +444,10 @@ def move_variable(
     distribution: Distribution,
     like: keras.Variable | None = None,
 ) -> None:
-    """Lays a variable out anew, as the current distribution says.
+    """Lays a variable out anew, as a distribution says, as itself or `like`.
 
     Waits for: a public way to lay out variables made before the distribution
     was set. One can be passed to new ones by now (keras-team/keras#21264).
-
-    Args:
-        variable: A `keras.Variable`.
-        distribution: A `keras.distribution.DataParallel` or `ModelParallel`.
-        like: A `keras.Variable` as which it is laid out. Defaults to itself.
     """
     value = variable.value
     variable._layout = None

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_irl.keras_seams import trained_by
+from keras_irl.optimizers.fused_updates import fused
 from keras_irl.optimizers.token_weighted import dense
 from keras_irl.types import Tensor
 
@@ -83,9 +84,13 @@ class WarmupOptimizer(keras.optimizers.Optimizer):
             return
         ops.cond(
             started,
-            lambda: self.inner_optimizer.apply(grads, trainable_variables),
+            lambda: self._apply(grads, trainable_variables),
             lambda: None,
         )
+
+    def _apply(self, grads, trainable_variables):
+        with fused(self.inner_optimizer):
+            self.inner_optimizer.apply(grads, trainable_variables)
 
     def _apply_stateless(self, started, grads, trainable_variables):
         # What is assigned inside a branch would be lost: values are returned.

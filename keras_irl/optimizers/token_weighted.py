@@ -17,6 +17,7 @@ from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_kind
 from keras_irl.keras_seams import batch_count
 from keras_irl.keras_seams import trained_by
+from keras_irl.optimizers.fused_updates import fused
 from keras_irl.types import Tensor
 
 
@@ -250,7 +251,8 @@ class TokenWeightedOptimizer(keras.optimizers.Optimizer):
             # The loss is scaled by another, who asks this one to leave it; the
             # wrapped optimizer, which is not asked, takes its own scale out.
             grads = [g if g is None else g * (after / before) for g in grads]
-        self.inner_optimizer.apply(grads, variables)
+        with fused(self.inner_optimizer):
+            self.inner_optimizer.apply(grads, variables)
 
     def _average(self, grads, variables):
         """Adds gradients to those of before; gives back what is due now."""
@@ -342,12 +344,12 @@ def dense(gradient: Tensor | None) -> Tensor | None:
 
 
 def _norm(gradients):
-    squares = [
-        ops.sum(ops.square(ops.cast(gradient, "float32")))
+    norms = [
+        ops.norm(ops.reshape(ops.cast(gradient, "float32"), (-1,)))
         for gradient in map(dense, gradients)
         if gradient is not None
     ]
-    return ops.sqrt(sum(squares)) if squares else ops.zeros(())
+    return ops.norm(ops.stack(norms)) if norms else ops.zeros(())
 
 
 def _leaves(optimizer):

@@ -2,11 +2,13 @@
 
 The forward pass keeps a running log-sum-exp over the tiles of the vocabulary.
 The backward pass computes the logits of each tile once more, except where all
-probabilities in it vanish. Where the head is not trained, the forward pass
-keeps the expected entry of the head instead, which is the gradient. Neither
-pass holds more logits than one tile.
+probabilities in it vanish, and those that the forward pass kept: on a
+processor, as many as `num_kept_tiles` allows. Where the head is not trained,
+the forward pass keeps the expected entry of the head instead, which is the
+gradient. Besides, neither pass holds more logits than one tile.
 """
 
+import functools
 from typing import TYPE_CHECKING
 from typing import NamedTuple
 
@@ -17,6 +19,7 @@ from keras_irl.ops.kernels.tiling import BlockStatistics
 from keras_irl.ops.kernels.tiling import HeadGradients
 from keras_irl.ops.kernels.tiling import RunningStatistics
 from keras_irl.ops.kernels.tiling import TileSizes
+from keras_irl.ops.kernels.tiling import num_kept_tiles
 from keras_irl.ops.statistics import TokenStatistics
 from keras_irl.types import Tensor
 
@@ -107,10 +110,16 @@ class _TiledStatistics(torch.autograd.Function):
         tiles = _Tiles(kernel, bias, head, tiling)
         results = torch.zeros((4, len(actions)), device=hidden_states.device)
         expects = ctx.needs_input_grad[:3] == (True, False, False)
-        active, expected = [], []
+        active, expected, kept = [], [], []
+        # Either is of use, and never both.
+        num_kept = 0 if expects else _num_kept(hidden_states, tiling)
         for block in _blocks(len(actions), tiling):
             found = _block_statistics(
-                tiles, hidden_states[block], actions[block], expects
+                tiles,
+                hidden_states[block],
+                actions[block],
+                expects=expects,
+                num_kept=num_kept,
             )
             results[:, block] = torch.stack(found.statistics)
             # Where a token may come to an entry of the tile at all; NaN must
@@ -119,6 +128,7 @@ class _TiledStatistics(torch.autograd.Function):
             vanishing = masses <= tiling.log_negligible
             active.append((~vanishing).any(dim=1))
             expected.append(found.expected)
+            kept += found.logits
         statistics = TokenStatistics(*results.unbind())
         saved = _Saved(
             hidden_states,
@@ -129,14 +139,17 @@ class _TiledStatistics(torch.autograd.Function):
             entropies=statistics.entropies,
             expected=torch.cat(expected) if expects and expected else None,
         )
-        ctx.save_for_backward(*saved)
+        ctx.save_for_backward(*saved, *kept)
         ctx.head, ctx.tiling, ctx.active = head, tiling, active
+        ctx.num_kept = num_kept
         ctx.mark_non_differentiable(statistics.is_argmax)
         return tuple(statistics)
 
     @staticmethod
     def backward(ctx, *upstream):
-        saved = _Saved(*ctx.saved_tensors)
+        num_saved = len(_Saved._fields)
+        saved = _Saved(*ctx.saved_tensors[:num_saved])
+        kept = _Kept(ctx.saved_tensors[num_saved:], ctx.num_kept)
         upstream = TokenStatistics(*upstream)
         tiles = _Tiles(saved.kernel, saved.bias, ctx.head, ctx.tiling)
         tensors = [saved.hidden_states, saved.kernel, saved.bias]
@@ -154,7 +167,9 @@ class _TiledStatistics(torch.autograd.Function):
             to_hidden.addcmul_(saved.expected, slopes.to_values[:, None])
         else:
             states = saved.hidden_states
-            _add_tiles(tiles, slopes, sums, states, active=ctx.active)
+            _add_tiles(
+                tiles, slopes, sums, states, active=ctx.active, kept=kept
+            )
         _add_taken(tiles, sums, saved, upstream.action_values)
         gradients = (
             total if total is None else total.to(tensor.dtype)
@@ -168,24 +183,52 @@ def _blocks(num_tokens, tiling):
         yield slice(start, min(start + tiling.block_size, num_tokens))
 
 
-def _add_tiles(tiles, slopes, sums, hidden_states, *, active):
+def _num_kept(hidden_states, tiling):
+    """The number of tiles whose logits a processor keeps, see there."""
+    if not hidden_states.is_cpu or not hidden_states.numel():
+        return 0
+    return num_kept_tiles(tiling, *hidden_states.shape)
+
+
+class _Kept:
+    """The logits of the first tiles, of each block one after the other."""
+
+    def __init__(self, logits, num_kept):
+        self.logits = logits
+        self.num_kept = num_kept
+
+    def __call__(self, block, number):
+        """Those of a tile and of a block by its number, or `None`."""
+        if number >= self.num_kept:
+            return None
+        return self.logits[block * self.num_kept + number]
+
+
+def _add_tiles(tiles, slopes, sums, hidden_states, *, active, kept):
     # One transfer tells the host which tiles it may leave out.
     active = torch.stack(active).tolist() if active else []
+    blocks = list(_blocks(len(hidden_states), tiles.tiling))
     for number in range(tiles.tiling.num_tiles):
         entries = tiles.entries(tiles.kernel, number)
-        for block, is_active in zip(
-            _blocks(len(hidden_states), tiles.tiling), active, strict=True
-        ):
-            if is_active[number]:
+        for index, block in enumerate(blocks):
+            if active[index][number]:
                 hidden = hidden_states[block]
-                parts = slopes(tiles.logits(hidden, entries, number), block)
+                logits = kept(index, number)
+                if logits is None:
+                    logits = tiles.logits(hidden, entries, number)
                 tiles.add(
-                    sums, parts, hidden, entries, block=block, number=number
+                    sums,
+                    slopes(logits, block),
+                    hidden,
+                    entries,
+                    block=block,
+                    number=number,
                 )
 
 
-def _block_statistics(tiles, hidden, taken, expects):
+def _block_statistics(tiles, hidden, taken, *, expects, num_kept):
     tiling = tiles.tiling
+    kept = []
     running = RunningStatistics(
         *torch.zeros((4, len(taken)), device=hidden.device)
     )
@@ -201,7 +244,11 @@ def _block_statistics(tiles, hidden, taken, expects):
         action_values += _found(logits, taken, number * tiling.tile_size)
         new_highest = torch.maximum(highest, logits.amax(dim=1))
         rise = highest - new_highest if number else torch.zeros_like(highest)
-        depths = logits.sub_(new_highest[:, None])
+        if number < num_kept:
+            kept.append(logits)
+            depths = logits - new_highest[:, None]
+        else:
+            depths = logits.sub_(new_highest[:, None])
         weights = depths.exp()
         shrink = rise.exp()
         moment.add_(rise * total).mul_(shrink)
@@ -222,7 +269,7 @@ def _block_statistics(tiles, hidden, taken, expects):
     if expects:
         expected /= total[:, None]
     statistics = TokenStatistics(action_values, values, entropies, hits)
-    return BlockStatistics(statistics, masses, expected)
+    return BlockStatistics(statistics, masses, expected, kept)
 
 
 def _found(logits, actions, first):
@@ -274,7 +321,9 @@ class _Slopes:
             factors = factors - self.to_entropies[block, None] * deviations
         if self.soft_cap is not None:
             factors = factors * (1.0 - (logits / self.soft_cap).square())
-        return logits.sub_(self.values[block, None]).exp_().mul_(factors)
+        # In new memory, as what is kept may be asked for again.
+        depths = logits - self.values[block, None]
+        return depths.exp_().mul_(factors)
 
 
 class _Tiles:
@@ -324,17 +373,39 @@ class _Tiles:
         return slice(start, start + self.tiling.tile_size)
 
 
+@functools.cache
+def _multiplies_bfloat16():
+    """Whether the processor multiplies bfloat16 faster than float32."""
+    # Of older versions of PyTorch it is not known.
+    has = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(has.get(name) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def _is_quick(tensor):
+    is_low = tensor.dtype == torch.bfloat16
+    return is_low and tensor.is_cpu and _multiplies_bfloat16()
+
+
 def _dot(left, right):
     """A matrix product that is accumulated and returned in float32."""
     if left.dtype == torch.float32:
         return left @ right
     if left.is_cuda:
         return torch.mm(left, right, out_dtype=torch.float32)
+    if _is_quick(left):
+        # Sums are float32 inside, and rounded at the end: a second product
+        # tells by how much, and together they are right to 16 bits.
+        rounded = left @ right
+        rest = torch.addmm(rounded, left, right, beta=-1)
+        return rounded.float().add_(rest)
     return left.float() @ right.float()
 
 
 def _add_dot(total, left, right):
+    """Adds a part of a gradient, which may be rounded as its factors are."""
     if left.dtype == torch.float32:
         total.addmm_(left, right)
+    elif _is_quick(left):
+        total += left @ right
     else:
         total += _dot(left, right)
