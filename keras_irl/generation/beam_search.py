@@ -11,6 +11,7 @@ from keras import tree
 
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
+from keras_irl.generation.layered_caches import by_layers
 from keras_irl.generation.samplers import BranchingSampler
 from keras_irl.types import Tensor
 
@@ -137,6 +138,7 @@ class BeamSearcher(BranchingSampler):
         # Gemma4 offers a draft model besides, which is not asked.
         index = ops.cast(index, "int32")
         mask = ops.cast(mask, "bool")
+        next, cache = by_layers(next, cache)
         lengths, room = self._lengths_and_room(mask)
         none = ops.zeros_like(self._by_prompt(prompt[:, 0]), "float32") + _NONE
         # The rows of a prompt are equal: only the first counts.
@@ -150,7 +152,6 @@ class BeamSearcher(BranchingSampler):
             state = _SearchState(tokens, cache, *state)
             return self._step(logits, state, mask, lengths)
 
-        cache = () if cache is None else cache
         found = self.run_loop(
             hopeful,
             step,

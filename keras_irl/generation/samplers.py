@@ -15,10 +15,15 @@ from keras_irl.arguments import LARGEST_SEED
 from keras_irl.arguments import check_integer
 from keras_irl.arguments import check_number
 from keras_irl.error_texts import shortened
+from keras_irl.generation.layered_caches import by_layers
 from keras_irl.generation.stateless_loops import stateless_loop
 from keras_irl.generation.weight_casts import cast_once
 from keras_irl.ops.shapes import as_tensor
 from keras_irl.types import Tensor
+
+
+# About the root of a vocabulary, so that little noise is needed.
+_GROUP_SIZE = 256
 
 
 class _DrawnTokens(NamedTuple):
@@ -203,7 +208,10 @@ class TokenSampler(BranchingSampler):
 
         a = argmaxᵢ (logitsᵢ + τ gᵢ)   is distributed as   softmax(logits / τ)
 
-    and at τ = 0 it is the argmax itself, with no second path to compile.
+    and at τ = 0 it is the argmax itself, with no second path to compile. Noise
+    for every token of a vocabulary would cost more than its logits do, so that
+    a group of tokens is drawn by the log-sum-exp of its logits first, and then
+    one of the group, each by noise of their own: the distribution is the same.
     Where tokens are left out, their logits are −∞, and the others keep their
     proportions. The temperature, `top_p` and the random state are variables
     that a compiled function reads, not constants that it was compiled with.
@@ -317,6 +325,7 @@ class TokenSampler(BranchingSampler):
         # Gemma4 offers a draft model besides, which is not asked.
         index = ops.cast(index, "int32")
         mask = ops.cast(mask, "bool")
+        next, cache = by_layers(next, cache)
         lengths = ops.sum(ops.cast(mask, "int32"), axis=1)
         finished = ops.zeros_like(prompt[:, 0], dtype="bool")
 
@@ -328,7 +337,6 @@ class TokenSampler(BranchingSampler):
             state = _DrawnTokens(prompt, cache, index, finished)
             return self._add_tokens(logits, state, mask, lengths)
 
-        cache = () if cache is None else cache
         found = self.run_loop(
             unfinished,
             step,
@@ -361,16 +369,20 @@ class TokenSampler(BranchingSampler):
     def get_next_token(self, logits: Tensor) -> Tensor:
         """Draws a token for every row of logits, `(B, V)`."""
         self.count_broken_states(logits)
+        groups = _in_groups(self._likelier(logits))
+        values = _values_of_groups(groups, self.temperature)
+        num_groups, size = groups.shape[1:]
         # Above 0, or a Gumbel variable were infinite and 0 times it NaN.
         uniform = keras.random.uniform(
-            ops.shape(logits),
+            (ops.shape(logits)[0], num_groups + size),
             minval=1e-30,
             dtype="float32",
             seed=self.seed_generator,
         )
-        gumbel = -ops.log(-ops.log(uniform))
-        noisy = self._likelier(logits) + self.temperature * gumbel
-        return ops.argmax(noisy, axis=-1)
+        noise = -self.temperature * ops.log(-ops.log(uniform))
+        return _highest(
+            groups, values + noise[:, :num_groups], noise[:, num_groups:]
+        )
 
     def _likelier(self, logits):
         """Logits of shape `(B, V)`, −∞ where a token is left out."""
@@ -394,6 +406,49 @@ class TokenSampler(BranchingSampler):
             last = ops.maximum(count - 1, 0)
             least = ops.take_along_axis(ranked, last, axis=-1)
         return ops.where(ops.less(logits, least), -float("inf"), logits)
+
+
+def _in_groups(logits):
+    """Logits `(B, V)` as `(B, V / 256, 256)`, filled up with −∞."""
+    vocabulary_size = logits.shape[-1]
+    size = min(_GROUP_SIZE, vocabulary_size)
+    rest = -vocabulary_size % size
+    if rest:
+        logits = ops.pad(
+            logits, ((0, 0), (0, rest)), constant_values=-float("inf")
+        )
+    return ops.reshape(logits, (-1, (vocabulary_size + rest) // size, size))
+
+
+def _values_of_groups(groups, temperature):
+    """τ log Σ exp(logit / τ) of each group, the highest logit at τ = 0."""
+    highest = ops.max(groups, axis=-1)
+    is_open = ops.greater(highest, -float("inf"))
+    # Of a group that is left out, −∞ less −∞ were NaN.
+    base = ops.where(is_open, highest, 0.0)
+    heat = ops.maximum(temperature, 1e-30)
+    total = ops.sum(ops.exp((groups - base[..., None]) / heat), axis=-1)
+    values = base + temperature * ops.log(ops.maximum(total, 1.0))
+    return ops.where(is_open, values, -float("inf"))
+
+
+def _highest(groups, scores, noise=None):
+    """The token of the highest score, in the group of the highest score.
+
+    Args:
+        groups: Float tensor of shape `(B, G, N)`, logits.
+        scores: Float tensor of shape `(B, G)`.
+        noise: Float tensor of shape `(B, N)` that is added to logits.
+            Defaults to none.
+
+    Returns:
+        Int tensor of shape `(B,)`. Of equal ones it is the first.
+    """
+    group = ops.argmax(scores, axis=-1)
+    inside = ops.take_along_axis(groups, group[:, None, None], axis=1)[:, 0]
+    if noise is not None:
+        inside = inside + noise
+    return group * groups.shape[-1] + ops.argmax(inside, axis=-1)
 
 
 class GreedySampler(TokenSampler):
@@ -433,7 +488,8 @@ class GreedySampler(TokenSampler):
     def get_next_token(self, logits: Tensor) -> Tensor:
         """Takes the likeliest token of every row of logits, `(B, V)`."""
         self.count_broken_states(logits)
-        return ops.argmax(logits, axis=-1)
+        groups = _in_groups(logits)
+        return _highest(groups, ops.max(groups, axis=-1))
 
 
 class _SamplingSettings(NamedTuple):
