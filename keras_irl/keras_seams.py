@@ -33,9 +33,8 @@ from keras_irl.types import Tensor
 def without_mask_warnings() -> Iterator[None]:
     """Silences the warning that layers of a T5 destroy a mask, for a while.
 
-    keras-hub hands its T5 the mask of the padding as an argument. The one that
-    its embedding attaches besides is meant for nobody. Keras warns of it where
-    a T5 is built, and again wherever it is called.
+    keras-hub hands its T5 the mask of the padding as an argument; the one that
+    its embedding attaches besides is meant for nobody, and Keras warns of it.
 
     Waits for: a T5 of keras-hub whose embedding attaches no mask, as those of
     its other families don't (keras-team/keras-hub#2141).
@@ -82,8 +81,7 @@ def weight_kind(variable: keras.Variable) -> str | None:
 
     Waits for: initializers as arguments of all backbones of keras-hub, or
     layers that tell which of their variables is which (docs/upstream.md,
-    "Kinds of variables"). A variable is told by the end of its name alone:
-    `"query"` is the kernel that makes the queries of a T5.
+    "Kinds of variables"). `"query"` is the kernel of the queries of a T5.
     """
     if "embeddings" in variable.name:
         return "embeddings"
@@ -102,9 +100,8 @@ class LowRankFactors(NamedTuple):
 def low_rank_factors(layer: keras.Layer) -> LowRankFactors | None:
     """Finds the factors that `enable_lora` has given a layer, or `None`.
 
-    Waits for: a documented name of them, or a layer that merges them when it is
-    asked to (keras-team/keras#23244). The attributes have public names, and
-    differ from one kind of layer to the next.
+    Waits for: a documented name of them, or a layer that merges them when asked
+    (keras-team/keras#23244). The public names differ from kind to kind.
     """
     if isinstance(layer, keras.layers.Dense | keras.layers.EinsumDense):
         if layer.lora_enabled:
@@ -117,8 +114,7 @@ def low_rank_factors(layer: keras.Layer) -> LowRankFactors | None:
 def trained_by(optimizer: keras.Optimizer) -> list[keras.Variable]:
     """Lists the variables that an optimizer was built for.
 
-    Waits for: a public name of them (docs/upstream.md, "Variables of an
-    optimizer"). Keras's `LossScaleOptimizer` reads the same attribute.
+    Waits for: a public name (docs/upstream.md, "Variables of an optimizer").
     """
     return optimizer._trainable_variables
 
@@ -177,7 +173,6 @@ def bring_weights_back(model: keras.Model) -> None:
     """Copies the weights that a `fit` on JAX keeps back to the model.
 
     Waits for: a documented name (docs/upstream.md, "State of a running fit").
-    Keras calls this method where a callback reads its `model`.
     """
     if keras.config.backend() == "jax":
         model.jax_state_sync()
@@ -236,8 +231,8 @@ def backup_position(
 def go_on_in(backup: keras.callbacks.BackupAndRestore, epoch: int) -> None:
     """Tells a backup in which epoch a training goes on.
 
-    Waits for: one that notes what it has read (docs/upstream.md, "Backup
-    within an epoch"). It would note epoch 0 until that epoch ends.
+    Waits for: one that notes it itself (docs/upstream.md, "Backup within an
+    epoch"). It would note epoch 0 until that epoch ends.
     """
     backup._current_epoch = epoch
 
@@ -408,8 +403,8 @@ def _view_class(policy_class, overrides):
 class _EncodesOnce:
     """Encodes one of the equal rows of each prompt.
 
-    keras-hub's beam search repeats the caches instead, but T5Gemma, Gemma3
-    and others keep masks and encoder states where a sampler can't see them.
+    keras-hub's beam search repeats caches, but some families keep masks and
+    encoder states where a sampler can't see them.
     """
 
     def _build_cache(self, *args, **kwargs):

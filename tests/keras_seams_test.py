@@ -309,6 +309,36 @@ def test_an_optimizer_knows_its_variables_and_every_batch():
         assert int(optimizer.iterations) == count // 3
 
 
+@pytest.mark.parametrize("name", ["Adam", "AdamW"])
+def test_what_is_put_there_makes_the_updates_of_an_adam_for_a_while(name):
+    optimizer = getattr(keras.optimizers, name)(0.1)
+    weights = [keras.Variable([1.0]), keras.Variable([2.0])]
+    optimizer.build(weights)
+    seen = []
+    with keras_seams.changed_by(optimizer, lambda *x: seen.append(x)):
+        optimizer.apply([ops.ones((1,)), ops.ones((1,)) * 2], weights[::-1])
+    if keras.config.backend() != "torch":
+        assert seen == []
+        return
+    ((gradients, variables, moments, rate),) = seen
+    assert [float(x) for x in gradients] == [1.0, 2.0]
+    assert [id(v) for v in variables] == [id(v) for v in weights[::-1]]
+    # The moments of the same weights, the first and then the second.
+    paths = [[v.path for v in group] for group in moments]
+    first, second = (v.path.split("/")[-1] for v in weights)
+    for kind, found in zip(("momentum", "velocity"), paths, strict=True):
+        assert found == [
+            f"{optimizer.name}/{name}_{kind}" for name in (second, first)
+        ]
+    assert float(rate) == pytest.approx(0.1)
+    # But for the decay of AdamW, which is Keras's.
+    values = np.concatenate([v.numpy() for v in weights])
+    np.testing.assert_allclose(values, [1.0, 2.0], rtol=1e-3)
+    optimizer.apply([ops.ones((1,)), ops.ones((1,))], weights)
+    assert len(seen) == 1
+    np.testing.assert_allclose(weights[0].numpy(), [0.9], rtol=2e-3)
+
+
 def test_keras_still_drops_what_is_raised_where_it_did():
     pythonify, build = keras_seams.DROPPING
 

@@ -17,13 +17,12 @@ from keras_irl.arguments import check_number
 from keras_irl.error_texts import shortened
 from keras_irl.generation.layered_caches import by_layers
 from keras_irl.generation.stateless_loops import stateless_loop
+from keras_irl.generation.token_groups import highest_token
+from keras_irl.generation.token_groups import in_groups
+from keras_irl.generation.token_groups import values_of_groups
 from keras_irl.generation.weight_casts import cast_once
 from keras_irl.ops.shapes import as_tensor
 from keras_irl.types import Tensor
-
-
-# About the root of a vocabulary, so that little noise is needed.
-_GROUP_SIZE = 256
 
 
 class _DrawnTokens(NamedTuple):
@@ -369,8 +368,8 @@ class TokenSampler(BranchingSampler):
     def get_next_token(self, logits: Tensor) -> Tensor:
         """Draws a token for every row of logits, `(B, V)`."""
         self.count_broken_states(logits)
-        groups = _in_groups(self._likelier(logits))
-        values = _values_of_groups(groups, self.temperature)
+        groups = in_groups(self._likelier(logits))
+        values = values_of_groups(groups, self.temperature)
         num_groups, size = groups.shape[1:]
         # Above 0, or a Gumbel variable were infinite and 0 times it NaN.
         uniform = keras.random.uniform(
@@ -380,7 +379,7 @@ class TokenSampler(BranchingSampler):
             seed=self.seed_generator,
         )
         noise = -self.temperature * ops.log(-ops.log(uniform))
-        return _highest(
+        return highest_token(
             groups, values + noise[:, :num_groups], noise[:, num_groups:]
         )
 
@@ -406,49 +405,6 @@ class TokenSampler(BranchingSampler):
             last = ops.maximum(count - 1, 0)
             least = ops.take_along_axis(ranked, last, axis=-1)
         return ops.where(ops.less(logits, least), -float("inf"), logits)
-
-
-def _in_groups(logits):
-    """Logits `(B, V)` as `(B, V / 256, 256)`, filled up with −∞."""
-    vocabulary_size = logits.shape[-1]
-    size = min(_GROUP_SIZE, vocabulary_size)
-    rest = -vocabulary_size % size
-    if rest:
-        logits = ops.pad(
-            logits, ((0, 0), (0, rest)), constant_values=-float("inf")
-        )
-    return ops.reshape(logits, (-1, (vocabulary_size + rest) // size, size))
-
-
-def _values_of_groups(groups, temperature):
-    """τ log Σ exp(logit / τ) of each group, the highest logit at τ = 0."""
-    highest = ops.max(groups, axis=-1)
-    is_open = ops.greater(highest, -float("inf"))
-    # Of a group that is left out, −∞ less −∞ were NaN.
-    base = ops.where(is_open, highest, 0.0)
-    heat = ops.maximum(temperature, 1e-30)
-    total = ops.sum(ops.exp((groups - base[..., None]) / heat), axis=-1)
-    values = base + temperature * ops.log(ops.maximum(total, 1.0))
-    return ops.where(is_open, values, -float("inf"))
-
-
-def _highest(groups, scores, noise=None):
-    """The token of the highest score, in the group of the highest score.
-
-    Args:
-        groups: Float tensor of shape `(B, G, N)`, logits.
-        scores: Float tensor of shape `(B, G)`.
-        noise: Float tensor of shape `(B, N)` that is added to logits.
-            Defaults to none.
-
-    Returns:
-        Int tensor of shape `(B,)`. Of equal ones it is the first.
-    """
-    group = ops.argmax(scores, axis=-1)
-    inside = ops.take_along_axis(groups, group[:, None, None], axis=1)[:, 0]
-    if noise is not None:
-        inside = inside + noise
-    return group * groups.shape[-1] + ops.argmax(inside, axis=-1)
 
 
 class GreedySampler(TokenSampler):
@@ -488,8 +444,8 @@ class GreedySampler(TokenSampler):
     def get_next_token(self, logits: Tensor) -> Tensor:
         """Takes the likeliest token of every row of logits, `(B, V)`."""
         self.count_broken_states(logits)
-        groups = _in_groups(logits)
-        return _highest(groups, ops.max(groups, axis=-1))
+        groups = in_groups(logits)
+        return highest_token(groups, ops.max(groups, axis=-1))
 
 
 class _SamplingSettings(NamedTuple):

@@ -1,20 +1,19 @@
 """Updates by Adam on PyTorch, in one pass over weights and moments."""
 
 import contextlib
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterator
 
 import keras
 
 from keras_irl.keras_seams import changed_by
-from keras_irl.types import Tensor
 
 # Where PyTorch has a fused update in all versions that we allow.
 _DEVICES = ("cpu", "cuda")
 
 
-def fused(
-    optimizer: keras.Optimizer,
-) -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def fused(optimizer: keras.Optimizer) -> Iterator[None]:
     """Lets an optimizer update weights in one pass, where there is a way.
 
     Keras's Adam for PyTorch goes over all weights and moments a dozen times,
@@ -25,36 +24,30 @@ def fused(
     Args:
         optimizer: A `keras.optimizers.Optimizer`. It is changed while the
             context lasts if it is Keras's `Adam` or `AdamW` on PyTorch, without
-            `amsgrad`; a subclass of a user's own is left alone. Of a
+            `amsgrad`; a subclass of a user's own goes on as it does. Of a
             `MultiOptimizer` all are looked at.
 
-    Returns:
-        A context manager.
+    Yields:
+        Nothing.
     """
+    inner = [optimizer]
     if isinstance(optimizer, keras.optimizers.MultiOptimizer):
-        contexts = contextlib.ExitStack()
-        for inner in optimizer.optimizers:
-            contexts.enter_context(fused(inner))
-        return contexts
-    # AdamW is an Adam. Keras makes a class of the backend's own of both.
-    is_of_keras = type(optimizer).__module__.startswith("keras.src.")
-    if (
-        keras.config.backend() != "torch"
-        or not isinstance(optimizer, keras.optimizers.Adam)
-        or not is_of_keras
-        or optimizer.amsgrad
-    ):
-        return contextlib.nullcontext()
+        inner = optimizer.optimizers
+    with contextlib.ExitStack() as contexts:
+        for one in inner:
+            if _can_be_fused(one):
+                change = functools.partial(_adam, one)
+                contexts.enter_context(changed_by(one, change))
+        yield
 
-    def change(
-        gradients: Sequence[Tensor],
-        variables: Sequence[keras.Variable],
-        moments: tuple[Sequence[keras.Variable], ...],
-        learning_rate: float,
-    ) -> None:
-        _adam(optimizer, gradients, variables, moments, float(learning_rate))
 
-    return changed_by(optimizer, change)
+def _can_be_fused(optimizer):
+    # AdamW is an Adam. One of a user's own makes its updates elsewhere.
+    return (
+        keras.config.backend() == "torch"
+        and isinstance(optimizer, keras.optimizers.Adam)
+        and not optimizer.amsgrad
+    )
 
 
 def _adam(optimizer, gradients, variables, moments, learning_rate):
@@ -80,7 +73,7 @@ def _adam(optimizer, gradients, variables, moments, learning_rate):
         amsgrad=False,
         beta1=optimizer.beta_1,
         beta2=optimizer.beta_2,
-        lr=learning_rate,
+        lr=float(learning_rate),
         weight_decay=0.0,
         # Keras adds it before it corrects the second moment, and PyTorch after.
         eps=optimizer.epsilon / correction**0.5,

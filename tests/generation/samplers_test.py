@@ -55,6 +55,57 @@ def test_batches_and_neighboring_seeds_have_noise_of_their_own():
     assert len(set(noise)) > 0.95 * len(noise)
 
 
+def large_vocabulary():
+    """Logits of 900 tokens, in four groups, of which one is left out."""
+    logits = np.random.default_rng(0).normal(0.0, 2.0, 900).astype("float32")
+    logits[256:512] = -np.inf
+    logits[[3, 7, 600, 899]] = 6.0, -np.inf, 6.5, 7.0
+    return logits
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_tokens_of_all_groups_are_drawn_by_their_probability(temperature):
+    logits = large_vocabulary()
+    chances = np.exp((logits - logits.max()) / temperature)
+    chances /= chances.sum()
+    sampler = TokenSampler(temperature=temperature, seed=5)
+    tokens = drawn(sampler, np.tile(logits, (20_000, 1)))
+    counts = np.bincount(tokens, minlength=900)
+    assert counts[chances == 0].sum() == 0
+    # The rarer ones together, so that the test of Pearson is one.
+    order = chances.argsort()
+    rare = order[chances[order].cumsum() < 0.1]
+    often = np.setdiff1d(order, rare)
+    expected = 20_000 * np.append(chances[often], chances[rare].sum())
+    seen = np.append(counts[often], counts[rare].sum())
+    deviation = ((seen - expected) ** 2 / expected).sum()
+    num_free = len(often)
+    assert deviation < num_free + 5 * np.sqrt(2 * num_free)
+    # Nor is one of the rare ones preferred: by halves of each group.
+    for part in (slice(0, 128), slice(128, 256), slice(512, 640)):
+        share = chances[part].sum()
+        error = np.sqrt(20_000 * share * (1 - share))
+        assert abs(counts[part].sum() - 20_000 * share) < 4 * error
+
+
+def test_of_equal_logits_the_first_is_the_greedy_one():
+    logits = np.zeros((3, 600), "float32")
+    logits[0, [300, 599]] = 1.0
+    logits[1] = -np.inf
+    logits[1, [5, 512]] = -3.0
+    expected = [300, 5, 0]
+    for sampler in (GreedySampler(), TokenSampler(temperature=0.0)):
+        np.testing.assert_array_equal(drawn(sampler, logits), expected)
+
+
+def test_as_good_as_no_temperature_is_greedy():
+    logits = np.tile(large_vocabulary(), (50, 1))
+    for temperature in (1e-30, 1e-6):
+        sampler = TokenSampler(temperature=temperature)
+        tokens = drawn(sampler, logits)
+        np.testing.assert_array_equal(tokens, logits[0].argmax())
+
+
 def test_a_forbidden_token_is_not_an_error_and_never_drawn():
     sampler = TokenSampler()
     logits = np.array([[0.0, -np.inf], [-np.inf, 1e4]], "float32")

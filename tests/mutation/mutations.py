@@ -429,9 +429,15 @@ MUTATIONS = [
             "generation/samplers_test.py",
             (
                 (
-                    "noisy = self._likelier(logits) +",
-                    "noisy = self._likelier(logits) -",
+                    "in_groups(self._likelier(logits))",
+                    "in_groups(logits)",
                 ),
+                (
+                    "groups, values + noise[:, :num_groups]",
+                    "groups, values - noise[:, :num_groups]",
+                ),
+                # The noise of the group for the token, too.
+                ("noise[:, num_groups:]", "noise[:, :size]"),
                 ("ops.less(before, self.top_p)", "ops.less(before, 1.0)"),
                 (
                     "last = ops.maximum(count - 1, 0)",
@@ -442,14 +448,60 @@ MUTATIONS = [
                     "ops.less_equal(logits, least), -float",
                 ),
                 (
-                    "gumbel = -ops.log(-ops.log(uniform))",
-                    "gumbel = -ops.log(uniform)",
+                    "* ops.log(-ops.log(uniform))",
+                    "* ops.log(uniform)",
                 ),
                 (
                     "ops.logical_and(self.is_stop(token), ops.logical_not(given))",
                     "self.is_stop(token)",
                 ),
                 ("np.array([mixed, 0])", "np.array([seed[0], 0])"),
+            ),
+        ),
+        (
+            "generation/token_groups.py",
+            "generation/samplers_test.py",
+            (
+                ("rest = -vocabulary_size % size", "rest = 0 * size"),
+                ("constant_values=-float", "constant_values=float"),
+                ("temperature * ops.log(", "ops.log("),
+                ("/ heat)", "* heat)"),
+                ("ops.where(is_open, values, -", "ops.where(is_open, values, "),
+                ("inside = inside + noise", "inside = noise"),
+                (
+                    "group * groups.shape[-1] + ops",
+                    "group * groups.shape[-2] + ops",
+                ),
+            ),
+        ),
+        (
+            "optimizers/fused_updates.py",
+            "optimizers/fused_updates_test.py",
+            (
+                (" / correction**0.5", ""),
+                ("** (count + 1)", "** count"),
+                ("float(count), device", "float(count + 1), device"),
+                (".contiguous()", ""),
+                ("        and not optimizer.amsgrad\n", ""),
+                ("inner = optimizer.optimizers", "pass"),
+            ),
+        ),
+        (
+            "ops/kernels/torch.py",
+            "ops/kernels/torch_test.py",
+            (
+                ("if number >= self.num_kept:", "if True:"),
+                (
+                    "block * self.num_kept + number",
+                    "number * self.num_kept + block",
+                ),
+                (
+                    "depths = logits - new_highest[:, None]",
+                    "depths = logits.sub_(new_highest[:, None])",
+                ),
+                ("add_(rest)", "sub_(rest)"),
+                ("beta=-1", "beta=1"),
+                ("num_kept = 0 if expects else", "num_kept = 0 * "),
             ),
         ),
         (
