@@ -134,8 +134,8 @@ def changed_by(
 ) -> Iterator[None]:
     """Lets a function make an Adam's updates under PyTorch, for a while.
 
-    It is called with gradients, variables, both lists of their moments, and the
-    learning rate, once clipping, decay and accumulation are done.
+    It is called with gradients, variables, both lists of their moments, and a
+    `rate`, once clipping, decay and accumulation are done.
 
     Waits for: an update in one pass by Keras (docs/upstream.md, "Fused Adam").
     """
@@ -144,7 +144,7 @@ def changed_by(
         places = [optimizer._get_variable_index(v) for v in variables]
         first = [optimizer._momentums[place] for place in places]
         second = [optimizer._velocities[place] for place in places]
-        change(gradients, variables, (first, second), learning_rate)
+        change(gradients, variables, (first, second), rate=learning_rate)
 
     optimizer._parallel_update_step = update
     try:

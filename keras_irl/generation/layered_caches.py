@@ -9,6 +9,7 @@ them in it cancel out when it is compiled, and the same numbers come out.
 
 from collections.abc import Callable
 from typing import Any
+from typing import NamedTuple
 
 import keras
 from keras import ops
@@ -19,6 +20,14 @@ from keras_irl.types import Tensor
 # Batch, layers, keys and values, positions, heads, and width of a head.
 _RANK = 6
 _LAYERS, _KINDS = 1, 2
+
+
+class _Next(NamedTuple):
+    """Logits, states and cache of a step, as keras-hub's samplers take them."""
+
+    logits: Tensor
+    hidden_states: Tensor
+    cache: Any
 
 
 def by_layers(
@@ -42,22 +51,20 @@ def by_layers(
         return next, cache
     shapes = [x.shape for x in tree.flatten(cache)]
 
-    def next_by_layers(
-        tokens: Tensor, parts: Any, index: Tensor
-    ) -> tuple[Any, ...]:
-        leaves = map(_together, parts, shapes)
+    def next_by_layers(tokens: Tensor, parts: Any, index: Tensor) -> _Next:
+        leaves = map(_joined, parts, shapes)
         whole = tree.pack_sequence_as(cache, list(leaves))
         logits, states, whole = next(tokens, whole, index)
-        return logits, states, _apart(whole)
+        return _Next(logits, states, _split(whole))
 
-    return next_by_layers, _apart(cache)
+    return next_by_layers, _split(cache)
 
 
 def _is_layered(shape):
     return len(shape) == _RANK and shape[_KINDS] == 2
 
 
-def _apart(cache):
+def _split(cache):
     """A tuple of tensors, or of tuples of two tensors for each layer."""
     return tuple(
         _parts(leaf) if _is_layered(leaf.shape) else leaf
@@ -71,7 +78,7 @@ def _parts(leaf):
     return tuple(layer[:, kind] for layer in layers for kind in (0, 1))
 
 
-def _together(leaf, shape):
+def _joined(leaf, shape):
     if not _is_layered(shape):
         return leaf
     pairs = zip(leaf[::2], leaf[1::2], strict=True)

@@ -50,7 +50,7 @@ def _can_be_fused(optimizer):
     )
 
 
-def _adam(optimizer, gradients, variables, moments, learning_rate):
+def _adam(optimizer, gradients, variables, moments, *, rate):
     import torch
     from torch.optim.adam import adam
 
@@ -73,7 +73,7 @@ def _adam(optimizer, gradients, variables, moments, learning_rate):
         amsgrad=False,
         beta1=optimizer.beta_1,
         beta2=optimizer.beta_2,
-        lr=float(learning_rate),
+        lr=float(rate),
         weight_decay=0.0,
         # Keras adds it before it corrects the second moment, and PyTorch after.
         eps=optimizer.epsilon / correction**0.5,

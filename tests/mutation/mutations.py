@@ -495,10 +495,7 @@ MUTATIONS = [
                     "block * self.num_kept + number",
                     "number * self.num_kept + block",
                 ),
-                (
-                    "depths = logits - new_highest[:, None]",
-                    "depths = logits.sub_(new_highest[:, None])",
-                ),
+                ("kept.append(logits.clone())", "kept.append(logits)"),
                 ("add_(rest)", "sub_(rest)"),
                 ("beta=-1", "beta=1"),
                 ("num_kept = 0 if expects else", "num_kept = 0 * "),

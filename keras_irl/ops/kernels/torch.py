@@ -227,8 +227,7 @@ def _add_tiles(tiles, slopes, sums, hidden_states, *, active, kept):
 
 
 def _block_statistics(tiles, hidden, taken, *, expects, num_kept):
-    tiling = tiles.tiling
-    kept = []
+    tiling, kept = tiles.tiling, []
     running = RunningStatistics(
         *torch.zeros((4, len(taken)), device=hidden.device)
     )
@@ -245,12 +244,9 @@ def _block_statistics(tiles, hidden, taken, *, expects, num_kept):
         new_highest = torch.maximum(highest, logits.amax(dim=1))
         rise = highest - new_highest if number else torch.zeros_like(highest)
         if number < num_kept:
-            kept.append(logits)
-            depths = logits - new_highest[:, None]
-        else:
-            depths = logits.sub_(new_highest[:, None])
-        weights = depths.exp()
-        shrink = rise.exp()
+            kept.append(logits.clone())
+        depths = logits.sub_(new_highest[:, None])
+        weights, shrink = depths.exp(), rise.exp()
         moment.add_(rise * total).mul_(shrink)
         moment.add_(torch.linalg.vecdot(weights, depths))
         added = weights.sum(dim=1)
@@ -376,8 +372,10 @@ class _Tiles:
 @functools.cache
 def _multiplies_bfloat16():
     """Whether the processor multiplies bfloat16 faster than float32."""
-    # Of older versions of PyTorch it is not known.
-    has = getattr(torch.cpu, "get_capabilities", dict)()
+    try:
+        has = torch.cpu.get_capabilities()
+    except AttributeError:  # Of an older PyTorch it is not known.
+        return False
     return any(has.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
