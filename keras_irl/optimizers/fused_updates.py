@@ -1,12 +1,14 @@
-"""Updates by Adam on PyTorch, in one pass over weights and moments."""
+"""One pass over weights and gradients, where PyTorch would make several."""
 
 import contextlib
 import functools
 from collections.abc import Iterator
 
 import keras
+from keras import ops
 
 from keras_irl.keras_seams import changed_by
+from keras_irl.types import Tensor
 
 # Where PyTorch has a fused update in all versions that we allow.
 _DEVICES = ("cpu", "cuda")
@@ -79,3 +81,17 @@ def _adam(optimizer, gradients, variables, moments, *, rate):
         eps=optimizer.epsilon / correction**0.5,
         maximize=False,
     )
+
+
+def sum_of_squares(gradient: Tensor) -> Tensor:
+    """Adds up the squares of a tensor of any shape, in float32.
+
+    Where devices share a gradient each adds up its own part, which a tensor
+    that is flattened before would not allow.
+    """
+    if keras.config.backend() == "torch":
+        import torch
+
+        norm = torch.linalg.vector_norm(gradient, dtype=torch.float32)
+        return norm.square()
+    return ops.sum(ops.square(ops.cast(gradient, "float32")))

@@ -18,6 +18,7 @@ from keras_irl.arguments import check_kind
 from keras_irl.keras_seams import batch_count
 from keras_irl.keras_seams import trained_by
 from keras_irl.optimizers.fused_updates import fused
+from keras_irl.optimizers.fused_updates import sum_of_squares
 from keras_irl.types import Tensor
 
 
@@ -344,12 +345,12 @@ def dense(gradient: Tensor | None) -> Tensor | None:
 
 
 def _norm(gradients):
-    norms = [
-        ops.norm(ops.reshape(ops.cast(gradient, "float32"), (-1,)))
+    squares = [
+        sum_of_squares(gradient)
         for gradient in map(dense, gradients)
         if gradient is not None
     ]
-    return ops.norm(ops.stack(norms)) if norms else ops.zeros(())
+    return ops.sqrt(sum(squares)) if squares else ops.zeros(())
 
 
 def _leaves(optimizer):

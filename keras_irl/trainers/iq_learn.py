@@ -31,8 +31,9 @@ class IQLearn(Trainer):
 
     The same training as with `keras_irl.losses.IQLearnLoss`, with more to see,
     and with a count of updates and a value offset that are saved with the
-    weights; with a `value_offset` of 0, to the last digit. What is logged
-    is described in `Trainer`; the weighted second term is `td_loss`.
+    weights; with a `value_offset` of 0 the numbers are the same but for
+    rounding, which Adam's update on PyTorch does in another order. What is
+    logged is described in `Trainer`; the weighted second term is `td_loss`.
 
     Args:
         policy: A `keras_hub.models.CausalLM` or `Seq2SeqLM`, the model to

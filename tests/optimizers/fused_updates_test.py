@@ -5,6 +5,7 @@ from keras import ops
 from testing import numpy
 
 from keras_irl.optimizers.fused_updates import fused
+from keras_irl.optimizers.fused_updates import sum_of_squares
 from keras_irl.optimizers.token_weighted import TokenWeightedOptimizer
 
 if keras.config.backend() != "torch":
@@ -139,3 +140,17 @@ def test_an_optimizer_is_as_it_was_afterwards():
         assert set(vars(optimizer)) != before
         raise KeyError
     assert set(vars(optimizer)) == before
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_squares_are_added_up_in_float32(dtype):
+    # In float16 the first square alone would be infinite.
+    gradient = torch.tensor([[300.0, -4.0], [0.5, 0.0]]).to(
+        getattr(torch, dtype)
+    )
+    exact = gradient.double().square().sum()
+    found = sum_of_squares(gradient.T)
+    assert found.dtype == torch.float32
+    np.testing.assert_allclose(found, exact, rtol=1e-6)
+    for broken in (float("nan"), float("inf")):
+        assert not torch.isfinite(sum_of_squares(torch.tensor([1.0, broken])))

