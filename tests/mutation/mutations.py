@@ -499,6 +499,10 @@ MUTATIONS = [
                 ("add_(rest)", "sub_(rest)"),
                 ("beta=-1", "beta=1"),
                 ("num_kept = 0 if expects else", "num_kept = 0 * "),
+                (
+                    "has_gradient = torch.is_grad_enabled() and",
+                    "has_gradient =",
+                ),
             ),
         ),
         (

@@ -62,16 +62,19 @@ def statistics_of_tokens(
         kernel = kernel.detach()
         bias = None if bias is None else bias.detach()
     if counts is None:
+        num_kept = _num_kept(hidden_states, tiling)
         results = _TiledStatistics.apply(
-            hidden_states, kernel, bias, actions, head, tiling
+            hidden_states, kernel, bias, actions, head, tiling, num_kept
         )
         return TokenStatistics(*results)
     rows = counts.nonzero()[:, 0]
     # In the order of the vocabulary, a block of a policy that is sure of
     # itself needs few tiles.
     rows = rows[actions[rows].argsort()]
+    hidden_states, taken = hidden_states[rows], actions[rows]
+    num_kept = _num_kept(hidden_states, tiling)
     results = _TiledStatistics.apply(
-        hidden_states[rows], kernel, bias, actions[rows], head, tiling
+        hidden_states, kernel, bias, taken, head, tiling, num_kept
     )
     zeros = results[0].new_zeros(len(actions))
     return TokenStatistics(
@@ -106,13 +109,15 @@ class _TiledStatistics(torch.autograd.Function):
     """The statistics of a list of tokens, with a gradient of its own."""
 
     @staticmethod
-    def forward(ctx, hidden_states, kernel, bias, actions, head, tiling):
+    def forward(
+        ctx, hidden_states, kernel, bias, actions, head, tiling, num_kept
+    ):
         tiles = _Tiles(kernel, bias, head, tiling)
         results = torch.zeros((4, len(actions)), device=hidden_states.device)
         expects = ctx.needs_input_grad[:3] == (True, False, False)
         active, expected, kept = [], [], []
         # Either is of use, and never both.
-        num_kept = 0 if expects else _num_kept(hidden_states, tiling)
+        num_kept = 0 if expects else num_kept
         for block in _blocks(len(actions), tiling):
             found = _block_statistics(
                 tiles,
@@ -175,7 +180,7 @@ class _TiledStatistics(torch.autograd.Function):
             total if total is None else total.to(tensor.dtype)
             for total, tensor in zip(sums, tensors, strict=True)
         )
-        return *gradients, None, None, None
+        return *gradients, None, None, None, None
 
 
 def _blocks(num_tokens, tiling):
@@ -184,8 +189,9 @@ def _blocks(num_tokens, tiling):
 
 
 def _num_kept(hidden_states, tiling):
-    """The number of tiles whose logits a processor keeps, see there."""
-    if not hidden_states.is_cpu or not hidden_states.numel():
+    """The number of tiles whose logits a processor keeps for a gradient."""
+    has_gradient = torch.is_grad_enabled() and hidden_states.numel()
+    if not has_gradient or not hidden_states.is_cpu:
         return 0
     return num_kept_tiles(tiling, *hidden_states.shape)
 

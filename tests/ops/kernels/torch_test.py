@@ -93,6 +93,25 @@ def test_a_product_falls_away_where_logits_are_kept(
     assert len(calls) == expected
 
 
+def test_without_a_gradient_nothing_is_kept(monkeypatch):
+    kept = []
+    blocks = kernel._block_statistics
+
+    def block(*arguments, **settings):
+        kept.append(settings["num_kept"])
+        return blocks(*arguments, **settings)
+
+    monkeypatch.setattr(kernel, "_block_statistics", block)
+    monkeypatch.setattr(kernel, "num_kept_tiles", lambda *_: 3)
+    head = VocabularyHead(None, axes="DV")
+    gradients(head)
+    assert kept and set(kept) == {3}
+    kept.clear()
+    with torch.no_grad(), pytest.raises(RuntimeError, match="grad"):
+        gradients(head)
+    assert kept and set(kept) == {0}
+
+
 def test_products_of_bfloat16_are_as_good_as_float32_where_they_are_quick(
     monkeypatch,
 ):
