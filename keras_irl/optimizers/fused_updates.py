@@ -18,10 +18,9 @@ _DEVICES = ("cpu", "cuda")
 def fused(optimizer: keras.Optimizer) -> Iterator[None]:
     """Lets an optimizer update weights in one pass, where there is a way.
 
-    Keras's Adam for PyTorch goes over all weights and moments a dozen times,
-    which on a processor is a fifth of a training step. PyTorch's own function
-    goes over them once, and comes to the same numbers but for rounding. XLA
-    fuses these passes itself.
+    Keras's Adam for PyTorch goes over all weights and moments a dozen times.
+    PyTorch's own function goes over them once, and comes to the same numbers
+    but for rounding. XLA fuses these passes itself.
 
     Args:
         optimizer: A `keras.optimizers.Optimizer`. It is changed while the
