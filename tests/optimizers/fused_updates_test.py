@@ -4,6 +4,7 @@ import pytest
 from keras import ops
 from testing import numpy
 
+from keras_irl.optimizers import fused_updates
 from keras_irl.optimizers.fused_updates import fused
 from keras_irl.optimizers.fused_updates import sum_of_squares
 from keras_irl.optimizers.token_weighted import TokenWeightedOptimizer
@@ -72,6 +73,17 @@ def test_one_pass_comes_to_the_numbers_of_keras(name):
     for ours, theirs in pairs:
         # Keras rounds 1 - 0.999 to float32, which PyTorch doesn't.
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_a_device_without_a_fused_update_comes_to_the_same_numbers(
+    monkeypatch,
+):
+    expected = updated(ADAMS["epsilon"](), False)
+    monkeypatch.setattr(fused_updates, "_DEVICES", ())
+    found = updated(ADAMS["epsilon"](), True)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    assert "aten::_fused_adam_" not in operations(ADAMS["epsilon"]())
 
 
 def test_weights_of_half_the_precision_are_updated_as_those_of_all():
