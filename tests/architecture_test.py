@@ -29,6 +29,7 @@ NAMES_A_BACKEND = {
     "cli/error_messages.py": "knows the error of a full memory",
     "cli/flags.py": "offers the backends as a choice",
     "generation/layered_caches.py": "knows where loops are compiled whole",
+    "generation/prompt_caches.py": "leaves out what a compiler leaves out",
     "generation/weight_casts.py": "casts once what no compiler does",
     "generation/responses.py": "warms up what is compiled",
     "models/policy_reader.py": "knows what XLA can't compile",

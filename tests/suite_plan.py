@@ -119,6 +119,7 @@ PLAN = {
     "generation/drawing_test.py::test_a_training_step_draws_with_its_weights_and"
     "_keeps_the_noise[t5]": _ALL,
     "generation/entropies_test.py": _TORCH_AND_JAX,
+    "generation/prompt_caches_test.py": _TORCH,
     "generation/prompts_test.py": _TORCH,
     "generation/responses_test.py": _TORCH,
     "generation/sampled_responses_test.py": _TORCH,

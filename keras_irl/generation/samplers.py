@@ -94,7 +94,8 @@ class BranchingSampler(keras_hub.samplers.Sampler):
         `num_broken_states`.
 
         Args:
-            logits: Float tensor of shape `(B, V)`.
+            logits: Float tensor of shape `(B, V)`, or values of groups of
+                them, which are NaN where one of the group is NaN or +∞.
 
         Returns:
             Their log-sum-exp, of shape `(B,)`.
@@ -367,9 +368,10 @@ class TokenSampler(BranchingSampler):
 
     def get_next_token(self, logits: Tensor) -> Tensor:
         """Draws a token for every row of logits, `(B, V)`."""
-        self.count_broken_states(logits)
         groups = in_groups(self._likelier(logits))
         values = values_of_groups(groups, self.temperature)
+        # By far fewer numbers than logits are.
+        self.count_broken_states(values)
         num_groups, size = groups.shape[1:]
         # Above 0, or a Gumbel variable were infinite and 0 times it NaN.
         uniform = keras.random.uniform(

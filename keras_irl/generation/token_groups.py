@@ -35,15 +35,16 @@ def values_of_groups(groups: Tensor, temperature: Tensor) -> Tensor:
             logit.
 
     Returns:
-        Float tensor of shape `(B, G)`; −∞ where all logits are.
+        Float tensor of shape `(B, G)`; −∞ where all logits are, and NaN where
+        one is NaN or +∞.
     """
     highest = ops.max(groups, axis=-1)
-    heat = ops.maximum(temperature, 1e-30)
-    total = ops.sum(ops.exp((groups - highest[..., None]) / heat), axis=-1)
-    values = highest + temperature * ops.log(total)
     # Of a group that is left out, −∞ less −∞ is NaN.
-    is_open = ops.greater(highest, -float("inf"))
-    return ops.where(is_open, values, -float("inf"))
+    shift = ops.where(ops.greater(highest, -float("inf")), highest, 0.0)
+    heat = ops.maximum(temperature, 1e-30)
+    total = ops.sum(ops.exp((groups - shift[..., None]) / heat), axis=-1)
+    values = shift + temperature * ops.log(total)
+    return ops.where(ops.equal(total, 0.0), -float("inf"), values)
 
 
 def highest_token(

@@ -106,6 +106,29 @@ def test_as_good_as_no_temperature_is_greedy():
         np.testing.assert_array_equal(tokens, logits[0].argmax())
 
 
+NAN, INFINITY = np.nan, np.inf
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0, 1e30])
+@pytest.mark.parametrize(
+    ("rest", "value"),
+    [
+        (0.0, NAN),
+        (0.0, INFINITY),
+        (-INFINITY, NAN),
+        (-INFINITY, INFINITY),
+        (-INFINITY, -INFINITY),
+    ],
+)
+def test_a_state_without_a_distribution_is_counted(temperature, rest, value):
+    logits = np.zeros((3, 600), "float32")
+    logits[1] = rest
+    logits[1, 300] = value
+    for sampler in (GreedySampler(), TokenSampler(temperature=temperature)):
+        drawn(sampler, logits)
+        assert int(sampler.num_broken_states) == 1
+
+
 def test_a_forbidden_token_is_not_an_error_and_never_drawn():
     sampler = TokenSampler()
     logits = np.array([[0.0, -np.inf], [-np.inf, 1e4]], "float32")

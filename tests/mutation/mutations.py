@@ -459,6 +459,17 @@ MUTATIONS = [
             ),
         ),
         (
+            "generation/prompt_caches.py",
+            "generation/prompt_caches_test.py",
+            (
+                (
+                    "inputs[..., :1] if reverse else own(inputs)",
+                    "own(inputs, reverse)",
+                ),
+                ("        wrap_call(layer, own)", "        pass"),
+            ),
+        ),
+        (
             "generation/token_groups.py",
             "generation/samplers_test.py",
             (
@@ -466,7 +477,8 @@ MUTATIONS = [
                 ("constant_values=-float", "constant_values=float"),
                 ("temperature * ops.log(", "ops.log("),
                 ("/ heat)", "* heat)"),
-                ("ops.where(is_open, values, -", "ops.where(is_open, values, "),
+                ("(total, 0.0), -float", "(total, 0.0), float"),
+                ("highest, 0.0)", "highest, highest)"),
                 ("inside = inside + noise", "inside = noise"),
                 (
                     "group * groups.shape[-1] + ops",
