@@ -373,24 +373,26 @@ def is_preprocessing(transform: Any) -> bool:
 
 
 def sampling_policy(
-    policy: Policy, sampler: keras_hub.samplers.Sampler, *overrides: Any
+    policy: Policy,
+    sampler: keras_hub.samplers.Sampler,
+    *overrides: Any,
+    reading: Callable[[], Any] = contextlib.nullcontext,
 ) -> Policy:
     """Makes a second policy, of the same weights, that another sampler drives.
 
     It expects `sampler.num_return_sequences` equal rows of each prompt, one
-    after the other, and encodes the first of them only. State is shared with
-    the policy; sampler and compiled functions are its own.
+    after the other, and encodes the first of them only, in a scope that
+    `reading` makes. State is shared; sampler and compiled functions are not.
 
-    Waits for: `generate` with a sampler as an argument, and with a number of
-    sequences a prompt. `compile` alone sets a sampler, since
-    keras-team/keras-hub#804, and throws away the optimizer; the constructor
-    would connect all layers once more. The second policy is an instance of a
-    subclass of the first one's class; methods of `overrides` come before it.
+    Waits for: `generate` with a sampler and a number of sequences a prompt.
+    `compile` alone sets a sampler, since keras-team/keras-hub#804, and throws
+    the optimizer away; the constructor would connect all layers once more. Its
+    class is a subclass of the first one's; methods of `overrides` come before.
     """
     policy_class: Any = type(policy)
     view = object.__new__(_view_class(policy_class, overrides))
-    state = {"sampler": sampler, "generate_function": None}
-    vars(view).update(vars(policy), **state)
+    vars(view).update(vars(policy), sampler=sampler, reading=reading)
+    view.generate_function = None
     return view
 
 
@@ -401,16 +403,12 @@ def _view_class(policy_class, overrides):
 
 
 class _EncodesOnce:
-    """Encodes one of the equal rows of each prompt.
+    """Encodes one of the equal rows of each prompt."""
 
-    keras-hub's beam search repeats caches, but some families keep masks and
-    encoder states where a sampler can't see them.
-    """
-
+    # keras-hub's beam search repeats caches, but some families keep masks and
+    # encoder states where a sampler can't see them.
     def _build_cache(self, *args, **kwargs):
         count = self.sampler.num_return_sequences
-        if count == 1:
-            return super()._build_cache(*args, **kwargs)
 
         def first(x):
             return None if x is None else x[::count]
@@ -418,9 +416,11 @@ class _EncodesOnce:
         def repeat(x):
             return None if x is None else ops.repeat(x, count, axis=0)
 
-        args, kwargs = tree.map_structure(first, (args, kwargs))
-        cache = super()._build_cache(*args, **kwargs)
-        return tree.map_structure(repeat, cache)
+        if count > 1:
+            args, kwargs = tree.map_structure(first, (args, kwargs))
+        with self.reading():
+            cache = super()._build_cache(*args, **kwargs)
+        return cache if count == 1 else tree.map_structure(repeat, cache)
 
 
 def layout_of_variable(

@@ -9,10 +9,9 @@ from keras import ops
 
 from keras_irl.arguments import check_kind
 from keras_irl.families.family import check_language_model
-from keras_irl.families.family import is_known
 from keras_irl.families.family import nearest_family
 from keras_irl.families.layouts import layout_of_inputs
-from keras_irl.generation.prompt_caches import ReadsWithoutLogits
+from keras_irl.generation.prompt_caches import without_logits
 from keras_irl.generation.samplers import BranchingSampler
 from keras_irl.keras_seams import sampling_policy
 from keras_irl.keras_seams import without_mask_warnings
@@ -35,10 +34,12 @@ def _borrowed(policy):
 
 def _with_sampler(policy, sampler):
     """A policy of the same weights that expects equal rows of each prompt."""
-    overrides = nearest_family(policy).decoding
-    if is_known(policy):
-        overrides = ReadsWithoutLogits, *overrides
-    return sampling_policy(policy, sampler, *overrides)
+    return sampling_policy(
+        policy,
+        sampler,
+        *nearest_family(policy).decoding,
+        reading=lambda: without_logits(policy),
+    )
 
 
 def draw(

@@ -7,28 +7,27 @@ tokens and a vocabulary of 262,144, 3 GiB in bfloat16.
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
 import keras
 
-from keras_irl.families.family import nearest_family
+from keras_irl.families.family import family_of
+from keras_irl.families.family import is_known
 from keras_irl.keras_seams import wrap_call
-
-
-class ReadsWithoutLogits:
-    """A policy that reads prompts without the product of its head."""
-
-    def _build_cache(self, *args: Any, **kwargs: Any) -> Any:
-        layer = nearest_family(self).output_layer.layer(self)
-        with _without_logits(layer):
-            return super()._build_cache(*args, **kwargs)  # type: ignore[misc]
+from keras_irl.types import Policy
 
 
 @contextlib.contextmanager
-def _without_logits(layer: keras.Layer) -> Iterator[None]:
-    """An embedding that gives one logit of each state, meanwhile."""
-    is_embedding = isinstance(layer, keras.layers.ReversibleEmbedding)
-    if keras.config.backend() != "torch" or not is_embedding:
+def without_logits(policy: Policy) -> Iterator[None]:
+    """Scope in which the head of a policy gives one number of each state.
+
+    Args:
+        policy: A `CausalLM` or `Seq2SeqLM`; one of a family that is not known
+            is read as it is.
+    """
+    layer = None
+    if keras.config.backend() == "torch" and is_known(policy):
+        layer = family_of(policy).output_layer.layer(policy)
+    if not isinstance(layer, keras.layers.ReversibleEmbedding):
         yield
         return
     own = layer.call
