@@ -281,7 +281,9 @@ def rewards_of(options, folder, name, paths):
     output = folder / "rewards" / name.replace(" ", "-")
     if not (output / "rewards.json").exists():
         command = ["rewards", *task_flags(options), "--output", str(output)]
-        command += ["--policy", paths[name][0], "--control", paths["mle"][0]]
+        command += ["--policy", paths[name][0]]
+        if name != "mle":
+            command += ["--control", paths["mle"][0]]
         code = keras_irl(command)
         if code:
             raise SystemExit(code)
