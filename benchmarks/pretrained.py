@@ -55,6 +55,8 @@ SIZES = {
 RATES = {"cpu": ("1e-3", "3e-3"), "gpu": ("1e-5", "5e-5")}
 # Test prompts, samples of each, and texts of a batch.
 JUDGED = {"cpu": (32, 2, 64), "gpu": (200, 4, 200)}
+# Within a prompt, fewer than three samples have no correlation.
+REWARDED = {"cpu": (32, 4, 64), "gpu": (200, 8, 200)}
 TEMPERATURES = "greedy,T=0.25,T=0.5,T=0.75,T=1"
 DECODERS = {"cpu": TEMPERATURES, "gpu": f"{TEMPERATURES},beam=4"}
 # Little data, seen many times.
@@ -244,9 +246,9 @@ def policy_paths(folder, rates, num_seeds):
     return {method: paths for method, paths in found.items() if paths}
 
 
-def task_flags(options):
+def task_flags(options, counts):
     flags = ["--task", options.task, "--path", str(data_of(options))]
-    num_test, num_samples, batch_size = JUDGED[options.size]
+    num_test, num_samples, batch_size = counts[options.size]
     if options.size == "cpu":
         flags += ["--backend", "torch"]
     flags += ["--num-test", str(num_test), "--batch-size", str(batch_size)]
@@ -264,7 +266,7 @@ def evaluated(options, folder, paths):
         for path in of_one
         for flag in ("--policy", f"{name}={path}")
     ]
-    command = ["evaluate", *task_flags(options), *policies]
+    command = ["evaluate", *task_flags(options, JUDGED), *policies]
     command += ["--decoders", DECODERS[options.size], "--output", str(output)]
     code = keras_irl(command)
     if code:
@@ -280,8 +282,8 @@ def rewards_of(options, folder, name, paths):
         return None
     output = folder / "rewards" / name.replace(" ", "-")
     if not (output / "rewards.json").exists():
-        command = ["rewards", *task_flags(options), "--output", str(output)]
-        command += ["--policy", paths[name][0]]
+        command = ["rewards", *task_flags(options, REWARDED)]
+        command += ["--output", str(output), "--policy", paths[name][0]]
         if name != "mle":
             command += ["--control", paths["mle"][0]]
         code = keras_irl(command)
@@ -304,8 +306,10 @@ def table(judged, runs, rewards):
             lines += rows_of(method, judged, runs, rewards)
     lines.append(
         "\nDifferences of runs of equal seed, with Student's interval over "
-        "seeds; at equal Self-BLEU, and of rewards, over prompts too. Little "
-        "data, rewards and seconds are those of `keras-irl`'s own reports."
+        "seeds; at equal Self-BLEU over prompts too. Of rewards, the column of "
+        "mle is the log-likelihood of its policy, that of the method the "
+        "reward, and what follows its interval over prompts, no difference. "
+        "Little data, rewards and seconds are those of `keras-irl`'s reports."
     )
     return "\n".join(lines) + "\n"
 
@@ -343,7 +347,7 @@ def rows_of(method, judged, runs, rewards):
         found[SMALL_DATA] = [greedy_of(results) for results in small]
     rows = [row(claim, method, *pair) for claim, pair in found.items()]
     rows.append(front_row(method, judged))
-    return [*rows, *reward_rows(method, metric, rewards)]
+    return [*rows, *reward_rows(method, rewards)]
 
 
 def seconds(runs, method):
@@ -376,28 +380,33 @@ def front_row(method, judged):
     return line(EQUAL, method, None, None, front["difference"], *ends)
 
 
-def reward_rows(method, metric, rewards):
+def reward_rows(method, rewards):
     """Spearman's of accumulated rewards, beside that of likelihood."""
     if rewards.get(method) is None:
         return []
-    found = [
-        entry
-        for entry in rewards[method]["correlations"]
-        if entry["coefficient"] == "spearman"
-        and entry["score"] == "reward"
-        and entry["scope"] == "pooled"
-    ]
-    return [
-        line(
-            REWARDS._replace(name=f"{REWARDS.name}: {entry['metric']}"),
-            method,
-            None,
-            *(2 * [entry["estimate"]["value"]]),
-            entry["estimate"]["low"],
-            entry["estimate"]["high"],
-        )
-        for entry in found
-    ]
+    correlations = rewards[method]["correlations"]
+    controls = {
+        kind_of(entry): entry["estimate"]["value"]
+        for entry in correlations
+        if entry["score"] == "control log-likelihood"
+    }
+    rows = []
+    for entry in correlations:
+        is_spearman = entry["coefficient"].startswith("spearman")
+        if entry["score"] != "reward" or not is_spearman:
+            continue
+        kind = kind_of(entry)
+        name = f"{REWARDS.name}: {', '.join(kind)}"
+        value, *ends = (entry["estimate"][k] for k in ("value", "low", "high"))
+        cells = controls.get(kind), value, value, *ends
+        rows.append(line(REWARDS._replace(name=name), method, *cells))
+    return rows
+
+
+def kind_of(entry):
+    """What a correlation is of: metric, scope and what is held fixed."""
+    fixed = entry["coefficient"].removeprefix("spearman").strip()
+    return tuple(filter(None, (entry["metric"], entry["scope"], fixed)))
 
 
 def line(claim, method, of_mle, of_method, value, low, high):

@@ -30,6 +30,7 @@ def test_every_stage_is_reached_and_ends_in_the_table(tmp_path, monkeypatch):
     data, output = e2e_data(tmp_path / "data"), tmp_path / "runs"
     monkeypatch.setitem(study.SIZES, "cpu", TINY)
     monkeypatch.setitem(study.JUDGED, "cpu", (4, 2, 4))
+    monkeypatch.setitem(study.REWARDED, "cpu", (4, 3, 4))
     monkeypatch.setitem(study.DECODERS, "cpu", "greedy,T=1")
     methods = ["mle", "iqlearn 0.1", "gail"]
     flags = "--preset t5-scratch-tiny --rates 1e-3 --seeds 1".split()
@@ -45,4 +46,9 @@ def test_every_stage_is_reached_and_ends_in_the_table(tmp_path, monkeypatch):
     # Likelihood's own are the control of the others.
     rewards = output / "e2e" / "rewards"
     assert {path.name for path in rewards.iterdir()} == {"mle", "iqlearn-0.1"}
-    assert any(row[0].startswith(f"| {study.REWARDS.name}") for row in rows)
+    kinds = {
+        row[0].removeprefix(f"| {study.REWARDS.name}: ")
+        for row in rows
+        if study.REWARDS.name in row[0]
+    }
+    assert {"bleu, pooled", "chrf, within prompt, given length"} <= kinds
