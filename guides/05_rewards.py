@@ -293,6 +293,10 @@ How to read it:
 - The control's line is the one to beat, and the length's is the one to fear:
   long texts have more of everything. *Given length* takes length out of both.
 - An interval that contains 0, or the control's number, tells nothing.
+
+So it is with a pretrained policy too: of 128 samples of Gemma 3 270M on E2E,
+rewards of IQLearn and log-likelihoods of the control both have 0.42 with BLEU
+(95 % 0.21 to 0.60, and 0.22 to 0.60), and 0.58 and 0.57 given length.
 """
 
 # %%
